@@ -1,0 +1,70 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv on their first call.
+
+PYTHON ?= python3
+# The wheel of torch is by far the largest one; which build it is, is the index's business (see README).
+TORCH  ?= torch==2.13.0
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# One thread a process (two pytest workers or two Ray workers fill two cores); no usage reports sent.
+export OMP_NUM_THREADS := 1
+export RAY_USAGE_STATS_ENABLED := 0
+export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO := 0
+
+.PHONY: help setup demo test test-fast test-ray lint format wheel clean clean-env
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## create .venv and install everything, pinned by constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "elemgrid needs Python 3.11 or newer as '$(PYTHON)'; name another one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' lacks the venv module; install it (Debian, Ubuntu: apt install python3-venv) or name another one with PYTHON=" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once; about two minutes, the download aside)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## the main job on the embedded crystals, from structures to report (minutes)
+	$(BIN)/python -m orchestrator.hybrid_grid --preset demo --run runs/demo
+	@echo "report: $(CURDIR)/runs/demo/report.html"
+
+test: test-fast test-ray  ## all tests: first those without Ray, two at a time, then those that start Ray
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not ray" -n 2 --dist loadfile
+
+# One Ray runtime at a time: two of them on two cores are slower than one after the other.
+test-ray: $(STAMP)
+	$(BIN)/python -m pytest -q -m ray
+
+lint: $(STAMP)  ## every module imports; ruff; package contracts; mypy
+	$(BIN)/python .ci/imports.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(STAMP)  ## let ruff order imports and lay out the code
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+wheel: $(STAMP)  ## dist/: what cluster.yaml copies to each machine, and no more
+	rm -rf dist build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	cp constraints.txt dist/
+
+clean:  ## remove caches (runs/ and .venv stay)
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+clean-env: clean  ## remove .venv too
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""What the trained models tell about the elements: selection, geometry, tables, figures."""

@@ -1,0 +1,132 @@
+"""From a matrix of distances to a table of element vectors (thesis 4.2.3).
+
+Metric MDS (SMACOF) finds points whose Euclidean distances come near the aggregated ones; the
+columns are then standardised. n elements, D dims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.manifold import MDS
+from threadpoolctl import threadpool_limits
+
+from analysis.cosine import cosine_distances
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distilled:
+    """A table's vectors and how well they keep the distances.
+
+    ``vectors`` ``[n, D]`` float64 with standardised columns; ``normalised_stress`` is Kruskal's
+    stress-1 of the MDS before standardising (0 is perfect); ``pearson`` correlates the input
+    distances with the cosine distances of ``vectors`` over all pairs (NaN when either is
+    constant); ``cosine_low`` and ``cosine_high`` span the latter; ``filled_pairs`` counts the
+    pairs that no model had.
+    """
+
+    vectors: np.ndarray
+    normalised_stress: float
+    pearson: float
+    cosine_low: float
+    cosine_high: float
+    filled_pairs: int
+
+
+def find_shortest_paths(edges_nn: np.ndarray) -> np.ndarray:
+    """Lengths of the shortest paths (Floyd-Warshall); inf marks a pair without an edge or path.
+
+    Unlike scipy's, it does not take an edge of length zero for none.
+    """
+    paths = edges_nn.copy()
+    for k in range(len(paths)):
+        np.minimum(paths, paths[:, k, None] + paths[None, k, :], out=paths)
+    return paths
+
+
+def fill_missing(distances_nn: np.ndarray) -> np.ndarray:
+    """Distances without NaN.
+
+    A pair that no model has gets the shortest path through known pairs, but no more than the
+    largest known distance; a pair that no path joins gets the median of the known ones. Raises
+    ValueError when no pair is known.
+    """
+    known = np.isfinite(distances_nn)
+    np.fill_diagonal(known, False)
+    if not known.any():
+        raise ValueError("no pair of elements has a known distance: nothing to distil")
+    paths = find_shortest_paths(np.where(known, distances_nn, np.inf))
+    capped = np.minimum(paths, distances_nn[known].max())
+    guess = np.where(np.isfinite(paths), capped, np.median(distances_nn[known]))
+    filled = np.where(known, distances_nn, guess)
+    np.fill_diagonal(filled, 0.0)
+    return filled
+
+
+def standardised(vectors_nd: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and standard deviation 1; a constant column becomes 0."""
+    centred = vectors_nd - vectors_nd.mean(axis=0)
+    scale = centred.std(axis=0)
+    constant = scale <= 1e-9 * max(float(scale.max(initial=0.0)), 1e-300)
+    return np.where(constant, 0.0, centred / np.where(constant, 1.0, scale))
+
+
+def check_distances(distances_nn: np.ndarray, numbers: Sequence[int] | np.ndarray) -> None:
+    """Raise ValueError unless the matrix is square, symmetric, non-negative and fits numbers."""
+    n = len(numbers)
+    if distances_nn.shape != (n, n):
+        raise ValueError(f"distances have shape {distances_nn.shape}, expected {(n, n)}")
+    if n < 2:
+        raise ValueError(f"{n} element(s): a table needs at least two to have a distance")
+    if not np.allclose(distances_nn, distances_nn.T, rtol=0, atol=1e-9, equal_nan=True):
+        raise ValueError("distances are not symmetric")
+    if np.nanmin(distances_nn, initial=0.0) < 0:
+        raise ValueError("distances are negative")
+
+
+def distill(
+    distances_nn: np.ndarray,
+    numbers: Sequence[int] | np.ndarray,
+    dim: int,
+    seed: int = 42,
+    n_init: int = 8,
+    max_iter: int = 2000,
+) -> Distilled:
+    """Vectors ``[n, dim]`` whose geometry keeps ``distances_nn``; NaN marks an unknown pair.
+
+    ``numbers`` are the atomic numbers of the rows. The best of ``n_init`` random starts is kept;
+    the defaults are the thesis'. Raises ValueError for a matrix that is not one of distances.
+    """
+    distances = np.asarray(distances_nn, dtype=np.float64)
+    check_distances(distances, numbers)
+    filled = fill_missing(distances)
+    if not filled.any():
+        raise ValueError("all distances are zero: the models do not tell the elements apart")
+    scaling = MDS(
+        n_components=dim,
+        metric="precomputed",
+        metric_mds=True,
+        n_init=n_init,
+        init="random",
+        max_iter=max_iter,
+        random_state=seed,
+        normalized_stress=True,
+    )
+    # One BLAS thread: the bits must not depend on the machine's number of cores.
+    with threadpool_limits(limits=1):
+        points = scaling.fit_transform((filled + filled.T) / 2)
+    vectors = standardised(points)
+    pairs = np.triu_indices(len(vectors), k=1)
+    cosine = cosine_distances(vectors, numbers)[pairs]
+    given = filled[pairs]
+    varied = len(given) > 1 and np.ptp(given) > 0 and np.ptp(cosine) > 0
+    return Distilled(
+        vectors=vectors,
+        normalised_stress=float(scaling.stress_),
+        pearson=float(np.corrcoef(given, cosine)[0, 1]) if varied else float("nan"),
+        cosine_low=float(cosine.min()),
+        cosine_high=float(cosine.max()),
+        filled_pairs=int(np.isnan(distances[pairs]).sum()),
+    )

@@ -1,0 +1,1 @@
+"""Plotly figures of a grid's results; each module draws one."""

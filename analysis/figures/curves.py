@@ -1,0 +1,102 @@
+"""Learning curves: error against epoch."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.figures.style import (
+    colour_mixings,
+    fade,
+    finish,
+    format_value,
+    label_axis,
+    label_mixing,
+    name_backbone,
+    order_mixings,
+    panels,
+    shorten,
+    units_of,
+)
+
+MAX_LINES = 60
+
+
+def _thin(keys: list[str], at_most: int) -> list[str]:
+    """At most so many keys, evenly from the sorted list."""
+    ordered = sorted(keys)
+    if len(ordered) <= at_most:
+        return ordered
+    return [ordered[i * len(ordered) // at_most] for i in range(at_most)]
+
+
+def _choose_ticks(values: pd.Series) -> list[float]:
+    """1, 2, 5, 10, … as far as the values reach; plotly itself writes a bare 2 for 200."""
+    low, high = float(values.min()), float(values.max())
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps: tuple[float, ...] = (1,) if high / low > 3000 else (1, 2, 5)
+    if high / low < 5:
+        steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
+    ticks = [float(f"{step}e{e}") for e in exponents for step in steps]
+    return [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
+
+
+def _describe(line: pd.DataFrame) -> str:
+    first = line.iloc[0]
+    words = [f"{name} {first[name]}" for name in ("dim", "fold", "seed") if name in line.columns]
+    return f"γ = {label_mixing(str(first['mixing']))}, " + ", ".join(words)
+
+
+def learning_curves(
+    curves: pd.DataFrame, metric: str = "val_mae", at_most: int = MAX_LINES
+) -> go.Figure:
+    """``metric`` (logarithmic) against epoch, a row of panels per task, a column per backbone.
+
+    ``curves`` has key, task, backbone, mixing, epoch and the metric, one row per epoch; optional
+    dim, fold, seed (named on hovering) and unit. At most ``at_most`` models per panel are drawn.
+    Rows without a finite positive value are dropped; raises ValueError when nothing is left.
+    """
+    rows = curves[pd.to_numeric(curves[metric], errors="coerce").gt(0)]
+    rows = rows[rows[metric] < float("inf")]
+    if rows.empty:
+        raise ValueError(f"no learning curve has a finite {metric}")
+    units = units_of(rows)
+    tasks, backbones = sorted(rows["task"].unique()), sorted(rows["backbone"].unique())
+    fig = panels(
+        len(tasks), len(backbones),
+        [f"{shorten(t)} · {name_backbone(b)}" for t in tasks for b in backbones],
+    )  # fmt: skip
+    mixings = order_mixings(rows["mixing"].tolist())
+    colours = colour_mixings(mixings)
+    shown: set[str] = set()
+    thinned = False
+    for row, task in enumerate(tasks, 1):
+        for column, backbone in enumerate(backbones, 1):
+            here = rows[(rows["task"] == task) & (rows["backbone"] == backbone)]
+            keys = here["key"].unique().tolist()
+            thinned = thinned or len(keys) > at_most
+            for key in _thin(keys, at_most):
+                line = here[here["key"] == key].sort_values("epoch")
+                mixing = str(line["mixing"].iloc[0])
+                fig.add_scatter(
+                    x=line["epoch"], y=line[metric], mode="lines", name=label_mixing(mixing),
+                    legendgroup=mixing, showlegend=mixing not in shown,
+                    legendrank=1000 + mixings.index(mixing),
+                    line={"color": fade(colours[mixing], 0.75), "width": 1.3},
+                    hovertemplate=_describe(line) + "<br>epoch %{x}: %{y:.4g}<extra></extra>",
+                    row=row, col=column,
+                )  # fmt: skip
+                shown.add(mixing)
+        part = "validation" if metric == "val_mae" else metric.removesuffix("_mae")
+        fig.update_yaxes(title_text=label_axis(f"{part} MAE", units[task]), row=row, col=1)
+        ticks = _choose_ticks(rows.loc[rows["task"] == task, metric])
+        fig.update_yaxes(tickvals=ticks, ticktext=[format_value(t) for t in ticks], row=row)
+    fig.update_yaxes(type="log")
+    fig.update_xaxes(title_text="epoch", row=len(tasks))
+    fig.update_layout(legend_title_text="γ ", showlegend=True)
+    note = "one line a model, coloured by mixing; logarithmic error axis"
+    if thinned:
+        note += f"; {at_most} models a panel, evenly chosen"
+    return finish(fig, title="Learning curves", subtitle=note)

@@ -1,0 +1,97 @@
+"""What the dimension of the element vectors does to the error, in place of figure 4.4's radar."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.figures.style import (
+    CATEGORIES,
+    finish,
+    name_backbone,
+    panels,
+    shorten,
+)
+from analysis.leaderboard import summary
+from analysis.selection import order_of
+
+# The thesis' two regimes: γ up to 0 is led by the handcrafted features, above by the embedding.
+REGIMES = ("feature-led (H … 0)", "embedding-led (2 … L)")
+COLUMNS = 4
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def regime_of(mixing: str) -> str:
+    """Which channel leads: ``REGIMES[0]`` for γ <= 0 and H, else ``REGIMES[1]``."""
+    return REGIMES[0] if order_of(mixing) <= 0 else REGIMES[1]
+
+
+def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Columns task, backbone, regime, dim, relative, mixings.
+
+    The mean test MAE of a regime's mixings, divided by the lowest such mean of that task and
+    backbone: 1 is the best regime at its best dimension. Only mixings that every dimension has
+    are averaged where there are any, so that a missing cell does not pass for an effect.
+    """
+    cells = summary(ledger)
+    cells["regime"] = cells["mixing"].map(regime_of)
+    rows = []
+    for (task, backbone, regime), part in cells.groupby(["task", "backbone", "regime"]):
+        everywhere = part.groupby("mixing")["dim"].nunique() == part["dim"].nunique()
+        common = part[part["mixing"].map(everywhere)]
+        for dim, at in (common if len(common) else part).groupby("dim"):
+            mean = float(at["test_mae"].mean())
+            rows.append((task, backbone, regime, int(dim), mean, len(at)))
+    names = ["task", "backbone", "regime", "dim", "relative", "mixings"]
+    found = pd.DataFrame(rows, columns=names)
+    found["relative"] /= found.groupby(["task", "backbone"])["relative"].transform("min")
+    return found
+
+
+def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
+    """Relative test MAE against dimension: a panel per task, colour by regime, dash by backbone.
+
+    Raises ValueError when no model has finished.
+    """
+    found = relative_errors(ledger)
+    tasks = sorted(found["task"].unique())
+    columns = min(COLUMNS, len(tasks))
+    rows = -(-len(tasks) // columns)
+    fig = panels(
+        rows, columns, [shorten(t, 100 // columns) for t in tasks], panel_height=190,
+        horizontal=0.06,
+    )  # fmt: skip
+    dashes = dict(zip(sorted(found["backbone"].unique()), DASHES, strict=False))
+    shown: set[str] = set()
+    for index, task in enumerate(tasks):
+        row, column = index // columns + 1, index % columns + 1
+        here = found[found["task"] == task]
+        here = here.assign(place=here["regime"].map(REGIMES.index))
+        for (backbone, regime), line in here.sort_values(["backbone", "place", "dim"]).groupby(
+            ["backbone", "regime"], sort=False
+        ):
+            name = f"{name_backbone(backbone)}, {regime}"
+            fig.add_scatter(
+                x=[str(dim) for dim in line["dim"]], y=line["relative"], mode="lines+markers",
+                name=name, legendgroup=name, showlegend=name not in shown,
+                line={"color": CATEGORIES[REGIMES.index(regime)], "dash": dashes[backbone]},
+                marker={"size": 6}, customdata=line[["mixings"]].to_numpy(),
+                hovertemplate=f"{name}<br>dim %{{x}}: %{{y:.3f}} × the best "
+                "(%{customdata[0]} mixings)<extra></extra>",
+                row=row, col=column,
+            )  # fmt: skip
+            shown.add(name)
+        if index + columns >= len(tasks):
+            fig.update_xaxes(title_text="dimension", row=row, col=column)
+    labels = [str(dim) for dim in sorted(found["dim"].unique())]
+    fig.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
+    fig.update_xaxes(range=[-0.3, len(labels) - 0.7])
+    # One scale for all panels: the effect's size is what is compared.
+    fig.update_yaxes(matches="y", tickformat=".2f")
+    fig.update_yaxes(title_text="test MAE / best", col=1)
+    return finish(
+        fig,
+        title="Effect of the dimension of the element vectors",
+        subtitle="test MAE, mean over folds and mixings, relative to the lowest of its task and "
+        "backbone (1 = best)",
+    )

@@ -1,0 +1,183 @@
+"""Error against the mixing of the two element channels, as figure 4.2a of the thesis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.figures.style import (
+    INK,
+    MUTED,
+    colour_dims,
+    fade,
+    finish,
+    format_value,
+    label_axis,
+    label_mixing,
+    name_backbone,
+    order_mixings,
+    panels,
+    shorten,
+    units_of,
+)
+from analysis.leaderboard import best_by_validation, summary
+
+References = Mapping[str, Mapping[str, float]]
+
+
+def _choose_range(
+    lows: pd.Series, highs: pd.Series, references: Mapping[str, float]
+) -> tuple[float, float, dict[str, float]]:
+    """Axis range that holds the data, and the references that lie near it."""
+    low, high = float(lows.min()), float(highs.max())
+    span = max(high - low, 0.05 * abs(high), 1e-12)
+    near = {n: v for n, v in references.items() if low - 0.5 * span <= v <= high + 0.5 * span}
+    low, high = min([low, *near.values()]), max([high, *near.values()])
+    # The upper share leaves room for the note on references off the scale.
+    return low - 0.06 * (high - low or span), high + 0.12 * (high - low or span), near
+
+
+def _add_references(
+    fig: go.Figure, row: int, column: int, references: Mapping[str, float], lows: pd.Series,
+    highs: pd.Series,
+) -> None:  # fmt: skip
+    low, high, near = _choose_range(lows, highs, references)
+    fig.update_yaxes(range=[low, high], row=row, col=column)
+    font = {"size": 10, "color": MUTED}
+    groups: list[list[tuple[float, str]]] = []
+    for value, name in sorted((value, name) for name, value in near.items()):
+        fig.add_hline(
+            y=value, line={"color": MUTED, "width": 1.2, "dash": "dot"}, row=row, col=column
+        )
+        # Lines closer than a line of text share one label, lowest value last.
+        if groups and value - groups[-1][-1][0] < 0.07 * (high - low):
+            groups[-1].append((value, name))
+        else:
+            groups.append([(value, name)])
+    for group in groups:
+        text = "<br>".join(f"{name} {format_value(value)}" for value, name in reversed(group))
+        middle = sum(value for value, _ in group) / len(group)
+        fig.add_annotation(
+            x=1, xref="x domain", xshift=4, y=middle, text=text, showarrow=False, font=font,
+            align="left", xanchor="left", yanchor="middle", row=row, col=column,
+        )  # fmt: skip
+    far = [f"{n} {format_value(v)}" for n, v in references.items() if n not in near]
+    if far:
+        fig.add_annotation(
+            x=0.01, xref="x domain", y=0.99, yref="y domain", text="off scale: " + ", ".join(far),
+            showarrow=False, font=font, xanchor="left", yanchor="top", row=row, col=column,
+        )  # fmt: skip
+
+
+def _add_line(
+    fig: go.Figure, row: int, column: int, cells: pd.DataFrame, colour: str, name: str, show: bool
+) -> None:
+    x = [label_mixing(mixing) for mixing in cells["mixing"]]
+    mean, half = cells["test_mae"], cells["test_std"].fillna(0.0)
+    if (half > 0).any():
+        fig.add_scatter(
+            x=x + x[::-1], y=[*(mean + half), *(mean - half)[::-1]], fill="toself",
+            fillcolor=fade(colour, 0.08), line={"width": 0}, hoverinfo="skip", legendgroup=name,
+            showlegend=False, mode="lines", row=row, col=column,
+        )  # fmt: skip
+    fig.add_scatter(
+        x=x, y=mean, mode="lines+markers", name=name, legendgroup=name, showlegend=show,
+        line={"color": colour, "width": 2}, marker={"color": colour, "size": 5},
+        customdata=list(zip(half, cells["folds"], strict=True)),
+        hovertemplate=f"{name}, γ = %{{x}}<br>test MAE %{{y:.4g}} ± %{{customdata[0]:.2g}} "
+        "(%{customdata[1]} folds)<extra></extra>",
+        row=row, col=column,
+    )  # fmt: skip
+
+
+def _add_mark(
+    fig: go.Figure, row: int, column: int, cell: pd.Series, name: str, symbol: str, show: bool
+) -> None:
+    ring = symbol.endswith("open")
+    fig.add_scatter(
+        x=[label_mixing(cell["mixing"])], y=[cell["test_mae"]], mode="markers", name=name,
+        legendgroup=name, showlegend=show,
+        marker={"symbol": symbol, "size": 14 if ring else 11, "color": INK,
+                "line": {"width": 1.8 if ring else 0, "color": INK}},
+        hovertemplate=f"{name}: dim {cell['dim']}, γ = %{{x}}<br>test MAE %{{y:.4g}}"
+        "<extra></extra>",
+        row=row, col=column,
+    )  # fmt: skip
+
+
+class _Legend:
+    """Names that have an entry already: a name is shown once in all panels."""
+
+    def __init__(self) -> None:
+        self.shown: set[str] = set()
+
+    def is_new(self, name: str) -> bool:
+        new = name not in self.shown
+        self.shown.add(name)
+        return new
+
+
+def _add_panel(
+    fig: go.Figure, row: int, column: int, cells: pd.DataFrame, picked: pd.DataFrame,
+    colours: Mapping[int, str], legend: _Legend,
+) -> None:  # fmt: skip
+    for dim, line in cells.groupby("dim"):
+        name = f"dim {dim}"
+        _add_line(fig, row, column, line, colours[int(str(dim))], name, legend.is_new(name))
+    name = "lowest test MAE"
+    lowest = cells.loc[cells["test_mae"].idxmin()]
+    _add_mark(fig, row, column, lowest, name, "star", legend.is_new(name))
+    name = "picked on validation"
+    for _, cell in picked.iterrows():
+        _add_mark(fig, row, column, cell, name, "circle-open", legend.is_new(name))
+
+
+def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> go.Figure:
+    """Mean test MAE over the folds against γ, a row of panels per task, a column per backbone.
+
+    One line per dimension, its band one standard deviation over folds (none for a single fold).
+    A star marks the lowest mean test MAE, a ring the configuration that the mean validation MAE
+    picks. ``references`` (task -> name -> MAE) are dotted; those far off the scale are named only.
+    Raises ValueError when no model has finished.
+    """
+    cells = summary(ledger)
+    chosen = best_by_validation(ledger)
+    units = units_of(ledger)
+    tasks, backbones = sorted(cells["task"].unique()), sorted(cells["backbone"].unique())
+    titles = [f"{shorten(t)} · {name_backbone(b)}" for t in tasks for b in backbones]
+    references = {task: (references or {}).get(task, {}) for task in tasks}
+    dotted = any(references.values())
+    # References are named to the right of a panel, where no line can run through the name.
+    fig = panels(len(tasks), len(backbones), titles, horizontal=0.17 if dotted else 0.09)
+    colours = colour_dims(cells["dim"].tolist())
+    legend = _Legend()
+    for row, task in enumerate(tasks, 1):
+        for column, backbone in enumerate(backbones, 1):
+            here = cells[(cells["task"] == task) & (cells["backbone"] == backbone)]
+            if here.empty:
+                continue
+            picked = chosen[(chosen["task"] == task) & (chosen["backbone"] == backbone)]
+            _add_panel(fig, row, column, here, picked, colours, legend)
+            half = here["test_std"].fillna(0.0)
+            _add_references(
+                fig, row, column, references[task],
+                here["test_mae"] - half, here["test_mae"] + half,
+            )  # fmt: skip
+        fig.update_yaxes(title_text=label_axis("test MAE", units.get(task, "")), row=row, col=1)
+    labels = [label_mixing(mixing) for mixing in order_mixings(cells["mixing"].tolist())]
+    fig.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
+    fig.update_xaxes(range=[-0.3, len(labels) - 0.7])
+    fig.update_xaxes(title_text="mixing γ = log₁₀(learned / handcrafted)", row=len(tasks))
+    folds = cells["folds"].max()
+    subtitle = f"mean of {folds} folds, band ± one standard deviation" if folds > 1 else "one fold"
+    subtitle += "; H handcrafted only, L learned only"
+    finish(
+        fig,
+        title="Error against the mixing of handcrafted and learned elements",
+        subtitle=subtitle + ("; dotted: reference values" if dotted else ""),
+    )
+    if dotted:
+        fig.update_layout(margin_r=100)
+    return fig

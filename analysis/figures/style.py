@@ -1,0 +1,170 @@
+"""One look for all figures: fonts, colours that colour-blind readers can tell apart, layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+from plotly.subplots import make_subplots
+
+from analysis.selection import order_of
+
+FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
+INK = "#1f2933"
+MUTED = "#7b8794"
+GRID = "#e4e7eb"
+MISSING = "#eceff1"
+# Pixels above the panels (title, subtitle, legend, panel titles) and below them.
+TOP, BOTTOM = 116, 64
+
+# Okabe & Ito's palette, without its yellow and black.
+CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BACKBONES = {"cgcnn": "CGCNN", "megnet": "MEGNet"}
+MIXING_SCALE = ["#2166ac", "#67a9cf", "#b8bec6", "#f4a582", "#b2182b"]
+MINUS = "\N{MINUS SIGN}"
+
+
+def name_backbone(backbone: str) -> str:
+    """Name of a backbone as it is printed."""
+    return BACKBONES.get(backbone, backbone)
+
+
+def label_mixing(mixing: str) -> str:
+    """Label of a mixing: H, L, or the number with a true minus sign."""
+    return mixing.replace("-", MINUS)
+
+
+def order_mixings(mixings: Sequence[str]) -> list[str]:
+    """Distinct mixings from H over the numbers to L."""
+    return sorted(set(mixings), key=order_of)
+
+
+def colour_categories(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name, by order; repeats after six."""
+    return {name: CATEGORIES[i % len(CATEGORIES)] for i, name in enumerate(names)}
+
+
+def _sample(scale: str | list[str], n: int, low: float, high: float) -> list[str]:
+    places = [low + (high - low) * (i / (n - 1) if n > 1 else 0.0) for i in range(n)]
+    return list(sample_colorscale(scale, places))
+
+
+def colour_dims(dims: Sequence[int]) -> dict[int, str]:
+    """A colour for each dimension, light to dark with size."""
+    ordered = sorted(set(dims))
+    return dict(zip(ordered, _sample("Viridis_r", len(ordered), 0.18, 0.95), strict=True))
+
+
+def colour_mixings(mixings: Sequence[str]) -> dict[str, str]:
+    """A colour for each mixing, blue for handcrafted to red for learned."""
+    ordered = order_mixings(mixings)
+    if len(ordered) == 1:
+        return {ordered[0]: MIXING_SCALE[0]}
+    return dict(zip(ordered, _sample(MIXING_SCALE, len(ordered), 0.0, 1.0), strict=True))
+
+
+def fade(colour: str, alpha: float) -> str:
+    """``rgba`` of a ``#rrggbb`` or ``rgb(...)`` colour."""
+    if colour.startswith("#"):
+        parts = [str(int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
+    else:
+        parts = colour[colour.index("(") + 1 : colour.index(")")].split(",")[:3]
+    return f"rgba({','.join(part.strip() for part in parts)},{alpha})"
+
+
+def format_value(value: float) -> str:
+    """A number with three significant digits or, from 100 on, no decimals."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def shorten(name: str, length: int = 34) -> str:
+    """A name that fits over a panel, cut in the middle where it is too long."""
+    if len(name) <= length:
+        return name
+    head = (length - 1) // 2
+    return f"{name[:head]}…{name[-(length - 1 - head) :]}"
+
+
+def units_of(ledger: pd.DataFrame) -> dict[str, str]:
+    """Unit of each task's target, empty where the ledger has none."""
+    if "unit" not in ledger.columns:
+        return dict.fromkeys(ledger["task"].unique(), "")
+    first = ledger.groupby("task", sort=False)["unit"].first()
+    return {str(task): str(unit) if isinstance(unit, str) else "" for task, unit in first.items()}
+
+
+def label_axis(name: str, unit: str = "") -> str:
+    """Axis title with its unit in brackets."""
+    return f"{name} ({unit})" if unit else name
+
+
+def panels(rows: int, columns: int, titles: Sequence[str], **options: Any) -> go.Figure:
+    """Grid of panels with small bold titles; spacing is in pixels, so any number of rows fits.
+
+    Options: ``panel_height`` (px, 230), ``gap`` (px between rows, 64), ``shared_x`` (False),
+    ``horizontal`` (fraction between columns, 0.09). The figure's height is set.
+    """
+    panel_height, gap = options.get("panel_height", 230), options.get("gap", 64)
+    inner = rows * panel_height + (rows - 1) * gap
+    fig = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=[f"<b>{title}</b>" for title in titles],
+        vertical_spacing=gap / inner if rows > 1 else 0,
+        horizontal_spacing=options.get("horizontal", 0.09) if columns > 1 else 0,
+    )
+    fig.update_annotations(font={"size": 13, "color": INK})
+    fig.update_layout(height=inner + TOP + BOTTOM)
+    return fig
+
+
+def finish(
+    fig: go.Figure,
+    *,
+    title: str,
+    subtitle: str = "",
+    height: int | None = None,
+    legend: bool = True,
+) -> go.Figure:
+    """Apply the common look, title above, legend between title and panels; returns the figure.
+
+    ``legend=False`` takes the legend's line away from the height.
+    """
+    top = TOP if legend else TOP - 32
+    height = (height or int(fig.layout.height or 520)) - (TOP - top)
+    head = f"<b>{title}</b>"
+    if subtitle:
+        head += f"<br><span style='font-size:12px;color:{MUTED}'>{subtitle}</span>"
+    inner = height - top - BOTTOM
+    fig.update_layout(
+        template="plotly_white",
+        title={
+            "text": head,
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"l": 14, "t": 14},
+            "font": {"size": 17, "color": INK},
+        },
+        font={"family": FONT, "size": 12, "color": INK},
+        height=height,
+        margin={"l": 76, "r": 30, "t": top, "b": BOTTOM},
+        hoverlabel={"font": {"family": FONT, "size": 12}},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1 + 24 / inner,
+            "yanchor": "bottom",
+        },
+    )
+    axis = {"gridcolor": GRID, "linecolor": MUTED, "zeroline": False, "automargin": True}
+    fig.update_xaxes(**axis, ticks="outside", tickcolor=MUTED, ticklen=4)
+    fig.update_yaxes(**axis)
+    return fig

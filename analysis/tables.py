@@ -1,0 +1,208 @@
+"""Element tables in the format of ``mat2vec.csv``: ``element,0,1,…`` and 118 rows H…Og.
+
+CrabNet reads such a file by row position, so a table with a gap would be silently wrong: every
+table has 118 rows, and a row that no model has seen is filled and flagged in the sidecar.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.cosine import DistanceSums
+from analysis.distill import Distilled
+from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
+from analysis.selection import leaks
+
+NEIGHBOURS = 3
+FILL_RULE = (
+    f"an element in no training part gets the mean of the {NEIGHBOURS} seen elements whose "
+    "handcrafted descriptors are most similar (cosine; ties to the lower atomic number), "
+    "weighted by that similarity"
+)
+
+
+def nearest_seen(
+    numbers: Sequence[int] | np.ndarray, descriptor: np.ndarray
+) -> dict[int, dict[int, float]]:
+    """For each unseen Z the seen elements that stand in for it, Z -> weight, summing to 1.
+
+    ``numbers`` are the seen atomic numbers, ``descriptor`` is ``[119, 92]`` by atomic number. When
+    nothing is similar the neighbours weigh the same.
+    """
+    seen = np.unique(np.asarray(numbers, dtype=np.int64))
+    norms = np.linalg.norm(descriptor, axis=1)
+    unit = descriptor / np.where(norms > 0, norms, 1.0)[:, None]
+    found: dict[int, dict[int, float]] = {}
+    for z in sorted(set(range(1, MAX_Z + 1)) - set(seen.tolist())):
+        similarity = (unit[seen] @ unit[z]).astype(np.float64)
+        # Rounded, so that equal similarities tie whatever the order of summation.
+        order = np.lexsort((seen, -similarity.round(6)))[:NEIGHBOURS]
+        weights = np.maximum(similarity[order], 0.0)
+        weights = weights if weights.sum() > 0 else np.ones(len(order))
+        weights = weights / weights.sum()
+        found[z] = {int(seen[i]): float(weight) for i, weight in zip(order, weights, strict=True)}
+    return found
+
+
+def complete(
+    numbers: Sequence[int] | np.ndarray, vectors: np.ndarray, descriptor: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Table ``[118, D]`` (row Z-1) with unseen rows filled, and the mask ``[118]`` of seen rows.
+
+    The rule is ``FILL_RULE``. Raises ValueError for no element, repeated or impossible numbers.
+    """
+    seen = np.asarray(numbers, dtype=np.int64)
+    if not seen.size or len(seen) != len(vectors):
+        raise ValueError(f"{len(seen)} atomic numbers for {len(vectors)} element vectors")
+    if seen.min() < 1 or seen.max() > MAX_Z or len(np.unique(seen)) != len(seen):
+        raise ValueError(f"atomic numbers must be distinct and in 1-{MAX_Z}: {seen.tolist()}")
+    table = np.zeros((MAX_Z, vectors.shape[1]), dtype=np.float64)
+    table[seen - 1] = vectors
+    for z, weights in nearest_seen(seen, descriptor).items():
+        table[z - 1] = sum(weight * table[near - 1] for near, weight in weights.items())
+    mask = np.zeros(MAX_Z, dtype=bool)
+    mask[seen - 1] = True
+    return table, mask
+
+
+def to_csv(table: np.ndarray) -> str:
+    """CSV text of a table ``[118, D]``; numbers are written so that they read back exactly.
+
+    Raises ValueError unless there are 118 finite rows.
+    """
+    if table.ndim != 2 or table.shape[0] != MAX_Z or not table.shape[1]:
+        raise ValueError(f"a table has {MAX_Z} rows and at least one column, not {table.shape}")
+    bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
+    if bad.size:
+        raise ValueError(f"row of {SYMBOLS[int(bad[0]) + 1]} holds a value that is not finite")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["element", *range(table.shape[1])])
+    for symbol, row in zip(SYMBOLS[1:], table, strict=True):
+        writer.writerow([symbol, *(repr(float(value)) for value in row)])
+    return out.getvalue()
+
+
+def _parse_row(path: Path, line: int, row: list[str], width: int, expected: str) -> list[float]:
+    if not row or row[0] != expected:
+        found = repr(row[0]) if row else "an empty line"
+        raise ValueError(
+            f"{path}, line {line}: expected element {expected}, found {found}; a table has "
+            f"{MAX_Z} rows H…Og in order of atomic number"
+        )
+    if len(row) != width:
+        raise ValueError(f"{path}, line {line} ({expected}): {len(row)} cells, header has {width}")
+    try:
+        values = [float(cell) for cell in row[1:]]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"{path}, line {line} ({expected}): a value is not a finite number")
+    return values
+
+
+def read_csv(path: str | Path) -> tuple[list[str], np.ndarray]:
+    """Symbols (H…Og) and vectors ``[118, D]`` float64 of a table.
+
+    Raises ValueError, in one line with file, line and element, when the header does not begin
+    with ``element``, a row is missing, out of order, extra or short, or a value is not finite.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ValueError(f"{path}: cannot read the table ({reason})") from None
+    rows = list(csv.reader(io.StringIO(text)))
+    while rows and not rows[-1]:
+        rows.pop()
+    if not rows or len(rows[0]) < 2 or rows[0][0] != "element":
+        raise ValueError(f"{path}, line 1: the header must be element,0,1,…")
+    width = len(rows[0])
+    values = []
+    for z in range(1, MAX_Z + 1):
+        if z >= len(rows):
+            raise ValueError(
+                f"{path}: ends before {SYMBOLS[z]}; a table has {MAX_Z} rows H…Og in order of "
+                "atomic number"
+            )
+        values.append(_parse_row(path, z + 1, rows[z], width, SYMBOLS[z]))
+    if len(rows) > MAX_Z + 1:
+        raise ValueError(f"{path}, line {MAX_Z + 2}: a row after Og; a table has {MAX_Z} rows")
+    return list(SYMBOLS[1:]), np.array(values, dtype=np.float64)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def sidecar(
+    *,
+    strategy: str,
+    distilled: Distilled,
+    sums: DistanceSums,
+    descriptor: np.ndarray,
+    tasks: Sequence[str],
+    models: int,
+    selected_on: str,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a table is and where each row comes from; every value can be written as JSON.
+
+    ``spread`` of an element is the mean over partners of the standard deviation over models of
+    their normalised distance. ``extra`` is added at the top level.
+    """
+    numbers = sums.numbers()
+    counts, spread = sums.models(), sums.spread()
+    filled = nearest_seen(numbers, descriptor)
+    elements: dict[str, Any] = {}
+    for z in range(1, MAX_Z + 1):
+        partners = spread[z][[n for n in numbers if n != z]]
+        partners = partners[np.isfinite(partners)]
+        near = filled.get(z)
+        elements[SYMBOLS[z]] = {
+            "seen": near is None,
+            "models": int(counts[z]),
+            "spread": _finite(partners.mean()) if near is None and partners.size else None,
+            "filled_from": None
+            if near is None
+            else {SYMBOLS[other]: round(weight, 6) for other, weight in near.items()},
+        }
+    rule = {
+        "S": f"best mixing of each (task, fold, backbone, dim, seed) by {selected_on}",
+        "H": "all models with mixing H (handcrafted only)",
+        "L": "all models with mixing L (learned only)",
+    }
+    return {
+        "table": f"Mat2Vec-{strategy}-{distilled.vectors.shape[1]}",
+        "strategy": strategy,
+        "dim": int(distilled.vectors.shape[1]),
+        "models": int(models),
+        "tasks": sorted(tasks),
+        "selection": rule.get(strategy, strategy),
+        "selected_on": selected_on,
+        "selection_leaks_test_data": strategy == "S" and leaks(selected_on),
+        "normalised_stress": _finite(distilled.normalised_stress),
+        "pearson_input_to_cosine": _finite(distilled.pearson),
+        "cosine_distance_range": [_finite(distilled.cosine_low), _finite(distilled.cosine_high)],
+        "pairs_filled": distilled.filled_pairs,
+        "fill_rule": FILL_RULE,
+        "elements_seen": len(numbers),
+        "elements": elements,
+        **(extra or {}),
+    }
+
+
+def symbols_to_numbers(symbols: Sequence[str]) -> np.ndarray:
+    """Atomic numbers of symbols; raises ValueError naming one that is no element."""
+    unknown = [symbol for symbol in symbols if symbol not in NUMBERS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not the symbol of an element")
+    return np.array([NUMBERS[symbol] for symbol in symbols], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Everything that runs on Ray or writes a run directory: the jobs and what they share."""

@@ -1,0 +1,34 @@
+"""`elemgrid <job>`: the jobs as one console command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+JOBS = {
+    "hybrid_grid": "the main job: crystals to tables of the elements",
+    "report": "write a run's report.html again",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hands the remaining arguments to the job's own `main`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    job = arguments[0].replace("-", "_") if arguments else ""
+    if job in JOBS:
+        # A job is imported when it is wanted: `elemgrid --help` must not start torch and Ray.
+        return int(importlib.import_module(f"orchestrator.{job}").main(arguments[1:]))
+    asked = job in ("__help", "_h", "")
+    stream = sys.stdout if asked else sys.stderr
+    if not asked:
+        print(f"error: no job {arguments[0]!r}; there are: {', '.join(JOBS)}", file=stream)
+        return 2
+    print("usage: elemgrid JOB [flags]; each job has --help\n", file=stream)
+    for name, what in JOBS.items():
+        print(f"  {name:<12} {what}", file=stream)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

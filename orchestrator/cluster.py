@@ -1,0 +1,103 @@
+"""Where the work runs: a Ray cluster by address, or one on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from orchestrator.errors import UsageError
+
+# Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+# These tell of things that are as they should be: that a token was made, that bars are off.
+CHATTY_LOGGERS = ("ray.data", "ray.tune", "ray._private.authentication")
+
+
+@contextmanager
+def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
+    """A Ray session: the one that runs, the one at `address`, or a local one that ends with us.
+
+    Raises:
+        UsageError: no cluster answers at the address.
+    """
+    os.environ.update(TUNE_ENVIRONMENT)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if ray.is_initialized():
+        yield
+        return
+    threads = str(max(1, int(cpus_per_worker)))
+    common: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "WARNING",
+        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}},
+    }
+    if address is None and "RAY_ADDRESS" not in os.environ:
+        ray.init(address="local", dashboard_host="127.0.0.1", **common)
+    else:
+        try:
+            ray.init(address=address or "auto", **common)
+        except ConnectionError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(
+                f"--address {address or os.environ['RAY_ADDRESS']}: no Ray cluster answers"
+                f" ({reason}); start one with `ray start --head`, or leave the flag out"
+            ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def dashboard() -> str | None:
+    """Address of the dashboard, if there is one."""
+    url = ray.get_runtime_context().gcs_address and ray._private.worker.get_dashboard_url()
+    return f"http://{url}" if url else None
+
+
+def worker_slots(cpus: float, gpus: float) -> int:
+    """How many workers fit on the cluster at once."""
+    slots = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            resources = node["Resources"]
+            fits = [resources.get("CPU", 0) / cpus] if cpus else []
+            fits += [resources.get("GPU", 0) / gpus] if gpus else []
+            slots += int(min(fits, default=0))
+    return slots
+
+
+def hardware() -> dict[str, Any]:
+    """What the cluster consists of, for the manifest."""
+    resources = ray.cluster_resources()
+    return {
+        "nodes": sum(node["Alive"] for node in ray.nodes()),
+        "cpus": resources.get("CPU", 0),
+        "gpus": resources.get("GPU", 0),
+        "memory_gib": round(resources.get("memory", 0) / 2**30, 1),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "system": platform.system(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor()

@@ -1,0 +1,176 @@
+"""The command line of the main job."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from orchestrator.config import MIXINGS, PRESETS, GridConfig, build_config
+from orchestrator.errors import UsageError
+from orchestrator.training import Worker
+from trainables.models.backbones import BACKBONES
+
+EPILOG = """\
+data sets (--tasks), any number of:
+  NAME            a MatBench task: jdft2d phonons dielectric log_gvrh log_kvrh perovskites mp_gap
+                  mp_e_form; read from --data-dir or the cache, else downloaded and checked
+  ionic           computed ionic crystals that come with elemgrid
+  FILE.json.gz    in MatBench's format
+  FILE.csv[.gz]   with a column `cif`
+  FILE.parquet    with a column `structure` (JSON) or `cif`
+  FOLDER          with id_prop.csv and CIF or POSCAR files
+  …:TARGET        names the target column
+
+examples:
+  python -m orchestrator.hybrid_grid --preset demo
+  python -m orchestrator.hybrid_grid --tasks phonons --dims 16 64 --mixing H -2 0 2 L --run runs/phonons
+  python -m orchestrator.hybrid_grid --preset paper --dry-run
+  python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
+
+The same command is always safe to run again: a model that is recorded is never trained again.
+exit status: 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the person asked for."""
+
+    config: GridConfig
+    run: Path
+    data_dir: Path | None
+    address: str | None
+    worker: Worker
+    dry_run: bool
+    extend: bool
+    retry_failed: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
+        close = (
+            difflib.get_close_matches(unknown[1], self._option_string_actions) if unknown else []
+        )
+        hint = f"did you mean {close[0]}?" if close else "--help lists the flags"
+        raise UsageError(f"{message} ({hint})")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m orchestrator.hybrid_grid",
+        description="Trains a grid of crystal networks with handcrafted, learned and mixed element"
+        " vectors, and distils what they learned into tables of the elements.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    grid = parser.add_argument_group(
+        "the grid (defaults are the thesis' unless a preset says else)"
+    )
+    grid.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="demo: a small grid on `ionic`, minutes on a laptop; paper: 8 tasks × 5 folds × 2"
+        " backbones × 4 dims × 7 mixings = 2240 models, recipe paper. Other flags override it",
+    )
+    grid.add_argument("--tasks", nargs="+", metavar="DATA", help="data sets, see below")
+    grid.add_argument("--backbones", nargs="+", choices=BACKBONES, help="default: both")
+    grid.add_argument(
+        "--dims", nargs="+", type=int, help="dimensions of the element vectors; default 8 16 32 64"
+    )
+    grid.add_argument(
+        "--mixing",
+        nargs="+",
+        metavar="γ",
+        help="H handcrafted, L learned, or γ = log10(learned/handcrafted);"
+        f" default {' '.join(MIXINGS)}",
+    )
+    grid.add_argument("--folds", nargs="+", type=int, help="official folds; default 0 1 2 3 4")
+    grid.add_argument(
+        "--seed", type=int, help="of initial weights, batches and validation parts; default 0"
+    )
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--recipe",
+        choices=("paper", "tuned"),
+        help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
+        " and faster",
+    )
+    training.add_argument("--epochs", type=int, help="at most; default by recipe")
+    training.add_argument(
+        "--patience", type=int, help="epochs without improvement before a model stops; default 500"
+    )
+    training.add_argument(
+        "--conv-width", type=int, help="width of CGCNN's convolutions; default: the dimension"
+    )
+    data = parser.add_argument_group("data and results")
+    data.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/hybrid_grid"),
+        help="run directory; default %(default)s",
+    )
+    data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
+    data.add_argument(
+        "--max-bad", type=float, help="share of bad crystals that is tolerated; default 0.01"
+    )
+    data.add_argument("--max-atoms", type=int, help="per crystal; default 1000")
+    data.add_argument(
+        "--select-on",
+        choices=("validation", "test"),
+        help="MAE that picks the best mixing; `test` is the thesis' literal choice, which leaks",
+    )
+    data.add_argument(
+        "--extend", action="store_true", help="train a changed grid into an existing run directory"
+    )
+    data.add_argument("--retry-failed", action="store_true", help="train failed models again")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
+    )
+    machine.add_argument("--cpus-per-worker", type=float, default=1.0, help="default %(default)g")
+    machine.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        default=0.0,
+        help="may be a fraction, so that workers share a GPU; default 0: train on the CPU",
+    )
+    machine.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print cells, what is done, and an estimate; train nothing",
+    )
+    return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """The options of a command line.
+
+    Raises:
+        UsageError: one line that names the flag, what is wrong and what is allowed.
+    """
+    given = vars(_parser().parse_args(argv))
+    for name in ("cpus_per_worker", "gpus_per_worker"):
+        if not given[name] >= 0 or (name == "cpus_per_worker" and given[name] == 0):
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} {given[name]:g}: must be positive")
+    fields = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if name in GridConfig.model_fields and value is not None
+    }
+    return Options(
+        config=build_config(given["preset"], fields),
+        run=given["run"],
+        data_dir=given["data_dir"],
+        address=given["address"],
+        worker=Worker(cpus=given["cpus_per_worker"], gpus=given["gpus_per_worker"]),
+        dry_run=given["dry_run"],
+        extend=given["extend"],
+        retry_failed=given["retry_failed"],
+    )

@@ -1,0 +1,265 @@
+"""The main job: from crystals to tables of the elements.
+
+python -m orchestrator.hybrid_grid --preset demo --run runs/demo
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from orchestrator import cluster, durable
+from orchestrator.config import GridConfig
+from orchestrator.datasets import resolve
+from orchestrator.distances import sum_distances
+from orchestrator.errors import UsageError
+from orchestrator.featurize import Featurized, featurize
+from orchestrator.flags import Options, parse
+from orchestrator.grid import Cell, arrays, keyed_cells
+from orchestrator.ledger import DONE, FAILED, Records, compile_ledger, write_collected
+from orchestrator.plan import print_plan
+from orchestrator.progress import duration
+from orchestrator.report import write_report
+from orchestrator.run_directory import locked, open_manifest, slug, write_manifest
+from orchestrator.tables import write_distances, write_tables
+from orchestrator.training import Worker, train
+from orchestrator.trials import versions
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.sources import Source
+from trainables.training.fit import TRAINING_VERSION
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted."""
+    try:
+        options = parse(argv)
+        if options.dry_run:
+            print_plan(options)
+            return OK
+        with locked(options.run):
+            return run(options)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on where this ended", file=sys.stderr)
+        return INTERRUPTED
+
+
+def run(options: Options) -> int:
+    """Structures → shards → models → distances → tables → report, each step kept in the run."""
+    config, folder = options.config, options.run
+    open_manifest(folder, config.model_dump(mode="json"), extend=options.extend)
+    sources = _sources(config, options.data_dir)
+    config = config.model_copy(update={"tasks": tuple(sources)})
+    with cluster.connected(options.address, options.worker.cpus):
+        _announce(options)
+        featurized = _featurize(sources, config, folder)
+        cells = _keyed(config, featurized)
+        records = Records(folder / "records")
+        _write_manifest(options, sources, featurized, cells)
+        datasets = _datasets(config, featurized)
+        if options.retry_failed:
+            _forget_failed(records, cells)
+        finished = _train(cells, datasets, sources, records, options.worker)
+        ledger = _write_ledger(folder, records, cells)
+        if not finished:
+            print(f"\nstopped with {len(ledger)} of {len(cells)} models recorded;"
+                  " the same command goes on from here", file=sys.stderr)  # fmt: skip
+            return INTERRUPTED
+        _conclude(folder, records, ledger, datasets, config)
+    return _summarise(folder, ledger)
+
+
+def _sources(config: GridConfig, data_dir: Path | None) -> dict[str, Source]:
+    sources: dict[str, Source] = {}
+    for spec in config.tasks:
+        source = resolve(spec, data_dir)
+        if source.name in sources:
+            raise UsageError(f"--tasks {spec}: a data set called {source.name} is there already")
+        sources[source.name] = source
+    return sources
+
+
+def _announce(options: Options) -> None:
+    slots = cluster.worker_slots(options.worker.cpus, options.worker.gpus)
+    if slots == 0 and options.address is None:
+        raise UsageError(
+            f"no node has the {options.worker.cpus:g} CPUs and {options.worker.gpus:g} GPUs that a"
+            " worker is to have; lower --cpus-per-worker or --gpus-per-worker"
+        )
+    where = cluster.dashboard()
+    print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
+
+
+def _featurize(
+    sources: dict[str, Source], config: GridConfig, folder: Path
+) -> dict[str, Featurized]:
+    kinds = [GRAPH_KINDS[backbone] for backbone in config.backbones]
+    found = {}
+    for name, source in sources.items():
+        expected = source.count()
+        of = f" of {expected}" if expected else ""
+
+        def show(rows: int, name: str = name, of: str = of) -> None:
+            if sys.stderr.isatty():
+                print(f"\r{name}: {rows}{of} crystals featurised", end="", file=sys.stderr)
+
+        data = featurize(
+            source,
+            kinds,
+            folder / "shards" / slug(name),
+            max_bad=config.max_bad,
+            max_atoms=config.max_atoms,
+            on_rows=show,
+        )
+        bad = f", {data.bad} in {folder / 'shards' / slug(name) / 'quarantine.csv'}"
+        print(f"\r{name}: {data.crystals} crystals" + (bad if data.bad else ""))
+        if data.crystals < 10:
+            raise UsageError(f"{name}: {data.crystals} crystals; five folds need at least 10")
+        found[name] = data
+    return found
+
+
+def _keyed(config: GridConfig, featurized: dict[str, Featurized]) -> list[tuple[Cell, str]]:
+    return keyed_cells(
+        config,
+        {
+            (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name]
+            for task, data in featurized.items()
+            for backbone in config.backbones
+        },
+    )
+
+
+def _datasets(
+    config: GridConfig, featurized: dict[str, Featurized]
+) -> dict[tuple[str, str], Dataset]:
+    try:
+        return {
+            (task, backbone): shards.load(data.folders[GRAPH_KINDS[backbone].name])
+            for task, data in featurized.items()
+            for backbone in config.backbones
+        }
+    except shards.ShardError as error:
+        raise UsageError(str(error)) from None
+
+
+def _write_manifest(
+    options: Options,
+    sources: dict[str, Source],
+    featurized: dict[str, Featurized],
+    cells: list[tuple[Cell, str]],
+) -> None:
+    datasets = {
+        name: {
+            "target": sources[name].target_name,
+            "unit": sources[name].unit,
+            "description": getattr(sources[name], "description", None),
+            "crystals": data.crystals,
+            "quarantined": data.bad,
+            "fingerprints": data.fingerprints,
+        }
+        for name, data in featurized.items()
+    }
+    write_manifest(
+        options.run,
+        {
+            "config": options.config.model_dump(mode="json"),
+            "datasets": datasets,
+            "models": len(cells),
+            "training_version": TRAINING_VERSION,
+            "hardware": cluster.hardware(),
+            "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},
+            "versions": versions(),
+        },
+    )
+
+
+def _forget_failed(records: Records, cells: list[tuple[Cell, str]]) -> None:
+    for key in records.recorded(key for _, key in cells):
+        if records.read(key)["status"] == FAILED:
+            records.forget(key)
+
+
+def _train(
+    cells: list[tuple[Cell, str]],
+    datasets: dict[tuple[str, str], Dataset],
+    sources: dict[str, Source],
+    records: Records,
+    worker: Worker,
+) -> bool:
+    recorded = records.recorded(key for _, key in cells)
+    missing = arrays((cell, key) for cell, key in cells if key not in recorded)
+    print(f"{len(cells)} models in the grid, {len(recorded)} recorded before")
+    if not missing:
+        return True
+    targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
+    return train(
+        missing,
+        datasets,
+        targets,
+        records,
+        worker,
+        recorded=len(recorded),
+        total=len(cells),
+    )
+
+
+def _write_ledger(folder: Path, records: Records, cells: list[tuple[Cell, str]]) -> pd.DataFrame:
+    table = compile_ledger(records, (key for _, key in cells))
+    durable.write_parquet(folder / "ledger.parquet", table)
+    return table.to_pandas()
+
+
+def _conclude(
+    folder: Path,
+    records: Records,
+    ledger: pd.DataFrame,
+    datasets: dict[tuple[str, str], Dataset],
+    config: GridConfig,
+) -> None:
+    """Distances, tables and report of the models that are done."""
+    done = ledger[ledger["status"] == DONE]
+    if done.empty:
+        return
+    crystals: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {
+        name: (dataset.ids, dataset.target) for name, dataset in datasets.items()
+    }
+    write_collected(folder, records, done, crystals)
+    on = {"validation": "val_mae", "test": "test_mae"}[config.select_on]
+    actors = max(1, cluster.worker_slots(1, 0))
+    sums, keys = sum_distances(folder, ledger, on, actors)
+    write_distances(folder, sums)
+    for path in write_tables(folder, sums, keys, ledger, on):
+        print(path)
+    print(write_report(folder))
+
+
+def _summarise(folder: Path, ledger: pd.DataFrame) -> int:
+    counts = ledger["status"].value_counts()
+    seconds = ledger["seconds"].sum()
+    print(f"{counts.get(DONE, 0)} models done in {duration(seconds)} of training: {folder}")
+    bad = ledger[ledger["status"] != DONE]
+    for row in bad.itertuples():
+        last = row.error.strip().splitlines()[-1]
+        print(f"  {row.status}: {row.array} {row.mixing}: {last}", file=sys.stderr)
+    if len(bad):
+        print(f"{len(bad)} models are not done; --retry-failed trains the failed ones again",
+              file=sys.stderr)  # fmt: skip
+        return SOME_FAILED
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

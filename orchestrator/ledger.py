@@ -1,0 +1,222 @@
+"""The ledger: one durable record a model, written once, and the tables made from all of them.
+
+A record is two files, `records/<key>.safetensors` (weights, element vectors, predictions, learning
+curve) and then `records/<key>.json` (the row of the ledger, with the digest of the other file). The
+JSON is what makes a model finished; without it the model does not exist and is trained again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import load as decode_arrays
+from safetensors.numpy import save as encode_arrays
+
+from orchestrator import durable
+
+DONE, FAILED, DIVERGED = "done", "failed", "diverged"
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("key", "task", "backbone")]
+    + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
+    + [("recipe", pa.string()), ("status", pa.string())]
+    + [(f"{part}_mae", pa.float64()) for part in ("train", "val", "test", "dummy")]
+    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
+    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
+    + [("seconds", pa.float64())]
+    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
+)
+
+
+class LedgerError(ValueError):
+    """A record that cannot be trusted, in one line that names the file and the fix."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a run directory."""
+
+    folder: Path
+
+    def write(self, row: dict[str, Any], arrays: dict[str, np.ndarray]) -> bool:
+        """Records a model, unless it is recorded already: the first result stands.
+
+        Returns:
+            False where there was a record.
+        """
+        key = row["key"]
+        if self._json(key).exists():
+            return False
+        row = {name: row.get(name) for name in SCHEMA.names}
+        if arrays:
+            contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+            content = encode_arrays(contiguous, {"row": json.dumps(row)})
+            durable.write_bytes(self._arrays(key), content)
+            row["arrays_sha256"] = hashlib.sha256(content).hexdigest()
+        text = json.dumps(row, indent=1, allow_nan=False) + "\n"
+        return durable.create_bytes(self._json(key), text.encode())
+
+    def _json(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def _arrays(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
+
+    def recorded(self, keys: Iterable[str]) -> set[str]:
+        """Which of the keys have a record, whatever its status."""
+        present = {path.stem for path in self.folder.glob("*.json")}
+        return present & set(keys)
+
+    def read(self, key: str) -> dict[str, Any]:
+        """The row of a recorded model.
+
+        Raises:
+            LedgerError: the record is not whole.
+        """
+        path = self._json(key)
+        try:
+            row: dict[str, Any] = json.loads(path.read_bytes())
+            if row["key"] == key:
+                return row
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise LedgerError(f"{path}: damaged record; remove it and run the command again")
+
+    def arrays(self, key: str) -> dict[str, np.ndarray]:
+        """The arrays of a model that is done, verified against its record."""
+        path = self._arrays(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise LedgerError(
+                f"{path}: missing; remove {self._json(key).name} and run the command again"
+            ) from None
+        if hashlib.sha256(content).hexdigest() != self.read(key)["arrays_sha256"]:
+            raise LedgerError(
+                f"{path}: damaged (SHA-256 differs); remove it and {self._json(key).name},"
+                " then run the command again"
+            )
+        return decode_arrays(content)
+
+    def forget(self, key: str) -> None:
+        """Takes a record back, so that the model is trained again."""
+        self._json(key).unlink(missing_ok=True)
+        self._arrays(key).unlink(missing_ok=True)
+
+
+def compile_ledger(records: Records, keys: Iterable[str]) -> pa.Table:
+    """The ledger of the given models that are recorded, in the given order."""
+    keys = list(keys)
+    recorded = records.recorded(keys)
+    rows = [records.read(key) for key in keys if key in recorded]
+    return pa.Table.from_pylist(
+        [{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA
+    )
+
+
+EMBEDDINGS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("channel", pa.string()),
+        ("dim", pa.int32()),
+        ("numbers", pa.list_(pa.uint8())),
+        ("counts", pa.list_(pa.int64())),
+        ("values", pa.list_(pa.float32())),
+    ]
+)
+PREDICTIONS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("part", pa.string()),
+        ("id", pa.string()),
+        ("target", pa.float64()),
+        ("prediction", pa.float64()),
+    ]
+)
+
+
+def _embeddings_of(key: str, arrays: dict[str, np.ndarray]) -> pa.Table:
+    numbers, counts = arrays["elements/numbers"], arrays["elements/counts"]
+    rows = []
+    for name in sorted(arrays):
+        folder, _, channel = name.partition("/")
+        if folder == "elements" and channel not in ("numbers", "counts"):
+            vectors = arrays[name]
+            rows.append(
+                {
+                    "key": key,
+                    "channel": channel,
+                    "dim": vectors.shape[1],
+                    "numbers": numbers,
+                    "counts": counts,
+                    "values": vectors.ravel(),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=EMBEDDINGS)
+
+
+def _predictions_of(
+    key: str, arrays: dict[str, np.ndarray], ids: np.ndarray, target: np.ndarray
+) -> pa.Table:
+    tables = []
+    for part in ("validation", "test"):
+        rows = arrays[f"predictions/{part}/row"]
+        tables.append(
+            pa.table(
+                {
+                    "key": [key] * len(rows),
+                    "part": [part] * len(rows),
+                    "id": ids[rows].tolist(),
+                    "target": target[rows],
+                    "prediction": arrays[f"predictions/{part}/value"],
+                },
+                schema=PREDICTIONS,
+            )
+        )
+    return pa.concat_tables(tables)
+
+
+def write_collected(
+    run: Path,
+    records: Records,
+    done: pd.DataFrame,
+    crystals_of: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
+) -> None:
+    """Collects what the done models left into `embeddings.parquet` and `predictions.parquet`.
+
+    Args:
+        done: rows of the ledger with status done.
+        crystals_of: (ids, targets) by (task, backbone).
+    """
+    with (
+        durable.replacing(run / "embeddings.parquet") as embeddings_file,
+        durable.replacing(run / "predictions.parquet") as predictions_file,
+        pq.ParquetWriter(embeddings_file, EMBEDDINGS, compression="zstd") as embeddings,
+        pq.ParquetWriter(predictions_file, PREDICTIONS, compression="zstd") as predictions,
+    ):
+        for group in _groups(done, 64):
+            found = [(row, records.arrays(row.key)) for row in group.itertuples()]
+            embeddings.write_table(
+                pa.concat_tables([_embeddings_of(row.key, arrays) for row, arrays in found])
+            )
+            predictions.write_table(
+                pa.concat_tables(
+                    [
+                        _predictions_of(row.key, arrays, *crystals_of[row.task, row.backbone])
+                        for row, arrays in found
+                    ]
+                )
+            )
+
+
+def _groups(frame: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+    for start in range(0, len(frame), size):
+        yield frame.iloc[start : start + size]

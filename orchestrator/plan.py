@@ -1,0 +1,126 @@
+"""`--dry-run`: the cells of a grid, what is done of them, and how long the rest may take."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+
+from orchestrator.config import GridConfig
+from orchestrator.datasets import is_here, resolve
+from orchestrator.flags import Options
+from orchestrator.grid import Cell, GridArray, arrays, cells
+from orchestrator.ledger import Records
+from orchestrator.progress import duration
+from orchestrator.run_directory import slug
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.featurise import featurise
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.registry import TASKS
+from trainables.crystals.sources import Source
+from trainables.training.fit import ArrayFit
+
+SAMPLE = 400  # crystals that stand for a data set
+SAMPLE_EPOCHS = 2
+
+
+def print_plan(options: Options) -> None:
+    """Prints one line an array: its models, how many are recorded, and the time for the others."""
+    config = options.config
+    here = {spec: is_here(spec, options.data_dir) for spec in config.tasks}
+    sources = {spec: resolve(spec, options.data_dir) for spec in config.tasks if here[spec]}
+    keyed = [(cell, _key(cell, sources, options.run)) for cell in cells(config)]
+    records = Records(options.run / "records")
+    recorded = records.recorded(key for _, key in keyed)
+    seconds = _seconds_an_epoch(config, sources)
+    planned = arrays(keyed)
+    print(f"{len(keyed)} models in {len(planned)} arrays; {len(recorded)} are recorded")
+    left = 0.0
+    unknown = 0
+    for array in planned:
+        done = sum(key in recorded for key in array.spec.mixings.values())
+        share = 1 - done / len(array.spec.mixings)
+        each = seconds.get((array.task, array.spec.backbone, array.spec.dim))
+        expected = "" if each is None else duration(each * array.spec.recipe.epochs * share)
+        unknown += each is None
+        left += 0 if each is None else each * array.spec.recipe.epochs * share
+        print(
+            f"  {array.id:<40} {' '.join(array.spec.mixings):<22}"
+            f" {done}/{len(array.spec.mixings)} done  {expected}"
+        )
+    _print_estimate(options, left, unknown)
+    for spec in config.tasks:
+        if not here[spec]:
+            print(f"{spec}: {TASKS[spec.removeprefix('matbench_')].n} crystals, to be downloaded")
+
+
+def _print_estimate(options: Options, left: float, unknown: int) -> None:
+    workers = max(1, int((os.cpu_count() or 1) / options.worker.cpus))
+    if left:
+        print(
+            f"at most {duration(left / workers)} on this machine's {workers} workers (every model"
+            " to its last epoch; measured on a sample, one thread each)"
+        )
+    if unknown:
+        print(f"no estimate for {unknown} arrays whose data is not here")
+
+
+def _key(cell: Cell, sources: Mapping[str, Source], run: Path) -> str:
+    """The cell's key if its data has been featurised into this run, else one that no record has."""
+    if cell.task in sources:
+        kind = GRAPH_KINDS[cell.backbone].name
+        path = run / "shards" / slug(sources[cell.task].name) / kind / shards.MANIFEST
+        if path.exists():
+            return cell.key(json.loads(path.read_text())["fingerprint"])
+    return f"{cell.task} {cell.key('')}"
+
+
+def _seconds_an_epoch(
+    config: GridConfig, sources: Mapping[str, Source]
+) -> dict[tuple[str, str, int], float]:
+    """Measured seconds of an array's epoch by (task, backbone, dim), scaled to the whole data."""
+    found: dict[tuple[str, str, int], float] = {}
+    for spec, source in sources.items():
+        samples, scale = _sample(config, source)
+        for array in arrays((cell, cell.mixing) for cell in cells(config) if cell.task == spec):
+            name = (spec, array.spec.backbone, array.spec.dim)
+            dataset = samples[array.spec.backbone]
+            if name not in found and len(dataset) >= 10:
+                found[name] = _time_epoch(array, dataset) * scale
+    return found
+
+
+def _sample(config: GridConfig, source: Source) -> tuple[dict[str, Dataset], float]:
+    """The first crystals of a source by backbone, and how many times more there are."""
+    entries = list(islice(source.entries(), SAMPLE))
+    kinds = [GRAPH_KINDS[backbone] for backbone in config.backbones]
+    result = featurise(entries, kinds, config.max_atoms)
+    good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
+    count = Counter(result.reasons)[""]
+    total = source.count() or count
+    samples: dict[str, Dataset] = {}
+    for backbone, kind in zip(config.backbones, kinds, strict=True):
+        rows = range(count)
+        table = shards.to_table(
+            [entry.id for entry in good], rows, result.target, result.graphs[kind.name]
+        )
+        samples[backbone] = shards.from_table(table, count)
+    return samples, total / max(1, count)
+
+
+def _time_epoch(array: GridArray, dataset: Dataset) -> float:
+    spec = dataclasses.replace(
+        array.spec, mixings={name: name for name in array.spec.mixings}, fold=0
+    )
+    fit = ArrayFit(spec, dataset)
+    fit.training.run_epoch()  # the first epoch pays for what later ones find ready
+    start = time.perf_counter()
+    for _ in range(SAMPLE_EPOCHS):
+        fit.training.run_epoch()
+    return (time.perf_counter() - start) / SAMPLE_EPOCHS

@@ -1,0 +1,86 @@
+"""The run directory: whose it is, what was asked of it, and who works in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator import durable
+from orchestrator.errors import UsageError
+
+MANIFEST = "manifest.json"
+
+
+def slug(name: str) -> str:
+    """A data set's name as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip(".") or "data"
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keeps a second driver out of a run directory.
+
+    Raises:
+        UsageError: another driver works in it; it is named by host and pid.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = open(run / ".lock", "a+")  # noqa: SIM115 - held open while the lock is held
+    except OSError as error:
+        raise UsageError(f"--run {run}: cannot be written ({error.strerror})") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise UsageError(
+                f"--run {run}: {holder} is working in it; wait for it or name another folder"
+            ) from None
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on {platform.node()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def open_manifest(run: Path, config: dict[str, Any], *, extend: bool) -> None:
+    """Refuses a run directory that was made for something else.
+
+    Raises:
+        UsageError: the directory's grid differs from `config`; the differences are named.
+    """
+    path = run / MANIFEST
+    if not path.exists() or extend:
+        return
+    try:
+        before = json.loads(path.read_text())["config"]
+    except (ValueError, KeyError):
+        raise UsageError(f"{path}: damaged; remove it, the records are kept") from None
+    now = json.loads(json.dumps(config))
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        difference = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in changed)
+        raise UsageError(
+            f"--run {run} holds another grid ({difference}); name another folder, or add --extend"
+            " to keep its models and train the new cells beside them"
+        )
+
+
+def write_manifest(run: Path, content: dict[str, Any]) -> None:
+    """Writes the manifest; `created` stays that of the first time."""
+    path = run / MANIFEST
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    if path.exists():
+        created = json.loads(path.read_text()).get("created", created)
+    durable.write_json(path, {"created": created, **content})

@@ -1,0 +1,82 @@
+"""Means over folds, and the configuration that validation picks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.leaderboard import best_by_validation, summary
+
+Make = Callable[..., pd.DataFrame]
+
+
+def test_summary_is_the_mean_and_deviation_over_folds(make_ledger: Make) -> None:
+    ledger = make_ledger()
+    found = summary(ledger)
+    assert len(found) == 2 * 2 * 2 * 7
+    one = found[
+        (found["task"] == "phonons")
+        & (found["backbone"] == "cgcnn")
+        & (found["dim"] == 16)
+        & (found["mixing"] == "H")
+    ].iloc[0]
+    rows = ledger[ledger["key"].str.startswith("phonons-cgcnn-16-H-")]
+    assert one["models"] == one["folds"] == 3
+    assert one["test_mae"] == pytest.approx(rows["test_mae"].mean())
+    assert one["test_std"] == pytest.approx(np.std(rows["test_mae"], ddof=1))
+    assert one["val_mae"] == pytest.approx(rows["val_mae"].mean())
+    assert one["dummy_mae"] == 300
+    assert one["unit"] == "cm⁻¹"
+
+
+def test_mixings_are_in_order_of_gamma(make_ledger: Make) -> None:
+    found = summary(make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16]))
+    assert found["mixing"].tolist() == ["H", "-4", "-2", "0", "2", "4", "L"]
+
+
+def test_single_fold_has_no_deviation(make_ledger: Make) -> None:
+    found = summary(make_ledger(folds=1))
+    assert found["test_std"].isna().all()
+    assert found["test_mae"].notna().all()
+
+
+def test_failed_model_is_left_out(make_ledger: Make, fail: Make) -> None:
+    ledger = fail(make_ledger(), "phonons-cgcnn-16-H-0", "diverged")
+    found = summary(ledger).set_index(["task", "backbone", "dim", "mixing"])
+    assert found.loc[("phonons", "cgcnn", 16, "H"), "models"] == 2
+    assert found.loc[("phonons", "cgcnn", 16, "-4"), "models"] == 3
+
+
+def test_validation_picks_even_where_test_is_lower(make_ledger: Make) -> None:
+    ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"])
+    ledger.loc[ledger["mixing"] == "L", "test_mae"] = 0.0
+    picked = best_by_validation(ledger)
+    assert len(picked) == 1
+    assert (picked["mixing"][0], picked["dim"][0]) == ("-2", 64)
+    assert picked["test_mae"][0] > 0
+
+
+def test_lucky_single_fold_cannot_win(make_ledger: Make, fail: Make) -> None:
+    ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16])
+    for fold in (1, 2):
+        ledger = fail(ledger, f"phonons-cgcnn-16-L-{fold}")
+    ledger.loc[ledger["key"] == "phonons-cgcnn-16-L-0", "val_mae"] = 0.0
+    assert best_by_validation(ledger)["mixing"].tolist() == ["-2"]
+
+
+def test_one_row_per_task_and_backbone(make_ledger: Make) -> None:
+    picked = best_by_validation(make_ledger())
+    assert list(zip(picked["task"], picked["backbone"], strict=True)) == [
+        ("dielectric", "cgcnn"),
+        ("dielectric", "megnet"),
+        ("phonons", "cgcnn"),
+        ("phonons", "megnet"),
+    ]
+
+
+def test_nothing_finished_is_refused(make_ledger: Make) -> None:
+    with pytest.raises(ValueError, match="no finished model"):
+        summary(make_ledger(folds=1).assign(status="failed"))

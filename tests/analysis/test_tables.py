@@ -1,0 +1,255 @@
+"""Element tables: 118 rows, filled where unseen, and readable by other packages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.cosine import accumulate
+from analysis.distill import distill
+from analysis.elements import NUMBERS, SYMBOLS, block, period, place
+from analysis.tables import (
+    complete,
+    nearest_seen,
+    read_csv,
+    sidecar,
+    symbols_to_numbers,
+    to_csv,
+)
+
+
+def make_descriptor(seed: int = 0) -> np.ndarray:
+    descriptor = np.zeros((119, 92), dtype=np.float32)
+    random = np.random.default_rng(seed)
+    descriptor[1:] = random.random((118, 92)) < 0.1
+    return descriptor
+
+
+def make_table(dim: int = 5) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(118, dim))
+
+
+def write_table(folder: Path, text: str) -> Path:
+    path = folder / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_seen_rows_are_kept_and_flagged() -> None:
+    numbers = np.array([26, 8, 1])
+    vectors = np.arange(12.0).reshape(3, 4)
+    table, seen = complete(numbers, vectors, make_descriptor())
+    assert table.shape == (118, 4)
+    assert np.flatnonzero(seen).tolist() == [0, 7, 25]
+    for z, vector in zip(numbers, vectors, strict=True):
+        np.testing.assert_array_equal(table[z - 1], vector)
+    assert np.isfinite(table).all()
+
+
+def test_unseen_row_is_the_weighted_mean_of_the_three_most_similar() -> None:
+    descriptor = np.zeros((119, 92))
+    descriptor[10, :4] = 1  # unseen
+    descriptor[1, :4] = 1  # cosine 1
+    descriptor[2, :2] = 1  # cosine 2 / sqrt(8)
+    descriptor[3, 2:4] = 1  # the same
+    descriptor[4, 0] = 1  # cosine 1 / 2, too far
+    weights = nearest_seen([1, 2, 3, 4], descriptor)[10]
+    half = 2 / np.sqrt(8)
+    total = 1 + 2 * half
+    assert weights == pytest.approx({1: 1 / total, 2: half / total, 3: half / total})
+    vectors = np.array([[1.0], [2.0], [3.0], [100.0]])
+    table, _ = complete([1, 2, 3, 4], vectors, descriptor)
+    assert table[9, 0] == pytest.approx((1 + 2 * half + 3 * half) / total)
+
+
+def test_equal_similarity_goes_to_the_lower_atomic_number() -> None:
+    descriptor = np.zeros((119, 92))
+    descriptor[[10, 1, 2, 3, 4, 5], 0] = 1
+    assert sorted(nearest_seen([5, 4, 3, 2, 1], descriptor)[10]) == [1, 2, 3]
+
+
+def test_nothing_similar_gives_equal_weights() -> None:
+    weights = nearest_seen([1, 2], np.zeros((119, 92)))
+    assert weights[3] == {1: 0.5, 2: 0.5}
+    assert set(weights) == set(range(3, 119))
+
+
+@pytest.mark.parametrize("numbers", [[], [1, 1], [0, 1], [1, 119], [1, 2, 3]])
+def test_impossible_elements_are_refused(numbers: list[int]) -> None:
+    with pytest.raises(ValueError, match="atomic numbers"):
+        complete(numbers, np.ones((2, 3)), make_descriptor())
+
+
+def test_table_reads_back_exactly(tmp_path: Path) -> None:
+    table = make_table()
+    text = to_csv(table)
+    lines = text.splitlines()
+    assert lines[0] == "element,0,1,2,3,4"
+    assert len(lines) == 119
+    assert (lines[1].split(",")[0], lines[118].split(",")[0]) == ("H", "Og")
+    symbols, found = read_csv(write_table(tmp_path, text))
+    assert symbols == list(SYMBOLS[1:])
+    np.testing.assert_array_equal(found, table)
+
+
+def test_element_embeddings_reads_the_same_vectors(tmp_path: Path) -> None:
+    from elementembeddings.core import Embedding
+
+    table = make_table(32)
+    path = write_table(tmp_path, to_csv(table))
+    embedding = Embedding.from_csv(str(path), "Mat2Vec-S-32")
+    assert embedding.dim == 32
+    assert list(embedding.embeddings) == list(SYMBOLS[1:])
+    found = np.array([embedding.embeddings[symbol] for symbol in SYMBOLS[1:]])
+    np.testing.assert_allclose(found, table, rtol=1e-14)
+
+
+def test_the_published_mat2vec_table_is_accepted() -> None:
+    import elementembeddings
+
+    folder = Path(elementembeddings.__file__).parent / "data" / "element_representations"
+    symbols, vectors = read_csv(folder / "mat2vec.csv")
+    assert len(symbols) == 118
+    assert vectors.shape == (118, 200)
+
+
+def test_unfit_table_is_not_written() -> None:
+    with pytest.raises(ValueError, match="118 rows"):
+        to_csv(np.ones((117, 4)))
+    table = make_table()
+    table[25, 2] = np.nan
+    with pytest.raises(ValueError, match="row of Fe"):
+        to_csv(table)
+
+
+def damage(kind: str) -> str:
+    lines = to_csv(make_table()).splitlines()
+    match kind:
+        case "missing row":
+            del lines[26]
+        case "swapped rows":
+            lines[1], lines[2] = lines[2], lines[1]
+        case "short table":
+            lines = lines[:100]
+        case "long table":
+            lines.append(lines[-1])
+        case "empty cell":
+            lines[8] = "O,1,2,,4,5"
+        case "nan":
+            lines[8] = "O,1,2,nan,4,5"
+        case "short row":
+            lines[8] = "O,1,2"
+        case "blank line":
+            lines[8] = ""
+        case "header":
+            lines[0] = "symbol,0,1,2,3,4"
+        case "nothing":
+            lines = []
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("missing row", ["line 27", "expected element Fe", "'Co'", "118 rows"]),
+        ("swapped rows", ["line 2", "expected element H", "'He'"]),
+        ("short table", ["ends before Fm", "118 rows"]),
+        ("long table", ["line 120", "after Og"]),
+        ("empty cell", ["line 9", "(O)", "not a finite number"]),
+        ("nan", ["line 9", "(O)", "not a finite number"]),
+        ("short row", ["line 9", "(O)", "3 cells, header has 6"]),
+        ("blank line", ["line 9", "expected element O", "an empty line"]),
+        ("header", ["line 1", "element,0,1"]),
+        ("nothing", ["line 1", "header"]),
+    ],
+)
+def test_damaged_table_is_refused_in_one_line(tmp_path: Path, kind: str, words: list[str]) -> None:
+    path = write_table(tmp_path, damage(kind))
+    with pytest.raises(ValueError) as error:
+        read_csv(path)
+    message = str(error.value)
+    assert "\n" not in message
+    for word in ["table.csv", *words]:
+        assert word in message
+
+
+def test_unreadable_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"absent\.csv: cannot read"):
+        read_csv(tmp_path / "absent.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        read_csv(tmp_path / "binary.csv")
+
+
+def test_sidecar_says_where_each_row_comes_from() -> None:
+    random = np.random.default_rng(0)
+    models = [
+        (np.array([1, 3, 8, 9]), random.normal(size=(4, 8))),
+        (np.array([1, 3, 8]), random.normal(size=(3, 8))),
+    ]
+    sums = accumulate(models)
+    numbers = sums.numbers()
+    distilled = distill(sums.mean()[np.ix_(numbers, numbers)], numbers, dim=2)
+    made = sidecar(
+        strategy="S",
+        distilled=distilled,
+        sums=sums,
+        descriptor=make_descriptor(),
+        tasks=["phonons", "dielectric"],
+        models=2,
+        selected_on="test_mae",
+        extra={"run": "abc"},
+    )
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert made["table"] == "Mat2Vec-S-2"
+    assert made["selection_leaks_test_data"] is True
+    assert made["tasks"] == ["dielectric", "phonons"]
+    assert made["run"] == "abc"
+    assert list(made["elements"]) == list(SYMBOLS[1:])
+    assert made["elements_seen"] == 4
+    assert made["elements"]["F"]["models"] == 1
+    assert made["elements"]["O"]["models"] == 2
+    partners = [sums.spread()[8, z] for z in (1, 3, 9)]
+    assert made["elements"]["O"]["spread"] == pytest.approx(np.mean(partners))
+    assert made["elements"]["O"]["filled_from"] is None
+    iron = made["elements"]["Fe"]
+    assert (iron["seen"], iron["models"], iron["spread"]) == (False, 0, None)
+    assert len(iron["filled_from"]) == 3
+    assert sum(iron["filled_from"].values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "on", "leaking"),
+    [("S", "val_mae", False), ("S", "test_mae", True), ("H", "test_mae", False)],
+)
+def test_only_choosing_on_test_leaks(strategy: str, on: str, leaking: bool) -> None:
+    sums = accumulate([(np.array([1, 3, 8]), np.random.default_rng(0).normal(size=(3, 4)))])
+    numbers = sums.numbers()
+    made = sidecar(
+        strategy=strategy,
+        distilled=distill(sums.mean()[np.ix_(numbers, numbers)], numbers, dim=2),
+        sums=sums,
+        descriptor=make_descriptor(),
+        tasks=["phonons"],
+        models=1,
+        selected_on=on,
+    )
+    assert made["selection_leaks_test_data"] is leaking
+
+
+def test_symbols_become_atomic_numbers() -> None:
+    assert symbols_to_numbers(["Og", "H", "Fe"]).tolist() == [118, 1, 26]
+    with pytest.raises(ValueError, match="'Xx' is not the symbol"):
+        symbols_to_numbers(["H", "Xx"])
+
+
+def test_every_element_has_a_place_of_its_own() -> None:
+    places = [place(z) for z in range(1, 119)]
+    assert len(set(places)) == 118
+    expected = {"H": (1, 1), "He": (1, 18), "B": (2, 13), "Ba": (6, 2), "Lu": (6, 3), "Og": (7, 18)}
+    assert {symbol: place(NUMBERS[symbol]) for symbol in expected} == expected
+    assert [block(NUMBERS[s]) for s in ("He", "B", "Zn", "Yb", "Lu")] == ["s", "p", "d", "f", "d"]
+    assert [period(z) for z in (1, 2, 3, 57, 87, 118)] == [1, 1, 2, 6, 7, 7]

@@ -1,0 +1,75 @@
+"""What every test may use: the real data beside the repository, and one Ray runtime for all."""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# Before torch or Ray are imported, and inherited by every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# A token of this session's own. Otherwise the first local runtime writes one into the user's home
+# directory, and every later `ray start` of that user behaves differently because it is there.
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+# A cluster that the user works with is no place for tests.
+os.environ.pop("RAY_ADDRESS", None)
+
+# The same examples every time: a red test is red again tomorrow.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that uses `ray_cluster`, so that a forgotten marker cannot run two at once."""
+    for item in items:
+        if "ray_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.ray)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread() -> None:
+    """Sums in one order, and two workers on two cores; free where no test imports torch."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data: $ELEMGRID_DATA, else `shared/data` beside the repository; or skip."""
+    named = os.environ.get("ELEMGRID_DATA")
+    folder = Path(named).expanduser() if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        how = (
+            "which ELEMGRID_DATA names" if named else "set ELEMGRID_DATA to the folder that has it"
+        )
+        pytest.skip(f"no real data: {folder.name}/ is not there, {how}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[dict[str, Any]]:
+    """A local Ray runtime with two CPUs, ended with the session; gives what Ray says it has."""
+    import ray
+
+    ray.init(
+        address="local",  # never one that happens to run
+        num_cpus=2,
+        num_gpus=0,
+        object_store_memory=200 * 1024**2,
+        include_dashboard=False,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    yield ray.cluster_resources()
+    ray.shutdown()

@@ -1,0 +1,131 @@
+"""The quotient is exact: same outputs, gradients and batch statistics as on the full graph."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.crystals_for_tests import BACKBONES, batch_of, graphs_of, model_of, named_crystals
+from trainables.crystals.graph import Graphs
+from trainables.crystals.quotient import quotient
+from trainables.models.graph_batch import GraphBatch
+
+CRYSTALS = named_crystals()
+both = pytest.mark.parametrize("backbone", BACKBONES)
+steps = pytest.mark.parametrize("warm_up", [0, 3], ids=["fresh", "after steps"])
+
+
+def observed(model: nn.Module, batch: GraphBatch) -> dict[str, Tensor]:
+    """All that training could notice: outputs in both modes, gradients, running statistics."""
+    model.train()
+    output = model(batch)
+    model.zero_grad()
+    (output - batch.target).square().mean(dim=1).sum().backward()
+    seen = {"train": output.detach()}
+    seen |= {f"grad {name}": p.grad.clone() for name, p in model.named_parameters()}
+    seen |= {f"buffer {name}": buffer.clone() for name, buffer in model.named_buffers()}
+    model.eval()
+    with torch.no_grad():
+        seen["eval"] = model(batch)
+    return seen
+
+
+def after_steps(model: nn.Module, batch: GraphBatch, number: int) -> nn.Module:
+    """Weights and statistics that are no longer the initial ones."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    model.train()
+    for _ in range(number):
+        optimiser.zero_grad()
+        (model(batch) - batch.target).square().mean(dim=1).sum().backward()
+        optimiser.step()
+    return model
+
+
+def differences(backbone: str, graphs: Graphs, other: Graphs, warm_up: int = 0) -> dict[str, float]:
+    """Largest absolute difference of each observed thing."""
+    batch, others = batch_of(graphs), batch_of(other)
+    first, second = (
+        after_steps(model_of(backbone, ["H", "0", "L"]), batch, warm_up) for _ in range(2)
+    )
+    a, b = observed(first, batch), observed(second, others)
+    return {name: float((a[name] - b[name]).abs().max()) for name in a}
+
+
+@both
+@steps
+def test_quotient_is_the_full_graph_to_rounding(backbone: str, warm_up: int) -> None:
+    graphs = graphs_of(list(CRYSTALS.values()), backbone)
+    classes = quotient(graphs)
+    assert len(classes.dst) < len(graphs.dst) / 3
+    found = differences(backbone, graphs, classes, warm_up)
+    assert max(found.values()) < 1e-10, {k: v for k, v in found.items() if v >= 1e-10}
+
+
+@both
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_quotient_is_the_full_graph_for_each_crystal_alone(backbone: str, name: str) -> None:
+    graphs = graphs_of([CRYSTALS[name]], backbone)
+    found = differences(backbone, graphs, quotient(graphs))
+    assert max(found.values()) < 1e-10, found
+
+
+@both
+def test_quotient_is_the_full_graph_in_single_precision(backbone: str) -> None:
+    graphs = graphs_of(list(CRYSTALS.values()), backbone)
+    full, classes = (
+        observed(
+            model_of(backbone, ["H", "0", "L"], dtype=torch.float32),
+            batch_of(g, torch.float32),
+        )
+        for g in (graphs, quotient(graphs))
+    )
+    whole = torch.cat([full[name].flatten() for name in full if name.startswith("grad")])
+    for name, value in full.items():
+        # a gradient is rounded at the size of the whole one, an output at its own
+        size = whole.norm() if name.startswith("grad") else value.abs().max().clamp(min=1)
+        assert (value - classes[name]).abs().max() <= 1e-5 * size, name
+
+
+@both
+@pytest.mark.parametrize("column", ["multiplicity", "count"])
+def test_one_wrong_number_is_noticed(backbone: str, column: str) -> None:
+    graphs = graphs_of(list(CRYSTALS.values()), backbone)
+    classes = quotient(graphs)
+    wrong = getattr(classes, column).copy()
+    # in rutile, whose atoms have several classes of neighbours
+    start = classes.node_ptr if column == "multiplicity" else classes.edge_ptr
+    wrong[start[list(CRYSTALS).index("TiO2")]] += 1
+    found = differences(backbone, graphs, dataclasses.replace(classes, **{column: wrong}))
+    assert found["train"] > 1e-6
+    assert found["eval"] > 1e-6
+    assert max(value for name, value in found.items() if name.startswith("grad")) > 1e-6
+
+
+@both
+def test_a_batch_without_edges_keeps_statistics_and_gives_a_number(backbone: str) -> None:
+    lonely = graphs_of([CRYSTALS["isolated"]] * 2, "megnet")
+    assert len(lonely.dst) == 0
+    model = model_of(backbone).train()
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    assert torch.isfinite(model(batch_of(lonely))).all()
+    for name, buffer in model.named_buffers():
+        if "norm_edges" in name:
+            assert torch.equal(buffer, before[name]), name
+
+
+@both
+def test_layers_of_a_class_are_those_of_its_atoms(backbone: str) -> None:
+    graphs = graphs_of([CRYSTALS["MgAl2O4"]], backbone)
+    classes = quotient(graphs)
+    model = model_of(backbone).eval()
+    full, small = (model.node_layers(batch_of(g)) for g in (graphs, classes))
+    assert len(full) == 3
+    for layer, (atoms, nodes) in enumerate(zip(full, small, strict=True)):
+        for z in np.unique(graphs.z):  # one class an element in spinel
+            node = nodes[:, torch.from_numpy(classes.z == z)]
+            difference = atoms[:, torch.from_numpy(graphs.z == z)] - node
+            assert difference.abs().max() < 1e-12, (layer, z)

@@ -1,0 +1,1 @@
+"""Everything that is trained: crystals, graphs, networks and their training loops."""

@@ -1,0 +1,1 @@
+"""Crystals as input: sources, parsing, checks, quarantine and the registry of tasks."""

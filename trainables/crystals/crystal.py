@@ -1,0 +1,40 @@
+"""What a crystal is here, and what a raw row of a source is before it is read.
+
+Shape letters: N atoms of one crystal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class BadCrystal(ValueError):
+    """A crystal that cannot be used; ``str(error)`` is the reason in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crystal:
+    """One fully ordered crystal: the atoms of one cell and the cell itself."""
+
+    numbers: NDArray[np.uint8]  # [N] atomic numbers
+    frac: NDArray[np.float64]  # [N, 3] fractional coordinates
+    lattice: NDArray[np.float64]  # [3, 3] rows a, b, c in Å
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One raw row of a source, not yet parsed; cheap to ship between processes.
+
+    ``format`` is ``"json"``, ``"cif"``, ``"poscar"`` or ``"bad"``; for ``"bad"`` the text is the
+    reason why the source could not deliver the crystal.
+    """
+
+    row: int  # 0-based position in file order; it decides the official folds
+    id: str
+    format: str
+    text: str  # JSON of a pymatgen Structure dict, CIF text or POSCAR text
+    target: str  # JSON text or CSV cell of the target; "" is missing
+    origin: str  # "file.csv.gz:12" or "folder/a.cif": the place named in quarantine lines

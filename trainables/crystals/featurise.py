@@ -1,0 +1,97 @@
+"""From raw rows of a source to quotient graphs, many crystals at once.
+
+Legend: B crystals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.crystals.checks import MIN_DISTANCE, check, check_closest, check_distances
+from trainables.crystals.crystal import BadCrystal, Crystal, Entry
+from trainables.crystals.graph import PER_ANGSTROM, GraphKind, Graphs
+from trainables.crystals.neighbours import Neighbours, build_graphs, find_neighbours
+from trainables.crystals.parsing import parse, parse_target
+from trainables.crystals.quotient import quotient
+
+# Å³ per atom below which two atoms must be nearer than MIN_DISTANCE: no packing of equal spheres is
+# denser than π/√18 (Hales 2005, doi:10.4007/annals.2005.162.1065).
+SMALLEST_VOLUME = MIN_DISTANCE**3 / 2**0.5
+
+# Raised whenever the same crystal would get another graph: shards made before are then made again.
+FEATURISER_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Featurised:
+    """What became of some entries.
+
+    Attributes:
+        reasons: per entry, "" or why it is bad.
+        target: [B] of the good entries, in order.
+        graphs: kind's name -> quotient graphs of the B good entries, in order.
+    """
+
+    reasons: list[str]
+    target: np.ndarray
+    graphs: dict[str, Graphs]
+
+
+def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: int) -> Featurised:
+    """Parses, checks and featurises; a bad crystal costs only itself."""
+    reasons = [""] * len(entries)
+    crystals: list[Crystal] = []
+    targets: list[float] = []
+    places: list[int] = []
+    for place, entry in enumerate(entries):
+        try:
+            crystal = parse(entry)
+            check(crystal, max_atoms)
+            _check_density(crystal)
+            targets.append(parse_target(entry))
+        except BadCrystal as bad:
+            reasons[place] = str(bad)
+        else:
+            crystals.append(crystal)
+            places.append(place)
+    neighbours = find_neighbours(crystals, kinds)
+    close = _too_close(crystals, neighbours)
+    for index, reason in close.items():
+        reasons[places[index]] = reason
+    if close:
+        kept = [index for index in range(len(crystals)) if index not in close]
+        targets = [targets[index] for index in kept]
+        neighbours = find_neighbours([crystals[index] for index in kept], kinds)
+    graphs = build_graphs(neighbours, kinds)
+    quotients = {kind.name: quotient(graph) for kind, graph in zip(kinds, graphs, strict=True)}
+    return Featurised(reasons, np.array(targets, dtype=np.float64), quotients)
+
+
+def _check_density(crystal: Crystal) -> None:
+    """Refuses what is denser than any crystal before its neighbours, far too many, are listed."""
+    volume = abs(float(np.linalg.det(crystal.lattice)))
+    if volume < SMALLEST_VOLUME * len(crystal.numbers):
+        check_closest(crystal)
+
+
+def _too_close(crystals: Sequence[Crystal], neighbours: Neighbours) -> dict[int, str]:
+    """Reasons, by index, of the crystals with two atoms on top of each other."""
+    found: dict[int, str] = {}
+    near = np.flatnonzero(neighbours.distance < MIN_DISTANCE * PER_ANGSTROM)
+    crystal_of = np.searchsorted(neighbours.node_ptr, neighbours.dst[near], side="right") - 1
+    for index in np.unique(crystal_of):
+        pairs = near[crystal_of == index]
+        base = neighbours.node_ptr[index]
+        try:
+            check_distances(
+                crystals[index].numbers,
+                neighbours.dst[pairs] - base,
+                neighbours.src[pairs] - base,
+                neighbours.distance[pairs] / PER_ANGSTROM,
+            )
+        except BadCrystal as bad:
+            found[int(index)] = str(bad)
+    return found

@@ -1,0 +1,91 @@
+"""The list of crystals that could not be used, and when there are too many of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from trainables.crystals.crystal import Entry
+
+_PLACE = re.compile(r"(.+):(\d+)")
+
+
+class TooManyBad(ValueError):
+    """More crystals are bad than the limit allows; ``str(error)`` says it in one line."""
+
+
+class Quarantine:
+    """Counts the rows of one source, catches ids seen before and collects what is bad.
+
+    ``limit`` is the share of bad rows that is still put up with; ``expected`` the number of rows
+    of the source if it is known, which lets a hopeless job stop before the end.
+    """
+
+    def __init__(self, limit: float = 0.01, expected: int | None = None) -> None:
+        self.limit = limit
+        self.expected = expected
+        self.seen = 0
+        self._first: dict[str, tuple[int, str]] = {}
+        self._rows: list[dict[str, object]] = []
+        self._bad_origins: set[tuple[str, str]] = set()
+
+    @property
+    def bad(self) -> int:
+        """Number of quarantined rows."""
+        return len(self._rows)
+
+    def admit(self, entry: Entry) -> bool:
+        """Count a row; False, and the row quarantined, if its id is empty or was seen before."""
+        self.seen += 1
+        if not entry.id.strip():
+            self.add(entry.origin, entry.id, "missing id: the cell is empty", entry.row + 1)
+            return False
+        row, origin = self._first.setdefault(entry.id, (entry.row, entry.origin))
+        if row != entry.row:
+            reason = f"duplicate id: first seen at {origin}"
+            self.add(entry.origin, entry.id, reason, entry.row + 1)
+            return False
+        return True
+
+    def add(self, origin: str, id: str, reason: str, row: int | None = None) -> None:
+        """Put one crystal on the list; without ``row`` the number at the origin's end is taken.
+
+        A crystal that is already there keeps its first reason.
+        """
+        if (origin, id) in self._bad_origins:
+            return
+        self._bad_origins.add((origin, id))
+        match = _PLACE.fullmatch(origin)
+        file, number = (match[1], int(match[2])) if match else (origin, None)
+        kept = number if row is None else row
+        self._rows.append({"file": file, "row": kept, "id": id, "reason": " ".join(reason.split())})
+
+    def rows(self) -> list[dict[str, object]]:
+        """The list, in the order in which it grew: file, row, id, reason of each bad crystal."""
+        return [dict(row) for row in self._rows]
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Kinds of reasons (the words before the colon) with their counts, most frequent first."""
+        kinds = Counter(str(row["reason"]).partition(":")[0] for row in self._rows)
+        return sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+
+    def raise_if_over_limit(self, final: bool = False) -> None:
+        """Raise TooManyBad when the share of bad rows is above the limit.
+
+        Before the end (``final`` false) only when the rows still to come cannot mend it any more,
+        so that the verdict never depends on the order of the file.
+        """
+        if final and self.seen == 0:
+            raise TooManyBad("no crystals: the source holds not a single row")
+        total = self.seen if final else max(self.seen, self.expected or 0)
+        if self.bad <= self.limit * total or not (final or self.expected):
+            return
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in self.reasons()[:4])
+        first = self._rows[0]
+        place = first["file"] if first["row"] is None else f"{first['file']} row {first['row']}"
+        share = f"{100 * self.bad / total:.2g} %"
+        raise TooManyBad(
+            f"{self.bad} of {total} crystals are bad ({share}), the limit is "
+            f"{100 * self.limit:g} %: {kinds}; first {place} ({first['id']}): {first['reason']}; "
+            "mend the input or raise the limit by --max-bad"
+        )

@@ -1,0 +1,105 @@
+"""The MatBench v0.1 tasks: what they are, where they come from, and their official folds.
+
+Source: A. Dunn et al., npj Comput. Mater. 6, 138 (2020), doi:10.1038/s41524-020-00406-3, and the
+public leaderboard of matbench.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDS = 5
+FOLD_SEED = 18012019
+_URL = "https://ml.materialsproject.org/projects/matbench_{}.json.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One MatBench task. Scores are leaderboard means of the MAE over the five official folds."""
+
+    name: str  # without the prefix "matbench_"
+    n: int
+    target: str
+    unit: str | None  # None: a bare number or a class
+    kind: str = "structure"  # or "composition"
+    problem: str = "regression"  # or "classification"
+    sha256: str  # first 12 hex digits of the .json.gz
+    cgcnn: float | None = None
+    megnet: float | None = None
+    dummy: float | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Name of the task's file, wherever it lies."""
+        return f"matbench_{self.name}.json.gz"
+
+    @property
+    def url(self) -> str | None:
+        """Where the file is fetched from; None for a composition task, which holds no crystals."""
+        return _URL.format(self.name) if self.kind == "structure" else None
+
+
+def _structure(
+    name: str, n: int, target: str, unit: str | None, sha256: str, scores: tuple[float, ...]
+) -> Task:
+    cgcnn, megnet, dummy = scores
+    return Task(
+        name=name, n=n, target=target, unit=unit, sha256=sha256,
+        cgcnn=cgcnn, megnet=megnet, dummy=dummy,
+    )  # fmt: skip
+
+
+_TASKS = (
+    _structure("jdft2d", 636, "exfoliation_en", "meV/atom", "26057dc4524e",
+               (49.244, 54.172, 67.285)),
+    _structure("phonons", 1265, "last phdos peak", "cm⁻¹", "4db551f21ec5",
+               (57.764, 28.761, 323.98)),
+    _structure("dielectric", 4764, "n", None, "83befa09bc2e", (0.5988, 0.3391, 0.8088)),
+    _structure("log_gvrh", 10987, "log10(G_VRH)", "log10(GPa)", "098af941f4c6",
+               (0.0895, 0.0871, 0.2931)),
+    _structure("log_kvrh", 10987, "log10(K_VRH)", "log10(GPa)", "44b113ddb7e2",
+               (0.0712, 0.0668, 0.2897)),
+    _structure("perovskites", 18928, "e_form", "eV/unit cell", "4641e2417f8e",
+               (0.0452, 0.0352, 0.5660)),
+    _structure("mp_gap", 106113, "gap pbe", "eV", "58b65746bd88", (0.2972, 0.1934, 1.3272)),
+    _structure("mp_e_form", 132752, "e_form", "eV/atom", "dedcb1d4ba2e",
+               (0.0337, 0.0252, 1.0059)),
+    Task(name="steels", n=312, target="yield strength", unit="MPa", kind="composition",
+         sha256="473bc4957b2e"),
+    Task(name="expt_gap", n=4604, target="gap expt", unit="eV", kind="composition",
+         sha256="783e7d1461eb"),
+    Task(name="expt_is_metal", n=4921, target="is_metal", unit=None, kind="composition",
+         problem="classification", sha256="8f2a4f9bacdc"),
+    Task(name="glass", n=5680, target="gfa", unit=None, kind="composition",
+         problem="classification", sha256="36beb654e2a4"),
+)  # fmt: skip
+
+TASKS: MappingProxyType[str, Task] = MappingProxyType({task.name: task for task in _TASKS})
+STRUCTURE_TASKS = tuple(task.name for task in _TASKS if task.kind == "structure")
+COMPOSITION_TASKS = tuple(task.name for task in _TASKS if task.kind == "composition")
+
+Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def official_folds(
+    n: int | None = None, classes: Sequence[bool] | Sequence[int] | None = None
+) -> list[Fold]:
+    """MatBench's five (train, test) index pairs, on the order of the file.
+
+    Give ``n`` for a regression task (KFold) or ``classes`` [n] for a classification task
+    (StratifiedKFold); both shuffle with the seed 18012019. Raises ValueError below five rows.
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    settings = {"n_splits": FOLDS, "shuffle": True, "random_state": FOLD_SEED}
+    if classes is not None:
+        labels = np.asarray(classes)
+        return list(StratifiedKFold(**settings).split(np.zeros(len(labels)), labels))
+    if n is None:
+        raise ValueError("official_folds needs n or classes")
+    return list(KFold(**settings).split(np.zeros(n)))

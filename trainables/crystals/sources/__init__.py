@@ -1,0 +1,44 @@
+"""Sources of crystals: one class a layout, all with the same few methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainables.crystals.sources.base import Source, SourceError
+from trainables.crystals.sources.folder import Folder
+from trainables.crystals.sources.matbench import MatBench
+from trainables.crystals.sources.parquet import ParquetTable
+from trainables.crystals.sources.table import CsvTable
+
+LAYOUTS = (
+    "a MatBench .json.gz, a folder with id_prop.csv, "
+    "a .csv or .csv.gz with a cif column, a .parquet with a structure column"
+)
+
+
+def open_source(path: Path, target: str | None = None, name: str | None = None) -> Source:
+    """The source for a path, told by its suffix. Raises SourceError in one line."""
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder; check the path")
+    if path.is_dir():
+        return Folder(path, target, name)
+    plain = path.name.lower().removesuffix(".gz")
+    if plain.endswith(".json"):
+        return MatBench(path, target, name)
+    if plain.endswith((".csv", ".tsv")):
+        return CsvTable(path, target, name)
+    if plain.endswith((".parquet", ".pq")):
+        return ParquetTable(path, target, name)
+    raise SourceError(f"{path}: unknown kind of file; give {LAYOUTS}")
+
+
+__all__ = [
+    "LAYOUTS",
+    "CsvTable",
+    "Folder",
+    "MatBench",
+    "ParquetTable",
+    "Source",
+    "SourceError",
+    "open_source",
+]

@@ -1,0 +1,146 @@
+"""What every source of crystals offers, and what they share: digests, opening, target choice."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol, runtime_checkable
+
+from trainables.crystals.crystal import Entry
+
+ID_COLUMNS = ("material_id", "id", "mbid")
+_GZIP_MAGIC = b"\x1f\x8b"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|true|false", re.IGNORECASE)
+
+
+class SourceError(ValueError):
+    """A source as a whole cannot be read; one line that names the file and what to do."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Crystals with one target each, in a fixed order that decides the official folds."""
+
+    @property
+    def name(self) -> str:
+        """Short name of the data set, used for directories and tables."""
+
+    @property
+    def target_name(self) -> str:
+        """Name of the target column."""
+
+    @property
+    def unit(self) -> str | None:
+        """Unit of the target, None if the source does not tell."""
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the input's bytes and the target's name."""
+
+    def count(self) -> int | None:
+        """Number of entries, None if only reading all of them would tell."""
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries in file order, streamed; raises SourceError if the file breaks midway."""
+
+
+def file_digest(path: Path, target_name: str) -> str:
+    """SHA-256 (hex) of a file's bytes followed by a zero byte and the target's name."""
+    digest = hashlib.sha256()
+    with readable(path), path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    digest.update(b"\0" + target_name.encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn every way in which reading a text file can fail into one SourceError."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise SourceError(
+            f"{path}: the gzip file is broken or cut short ({error}); fetch it again"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{path}: not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:
+        # zlib is not imported for the sake of one exception class.
+        if type(error).__module__ != "zlib":
+            raise
+        raise SourceError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+
+
+def open_text(path: Path, newline: str | None = "") -> IO[str]:
+    """Text stream of a plain or gzipped UTF-8 file (told by content); a BOM is skipped."""
+    with readable(path):
+        if not path.is_file():
+            raise SourceError(f"{path}: no such file; check the path")
+        with path.open("rb") as file:
+            magic = file.read(2)
+        if not magic:
+            raise SourceError(f"{path}: the file is empty; fetch or write it again")
+        if magic == _GZIP_MAGIC:
+            return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
+        return path.open(encoding="utf-8-sig", newline=newline)
+
+
+def stem(path: Path) -> str:
+    """File name without ``.gz`` and without its own suffix."""
+    name = path.name.removesuffix(".gz")
+    return name.rsplit(".", 1)[0] if "." in name[1:] else name
+
+
+def is_numeric(cells: Iterable[str]) -> bool:
+    """True if some cell is filled and every filled one is a number or a boolean."""
+    filled = [cell for cell in (c.strip() for c in cells) if cell]
+    return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
+
+
+def choose_target(
+    path: Path, columns: Sequence[str], numeric: Sequence[str], wanted: str | None
+) -> str:
+    """The target column: the wanted one, else ``target``, else the only numeric one left.
+
+    ``numeric`` holds the columns that could be a target. Raises SourceError with the choice.
+    """
+    if wanted is not None:
+        if wanted in columns:
+            return wanted
+        close = difflib.get_close_matches(wanted, columns, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise SourceError(f"{path}: no column {wanted!r}{hint}; it has {_listed(columns)}")
+    if "target" in columns:
+        return "target"
+    if len(numeric) == 1:
+        return numeric[0]
+    if not numeric:
+        raise SourceError(f"{path}: no numeric column for a target; it has {_listed(columns)}")
+    raise SourceError(
+        f"{path}: which column is the target? name it as {path.name}:COLUMN, "
+        f"one of {_listed(numeric)}"
+    )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    shown = [name for name in columns if name][:20]
+    return ", ".join(shown) + (", …" if len(columns) > 20 else "") if shown else "no columns"
+
+
+def lacks_structures(path: Path, columns: Sequence[str], wanted: str) -> SourceError:
+    """The error for a table without crystals in it."""
+    also = ""
+    if "formula" in columns or "composition" in columns:
+        also = "; formulas alone are for the transfer job"
+    return SourceError(f"{path}: no {wanted} column; it has {_listed(columns)}{also}")

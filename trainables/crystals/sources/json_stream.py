@@ -1,0 +1,89 @@
+"""Read a large JSON file value by value, holding one value in memory at a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+from trainables.crystals.sources.base import SourceError, readable
+
+_CHUNK = 1 << 20  # characters
+_LARGEST_VALUE = 64 << 20  # characters; a longer single value means a broken file or a bomb
+_SPACE = " \t\r\n"
+
+
+class JsonStream:
+    """A cursor in a JSON text: look at the next character, step over it, or take a value."""
+
+    def __init__(self, file: IO[str], path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._buffer = ""
+        self._at = 0
+        self._ended = False
+        self._decoder = json.JSONDecoder()
+
+    def peek(self) -> str:
+        """The next character that is not white space, ``""`` at the end."""
+        while True:
+            while self._at < len(self._buffer):
+                if self._buffer[self._at] not in _SPACE:
+                    return self._buffer[self._at]
+                self._at += 1
+            if not self._more():
+                return ""
+
+    def skip(self, character: str) -> bool:
+        """Step over ``character`` if it comes next; tell whether it did."""
+        if self.peek() != character:
+            return False
+        self._at += 1
+        return True
+
+    def expect(self, character: str, where: str) -> None:
+        """Step over ``character`` or raise SourceError."""
+        if not self.skip(character):
+            raise self.broken(f"{character!r} expected {where}")
+
+    def value(self, where: str, limit: int = _LARGEST_VALUE) -> tuple[Any, str]:
+        """The next value and its text as it stands in the file. Raises SourceError."""
+        self.peek()
+        chunk = _CHUNK
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._buffer, self._at)
+            except (ValueError, RecursionError):
+                too_long = len(self._buffer) - self._at > limit
+                if too_long or not self._more(chunk):
+                    raise self.broken(f"no readable value {where}") from None
+                chunk *= 2
+                continue
+            # A number that touches the end of the buffer may go on in the next chunk.
+            if end < len(self._buffer) or not self._more():
+                text = self._buffer[self._at : end]
+                self._at = end
+                return value, text
+
+    def drain(self) -> None:
+        """Read on to the end, so that a cut or damaged gzip file is noticed."""
+        with readable(self._path):
+            while self._file.read(_CHUNK):
+                pass
+
+    def broken(self, what: str) -> SourceError:
+        """The error for a text that is not the JSON it should be."""
+        ended = ", the file ends there" if self._ended and not self.peek() else ""
+        return SourceError(
+            f"{self._path}: not a MatBench JSON file ({what}{ended}); fetch it again"
+        )
+
+    def _more(self, size: int = _CHUNK) -> bool:
+        if self._ended:
+            return False
+        with readable(self._path):
+            text = self._file.read(size)
+        self._ended = not text
+        self._buffer = self._buffer[self._at :] + text
+        self._at = 0
+        return bool(text)

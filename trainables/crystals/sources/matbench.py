@@ -1,0 +1,115 @@
+"""A MatBench file: ``{"index": […], "columns": [structure, target], "data": [[…, y], …]}``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trainables.crystals.crystal import Entry
+from trainables.crystals.registry import TASKS
+from trainables.crystals.sources.base import (
+    choose_target,
+    file_digest,
+    lacks_structures,
+    open_text,
+    readable,
+    stem,
+)
+from trainables.crystals.sources.json_stream import JsonStream
+
+_TASK_FILE = re.compile(r"matbench_(\w+)\.json(?:\.gz)?")
+
+
+class MatBench:
+    """Streams a MatBench ``.json.gz`` (or plain ``.json``); one row is held at a time.
+
+    Ids are MatBench's own (``mb-phonons-0001``) when the file has its name, else the index.
+    Raises SourceError when built on a missing, broken or different file.
+    """
+
+    def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
+        self.path = path
+        task_file = _TASK_FILE.fullmatch(path.name)
+        self._task = task_file[1] if task_file else None
+        self.name = name or self._task or stem(path)
+        with readable(path), open_text(path) as file:
+            stream = JsonStream(file, path)
+            self._index, self._columns = self._head(stream)
+            self._check_rows(stream)
+        if "structure" not in self._columns:
+            raise lacks_structures(path, self._columns, "structure")
+        others = [name for name in self._columns if name != "structure"]
+        self.target_name = choose_target(path, others, others, target)
+        known = TASKS.get(self._task or "")
+        self.unit = known.unit if known and known.target == self.target_name else None
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the file's bytes and the target's name."""
+        return file_digest(self.path, self.target_name)
+
+    def count(self) -> int:
+        """Number of rows that the index announces."""
+        return len(self._index)
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry a row; raises SourceError if rows are missing or the file is damaged."""
+        with readable(self.path), open_text(self.path) as file:
+            stream = JsonStream(file, self.path)
+            self._head(stream)
+            stream.expect("[", "after 'data'")
+            row = 0
+            while not stream.skip("]"):
+                if row:
+                    stream.expect(",", f"after row {row}")
+                yield self._entry(row, self._cells(stream, row))
+                row += 1
+            if row != len(self._index):
+                raise stream.broken(f"{row} rows, but the index announces {len(self._index)}")
+            stream.drain()
+
+    def _head(self, stream: JsonStream) -> tuple[list[Any], list[str]]:
+        # MatBench writes index and columns first; without them no row could be named in a stream.
+        found: dict[str, Any] = {}
+        stream.expect("{", "at the start")
+        while True:
+            key, _ = stream.value("for a key")
+            stream.expect(":", f"after {key!r}")
+            if key == "data":
+                break
+            found[str(key)], _ = stream.value(f"for {key!r}")
+            stream.expect(",", f"after {key!r}: 'data' is missing or")
+        for key in ("index", "columns"):
+            if not isinstance(found.get(key), list):
+                raise stream.broken(f"no list {key!r} before 'data'")
+        return found["index"], [str(name) for name in found["columns"]]
+
+    def _check_rows(self, stream: JsonStream) -> None:
+        if stream.peek() != "[":
+            raise stream.broken("'data' is not a list")
+
+    def _cells(self, stream: JsonStream, row: int) -> list[str]:
+        where = f"in row {row + 1}"
+        stream.expect("[", where)
+        cells: list[str] = []
+        while not stream.skip("]"):
+            if cells:
+                stream.expect(",", where)
+            cells.append(stream.value(where)[1])
+        return cells
+
+    def _entry(self, row: int, cells: list[str]) -> Entry:
+        origin = f"{self.path.name}:{row + 1}"
+        if len(cells) != len(self._columns):
+            reason = f"broken row: {len(cells)} cells, but {len(self._columns)} columns"
+            return Entry(row, self._id(row), "bad", reason, "", origin)
+        by_name = dict(zip(self._columns, cells, strict=True))
+        target = by_name[self.target_name]
+        return Entry(row, self._id(row), "json", by_name["structure"], target, origin)
+
+    def _id(self, row: int) -> str:
+        if self._task is None:
+            return str(self._index[row]) if row < len(self._index) else str(row)
+        width = len(str(len(self._index)))
+        return f"mb-{self._task.replace('_', '-')}-{row + 1:0{width}d}"

@@ -1,0 +1,1 @@
+"""Data of the elements, shipped with the package."""

@@ -1,0 +1,76 @@
+"""The hybrid element embedding: handcrafted and learned vectors, mixed.
+
+Legend: K models, Z = 119 rows by atomic number (row 0 unused), D dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainables.models.layers import Generators, Linear
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How much of the learned vector enters: z = w_H·h + w_L·l, γ = log10(w_L/w_H).
+
+    `Mixing("H")` is γ = −∞, `Mixing("L")` is γ = +∞, else the label is γ as a number.
+    """
+
+    label: str
+
+    @property
+    def gamma(self) -> float:
+        ends = {"H": -math.inf, "L": math.inf}
+        return ends[self.label] if self.label in ends else float(self.label)
+
+    @property
+    def learned(self) -> float:
+        """w_L = 10^γ / (1 + 10^γ)."""
+        return 1 / (1 + 10.0**-self.gamma)
+
+    @property
+    def handcrafted(self) -> float:
+        """w_H = 1 − w_L, without cancellation."""
+        return 1 / (1 + 10.0**self.gamma)
+
+
+class HybridEmbedding(nn.Module):
+    """Element vectors of K models, each with a mixing of its own.
+
+    h = descriptor · W + b, a trainable projection of the 92 handcrafted columns; l a trainable
+    table. Both channels exist in every model, so that models of all mixings stack; a channel of
+    weight 0 gets no gradient.
+    """
+
+    descriptor: Tensor
+    w_h: Tensor
+    w_l: Tensor
+
+    def __init__(
+        self, generators: Generators, mixings: Sequence[Mixing], descriptor: Tensor, dim: int
+    ) -> None:
+        super().__init__()
+        self.projection = Linear(generators, descriptor.shape[1], dim)
+        self.table = nn.Parameter(
+            torch.stack([torch.randn(len(descriptor), dim, generator=g) for g in generators])
+        )
+        self.register_buffer("descriptor", descriptor, persistent=False)
+        weight_h = torch.tensor([m.handcrafted for m in mixings], dtype=torch.float64)
+        weight_l = torch.tensor([m.learned for m in mixings], dtype=torch.float64)
+        self.register_buffer("w_h", weight_h.to(self.table.dtype)[:, None, None])
+        self.register_buffer("w_l", weight_l.to(self.table.dtype)[:, None, None])
+
+    def channels(self) -> tuple[Tensor, Tensor]:
+        """h and l, each [K, Z, D], before they are weighted."""
+        return self.projection(self.descriptor), self.table
+
+    def forward(self) -> Tensor:
+        """The mixed vectors z [K, Z, D]."""
+        h, l = self.channels()  # noqa: E741
+        return self.w_h * h + self.w_l * l

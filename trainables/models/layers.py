@@ -1,0 +1,150 @@
+"""Layers of K models side by side, over weighted graphs.
+
+Legend: K models, B crystals, N nodes, E edges, D and F feature dimensions.
+
+Weights carry the leading axis K and every product is batched over it, so K small models cost
+little more than one. Statistics over nodes and edges are weighted by how many atoms or bonds of
+the full crystal a node or edge stands for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+Generators = list[torch.Generator]
+
+
+def uniform(generators: Generators, shape: tuple[int, ...], bound: float) -> Tensor:
+    """[K, *shape] drawn from U(-bound, bound), each model from a generator of its own."""
+    return torch.stack([(torch.rand(shape, generator=g) * 2 - 1) * bound for g in generators])
+
+
+class Linear(nn.Module):
+    """x [K, *, D] -> [K, *, F]; initialised as torch.nn.Linear. A shared x [*, D] is broadcast."""
+
+    def __init__(self, generators: Generators, d_in: int, d_out: int, bias: bool = True) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(d_in)
+        self.weight = nn.Parameter(uniform(generators, (d_in, d_out), bound))
+        self.bias = nn.Parameter(uniform(generators, (1, d_out), bound)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            x = x.expand(len(self.weight), *x.shape)
+        if self.bias is None:
+            return torch.bmm(x, self.weight)
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation of x [K, N, F] whose row i counts `weight[i]` times.
+
+    Equals torch.nn.BatchNorm1d on the rows written out that often
+    (Ioffe & Szegedy 2015, arXiv:1502.03167), running statistics included.
+    """
+
+    eps = 1e-5
+    momentum = 0.1
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, models: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(models, 1, features))
+        self.bias = nn.Parameter(torch.zeros(models, 1, features))
+        self.register_buffer("mean", torch.zeros(models, 1, features))
+        self.register_buffer("var", torch.ones(models, 1, features))
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        if not self.training:
+            return (x - self.mean) * (self.weight * torch.rsqrt(self.var + self.eps)) + self.bias
+        if not x.shape[1]:  # a batch without edges: nothing seen, nothing to remember
+            return x
+        total = weight.sum()
+        share = (weight / total).expand(len(x), 1, -1)
+        mean = torch.bmm(share, x)
+        centred = x - mean
+        var = torch.bmm(share, centred.square())
+        with torch.no_grad():
+            self.mean.lerp_(mean, self.momentum)
+            self.var.lerp_(var * (total / (total - 1).clamp(min=1)), self.momentum)
+        return centred * (self.weight * torch.rsqrt(var + self.eps)) + self.bias
+
+
+def gather(x_knd: Tensor, index: Tensor) -> Tensor:
+    """Rows `index` [E] of x [K, N, D] -> [K, E, D]."""
+    return x_knd.index_select(1, index)
+
+
+def scatter_sum(x_ked: Tensor, index: Tensor, size: int) -> Tensor:
+    """Sum of the rows of x [K, E, D] that share an index -> [K, size, D]."""
+    out = x_ked.new_zeros(x_ked.shape[0], size, x_ked.shape[2])
+    return out.index_add(1, index, x_ked)
+
+
+def scatter_mean(x_ked: Tensor, index: Tensor, size: int, weight: Tensor) -> Tensor:
+    """Weighted mean of the rows that share an index; 0 where there is none -> [K, size, D]."""
+    total = weight.new_zeros(size).index_add(0, index, weight)
+    share = weight / total.clamp(min=1e-30)[index]
+    return scatter_sum(x_ked * share[:, None], index, size)
+
+
+class Set2Set(nn.Module):
+    """Pooling by attention with a standard LSTM (Vinyals et al. 2016, arXiv:1511.06391).
+
+    x [K, N, D] -> [K, B, 2D]. A row that stands for m atoms counts m times in the softmax; a
+    crystal without rows pools to 0.
+    """
+
+    def __init__(self, generators: Generators, d: int, iterations: int = 3) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(d)
+        self.d = d
+        self.iterations = iterations
+        self.input = nn.Parameter(uniform(generators, (2 * d, 4 * d), bound))
+        self.hidden = nn.Parameter(uniform(generators, (d, 4 * d), bound))
+        self.bias = nn.Parameter(uniform(generators, (1, 4 * d), bound))
+
+    def forward(self, x: Tensor, weight: Tensor, index: Tensor, size: int) -> Tensor:
+        models = len(x)
+        hidden = x.new_zeros(models, size, self.d)
+        cell = torch.zeros_like(hidden)
+        pooled = x.new_zeros(models, size, 2 * self.d)
+        for _ in range(self.iterations):
+            gates = torch.baddbmm(self.bias, pooled, self.input) + torch.bmm(hidden, self.hidden)
+            take, forget, value, show = gates.chunk(4, dim=-1)
+            cell = torch.sigmoid(forget) * cell + torch.sigmoid(take) * torch.tanh(value)
+            hidden = torch.sigmoid(show) * torch.tanh(cell)
+            share = self._attention(x, hidden, weight, index, size)
+            read = scatter_sum(x * share[..., None], index, size)
+            pooled = torch.cat([hidden, read], dim=-1)
+        # No rows, no set: the query alone would say something about the weights, not the crystal.
+        filled = x.new_zeros(size).index_fill(0, index, 1.0)
+        return pooled * filled[:, None]
+
+    @staticmethod
+    def _attention(x: Tensor, query: Tensor, weight: Tensor, index: Tensor, size: int) -> Tensor:
+        energy = (x * gather(query, index)).sum(-1)
+        rows = index.expand(len(x), -1)
+        top = energy.new_full((len(x), size), -torch.inf)
+        top = top.scatter_reduce(1, rows, energy.detach(), "amax")
+        odds = weight * torch.exp(energy - top.gather(1, rows))
+        total = odds.new_zeros(len(x), size).scatter_add(1, rows, odds)
+        return odds / total.gather(1, rows)
+
+
+class GaussianBasis(nn.Module):
+    """exp(−(d−μ)²/s²) of distances [E] in Å -> [E, centres]; the same for every model."""
+
+    centres: Tensor
+
+    def __init__(self, start: float, stop: float, centres: int, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.linspace(start, stop, centres), persistent=False)
+        self.scale = scale
+
+    def forward(self, distance: Tensor) -> Tensor:
+        return torch.exp(-(((distance[:, None] - self.centres) / self.scale) ** 2))

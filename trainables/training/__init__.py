@@ -1,0 +1,1 @@
+"""How a stacked array of models is trained, from recipe to outcome. No Ray, no pymatgen."""

@@ -1,0 +1,113 @@
+"""Training of one array, from a data set to the outcomes of its members. Needs no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables.crystals.dataset import Dataset
+from trainables.elements import descriptor
+from trainables.models.backbones import BACKBONES
+from trainables.models.embedding import Mixing
+from trainables.models.layers import Generators
+from trainables.training.array import ArrayTraining, Member
+from trainables.training.batches import DeviceGraphs
+from trainables.training.outcome import Outcome, conclude
+from trainables.training.recipe import Recipe
+from trainables.training.split import split_fold
+
+# Raised whenever a change makes trained models differ in more than rounding; it is part of a
+# model's key, so that results of different code are never mixed up in one run. The test
+# tests/training/test_golden.py fails when the numbers move and this did not.
+TRAINING_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArraySpec:
+    """One array: all that its members share, and their mixings.
+
+    Attributes:
+        mixings: label -> key of the model, in order.
+        conv_width: node width of CGCNN's convolutions; the embedding's dimension where None.
+    """
+
+    backbone: str
+    dim: int
+    mixings: dict[str, str]
+    fold: int
+    seed: int
+    recipe: Recipe
+    conv_width: int | None = None
+
+
+def build_model(
+    backbone: str,
+    generators: Generators,
+    mixings: Sequence[Mixing],
+    dim: int,
+    conv_width: int | None = None,
+) -> nn.Module:
+    """A stacked, untrained model."""
+    table = torch.from_numpy(descriptor.load())
+    options = {} if conv_width is None else {"conv_width": conv_width}
+    return BACKBONES[backbone](generators, mixings, table, dim, **options)
+
+
+class ArrayFit:
+    """An array in training: call `advance` until `finished`.
+
+    Args:
+        spec: the array.
+        dataset: featurised for the spec's backbone.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> None:
+        self.spec, self.dataset = spec, dataset
+        self.split = split_fold(dataset.rows, dataset.total, spec.fold, spec.seed)
+        known = dataset.target[self.split.train]
+        self.mean = float(known.mean())
+        # A constant target standardises to 0, and must not to its rounding errors.
+        spread = float(known.std())
+        self.scale = spread if spread > 1e-12 * abs(self.mean) else 1.0
+        target = (dataset.target - self.mean) / self.scale
+        self.data = DeviceGraphs.load(dataset.graphs, target, device)
+        # Common random numbers: the mixings of one fold start from the same draws, so that a
+        # difference between them is one of mixing.
+        initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)
+        self.training = ArrayTraining(
+            [
+                Member(key=key, mixing=Mixing(label), seed=int(initial))
+                for label, key in spec.mixings.items()
+            ],
+            lambda generators, mixings: build_model(
+                spec.backbone, generators, mixings, spec.dim, spec.conv_width
+            ),
+            self.data,
+            self.split,
+            spec.recipe,
+            order_seed=int(order),
+            scale=self.scale,
+        )
+
+    @property
+    def finished(self) -> bool:
+        return not self.training.active
+
+    def advance(self) -> Iterator[Outcome]:
+        """One epoch; yields the outcomes of the members that it was the last for."""
+        for trained in self.training.run_epoch():
+            yield conclude(trained, self.data, self.dataset, self.split, self.mean, self.scale)
+
+
+def fit(spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> list[Outcome]:
+    """Trains a whole array; outcomes in the order in which the members finished."""
+    training = ArrayFit(spec, dataset, device)
+    outcomes: list[Outcome] = []
+    while not training.finished:
+        outcomes.extend(training.advance())
+    return outcomes

@@ -1,0 +1,103 @@
+"""What a trained model leaves: metrics, element vectors, predictions.
+
+Legend: B crystals, N nodes, Z elements, D dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.crystals.dataset import Dataset
+from trainables.training.array import EVALUATION_BATCH, Course, Trained, predictions
+from trainables.training.batches import DeviceGraphs
+from trainables.training.split import Split
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that is kept of one model.
+
+    Attributes:
+        course: learning curve, best epoch, seconds.
+        metrics: train_mae, val_mae, test_mae, dummy_mae in the target's unit (empty if diverged).
+        arrays: name -> array. `elements/numbers` [Z] uint8 and `elements/counts` [Z] int64
+            (training crystals that contain the element); `elements/<channel>` [Z, D] for mixed,
+            h, l, layer1…; `predictions/<part>/row` and `/value` for validation and test;
+            `curve/train_loss`, `curve/val_mae` [epochs]; `weights/<name>` of the best-validation
+            model; `scaler/mean` and `scaler/scale` [1], which turn its outputs into the target's
+            unit (`checkpoint.load_model` reads both). Only curves are there if it diverged.
+    """
+
+    course: Course
+    metrics: dict[str, float]
+    arrays: dict[str, np.ndarray]
+
+
+def conclude(
+    trained: Trained, data: DeviceGraphs, dataset: Dataset, split: Split, mean: float, scale: float
+) -> Outcome:
+    """Evaluates a model with its best-validation weights; here the test part is touched, once."""
+    course = trained.course
+    arrays = {
+        "curve/train_loss": np.asarray(course.train_loss),
+        "curve/val_mae": np.asarray(course.val_mae),
+    }
+    if course.diverged or course.best_epoch < 0:
+        return Outcome(course, {}, arrays)
+    metrics = {"dummy_mae": float(np.abs(dataset.target[split.test] - mean).mean())}
+    for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
+        index = torch.from_numpy(rows).to(data.target.device)
+        value = predictions(trained.model, data, index)[0].double().cpu().numpy() * scale + mean
+        metrics[f"{part}_mae"] = float(np.abs(value - dataset.target[rows]).mean())
+        if part != "train":
+            name = "validation" if part == "val" else part
+            arrays[f"predictions/{name}/row"] = rows
+            arrays[f"predictions/{name}/value"] = value
+    arrays["scaler/mean"], arrays["scaler/scale"] = np.array([mean]), np.array([scale])
+    arrays |= _element_vectors(trained, data, split)
+    arrays |= {
+        f"weights/{name}": value[0].cpu().numpy()
+        for name, value in trained.model.state_dict().items()
+    }
+    return Outcome(course, metrics, arrays)
+
+
+@torch.no_grad()
+def _element_vectors(trained: Trained, data: DeviceGraphs, split: Split) -> dict[str, np.ndarray]:
+    """Vectors of the elements in the training part: the embedding's, and those of each layer.
+
+    A layer's vector of an element is the mean of its node features over the atoms of that element.
+    """
+    model = trained.model.eval()
+    rows = torch.from_numpy(split.train).to(data.target.device)
+    crystals = torch.zeros(256, dtype=torch.int64)
+    atoms: Tensor = torch.zeros(256, dtype=torch.float64)
+    totals: list[Tensor] = []
+    for batch in data.batches(rows, EVALUATION_BATCH):
+        z = batch.z.cpu()
+        weight = batch.multiplicity.cpu().double()
+        pairs = torch.unique(torch.stack([batch.node_crystal.cpu(), z]), dim=1)
+        crystals.index_add_(0, pairs[1], torch.ones_like(pairs[1]))
+        atoms.index_add_(0, z, weight)
+        for layer, features in enumerate(model.node_layers(batch)):  # type: ignore[operator]
+            if layer == len(totals):
+                totals.append(torch.zeros(256, features.shape[2], dtype=torch.float64))
+            totals[layer].index_add_(0, z, features[0].cpu().double() * weight[:, None])
+    seen = torch.nonzero(crystals).squeeze(1)
+    vectors = {
+        f"elements/layer{layer + 1}": (total[seen] / atoms[seen, None]).float().numpy()
+        for layer, total in enumerate(totals)
+    }
+    h, l = model.embedding.channels()  # type: ignore[union-attr, operator]  # noqa: E741
+    vectors["elements/mixed"] = model.embedding()[0].cpu()[seen].numpy()  # type: ignore[operator]
+    if trained.course.member.mixing.handcrafted > 0:
+        vectors["elements/h"] = h[0].cpu()[seen].numpy()
+    if trained.course.member.mixing.learned > 0:
+        vectors["elements/l"] = l[0].cpu()[seen].numpy()
+    vectors["elements/numbers"] = seen.numpy().astype(np.uint8)
+    vectors["elements/counts"] = crystals[seen].numpy()
+    return vectors

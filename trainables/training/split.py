@@ -1,0 +1,43 @@
+"""Official folds, and what is held back inside one for validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.crystals.registry import official_folds
+
+VALIDATION_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row indices [int64] of the three parts of one fold."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
+    """Train 60 %, validation 20 %, test 20 % of a data set.
+
+    The test part is the official MatBench fold (Dunn et al. 2020, doi:10.1038/s41524-020-00406-3)
+    of all `total` crystals of the source; those that were quarantined are then left out, so the
+    others stay in the fold that the leaderboard has them in. A quarter of the rest validates,
+    drawn by a seed of its own, so that models of one seed and fold see the same crystals whatever
+    else differs.
+
+    Args:
+        rows: [B] positions in the source of the crystals that there are.
+
+    Returns:
+        Positions in `rows`.
+    """
+    _, test_rows = official_folds(total)[fold]
+    tests = np.isin(rows, test_rows)
+    rest, test = np.flatnonzero(~tests), np.flatnonzero(tests)
+    shuffled = np.random.default_rng([seed, fold]).permutation(rest)
+    held = round(VALIDATION_SHARE * len(rest))
+    return Split(np.sort(shuffled[held:]), np.sort(shuffled[:held]), test)
