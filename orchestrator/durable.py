@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,35 +23,27 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-@contextmanager
-def _temporary(path: Path) -> Iterator[tuple[BinaryIO, str]]:
-    """A file beside `path` and its name; whatever happens, it is gone afterwards."""
+def _scratch(path: Path) -> tuple[int, Path]:
+    # Not mkstemp, whose files are for the owner alone; results are to be read by the group.
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file, name
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _settle(file: BinaryIO, name: str) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    # mkstemp makes files for the owner alone; results are to be read by the group.
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(name, 0o666 & ~mask)
+    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), name
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place (and that of a former one) when the block ends well."""
-    with _temporary(path) as (file, name):
-        yield file
-        _settle(file, name)
+    """A file to write, which takes its place (and a former one's) when the block ends well."""
+    handle, name = _scratch(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(name, path)
         sync_folder(path.parent)
+    except BaseException:
+        name.unlink(missing_ok=True)
+        raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -78,12 +70,17 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
 def create_bytes(path: Path, data: bytes) -> bool:
     """Writes a file whole unless there is one already; False where there was."""
-    with _temporary(path) as (file, name):
-        file.write(data)
-        _settle(file, name)
+    handle, name = _scratch(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         try:
             os.link(name, path)  # unlike a rename, a link never overwrites
         except FileExistsError:
             return False
-        sync_folder(path.parent)
+    finally:
+        name.unlink(missing_ok=True)
+    sync_folder(path.parent)
     return True

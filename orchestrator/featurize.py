@@ -151,6 +151,8 @@ def featurize(
     if done is not None:
         return done
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):  # by a driver that was killed
+        shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         _write(source, kinds, scratch, made_from, max_bad, max_atoms, on_rows)
@@ -170,12 +172,13 @@ def _existing(
 ) -> Featurized | None:
     manifests = {}
     for kind in kinds:
-        path = folder / kind.name / shards.MANIFEST
-        if not path.exists():
+        try:
+            manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
+            if manifest["made_from"] != made_from:
+                return None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        manifests[kind.name] = json.loads(path.read_text())
-        if manifests[kind.name]["made_from"] != made_from:
-            return None
+        manifests[kind.name] = manifest
     first = next(iter(manifests.values()))
     return Featurized(
         folders={name: folder / name for name in manifests},

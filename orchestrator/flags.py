@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from orchestrator.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.errors import UsageError
@@ -51,18 +51,30 @@ class Options:
     retry_failed: bool
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line; takes no abbreviated flags."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
     def error(self, message: str) -> NoReturn:
-        unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
-        close = (
-            difflib.get_close_matches(unknown[1], self._option_string_actions) if unknown else []
-        )
+        """Raises UsageError with a flag or a value that may have been meant."""
+        text = message.removeprefix("argument ").replace("unrecognized arguments", "unknown flag")
+        unknown = re.search(r"unknown flag: (--[\w-]+)", text)
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", text)
+        if unknown:
+            close = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+        elif choice:
+            known = re.findall(r"[\w-]+", choice[2])
+            close = difflib.get_close_matches(choice[1], known, n=1)
+        else:
+            close = []
         hint = f"did you mean {close[0]}?" if close else "--help lists the flags"
-        raise UsageError(f"{message} ({hint})")
+        raise UsageError(f"{text}; {hint}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m orchestrator.hybrid_grid",
         description="Trains a grid of crystal networks with handcrafted, learned and mixed element"
         " vectors, and distils what they learned into tables of the elements.",
@@ -126,7 +138,10 @@ def _parser() -> argparse.ArgumentParser:
         help="MAE that picks the best mixing; `test` is the thesis' literal choice, which leaks",
     )
     data.add_argument(
-        "--extend", action="store_true", help="train a changed grid into an existing run directory"
+        "--extend",
+        action="store_true",
+        help="let a run directory that holds another grid be this one's; models that both have are"
+        " not trained again",
     )
     data.add_argument("--retry-failed", action="store_true", help="train failed models again")
     machine = parser.add_argument_group("machine")
@@ -156,9 +171,12 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     """
     given = vars(_parser().parse_args(argv))
     for name in ("cpus_per_worker", "gpus_per_worker"):
-        if not given[name] >= 0 or (name == "cpus_per_worker" and given[name] == 0):
-            flag = name.replace("_", "-")
-            raise UsageError(f"--{flag} {given[name]:g}: must be positive")
+        value, least = given[name], "0 or more" if name == "gpus_per_worker" else "more than 0"
+        if not 0 <= value < 1e6 or (value == 0 and name == "cpus_per_worker"):
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number, {least}")
+        if value > 1 and value % 1:
+            # Ray's own rule, which it would tell in a traceback.
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: above 1 only whole numbers")
     fields = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()

@@ -5,6 +5,8 @@ python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,9 +24,16 @@ from orchestrator.errors import UsageError
 from orchestrator.featurize import Featurized, featurize
 from orchestrator.flags import Options, parse
 from orchestrator.grid import Cell, arrays, keyed_cells
-from orchestrator.ledger import DONE, FAILED, Records, compile_ledger, write_collected
+from orchestrator.ledger import (
+    DONE,
+    FAILED,
+    LedgerError,
+    Records,
+    compile_ledger,
+    write_collected,
+)
 from orchestrator.plan import print_plan
-from orchestrator.progress import duration
+from orchestrator.progress import duration, why
 from orchestrator.report import write_report
 from orchestrator.run_directory import locked, open_manifest, slug, write_manifest
 from orchestrator.tables import write_distances, write_tables
@@ -37,10 +46,14 @@ from trainables.crystals.sources import Source
 from trainables.training.fit import TRAINING_VERSION
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+# What the disk does to us is for the person to mend; any other OSError is a fault of ours.
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
     try:
         options = parse(argv)
         if options.dry_run:
@@ -48,8 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return OK
         with locked(options.run):
             return run(options)
-    except UsageError as error:
+    except (UsageError, LedgerError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {error.filename or options.run}: {error.strerror}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on where this ended", file=sys.stderr)
@@ -67,6 +85,7 @@ def run(options: Options) -> int:
         featurized = _featurize(sources, config, folder)
         cells = _keyed(config, featurized)
         records = Records(folder / "records")
+        records.sweep()
         _write_manifest(options, sources, featurized, cells)
         datasets = _datasets(config, featurized)
         if options.retry_failed:
@@ -85,8 +104,10 @@ def _sources(config: GridConfig, data_dir: Path | None) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for spec in config.tasks:
         source = resolve(spec, data_dir)
-        if source.name in sources:
-            raise UsageError(f"--tasks {spec}: a data set called {source.name} is there already")
+        if slug(source.name) in map(slug, sources):
+            raise UsageError(
+                f"--tasks {spec}: another data set is called {source.name} too; rename one of them"
+            )
         sources[source.name] = source
     return sources
 
@@ -123,8 +144,10 @@ def _featurize(
             max_atoms=config.max_atoms,
             on_rows=show,
         )
-        bad = f", {data.bad} in {folder / 'shards' / slug(name) / 'quarantine.csv'}"
-        print(f"\r{name}: {data.crystals} crystals" + (bad if data.bad else ""))
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        bad = f", {data.bad} bad ones in {folder / 'shards' / slug(name) / 'quarantine.csv'}"
+        print(f"{name}: {data.crystals} crystals" + (bad if data.bad else ""))
         if data.crystals < 10:
             raise UsageError(f"{name}: {data.crystals} crystals; five folds need at least 10")
         found[name] = data
@@ -132,27 +155,40 @@ def _featurize(
 
 
 def _keyed(config: GridConfig, featurized: dict[str, Featurized]) -> list[tuple[Cell, str]]:
-    return keyed_cells(
-        config,
-        {
-            (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name]
-            for task, data in featurized.items()
-            for backbone in config.backbones
-        },
-    )
+    fingerprints: dict[tuple[str, str], str] = {
+        (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name]
+        for task, data in featurized.items()
+        for backbone in config.backbones
+    }
+    first: dict[str, str] = {}
+    for (task, _), fingerprint in fingerprints.items():
+        if first.setdefault(fingerprint, task) != task:
+            raise UsageError(
+                f"--tasks: {first[fingerprint]} and {task} hold the same crystals and targets;"
+                " leave one of them out"
+            )
+    return keyed_cells(config, fingerprints)
 
 
 def _datasets(
     config: GridConfig, featurized: dict[str, Featurized]
 ) -> dict[tuple[str, str], Dataset]:
     try:
-        return {
+        found = {
             (task, backbone): shards.load(data.folders[GRAPH_KINDS[backbone].name])
             for task, data in featurized.items()
             for backbone in config.backbones
         }
     except shards.ShardError as error:
         raise UsageError(str(error)) from None
+    for (task, _), dataset in found.items():
+        values = np.unique(dataset.target)
+        if len(values) <= 2:
+            raise UsageError(
+                f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
+                " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET)"
+            )
+    return found
 
 
 def _write_manifest(
@@ -201,7 +237,7 @@ def _train(
 ) -> bool:
     recorded = records.recorded(key for _, key in cells)
     missing = arrays((cell, key) for cell, key in cells if key not in recorded)
-    print(f"{len(cells)} models in the grid, {len(recorded)} recorded before")
+    print(f"{len(cells)} models in the grid, {len(recorded)} recorded before", flush=True)
     if not missing:
         return True
     targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
@@ -211,13 +247,12 @@ def _train(
         targets,
         records,
         worker,
-        recorded=len(recorded),
-        total=len(cells),
+        before=[records.read(key) for key in sorted(recorded)],
     )
 
 
 def _write_ledger(folder: Path, records: Records, cells: list[tuple[Cell, str]]) -> pd.DataFrame:
-    table = compile_ledger(records, (key for _, key in cells))
+    table = compile_ledger(records, {key: cell.task for cell, key in cells})
     durable.write_parquet(folder / "ledger.parquet", table)
     return table.to_pandas()
 
@@ -252,13 +287,15 @@ def _summarise(folder: Path, ledger: pd.DataFrame) -> int:
     print(f"{counts.get(DONE, 0)} models done in {duration(seconds)} of training: {folder}")
     bad = ledger[ledger["status"] != DONE]
     for row in bad.itertuples():
-        last = row.error.strip().splitlines()[-1]
-        print(f"  {row.status}: {row.array} {row.mixing}: {last}", file=sys.stderr)
-    if len(bad):
-        print(f"{len(bad)} models are not done; --retry-failed trains the failed ones again",
-              file=sys.stderr)  # fmt: skip
-        return SOME_FAILED
-    return OK
+        reason = why({"error": row.error})
+        print(f"  {row.status}: {row.array} {row.mixing}: {reason}", file=sys.stderr)
+    if bad.empty:
+        return OK
+    again = "--retry-failed trains the failed ones again"
+    # The same seed diverges again.
+    hint = again if FAILED in counts else "other data, or another --recipe or --seed, may mend it"
+    print(f"{len(bad)} of {len(ledger)} models are not done; {hint}", file=sys.stderr)
+    return SOME_FAILED
 
 
 if __name__ == "__main__":

@@ -7,9 +7,12 @@ JSON is what makes a model finished; without it the model does not exist and is 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,9 @@ SCHEMA = pa.schema(
 )
 
 
+HOUR = 3600.0  # seconds; no file is being written for as long as this
+
+
 class LedgerError(ValueError):
     """A record that cannot be trusted, in one line that names the file and the fix."""
 
@@ -53,16 +59,35 @@ class Records:
             False where there was a record.
         """
         key = row["key"]
-        if self._json(key).exists():
-            return False
         row = {name: row.get(name) for name in SCHEMA.names}
-        if arrays:
-            contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-            content = encode_arrays(contiguous, {"row": json.dumps(row)})
-            durable.write_bytes(self._arrays(key), content)
-            row["arrays_sha256"] = hashlib.sha256(content).hexdigest()
-        text = json.dumps(row, indent=1, allow_nan=False) + "\n"
-        return durable.create_bytes(self._json(key), text.encode())
+        with self._one_writer():
+            if self._json(key).exists():
+                return False
+            if arrays:
+                contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+                content = encode_arrays(contiguous, {"row": json.dumps(row)})
+                durable.write_bytes(self._arrays(key), content)
+                row["arrays_sha256"] = hashlib.sha256(content).hexdigest()
+            text = json.dumps(row, indent=1, allow_nan=False) + "\n"
+            return durable.create_bytes(self._json(key), text.encode())
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        """One record is written at a time.
+
+        A worker that its driver has lost, but that lives on, may finish the model that another one
+        trains in its place; its arrays must not slip in under the other's digest.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def sweep(self) -> None:
+        """Removes what writers that were killed have left half."""
+        for path in self.folder.glob(".*.tmp"):
+            if time.time() - path.stat().st_mtime > HOUR:
+                path.unlink(missing_ok=True)
 
     def _json(self, key: str) -> Path:
         return self.folder / f"{key}.json"
@@ -84,8 +109,10 @@ class Records:
         path = self._json(key)
         try:
             row: dict[str, Any] = json.loads(path.read_bytes())
-            if row["key"] == key:
+            if row["key"] == key and row["status"] in (DONE, FAILED, DIVERGED):
                 return row
+        except FileNotFoundError:
+            raise LedgerError(f"{path}: missing; run the command again") from None
         except (ValueError, KeyError, TypeError):
             pass
         raise LedgerError(f"{path}: damaged record; remove it and run the command again")
@@ -99,7 +126,7 @@ class Records:
             raise LedgerError(
                 f"{path}: missing; remove {self._json(key).name} and run the command again"
             ) from None
-        if hashlib.sha256(content).hexdigest() != self.read(key)["arrays_sha256"]:
+        if hashlib.sha256(content).hexdigest() != self.read(key).get("arrays_sha256"):
             raise LedgerError(
                 f"{path}: damaged (SHA-256 differs); remove it and {self._json(key).name},"
                 " then run the command again"
@@ -112,11 +139,17 @@ class Records:
         self._arrays(key).unlink(missing_ok=True)
 
 
-def compile_ledger(records: Records, keys: Iterable[str]) -> pa.Table:
-    """The ledger of the given models that are recorded, in the given order."""
-    keys = list(keys)
-    recorded = records.recorded(keys)
-    rows = [records.read(key) for key in keys if key in recorded]
+def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:
+    """The ledger of the given models that are recorded, in the given order.
+
+    Args:
+        tasks: key -> name of the data set in this grid; a record may know the data by another.
+
+    Raises:
+        LedgerError: a record is damaged.
+    """
+    recorded = records.recorded(tasks)
+    rows = [records.read(key) | {"task": tasks[key]} for key in tasks if key in recorded]
     return pa.Table.from_pylist(
         [{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA
     )

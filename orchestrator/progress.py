@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,7 @@ class Progress(tune.Callback):
 
     Args:
         weights: array's id -> expected relative cost; arrays count by it in the time left.
-        recorded: models of the grid that were done before.
-        total: models of the grid.
+        before: rows of the grid's models that are recorded already.
     """
 
     def __init__(
@@ -30,19 +30,36 @@ class Progress(tune.Callback):
         arrays: Sequence[GridArray],
         weights: Mapping[str, float],
         *,
-        recorded: int,
-        total: int,
+        before: Sequence[Mapping[str, Any]] = (),
         stream: TextIO | None = None,
     ) -> None:
-        self._epochs = {array.id: array.spec.recipe.epochs for array in arrays}
+        self._arrays = {array.id: array for array in arrays}
         self._weights = dict(weights)
         self._share = dict.fromkeys(self._weights, 0.0)
         self._active: dict[str, int] = {}
         self._finished: dict[str, str] = {}
         self._best: dict[str, tuple[float, str]] = {}
-        self._recorded, self._total = recorded, total
+        self._total = len(before) + sum(len(array.spec.mixings) for array in arrays)
         self._start = self._last = time.monotonic()
         self._stream = stream or sys.stderr
+        for row in before:
+            self._count(row)
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Counts an array's models as running before their first report."""
+        array: GridArray = trial.config["array"]
+        keys = array.spec.mixings.values()
+        self._active[array.id] = sum(key not in self._finished for key in keys)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A worker died: its models run no more, until another one takes them up."""
+        array: GridArray = trial.config["array"]
+        self._active[array.id], self._share[array.id] = 0, 0.0
+        self._note(f"{array.id}: its worker died; it begins again")
 
     def on_trial_result(
         self,
@@ -55,21 +72,32 @@ class Progress(tune.Callback):
         """Takes in a report of one array."""
         array: GridArray = trial.config["array"]
         self._active[array.id] = result["active"]
-        self._share[array.id] = 1.0 if result["done"] else result["epoch"] / self._epochs[array.id]
-        for row in result["finished"]:
-            self._take(row)
+        epochs = self._arrays[array.id].spec.recipe.epochs
+        self._share[array.id] = 1.0 if result["done"] else result["epoch"] / epochs
+        self.finished(result["finished"])
         self._print(force=False)
 
-    def _take(self, row: dict[str, Any]) -> None:
+    def finished(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Takes in the rows of models that have just been recorded; tells of those not done."""
+        for row in rows:
+            self._count(row)
+            if row["status"] != DONE:
+                self._note(f"{row['array']} {row['mixing']}: {row['status']}: {why(row)}")
+
+    def _count(self, row: Mapping[str, Any]) -> None:
         self._finished[row["key"]] = row["status"]
         if row["status"] != DONE:
-            last = row["error"].strip().splitlines()[-1]
-            self._write(f"\n{row['array']} {row['mixing']}: {row['status']}: {last}\n")
             return
         best = self._best.get(row["task"])
         if best is None or row["val_mae"] < best[0]:
             name = f"{row['backbone']} d{row['dim']} {row['mixing']}"
-            self._best[row["task"]] = (row["val_mae"], name)
+            # Last improved first: where the line is cut, the news stays.
+            self._best = {row["task"]: (row["val_mae"], name)} | {
+                task: best for task, best in self._best.items() if task != row["task"]
+            }
+
+    def _note(self, text: str) -> None:
+        self._write(f"\r\033[K{text}\n" if self._stream.isatty() else f"{text}\n")
 
     def _print(self, *, force: bool) -> None:
         now = time.monotonic()
@@ -78,12 +106,16 @@ class Progress(tune.Callback):
             return
         self._last = now
         line = self.line(now)
+        if terminal and not force:
+            # A line that wraps could not be overwritten by the next.
+            width = shutil.get_terminal_size().columns - 1
+            line = line if len(line) <= width else f"{line[: width - 1]}…"
         self._write(f"\r\033[K{line}" if terminal else f"{line}\n")
 
     def line(self, now: float) -> str:
         """The state in one line."""
         bad = sum(status != DONE for status in self._finished.values())
-        done = self._recorded + len(self._finished) - bad
+        done = len(self._finished) - bad
         total = sum(self._weights.values())
         share = sum(self._weights[name] * part for name, part in self._share.items()) / total
         elapsed = now - self._start
@@ -98,6 +130,7 @@ class Progress(tune.Callback):
 
     def close(self) -> None:
         """Prints the last state."""
+        self._active = {}
         self._print(force=True)
         if self._stream.isatty():
             self._write("\n")
@@ -105,6 +138,12 @@ class Progress(tune.Callback):
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def why(row: Mapping[str, Any]) -> str:
+    """The last line of a recorded error, which names it; the rest is the way there."""
+    lines = (row["error"] or "").strip().splitlines()
+    return lines[-1] if lines else "no reason recorded"
 
 
 def duration(seconds: float) -> str:

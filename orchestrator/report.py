@@ -111,7 +111,7 @@ def write_report(folder: Path) -> Path:
 def _figure(figure: go.Figure) -> str:
     # Responsive figures fill the page's width; their heights are set by what they show.
     text: str = figure.to_html(
-        full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False}
+        full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"}
     )
     return text
 

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from orchestrator import durable
 from orchestrator.errors import UsageError
 
 MANIFEST = "manifest.json"
+LOCK = ".lock"
 
 
 def slug(name: str) -> str:
@@ -31,9 +32,10 @@ def locked(run: Path) -> Iterator[None]:
     Raises:
         UsageError: another driver works in it; it is named by host and pid.
     """
+    fresh = not run.exists()
     try:
         run.mkdir(parents=True, exist_ok=True)
-        file = open(run / ".lock", "a+")  # noqa: SIM115 - held open while the lock is held
+        file = open(run / LOCK, "a+")  # noqa: SIM115 - held open while the lock is held
     except OSError as error:
         raise UsageError(f"--run {run}: cannot be written ({error.strerror})") from None
     with file:
@@ -52,6 +54,18 @@ def locked(run: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+            if fresh:
+                _remove_if_empty(run)
+
+
+def _remove_if_empty(run: Path) -> None:
+    """A job that was refused at its very start leaves no folder behind."""
+    folders = [path for path in sorted(run.rglob("*"), reverse=True) if path.is_dir()]
+    if any(path.is_file() and path.name != LOCK for path in run.rglob("*")):
+        return
+    (run / LOCK).unlink(missing_ok=True)
+    for folder in [*folders, run]:
+        folder.rmdir()
 
 
 def open_manifest(run: Path, config: dict[str, Any], *, extend: bool) -> None:
@@ -65,7 +79,7 @@ def open_manifest(run: Path, config: dict[str, Any], *, extend: bool) -> None:
         return
     try:
         before = json.loads(path.read_text())["config"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         raise UsageError(f"{path}: damaged; remove it, the records are kept") from None
     now = json.loads(json.dumps(config))
     changed = [name for name in now if before.get(name) != now[name]]
@@ -73,7 +87,7 @@ def open_manifest(run: Path, config: dict[str, Any], *, extend: bool) -> None:
         difference = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in changed)
         raise UsageError(
             f"--run {run} holds another grid ({difference}); name another folder, or add --extend"
-            " to keep its models and train the new cells beside them"
+            " to make it this grid's: models that both have are kept and not trained again"
         )
 
 
@@ -81,6 +95,6 @@ def write_manifest(run: Path, content: dict[str, Any]) -> None:
     """Writes the manifest; `created` stays that of the first time."""
     path = run / MANIFEST
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    if path.exists():
+    with suppress(FileNotFoundError, ValueError, AttributeError):
         created = json.loads(path.read_text()).get("created", created)
     durable.write_json(path, {"created": created, **content})

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
@@ -48,8 +53,7 @@ def train(
     records: Records,
     worker: Worker,
     *,
-    recorded: int,
-    total: int,
+    before: Sequence[Mapping[str, Any]],
 ) -> bool:
     """Trains the arrays and records each model; False if the person stopped it.
 
@@ -57,14 +61,14 @@ def train(
         arrays: only what is missing.
         datasets: by (task, backbone).
         targets: task -> (name, unit).
-        recorded, total: models of the whole grid, for the progress line.
+        before: rows of the grid's models that are recorded already, for the progress line.
     """
     weights = {
         array.id: _cost(array, datasets[array.task, array.spec.backbone]) for array in arrays
     }
     # Longest first: no worker begins a long array when the others are about to end.
     ordered = sorted(arrays, key=lambda array: -weights[array.id])
-    progress = Progress(ordered, weights, recorded=recorded, total=total)
+    progress = Progress(ordered, weights, before=before)
     trainable = tune.with_resources(
         tune.with_parameters(
             ArrayTrial,
@@ -80,43 +84,77 @@ def train(
     ending = _Ending()
     scratch = tempfile.mkdtemp(prefix="elemgrid-tune-")
     try:
-        tune.Tuner(
-            trainable,
-            param_space={"array": tune.grid_search(ordered)},
-            tune_config=tune.TuneConfig(reuse_actors=True),
-            run_config=tune.RunConfig(
-                name="hybrid_grid",
-                storage_path=scratch,
-                callbacks=[progress, ending],
-                # Records are our checkpoints; Tune's would only slow the actors' reuse.
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
-                verbose=0,
-            ),
-        ).fit()
+        with _own_interrupts():
+            _fit(trainable, ordered, scratch, [progress, ending])
+        for array, error in ending.lost:
+            progress.finished(_record_lost(records, array, targets, error))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    progress.close()
-    for array, error in ending.lost:
-        _record_lost(records, array, targets, error)
-    return not ending.stopped
+        progress.close()
+    # What is recorded decides, not what Tune says of its trials: of those that it never began or
+    # stopped in the middle it reports nothing amiss.
+    keys = {key for array in arrays for key in array.spec.mixings.values()}
+    return records.recorded(keys) == keys
+
+
+def _fit(
+    trainable: Any, arrays: Sequence[GridArray], scratch: str, callbacks: list[tune.Callback]
+) -> None:
+    tune.Tuner(
+        trainable,
+        param_space={"array": tune.grid_search(list(arrays))},
+        tune_config=tune.TuneConfig(reuse_actors=True),
+        run_config=tune.RunConfig(
+            name="hybrid_grid",
+            storage_path=scratch,
+            callbacks=callbacks,
+            # Records are our checkpoints; Tune's would only slow the actors' reuse.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+            verbose=0,
+        ),
+    ).fit()
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Takes SIGINT back from Tune, which sets a handler and leaves it behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 class _Ending(tune.Callback):
     """How the trials ended."""
 
     def __init__(self) -> None:
-        self.stopped = False
         self.lost: list[tuple[GridArray, str]] = []
 
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        tunes = signal.getsignal(signal.SIGINT)
+
+        def answer(number: int, frame: FrameType | None) -> None:
+            print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
+            if callable(tunes):
+                tunes(number, frame)
+
+        signal.signal(signal.SIGINT, answer)
+
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """Tells trials that were stopped by the person from those whose workers died."""
+        """Notes the arrays whose workers died once too often."""
         for trial in trials:
             if trial.status == Trial.ERROR:
                 error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
                 self.lost.append((trial.config["array"], error))
-            elif trial.status != Trial.TERMINATED:
-                self.stopped = True
 
 
 def _cost(array: GridArray, dataset: Dataset) -> float:
@@ -131,9 +169,11 @@ def _record_lost(
     array: GridArray,
     targets: Mapping[str, tuple[str, str | None]],
     error: str,
-) -> None:
+) -> list[dict[str, Any]]:
     spec = array.spec
     target, unit = targets[array.task]
+    why = f"its worker died {LOST_WORKERS + 1} times, most likely of memory: {' '.join(error.split())}"
+    rows = []
     for mixing, key in spec.mixings.items():
         row = {
             "key": key,
@@ -148,8 +188,8 @@ def _record_lost(
             "unit": unit,
             "array": array.id,
             "status": FAILED,
-            "error": f"its worker died {LOST_WORKERS + 1} times, most likely of memory: {error}"[
-                :4000
-            ],
+            "error": why[:4000],
         }
-        records.write(row, {})
+        if records.write(row, {}):
+            rows.append(row)
+    return rows

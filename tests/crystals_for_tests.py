@@ -61,7 +61,7 @@ def named_crystals() -> dict[str, Crystal]:
     return {
         "NaCl": crystal(
             [11] * 4 + [17] * 4,
-            [*conventional, *(np.array(conventional) + (0.5, 0, 0))],
+            [*conventional, *(np.array(conventional) + np.array([0.5, 0, 0]))],
             5.64 * np.eye(3),
         ),
         "Cu": crystal([29] * 4, conventional, 3.61 * np.eye(3)),

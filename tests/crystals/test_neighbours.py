@@ -105,6 +105,12 @@ def test_edges_of_many_crystals_are_those_of_each() -> None:
             start = stop
 
 
+def test_what_does_not_fit_the_sorting_key_is_refused() -> None:
+    far = [GraphKind(name="far", cutoff=17.0, max_neighbours=None)]
+    with pytest.raises(ValueError, match=r"\[17\.0\] Å"):
+        find_neighbours([CRYSTALS["NaCl"]], far)
+
+
 def test_no_crystals_make_no_graphs() -> None:
     kinds = list(GRAPH_KINDS.values())
     assert [len(graphs) for graphs in build_graphs(find_neighbours([], kinds), kinds)] == [0, 0]

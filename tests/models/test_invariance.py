@@ -88,7 +88,8 @@ def test_mirror(backbone: str, small: bool) -> None:
 
 
 def test_origin(backbone: str, small: bool) -> None:
-    moved = [Crystal(one.numbers, one.frac + [0.3, -0.7, 1.9], one.lattice) for one in CRYSTALS]
+    shift = np.array([0.3, -0.7, 1.9])
+    moved = [Crystal(one.numbers, one.frac + shift, one.lattice) for one in CRYSTALS]
     assert change(backbone, moved, CRYSTALS, small) < 1e-10
 
 

@@ -66,6 +66,11 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
     distance = milli(np.concatenate([part[2] for part in parts]))
     # One integer a pair sorts many times faster than four keys: dst 24 bits, distance 14, Z 7,
     # index within the crystal 16.
+    if node_ptr[-1] >> 24 or sizes.max() >> 16 or (len(distance) and distance.max() >> 14):
+        raise ValueError(
+            f"{node_ptr[-1]} atoms, {sizes.max()} in one crystal, cutoffs "
+            f"{[kind.cutoff for kind in kinds]} Å: at most 2^24, 2^16 and 16.38 Å can be sorted"
+        )
     key = (((dst << 14 | distance) << 7 | z[src + base]) << 16) | src
     key.sort()
     dst = key >> 37

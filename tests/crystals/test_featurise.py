@@ -1,0 +1,109 @@
+"""From raw rows to graphs: a bad crystal costs only itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tests.crystals_for_tests import crystal, graphs_of, named_crystals
+from trainables.crystals.crystal import Crystal, Entry
+from trainables.crystals.featurise import Featurised, featurise
+from trainables.crystals.graph import GRAPH_KINDS, Graphs
+from trainables.crystals.quotient import quotient
+from trainables.crystals.symbols import symbol
+
+KINDS = list(GRAPH_KINDS.values())
+GOOD = named_crystals()
+
+
+def entry(row: int, one: Crystal, target: str = "1.5") -> Entry:
+    sites = [
+        {"species": [{"element": symbol(int(z)), "occu": 1}], "abc": place.tolist()}
+        for z, place in zip(one.numbers, one.frac, strict=True)
+    ]
+    text = json.dumps({"lattice": {"matrix": one.lattice.tolist()}, "sites": sites})
+    return Entry(row, f"id-{row}", "json", text, target, f"test:{row + 1}")
+
+
+def run(entries: list[Entry]) -> Featurised:
+    return featurise(entries, KINDS, max_atoms=100)
+
+
+def assert_same(a: Graphs, b: Graphs) -> None:
+    for column in dataclasses.fields(Graphs):
+        assert np.array_equal(getattr(a, column.name), getattr(b, column.name)), column.name
+
+
+CLOSE = crystal([11, 17, 8], [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0.58)], 5 * np.eye(3))
+BAD = {
+    "nan": (crystal([11], [(np.nan, 0, 0)], 4 * np.eye(3)), "1", "coordinates are not finite"),
+    "flat": (crystal([11], [(0, 0, 0)], np.diag([4.0, 4.0, 0.0])), "1", "zero volume"),
+    "close": (CLOSE, "1", "atoms too close: Cl2 and O3 are 0.400 Å apart"),
+    "on top": (crystal([8, 8], np.zeros((2, 3)), 9 * np.eye(3)), "1", "O1 and O2 are 0.000 Å"),
+    "empty": (crystal([], [], 4 * np.eye(3)), "1", "no atoms"),
+    "large": (crystal([1] * 101, np.zeros((101, 3)), 9 * np.eye(3)), "1", "too many atoms"),
+    "no target": (GOOD["NaCl"], "", "missing target"),
+    "word": (GOOD["NaCl"], "high", "target is not a number"),
+}
+
+
+def test_good_crystals_are_all_there() -> None:
+    entries = [entry(i, one, f"{i}.25") for i, one in enumerate(GOOD.values())]
+    result = run(entries)
+    assert result.reasons == [""] * len(GOOD)
+    assert result.target.tolist() == [i + 0.25 for i in range(len(GOOD))]
+    for backbone, kind in GRAPH_KINDS.items():
+        wanted = quotient(graphs_of(list(GOOD.values()), backbone))
+        assert_same(result.graphs[kind.name], wanted)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_crystal_costs_only_itself(name: str) -> None:
+    one, target, reason = BAD[name]
+    mixed = [
+        entry(0, GOOD["NaCl"], "1"),
+        entry(1, one, target),
+        entry(2, GOOD["triclinic"], "3"),
+    ]
+    result = run(mixed)
+    assert [bool(text) for text in result.reasons] == [False, True, False]
+    assert reason in result.reasons[1]
+    assert "\n" not in result.reasons[1]
+    assert result.target.tolist() == [1, 3]
+    alone = run([mixed[0], mixed[2]])
+    for kind in KINDS:
+        assert_same(result.graphs[kind.name], alone.graphs[kind.name])
+
+
+def test_several_bad_crystals_of_all_sorts() -> None:
+    bad = [entry(10 + i, one, target) for i, (one, target, _) in enumerate(BAD.values())]
+    good = [entry(i, one, str(i)) for i, one in enumerate(GOOD.values())]
+    mixed = [item for pair in zip(good, bad, strict=False) for item in pair]
+    result = run(mixed)
+    for place, (_, _, reason) in enumerate(BAD.values()):
+        assert reason in result.reasons[2 * place + 1]
+    assert result.target.tolist() == list(range(len(mixed) // 2))
+
+
+def test_nothing_but_bad_crystals() -> None:
+    result = run([entry(0, CLOSE)])
+    assert result.target.shape == (0,)
+    assert [len(graphs) for graphs in result.graphs.values()] == [0, 0]
+    assert len(run([]).target) == 0
+
+
+def test_a_collapsed_cell_is_refused_before_its_neighbours_are_listed() -> None:
+    # all atoms of a large cell in 1 Å³: within 4 Å each has tens of thousands of neighbours
+    dense = crystal([26] * 100, np.random.default_rng(0).random((100, 3)), np.eye(3))
+    entries = [entry(0, dense), entry(1, GOOD["Cu"])]
+    tracemalloc.start()
+    result = run(entries)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+    assert result.reasons[0].startswith("atoms too close: Fe")
+    assert result.reasons[1] == ""

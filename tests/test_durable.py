@@ -1,0 +1,98 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator import durable
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    durable.write_text(path, "old")
+
+    def half() -> None:
+        with durable.replacing(path) as file:
+            file.write(b"half of the ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        half()
+    assert path.read_text() == "old"
+    assert listing(tmp_path) == ["result.json"]
+
+
+def test_a_process_that_dies_midway_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    durable.write_text(path, "old")
+    script = (
+        "import os, pathlib, sys; from orchestrator import durable\n"
+        "with durable.replacing(pathlib.Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half'); file.flush(); os._exit(9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert done.returncode == 9
+    assert path.read_text() == "old"
+
+
+def test_a_value_that_is_no_json_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    durable.write_json(path, {"mae": 1.0})
+    with pytest.raises(ValueError, match="JSON"):
+        durable.write_json(path, {"mae": float("nan")})
+    assert path.read_text() == '{\n "mae": 1.0\n}\n'
+    assert listing(tmp_path) == ["result.json"]
+
+
+def test_writing_makes_folders_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "data"
+    durable.write_bytes(path, b"one")
+    durable.write_bytes(path, b"two")
+    assert path.read_bytes() == b"two"
+    table = pa.table({"x": [1, 2, 3]})
+    durable.write_parquet(path, table)
+    assert pq.read_table(path).equals(table)
+    assert listing(path.parent) == ["data"]
+
+
+def test_files_have_the_mode_that_the_user_wants(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        durable.write_bytes(tmp_path / "replaced", b"")
+        durable.create_bytes(tmp_path / "created", b"")
+        assert os.umask(0o027) == 0o027  # and the process keeps its mask
+    finally:
+        os.umask(before)
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
+
+
+def test_creating_never_overwrites(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    assert durable.create_bytes(path, b"first")
+    assert not durable.create_bytes(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert listing(tmp_path) == ["record.json"]
+
+
+def test_of_many_that_create_at_once_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    contents = [bytes([65 + k]) * 100_000 for k in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda content: durable.create_bytes(path, content), contents))
+    assert sum(won) == 1
+    assert path.read_bytes() == contents[won.index(True)]
+    assert listing(tmp_path) == ["record.json"]

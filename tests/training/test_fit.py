@@ -1,0 +1,295 @@
+"""One array from data set to outcomes: repeatable, complete, and blind to the test part."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.crystals_for_tests import (
+    BACKBONES,
+    graphs_of,
+    made_up,
+    made_up_dataset,
+    model_of,
+)
+from trainables.crystals.dataset import Dataset
+from trainables.models.embedding import Mixing
+from trainables.training.batches import DeviceGraphs
+from trainables.training.fit import ArraySpec, fit
+from trainables.training.outcome import Outcome
+from trainables.training.recipe import Recipe
+from trainables.training.split import split_fold
+
+CRYSTALS = 60
+DIM = 6
+RECIPE = Recipe(
+    name="tuned", optimiser="adamw", lr=1e-2, loss="l1", averaging=0.9, epochs=5, batch_size=16
+)
+MIXINGS = {"H": "key-h", "0": "key-0", "L": "key-l"}
+both = pytest.mark.parametrize("backbone", BACKBONES)
+
+
+def dataset_of(backbone: str) -> Dataset:
+    return made_up_dataset(backbone, CRYSTALS)
+
+
+def spec_of(backbone: str, seed: int = 0, fold: int = 1) -> ArraySpec:
+    return ArraySpec(
+        backbone=backbone, dim=DIM, mixings=MIXINGS, fold=fold, seed=seed, recipe=RECIPE
+    )
+
+
+def by_key(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    return {outcome.course.member.key: outcome for outcome in outcomes}
+
+
+@cache
+def fitted(backbone: str, seed: int = 0, fold: int = 1) -> dict[str, Outcome]:
+    return by_key(fit(spec_of(backbone, seed, fold), dataset_of(backbone)))
+
+
+def all_bytes(outcome: Outcome) -> dict[str, bytes]:
+    return {name: value.tobytes() for name, value in outcome.arrays.items()}
+
+
+@both
+def test_the_same_seed_gives_the_same_bits(backbone: str) -> None:
+    again = by_key(fit(spec_of(backbone), dataset_of(backbone)))
+    for key, outcome in fitted(backbone).items():
+        assert all_bytes(again[key]) == all_bytes(outcome)
+        assert again[key].metrics == outcome.metrics
+
+
+@both
+@pytest.mark.parametrize("other", [(1, 1), (0, 2)], ids=["seed", "fold"])
+def test_another_seed_or_fold_gives_others(backbone: str, other: tuple[int, int]) -> None:
+    for key, outcome in fitted(backbone, *other).items():
+        first = fitted(backbone)[key].arrays
+        for name in ("weights/out.weight", "curve/val_mae", "predictions/test/value"):
+            assert not np.array_equal(outcome.arrays[name], first[name]), name
+
+
+@both
+def test_mixings_of_a_fold_start_from_the_same_draws(backbone: str) -> None:
+    """Common random numbers: after training they differ, by mixing alone."""
+    first = {key: outcome.course.member.seed for key, outcome in fitted(backbone).items()}
+    assert len(set(first.values())) == 1
+    weights = {fitted(backbone)[key].arrays["weights/out.weight"].tobytes() for key in first}
+    assert len(weights) == 3
+
+
+@both
+def test_names_and_shapes(backbone: str) -> None:
+    dataset = dataset_of(backbone)
+    split = split_fold(dataset.rows, dataset.total, 1, 0)
+    wide = DIM if backbone == "cgcnn" else 32
+    for label, key in MIXINGS.items():
+        arrays = fitted(backbone)[key].arrays
+        elements = len(arrays["elements/numbers"])
+        shapes = {
+            "curve/train_loss": (5,),
+            "curve/val_mae": (5,),
+            "predictions/validation/row": split.validation.shape,
+            "predictions/validation/value": split.validation.shape,
+            "predictions/test/row": split.test.shape,
+            "predictions/test/value": split.test.shape,
+            "elements/numbers": (elements,),
+            "elements/counts": (elements,),
+            "elements/mixed": (elements, DIM),
+            "scaler/mean": (1,),
+            "scaler/scale": (1,),
+        }
+        shapes |= {f"elements/layer{layer}": (elements, wide) for layer in (1, 2, 3)}
+        if label != "L":
+            shapes["elements/h"] = (elements, DIM)
+        if label != "H":
+            shapes["elements/l"] = (elements, DIM)
+        state = model_of(backbone, dim=DIM).state_dict()
+        shapes |= {f"weights/{name}": tuple(value.shape[1:]) for name, value in state.items()}
+        assert {name: value.shape for name, value in arrays.items()} == shapes
+        assert all(np.isfinite(value).all() for value in arrays.values())
+        assert arrays["elements/numbers"].dtype == np.uint8
+        assert arrays["elements/counts"].dtype == np.int64
+
+
+@both
+def test_elements_are_those_of_the_training_part(backbone: str) -> None:
+    dataset = dataset_of(backbone)
+    split = split_fold(dataset.rows, dataset.total, 1, 0)
+    arrays = fitted(backbone)["key-0"].arrays
+    contents = [set(made_up(CRYSTALS)[row].numbers.tolist()) for row in split.train]
+    assert arrays["elements/numbers"].tolist() == sorted(set().union(*contents))
+    counts = [sum(z in content for content in contents) for z in arrays["elements/numbers"]]
+    assert arrays["elements/counts"].tolist() == counts
+
+
+@both
+def test_an_element_only_in_the_test_part_has_no_vector(backbone: str) -> None:
+    dataset = dataset_of(backbone)
+    split = split_fold(dataset.rows, dataset.total, 1, 0)
+    z = dataset.graphs.z.copy()
+    start, stop = dataset.graphs.node_ptr[split.test[0] : split.test[0] + 2]
+    z[start:stop] = 92
+    changed = dataclasses.replace(dataset, graphs=dataclasses.replace(dataset.graphs, z=z))
+    for key, outcome in by_key(fit(spec_of(backbone), changed)).items():
+        numbers = outcome.arrays["elements/numbers"]
+        assert numbers.tolist() == fitted(backbone)[key].arrays["elements/numbers"].tolist()
+        assert 92 not in numbers
+
+
+@both
+@pytest.mark.parametrize("label", MIXINGS)
+def test_mixed_is_the_mixture_of_h_and_l(backbone: str, label: str) -> None:
+    arrays, mixing = fitted(backbone)[MIXINGS[label]].arrays, Mixing(label)
+    wanted = mixing.handcrafted * arrays.get("elements/h", np.float32(0))
+    wanted = wanted + mixing.learned * arrays.get("elements/l", np.float32(0))
+    np.testing.assert_allclose(arrays["elements/mixed"], wanted, rtol=1e-6, atol=1e-7)
+
+
+@both
+def test_layer_vectors_are_means_over_the_atoms(backbone: str) -> None:
+    """Atom by atom, on the full graphs of the training crystals."""
+    dataset = dataset_of(backbone)
+    split = split_fold(dataset.rows, dataset.total, 1, 0)
+    arrays = fitted(backbone)["key-0"].arrays
+    model = model_of(backbone, ["0"], dim=DIM, dtype=torch.float32).eval()
+    prefix = "weights/"
+    model.load_state_dict(
+        {n[len(prefix) :]: torch.tensor(v)[None] for n, v in arrays.items() if n.startswith(prefix)}
+    )
+    graphs = graphs_of([made_up(CRYSTALS)[row] for row in split.train], backbone)
+    batch = DeviceGraphs.load(graphs, np.zeros(len(graphs))).take(torch.arange(len(graphs)))
+    with torch.no_grad():
+        layers = model.node_layers(batch)
+    for number, features in enumerate(layers, start=1):
+        means = [features[0, batch.z == int(z)].mean(0) for z in arrays["elements/numbers"]]
+        found = torch.tensor(arrays[f"elements/layer{number}"])
+        torch.testing.assert_close(found, torch.stack(means), rtol=1e-4, atol=1e-5)
+
+
+@both
+def test_metrics_are_those_of_the_predictions(backbone: str) -> None:
+    dataset = dataset_of(backbone)
+    split = split_fold(dataset.rows, dataset.total, 1, 0)
+    for outcome in fitted(backbone).values():
+        metrics, arrays = outcome.metrics, outcome.arrays
+        assert sorted(metrics) == ["dummy_mae", "test_mae", "train_mae", "val_mae"]
+        for part, name, rows in (
+            ("validation", "val_mae", split.validation),
+            ("test", "test_mae", split.test),
+        ):
+            assert np.array_equal(arrays[f"predictions/{part}/row"], rows)
+            errors = arrays[f"predictions/{part}/value"] - dataset.target[rows]
+            assert metrics[name] == pytest.approx(np.abs(errors).mean(), rel=1e-12)
+        assert metrics["val_mae"] == pytest.approx(outcome.course.best_mae, rel=1e-5)
+        known = dataset.target[split.train]
+        dummy = np.abs(dataset.target[split.test] - known.mean()).mean()
+        assert metrics["dummy_mae"] == pytest.approx(dummy, rel=1e-12)
+        assert arrays["scaler/mean"][0] == known.mean()
+        assert arrays["scaler/scale"][0] == known.std()
+
+
+@both
+def test_the_test_part_never_influences_training(backbone: str) -> None:
+    dataset = dataset_of(backbone)
+    split = split_fold(dataset.rows, dataset.total, 1, 0)
+    target = dataset.target.copy()
+    target[split.test] = target[split.test][::-1] * 100
+    changed = by_key(fit(spec_of(backbone), dataclasses.replace(dataset, target=target)))
+    for key, outcome in fitted(backbone).items():
+        assert all_bytes(changed[key]) == all_bytes(outcome)  # weights, curves, predictions
+        assert changed[key].metrics["val_mae"] == outcome.metrics["val_mae"]
+        assert changed[key].metrics["test_mae"] != outcome.metrics["test_mae"]
+
+
+@both
+def test_a_shifted_and_stretched_target_gives_shifted_and_stretched_predictions(
+    backbone: str,
+) -> None:
+    dataset = dataset_of(backbone)
+    other = dataclasses.replace(dataset, target=dataset.target * 64 - 4096)
+    for key, outcome in by_key(fit(spec_of(backbone), other)).items():
+        before = fitted(backbone)[key]
+        wanted = before.arrays["predictions/test/value"] * 64 - 4096
+        np.testing.assert_allclose(outcome.arrays["predictions/test/value"], wanted, rtol=1e-4)
+        assert outcome.metrics["test_mae"] == pytest.approx(
+            64 * before.metrics["test_mae"], rel=0.01
+        )
+
+
+@both
+def test_a_constant_target_is_learned_without_noise(backbone: str) -> None:
+    dataset = dataset_of(backbone)
+    flat = dataclasses.replace(dataset, target=np.full(CRYSTALS, 0.1))
+    assert flat.target.std() != 0  # rounding alone
+    for outcome in fit(spec_of(backbone), flat):
+        assert outcome.arrays["scaler/scale"] == [1.0]
+        assert outcome.metrics["dummy_mae"] < 1e-15
+        assert np.isfinite(outcome.metrics["test_mae"])
+
+
+@both
+def test_a_diverged_model_leaves_its_curves_alone(backbone: str) -> None:
+    recipe = Recipe(name="paper", optimiser="sgd", lr=1e30, epochs=9, batch_size=16)
+    outcomes = fit(dataclasses.replace(spec_of(backbone), recipe=recipe), dataset_of(backbone))
+    assert len(outcomes) == 3
+    for outcome in outcomes:
+        assert outcome.course.diverged
+        assert outcome.metrics == {}
+        assert sorted(outcome.arrays) == ["curve/train_loss", "curve/val_mae"]
+
+
+def test_conv_width_is_the_width_of_the_convolutions() -> None:
+    spec = dataclasses.replace(spec_of("cgcnn"), conv_width=10)
+    for outcome in fit(spec, dataset_of("cgcnn")):
+        assert outcome.arrays["elements/mixed"].shape[1] == DIM
+        assert outcome.arrays["elements/layer1"].shape[1] == 10
+
+
+def test_training_loads_neither_ray_nor_pymatgen() -> None:
+    script = """
+        import sys
+
+        class Refusing:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in ("ray", "pymatgen", "monty"):
+                    raise ModuleNotFoundError(f"{name} is not to be loaded")
+
+        sys.meta_path.insert(0, Refusing())
+        import numpy as np
+        from trainables.crystals import shards
+        from trainables.crystals.dataset import Dataset
+        from trainables.crystals.graph import Graphs
+        from trainables.training import checkpoint
+        from trainables.training.fit import ArraySpec, fit
+        from trainables.training.recipe import RECIPES
+        import dataclasses
+
+        n = 20
+        ones = np.ones(n, dtype=np.int32)
+        graphs = Graphs(np.arange(n + 1), np.arange(n + 1), np.arange(1, n + 1, dtype=np.uint8),
+                        ones, 0 * ones, 0 * ones, 2500 * ones, 6 * ones)
+        data = Dataset(graphs, np.arange(n) / 3, np.arange(n).astype(str), np.arange(n), n)
+        for backbone in ("cgcnn", "megnet"):
+            recipe = dataclasses.replace(RECIPES["tuned", backbone], epochs=1)
+            spec = ArraySpec(backbone=backbone, dim=4, mixings={"0": "k"}, fold=0, seed=0,
+                             recipe=recipe)
+            (outcome,) = fit(spec, data)
+            assert np.isfinite(outcome.metrics["test_mae"])
+        print("trained")
+    """
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "trained", done.stderr

@@ -1,0 +1,64 @@
+"""A tiny training whose numbers are known: a refactoring must not move them unnoticed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.crystals_for_tests import made_up_dataset
+from trainables.training.fit import TRAINING_VERSION, ArraySpec, fit
+from trainables.training.recipe import Recipe
+
+# (backbone, optimiser) -> mixing -> losses of two epochs, validation MAEs, MAE on the test part
+GOLDEN: dict[tuple[str, str], dict[str, list[float]]] = {
+    ("cgcnn", "sgd"): {
+        "H": [1.338763, 1.171688, 0.8601156, 0.985413, 1.978521],
+        "0": [1.474442, 1.193793, 0.9862754, 0.9352434, 1.717729],
+    },
+    ("cgcnn", "adamw"): {
+        "H": [0.892205, 1.331789, 0.9369282, 1.459724, 1.644847],
+        "0": [0.8629059, 1.262981, 1.519457, 0.8570555, 1.842507],
+    },
+    ("megnet", "sgd"): {
+        "H": [1.012608, 1.011304, 1.387381, 1.388133, 1.420066],
+        "0": [1.012295, 1.010994, 1.387354, 1.388104, 1.420166],
+    },
+    ("megnet", "adamw"): {
+        "H": [0.7092152, 0.7006245, 1.444772, 1.453626, 1.439659],
+        "0": [0.7091988, 0.700935, 1.442871, 1.438741, 1.434964],
+    },
+}
+MOVED = (
+    "the trained numbers moved. If that was meant, raise TRAINING_VERSION in "
+    "trainables/training/fit.py (now {version}), so that finished models of the old code are not "
+    "mixed with new ones, and put these into GOLDEN: {found}"
+)
+
+
+@pytest.mark.parametrize(("backbone", "optimiser"), GOLDEN, ids=["-".join(key) for key in GOLDEN])
+def test_curves_are_those_of_before(backbone: str, optimiser: str) -> None:
+    # a recipe of its own: the recipes of the product may be tuned without raising the version
+    recipe = Recipe(
+        name="tuned",
+        optimiser="sgd" if optimiser == "sgd" else "adamw",
+        lr=0.002 if optimiser == "sgd" else 0.02,
+        weight_decay=0.1,
+        loss="mse" if optimiser == "sgd" else "l1",
+        schedule="step" if optimiser == "sgd" else "cosine",
+        milestones=(1,),
+        averaging=0.0 if optimiser == "sgd" else 0.9,
+        epochs=2,
+        batch_size=5,
+    )
+    spec = ArraySpec(
+        backbone=backbone, dim=4, mixings={"H": "H", "0": "0"}, fold=0, seed=0, recipe=recipe
+    )
+    found = {}
+    for outcome in fit(spec, made_up_dataset(backbone, 24)):
+        course = outcome.course
+        numbers = [*course.train_loss, *course.val_mae, outcome.metrics["test_mae"]]
+        found[course.member.key] = [float(f"{number:.7g}") for number in numbers]
+    known = GOLDEN[backbone, optimiser]
+    assert list(found) == list(known)
+    same = all(np.allclose(found[key], known[key], rtol=1e-4, atol=0) for key in known)
+    assert same, MOVED.format(version=TRAINING_VERSION, found=found)
