@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 
 from orchestrator.errors import UsageError
 
@@ -45,21 +47,37 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
         "logging_level": "WARNING",
         "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}},
     }
-    if address is None and "RAY_ADDRESS" not in os.environ:
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address in (None, "local"):
         ray.init(address="local", dashboard_host="127.0.0.1", **common)
     else:
         try:
-            ray.init(address=address or "auto", **common)
-        except ConnectionError as error:
+            ray.init(address=_answering(address), **common)
+        except (ConnectionError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UsageError(
-                f"--address {address or os.environ['RAY_ADDRESS']}: no Ray cluster answers"
-                f" ({reason}); start one with `ray start --head`, or leave the flag out"
+                f"--address {address}: no Ray cluster answers ({reason}); start one with"
+                " `ray start --head`, or leave the flag (and RAY_ADDRESS) out"
             ) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _answering(address: str) -> str:
+    """`host:port` of a cluster that takes connections; Ray alone would try for minutes."""
+    if "://" in address:
+        raise UsageError(
+            f"--address {address}: give HOST:PORT of the head (Ray's client and job addresses are"
+            " for `ray job submit --address`)"
+        )
+    found = canonicalize_bootstrap_address(address)
+    if found is None:
+        raise ConnectionError("none was started on this machine")
+    host, _, port = found.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    return found
 
 
 def dashboard() -> str | None:

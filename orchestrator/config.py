@@ -48,15 +48,17 @@ class GridConfig(BaseModel):
     @field_validator("dims")
     @classmethod
     def _sensible_dims(cls, dims: tuple[int, ...]) -> tuple[int, ...]:
-        if any(not 1 <= dim <= 4096 for dim in dims):
-            raise ValueError("a dimension lies between 1 and 4096")
+        wrong = [dim for dim in dims if not 1 <= dim <= 4096]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is wrong, a dimension lies between 1 and 4096")
         return dims
 
     @field_validator("folds")
     @classmethod
     def _five_folds(cls, folds: tuple[int, ...]) -> tuple[int, ...]:
-        if any(not 0 <= fold <= 4 for fold in folds):
-            raise ValueError("the official folds are 0 to 4")
+        wrong = [fold for fold in folds if not 0 <= fold <= 4]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is wrong, the official folds are 0 to 4")
         return folds
 
     @field_validator("mixing", mode="before")
@@ -119,4 +121,7 @@ def build_config(preset: str | None, overrides: dict[str, Any]) -> GridConfig:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{field}: {first['msg'].removeprefix('Value error, ')}") from None
+        text = first["msg"].removeprefix("Value error, ")
+        # pydantic's own messages do not say what was given
+        text = text.replace("Input should be", f"{first['input']} is wrong, it must be")
+        raise UsageError(f"--{field}: {text}") from None

@@ -24,13 +24,21 @@ class Summer:
 
 
 def actor_map(actors: int) -> Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]:
-    """A `map` that runs on actors of its own and yields in the order of the items."""
+    """A `map` that runs on up to so many actors and yields in the order of the items.
+
+    The actors are started when they are first needed, no more than there are items, and are used
+    again by the next call.
+    """
+    summer = ray.remote(num_cpus=1)(Summer)
+    started: list[Any] = []
 
     def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        listed = list(items)
+        wanted = min(actors, len(listed))
+        started.extend(summer.remote() for _ in range(wanted - len(started)))
         shared = ray.put(function)
-        summer = ray.remote(num_cpus=1)(Summer)
-        pool = ActorPool([summer.remote() for _ in range(actors)])
-        yield from pool.map(lambda actor, item: actor.apply.remote(shared, item), list(items))
+        pool = ActorPool(started)
+        yield from pool.map(lambda actor, item: actor.apply.remote(shared, item), listed)
 
     return run
 
@@ -63,10 +71,11 @@ def sum_distances(
     vectors = mixed_vectors(
         run / "embeddings.parquet", sorted(set().union(*map(set, chosen.values())))
     )
+    on_actors = actor_map(actors)
     sums = {}
     for name, keys in chosen.items():
         read = _Lookup({key: vectors[key] for key in keys})
-        sums[name] = cosine.aggregate(read, keys, map=actor_map(actors))
+        sums[name] = cosine.aggregate(read, keys, map=on_actors)
     return sums, chosen
 
 

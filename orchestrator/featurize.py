@@ -53,7 +53,7 @@ class Featurized:
 
 
 class EntryDatasource(Datasource):
-    """The rows of a source, streamed by one task: a compressed file cannot be read from its middle."""
+    """The rows of a source, streamed by one task: a compressed file has no middle to start from."""
 
     def __init__(self, source: Source) -> None:
         super().__init__()
@@ -141,12 +141,7 @@ def featurize(
     Raises:
         UsageError: the source cannot be read, or too many of its crystals are bad.
     """
-    made_from = {
-        "source": source.digest(),
-        "target": source.target_name,
-        "featuriser": FEATURISER_VERSION,
-        "max_atoms": max_atoms,
-    }
+    made_from = _made_from(source, max_atoms)
     done = _existing(folder, kinds, made_from)
     if done is not None:
         return done
@@ -165,6 +160,22 @@ def featurize(
     written = _existing(folder, kinds, made_from)
     assert written is not None
     return written
+
+
+def featurized_before(
+    source: Source, kinds: Sequence[GraphKind], folder: Path, *, max_atoms: int
+) -> Featurized | None:
+    """What `featurize` would find done; None where it would have to work."""
+    return _existing(folder, kinds, _made_from(source, max_atoms))
+
+
+def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
+    return {
+        "source": source.digest(),
+        "target": source.target_name,
+        "featuriser": FEATURISER_VERSION,
+        "max_atoms": max_atoms,
+    }
 
 
 def _existing(

@@ -28,7 +28,7 @@ data sets (--tasks), any number of:
 
 examples:
   python -m orchestrator.hybrid_grid --preset demo
-  python -m orchestrator.hybrid_grid --tasks phonons --dims 16 64 --mixing H -2 0 2 L --run runs/phonons
+  python -m orchestrator.hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
   python -m orchestrator.hybrid_grid --preset paper --dry-run
   python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
 
@@ -174,9 +174,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         value, least = given[name], "0 or more" if name == "gpus_per_worker" else "more than 0"
         if not 0 <= value < 1e6 or (value == 0 and name == "cpus_per_worker"):
             raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number, {least}")
-        if value > 1 and value % 1:
-            # Ray's own rule, which it would tell in a traceback.
-            raise UsageError(f"--{name.replace('_', '-')} {value:g}: above 1 only whole numbers")
+        if name == "gpus_per_worker" and value > 1 and value % 1:  # Ray's own rule
+            raise UsageError(f"--gpus-per-worker {value:g}: above 1 only whole numbers")
     fields = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()

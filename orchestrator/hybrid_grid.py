@@ -9,8 +9,6 @@ import errno
 import io
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +40,7 @@ from orchestrator.trials import versions
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import GRAPH_KINDS
-from trainables.crystals.sources import Source
+from trainables.crystals.sources import Source, SourceError
 from trainables.training.fit import TRAINING_VERSION
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -61,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return OK
         with locked(options.run):
             return run(options)
-    except (UsageError, LedgerError) as error:
+    except (UsageError, LedgerError, SourceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     except OSError as error:
@@ -174,7 +172,7 @@ def _datasets(
     config: GridConfig, featurized: dict[str, Featurized]
 ) -> dict[tuple[str, str], Dataset]:
     try:
-        found = {
+        found: dict[tuple[str, str], Dataset] = {
             (task, backbone): shards.load(data.folders[GRAPH_KINDS[backbone].name])
             for task, data in featurized.items()
             for backbone in config.backbones

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from orchestrator.config import GridConfig
 from orchestrator.datasets import is_here, resolve
+from orchestrator.featurize import featurized_before
 from orchestrator.flags import Options
 from orchestrator.grid import Cell, GridArray, arrays, cells
 from orchestrator.ledger import Records
@@ -35,24 +35,26 @@ def print_plan(options: Options) -> None:
     config = options.config
     here = {spec: is_here(spec, options.data_dir) for spec in config.tasks}
     sources = {spec: resolve(spec, options.data_dir) for spec in config.tasks if here[spec]}
-    keyed = [(cell, _key(cell, sources, options.run)) for cell in cells(config)]
-    records = Records(options.run / "records")
-    recorded = records.recorded(key for _, key in keyed)
-    seconds = _seconds_an_epoch(config, sources)
+    fingerprints = _fingerprints(config, sources, options.run)
+    keyed = [(cell, _key(cell, fingerprints)) for cell in cells(config)]
+    recorded = Records(options.run / "records").recorded(key for _, key in keyed)
     planned = arrays(keyed)
+    missing = [array for array in planned if not recorded.issuperset(array.spec.mixings.values())]
+    seconds = _seconds_an_epoch(config, sources, missing)
     print(f"{len(keyed)} models in {len(planned)} arrays; {len(recorded)} are recorded")
     left = 0.0
     unknown = 0
     for array in planned:
         done = sum(key in recorded for key in array.spec.mixings.values())
         share = 1 - done / len(array.spec.mixings)
-        each = seconds.get((array.task, array.spec.backbone, array.spec.dim))
-        expected = "" if each is None else duration(each * array.spec.recipe.epochs * share)
-        unknown += each is None
-        left += 0 if each is None else each * array.spec.recipe.epochs * share
+        each = seconds.get(_measured(array))
+        time_left = (each or 0.0) * array.spec.recipe.epochs * share
+        left += time_left
+        unknown += share > 0 and each is None
+        time_text = f"  {duration(time_left)}" if time_left else ""
         print(
             f"  {array.id:<40} {' '.join(array.spec.mixings):<22}"
-            f" {done}/{len(array.spec.mixings)} done  {expected}"
+            f" {done}/{len(array.spec.mixings)} done{time_text}"
         )
     _print_estimate(options, left, unknown)
     for spec in config.tasks:
@@ -64,34 +66,54 @@ def _print_estimate(options: Options, left: float, unknown: int) -> None:
     workers = max(1, int((os.cpu_count() or 1) / options.worker.cpus))
     if left:
         print(
-            f"at most {duration(left / workers)} on this machine's {workers} workers (every model"
-            " to its last epoch; measured on a sample, one thread each)"
+            f"about {duration(left / workers)} of training on this machine's {workers} workers, if"
+            " every model goes to its last epoch (measured on a sample, on CPUs)"
         )
+    elif not unknown:
+        print("nothing is left to train")
     if unknown:
         print(f"no estimate for {unknown} arrays whose data is not here")
 
 
-def _key(cell: Cell, sources: Mapping[str, Source], run: Path) -> str:
+def _fingerprints(
+    config: GridConfig, sources: Mapping[str, Source], run: Path
+) -> dict[tuple[str, str], str]:
+    """By (task, backbone), of the data that has been featurised into this run."""
+    found: dict[tuple[str, str], str] = {}
+    for spec, source in sources.items():
+        folder = run / "shards" / slug(source.name)
+        for backbone in config.backbones:
+            kind = GRAPH_KINDS[backbone]
+            data = featurized_before(source, [kind], folder, max_atoms=config.max_atoms)
+            if data is not None:
+                found[spec, backbone] = data.fingerprints[kind.name]
+    return found
+
+
+def _key(cell: Cell, fingerprints: Mapping[tuple[str, str], str]) -> str:
     """The cell's key if its data has been featurised into this run, else one that no record has."""
-    if cell.task in sources:
-        kind = GRAPH_KINDS[cell.backbone].name
-        path = run / "shards" / slug(sources[cell.task].name) / kind / shards.MANIFEST
-        if path.exists():
-            return cell.key(json.loads(path.read_text())["fingerprint"])
-    return f"{cell.task} {cell.key('')}"
+    fingerprint = fingerprints.get((cell.task, cell.backbone))
+    return f"{cell.task} {cell.key('')}" if fingerprint is None else cell.key(fingerprint)
+
+
+def _measured(array: GridArray) -> tuple[str, str, int]:
+    """What arrays have in common whose epochs last equally long."""
+    return array.task, array.spec.backbone, array.spec.dim
 
 
 def _seconds_an_epoch(
-    config: GridConfig, sources: Mapping[str, Source]
+    config: GridConfig, sources: Mapping[str, Source], missing: Sequence[GridArray]
 ) -> dict[tuple[str, str, int], float]:
-    """Measured seconds of an array's epoch by (task, backbone, dim), scaled to the whole data."""
+    """Measured seconds of an array's epoch by `_measured`, scaled to the whole data."""
     found: dict[tuple[str, str, int], float] = {}
     for spec, source in sources.items():
+        todo = {_measured(array): array for array in missing if array.task == spec}
+        if not todo:
+            continue
         samples, scale = _sample(config, source)
-        for array in arrays((cell, cell.mixing) for cell in cells(config) if cell.task == spec):
-            name = (spec, array.spec.backbone, array.spec.dim)
+        for name, array in todo.items():
             dataset = samples[array.spec.backbone]
-            if name not in found and len(dataset) >= 10:
+            if len(dataset) >= 10:
                 found[name] = _time_epoch(array, dataset) * scale
     return found
 

@@ -5,12 +5,12 @@ python -m orchestrator.report runs/demo
 
 from __future__ import annotations
 
-import argparse
 import html
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import pyarrow as pa
 from plotly.offline import get_plotlyjs
 
 from analysis import cosine, leaderboard
@@ -33,10 +34,18 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator import durable
 from orchestrator.errors import UsageError
-from orchestrator.ledger import DONE, Records
-from orchestrator.progress import duration
+from orchestrator.flags import Parser
+from orchestrator.ledger import DONE, LedgerError, Records
+from orchestrator.progress import duration, why
 from trainables.crystals.registry import TASKS
 
+FILES = (
+    "manifest.json",
+    "ledger.parquet",
+    "embeddings.parquet",
+    "predictions.parquet",
+    "distances.parquet",
+)
 TABLE_NAMES = {
     "S": "best mixing of each task, fold, backbone and dimension",
     "H": "handcrafted only",
@@ -83,11 +92,19 @@ def write_report(folder: Path) -> Path:
         UsageError: the folder is no finished run; the missing file is named.
     """
     run = Run(folder)
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise UsageError(
+                f"{folder / name}: missing; {folder} is no finished run, let hybrid_grid end first"
+            )
     try:
+        if run.done.empty:
+            raise UsageError(f"{folder}: no model is done; there is nothing to report")
         sections = [(title, body) for title, make in SECTIONS if (body := make(run))]
-    except FileNotFoundError as error:
+    except (json.JSONDecodeError, pa.ArrowInvalid) as error:
+        reason = " ".join(str(error).split())[:160]
         raise UsageError(
-            f"{error.filename}: missing; {folder} is no finished run, let hybrid_grid end first"
+            f"{folder}: a file is damaged ({reason}); run hybrid_grid again, it writes them anew"
         ) from None
     page = Template(resources.files("orchestrator").joinpath("report_page.html").read_text())
     names = ", ".join(run.manifest["datasets"])
@@ -95,7 +112,7 @@ def write_report(folder: Path) -> Path:
         title=html.escape(f"Element embeddings on {names}"),
         subtitle=html.escape(
             f"{len(run.done)} models done of {run.manifest['models']},"
-            f" recipe {run.manifest['config']['recipe']}; begun {run.manifest['created']}"
+            f" recipe {run.manifest['config']['recipe']}; begun {_moment(run.manifest['created'])}"
         ),
         plotly=get_plotlyjs(),
         links="".join(f'<a href="#s{i}">{title}</a>' for i, (title, _) in enumerate(sections)),
@@ -111,7 +128,9 @@ def write_report(folder: Path) -> Path:
 def _figure(figure: go.Figure) -> str:
     # Responsive figures fill the page's width; their heights are set by what they show.
     text: str = figure.to_html(
-        full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"}
+        full_html=False,
+        include_plotlyjs=False,
+        config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"},
     )
     return text
 
@@ -134,7 +153,11 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _is_number(cell: object) -> bool:
-    return str(cell)[:1] in "0123456789-–−" and not str(cell)[:1] == ""
+    return str(cell)[:1] in set("0123456789-–−")
+
+
+def _moment(written: str) -> str:
+    return datetime.fromisoformat(written).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _significant(value: float) -> str:
@@ -169,7 +192,7 @@ def overview(run: Run) -> str:
                 "validation MAE": _significant(row.val_mae),
                 "test MAE": _significant(row.test_mae),
                 "± over folds": _significant(row.test_std),
-                "predicting the mean": _significant(row.dummy_mae),
+                "MAE of predicting the mean": _significant(row.dummy_mae),
                 **{f"leaderboard {name}": _significant(mae) for name, mae in reference.items()},
             }
         )
@@ -229,10 +252,19 @@ def heatmap(run: Run) -> str:
         parts.append(
             figure if name == "S" else f"<details><summary>{title}</summary>{figure}</details>"
         )
+    if not parts:
+        return ""
+    leak = (
+        '<p class="note">This run chose the best mixings on the <b>test</b> MAE, as the thesis did:'
+        " the test parts have had a say in Mat2Vec-S, and nothing that uses it can be tested on"
+        " them.</p>"
+        if run.manifest["config"]["select_on"] == "test"
+        else ""
+    )
     return (
-        "<p>Cosine distances between the elements' vectors, each model's scaled to a median of 1,"
-        " averaged over the models behind a table. Elements stand in the order of atomic number."
-        " Above the diagonal only the near neighbours are shown.</p>" + "".join(parts)
+        f"{leak}<p>Cosine distances between the elements' vectors, each model's scaled to a median"
+        " of 1, averaged over the models behind a table. Elements stand in the order of atomic"
+        " number. Above the diagonal only the near neighbours are shown.</p>" + "".join(parts)
     )
 
 
@@ -350,7 +382,7 @@ def failures(run: Run) -> str:
             "array": failed["array"],
             "mixing": failed["mixing"],
             "status": failed["status"],
-            "why": [text.strip().splitlines()[-1] for text in failed["error"]],
+            "why": [why({"error": text}) for text in failed["error"]],
         }
     )
     return _table(frame)
@@ -373,14 +405,13 @@ SECTIONS: tuple[tuple[str, Callable[[Run], str]], ...] = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the report of a run; 0 done, 2 no such run."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m orchestrator.report", description="Writes a run's report.html again."
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
-    options = parser.parse_args(argv)
     try:
-        print(write_report(options.run))
-    except UsageError as error:
+        print(write_report(parser.parse_args(argv).run))
+    except (UsageError, LedgerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

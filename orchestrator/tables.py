@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,15 @@ TABLE_DIMS = (32, 64)
 
 
 @ray.remote(num_cpus=1)
-def _distilled(sums: cosine.DistanceSums, dim: int) -> Distilled:
+def _distilled(sums: cosine.DistanceSums, dim: int) -> Distilled | str:
+    """The table's vectors, or why there are none: one element, or all of them alike."""
     numbers = sums.numbers()
     matrix = sums.mean()[numbers][:, numbers]
     matrix[range(len(numbers)), range(len(numbers))] = 0.0
-    return distill(matrix, numbers, dim)
+    try:
+        return distill(matrix, numbers, dim)
+    except ValueError as error:
+        return str(error)
 
 
 def write_distances(run: Path, sums: Mapping[str, cosine.DistanceSums]) -> None:
@@ -43,7 +48,7 @@ def write_tables(
     """Distils each sum of distances to each dimension and writes CSV and sidecar.
 
     Returns:
-        The CSV files.
+        The CSV files; a table that the models do not give is left out with a line on stderr.
     """
     handcrafted = descriptor.load()
     jobs = {
@@ -54,6 +59,10 @@ def write_tables(
     results = dict(zip(jobs, ray.get(list(jobs.values())), strict=True))
     written = []
     for (name, dim), distilled in results.items():
+        path = run / "tables" / f"Mat2Vec-{name}-{dim}.csv"
+        if isinstance(distilled, str):
+            print(f"{path.name}: left out ({distilled})", file=sys.stderr)
+            continue
         numbers = sums[name].numbers()
         table, _ = tables.complete(numbers, distilled.vectors, handcrafted)
         chosen = ledger[ledger["key"].isin(keys[name])]
@@ -66,8 +75,12 @@ def write_tables(
             models=len(keys[name]),
             selected_on=selected_on,
         )
-        path = run / "tables" / f"Mat2Vec-{name}-{dim}.csv"
         durable.write_text(path, tables.to_csv(table))
         durable.write_json(path.with_suffix(".meta.json"), facts)
         written.append(path)
+    # A table of an earlier grid in this run directory would pass for one of this grid's.
+    stems = {path.stem for path in written}
+    for old in (run / "tables").glob("Mat2Vec-*"):
+        if old.name.partition(".")[0] not in stems:
+            old.unlink()
     return written

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -172,7 +171,8 @@ def _record_lost(
 ) -> list[dict[str, Any]]:
     spec = array.spec
     target, unit = targets[array.task]
-    why = f"its worker died {LOST_WORKERS + 1} times, most likely of memory: {' '.join(error.split())}"
+    died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
+    why = f"{died}: {' '.join(error.split())}"
     rows = []
     for mixing, key in spec.mixings.items():
         row = {

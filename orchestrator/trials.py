@@ -133,9 +133,7 @@ class ArrayTrial(tune.Trainable):
             "n_train": len(split.train),
             "n_val": len(split.validation),
             "n_test": len(split.test),
-            "parameters": sum(
-                value.size for name, value in outcome.arrays.items() if name.startswith("weights/")
-            ),
+            "parameters": outcome.parameters,
             "error": "the loss became NaN or infinite" if course.diverged else "",
             **outcome.metrics,
         }

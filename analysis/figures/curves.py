@@ -37,7 +37,7 @@ def _choose_ticks(values: pd.Series) -> list[float]:
     low, high = float(values.min()), float(values.max())
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps: tuple[float, ...] = (1,) if high / low > 3000 else (1, 2, 5)
-    if high / low < 5:
+    if high / low < 12:
         steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
     ticks = [float(f"{step}e{e}") for e in exponents for step in steps]
     return [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
@@ -76,6 +76,9 @@ def learning_curves(
         for column, backbone in enumerate(backbones, 1):
             here = rows[(rows["task"] == task) & (rows["backbone"] == backbone)]
             keys = here["key"].unique().tolist()
+            ticks = _choose_ticks(here[metric]) if keys else []
+            labels = [format_value(tick) for tick in ticks]
+            fig.update_yaxes(tickvals=ticks, ticktext=labels, row=row, col=column)
             thinned = thinned or len(keys) > at_most
             for key in _thin(keys, at_most):
                 line = here[here["key"] == key].sort_values("epoch")
@@ -91,8 +94,6 @@ def learning_curves(
                 shown.add(mixing)
         part = "validation" if metric == "val_mae" else metric.removesuffix("_mae")
         fig.update_yaxes(title_text=label_axis(f"{part} MAE", units[task]), row=row, col=1)
-        ticks = _choose_ticks(rows.loc[rows["task"] == task, metric])
-        fig.update_yaxes(tickvals=ticks, ticktext=[format_value(t) for t in ticks], row=row)
     fig.update_yaxes(type="log")
     fig.update_xaxes(title_text="epoch", row=len(tasks))
     fig.update_layout(legend_title_text="γ ", showlegend=True)

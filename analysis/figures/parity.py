@@ -120,4 +120,4 @@ def _add_panel(
         row=row, col=column,
     )  # fmt: skip
     if column == 1:
-        fig.update_yaxes(title_text="predicted", row=row, col=column)
+        fig.update_yaxes(title_text=label_axis("predicted", unit), row=row, col=column)

@@ -23,7 +23,7 @@ TOP, BOTTOM = 116, 64
 # Okabe & Ito's palette, without its yellow and black.
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BACKBONES = {"cgcnn": "CGCNN", "megnet": "MEGNet"}
-MIXING_SCALE = ["#2166ac", "#67a9cf", "#b8bec6", "#f4a582", "#b2182b"]
+MIXING_SCALE = ["#2166ac", "#67a9cf", "#87909c", "#f4a582", "#b2182b"]
 MINUS = "\N{MINUS SIGN}"
 
 

@@ -18,6 +18,7 @@ from trainables.models.layers import (
     BatchNorm,
     GaussianBasis,
     Generators,
+    GlorotLinear,
     Linear,
     Set2Set,
     gather,
@@ -41,6 +42,15 @@ def rows(*shape: int, seed: int = 0) -> Tensor:
 
 def close(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("d_in", "d_out"), [(64, 64), (25, 64), (300, 20)])
+def test_glorot_start(d_in: int, d_out: int) -> None:
+    layer = GlorotLinear(generators(), d_in, d_out)
+    bound = (6 / (d_in + d_out)) ** 0.5
+    assert layer.bias is not None and not layer.bias.any()
+    assert 0.98 * bound < layer.weight.abs().max() <= bound
+    assert abs(layer.weight.std().item() / (bound / 3**0.5) - 1) < 0.05
 
 
 @pytest.mark.parametrize("bias", [True, False])

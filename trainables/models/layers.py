@@ -39,6 +39,21 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
+class GlorotLinear(Linear):
+    """A `Linear` that starts as Keras' Dense, of which the published MEGNet is made.
+
+    Weights from U(−b, b) with b² = 6/(D + F), biases 0 (Glorot & Bengio 2010,
+    https://proceedings.mlr.press/v9/glorot10a.html). Torch's own start shrinks a signal by √3 a
+    layer, which over MEGNet's dozen layers leaves an untrained network all but constant.
+    """
+
+    def __init__(self, generators: Generators, d_in: int, d_out: int) -> None:
+        super().__init__(generators, d_in, d_out, bias=False)
+        scale = math.sqrt(6 / (d_in + d_out)) * math.sqrt(d_in)
+        self.weight.data *= scale
+        self.bias = nn.Parameter(torch.zeros(len(generators), 1, d_out))
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation of x [K, N, F] whose row i counts `weight[i]` times.
 

@@ -17,7 +17,7 @@ from trainables.models.graph_batch import GraphBatch
 from trainables.models.layers import (
     GaussianBasis,
     Generators,
-    Linear,
+    GlorotLinear,
     Set2Set,
     gather,
     scatter_mean,
@@ -37,8 +37,8 @@ class PreDense(nn.Module):
 
     def __init__(self, generators: Generators, d_in: int) -> None:
         super().__init__()
-        self.first = Linear(generators, d_in, HIDDEN)
-        self.second = Linear(generators, HIDDEN, WIDTH)
+        self.first = GlorotLinear(generators, d_in, HIDDEN)
+        self.second = GlorotLinear(generators, HIDDEN, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
         return shifted_softplus(self.second(shifted_softplus(self.first(x))))
@@ -53,14 +53,14 @@ class Update(nn.Module):
 
     def __init__(self, generators: Generators, parts: int) -> None:
         super().__init__()
-        first = Linear(generators, parts * WIDTH, HIDDEN)
+        first = GlorotLinear(generators, parts * WIDTH, HIDDEN)
         assert first.bias is not None
         self.parts = nn.ParameterList(
             part.clone() for part in first.weight.data.split(WIDTH, dim=1)
         )
         self.bias = first.bias
-        self.second = Linear(generators, HIDDEN, HIDDEN)
-        self.third = Linear(generators, HIDDEN, WIDTH)
+        self.second = GlorotLinear(generators, HIDDEN, HIDDEN)
+        self.third = GlorotLinear(generators, HIDDEN, WIDTH)
 
     def project(self, part: int, x: Tensor) -> Tensor:
         return torch.bmm(x, self.parts[part])
@@ -133,9 +133,9 @@ class MEGNet(nn.Module):
         )
         self.pool_atoms = Set2Set(generators, WIDTH)
         self.pool_bonds = Set2Set(generators, WIDTH)
-        self.head_1 = Linear(generators, 5 * WIDTH, 32)
-        self.head_2 = Linear(generators, 32, 16)
-        self.out = Linear(generators, 16, 1)
+        self.head_1 = GlorotLinear(generators, 5 * WIDTH, 32)
+        self.head_2 = GlorotLinear(generators, 32, 16)
+        self.out = GlorotLinear(generators, 16, 1)
 
     def _passed(self, batch: GraphBatch) -> tuple[list[Tensor], Tensor, Tensor]:
         v = gather(self.atoms(self.embedding()), batch.z)

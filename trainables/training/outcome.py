@@ -30,11 +30,13 @@ class Outcome:
             `curve/train_loss`, `curve/val_mae` [epochs]; `weights/<name>` of the best-validation
             model; `scaler/mean` and `scaler/scale` [1], which turn its outputs into the target's
             unit (`checkpoint.load_model` reads both). Only curves are there if it diverged.
+        parameters: trainable numbers of the model.
     """
 
     course: Course
     metrics: dict[str, float]
     arrays: dict[str, np.ndarray]
+    parameters: int
 
 
 def conclude(
@@ -46,8 +48,9 @@ def conclude(
         "curve/train_loss": np.asarray(course.train_loss),
         "curve/val_mae": np.asarray(course.val_mae),
     }
+    parameters = sum(parameter.numel() for parameter in trained.model.parameters())
     if course.diverged or course.best_epoch < 0:
-        return Outcome(course, {}, arrays)
+        return Outcome(course, {}, arrays, parameters)
     metrics = {"dummy_mae": float(np.abs(dataset.target[split.test] - mean).mean())}
     for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
         index = torch.from_numpy(rows).to(data.target.device)
@@ -63,7 +66,7 @@ def conclude(
         f"weights/{name}": value[0].cpu().numpy()
         for name, value in trained.model.state_dict().items()
     }
-    return Outcome(course, metrics, arrays)
+    return Outcome(course, metrics, arrays, parameters)
 
 
 @torch.no_grad()

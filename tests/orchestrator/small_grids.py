@@ -1,0 +1,95 @@
+"""Tiny data sets written from the embedded crystals, and tiny grids on them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import hybrid_grid
+from trainables.crystals.crystal import Entry
+from trainables.crystals.ionic import IonicSource
+
+Row = tuple[Any, Any]  # pymatgen's dict of a structure, target
+
+
+@cache
+def embedded(count: int) -> tuple[Entry, ...]:
+    return tuple(islice(IonicSource().entries(), count))
+
+
+def rows(count: int, start: int = 0) -> list[Row]:
+    """Some embedded crystals, as MatBench writes them."""
+    chosen = embedded(start + count)[start:]
+    return [(json.loads(entry.text), float(entry.target)) for entry in chosen]
+
+
+def matbench_text(data: Iterable[Row], ids: Sequence[str] | None = None) -> str:
+    listed = [list(row) for row in data]
+    index = list(range(len(listed))) if ids is None else list(ids)
+    return json.dumps({"index": index, "columns": ["structure", "energy"], "data": listed})
+
+
+def write_matbench(path: Path, data: Iterable[Row], ids: Sequence[str] | None = None) -> Path:
+    # no time stamp: the same rows give the same bytes
+    path.write_bytes(gzip.compress(matbench_text(data, ids).encode(), mtime=0))
+    return path
+
+
+def small_flags(data: Path, run: Path) -> list[str]:
+    """A grid of 4 models in 2 arrays: two backbones, H and L."""
+    return [
+        *("--tasks", str(data), "--run", str(run), "--dims", "4", "--mixing", "H", "L"),
+        *("--folds", "0", "--epochs", "2"),
+    ]
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a job ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line on stderr."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+
+def grid(capsys: pytest.CaptureFixture[str], *flags: str) -> Said:
+    """Runs the main job in this process."""
+    capsys.readouterr()
+    code = hybrid_grid.main(flags)
+    out, err = capsys.readouterr()
+    return Said(code, out, err)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Every file below a folder with the digest of its bytes."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def times(folder: Path) -> dict[str, int]:
+    """Every file below a folder with the time of its last change."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
