@@ -55,9 +55,9 @@ class Featurized:
 class EntryDatasource(Datasource):
     """The rows of a source, streamed by one task: a compressed file has no middle to start from."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, rows_per_block: int) -> None:
         super().__init__()
-        self._source = source
+        self._source, self._rows_per_block = source, rows_per_block
 
     def get_name(self) -> str:
         return "Structures"
@@ -68,24 +68,24 @@ class EntryDatasource(Datasource):
     def get_read_tasks(
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
-        source = self._source
+        source, rows_per_block = self._source, self._rows_per_block
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(lambda: _blocks(source), unknown)]
+        return [ReadTask(lambda: _blocks(source, rows_per_block), unknown)]
 
 
-def _blocks(source: Source) -> Iterator[pa.Table]:
+def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
     entries = source.entries()
     while True:
         block: list[Entry] = []
         try:
-            block.extend(islice(entries, ROWS_PER_BLOCK))
+            block.extend(islice(entries, rows_per_block))
         except SourceError as error:
             block.append(Entry(-1, "", FATAL, str(error), "", ""))
         if block:
             columns = zip(*map(astuple, block), strict=True)
             names = [field.name for field in fields(Entry)]
             yield pa.table(dict(zip(names, map(list, columns), strict=True)))
-        if len(block) < ROWS_PER_BLOCK:
+        if len(block) < rows_per_block:
             return
 
 
@@ -246,7 +246,7 @@ def _featurised_blocks(
     here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
     with _in_source_order():
         blocks = ray.data.read_datasource(
-            EntryDatasource(source),
+            EntryDatasource(source, ROWS_PER_BLOCK),
             override_num_blocks=1,
             num_cpus=0,
             resources=here,

@@ -22,6 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.featurize import Featurized, featurize
 from orchestrator.flags import Options, parse
 from orchestrator.grid import Cell, arrays, keyed_cells
+from orchestrator.inputs import load_datasets
 from orchestrator.ledger import (
     DONE,
     FAILED,
@@ -37,7 +38,6 @@ from orchestrator.run_directory import locked, open_manifest, slug, write_manife
 from orchestrator.tables import write_distances, write_tables
 from orchestrator.training import Worker, train
 from orchestrator.trials import versions
-from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, SourceError
@@ -81,11 +81,11 @@ def run(options: Options) -> int:
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
         featurized = _featurize(sources, config, folder)
+        datasets = load_datasets(config, featurized)
         cells = _keyed(config, featurized)
         records = Records(folder / "records")
         records.sweep()
         _write_manifest(options, sources, featurized, cells)
-        datasets = _datasets(config, featurized)
         if options.retry_failed:
             _forget_failed(records, cells)
         finished = _train(cells, datasets, sources, records, options.worker)
@@ -146,8 +146,6 @@ def _featurize(
             print("\r\033[K", end="", file=sys.stderr, flush=True)
         bad = f", {data.bad} bad ones in {folder / 'shards' / slug(name) / 'quarantine.csv'}"
         print(f"{name}: {data.crystals} crystals" + (bad if data.bad else ""))
-        if data.crystals < 10:
-            raise UsageError(f"{name}: {data.crystals} crystals; five folds need at least 10")
         found[name] = data
     return found
 
@@ -158,35 +156,7 @@ def _keyed(config: GridConfig, featurized: dict[str, Featurized]) -> list[tuple[
         for task, data in featurized.items()
         for backbone in config.backbones
     }
-    first: dict[str, str] = {}
-    for (task, _), fingerprint in fingerprints.items():
-        if first.setdefault(fingerprint, task) != task:
-            raise UsageError(
-                f"--tasks: {first[fingerprint]} and {task} hold the same crystals and targets;"
-                " leave one of them out"
-            )
     return keyed_cells(config, fingerprints)
-
-
-def _datasets(
-    config: GridConfig, featurized: dict[str, Featurized]
-) -> dict[tuple[str, str], Dataset]:
-    try:
-        found: dict[tuple[str, str], Dataset] = {
-            (task, backbone): shards.load(data.folders[GRAPH_KINDS[backbone].name])
-            for task, data in featurized.items()
-            for backbone in config.backbones
-        }
-    except shards.ShardError as error:
-        raise UsageError(str(error)) from None
-    for (task, _), dataset in found.items():
-        values = np.unique(dataset.target)
-        if len(values) <= 2:
-            raise UsageError(
-                f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
-                " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET)"
-            )
-    return found
 
 
 def _write_manifest(

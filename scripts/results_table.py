@@ -1,6 +1,6 @@
 """Print a run's results as a Markdown table, for docs/results.md.
 
-    python scripts/results_table.py RUN
+python scripts/results_table.py RUN
 """
 
 from __future__ import annotations

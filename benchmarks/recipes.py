@@ -1,0 +1,101 @@
+"""Validation errors of a recipe, by which recipes are chosen; test folds are never touched.
+
+    python -m benchmarks.recipes PATH/matbench_phonons.json.gz --backbone megnet --recipe tuned \\
+        --folds 1 4 --mixing H -2 --set batch_size=128 weight_decay=0.01
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.featurise import featurise
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.sources import open_source
+from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.recipe import RECIPES, Recipe
+
+
+def load(path: Path, target: str | None, backbone: str) -> Dataset:
+    """A source's crystals, featurised in this process; every one of them must be good."""
+    entries = list(open_source(path, target).entries())
+    result = featurise(entries, [GRAPH_KINDS[backbone]], max_atoms=1000)
+    bad = next((why for why in result.reasons if why), None)
+    if bad:
+        raise SystemExit(f"{path}: {bad}")
+    graphs = result.graphs[GRAPH_KINDS[backbone].name]
+    ids = [entry.id for entry in entries]
+    return shards.from_table(
+        shards.to_table(ids, range(len(entries)), result.target, graphs), len(entries)
+    )
+
+
+def changed(recipe: Recipe, changes: list[str]) -> Recipe:
+    """The recipe with `name=value` changes, each read as the type of the field it replaces."""
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        values[name] = type(getattr(recipe, name))(text)
+    return dataclasses.replace(recipe, **values)
+
+
+def best_validation(spec: ArraySpec, dataset: Dataset) -> dict[str, tuple[float, int]]:
+    """Lowest validation MAE and its epoch, by mixing."""
+    training = ArrayFit(spec, dataset).training
+    courses = list(training.active)
+    while training.active:
+        training.run_epoch()
+    return {
+        course.member.mixing.label: (course.best_mae, course.best_epoch + 1) for course in courses
+    }
+
+
+def main() -> None:
+    """Prints one line a fold and the mean over all models."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("path", type=Path, help="data set, as for --tasks of hybrid_grid")
+    parser.add_argument("--target", help="column of the target")
+    parser.add_argument("--backbone", choices=GRAPH_KINDS, required=True)
+    parser.add_argument("--recipe", choices=("paper", "tuned"), default="tuned")
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--mixing", nargs="+", default=["H", "-2"])
+    parser.add_argument("--folds", nargs="+", type=int, default=[1, 4])
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    dataset = load(options.path, options.target, options.backbone)
+    recipe = changed(RECIPES[options.recipe, options.backbone], options.changes)
+    print(recipe)
+    found = []
+    start = time.perf_counter()
+    for fold in options.folds:
+        spec = ArraySpec(
+            backbone=options.backbone,
+            dim=options.dim,
+            mixings={label: label for label in options.mixing},
+            fold=fold,
+            seed=0,
+            recipe=recipe,
+        )
+        best = best_validation(spec, dataset)
+        found.extend(mae for mae, _ in best.values())
+        cells = ", ".join(f"{name} {mae:.2f} (epoch {at})" for name, (mae, at) in best.items())
+        print(f"fold {fold}: {cells}", flush=True)
+    elapsed = time.perf_counter() - start
+    print(
+        f"mean validation MAE {statistics.mean(found):.2f} of {len(found)} models, {elapsed:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""The command line: presets, sub-grids, and one line for whatever is wrong with it. No Ray."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import MIXINGS, build_config, mixing_label
+from orchestrator.errors import UsageError
+from orchestrator.flags import Options, parse
+from orchestrator.grid import GridArray, arrays, cells
+from tests.orchestrator.small_grids import grid
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def sizes(*flags: str) -> tuple[int, int]:
+    """Models and arrays of a command line."""
+    found = cells(parse(flags).config)
+    return len(found), len(grouped(*flags))
+
+
+def grouped(*flags: str) -> list[GridArray]:
+    found = cells(parse(flags).config)
+    return arrays((cell, str(index)) for index, cell in enumerate(found))
+
+
+# ------------------------------------------------------------------------- presets and sub-grids
+
+
+def test_paper_is_the_grid_of_the_thesis() -> None:
+    assert sizes("--preset", "paper") == (2240, 320)
+    config = parse(["--preset", "paper"]).config
+    assert len(config.tasks) == 8
+    assert (config.recipe, config.epochs, config.select_on) == ("paper", None, "validation")
+    assert config.dims == (8, 16, 32, 64)
+    assert config.mixing == ("H", "-4", "-2", "0", "2", "4", "L")
+    assert all(cell.recipe.epochs == 1000 for cell in cells(config))
+    assert len({(c.task, c.backbone, c.dim, c.mixing, c.fold) for c in cells(config)}) == 2240
+
+
+def test_demo_is_a_small_true_grid_on_the_embedded_crystals() -> None:
+    models, count = sizes("--preset", "demo")
+    assert (models, count) == (24, 8)
+    config = parse(["--preset", "demo"]).config
+    assert config.tasks == ("ionic",)
+    assert config.recipe == "tuned"
+    assert len(config.backbones) == len(config.folds) == len(config.dims) == 2
+
+
+def test_without_a_preset_all_but_the_tasks_is_the_thesis() -> None:
+    config = parse(["--tasks", "phonons"]).config
+    paper = parse(["--preset", "paper"]).config
+    assert config.recipe == "tuned"
+    same = {"tasks": paper.tasks, "recipe": "paper"}
+    assert config.model_copy(update=same) == paper
+
+
+@pytest.mark.parametrize(
+    ("flags", "models", "count"),
+    [
+        (("--preset", "paper", "--folds", "0"), 448, 64),
+        (("--preset", "paper", "--tasks", "phonons", "--backbones", "megnet"), 140, 20),
+        (("--preset", "paper", "--dims", "16", "64", "--mixing", "H", "0", "L"), 480, 160),
+        (("--preset", "demo", "--mixing", "L"), 8, 8),
+        (("--tasks", "ionic", "a.csv:gap", "--dims", "5", "--folds", "4", "2"), 56, 8),
+    ],
+)
+def test_flags_cut_a_sub_grid(flags: tuple[str, ...], models: int, count: int) -> None:
+    assert sizes(*flags) == (models, count)
+
+
+def test_an_array_holds_all_mixings_of_its_cell() -> None:
+    for array in grouped("--preset", "paper", "--tasks", "phonons"):
+        assert tuple(array.spec.mixings) == MIXINGS
+        assert len(set(array.spec.mixings.values())) == len(MIXINGS)
+
+
+def test_epochs_and_patience_change_the_recipe_of_every_cell() -> None:
+    config = parse(["--preset", "demo", "--epochs", "7", "--patience", "3"]).config
+    assert {(cell.recipe.epochs, cell.recipe.patience) for cell in cells(config)} == {(7, 3)}
+
+
+def test_conv_width_is_cgcnns_alone() -> None:
+    config = parse(["--preset", "demo", "--conv-width", "24"]).config
+    assert {(c.backbone, c.conv_width) for c in cells(config)} == {("cgcnn", 24), ("megnet", None)}
+
+
+# --------------------------------------------------------------------------------------- mixings
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [
+        *(("h", "H"), ("L", "L"), (" l ", "L"), ("-2.0", "-2"), ("2", "2"), ("+4", "4")),
+        *(("-0", "0"), ("0.0", "0"), ("1e0", "1"), ("0.50", "0.5"), ("-.5", "-0.5"), (3, "3")),
+    ],
+)
+def test_one_mixing_has_one_label(given: object, label: str) -> None:
+    assert mixing_label(given) == label
+
+
+@pytest.mark.parametrize("given", ["q", "", "nan", "inf", "-inf", "31", "HL", "1,5"])
+def test_what_is_no_mixing_is_refused(given: str) -> None:
+    with pytest.raises(ValueError, match="mixing"):
+        mixing_label(given)
+
+
+def test_negative_mixings_are_no_flags() -> None:
+    config = parse(["--preset", "demo", "--mixing", "-2.0", "h", "-4"]).config
+    assert config.mixing == ("-2", "H", "-4")
+
+
+def test_one_mixing_written_twice_is_a_repeat() -> None:
+    with pytest.raises(UsageError, match="--mixing: given twice: 2"):
+        parse(["--preset", "demo", "--mixing", "2", "2.0"])
+
+
+# ----------------------------------------------------------------------------- wrong command lines
+
+WRONG = [
+    ((), ("--tasks", "--preset")),
+    (("--preset", "dmo"), ("--preset", "dmo", "did you mean demo?")),
+    (("--preset", "demo", "--folds", "7"), ("--folds", "7", "0 to 4")),
+    (("--preset", "demo", "--folds", "-1"), ("--folds", "-1")),
+    (("--preset", "demo", "--folds", "1", "1"), ("--folds", "given twice", "1")),
+    (("--preset", "demo", "--dims", "0"), ("--dims", "0", "1 and 4096")),
+    (("--preset", "demo", "--dims", "8", "99999"), ("--dims", "99999")),
+    (("--preset", "demo", "--dims", "8", "16", "8"), ("--dims", "given twice", "8")),
+    (("--preset", "demo", "--dims", "eight"), ("--dims", "eight")),
+    (("--preset", "demo", "--mixing", "q"), ("--mixing", "'q'", "H, L")),
+    (("--preset", "demo", "--mixing", "nan"), ("--mixing", "nan")),
+    (("--preset", "demo", "--backbones", "cgcn"), ("--backbones", "did you mean cgcnn?")),
+    (("--preset", "demo", "--tasks", "ionic", "ionic"), ("--tasks", "given twice", "ionic")),
+    (("--preset", "demo", "--epochs", "0"), ("--epochs", "0")),
+    (("--preset", "demo", "--patience", "-3"), ("--patience", "-3")),
+    (("--preset", "demo", "--seed", "-1"), ("--seed", "-1")),
+    (("--preset", "demo", "--max-bad", "2"), ("--max-bad", "2")),
+    (("--preset", "demo", "--max-atoms", "0"), ("--max-atoms", "0")),
+    (("--preset", "demo", "--conv-width", "0"), ("--conv-width", "0")),
+    (("--preset", "demo", "--select-on", "tests"), ("--select-on", "did you mean test?")),
+    (("--preset", "demo", "--cpus-per-worker", "-1"), ("--cpus-per-worker", "-1")),
+    (("--preset", "demo", "--cpus-per-worker", "0"), ("--cpus-per-worker", "more than 0")),
+    (("--preset", "demo", "--cpus-per-worker", "inf"), ("--cpus-per-worker", "inf")),
+    (("--preset", "demo", "--cpus-per-worker", "nan"), ("--cpus-per-worker", "nan")),
+    (("--preset", "demo", "--gpus-per-worker", "-0.5"), ("--gpus-per-worker", "-0.5")),
+    (("--preset", "demo", "--gpus-per-worker", "1.5"), ("--gpus-per-worker", "whole")),
+    (("--preset", "demo", "--mixings", "H"), ("--mixings", "did you mean --mixing?")),
+    (("--preset", "demo", "--dim", "8"), ("--dim", "did you mean --dims?")),
+    (("--preset", "demo", "--qqqqqq"), ("--qqqqqq", "--help")),
+    (("--preset", "demo", "--epochs"), ("--epochs", "expected one argument")),
+    (("--tasks", "no_such.csv"), ("no_such.csv", "no such file")),
+    (("--tasks", "phonns"), ("phonns", "did you mean phonons?")),
+    (("--tasks", "matbench_steels"), ("steels", "composition task")),
+    (("--tasks", "phonons", "--data-dir", "no_such_folder"), ("no_such_folder", "--data-dir")),
+]
+
+
+@pytest.mark.parametrize(("flags", "words"), WRONG, ids=[" ".join(f) or "none" for f, _ in WRONG])
+def test_a_wrong_command_line_gets_one_line(
+    flags: tuple[str, ...],
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = grid(capsys, *flags, "--run", "run")
+    assert said.code == 2
+    assert said.out == ""
+    for word in words:
+        assert word in said.error
+    assert not any(tmp_path.iterdir()), "a refused command leaves a folder behind"
+
+
+def test_run_may_not_be_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    for place in (taken, taken / "below"):
+        said = grid(capsys, "--preset", "demo", "--run", str(place))
+        assert said.code == 2
+        assert f"--run {place}: cannot be written" in said.error
+    assert taken.read_text() == "mine"
+
+
+def test_run_must_be_writable(capsys: pytest.CaptureFixture[str]) -> None:
+    # /proc takes no folders from anyone, not even from root
+    said = grid(capsys, "--preset", "demo", "--run", "/proc/elemgrid")
+    assert said.code == 2
+    assert "--run /proc/elemgrid: cannot be written" in said.error
+
+
+def test_a_refused_command_leaves_a_folder_that_was_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    (run / "notes").mkdir(parents=True)
+    (run / "notes" / "mine.txt").write_text("mine")
+    assert grid(capsys, "--tasks", "no_such.csv", "--run", str(run)).code == 2
+    assert (run / "notes" / "mine.txt").read_text() == "mine"
+
+
+def test_as_a_program_there_is_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "orchestrator.hybrid_grid",
+            "--tasks",
+            "nowhere/x.csv",
+            "--run",
+            "r",
+        ],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "error: nowhere/x.csv: no such file or folder; check the path\n"
+
+
+# ------------------------------------------------------------------------------------------- help
+
+
+def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    flags = (
+        "--preset --tasks --data-dir --backbones --dims --mixing --folds --recipe --epochs"
+        " --patience --seed --conv-width --run --max-bad --max-atoms --select-on --extend"
+        " --retry-failed --address --cpus-per-worker --gpus-per-worker --dry-run"
+    ).split()
+    body = text[text.index("options:") :]
+    for flag in flags:
+        entry = body[body.index(f"  {flag}") :].splitlines()
+        described = " ".join(entry[0].split()[1:] + entry[1].split())
+        assert len(described) > 20, f"{flag} has no text: {described!r}"
+    for word in ("ionic", "phonons", "2240", "exit status", "0 1 2 3 4", "8 16 32 64"):
+        assert word in text
+
+
+def test_defaults_that_matter() -> None:
+    options = parse(["--preset", "demo"])
+    assert isinstance(options, Options)
+    assert (options.worker.cpus, options.worker.gpus, options.worker.device) == (1.0, 0.0, "cpu")
+    assert options.address is None
+    assert not (options.dry_run or options.extend or options.retry_failed)
+    assert parse(["--preset", "demo", "--gpus-per-worker", "0.25"]).worker.device == "cuda"
+
+
+def test_a_configuration_does_not_change() -> None:
+    config = build_config("demo", {})
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3  # type: ignore[misc]
+    with pytest.raises(UsageError, match="colour"):
+        build_config("demo", {"colour": 1})

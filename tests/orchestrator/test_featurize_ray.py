@@ -1,0 +1,265 @@
+"""Featurising on Ray Data: what is kept, what is set aside, and what a failure leaves (nothing)."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator import featurize as job
+from orchestrator.errors import UsageError
+from orchestrator.featurize import QUARANTINE, Featurized, featurize
+from tests.orchestrator.small_grids import (
+    Row,
+    digests,
+    grid,
+    matbench_text,
+    rows,
+    small_flags,
+    times,
+    write_matbench,
+)
+from trainables.crystals import shards
+from trainables.crystals.crystal import BadCrystal, Entry
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.sources import Source, open_source
+
+KINDS = list(GRAPH_KINDS.values())
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def made(source: Source, folder: Path, *, max_bad: float = 0.01, **more: Any) -> Featurized:
+    return featurize(source, KINDS, folder, max_bad=max_bad, max_atoms=1000, **more)
+
+
+def refusal(source: Source, folder: Path, **more: Any) -> str:
+    """Why featurising fails, in one line; nothing may be left of it."""
+    with pytest.raises(UsageError) as caught:
+        made(source, folder, **more)
+    assert not folder.parent.exists() or not any(folder.parent.iterdir())
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
+
+
+def changed(structure: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**deepcopy(structure), **changes}
+
+
+def bad_rows(good: dict[str, Any]) -> list[tuple[str, Any, Any, str]]:
+    """(id, structure, target, words of the reason), one of each kind."""
+    matrix = good["lattice"]["matrix"]
+    site = good["sites"][0]
+    flat = {"matrix": [matrix[0], matrix[0], matrix[2]]}
+    foreign = {"@module": "os", "@class": "system"}
+    return [
+        ("nan", changed(good, sites=[{**site, "abc": [float("nan"), 0, 0]}]), 1.0, "not finite"),
+        ("infinite", changed(good, sites=[{**site, "abc": [1e999, 0, 0]}]), 1.0, "not finite"),
+        ("flat", changed(good, lattice=flat), 1.0, "zero volume"),
+        ("close", changed(good, sites=[site, {**site, "abc": [0.001, 0, 0]}]), 1.0, "too close"),
+        ("unknown", changed(good, sites=[_of(site, "Xx")]), 1.0, "unknown element"),
+        ("nothing", changed(good, sites=[]), 1.0, "no atoms"),
+        ("partial", changed(good, sites=[_of(site, "Na", 0.5)]), 1.0, "partial occupancy"),
+        ("null", None, 1.0, "no structure"),
+        ("foreign", changed(good, properties=foreign), 1.0, "refused"),
+        ("untold", good, None, "missing target"),
+        ("words", good, "much", "not a number"),
+        ("endless", good, float("inf"), "not finite"),
+    ]
+
+
+def _of(site: dict[str, Any], element: str, share: float = 1) -> dict[str, Any]:
+    return {**site, "species": [{"element": element, "occu": share}]}
+
+
+# ------------------------------------------------------------------------------------ what is kept
+
+
+def test_bad_rows_are_set_aside_with_their_reasons(tmp_path: Path) -> None:
+    good = rows(30)
+    bad = bad_rows(good[0][0])
+    data: list[Row] = [*good[:10], *((structure, target) for _, structure, target, _ in bad)]
+    data += [good[0], *good[10:]]
+    ids = [f"g{i}" for i in range(10)] + [name for name, *_ in bad]
+    ids += ["g3", *(f"g{i}" for i in range(10, 30))]
+    path = write_matbench(tmp_path / "some.json.gz", data, ids)
+    told: list[int] = []
+    found = made(open_source(path), tmp_path / "out" / "some", max_bad=0.5, on_rows=told.append)
+
+    with (tmp_path / "out" / "some" / QUARANTINE).open() as file:
+        listed = list(csv.DictReader(file))
+    assert [row["id"] for row in listed] == [*(name for name, *_ in bad), "g3"]
+    for row, (_, _, _, words), number in zip(listed, bad, range(11, 99), strict=False):
+        assert row["file"] == "some.json.gz"
+        assert row["row"] == str(number), "rows count from 1, as they stand in the file"
+        assert words in row["reason"]
+    assert "duplicate id" in listed[-1]["reason"] and listed[-1]["row"] == "23"
+
+    assert (found.crystals, found.total, found.bad) == (30, 43, 13)
+    assert told[-1] == 43
+    for kind in KINDS:
+        dataset = shards.load(found.folders[kind.name])
+        assert dataset.ids.tolist() == [f"g{i}" for i in range(30)]
+        # The place in the file decides the official fold, so it is kept whatever is set aside.
+        assert dataset.rows.tolist() == [*range(10), *range(23, 43)]
+        assert dataset.total == 43
+        np.testing.assert_array_equal(dataset.target, [target for _, target in good])
+
+
+def test_one_bad_in_a_hundred_is_put_up_with_and_not_two(tmp_path: Path) -> None:
+    data = rows(100)
+    data[7] = (data[7][0], None)
+    path = write_matbench(tmp_path / "one.json.gz", data)
+    assert made(open_source(path), tmp_path / "out" / "one").bad == 1
+    data[8] = (None, 1.0)
+    path = write_matbench(tmp_path / "two.json.gz", data)
+    text = refusal(open_source(path), tmp_path / "elsewhere" / "two")
+    assert "2 of 100 crystals are bad (2 %), the limit is 1 %" in text
+    assert "1 × missing target" in text and "two.json.gz row 8" in text
+    assert "--max-bad" in text
+
+
+def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the rows are cut on their way, they are the same crystals in the same order."""
+    path = write_matbench(tmp_path / "cut.json.gz", rows(40))
+    found = {}
+    for name, block, shard in (("whole", 256, 8192), ("small", 7, 8192), ("tiny", 8, 10)):
+        monkeypatch.setattr(job, "ROWS_PER_BLOCK", block)
+        monkeypatch.setattr(job, "ROWS_PER_SHARD", shard)
+        found[name] = made(open_source(path), tmp_path / name / "cut")
+    assert len({str(data.fingerprints) for data in found.values()}) == 1
+    files = {
+        name: sorted(file.name for file in data.folders["all-r4"].glob("*.parquet"))
+        for name, data in found.items()
+    }
+    assert [len(files[name]) for name in ("whole", "small", "tiny")] == [1, 1, 3]
+    whole = shards.load(found["whole"].folders["all-r4"])
+    for name in ("small", "tiny"):
+        other = shards.load(found[name].folders["all-r4"])
+        assert other.ids.tolist() == whole.ids.tolist()
+        assert other.rows.tolist() == list(range(40))
+        np.testing.assert_array_equal(other.graphs.distance, whole.graphs.distance)
+        np.testing.assert_array_equal(other.graphs.edge_ptr, whole.graphs.edge_ptr)
+
+
+def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
+    data = rows(20)
+    path = write_matbench(tmp_path / "some.json.gz", data)
+    folder = tmp_path / "out" / "some"
+    first = made(open_source(path), folder)
+    before = times(folder)
+    assert made(open_source(path), folder) == first
+    assert times(folder) == before
+
+    left = folder.parent / ".some.killed"  # by a driver that was killed in the middle
+    left.mkdir()
+    write_matbench(path, [*data[:19], (data[19][0], 0.125)])
+    second = made(open_source(path), folder)
+    assert second.fingerprints != first.fingerprints
+    assert shards.load(second.folders["all-r4"]).target[19] == 0.125
+    assert [place.name for place in folder.parent.iterdir()] == ["some"]
+
+    # a damaged manifest is no reason to stop: the shards can be made again
+    (folder / "all-r4" / shards.MANIFEST).write_text("{")
+    assert made(open_source(path), folder) == second
+
+
+def test_shards_may_be_read_by_all_who_may_read_the_run(tmp_path: Path) -> None:
+    path = write_matbench(tmp_path / "some.json.gz", rows(10))
+    folder = tmp_path / "out" / "some"
+    made(open_source(path), folder)
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+# ------------------------------------------------------------------------------ what is left if not
+
+
+def test_a_file_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rows are read and featurised before the break is met."""
+    text = matbench_text(rows(60))
+    at = text.index('"data": [') + len('"data": [')
+    padded = text[:at] + " " * (1 << 20) + text[at:] + " " * (3 << 20)
+    path = tmp_path / "cut.json.gz"
+    whole = gzip.compress(padded.encode(), mtime=0)
+    path.write_bytes(whole[:-1000])
+    monkeypatch.setattr(job, "ROWS_PER_BLOCK", 8)
+    source = open_source(path)
+    seen: list[int] = []
+    text = refusal(source, tmp_path / "out" / "cut", on_rows=seen.append)
+    assert text.startswith(f"{path}: ") and "cut short" in text and "fetch it again" in text
+    assert max(seen) >= 8, "the file broke before the first block: the test has lost its point"
+
+
+class Quarrelsome:
+    """A source of our own, to see what the job makes of it."""
+
+    name, target_name, unit = "own", "energy", None
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries = entries
+
+    def digest(self) -> str:
+        return "0" * 64
+
+    def count(self) -> int | None:
+        return None
+
+    def entries(self) -> Any:
+        return iter(self._entries)
+
+
+def test_an_empty_source_is_refused(tmp_path: Path) -> None:
+    text = refusal(Quarrelsome([]), tmp_path / "out" / "own")
+    assert text == "own: no crystals: the source holds not a single row"
+
+
+def test_a_source_of_unknown_length_is_judged_at_its_end(tmp_path: Path) -> None:
+    entries = [
+        Entry(i, f"x{i}", "bad", "no structure: torn out", "", f"own:{i + 1}") for i in range(3)
+    ]
+    text = refusal(Quarrelsome(entries), tmp_path / "out" / "own")
+    assert "3 of 3 crystals are bad (1e+02 %)" in text or "3 of 3 crystals are bad (100 %)" in text
+    assert BadCrystal.__name__ not in text
+
+
+# ------------------------------------------------------------------------------------- in the job
+
+
+def test_too_many_bad_ones_stop_the_job_with_one_line_and_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = rows(20)
+    path = write_matbench(tmp_path / "bad.json.gz", [*data, (None, 1.0)])
+    said = grid(capsys, *small_flags(path, tmp_path / "run"))
+    assert said.code == 2
+    assert "bad: 1 of 21 crystals are bad" in said.error
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["bad.json.gz"]
+
+
+def test_damaged_shards_stop_the_job_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_matbench(tmp_path / "some.json.gz", rows(20))
+    run = tmp_path / "run"
+    found = made(open_source(path), run / "shards" / "some")
+    (shard,) = found.folders["all-r4"].glob("*.parquet")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    before = digests(run)
+    said = grid(capsys, *small_flags(path, run))
+    assert said.code == 2
+    assert f"{shard}: damaged (SHA-256 differs); remove {shard.parent}" in said.error
+    assert {name: digest for name, digest in digests(run).items() if name != ".lock"} == before
+
+    manifest = json.loads((shard.parent / shards.MANIFEST).read_text())
+    shard.unlink()
+    said = grid(capsys, *small_flags(path, run))
+    assert said.code == 2 and f"{shard}: missing" in said.error
+    assert manifest["shards"][0]["file"] == shard.name

@@ -1,0 +1,325 @@
+"""Records: written once, verified when read, compiled into the tables of a run. No Ray."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator.ledger import (
+    EMBEDDINGS,
+    PREDICTIONS,
+    SCHEMA,
+    LedgerError,
+    Records,
+    compile_ledger,
+    write_collected,
+)
+
+CONTRACT = {
+    "key", "task", "backbone", "dim", "mixing", "fold", "seed", "status", "train_mae", "val_mae",
+    "test_mae", "dummy_mae", "epochs", "best_epoch", "seconds", "array", "device", "versions",
+    "error", "recipe", "n_train", "n_val", "n_test", "target", "unit", "parameters",
+}  # fmt: skip
+
+
+def row(key: str, **more: Any) -> dict[str, Any]:
+    return {
+        "key": key, "task": "salts", "backbone": "cgcnn", "dim": 4, "mixing": "H", "fold": 0,
+        "seed": 0, "recipe": "tuned", "status": "done", "train_mae": 1.0, "val_mae": 2.0,
+        "test_mae": 3.0, "dummy_mae": 9.0, "n_train": 6, "n_val": 2, "n_test": 2, "epochs": 5,
+        "best_epoch": 4, "parameters": 100, "seconds": 0.5, "target": "energy", "unit": None,
+        "array": "salts/fold0/cgcnn/d4", "device": "cpu", "versions": "{}", "error": "",
+        **more,
+    }  # fmt: skip
+
+
+def arrays(number: int = 0) -> dict[str, np.ndarray]:
+    """What a model of 3 elements with 2 dimensions leaves."""
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2) + number
+    return {
+        "curve/val_mae": np.array([3.0, 2.0]),
+        "elements/numbers": np.array([3, 9, 11], dtype=np.uint8),
+        "elements/counts": np.array([5, 6, 1]),
+        "elements/mixed": vectors,
+        "elements/h": -vectors,
+        "predictions/validation/row": np.array([0, 2]),
+        "predictions/validation/value": np.array([0.5, 1.5]) + number,
+        "predictions/test/row": np.array([3]),
+        "predictions/test/value": np.array([2.5]) + number,
+        "weights/w": np.ones((2, 2), dtype=np.float32),
+    }
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path / "records")
+
+
+# ------------------------------------------------------------------------------------ one record
+
+
+def test_a_record_comes_back(records: Records) -> None:
+    assert records.write(row("a"), arrays())
+    assert records.read("a") | row("a") == records.read("a")
+    found = records.arrays("a")
+    assert found.keys() == arrays().keys()
+    for name, value in arrays().items():
+        assert found[name].dtype == value.dtype
+        np.testing.assert_array_equal(found[name], value)
+
+
+def test_the_first_result_stands(records: Records) -> None:
+    assert records.write(row("a"), arrays())
+    before = {path.name: path.read_bytes() for path in records.folder.iterdir()}
+    assert not records.write(row("a", val_mae=0.1), arrays(7))
+    assert not records.write(row("a", status="failed", error="late"), {})
+    assert {path.name: path.read_bytes() for path in records.folder.iterdir()} == before
+
+
+def test_a_failed_record_has_no_arrays(records: Records) -> None:
+    assert records.write(row("a", status="failed", error="why", val_mae=None), {})
+    assert records.read("a")["status"] == "failed"
+    with pytest.raises(LedgerError, match=r"a\.safetensors: missing; remove a\.json and run"):
+        records.arrays("a")
+
+
+def test_forgetting_makes_room_for_another_try(records: Records) -> None:
+    records.write(row("a", status="failed"), {})
+    records.forget("a")
+    assert records.recorded(["a"]) == set()
+    assert records.write(row("a"), arrays())
+    assert records.read("a")["status"] == "done"
+    records.forget("a")
+    records.forget("a")  # once more does no harm
+    assert [path.name for path in records.folder.iterdir()] == [".lock"]
+
+
+def test_a_number_that_json_lacks_is_refused_and_leaves_no_record(records: Records) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        records.write(row("a", val_mae=float("nan")), arrays())
+    assert records.recorded(["a"]) == set()
+
+
+def _write_many(folder: Path, number: int, start: Any) -> None:
+    start.wait()
+    for key in range(20):
+        Records(folder).write(row(str(key), seconds=float(number)), arrays(number))
+
+
+def test_writers_of_one_record_do_not_mix(records: Records) -> None:
+    """Two workers may finish one model: one that was lost but lives on, and its substitute."""
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    writers = [
+        context.Process(target=_write_many, args=(records.folder, number, start))
+        for number in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    start.set()
+    for writer in writers:
+        writer.join(30)
+        assert writer.exitcode == 0
+    for key in map(str, range(20)):
+        number = records.read(key)["seconds"]
+        np.testing.assert_array_equal(
+            records.arrays(key)["elements/mixed"], arrays(int(number))["elements/mixed"]
+        )
+
+
+# --------------------------------------------------------------------------------------- damage
+
+
+@pytest.mark.parametrize("place", [10, -1])
+def test_a_flipped_byte_is_noticed(records: Records, place: int) -> None:
+    records.write(row("a"), arrays())
+    path = records.folder / "a.safetensors"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LedgerError) as caught:
+        records.arrays("a")
+    text = str(caught.value)
+    assert text.startswith(f"{path}: damaged")
+    assert "remove it and a.json, then run the command again" in text
+    assert "\n" not in text
+
+
+def test_following_the_advice_mends_it(records: Records) -> None:
+    records.write(row("a"), arrays())
+    (records.folder / "a.safetensors").write_bytes(b"")
+    with pytest.raises(LedgerError):
+        records.arrays("a")
+    (records.folder / "a.safetensors").unlink()
+    (records.folder / "a.json").unlink()
+    assert records.write(row("a"), arrays())
+    assert len(records.arrays("a")) == len(arrays())
+
+
+def test_arrays_that_are_gone_are_noticed(records: Records) -> None:
+    records.write(row("a"), arrays())
+    (records.folder / "a.safetensors").unlink()
+    with pytest.raises(LedgerError, match=r"a\.safetensors: missing; remove a\.json and run"):
+        records.arrays("a")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"key": "a"}', b'{"key": "a", "status": "x"}'],
+)
+def test_json_that_is_no_record_is_noticed(records: Records, content: bytes) -> None:
+    records.write(row("a"), arrays())
+    path = records.folder / "a.json"
+    path.write_bytes(content)
+    for read in (lambda: records.read("a"), lambda: compile_ledger(records, {"a": "salts"})):
+        with pytest.raises(LedgerError) as caught:
+            read()
+        assert str(caught.value) == (f"{path}: damaged record; remove it and run the command again")
+
+
+def test_a_record_under_another_name_is_noticed(records: Records) -> None:
+    records.write(row("a"), arrays())
+    (records.folder / "a.json").rename(records.folder / "b.json")
+    with pytest.raises(LedgerError, match=r"b\.json: damaged record"):
+        records.read("b")
+    with pytest.raises(LedgerError, match=r"a\.json: missing"):
+        records.read("a")
+
+
+# ------------------------------------------------------------------------- what a crash leaves half
+
+
+def test_arrays_without_json_are_no_record(records: Records) -> None:
+    records.write(row("a"), arrays())
+    (records.folder / "a.json").unlink()
+    (records.folder / ".b.json.0123.tmp").write_text("{")
+    assert records.recorded(["a", "b"]) == set()
+    assert records.write(row("a", val_mae=0.25), arrays(5))
+    assert records.read("a")["val_mae"] == 0.25
+    assert records.arrays("a")["elements/mixed"][0, 0] == 5
+
+
+def test_only_the_keys_asked_for_count(records: Records) -> None:
+    for key in "abc":
+        records.write(row(key), {})
+    assert records.recorded(["a", "c", "d"]) == {"a", "c"}
+    assert Records(records.folder / "nowhere").recorded(["a"]) == set()
+
+
+def test_sweeping_takes_old_leftovers_alone(records: Records) -> None:
+    records.write(row("a"), arrays())
+    old, young = (records.folder / f".{name}.json.0123.tmp" for name in ("old", "young"))
+    old.write_text("{")
+    young.write_text("{")
+    long_ago = time.time() - 2 * 3600
+    for path in (old, records.folder / "a.json"):
+        os.utime(path, (long_ago, long_ago))
+    records.sweep()
+    assert not old.exists()
+    assert young.exists(), "a file that a worker may be writing is taken away"
+    assert records.read("a")
+
+
+# ---------------------------------------------------------------------------------------- tables
+
+
+def test_the_ledger_has_the_columns_of_the_contract() -> None:
+    assert set(SCHEMA.names) == CONTRACT
+    assert SCHEMA.names[0] == "key"
+
+
+def test_the_ledger_keeps_the_order_of_the_grid(records: Records) -> None:
+    for key in "dacb":
+        records.write(row(key, val_mae=ord(key)), {})
+    table = compile_ledger(records, dict.fromkeys(["c", "x", "a", "d"], "salts"))
+    assert table.schema == SCHEMA
+    assert table["key"].to_pylist() == ["c", "a", "d"]
+    assert table["val_mae"].to_pylist() == [ord("c"), ord("a"), ord("d")]
+
+
+def test_the_ledger_calls_the_data_as_the_grid_does(records: Records) -> None:
+    records.write(row("a"), {})
+    assert compile_ledger(records, {"a": "renamed"})["task"].to_pylist() == ["renamed"]
+
+
+def test_a_ledger_of_nothing_has_its_columns(records: Records) -> None:
+    table = compile_ledger(records, {"a": "salts"})
+    assert (len(table), table.schema) == (0, SCHEMA)
+
+
+def test_missing_values_stay_missing(records: Records) -> None:
+    records.write({"key": "a", "status": "failed", "error": "why"}, {})
+    (found,) = compile_ledger(records, {"a": "salts"}).to_pylist()
+    assert found["error"] == "why"
+    assert found["val_mae"] is None and found["epochs"] is None
+
+
+def collect(run: Path, records: Records, keys: list[str]) -> None:
+    ledger = compile_ledger(records, dict.fromkeys(keys, "salts")).to_pandas()
+    ids, target = np.array(["p", "q", "r", "s"]), np.array([10.0, 11.0, 12.0, 13.0])
+    write_collected(run, records, ledger, {("salts", "cgcnn"): (ids, target)})
+
+
+def test_collected_tables_hold_what_the_records_hold(records: Records, tmp_path: Path) -> None:
+    keys = [f"k{number}" for number in range(70)]  # more than one group
+    for number, key in enumerate(keys):
+        records.write(row(key), arrays(number))
+    collect(tmp_path, records, keys)
+    embeddings = pq.read_table(tmp_path / "embeddings.parquet")
+    assert embeddings.schema.equals(EMBEDDINGS)
+    assert embeddings["key"].to_pylist() == [key for key in keys for _ in range(2)]
+    assert embeddings["channel"].to_pylist() == ["h", "mixed"] * 70
+    found = embeddings.slice(2 * 69 + 1, 1).to_pylist()[0]
+    assert found["numbers"] == [3, 9, 11] and found["counts"] == [5, 6, 1] and found["dim"] == 2
+    np.testing.assert_array_equal(found["values"], arrays(69)["elements/mixed"].ravel())
+    predictions = pd.read_parquet(tmp_path / "predictions.parquet")
+    assert predictions.columns.tolist() == PREDICTIONS.names
+    last = predictions[predictions["key"] == "k69"]
+    assert last["part"].tolist() == ["validation", "validation", "test"]
+    assert last["id"].tolist() == ["p", "r", "s"]
+    assert last["target"].tolist() == [10.0, 12.0, 13.0]
+    assert last["prediction"].tolist() == [69.5, 70.5, 71.5]
+
+
+def test_a_damaged_record_leaves_the_collected_tables_as_they_were(
+    records: Records, tmp_path: Path
+) -> None:
+    records.write(row("a"), arrays())
+    collect(tmp_path, records, ["a"])
+    before = (tmp_path / "embeddings.parquet").read_bytes()
+    records.write(row("b"), arrays())
+    (records.folder / "b.safetensors").write_bytes(b"broken")
+    with pytest.raises(LedgerError, match=r"b\.safetensors: damaged"):
+        collect(tmp_path, records, ["a", "b"])
+    assert (tmp_path / "embeddings.parquet").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "embeddings.parquet", "predictions.parquet", "records",
+    ]  # fmt: skip
+
+
+def test_two_thousand_records(records: Records, capsys: pytest.CaptureFixture[str]) -> None:
+    """The paper's grid: writing is bound by the disk, compiling must not be felt."""
+    keys = [f"{number:024x}" for number in range(2000)]
+    start = time.perf_counter()
+    for key in keys[:200]:
+        records.write(row(key), arrays())
+    written = time.perf_counter() - start
+    for key in keys[200:]:  # the rest without waiting for the disk each time
+        (records.folder / f"{key}.json").write_text(json.dumps(row(key)))
+    start = time.perf_counter()
+    table = compile_ledger(records, dict.fromkeys(keys, "salts"))
+    compiled = time.perf_counter() - start
+    with capsys.disabled():
+        each = 1000 * written / 200
+        print(f"\na record is written in {each:.1f} ms, 2000 are compiled in {compiled:.2f} s")
+    assert table["key"].to_pylist() == keys
+    assert compiled < 5
