@@ -74,6 +74,7 @@ class EntryDatasource(Datasource):
 
 
 def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
+    """Tables of one row, which holds some entries: Ray Data keeps a row whole, but joins rows."""
     entries = source.entries()
     while True:
         block: list[Entry] = []
@@ -84,7 +85,9 @@ def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
         if block:
             columns = zip(*map(astuple, block), strict=True)
             names = [field.name for field in fields(Entry)]
-            yield pa.table(dict(zip(names, map(list, columns), strict=True)))
+            yield pa.table(
+                {name: [list(cells)] for name, cells in zip(names, columns, strict=True)}
+            )
         if len(block) < rows_per_block:
             return
 
@@ -93,7 +96,8 @@ def _featurise_block(
     table: pa.Table, kinds: Sequence[GraphKind], max_atoms: int
 ) -> dict[str, list[Any]]:
     """One row out: what the driver needs of a block of entries."""
-    entries = [Entry(**row) for row in table.to_pylist()]
+    (columns,) = table.to_pylist()
+    entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]
     fatal = [entry.text for entry in entries if entry.format == FATAL]
     entries = [entry for entry in entries if entry.format != FATAL]
     result = featurise(entries, kinds, max_atoms)
@@ -112,14 +116,22 @@ def _featurise_block(
 
 @contextmanager
 def _in_source_order() -> Iterator[None]:
-    """Blocks arrive as they stand in the source: file order decides the folds."""
+    """Blocks arrive one by one, as they stand in the source: file order decides the folds."""
     context = ray.data.DataContext.get_current()
-    before = context.execution_options.preserve_order, context.enable_progress_bars
-    context.execution_options.preserve_order, context.enable_progress_bars = True, False
+    options = context.execution_options
+    before = options.preserve_order, context.enable_progress_bars, context.target_max_block_size
+    options.preserve_order, context.enable_progress_bars = True, False
+    # By default rows are joined to blocks of 128 MiB, and most data sets are one: all the work
+    # would be done by one task. Nothing is below one byte, so each row stays a block.
+    context.target_max_block_size = 1
     try:
         yield
     finally:
-        context.execution_options.preserve_order, context.enable_progress_bars = before
+        (
+            options.preserve_order,
+            context.enable_progress_bars,
+            context.target_max_block_size,
+        ) = before
 
 
 def featurize(

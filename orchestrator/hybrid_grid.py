@@ -16,13 +16,18 @@ import pandas as pd
 
 from orchestrator import cluster, durable
 from orchestrator.config import GridConfig
-from orchestrator.datasets import resolve
 from orchestrator.distances import sum_distances
 from orchestrator.errors import UsageError
-from orchestrator.featurize import Featurized, featurize
+from orchestrator.featurize import Featurized
 from orchestrator.flags import Options, parse
 from orchestrator.grid import Cell, arrays, keyed_cells
-from orchestrator.inputs import load_datasets
+from orchestrator.inputs import (
+    describe,
+    featurize_all,
+    fingerprints,
+    load_datasets,
+    open_sources,
+)
 from orchestrator.ledger import (
     DONE,
     FAILED,
@@ -34,12 +39,11 @@ from orchestrator.ledger import (
 from orchestrator.plan import print_plan
 from orchestrator.progress import duration, why
 from orchestrator.report import write_report
-from orchestrator.run_directory import locked, open_manifest, slug, write_manifest
+from orchestrator.run_directory import locked, open_manifest, write_manifest
 from orchestrator.tables import write_distances, write_tables
 from orchestrator.training import Worker, train
 from orchestrator.trials import versions
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, SourceError
 from trainables.training.fit import TRAINING_VERSION
 
@@ -76,16 +80,16 @@ def run(options: Options) -> int:
     """Structures → shards → models → distances → tables → report, each step kept in the run."""
     config, folder = options.config, options.run
     open_manifest(folder, config.model_dump(mode="json"), extend=options.extend)
-    sources = _sources(config, options.data_dir)
+    sources = open_sources(config, options.data_dir)
     config = config.model_copy(update={"tasks": tuple(sources)})
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
-        featurized = _featurize(sources, config, folder)
+        featurized = featurize_all(sources, config, folder)
         datasets = load_datasets(config, featurized)
-        cells = _keyed(config, featurized)
+        cells = keyed_cells(config, fingerprints(config, featurized))
         records = Records(folder / "records")
         records.sweep()
-        _write_manifest(options, sources, featurized, cells)
+        _write_manifest(options, sources, featurized, len(cells))
         if options.retry_failed:
             _forget_failed(records, cells)
         finished = _train(cells, datasets, sources, records, options.worker)
@@ -96,18 +100,6 @@ def run(options: Options) -> int:
             return INTERRUPTED
         _conclude(folder, records, ledger, datasets, config)
     return _summarise(folder, ledger)
-
-
-def _sources(config: GridConfig, data_dir: Path | None) -> dict[str, Source]:
-    sources: dict[str, Source] = {}
-    for spec in config.tasks:
-        source = resolve(spec, data_dir)
-        if slug(source.name) in map(slug, sources):
-            raise UsageError(
-                f"--tasks {spec}: another data set is called {source.name} too; rename one of them"
-            )
-        sources[source.name] = source
-    return sources
 
 
 def _announce(options: Options) -> None:
@@ -121,67 +113,18 @@ def _announce(options: Options) -> None:
     print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
 
 
-def _featurize(
-    sources: dict[str, Source], config: GridConfig, folder: Path
-) -> dict[str, Featurized]:
-    kinds = [GRAPH_KINDS[backbone] for backbone in config.backbones]
-    found = {}
-    for name, source in sources.items():
-        expected = source.count()
-        of = f" of {expected}" if expected else ""
-
-        def show(rows: int, name: str = name, of: str = of) -> None:
-            if sys.stderr.isatty():
-                print(f"\r{name}: {rows}{of} crystals featurised", end="", file=sys.stderr)
-
-        data = featurize(
-            source,
-            kinds,
-            folder / "shards" / slug(name),
-            max_bad=config.max_bad,
-            max_atoms=config.max_atoms,
-            on_rows=show,
-        )
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-        bad = f", {data.bad} bad ones in {folder / 'shards' / slug(name) / 'quarantine.csv'}"
-        print(f"{name}: {data.crystals} crystals" + (bad if data.bad else ""))
-        found[name] = data
-    return found
-
-
-def _keyed(config: GridConfig, featurized: dict[str, Featurized]) -> list[tuple[Cell, str]]:
-    fingerprints: dict[tuple[str, str], str] = {
-        (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name]
-        for task, data in featurized.items()
-        for backbone in config.backbones
-    }
-    return keyed_cells(config, fingerprints)
-
-
 def _write_manifest(
     options: Options,
     sources: dict[str, Source],
     featurized: dict[str, Featurized],
-    cells: list[tuple[Cell, str]],
+    models: int,
 ) -> None:
-    datasets = {
-        name: {
-            "target": sources[name].target_name,
-            "unit": sources[name].unit,
-            "description": getattr(sources[name], "description", None),
-            "crystals": data.crystals,
-            "quarantined": data.bad,
-            "fingerprints": data.fingerprints,
-        }
-        for name, data in featurized.items()
-    }
     write_manifest(
         options.run,
         {
             "config": options.config.model_dump(mode="json"),
-            "datasets": datasets,
-            "models": len(cells),
+            "datasets": describe(sources, featurized),
+            "models": models,
             "training_version": TRAINING_VERSION,
             "hardware": cluster.hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},

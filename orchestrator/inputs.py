@@ -1,20 +1,109 @@
-"""Featurised data sets, loaded and looked at: can this grid be trained on them?"""
+"""The data sets of a grid: opened, featurised, loaded, and looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from orchestrator.config import GridConfig
+from orchestrator.datasets import resolve
 from orchestrator.errors import UsageError
-from orchestrator.featurize import Featurized
+from orchestrator.featurize import QUARANTINE, Featurized, featurize
+from orchestrator.run_directory import slug
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.sources import Source
 from trainables.training.split import split_fold
 
 LEAST_CRYSTALS = 10
+
+
+def open_sources(config: GridConfig, data_dir: Path | None) -> dict[str, Source]:
+    """The data sets of a grid by name, downloaded where need be.
+
+    Raises:
+        UsageError: one cannot be had, or two have one name.
+    """
+    sources: dict[str, Source] = {}
+    for spec in config.tasks:
+        source = resolve(spec, data_dir)
+        if slug(source.name) in map(slug, sources):
+            raise UsageError(
+                f"--tasks {spec}: another data set is called {source.name} too; rename one of them"
+            )
+        sources[source.name] = source
+    return sources
+
+
+def featurize_all(
+    sources: Mapping[str, Source], config: GridConfig, folder: Path
+) -> dict[str, Featurized]:
+    """Featurises each source for the grid's backbones, into `folder`/shards.
+
+    Raises:
+        UsageError: a source cannot be read, or too many of its crystals are bad.
+    """
+    kinds = [GRAPH_KINDS[backbone] for backbone in config.backbones]
+    found = {}
+    for name, source in sources.items():
+        shards_folder = folder / "shards" / slug(name)
+        data = featurize(
+            source,
+            kinds,
+            shards_folder,
+            max_bad=config.max_bad,
+            max_atoms=config.max_atoms,
+            on_rows=_counter(name, source.count()),
+        )
+        bad = f", {data.bad} bad ones in {shards_folder / QUARANTINE}" if data.bad else ""
+        clear = "\r\033[K" if sys.stderr.isatty() else ""
+        print(clear, end="", file=sys.stderr, flush=True)
+        print(f"{name}: {data.crystals} crystals{bad}", flush=True)
+        found[name] = data
+    return found
+
+
+def _counter(name: str, expected: int | None) -> Callable[[int], None]:
+    of = f" of {expected}" if expected else ""
+
+    def show(rows: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{name}: {rows}{of} crystals featurised", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def fingerprints(
+    config: GridConfig, featurized: Mapping[str, Featurized]
+) -> dict[tuple[str, str], str]:
+    """The data's part of each model's key, by (task, backbone)."""
+    return {
+        (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name]
+        for task, data in featurized.items()
+        for backbone in config.backbones
+    }
+
+
+def describe(
+    sources: Mapping[str, Source], featurized: Mapping[str, Featurized]
+) -> dict[str, dict[str, Any]]:
+    """What the manifest says of each data set."""
+    return {
+        name: {
+            "target": sources[name].target_name,
+            "unit": sources[name].unit,
+            "description": getattr(sources[name], "description", None),
+            "crystals": data.crystals,
+            "quarantined": data.bad,
+            "fingerprints": data.fingerprints,
+        }
+        for name, data in featurized.items()
+    }
 
 
 def load_datasets(

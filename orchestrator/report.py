@@ -8,81 +8,21 @@ from __future__ import annotations
 import html
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import Any
 
-import numpy as np
-import pandas as pd
-import plotly.graph_objects as go
 import pyarrow as pa
 from plotly.offline import get_plotlyjs
 
-from analysis import cosine, leaderboard
-from analysis.elements import SYMBOLS
-from analysis.figures.curves import learning_curves
-from analysis.figures.dimension import dimension_effect
-from analysis.figures.heatmap import cosine_heatmap
-from analysis.figures.mixing import mae_vs_gamma
-from analysis.figures.parity import parity
-from analysis.figures.periodic import periodic_table
-from analysis.figures.winners import winners
 from orchestrator import durable
 from orchestrator.errors import UsageError
+from orchestrator.finished_run import FILES, FinishedRun
 from orchestrator.flags import Parser
-from orchestrator.ledger import DONE, LedgerError, Records
-from orchestrator.progress import duration, why
-from trainables.crystals.registry import TASKS
-
-FILES = (
-    "manifest.json",
-    "ledger.parquet",
-    "embeddings.parquet",
-    "predictions.parquet",
-    "distances.parquet",
-)
-TABLE_NAMES = {
-    "S": "best mixing of each task, fold, backbone and dimension",
-    "H": "handcrafted only",
-    "L": "learned only",
-}
-
-
-@dataclass(frozen=True)
-class Run:
-    """The files of a finished run, read when they are needed."""
-
-    folder: Path
-
-    @cached_property
-    def manifest(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / "manifest.json").read_text()))
-
-    @cached_property
-    def ledger(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "ledger.parquet")
-
-    @cached_property
-    def done(self) -> pd.DataFrame:
-        return self.ledger[self.ledger["status"] == DONE]
-
-    @cached_property
-    def distances(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "distances.parquet")
-
-    @cached_property
-    def best(self) -> pd.DataFrame:
-        return leaderboard.best_by_validation(self.ledger)
-
-    def test_predictions(self, keys: Sequence[str]) -> pd.DataFrame:
-        """Test predictions of some models."""
-        chosen = [("part", "=", "test"), ("key", "in", list(keys))]
-        return pd.read_parquet(self.folder / "predictions.parquet", filters=chosen)
+from orchestrator.ledger import LedgerError
+from orchestrator.report_sections import SECTIONS
 
 
 def write_report(folder: Path) -> Path:
@@ -91,7 +31,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         UsageError: the folder is no finished run; the missing file is named.
     """
-    run = Run(folder)
+    run = FinishedRun(folder)
     for name in FILES:
         if not (folder / name).is_file():
             raise UsageError(
@@ -125,282 +65,8 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def _figure(figure: go.Figure) -> str:
-    # Responsive figures fill the page's width; their heights are set by what they show.
-    text: str = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"},
-    )
-    return text
-
-
-def _table(frame: pd.DataFrame) -> str:
-    """A table of already formatted cells; numbers stand to the right."""
-
-    def numeric(name: str) -> str:
-        return ' class="number"' if frame[name].map(_is_number).all() else ""
-
-    classes = {name: numeric(name) for name in frame}
-    head = "".join(f"<th{classes[name]}>{html.escape(str(name))}</th>" for name in frame)
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td{classes[name]}>{html.escape(str(row[name]))}</td>" for name in frame)
-        + "</tr>"
-        for row in frame.to_dict("records")
-    )
-    return f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
-
-
-def _is_number(cell: object) -> bool:
-    return str(cell)[:1] in set("0123456789-–−")
-
-
 def _moment(written: str) -> str:
     return datetime.fromisoformat(written).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _significant(value: float) -> str:
-    return "–" if not np.isfinite(value) else f"{value:.4g}"
-
-
-def _reference(task: str) -> dict[str, float]:
-    known = TASKS.get(task)
-    scores = {} if known is None else {"CGCNN": known.cgcnn, "MEGNet": known.megnet}
-    return {name: score for name, score in scores.items() if score is not None}
-
-
-def overview(run: Run) -> str:
-    """What was asked, and the best configuration of each task and backbone."""
-    notes = "".join(
-        f'<p class="note"><b>{html.escape(name)}</b>: {html.escape(data["description"])}</p>'
-        for name, data in run.manifest["datasets"].items()
-        if data.get("description")
-    )
-    rows = []
-    for row in run.best.itertuples():
-        reference = _reference(row.task)
-        unit = run.manifest["datasets"].get(row.task, {}).get("unit") or ""
-        rows.append(
-            {
-                "data set": row.task,
-                "unit": unit,
-                "backbone": row.backbone,
-                "dim": row.dim,
-                "mixing": row.mixing,
-                "folds": row.folds,
-                "validation MAE": _significant(row.val_mae),
-                "test MAE": _significant(row.test_mae),
-                "± over folds": _significant(row.test_std),
-                "MAE of predicting the mean": _significant(row.dummy_mae),
-                **{f"leaderboard {name}": _significant(mae) for name, mae in reference.items()},
-            }
-        )
-    frame = pd.DataFrame(rows).fillna("–")
-    failed = run.ledger[run.ledger["status"] != DONE]
-    warning = (
-        f'<p class="note">{len(failed)} models are not done; they are listed at the end.</p>'
-        if len(failed)
-        else ""
-    )
-    return (
-        f"{notes}{warning}<p>The configuration that the mean validation MAE picks for each data set"
-        " and backbone, and what it does on the official test folds, which had no part in the"
-        f" choice.</p>{_table(frame)}"
-    )
-
-
-def mixing(run: Run) -> str:
-    """Fig. 4.2a of the thesis."""
-    references = {task: _reference(task) for task in run.done["task"].unique()}
-    return (
-        "<p>Mean absolute error against the mixing ratio γ = log₁₀(learned / handcrafted), from H"
-        " (handcrafted only) to L (learned only).</p>"
-        + _figure(mae_vs_gamma(run.ledger, references))
-    )
-
-
-def winning(run: Run) -> str:
-    """Figs 4.2b and 4.3 of the thesis."""
-    if run.done["mixing"].nunique() < 2:
-        return ""
-    text = (
-        "<p>In every cell (data set, fold, backbone, dimension) the mixings compete on validation"
-        " MAE; this is how often each one wins.</p>"
-    )
-    text += _figure(winners(run.ledger, by="backbone"))
-    if run.done["task"].nunique() > 1:
-        text += _figure(winners(run.ledger, by="task"))
-    return text
-
-
-def dimension(run: Run) -> str:
-    """Fig. 4.4 of the thesis."""
-    if run.done["dim"].nunique() < 2:
-        return ""
-    return _figure(dimension_effect(run.ledger))
-
-
-def heatmap(run: Run) -> str:
-    """Fig. 4.7 of the thesis."""
-    parts = []
-    for name in run.distances["table"].unique():
-        numbers, matrix = cosine.to_matrix(run.distances, name)
-        models = run.distances.loc[run.distances["table"] == name, "models"].max()
-        title = f"Mat2Vec-{name}: {TABLE_NAMES[name]} ({models} models)"
-        figure = _figure(cosine_heatmap(matrix, [SYMBOLS[z] for z in numbers], title=title))
-        parts.append(
-            figure if name == "S" else f"<details><summary>{title}</summary>{figure}</details>"
-        )
-    if not parts:
-        return ""
-    leak = (
-        '<p class="note">This run chose the best mixings on the <b>test</b> MAE, as the thesis did:'
-        " the test parts have had a say in Mat2Vec-S, and nothing that uses it can be tested on"
-        " them.</p>"
-        if run.manifest["config"]["select_on"] == "test"
-        else ""
-    )
-    return (
-        f"{leak}<p>Cosine distances between the elements' vectors, each model's scaled to a median"
-        " of 1, averaged over the models behind a table. Elements stand in the order of atomic"
-        " number. Above the diagonal only the near neighbours are shown.</p>" + "".join(parts)
-    )
-
-
-def coverage(run: Run) -> str:
-    """Elements that the models have seen, and how often."""
-    embeddings = pd.read_parquet(
-        run.folder / "embeddings.parquet",
-        columns=["key", "numbers", "counts"],
-        filters=[("channel", "=", "mixed")],
-    )
-    crystals: dict[int, int] = {}
-    for row in embeddings.itertuples():
-        for z, count in zip(row.numbers, row.counts, strict=True):
-            crystals[int(z)] = max(crystals.get(int(z), 0), int(count))
-    figure = periodic_table(
-        dict(crystals),
-        text={z: str(count) for z, count in crystals.items()},
-        title="Training crystals that contain the element",
-        unit="crystals",
-        logarithmic=True,
-        subtitle="of the fold with the most; grey elements get a fallback row in the tables",
-    )
-    return (
-        f"<p>{len(crystals)} of 118 elements are in some training part. The tables have a row for"
-        " every element all the same: <code>tables/*.meta.json</code> says which rows were filled"
-        f" in, and from which elements.</p>{_figure(figure)}"
-    )
-
-
-def curves(run: Run) -> str:
-    """Validation curves of the chosen configurations' first fold, all mixings."""
-    records = Records(run.folder / "records")
-    frames = []
-    for row in run.best.itertuples():
-        same = run.done[
-            (run.done["task"] == row.task)
-            & (run.done["backbone"] == row.backbone)
-            & (run.done["dim"] == row.dim)
-        ]
-        for model in same[same["fold"] == same["fold"].min()].itertuples():
-            values = records.arrays(model.key)["curve/val_mae"]
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "key": model.key,
-                        "task": model.task,
-                        "backbone": model.backbone,
-                        "mixing": model.mixing,
-                        "dim": model.dim,
-                        "fold": model.fold,
-                        "unit": model.unit,
-                        "epoch": np.arange(1, len(values) + 1),
-                        "val_mae": values,
-                    }
-                )
-            )
-    return _figure(learning_curves(pd.concat(frames, ignore_index=True)))
-
-
-def predictions(run: Run) -> str:
-    """Predicted against true values."""
-    chosen = run.done.merge(
-        run.best[["task", "backbone", "dim", "mixing"]], on=["task", "backbone", "dim", "mixing"]
-    )
-    return _figure(parity(run.test_predictions(chosen["key"].tolist()), run.ledger))
-
-
-def all_results(run: Run) -> str:
-    """Every configuration."""
-    summary = leaderboard.summary(run.ledger)
-    frame = pd.DataFrame(
-        {
-            "data set": summary["task"],
-            "backbone": summary["backbone"],
-            "dim": summary["dim"],
-            "mixing": summary["mixing"],
-            "models": summary["models"],
-            "validation MAE": summary["val_mae"].map(_significant),
-            "test MAE": summary["test_mae"].map(_significant),
-            "± over folds": summary["test_std"].map(_significant),
-        }
-    )
-    return f"<details><summary>all {len(frame)} configurations</summary>{_table(frame)}</details>"
-
-
-def cost(run: Run) -> str:
-    """What it ran on and what it cost."""
-    seconds = float(run.done["seconds"].sum())
-    epochs = int(run.done["epochs"].sum())
-    hardware, versions = run.manifest["hardware"], run.manifest["versions"]
-    facts = {
-        "training time, summed over workers": duration(seconds),
-        "model-epochs": str(epochs),
-        "model-epochs per second and worker": _significant(epochs / seconds if seconds else 0.0),
-        "hardware": f"{hardware['nodes']} node(s), {hardware['cpus']:g} CPUs,"
-        f" {hardware['gpus']:g} GPUs, {hardware['memory_gib']:g} GiB; {hardware['processor']}",
-        "devices": ", ".join(sorted(run.done["device"].unique())),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-        "training code version": str(run.manifest["training_version"]),
-    }
-    rows = [
-        f'<tr><td>{name}</td><td class="wrap">{html.escape(fact)}</td></tr>'
-        for name, fact in facts.items()
-    ]
-    return f"<table>{''.join(rows)}</table>"
-
-
-def failures(run: Run) -> str:
-    """Models that are not done."""
-    failed = run.ledger[run.ledger["status"] != DONE]
-    if failed.empty:
-        return ""
-    frame = pd.DataFrame(
-        {
-            "array": failed["array"],
-            "mixing": failed["mixing"],
-            "status": failed["status"],
-            "why": [why({"error": text}) for text in failed["error"]],
-        }
-    )
-    return _table(frame)
-
-
-SECTIONS: tuple[tuple[str, Callable[[Run], str]], ...] = (
-    ("Overview", overview),
-    ("Error against mixing", mixing),
-    ("Which mixing wins", winning),
-    ("Effect of the dimension", dimension),
-    ("Distances between the elements", heatmap),
-    ("Coverage", coverage),
-    ("Learning curves", curves),
-    ("Predictions", predictions),
-    ("All configurations", all_results),
-    ("Cost", cost),
-    ("Not done", failures),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

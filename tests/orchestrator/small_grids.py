@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from orchestrator import hybrid_grid
 from trainables.crystals.crystal import Entry
@@ -69,12 +69,12 @@ class Said:
         return lines[0]
 
 
-def grid(capsys: pytest.CaptureFixture[str], *flags: str) -> Said:
+def grid(*flags: str) -> Said:
     """Runs the main job in this process."""
-    capsys.readouterr()
-    code = hybrid_grid.main(flags)
-    out, err = capsys.readouterr()
-    return Said(code, out, err)
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = hybrid_grid.main(flags)
+    return Said(code, out.getvalue(), err.getvalue())
 
 
 def digests(folder: Path) -> dict[str, str]:

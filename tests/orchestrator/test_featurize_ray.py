@@ -58,11 +58,12 @@ def bad_rows(good: dict[str, Any]) -> list[tuple[str, Any, Any, str]]:
     site = good["sites"][0]
     flat = {"matrix": [matrix[0], matrix[0], matrix[2]]}
     foreign = {"@module": "os", "@class": "system"}
+    near = [place + 0.001 for place in site["abc"]]
     return [
         ("nan", changed(good, sites=[{**site, "abc": [float("nan"), 0, 0]}]), 1.0, "not finite"),
         ("infinite", changed(good, sites=[{**site, "abc": [1e999, 0, 0]}]), 1.0, "not finite"),
         ("flat", changed(good, lattice=flat), 1.0, "zero volume"),
-        ("close", changed(good, sites=[site, {**site, "abc": [0.001, 0, 0]}]), 1.0, "too close"),
+        ("close", changed(good, sites=[site, {**site, "abc": near}]), 1.0, "too close"),
         ("unknown", changed(good, sites=[_of(site, "Xx")]), 1.0, "unknown element"),
         ("nothing", changed(good, sites=[]), 1.0, "no atoms"),
         ("partial", changed(good, sites=[_of(site, "Na", 0.5)]), 1.0, "partial occupancy"),
@@ -132,7 +133,10 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
     for name, block, shard in (("whole", 256, 8192), ("small", 7, 8192), ("tiny", 8, 10)):
         monkeypatch.setattr(job, "ROWS_PER_BLOCK", block)
         monkeypatch.setattr(job, "ROWS_PER_SHARD", shard)
-        found[name] = made(open_source(path), tmp_path / name / "cut")
+        done: list[int] = []
+        found[name] = made(open_source(path), tmp_path / name / "cut", on_rows=done.append)
+        # each block is a task of its own, or there is nothing to share between cores
+        assert done == [*range(block, 40, block), 40]
     assert len({str(data.fingerprints) for data in found.values()}) == 1
     files = {
         name: sorted(file.name for file in data.folders["all-r4"].glob("*.parquet"))
@@ -231,20 +235,16 @@ def test_a_source_of_unknown_length_is_judged_at_its_end(tmp_path: Path) -> None
 # ------------------------------------------------------------------------------------- in the job
 
 
-def test_too_many_bad_ones_stop_the_job_with_one_line_and_no_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_too_many_bad_ones_stop_the_job_with_one_line_and_no_folder(tmp_path: Path) -> None:
     data = rows(20)
     path = write_matbench(tmp_path / "bad.json.gz", [*data, (None, 1.0)])
-    said = grid(capsys, *small_flags(path, tmp_path / "run"))
+    said = grid(*small_flags(path, tmp_path / "run"))
     assert said.code == 2
     assert "bad: 1 of 21 crystals are bad" in said.error
     assert sorted(place.name for place in tmp_path.iterdir()) == ["bad.json.gz"]
 
 
-def test_damaged_shards_stop_the_job_with_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_shards_stop_the_job_with_one_line(tmp_path: Path) -> None:
     path = write_matbench(tmp_path / "some.json.gz", rows(20))
     run = tmp_path / "run"
     found = made(open_source(path), run / "shards" / "some")
@@ -253,13 +253,13 @@ def test_damaged_shards_stop_the_job_with_one_line(
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     before = digests(run)
-    said = grid(capsys, *small_flags(path, run))
+    said = grid(*small_flags(path, run))
     assert said.code == 2
     assert f"{shard}: damaged (SHA-256 differs); remove {shard.parent}" in said.error
     assert {name: digest for name, digest in digests(run).items() if name != ".lock"} == before
 
     manifest = json.loads((shard.parent / shards.MANIFEST).read_text())
     shard.unlink()
-    said = grid(capsys, *small_flags(path, run))
+    said = grid(*small_flags(path, run))
     assert said.code == 2 and f"{shard}: missing" in said.error
     assert manifest["shards"][0]["file"] == shard.name
