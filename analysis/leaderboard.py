@@ -53,3 +53,26 @@ def best_by_validation(ledger: pd.DataFrame) -> pd.DataFrame:
         ["task", "backbone", "val_mae", "dim", "order"], kind="stable"
     )
     return ranked.drop_duplicates(["task", "backbone"]).drop(columns="order").reset_index(drop=True)
+
+
+def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Per (task, backbone) the scores when each fold picks its model on its own validation part.
+
+    This is nested selection, as a leaderboard wants it: what is chosen for a fold has seen nothing
+    of that fold's test part, whereas a configuration chosen on all validation parts has, through
+    the other folds'. Columns: task, backbone, folds, val_mae, test_mae, test_std (sample, NaN for
+    one fold). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
+    """
+    rows = done(ledger, "val_mae")
+    cell = ["task", "backbone", "fold"]
+    order = rows["mixing"].map(order_of)
+    ranked = rows.assign(order=order).sort_values(
+        [*cell, "val_mae", "dim", "order", "key"], kind="stable"
+    )
+    grouped = ranked.drop_duplicates(cell).groupby(["task", "backbone"])
+    return grouped.agg(
+        folds=("fold", "nunique"),
+        val_mae=("val_mae", "mean"),
+        test_mae=("test_mae", "mean"),
+        test_std=("test_mae", "std"),
+    ).reset_index()

@@ -22,8 +22,13 @@ TUNE_ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-# These tell of things that are as they should be: that a token was made, that bars are off.
-CHATTY_LOGGERS = ("ray.data", "ray.tune", "ray._private.authentication")
+# These tell of things that are as they should be: that a token was made, that bars are off. Tune's
+# errors are the trials', which are recorded, shown with the progress and summed up at the end.
+CHATTY_LOGGERS = {
+    "ray.data": logging.ERROR,
+    "ray.tune": logging.CRITICAL,
+    "ray._private.authentication": logging.ERROR,
+}
 
 
 @contextmanager
@@ -36,8 +41,8 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
     os.environ.update(TUNE_ENVIRONMENT)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    for name in CHATTY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name, level in CHATTY_LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
     if ray.is_initialized():
         yield
         return

@@ -79,6 +79,7 @@ def train(
         ),
         {"CPU": worker.cpus, "GPU": worker.gpus},
     )
+    trainable.__qualname__ = ArrayTrial.__qualname__  # as the dashboard and `ps` show it
     records.folder.mkdir(parents=True, exist_ok=True)
     ending = _Ending()
     scratch = tempfile.mkdtemp(prefix="elemgrid-tune-")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.leaderboard import best_by_validation, summary
+from analysis.leaderboard import best_by_validation, picked_in_each_fold, summary
 
 CELL = ["task", "backbone", "dim", "mixing"]
 
@@ -28,6 +28,10 @@ def main() -> None:
         cells += [f"{mae:.4g}" for mae in (row.val_mae, row.test_mae, row.test_std)]
         bold = "**" if (row.task, row.backbone, row.dim, row.mixing) in picked else ""
         print("| " + " | ".join(f"{bold}{cell}{bold}" for cell in cells) + " |")
+    print()
+    for row in picked_in_each_fold(ledger).itertuples():
+        score = f"{row.test_mae:.2f} ± {row.test_std:.2f}"
+        print(f"{row.task}, {row.backbone}, nested selection: {score} over {row.folds} folds")
     done = ledger[ledger["status"] == "done"]
     print(
         f"\n{len(done)} of {len(ledger)} models done, {done['epochs'].sum()} model-epochs in"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.leaderboard import best_by_validation, summary
+from analysis.leaderboard import best_by_validation, picked_in_each_fold, summary
 
 Make = Callable[..., pd.DataFrame]
 
@@ -80,3 +80,24 @@ def test_one_row_per_task_and_backbone(make_ledger: Make) -> None:
 def test_nothing_finished_is_refused(make_ledger: Make) -> None:
     with pytest.raises(ValueError, match="no finished model"):
         summary(make_ledger(folds=1).assign(status="failed"))
+
+
+def test_each_fold_picks_on_its_own_validation_part() -> None:
+    rows = [
+        ("a", 16, "H", 0, 1.0, 10.0),
+        ("b", 16, "L", 0, 2.0, 1.0),
+        ("c", 16, "H", 1, 4.0, 1.0),
+        ("d", 64, "L", 1, 3.0, 20.0),
+        ("e", 16, "L", 1, 3.0, 30.0),  # the same error from a smaller model
+    ]
+    names = ["key", "dim", "mixing", "fold", "val_mae", "test_mae"]
+    ledger = pd.DataFrame(rows, columns=names).assign(
+        task="t", backbone="cgcnn", status="done", seed=0
+    )
+    (found,) = picked_in_each_fold(ledger).to_dict("records")
+    assert found["folds"] == 2
+    assert found["val_mae"] == pytest.approx((1 + 3) / 2)
+    assert found["test_mae"] == pytest.approx((10 + 30) / 2)
+    assert found["test_std"] == pytest.approx(np.std([10, 30], ddof=1))
+    worse = ledger.assign(test_mae=99.0)
+    assert picked_in_each_fold(worse)["val_mae"].tolist() == [found["val_mae"]]

@@ -326,7 +326,7 @@ def test_the_same_data_under_another_name_are_the_same_models(
     assert set(pd.read_parquet(run / "ledger.parquet")["task"]) == {"renamed"}
 
 
-# ------------------------------------------------------------------------------------ what goes wrong
+# ------------------------------------------------------------------------------- what goes wrong
 
 
 def test_a_damaged_record_stops_the_job_with_one_line(finished: Finished, tmp_path: Path) -> None:
@@ -396,9 +396,9 @@ def test_models_that_fail_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> N
         ("good", "cgcnn", "memory"), ("huge", "cgcnn", "memory"), ("huge", "megnet", "NaN"),
     ):  # fmt: skip
         for mixing in "HL":
-            (line,) = [
-                line for line in ending if f"{task}/fold0/{backbone}/d4 {mixing}: " in line
-            ][-1:]
+            (line,) = [line for line in ending if f"{task}/fold0/{backbone}/d4 {mixing}: " in line][
+                -1:
+            ]
             assert words in line
     assert "Traceback" not in said.err
     report = (run / "report.html").read_text()

@@ -1,0 +1,127 @@
+"""Distances summed on actors: the same bits as in one process, whatever the number of actors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import cosine
+from orchestrator.distances import actor_map, mixed_vectors, sum_distances
+from orchestrator.ledger import EMBEDDINGS
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+MODELS = 3 * cosine.CHUNK + 5  # of one table: chunks, the last one not full
+
+
+def models() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(11)
+    found = {}
+    for number in range(2 * MODELS):
+        numbers = np.sort(rng.choice(np.arange(1, 95), rng.integers(20, 40), replace=False))
+        found[f"{rng.integers(16**6):06x}{number:03d}"] = (
+            numbers, rng.normal(size=(len(numbers), 4 + number % 3)).astype(np.float32),
+        )  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory with embeddings of models H and L; each is a cell's winner or loser."""
+    folder = tmp_path_factory.mktemp("run")
+    table = [
+        {
+            "key": key, "channel": channel, "dim": vectors.shape[1], "numbers": numbers,
+            "counts": np.ones(len(numbers), dtype=int),
+            "values": (vectors if channel == "mixed" else 0 * vectors).ravel(),
+        }
+        for key, (numbers, vectors) in models().items()
+        for channel in ("h", "mixed")
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(table, schema=EMBEDDINGS), folder / "embeddings.parquet")
+    return folder
+
+
+def ledger() -> pd.DataFrame:
+    keys = list(models())
+    return pd.DataFrame(
+        {
+            "key": keys,
+            "task": "salts",
+            "backbone": "cgcnn",
+            "dim": 4,
+            "fold": [number // 2 for number in range(len(keys))],
+            "seed": 0,
+            "mixing": ["H" if number % 2 else "L" for number in range(len(keys))],
+            "status": "done",
+            "val_mae": np.random.default_rng(3).random(len(keys)),
+        }
+    )
+
+
+def plain(keys: Sequence[str]) -> cosine.DistanceSums:
+    """All in this process, one model after the other in its chunk."""
+    known = models()
+    return cosine.aggregate(lambda chunk: [known[key] for key in chunk], keys)
+
+
+def bits(sums: cosine.DistanceSums) -> tuple[bytes, bytes, bytes]:
+    return sums.total.tobytes(), sums.squares.tobytes(), sums.count.tobytes()
+
+
+@pytest.mark.parametrize("actors", [1, 2, 3])
+def test_the_sum_has_the_same_bits_on_any_number_of_actors(run: Path, actors: int) -> None:
+    sums, keys = sum_distances(run, ledger(), "val_mae", actors)
+    assert list(sums) == ["S", "H", "L"]
+    assert all(len(keys[name]) == MODELS for name in "SHL")
+    assert set(keys["H"]) | set(keys["L"]) == set(models())
+    for name in "SHL":
+        assert bits(sums[name]) == bits(plain(keys[name]))
+        assert sums[name].count.max() > 1
+
+
+def test_the_sum_is_not_that_of_any_order(run: Path) -> None:
+    """If the order of models did not show in the bits, the test above would say little."""
+    sums, keys = sum_distances(run, ledger(), "val_mae", 1)
+    backwards = cosine.merge(
+        cosine.accumulate([models()[key]]) for key in sorted(keys["H"], reverse=True)
+    )
+    assert bits(backwards) != bits(sums["H"])
+    np.testing.assert_allclose(backwards.total, sums["H"].total, rtol=1e-12)
+
+
+def test_a_strategy_without_models_has_no_table(run: Path) -> None:
+    only = ledger()[lambda frame: frame["mixing"] == "H"]
+    sums, keys = sum_distances(run, only, "val_mae", 2)
+    assert list(sums) == list(keys) == ["S", "H"]
+
+
+def test_only_the_mixed_vectors_count(run: Path) -> None:
+    keys = list(models())[:3]
+    found = mixed_vectors(run / "embeddings.parquet", keys)
+    assert found.keys() == set(keys)
+    for key in keys:
+        numbers, vectors = models()[key]
+        np.testing.assert_array_equal(found[key][0], numbers)
+        np.testing.assert_array_equal(found[key][1], vectors)
+
+
+def test_actors_answer_in_the_order_of_the_items_and_are_used_again() -> None:
+    on_actors = actor_map(2)
+    assert list(on_actors(abs, [-3, 2, -1, 0])) == [3, 2, 1, 0]
+    assert list(on_actors(str, [5])) == ["5"]
+    assert list(on_actors(str, [])) == []
+    first = set(on_actors(_pid, range(8)))
+    assert len(first) <= 2
+    assert set(on_actors(_pid, range(8))) == first
+
+
+def _pid(item: int) -> int:
+    import os
+
+    return os.getpid()
