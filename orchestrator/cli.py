@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = job in ("__help", "_h", "")
     stream = sys.stdout if asked else sys.stderr
     if not asked:
-        print(f"error: no job {arguments[0]!r}; there are: {', '.join(JOBS)}", file=stream)
+        close = difflib.get_close_matches(job, JOBS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(JOBS)}"
+        print(f"error: no job {arguments[0]!r}; {hint}", file=stream)
         return 2
     print("usage: elemgrid JOB [flags]; each job has --help\n", file=stream)
     for name, what in JOBS.items():

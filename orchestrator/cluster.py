@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 from ray._private.services import canonicalize_bootstrap_address
 
 from orchestrator.errors import UsageError
@@ -62,7 +65,8 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
             reason = str(error).strip().splitlines()[0]
             raise UsageError(
                 f"--address {address}: no Ray cluster answers ({reason}); start one with"
-                " `ray start --head`, or leave the flag (and RAY_ADDRESS) out"
+                " `ray start --head`, give both sides one token (RAY_AUTH_MODE), or leave the flag"
+                " (and RAY_ADDRESS) out"
             ) from None
     try:
         yield
@@ -80,6 +84,8 @@ def _answering(address: str) -> str:
     found = canonicalize_bootstrap_address(address)
     if found is None:
         raise ConnectionError("none was started on this machine")
+    # As `ray start` does: with a token file, but no RAY_AUTH_MODE, it guards the cluster.
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     host, _, port = found.rpartition(":")
     socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     return found

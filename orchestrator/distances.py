@@ -29,7 +29,8 @@ def actor_map(actors: int) -> Callable[[Callable[[Any], Any], Iterable[Any]], It
     The actors are started when they are first needed, no more than there are items, and are used
     again by the next call.
     """
-    summer = ray.remote(num_cpus=1)(Summer)
+    # They claim no CPU: a pool waits for each of its actors, and one might find no room.
+    summer = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(Summer)
     started: list[Any] = []
 
     def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

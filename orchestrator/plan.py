@@ -11,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 
 from orchestrator.config import GridConfig
-from orchestrator.datasets import is_here, resolve
+from orchestrator.datasets import is_here
 from orchestrator.featurize import featurized_before
 from orchestrator.flags import Options
 from orchestrator.grid import Cell, GridArray, arrays, cells
+from orchestrator.inputs import open_sources
 from orchestrator.ledger import Records
 from orchestrator.progress import duration
 from orchestrator.run_directory import slug
@@ -32,9 +33,13 @@ SAMPLE_EPOCHS = 2
 
 def print_plan(options: Options) -> None:
     """Prints one line an array: its models, how many are recorded, and the time for the others."""
-    config = options.config
-    here = {spec: is_here(spec, options.data_dir) for spec in config.tasks}
-    sources = {spec: resolve(spec, options.data_dir) for spec in config.tasks if here[spec]}
+    specs = options.config.tasks
+    absent = [spec for spec in specs if not is_here(spec, options.data_dir)]
+    here = tuple(spec for spec in specs if spec not in absent)
+    sources = open_sources(options.config.model_copy(update={"tasks": here}), options.data_dir)
+    name_of = dict(zip(here, sources, strict=True))
+    names = tuple(name_of.get(spec, spec) for spec in specs)
+    config = options.config.model_copy(update={"tasks": names})
     fingerprints = _fingerprints(config, sources, options.run)
     keyed = [(cell, _key(cell, fingerprints)) for cell in cells(config)]
     recorded = Records(options.run / "records").recorded(key for _, key in keyed)
@@ -57,9 +62,8 @@ def print_plan(options: Options) -> None:
             f" {done}/{len(array.spec.mixings)} done{time_text}"
         )
     _print_estimate(options, left, unknown)
-    for spec in config.tasks:
-        if not here[spec]:
-            print(f"{spec}: {TASKS[spec.removeprefix('matbench_')].n} crystals, to be downloaded")
+    for spec in absent:
+        print(f"{spec}: {TASKS[spec.removeprefix('matbench_')].n} crystals, to be downloaded")
 
 
 def _print_estimate(options: Options, left: float, unknown: int) -> None:
@@ -80,13 +84,13 @@ def _fingerprints(
 ) -> dict[tuple[str, str], str]:
     """By (task, backbone), of the data that has been featurised into this run."""
     found: dict[tuple[str, str], str] = {}
-    for spec, source in sources.items():
+    for name, source in sources.items():
         folder = run / "shards" / slug(source.name)
         for backbone in config.backbones:
             kind = GRAPH_KINDS[backbone]
             data = featurized_before(source, [kind], folder, max_atoms=config.max_atoms)
             if data is not None:
-                found[spec, backbone] = data.fingerprints[kind.name]
+                found[name, backbone] = data.fingerprints[kind.name]
     return found
 
 
@@ -106,8 +110,8 @@ def _seconds_an_epoch(
 ) -> dict[tuple[str, str, int], float]:
     """Measured seconds of an array's epoch by `_measured`, scaled to the whole data."""
     found: dict[tuple[str, str, int], float] = {}
-    for spec, source in sources.items():
-        todo = {_measured(array): array for array in missing if array.task == spec}
+    for task, source in sources.items():
+        todo = {_measured(array): array for array in missing if array.task == task}
         if not todo:
             continue
         samples, scale = _sample(config, source)

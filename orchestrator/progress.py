@@ -147,8 +147,10 @@ def why(row: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Like 1 h 04 min, 3 min 20 s, 12 s."""
+    """Like 1 h 04 min, 3 min 20 s, 12 s, <1 s."""
     whole = round(seconds)
+    if seconds > 0 and not whole:
+        return "<1 s"
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     if whole >= 60:

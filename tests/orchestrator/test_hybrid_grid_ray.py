@@ -367,7 +367,7 @@ def test_a_second_driver_is_kept_out(finished: Finished) -> None:
 
 
 def test_models_that_fail_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
-    """CGCNN as wide as no memory, and one target so large that its square is infinite."""
+    """CGCNN wider than any memory, and one target so large that its square is infinite."""
     data = rows(30)
     good = write_matbench(tmp_path / "good.json.gz", data)
     huge = write_matbench(
@@ -376,7 +376,7 @@ def test_models_that_fail_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> N
     run = tmp_path / "run"
     flags = [
         *("--tasks", str(good), str(huge), "--dims", "4", "--mixing", "H", "L", "--folds", "0"),
-        *("--epochs", "2", "--conv-width", "10000000", "--run", str(run)),
+        *("--epochs", "2", "--conv-width", "10000000000000", "--run", str(run)),
     ]
     said = grid(*flags)
     assert said.code == 1

@@ -1,0 +1,67 @@
+"""`elemgrid JOB`: the jobs behind one command."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_without_a_job_the_jobs_are_listed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("usage: elemgrid JOB") and err == ""
+    for job, what in cli.JOBS.items():
+        assert job in out and what in out
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [("hybrid_gird", "did you mean hybrid_grid?"), ("reprot", "did you mean report?"),
+     ("zzz", "hybrid_grid, report"), ("--run", "hybrid_grid, report")],
+)  # fmt: skip
+def test_an_unknown_job_is_one_line(
+    asked: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([asked, "--preset", "demo"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1
+    assert err.startswith(f"error: no job {asked!r}") and words in err
+
+
+@pytest.mark.parametrize("job", list(cli.JOBS))
+def test_every_job_can_be_asked_for_help(job: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert callable(importlib.import_module(f"orchestrator.{job}").main)
+    with pytest.raises(SystemExit) as ended:
+        cli.main([job, "--help"])
+    assert ended.value.code == 0
+    assert f"orchestrator.{job}" in capsys.readouterr().out
+
+
+def test_a_job_gets_its_own_arguments_and_gives_its_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("hybrid_grid", "hybrid-grid"):
+        assert cli.main([name, "--preset", "demo", "--dims", "0", "--run", str(tmp_path)]) == 2
+        assert "--dims: 0 is wrong" in capsys.readouterr().err
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "manifest.json: missing" in capsys.readouterr().err
+
+
+def test_asking_for_help_starts_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys; from orchestrator import cli; cli.main(['--help']);"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'ray', 'pandas')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,122 @@
+"""Featurised data sets before training: damage, twins, sets that no model can come of. No Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.config import GridConfig, build_config
+from orchestrator.errors import UsageError
+from orchestrator.featurize import Featurized, ShardWriter
+from orchestrator.inputs import load_datasets, open_sources
+from tests.crystals_for_tests import made_up_dataset
+from tests.orchestrator.small_grids import rows, write_matbench
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.registry import official_folds
+
+
+def config(**changes: object) -> GridConfig:
+    return build_config("demo", {"backbones": ("cgcnn",), **changes})
+
+
+def crystals(count: int) -> Dataset:
+    return made_up_dataset("cgcnn", count)
+
+
+def written(dataset: Dataset, folder: Path) -> Featurized:
+    kind = GRAPH_KINDS["cgcnn"].name
+    writer = ShardWriter(folder / kind)
+    ids = dataset.ids.tolist()
+    writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))
+    writer.close({"total": dataset.total, "bad": dataset.total - len(dataset)})
+    fingerprint = json.loads((folder / kind / shards.MANIFEST).read_text())["fingerprint"]
+    return Featurized({kind: folder / kind}, {kind: fingerprint}, len(ids), dataset.total, 0)
+
+
+def refusal(featurized: dict[str, Featurized], grid: GridConfig) -> str:
+    with pytest.raises(UsageError) as caught:
+        load_datasets(grid, featurized)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_what_was_written_is_loaded(tmp_path: Path) -> None:
+    found = load_datasets(config(), {"salts": written(crystals(20), tmp_path)})
+    assert list(found) == [("salts", "cgcnn")]
+    np.testing.assert_array_equal(found["salts", "cgcnn"].target, crystals(20).target)
+
+
+@pytest.mark.parametrize("damage", ["flip", "gone", "manifest", "format"])
+def test_damaged_shards_are_named(tmp_path: Path, damage: str) -> None:
+    data = written(crystals(20), tmp_path)
+    (folder,) = data.folders.values()
+    (shard,) = folder.glob("*.parquet")
+    if damage == "flip":
+        shard.write_bytes(b"x" + shard.read_bytes()[1:])
+    elif damage == "gone":
+        shard.unlink()
+    else:
+        manifest = folder / shards.MANIFEST
+        text = manifest.read_text()
+        manifest.write_text(text[:-9] if damage == "manifest" else text.replace("1", "9", 1))
+    text = refusal({"salts": data}, config())
+    assert str(folder) in text and f"remove {folder} to featurise again" in text
+
+
+def test_too_few_crystals_are_refused(tmp_path: Path) -> None:
+    text = refusal({"salts": written(crystals(9), tmp_path)}, config())
+    assert text == "salts: 9 crystals; five folds need at least 10"
+    assert load_datasets(config(), {"salts": written(crystals(10), tmp_path / "ten")})
+
+
+def test_a_target_of_two_values_is_no_regression(tmp_path: Path) -> None:
+    target = np.arange(20) % 2.0
+    data = written(dataclasses.replace(crystals(20), target=target), tmp_path)
+    text = refusal({"salts": data}, config())
+    assert text.startswith("salts: the target has only the values 0, 1;")
+    assert "name a target column" in text
+
+
+def test_the_same_data_twice_would_be_one_model_counted_twice(tmp_path: Path) -> None:
+    data = written(crystals(20), tmp_path)
+    text = refusal({"salts": data, "copy": data}, config())
+    assert text.startswith("--tasks: salts and copy hold the same crystals and targets;")
+
+
+def without(fold: int, parts: Sequence[int]) -> Dataset:
+    """50 crystals of which quarantine has taken one part (0 train, 1 test) of a fold."""
+    whole = made_up_dataset("cgcnn", 50)
+    taken = official_folds(50)[fold][parts[0]]
+    kept = np.setdiff1d(np.arange(50), taken)
+    small = made_up_dataset("cgcnn", len(kept))
+    return dataclasses.replace(small, rows=kept, total=whole.total)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [(1, "0 test crystals"), (0, "0 training, 0 validation")]
+)
+def test_a_fold_that_quarantine_has_emptied_is_refused(
+    tmp_path: Path, part: int, words: str
+) -> None:
+    data = {"salts": written(without(1, [part]), tmp_path)}
+    text = refusal(data, config(folds=(0, 1)) if part else config(folds=(1,)))
+    assert "of fold 1" in text and words in text and "name other --folds" in text
+    if part:
+        assert load_datasets(config(folds=(0, 2)), data)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_matbench(tmp_path / folder / "same.json.gz", rows(12))
+    specs = tuple(str(tmp_path / folder / "same.json.gz") for folder in ("a", "b"))
+    with pytest.raises(UsageError, match="another data set is called same too; rename one"):
+        open_sources(config(tasks=specs), None)

@@ -1,0 +1,242 @@
+"""The report, written from the files of a run that was made without Ray."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from analysis import cosine
+from analysis.selection import strategies
+from orchestrator import durable, report
+from orchestrator.config import build_config
+from orchestrator.distances import mixed_vectors
+from orchestrator.errors import UsageError
+from orchestrator.finished_run import FILES
+from orchestrator.grid import arrays, keyed_cells
+from orchestrator.ledger import Records, compile_ledger, write_collected
+from orchestrator.report import write_report
+from orchestrator.tables import write_distances
+from tests.crystals_for_tests import made_up_dataset
+from trainables.training.fit import fit
+
+NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
+SECTIONS = (
+    "Overview", "Error against mixing", "Which mixing wins", "Effect of the dimension",
+    "Distances between the elements", "Coverage", "Learning curves", "Predictions",
+    "All configurations", "Cost",
+)  # fmt: skip
+
+
+def make_run(
+    folder: Path,
+    *,
+    task: str = "salts",
+    failed: Sequence[str] = (),
+    error: str = "",
+    **changes: Any,
+) -> Path:
+    """A run directory as the job leaves it, but for the tables; `failed` mixings have not done."""
+    config = build_config(
+        "demo", {"tasks": (task,), "folds": (0, 1), "dims": (4, 6), "epochs": 2, **changes}
+    )
+    data = {backbone: made_up_dataset(backbone, 30) for backbone in config.backbones}
+    keyed = keyed_cells(config, {(task, backbone): backbone for backbone in config.backbones})
+    records = Records(folder / "records")
+    for array in arrays(keyed):
+        spec = array.spec
+        shared = {
+            "task": task, "backbone": spec.backbone, "dim": spec.dim, "fold": spec.fold,
+            "seed": 0, "recipe": "tuned", "target": "energy", "unit": "eV", "array": array.id,
+        }  # fmt: skip
+        for outcome in fit(spec, data[spec.backbone]):
+            member = outcome.course.member
+            row = {**shared, "key": member.key, "mixing": member.mixing.label}
+            if member.mixing.label in failed:
+                records.write({**row, "status": "failed", "error": error}, {})
+                continue
+            done = {"status": "done", "epochs": 2, "seconds": 0.25, "device": "cpu", "error": ""}
+            records.write({**row, **done, **outcome.metrics}, outcome.arrays)
+    ledger = compile_ledger(records, {key: cell.task for cell, key in keyed})
+    durable.write_parquet(folder / "ledger.parquet", ledger)
+    conclude(folder, records, ledger, {(task, name): data[name] for name in data})
+    durable.write_json(
+        folder / "manifest.json",
+        {
+            "created": "2031-05-06T07:08:09+00:00",
+            "config": config.model_dump(mode="json"),
+            "datasets": {task: {"unit": "eV", "description": f"What {task} is."}},
+            "models": len(keyed),
+            "training_version": 1,
+            "hardware": {
+                "nodes": 1, "cpus": 2.0, "gpus": 0, "memory_gib": 7.5, "processor": "Abacus 3000",
+            },
+            "versions": {"torch": "2.x", "ray": "2.y"},
+        },
+    )  # fmt: skip
+    return folder
+
+
+def conclude(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any]) -> None:
+    frame = ledger.to_pandas()
+    done = frame[frame["status"] == "done"]
+    if done.empty:
+        return
+    write_collected(folder, records, done, {n: (d.ids, d.target) for n, d in data.items()})
+    vectors = mixed_vectors(folder / "embeddings.parquet", done["key"].tolist())
+    chosen = {name: keys for name, keys in strategies(frame).items() if keys}
+    write_distances(
+        folder,
+        {
+            name: cosine.aggregate(lambda chunk: [vectors[key] for key in chunk], keys)
+            for name, keys in chosen.items()
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("report") / "run")
+
+
+def body_of(path: Path) -> str:
+    """The page without its scripts, which hold plotly and the figures' numbers."""
+    return re.sub(r"<script.*?</script>", "", path.read_text(), flags=re.DOTALL)
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(UsageError) as caught:
+        write_report(folder)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_every_section_is_there_and_linked(made: Path) -> None:
+    path = write_report(made)
+    assert path == made / "report.html"
+    body = body_of(path)
+    headings = re.findall(r'<h2 id="(s\d+)">(.*?)</h2>', body)
+    assert [title for _, title in headings] == list(SECTIONS)
+    links = re.findall(r'<a href="#(s\d+)">(.*?)</a>', body)
+    assert links == headings
+    assert "24 models done of 24, recipe tuned; begun 2031-05-06 07:08 UTC" in body
+    assert "Abacus 3000" in body and "What salts is." in body
+    assert "Mat2Vec-S" in body or "Mat2Vec-S" in path.read_text()
+
+
+def test_the_page_asks_no_other_host(made: Path) -> None:
+    text = write_report(made).read_text()
+    body = body_of(made / "report.html")
+    assert not re.findall(r"""(?:src|href|action)\s*=\s*["']?(?:[a-z]+:)?//""", body)
+    assert not re.findall(r"<(?:link|iframe|img|object|embed)\b", body)
+    assert not re.findall(r"<script[^>]+src", text)
+    assert "cdn.plot.ly" not in body
+
+
+def test_the_numbers_are_those_of_the_ledger(made: Path) -> None:
+    body = body_of(write_report(made))
+    ledger = pd.read_parquet(made / "ledger.parquet")
+    means = ledger.groupby(["backbone", "dim", "mixing"])["test_mae"].mean()
+    for value in means:
+        assert f">{value:.4g}<" in body
+    assert "all 12 configurations" in body
+    assert f'<td class="wrap">{ledger["epochs"].sum()}</td>' in body
+
+
+def test_models_that_are_not_done_are_listed(tmp_path: Path) -> None:
+    error = "Traceback (most recent call last):\n  File x\nRuntimeError: <no> memory & less"
+    run = make_run(tmp_path / "run", failed=("L",), error=error)
+    body = body_of(write_report(run))
+    assert "16 models done of 24" in body
+    assert "8 models are not done; they are listed at the end" in body
+    listed = body[body.index(">Not done</h2>") :]
+    assert listed.count("<td>failed</td>") == 8
+    assert listed.count("RuntimeError: &lt;no&gt; memory &amp; less") == 8
+    assert "Traceback" not in listed
+    assert "salts/fold1/megnet/d6" in listed
+
+
+def test_names_cannot_break_the_page(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", task=NASTY, backbones=("cgcnn",), dims=(4,), folds=(0,))
+    text = write_report(run).read_text()
+    assert "<script>alert(1)" not in text
+    assert "<b>salts" not in body_of(run / "report.html")
+
+
+def test_sections_with_nothing_to_compare_are_left_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", backbones=("megnet",), dims=(4,), mixing=("0",), folds=(0,))
+    titles = re.findall(r'<h2 id="s\d+">(.*?)</h2>', body_of(write_report(run)))
+    assert titles == [
+        title for title in SECTIONS if title not in ("Which mixing wins", "Effect of the dimension")
+    ]
+
+
+def test_a_choice_on_test_errors_is_said_to_leak(tmp_path: Path, made: Path) -> None:
+    assert "have had a say" not in body_of(write_report(made))
+    run = shutil.copytree(made, tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"]["select_on"] = "test"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert "the test parts have had a say in Mat2Vec-S" in body_of(write_report(run))
+
+
+# ------------------------------------------------------------------------------ runs that are none
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_unfinished_run_is_refused_in_one_line(made: Path, tmp_path: Path, name: str) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    (run / name).unlink()
+    (run / "report.html").unlink(missing_ok=True)
+    assert refusal(run) == (
+        f"{run / name}: missing; {run} is no finished run, let hybrid_grid end first"
+    )
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_one_line(made: Path, tmp_path: Path, name: str) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    (run / name).write_bytes((run / name).read_bytes()[:-20])
+    text = refusal(run)
+    assert text.startswith(f"{run}: a file is damaged (") and "run hybrid_grid again" in text
+
+
+def test_a_run_without_a_single_model_is_refused(tmp_path: Path, made: Path) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    ledger = pd.read_parquet(run / "ledger.parquet").assign(status="failed")
+    ledger.to_parquet(run / "ledger.parquet")
+    assert refusal(run) == f"{run}: no model is done; there is nothing to report"
+
+
+def test_the_command(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([str(made)]) == 0
+    assert capsys.readouterr().out == f"{made / 'report.html'}\n"
+    for arguments, words in (
+        ([str(tmp_path)], f"{tmp_path / 'manifest.json'}: missing"),
+        ([], "RUN"),
+        ([str(made), "--fast"], "--fast"),
+    ):
+        assert report.main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and len(err.splitlines()) == 1
+        assert err.startswith("error: ") and words in err
+
+
+def test_a_damaged_record_is_one_line(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    for path in (run / "records").glob("*.safetensors"):
+        path.write_bytes(b"broken")
+    assert report.main([str(run)]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "damaged (SHA-256 differs)" in err
