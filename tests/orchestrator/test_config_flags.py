@@ -254,6 +254,6 @@ def test_defaults_that_matter() -> None:
 def test_a_configuration_does_not_change() -> None:
     config = build_config("demo", {})
     with pytest.raises(ValueError, match="frozen"):
-        config.seed = 3  # type: ignore[misc]
+        config.seed = 3
     with pytest.raises(UsageError, match="colour"):
         build_config("demo", {"colour": 1})

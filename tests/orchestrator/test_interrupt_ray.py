@@ -92,14 +92,14 @@ class Driver:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., Driver]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
     started: list[Driver] = []
 
     def begin(arguments: list[str]) -> Driver:
         started.append(Driver(arguments, tmp_path / f"driver{len(started)}.log"))
         return started[-1]
 
-    yield begin  # type: ignore[misc]  # a fixture that cleans up
+    yield begin
     for driver in started:
         driver.clean()
 

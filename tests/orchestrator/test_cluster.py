@@ -1,0 +1,83 @@
+"""Finding a Ray cluster: what is wrong with an address is told at once and in one line. No Ray."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator import cluster
+from orchestrator.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine at which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_a_cluster_that_is_not_there(tmp_path: Path, closed_port: int, variable: bool) -> None:
+    """Ray itself would try for two minutes, and talk all the while."""
+    address = f"127.0.0.1:{closed_port}"
+    flags = ["--preset", "demo", "--run", str(tmp_path / "run")]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    if variable:
+        environment["RAY_ADDRESS"] = address
+    else:
+        flags += ["--address", address]
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.hybrid_grid", *flags],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: --address {address}: no Ray cluster answers (")
+    assert "ray start --head" in line
+    assert time.monotonic() - begun < 60
+    assert not (tmp_path / "run").exists()
+
+
+def test_addresses_of_another_kind_are_explained() -> None:
+    for address in ("ray://head:10001", "http://127.0.0.1:8265"):
+        with pytest.raises(UsageError, match=r"give HOST:PORT of the head"):
+            cluster._answering(address)
+
+
+def test_something_that_is_no_address() -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        cluster._answering("nonsense")
+
+
+def test_an_address_where_something_listens_is_taken() -> None:
+    with socket.socket() as listening:
+        listening.bind(("", 0))  # Ray knows this machine by its address in the network
+        listening.listen()
+        port = listening.getsockname()[1]
+        found = cluster._answering(f"127.0.0.1:{port}")
+    assert found.endswith(f":{port}")
+
+
+def test_workers_that_fit_on_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}},
+        {"Alive": True, "Resources": {"CPU": 3.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)
+    assert cluster.worker_slots(1, 0) == 11
+    assert cluster.worker_slots(2, 0) == 5
+    assert cluster.worker_slots(0.5, 0) == 22
+    assert cluster.worker_slots(1, 0.25) == 4
+    assert cluster.worker_slots(4, 0.25) == 2
+    assert cluster.worker_slots(16, 0) == cluster.worker_slots(1, 2) == 0
