@@ -71,6 +71,21 @@ class GridArray:
     def id(self) -> str:
         return f"{self.task}/fold{self.spec.fold}/{self.spec.backbone}/d{self.spec.dim}"
 
+    def row(self, mixing: str) -> dict[str, Any]:
+        """What the ledger says of a member before it is trained."""
+        spec = self.spec
+        return {
+            "key": spec.mixings[mixing],
+            "task": self.task,
+            "backbone": spec.backbone,
+            "dim": spec.dim,
+            "mixing": mixing,
+            "fold": spec.fold,
+            "seed": spec.seed,
+            "recipe": spec.recipe.name,
+            "array": self.id,
+        }
+
 
 def arrays(keyed: Iterable[tuple[Cell, str]]) -> list[GridArray]:
     """Groups (cell, key) pairs into arrays, in the order of their first cells."""

@@ -9,6 +9,7 @@ import errno
 import io
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ from trainables.crystals.sources import Source, SourceError
 from trainables.training.fit import TRAINING_VERSION
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+LISTED = 20  # arrays with failed models that the summary names
 # What the disk does to us is for the person to mend; any other OSError is a fault of ours.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
@@ -197,11 +199,14 @@ def _summarise(folder: Path, ledger: pd.DataFrame) -> int:
     seconds = ledger["seconds"].sum()
     print(f"{counts.get(DONE, 0)} models done in {duration(seconds)} of training: {folder}")
     bad = ledger[ledger["status"] != DONE]
-    for row in bad.itertuples():
-        reason = why({"error": row.error})
-        print(f"  {row.status}: {row.array} {row.mixing}: {reason}", file=sys.stderr)
     if bad.empty:
         return OK
+    reasons = [why({"error": error}) for error in bad["error"]]
+    alike = bad.assign(reason=reasons).groupby(["status", "array", "reason"], sort=False)["mixing"]
+    for (status, array, reason), mixings in islice(alike, LISTED):
+        print(f"  {status}: {array} {' '.join(mixings)}: {reason}", file=sys.stderr)
+    if len(alike) > LISTED:
+        print(f"  … and {len(alike) - LISTED} arrays more; all are in the report", file=sys.stderr)
     again = "--retry-failed trains the failed ones again"
     # The same seed diverges again.
     hint = again if FAILED in counts else "other data, or another --recipe or --seed, may mend it"

@@ -170,27 +170,9 @@ def _record_lost(
     targets: Mapping[str, tuple[str, str | None]],
     error: str,
 ) -> list[dict[str, Any]]:
-    spec = array.spec
     target, unit = targets[array.task]
     died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
-    why = f"{died}: {' '.join(error.split())}"
-    rows = []
-    for mixing, key in spec.mixings.items():
-        row = {
-            "key": key,
-            "task": array.task,
-            "backbone": spec.backbone,
-            "dim": spec.dim,
-            "mixing": mixing,
-            "fold": spec.fold,
-            "seed": spec.seed,
-            "recipe": spec.recipe.name,
-            "target": target,
-            "unit": unit,
-            "array": array.id,
-            "status": FAILED,
-            "error": why[:4000],
-        }
-        if records.write(row, {}):
-            rows.append(row)
-    return rows
+    why = f"{died}: {' '.join(error.split())}"[:4000]
+    lost = {"target": target, "unit": unit, "status": FAILED, "error": why}
+    rows = [array.row(mixing) | lost for mixing in array.spec.mixings]
+    return [row for row in rows if records.write(row, {})]

@@ -22,6 +22,7 @@ from orchestrator.ledger import DIVERGED, DONE, FAILED, Records
 from trainables.crystals.dataset import Dataset
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
+from trainables.training.split import Split
 
 SECONDS_PER_REPORT = 3.0
 
@@ -61,6 +62,7 @@ class ArrayTrial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next array; data set and process stay warm."""
         self._array: GridArray = new_config["array"]
+        self._waiting: list[ArraySpec] | None = None
         self._fit: ArrayFit | None = None
         return True
 
@@ -68,32 +70,49 @@ class ArrayTrial(tune.Trainable):
         """Trains for some seconds; reports the models that finished meanwhile."""
         finished: list[dict[str, Any]] = []
         start = time.perf_counter()
-        try:
-            if self._fit is None:
-                remaining = self._remaining()
-                if not remaining.mixings:
-                    return {"done": True, "epoch": 0, "active": 0, "finished": []}
-                self._fit = ArrayFit(remaining, self._dataset(), self._device)
-            while not self._fit.finished and time.perf_counter() - start < SECONDS_PER_REPORT:
-                for outcome in self._fit.advance():
-                    finished.append(self._record(outcome))
-        except Exception as error:  # a model that raises is a record; the rest of the grid goes on
-            finished.extend(self._fail(error))
-            return {"done": True, "epoch": 0, "active": 0, "finished": finished}
-        training = self._fit.training
+        if self._waiting is None:
+            self._waiting = self._unrecorded(self._array.spec)
+        while self._waiting and time.perf_counter() - start < SECONDS_PER_REPORT:
+            try:
+                finished.extend(self._epoch(self._waiting))
+            except Exception as error:  # a model that raises is a record; the grid goes on
+                finished.extend(self._give_up(self._waiting, error))
+        active = self._fit.training.active if self._fit else []
         return {
-            "done": self._fit.finished,
-            "epoch": training.epoch,
-            "active": len(training.active),
+            "done": not self._waiting,
+            "epoch": self._fit.training.epoch if self._fit else 0,
+            "active": len(active),
             "finished": finished,
         }
 
-    def _remaining(self) -> ArraySpec:
-        """The array without what an earlier, interrupted try has recorded."""
-        spec = self._array.spec
+    def _unrecorded(self, spec: ArraySpec) -> list[ArraySpec]:
+        """The array without what is recorded already; nothing if that is all of it."""
         recorded = self._records.recorded(spec.mixings.values())
         left = {label: key for label, key in spec.mixings.items() if key not in recorded}
-        return dataclasses.replace(spec, mixings=left)
+        return [dataclasses.replace(spec, mixings=left)] if left else []
+
+    def _epoch(self, waiting: list[ArraySpec]) -> list[dict[str, Any]]:
+        """One epoch of the first waiting array; the rows of the models that it was the last for."""
+        if self._fit is None:
+            self._fit = ArrayFit(waiting[0], self._dataset(), self._device)
+        rows = [self._record(self._fit.split, outcome) for outcome in self._fit.advance()]
+        if self._fit.finished:
+            waiting.pop(0)
+            self._fit = None
+        return rows
+
+    def _give_up(self, waiting: list[ArraySpec], error: Exception) -> list[dict[str, Any]]:
+        """After an error every model gets a try of its own; one that fails alone has failed."""
+        self._fit = None
+        left = self._unrecorded(waiting.pop(0))
+        mixings = left[0].mixings if left else {}
+        if len(mixings) > 1:
+            alone = [{label: key} for label, key in mixings.items()]
+            waiting[:0] = [dataclasses.replace(left[0], mixings=one) for one in alone]
+            return []
+        text = "".join(traceback.format_exception(error))[-4000:]
+        rows = [self._row(mixing) | {"status": FAILED, "error": text} for mixing in mixings]
+        return [row for row in rows if self._records.write(row, {})]
 
     def _dataset(self) -> Dataset:
         name = (self._array.task, self._array.spec.backbone)
@@ -102,30 +121,18 @@ class ArrayTrial(tune.Trainable):
             self._held = (name, ray.get(self._datasets[name]))
         return self._held[1]
 
-    def _row(self, key: str, mixing: str) -> dict[str, Any]:
-        spec = self._array.spec
+    def _row(self, mixing: str) -> dict[str, Any]:
         target, unit = self._targets[self._array.task]
-        return {
-            "key": key,
-            "task": self._array.task,
-            "backbone": spec.backbone,
-            "dim": spec.dim,
-            "mixing": mixing,
-            "fold": spec.fold,
-            "seed": spec.seed,
-            "recipe": spec.recipe.name,
+        return self._array.row(mixing) | {
             "target": target,
             "unit": unit,
-            "array": self._array.id,
             "device": _device_name(self._device),
             "versions": json.dumps(versions()),
         }
 
-    def _record(self, outcome: Outcome) -> dict[str, Any]:
+    def _record(self, split: Split, outcome: Outcome) -> dict[str, Any]:
         course = outcome.course
-        assert self._fit is not None
-        split = self._fit.split
-        row = self._row(course.member.key, course.member.mixing.label) | {
+        row = self._row(course.member.mixing.label) | {
             "status": DIVERGED if course.diverged else DONE,
             "epochs": course.epochs,
             "best_epoch": course.best_epoch,
@@ -139,18 +146,6 @@ class ArrayTrial(tune.Trainable):
         }
         self._records.write(row, outcome.arrays)
         return row
-
-    def _fail(self, error: Exception) -> list[dict[str, Any]]:
-        text = "".join(traceback.format_exception(error))[-4000:]
-        rows = []
-        spec = self._array.spec
-        recorded = self._records.recorded(spec.mixings.values())
-        for mixing, key in spec.mixings.items():
-            if key not in recorded:
-                row = self._row(key, mixing) | {"status": FAILED, "error": text}
-                self._records.write(row, {})
-                rows.append(row)
-        return rows
 
 
 @lru_cache

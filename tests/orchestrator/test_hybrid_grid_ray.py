@@ -390,16 +390,19 @@ def test_models_that_fail_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> N
     assert failed["error"].str.contains("memory").all()
     assert failed["val_mae"].isna().all()
 
-    ending = said.err[said.err.index("8/8") if "8/8" in said.err else 0 :].splitlines()
-    assert "6 of 8 models are not done; --retry-failed" in ending[-1]
-    for task, backbone, words in (
-        ("good", "cgcnn", "memory"), ("huge", "cgcnn", "memory"), ("huge", "megnet", "NaN"),
-    ):  # fmt: skip
-        for mixing in "HL":
-            (line,) = [line for line in ending if f"{task}/fold0/{backbone}/d4 {mixing}: " in line][
-                -1:
-            ]
+    lines = said.err.splitlines()
+    assert lines[-1].startswith("6 of 8 models are not done; --retry-failed")
+    for task, backbone, status, words in (
+        ("good", "cgcnn", "failed", "memory"),
+        ("huge", "cgcnn", "failed", "memory"),
+        ("huge", "megnet", "diverged", "NaN"),
+    ):
+        array = f"{task}/fold0/{backbone}/d4"
+        for mixing in "HL":  # at once
+            (line,) = [line for line in lines if line.startswith(f"{array} {mixing}: {status}: ")]
             assert words in line
+        (line,) = [line for line in lines if line.startswith(f"  {status}: {array} H L: ")]
+        assert words in line  # and at the end
     assert "Traceback" not in said.err
     report = (run / "report.html").read_text()
     assert "6 models are not done" in report and ">Not done</h2>" in report

@@ -6,6 +6,7 @@ import difflib
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,10 +76,7 @@ def readable(path: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:
-        # zlib is not imported for the sake of one exception class.
-        if type(error).__module__ != "zlib":
-            raise
+    except zlib.error as error:
         raise SourceError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
 
 
