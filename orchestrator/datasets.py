@@ -40,8 +40,13 @@ def is_here(spec: str, data_dir: Path | None = None, cache_dir: Path | None = No
     task = TASKS.get(spec.removeprefix(_PREFIX))
     if task is None or task.kind == "composition":
         return True
-    folders = [cache_dir or user_cache(), *([data_dir] if data_dir else [])]
-    return any((folder / task.file_name).is_file() for folder in folders)
+    given = data_dir is not None and (data_dir / task.file_name).is_file()
+    return given or _is_kept(task, cache_dir or user_cache())
+
+
+def _is_kept(task: Task, cache: Path) -> bool:
+    kept = cache / task.file_name
+    return kept.is_file() and _digest(kept).startswith(task.sha256)
 
 
 def user_cache() -> Path:
@@ -66,7 +71,7 @@ def _task(task: Task, data_dir: Path | None, cache: Path) -> Source:
             _demand_digest(given, task)
             return MatBench(given, name=task.name)
     kept = cache / task.file_name
-    if not (kept.is_file() and _digest(kept).startswith(task.sha256)):
+    if not _is_kept(task, cache):
         download(task.url, kept, task.sha256)
     return MatBench(kept, name=task.name)
 

@@ -105,12 +105,14 @@ def overview(run: FinishedRun) -> str:
         if len(failed)
         else ""
     )
+    known = any(name.endswith("†") for name in frame)
+    source = " †: MatBench v0.1 leaderboard." if known else ""
     return (
         f"{notes}{warning}<p>For each data set and backbone, the configuration with the lowest mean"
         " validation MAE, and its MAE on the official test folds (mean ± deviation over folds)."
         " <b>Nested</b>: the test MAE when each fold picks a configuration on its own validation"
         " part, which is what a leaderboard compares. <b>The mean</b>: the test MAE of predicting"
-        f" the mean of the training part. †: MatBench v0.1 leaderboard.</p>{_table(frame)}"
+        f" the mean of the training part.{source}</p>{_table(frame)}"
     )
 
 

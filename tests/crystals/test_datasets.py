@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from orchestrator import datasets
-from orchestrator.datasets import resolve, user_cache
+from orchestrator.datasets import is_here, resolve, user_cache
 from orchestrator.errors import UsageError
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
@@ -166,3 +166,10 @@ def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert user_cache() == tmp_path / "xdg" / "elemgrid"
     monkeypatch.setenv("ELEMGRID_CACHE", str(tmp_path / "own"))
     assert user_cache() == tmp_path / "own"
+
+
+def test_a_damaged_file_in_the_cache_is_not_here(tmp_path: Path) -> None:
+    (tmp_path / "matbench_phonons.json.gz").write_bytes(b"cut short")
+    assert not is_here("phonons", None, tmp_path), "resolve would fetch it again"
+    assert is_here("phonons", tmp_path, tmp_path / "empty"), "what is given is never fetched"
+    assert is_here("ionic", None, tmp_path)
