@@ -13,6 +13,7 @@ from torch_geometric.nn.aggr import Set2Set as PlainSet2Set
 
 from tests.crystals_for_tests import batch_of, graphs_of, model_of, named_crystals
 from trainables.crystals.quotient import quotient
+from trainables.kernels.ops import gather, scatter_sum
 from trainables.models.cgcnn import GatedConvolution
 from trainables.models.layers import (
     BatchNorm,
@@ -21,9 +22,7 @@ from trainables.models.layers import (
     GlorotLinear,
     Linear,
     Set2Set,
-    gather,
     scatter_mean,
-    scatter_sum,
 )
 from trainables.models.megnet import MEGNet, shifted_softplus
 
@@ -229,7 +228,8 @@ def test_gated_convolution_is_the_published_formula() -> None:
             norm.bias.copy_(rows(*norm.bias.shape, seed=4))
     batch = batch_of(graphs_of(list(named_crystals().values()), "cgcnn"))
     v = rows(1, batch.nodes, width)
-    edge = GaussianBasis(0.0, 8.0, 41, 0.2).double()(batch.distance)
+    length = GaussianBasis(0.0, 8.0, 41, 0.2).double()(batch.length)
+    edge = length[batch.edge_length]
 
     full = nn.Linear(2 * width + d_edge, 2 * width).double()  # its bias is taken out again by BN1
     full.weight.data = torch.cat([layer.own[0], layer.other[0], layer.edge[0]]).T
@@ -242,7 +242,7 @@ def test_gated_convolution_is_the_published_formula() -> None:
         0, batch.dst, torch.sigmoid(filtered) * softplus(core)
     )
     torch.testing.assert_close(
-        layer(v, edge, batch)[0], softplus(v[0] + second(summed)), rtol=1e-9, atol=1e-9
+        layer(v, length, batch)[0], softplus(v[0] + second(summed)), rtol=1e-9, atol=1e-9
     )
 
 

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from trainables.crystals.graph import Graphs
 
 
+class GraphStore(Protocol):
+    """Graphs of B crystals that are kept outside memory, and come in any order."""
+
+    @property
+    def edges(self) -> int:
+        """Edges of all crystals."""
+
+    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+        """The graphs of each part: positions [b] in 0 … B-1, none of them twice in a part."""
+
+
+G = TypeVar("G", Graphs, GraphStore)
+
+
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(Generic[G]):
     """B crystals in the order of their source.
 
     Attributes:
-        graphs: their (quotient) graphs.
+        graphs: their (quotient) graphs, in memory or not.
         target: [B] float64.
         ids: [B] str.
         rows: [B] int64 positions in the source, ascending; gaps where crystals were quarantined.
         total: crystals in the source; it decides the official folds together with `rows`.
     """
 
-    graphs: Graphs
+    graphs: G
     target: np.ndarray
     ids: np.ndarray
     rows: np.ndarray

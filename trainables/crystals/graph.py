@@ -65,6 +65,11 @@ class Graphs:
         return len(self.node_ptr) - 1
 
     @property
+    def edges(self) -> int:
+        """E."""
+        return len(self.dst)
+
+    @property
     def edge_crystal(self) -> np.ndarray:
         """[E] index of the crystal that an edge belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.edge_ptr))

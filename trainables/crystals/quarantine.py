@@ -25,7 +25,9 @@ class Quarantine:
         self.limit = limit
         self.expected = expected
         self.seen = 0
-        self._first: dict[str, tuple[int, str]] = {}
+        # Hash of an id -> row: the ids themselves would be most of a large job's memory. Two of a
+        # million ids have one 64-bit hash in one run of forty million.
+        self._first: dict[int, int] = {}
         self._rows: list[dict[str, object]] = []
         self._bad_origins: set[tuple[str, str]] = set()
 
@@ -40,9 +42,9 @@ class Quarantine:
         if not entry.id.strip():
             self.add(entry.origin, entry.id, "missing id: the cell is empty", entry.row + 1)
             return False
-        row, origin = self._first.setdefault(entry.id, (entry.row, entry.origin))
+        row = self._first.setdefault(hash(entry.id), entry.row)
         if row != entry.row:
-            reason = f"duplicate id: first seen at {origin}"
+            reason = f"duplicate id: first seen in row {row + 1}"
             self.add(entry.origin, entry.id, reason, entry.row + 1)
             return False
         return True

@@ -20,6 +20,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.crystals.dataset import Dataset
+from trainables.crystals.dataset import Dataset, G
 from trainables.crystals.graph import Graphs
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 NODE_COLUMNS = {"z": pa.uint8(), "multiplicity": pa.int32()}
 EDGE_COLUMNS = {"dst": pa.int32(), "src": pa.int32(), "distance": pa.int32(), "count": pa.int32()}
+GRAPH_COLUMNS = (*NODE_COLUMNS, *EDGE_COLUMNS)
 SCHEMA = pa.schema(
     [("id", pa.string()), ("row", pa.int64()), ("target", pa.float64())]
     + [(name, pa.list_(kind)) for name, kind in (NODE_COLUMNS | EDGE_COLUMNS).items()]
@@ -59,8 +61,19 @@ def to_table(
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def from_table(table: pa.Table, total: int) -> Dataset:
+def from_table(table: pa.Table, total: int) -> Dataset[Graphs]:
     """The inverse of `to_table`, in the table's row order; `total` as in `Dataset`."""
+
+    return _dataset(table, graphs_of(table), total)
+
+
+def _dataset(table: pa.Table, graphs: G, total: int) -> Dataset[G]:
+    ids = np.array(table["id"].to_pylist(), dtype=np.str_)
+    return Dataset(graphs, table["target"].to_numpy(), ids, table["row"].to_numpy(), total)
+
+
+def graphs_of(table: pa.Table) -> Graphs:
+    """The graphs of a table that has at least `GRAPH_COLUMNS`, in its row order."""
 
     def flat(name: str) -> np.ndarray:
         return table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -69,10 +82,8 @@ def from_table(table: pa.Table, total: int) -> Dataset:
         sizes = table[name].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
         return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
-    arrays = {name: flat(name) for name in NODE_COLUMNS | EDGE_COLUMNS}
-    graphs = Graphs(node_ptr=pointer("z"), edge_ptr=pointer("dst"), **arrays)
-    ids = np.array(table["id"].to_pylist(), dtype=np.str_)
-    return Dataset(graphs, table["target"].to_numpy(), ids, table["row"].to_numpy(), total)
+    arrays = {name: flat(name) for name in GRAPH_COLUMNS}
+    return Graphs(node_ptr=pointer("z"), edge_ptr=pointer("dst"), **arrays)
 
 
 def encode(table: pa.Table) -> bytes:
@@ -117,21 +128,90 @@ class Fingerprint:
         return hashlib.sha256(json.dumps(columns, sort_keys=True).encode()).hexdigest()
 
 
-def load(folder: Path) -> Dataset:
+def load(folder: Path) -> Dataset[Graphs]:
     """All shards of a folder, verified against its manifest.
 
     Raises:
         ShardError: the manifest or a shard is missing or damaged, or of another format.
     """
     manifest = _manifest(folder)
-    tables = [SCHEMA.empty_table()]
+    return from_table(_table(folder, manifest, SCHEMA), manifest["total"])
+
+
+def load_without_graphs(folder: Path, graphs: G) -> Dataset[G]:
+    """What is small of a folder, verified like `load`; one shard at a time is in memory.
+
+    Args:
+        graphs: stand for those of the folder.
+
+    Raises:
+        ShardError: as by `load`.
+    """
+    manifest = _manifest(folder)
+    small = pa.schema([field for field in SCHEMA if field.name not in GRAPH_COLUMNS])
+    return _dataset(_table(folder, manifest, small), graphs, manifest["total"])
+
+
+def _table(folder: Path, manifest: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    """The schema's columns of all shards, verified."""
+    tables = [schema.empty_table()]
     for shard in manifest["shards"]:
         path = folder / shard["file"]
         content = _read(path)
         if hashlib.sha256(content).hexdigest() != shard["sha256"]:
             raise ShardError(f"{path}: damaged (SHA-256 differs); {_again(folder)}")
-        tables.append(pq.read_table(io.BytesIO(content)))
-    return from_table(pa.concat_tables(tables), manifest["total"])
+        tables.append(pq.read_table(io.BytesIO(content), columns=schema.names))
+    return pa.concat_tables(tables)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of a folder, and what is in it; `edges` counts one for a crystal without any."""
+
+    path: Path
+    crystals: int
+    nodes: int
+    edges: int
+
+    @property
+    def nbytes(self) -> int:
+        """Of `GRAPH_COLUMNS` in memory."""
+        bits = self.crystals * pa.int32().bit_width * len(GRAPH_COLUMNS)  # offsets of the lists
+        bits += self.nodes * sum(kind.bit_width for kind in NODE_COLUMNS.values())
+        bits += self.edges * sum(kind.bit_width for kind in EDGE_COLUMNS.values())
+        return bits // 8
+
+
+def listing(folder: Path) -> list[Shard]:
+    """The shards of a folder in order, with the sizes that the files' footers tell.
+
+    Raises:
+        ShardError: the manifest or a shard is missing or damaged, or of another format.
+    """
+    found = []
+    for shard in _manifest(folder)["shards"]:
+        path = (folder / shard["file"]).resolve()
+        try:
+            footer = pq.read_metadata(path)
+        except FileNotFoundError:
+            raise ShardError(f"{path}: missing; {_again(folder)}") from None
+        except (OSError, pa.ArrowInvalid):
+            raise ShardError(f"{path}: damaged; {_again(folder)}") from None
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        values = dict.fromkeys(SCHEMA.names, 0)
+        for group in groups:
+            for number in range(group.num_columns):
+                column = group.column(number)
+                values[column.path_in_schema.partition(".")[0]] += column.num_values
+        found.append(Shard(path, footer.num_rows, values["z"], values["dst"]))
+    return found
+
+
+def read_graphs(shard: Shard, chosen: np.ndarray) -> pa.Table:
+    """`GRAPH_COLUMNS` of the crystals at the positions `chosen` in a shard, in that order."""
+    # no threads: what reads beside a training is to keep to one core
+    whole = pq.read_table(shard.path, columns=list(GRAPH_COLUMNS), use_threads=False)
+    return whole.take(chosen)
 
 
 def _again(folder: Path) -> str:

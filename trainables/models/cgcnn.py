@@ -1,6 +1,6 @@
 """CGCNN (Xie & Grossman 2018, doi:10.1103/PhysRevLett.120.145301) over quotient graphs.
 
-Legend: K models, B crystals, N nodes, E edges, A node width.
+Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths, A node width.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
+from trainables.kernels.ops import gated_messages, gather, normed_gated_messages, softplus
 from trainables.models.embedding import HybridEmbedding, Mixing
 from trainables.models.graph_batch import GraphBatch
 from trainables.models.layers import (
@@ -18,9 +18,7 @@ from trainables.models.layers import (
     GaussianBasis,
     Generators,
     Linear,
-    gather,
     scatter_mean,
-    scatter_sum,
 )
 
 
@@ -29,8 +27,8 @@ class GatedConvolution(nn.Module):
 
     [filter, core] = BN₁(W[v_i, v_j, e_ij]), n_ij the neighbours that an edge stands for.
 
-    W is applied in parts, W₁v_i + W₂v_j + W₃e_ij: products per node, then a gather per edge. It
-    needs no bias, since BN₁ subtracts it again.
+    W is applied in parts, W₁v_i + W₂v_j + W₃e_ij: products per node and per distinct length, then
+    a gather per edge. It needs no bias, since BN₁ subtracts it again.
     """
 
     def __init__(self, generators: Generators, width: int, d_edge: int) -> None:
@@ -43,14 +41,25 @@ class GatedConvolution(nn.Module):
         self.norm_edges = BatchNorm(len(generators), 2 * width)
         self.norm_nodes = BatchNorm(len(generators), width)
 
-    def forward(self, v: Tensor, edge: Tensor, batch: GraphBatch) -> Tensor:
-        z = torch.bmm(edge.expand(len(v), *edge.shape), self.edge)
-        z = z + gather(torch.bmm(v, self.own), batch.dst)
-        z = z + gather(torch.bmm(v, self.other), batch.src)
-        gate, core = self.norm_edges(z, batch.bonds).chunk(2, dim=-1)
-        message = torch.sigmoid(gate) * softplus(core) * batch.count[:, None]
-        total = scatter_sum(message, batch.dst, batch.nodes)
+    def forward(self, v: Tensor, length: Tensor, batch: GraphBatch) -> Tensor:
+        lengths = length.expand(len(v), *length.shape)
+        parts = torch.bmm(v, self.own), torch.bmm(v, self.other), torch.bmm(lengths, self.edge)
+        total = self._messages(parts, batch)
         return softplus(v + self.norm_nodes(total, batch.multiplicity))
+
+    def _messages(self, parts: tuple[Tensor, Tensor, Tensor], batch: GraphBatch) -> Tensor:
+        indices = batch.dst, batch.src, batch.edge_length
+        norm = self.norm_edges
+        # A batch without edges has no statistics, and no messages either.
+        if not norm.training or not len(batch.dst):
+            scale = norm.weight * torch.rsqrt(norm.var + norm.eps)
+            offset = norm.bias - norm.mean * scale
+            return gated_messages(parts, indices, batch.count, scale, offset)
+        total, mean, var = normed_gated_messages(
+            parts, indices, batch.count, batch.bonds, norm.weight, norm.bias, norm.eps
+        )
+        norm.remember(mean, var, batch.bonds)
+        return total
 
 
 class CGCNN(nn.Module):
@@ -89,10 +98,10 @@ class CGCNN(nn.Module):
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
         """Node features [K, N, A] after each convolution."""
         v = gather(self.widen(self.embedding()), batch.z)
-        edge = self.basis(batch.distance)
+        length = self.basis(batch.length)
         layers = []
         for convolution in self.convolutions:
-            v = convolution(v, edge, batch)
+            v = convolution(v, length, batch)
             layers.append(v)
         return layers
 

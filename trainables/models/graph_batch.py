@@ -1,6 +1,6 @@
 """What a backbone sees of a batch of crystals.
 
-Legend: B crystals, N nodes, E edges.
+Legend: B crystals, N nodes, E edges, L distinct bond lengths.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ class GraphBatch:
         multiplicity: [N] atoms that a node stands for.
         node_crystal: [N] int64.
         dst, src: [E] int64 node indices, dst ascending.
-        distance: [E] in Å.
+        length: [L] in Å, the distinct distances of each crystal's edges; what depends on a distance
+            alone is worked out once for all edges that have it (about half as many as edges).
+        edge_length: [E] int64, which of the lengths an edge has.
         count: [E] neighbours that an edge stands for, per atom of dst.
         bonds: [E] count × multiplicity of dst, the edges of the full graph.
         edge_crystal: [E] int64.
@@ -34,7 +36,8 @@ class GraphBatch:
     node_crystal: Tensor
     dst: Tensor
     src: Tensor
-    distance: Tensor
+    length: Tensor
+    edge_length: Tensor
     count: Tensor
     bonds: Tensor
     edge_crystal: Tensor

@@ -14,6 +14,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from trainables.kernels.ops import attention_pool, scatter_sum
+
 Generators = list[torch.Generator]
 
 
@@ -31,12 +33,12 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(uniform(generators, (d_in, d_out), bound))
         self.bias = nn.Parameter(uniform(generators, (1, d_out), bound)) if bias else None
 
+    def product(self, x: Tensor) -> Tensor:
+        """Without the bias."""
+        return torch.bmm(x.expand(len(self.weight), *x.shape[-2:]), self.weight)
+
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 2:
-            x = x.expand(len(self.weight), *x.shape)
-        if self.bias is None:
-            return torch.bmm(x, self.weight)
-        return torch.baddbmm(self.bias, x, self.weight)
+        return self.product(x) if self.bias is None else self.product(x) + self.bias
 
 
 class GlorotLinear(Linear):
@@ -78,33 +80,25 @@ class BatchNorm(nn.Module):
             return (x - self.mean) * (self.weight * torch.rsqrt(self.var + self.eps)) + self.bias
         if not x.shape[1]:  # a batch without edges: nothing seen, nothing to remember
             return x
-        total = weight.sum()
-        share = (weight / total).expand(len(x), 1, -1)
+        share = (weight / weight.sum()).expand(len(x), 1, -1)
         mean = torch.bmm(share, x)
         centred = x - mean
         var = torch.bmm(share, centred.square())
-        with torch.no_grad():
-            self.mean.lerp_(mean, self.momentum)
-            self.var.lerp_(var * (total / (total - 1).clamp(min=1)), self.momentum)
+        self.remember(mean, var, weight)
         return centred * (self.weight * torch.rsqrt(var + self.eps)) + self.bias
 
-
-def gather(x_knd: Tensor, index: Tensor) -> Tensor:
-    """Rows `index` [E] of x [K, N, D] -> [K, E, D]."""
-    return x_knd.index_select(1, index)
-
-
-def scatter_sum(x_ked: Tensor, index: Tensor, size: int) -> Tensor:
-    """Sum of the rows of x [K, E, D] that share an index -> [K, size, D]."""
-    out = x_ked.new_zeros(x_ked.shape[0], size, x_ked.shape[2])
-    return out.index_add(1, index, x_ked)
+    @torch.no_grad()
+    def remember(self, mean: Tensor, var: Tensor, weight: Tensor) -> None:
+        """Takes a batch's statistics [K, 1, F] into the running ones."""
+        total = weight.sum()
+        self.mean.lerp_(mean, self.momentum)
+        self.var.lerp_(var * (total / (total - 1).clamp(min=1)), self.momentum)
 
 
 def scatter_mean(x_ked: Tensor, index: Tensor, size: int, weight: Tensor) -> Tensor:
     """Weighted mean of the rows that share an index; 0 where there is none -> [K, size, D]."""
     total = weight.new_zeros(size).index_add(0, index, weight)
-    share = weight / total.clamp(min=1e-30)[index]
-    return scatter_sum(x_ked * share[:, None], index, size)
+    return scatter_sum(x_ked, index, size, weight / total.clamp(min=1e-30)[index])
 
 
 class Set2Set(nn.Module):
@@ -133,26 +127,19 @@ class Set2Set(nn.Module):
             take, forget, value, show = gates.chunk(4, dim=-1)
             cell = torch.sigmoid(forget) * cell + torch.sigmoid(take) * torch.tanh(value)
             hidden = torch.sigmoid(show) * torch.tanh(cell)
-            share = self._attention(x, hidden, weight, index, size)
-            read = scatter_sum(x * share[..., None], index, size)
+            read = attention_pool(x, hidden, weight, index)
             pooled = torch.cat([hidden, read], dim=-1)
         # No rows, no set: the query alone would say something about the weights, not the crystal.
         filled = x.new_zeros(size).index_fill(0, index, 1.0)
         return pooled * filled[:, None]
 
-    @staticmethod
-    def _attention(x: Tensor, query: Tensor, weight: Tensor, index: Tensor, size: int) -> Tensor:
-        energy = (x * gather(query, index)).sum(-1)
-        rows = index.expand(len(x), -1)
-        top = energy.new_full((len(x), size), -torch.inf)
-        top = top.scatter_reduce(1, rows, energy.detach(), "amax")
-        odds = weight * torch.exp(energy - top.gather(1, rows))
-        total = odds.new_zeros(len(x), size).scatter_add(1, rows, odds)
-        return odds / total.gather(1, rows)
-
 
 class GaussianBasis(nn.Module):
-    """exp(−(d−μ)²/s²) of distances [E] in Å -> [E, centres]; the same for every model."""
+    """exp(−(d−μ)²/s²) of distances [L] in Å -> [L, centres]; the same for every model.
+
+    Values below e⁻⁶⁰ are 0: no sum in single or double precision feels them, but most would be
+    denormal numbers, with which processors multiply a hundred times slower.
+    """
 
     centres: Tensor
 
@@ -162,4 +149,5 @@ class GaussianBasis(nn.Module):
         self.scale = scale
 
     def forward(self, distance: Tensor) -> Tensor:
-        return torch.exp(-(((distance[:, None] - self.centres) / self.scale) ** 2))
+        square = ((distance[:, None] - self.centres) / self.scale) ** 2
+        return torch.where(square < 60, torch.exp(-square.clamp(max=60)), 0)

@@ -1,6 +1,6 @@
 """MEGNet (Chen et al. 2019, doi:10.1021/acs.chemmater.9b01294) over quotient graphs.
 
-Legend: K models, B crystals, N nodes, E edges; v atoms, e bonds, u state.
+Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths; v atoms, e bonds, u state.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
+from trainables.kernels.ops import edge_softplus, gather, softplus
 from trainables.models.embedding import HybridEmbedding, Mixing
 from trainables.models.graph_batch import GraphBatch
 from trainables.models.layers import (
@@ -19,7 +19,6 @@ from trainables.models.layers import (
     Generators,
     GlorotLinear,
     Set2Set,
-    gather,
     scatter_mean,
 )
 
@@ -27,9 +26,19 @@ WIDTH = 32
 HIDDEN = 64
 
 
-def shifted_softplus(x: Tensor) -> Tensor:
-    """softplus(x) − ln 2, which is 0 at 0."""
-    return softplus(x) - math.log(2)
+LN_2 = math.log(2)
+
+
+def shifted_softplus(x: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softplus(x + bias) − ln 2, which is 0 at 0."""
+    return softplus(x, LN_2, bias)
+
+
+class ActivatedLinear(GlorotLinear):
+    """`shifted_softplus` of a linear layer, [K, *, D] -> [K, *, F]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return shifted_softplus(self.product(x), self.bias)
 
 
 class PreDense(nn.Module):
@@ -37,18 +46,18 @@ class PreDense(nn.Module):
 
     def __init__(self, generators: Generators, d_in: int) -> None:
         super().__init__()
-        self.first = GlorotLinear(generators, d_in, HIDDEN)
-        self.second = GlorotLinear(generators, HIDDEN, WIDTH)
+        self.first = ActivatedLinear(generators, d_in, HIDDEN)
+        self.second = ActivatedLinear(generators, HIDDEN, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        return shifted_softplus(self.second(shifted_softplus(self.first(x))))
+        return self.second(self.first(x))
 
 
 class Update(nn.Module):
     """φ = [64, 64, 32] of concatenated parts; the last layer is linear.
 
-    `forward` takes what is left to do after the first product, which a caller may apply to each
-    part before gathering it (W[a, b] = W_a·a + W_b·b).
+    `forward` is what is left to do after the first layer, whose product a caller applies to each
+    part before gathering it (W[a, b] = W_a·a + W_b·b) and adding `bias`.
     """
 
     def __init__(self, generators: Generators, parts: int) -> None:
@@ -59,15 +68,14 @@ class Update(nn.Module):
             part.clone() for part in first.weight.data.split(WIDTH, dim=1)
         )
         self.bias = first.bias
-        self.second = GlorotLinear(generators, HIDDEN, HIDDEN)
+        self.second = ActivatedLinear(generators, HIDDEN, HIDDEN)
         self.third = GlorotLinear(generators, HIDDEN, WIDTH)
 
     def project(self, part: int, x: Tensor) -> Tensor:
         return torch.bmm(x, self.parts[part])
 
-    def forward(self, summed: Tensor) -> Tensor:
-        hidden = shifted_softplus(summed + self.bias)
-        return self.third(shifted_softplus(self.second(hidden)))
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.third(self.second(hidden))
 
 
 class MEGNetBlock(nn.Module):
@@ -85,24 +93,41 @@ class MEGNetBlock(nn.Module):
     def forward(
         self, v: Tensor, e: Tensor, u: Tensor, batch: GraphBatch
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Updated v [K, N, 32], e [K, E, 32] and u [K, B, 32].
+
+        Before the first block, bonds of one length are alike, and e comes as [K, L, 32].
+        """
         v_in, e_in, u_in = v, e, u
         if self.pre is not None:
             v, e, u = (dense(x) for dense, x in zip(self.pre, (v, e, u), strict=True))
         bond, atom, state = self.bond, self.atom, self.state
+        kind = None if self.pre is not None else batch.edge_length
+        e_in = e_in if kind is None else gather(e_in, kind)
+        # An edge lies in the crystal of its dst, so the state comes along with dst's features.
+        of_state = gather(bond.project(3, u) + bond.bias, batch.node_crystal)
         e = bond(
-            gather(bond.project(0, v), batch.src)
-            + gather(bond.project(1, v), batch.dst)
-            + bond.project(2, e)
-            + gather(bond.project(3, u), batch.edge_crystal)
+            edge_softplus(
+                bond.project(1, v) + of_state,
+                bond.project(0, v),
+                bond.project(2, e),
+                batch.dst,
+                batch.src,
+                kind,
+                LN_2,
+            )
         )
         v = atom(
-            atom.project(0, scatter_mean(e, batch.dst, batch.nodes, batch.count))
-            + atom.project(1, v)
-            + gather(atom.project(2, u), batch.node_crystal)
+            shifted_softplus(
+                atom.project(0, scatter_mean(e, batch.dst, batch.nodes, batch.count))
+                + atom.project(1, v)
+                + gather(atom.project(2, u), batch.node_crystal),
+                atom.bias,
+            )
         )
         mean_e = scatter_mean(e, batch.edge_crystal, batch.crystals, batch.bonds)
         mean_v = scatter_mean(v, batch.node_crystal, batch.crystals, batch.multiplicity)
-        u = state(state.project(0, mean_e) + state.project(1, mean_v) + state.project(2, u))
+        u = state.project(0, mean_e) + state.project(1, mean_v) + state.project(2, u)
+        u = state(shifted_softplus(u, state.bias))
         return v_in + v, e_in + e, u_in + u
 
 
@@ -133,14 +158,14 @@ class MEGNet(nn.Module):
         )
         self.pool_atoms = Set2Set(generators, WIDTH)
         self.pool_bonds = Set2Set(generators, WIDTH)
-        self.head_1 = GlorotLinear(generators, 5 * WIDTH, 32)
-        self.head_2 = GlorotLinear(generators, 32, 16)
+        self.head_1 = ActivatedLinear(generators, 5 * WIDTH, 32)
+        self.head_2 = ActivatedLinear(generators, 32, 16)
         self.out = GlorotLinear(generators, 16, 1)
 
     def _passed(self, batch: GraphBatch) -> tuple[list[Tensor], Tensor, Tensor]:
         v = gather(self.atoms(self.embedding()), batch.z)
-        e = self.bonds(self.basis(batch.distance))
-        u = self.state(batch.distance.new_zeros(batch.crystals, 2))
+        e = self.bonds(self.basis(batch.length))
+        u = self.state(batch.length.new_zeros(batch.crystals, 2))
         layers = []
         for block in self.blocks:
             v, e, u = block(v, e, u, batch)
@@ -156,6 +181,5 @@ class MEGNet(nn.Module):
         size = batch.crystals
         atoms = self.pool_atoms(layers[-1], batch.multiplicity, batch.node_crystal, size)
         bonds = self.pool_bonds(e, batch.bonds, batch.edge_crystal, size)
-        crystal = torch.cat([atoms, bonds, u], dim=-1)
-        crystal = shifted_softplus(self.head_2(shifted_softplus(self.head_1(crystal))))
+        crystal = self.head_2(self.head_1(torch.cat([atoms, bonds, u], dim=-1)))
         return self.out(crystal).squeeze(-1)

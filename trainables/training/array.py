@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
-from trainables.training.batches import DeviceGraphs
 from trainables.training.recipe import Recipe
+from trainables.training.source import GraphSource
 from trainables.training.split import Split
 
 EVALUATION_BATCH = 512
@@ -68,7 +68,7 @@ class ArrayTraining:
     Args:
         members: what differs between the models.
         build: makes the stacked model of some generators and mixings.
-        data: the whole data set on the training device, targets standardised.
+        data: the whole data set, targets standardised and on the training device.
         split: which crystals train, validate and test; the test part is not touched here.
         recipe: the optimisation.
         order_seed: decides the batches of every epoch, for all members alike.
@@ -79,7 +79,7 @@ class ArrayTraining:
         self,
         members: Sequence[Member],
         build: Build,
-        data: DeviceGraphs,
+        data: GraphSource,
         split: Split,
         recipe: Recipe,
         *,
@@ -88,14 +88,13 @@ class ArrayTraining:
     ) -> None:
         self.recipe, self.data, self.scale, self._build = recipe, data, scale, build
         self.active = [Course(member) for member in members]
-        device = data.target.device
         self.model = self._stack(members)
         self.optimiser = build_optimiser(recipe, self.model)
         self.averaged = copy.deepcopy(self.model) if recipe.averaging else self.model
         self.averaged.requires_grad_(recipe.averaging == 0)
         self.best = {name: value.clone() for name, value in self._evaluated_state().items()}
-        self._train = torch.from_numpy(split.train).to(device)
-        self._validation = torch.from_numpy(split.validation).to(device)
+        self._train = torch.from_numpy(split.train)
+        self._validation = torch.from_numpy(split.validation)
         self._order = np.random.default_rng(order_seed)
         self.epoch = 0
         self._steps = 0
@@ -138,7 +137,7 @@ class ArrayTraining:
         self.model.train()
         shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
         batches = -(-len(shuffled) // self.recipe.batch_size)
-        total = shuffled.new_zeros(len(self.active), dtype=self.data.target.dtype)
+        total = self.data.target.new_zeros(len(self.active))
         for step, batch in enumerate(self.data.batches(shuffled, self.recipe.batch_size)):
             rate = self.recipe.lr * self.recipe.rate(self.epoch + step / batches)
             for group in self.optimiser.param_groups:
@@ -214,12 +213,13 @@ def build_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def predictions(model: nn.Module, data: DeviceGraphs, rows: Tensor) -> Tensor:
-    """[K, B] standardised predictions of the crystals `rows` [B]."""
+def predictions(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
+    """[K, B] standardised predictions of the crystals `rows` [B], which lies on the host."""
     model.eval()
     return torch.cat([model(batch) for batch in data.batches(rows, EVALUATION_BATCH)], dim=1)
 
 
-def mean_absolute_errors(model: nn.Module, data: DeviceGraphs, rows: Tensor) -> Tensor:
+def mean_absolute_errors(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
     """[K] mean absolute errors on standardised targets."""
-    return (predictions(model, data, rows) - data.target[rows]).abs().mean(dim=1)
+    target = data.target[rows.to(data.target.device)]
+    return (predictions(model, data, rows) - target).abs().mean(dim=1)

@@ -15,9 +15,9 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
 from trainables.training.array import ArrayTraining, Member
-from trainables.training.batches import DeviceGraphs
 from trainables.training.outcome import Outcome, conclude
 from trainables.training.recipe import Recipe
+from trainables.training.source import open_source
 from trainables.training.split import split_fold
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
@@ -75,7 +75,7 @@ class ArrayFit:
         spread = float(known.std())
         self.scale = spread if spread > 1e-12 * abs(self.mean) else 1.0
         target = (dataset.target - self.mean) / self.scale
-        self.data = DeviceGraphs.load(dataset.graphs, target, device)
+        self.data = open_source(dataset.graphs, target, device)
         # Common random numbers: the mixings of one fold start from the same draws, so that a
         # difference between them is one of mixing.
         initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)

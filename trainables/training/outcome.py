@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainables.crystals.dataset import Dataset
 from trainables.training.array import EVALUATION_BATCH, Course, Trained, predictions
-from trainables.training.batches import DeviceGraphs
+from trainables.training.source import GraphSource
 from trainables.training.split import Split
 
 
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def conclude(
-    trained: Trained, data: DeviceGraphs, dataset: Dataset, split: Split, mean: float, scale: float
+    trained: Trained, data: GraphSource, dataset: Dataset, split: Split, mean: float, scale: float
 ) -> Outcome:
     """Evaluates a model with its best-validation weights; here the test part is touched, once."""
     course = trained.course
@@ -53,7 +53,7 @@ def conclude(
         return Outcome(course, {}, arrays, parameters)
     metrics = {"dummy_mae": float(np.abs(dataset.target[split.test] - mean).mean())}
     for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
-        index = torch.from_numpy(rows).to(data.target.device)
+        index = torch.from_numpy(rows)
         value = predictions(trained.model, data, index)[0].double().cpu().numpy() * scale + mean
         metrics[f"{part}_mae"] = float(np.abs(value - dataset.target[rows]).mean())
         if part != "train":
@@ -70,13 +70,13 @@ def conclude(
 
 
 @torch.no_grad()
-def _element_vectors(trained: Trained, data: DeviceGraphs, split: Split) -> dict[str, np.ndarray]:
+def _element_vectors(trained: Trained, data: GraphSource, split: Split) -> dict[str, np.ndarray]:
     """Vectors of the elements in the training part: the embedding's, and those of each layer.
 
     A layer's vector of an element is the mean of its node features over the atoms of that element.
     """
     model = trained.model.eval()
-    rows = torch.from_numpy(split.train).to(data.target.device)
+    rows = torch.from_numpy(split.train)
     crystals = torch.zeros(256, dtype=torch.int64)
     atoms: Tensor = torch.zeros(256, dtype=torch.float64)
     totals: list[Tensor] = []

@@ -1,0 +1,99 @@
+"""Batches from graphs that are not in memory: the same, bit for bit. No Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from tests.crystals_for_tests import BACKBONES, made_up_dataset, table_of
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import Graphs
+from trainables.models.graph_batch import GraphBatch
+from trainables.training.batches import DeviceGraphs
+from trainables.training.fit import ArraySpec, fit
+from trainables.training.recipe import Recipe
+from trainables.training.source import StreamedGraphs, open_source, resident_bytes
+
+CRYSTALS = 48
+
+
+class InTable:
+    """A `GraphStore` on a table of Arrow, which hands out copies."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.edges = -1
+
+    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+        for part in parts:
+            yield shards.graphs_of(self._table.take(part))
+
+
+def stored(data: Dataset) -> Dataset:
+    return dataclasses.replace(data, graphs=InTable(table_of(data)))
+
+
+def assert_same_batches(a: Sequence[GraphBatch], b: Sequence[GraphBatch]) -> None:
+    assert len(a) == len(b)
+    for one, other in zip(a, b, strict=True):
+        for field in dataclasses.fields(GraphBatch):
+            left, right = getattr(one, field.name), getattr(other, field.name)
+            if isinstance(left, torch.Tensor):
+                assert left.dtype == right.dtype, field.name
+                assert torch.equal(left, right), field.name
+            else:
+                assert left == right, field.name
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1, 7, CRYSTALS, 500])
+def test_streamed_batches_are_the_resident_ones(
+    backbone: str, dtype: torch.dtype, size: int
+) -> None:
+    data = made_up_dataset(backbone, CRYSTALS)
+    target = (data.target - data.target.mean()) / 3
+    resident = DeviceGraphs.load(data.graphs, target, dtype=dtype)
+    streamed = StreamedGraphs.open(stored(data).graphs, target, dtype=dtype)
+    assert len(streamed) == CRYSTALS
+    assert torch.equal(streamed.target, resident.target)
+    order = torch.from_numpy(np.random.default_rng(3).permutation(CRYSTALS)[: CRYSTALS - 5])
+    assert_same_batches(list(streamed.batches(order, size)), list(resident.batches(order, size)))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_streamed_array_ends_like_a_resident_one(backbone: str) -> None:
+    """Curves, weights, vectors, predictions and metrics: all bits."""
+    data = made_up_dataset(backbone, CRYSTALS)
+    recipe = Recipe(name="tuned", optimiser="adamw", lr=1e-2, averaging=0.9, epochs=3, batch_size=8)
+    spec = ArraySpec(
+        backbone=backbone, dim=4, mixings={"H": "h", "0": "m", "L": "l"}, fold=1, seed=0,
+        recipe=recipe,
+    )  # fmt: skip
+    for one, other in zip(fit(spec, data), fit(spec, stored(data)), strict=True):
+        assert one.course.member.key == other.course.member.key
+        assert one.metrics == other.metrics
+        assert one.arrays.keys() == other.arrays.keys()
+        for name, value in one.arrays.items():
+            assert value.tobytes() == other.arrays[name].tobytes(), name
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_what_is_resident_is_what_was_foretold(tmp_path: Path, backbone: str) -> None:
+    data = made_up_dataset(backbone, CRYSTALS)
+    path = tmp_path / "shard.parquet"
+    path.write_bytes(shards.encode(table_of(data)))
+    graphs = data.graphs
+    foretold = resident_bytes(shards.Shard(path, len(data), len(graphs.z), graphs.edges))
+    arrays = [getattr(graphs, field.name) for field in dataclasses.fields(Graphs)]
+    loaded = vars(open_source(graphs, data.target, "cpu")).values()
+    tensors = [value for value in loaded if isinstance(value, torch.Tensor)]
+    there = sum(array.nbytes for array in arrays) + sum(tensor.nbytes for tensor in tensors)
+    assert there <= foretold + 100 <= 1.2 * there
