@@ -24,7 +24,7 @@ def positions(count: int, below: int, *, ascending: bool = False, seed: int = 0)
 
 
 def both_ways(
-    function: Callable[..., Tensor], tensors: list[Tensor], monkeypatch: pytest.MonkeyPatch
+    function: Callable[..., Tensor], tensors: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Value and gradients by the kernels in float32, and by torch in float64."""
 
@@ -35,8 +35,7 @@ def both_ways(
         return [value.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
     fused = run(torch.float32)
-    with monkeypatch.context() as patch:
-        patch.setattr(ops, "fused", lambda x: False)
+    with ops.plain():
         return fused, run(torch.float64)
 
 
@@ -47,12 +46,10 @@ def agree(fused: list[Tensor], plain: list[Tensor]) -> None:
 
 
 @pytest.mark.parametrize("features", [1, 5, 16, 33])
-def test_softplus(features: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_softplus(features: int) -> None:
     x = 4 * random(K, N, features)
-    agree(
-        *both_ways(lambda x, b: ops.softplus(x, 0.5, b), [x, random(K, 1, features)], monkeypatch)
-    )
-    agree(*both_ways(lambda x: ops.softplus(x), [x], monkeypatch))
+    agree(*both_ways(lambda x, b: ops.softplus(x, 0.5, b), [x, random(K, 1, features)]))
+    agree(*both_ways(lambda x: ops.softplus(x), [x]))
 
 
 def test_softplus_at_the_ends() -> None:
@@ -72,39 +69,34 @@ def test_a_diverged_model_is_not_mended(bad: float) -> None:
     assert ops.softplus(x)[0].isfinite().all()
 
 
-def test_gather_and_scatter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gather_and_scatter() -> None:
     index, weight = positions(E, N), random(E).abs()
-    agree(*both_ways(lambda x: ops.gather(x, index), [random(K, N, 5)], monkeypatch))
+    agree(*both_ways(lambda x: ops.gather(x, index), [random(K, N, 5)]))
     for given in (None, weight):
         agree(
             *both_ways(
                 lambda x, w=given: ops.scatter_sum(x, index, N, None if w is None else w.to(x)),
                 [random(K, E, 5)],
-                monkeypatch,
             )
         )
 
 
 @pytest.mark.parametrize("by_length", [True, False])
-def test_edge_softplus(by_length: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edge_softplus(by_length: bool) -> None:
     dst, src = positions(E, N, ascending=True), positions(E, N, seed=1)
     kind = positions(E, L) if by_length else None
     parts = [random(K, N, 6, seed=1), random(K, N, 6, seed=2), random(K, L if by_length else E, 6)]
-    agree(
-        *both_ways(
-            lambda a, b, c: ops.edge_softplus(a, b, c, dst, src, kind, 0.7), parts, monkeypatch
-        )
-    )
+    agree(*both_ways(lambda a, b, c: ops.edge_softplus(a, b, c, dst, src, kind, 0.7), parts))
 
 
-def test_attention_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_pool() -> None:
     crystal = torch.tensor([0] * 9 + [1] + [3] * 13)  # crystal 2 has no rows
     weight = random(E).abs() + 0.1
 
     def pool(x: Tensor, query: Tensor) -> Tensor:
         return ops.attention_pool(x, query, weight.to(x), crystal)
 
-    fused, plain = both_ways(pool, [3 * random(K, E, 6), 3 * random(K, B, 6)], monkeypatch)
+    fused, plain = both_ways(pool, [3 * random(K, E, 6), 3 * random(K, B, 6)])
     agree(fused, plain)
     assert not fused[0][:, 2].any()
 
@@ -114,7 +106,7 @@ def gated_parts(width: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("width", [1, 4, 8, 20])
-def test_normed_gated_messages(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_normed_gated_messages(width: int) -> None:
     indices = positions(E, N, ascending=True), positions(E, N, seed=1), positions(E, L)
     count, weight = random(E).abs() + 0.5, random(E, seed=3).abs() + 0.5
     own, _, length = gated_parts(width)
@@ -129,11 +121,11 @@ def test_normed_gated_messages(width: int, monkeypatch: pytest.MonkeyPatch) -> N
         statistics.append([mean.detach(), var.detach()])
         return total
 
-    agree(*both_ways(messages, inputs, monkeypatch))
+    agree(*both_ways(messages, inputs))
     agree(*statistics)
 
 
-def test_gated_messages_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gated_messages_without_gradients() -> None:
     indices = positions(E, N, ascending=True), positions(E, N, seed=1), positions(E, L)
     own, _, length = gated_parts(4)
     parts = own, random(K, N, 8, seed=5), length
@@ -152,9 +144,9 @@ def test_no_edges() -> None:
     assert not pooled.any()
 
 
-def test_views_are_taken_as_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_views_are_taken_as_they_read() -> None:
     x = random(K, 6, N)
     turned = [x.transpose(1, 2)]
     index = positions(E, N)
-    fused, plain = both_ways(lambda x: ops.gather(x, index), turned, monkeypatch)
+    fused, plain = both_ways(lambda x: ops.gather(x, index), turned)
     agree(fused, plain)

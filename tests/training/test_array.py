@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -22,8 +23,8 @@ TOLERANCE = 1e-8
 SCALE = 2.5
 LABELS = ("H", "-2", "0", "L", "2")
 MEMBERS = [
-    Member(key=f"{label}-{seed}", mixing=Mixing(label), seed=seed)
-    for seed, label in enumerate(LABELS)
+    Member(key=f"{label}-{seed}", mixing=Mixing(label), seed=seed, rate=rate)
+    for seed, (label, rate) in enumerate(zip(LABELS, (1, 0.3, 1, 1, 0.5), strict=True))
 ]
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=5e-3, epochs=10, patience=50, batch_size=16)
 both = pytest.mark.parametrize("backbone", BACKBONES)
@@ -99,6 +100,16 @@ def test_array_is_the_loop_over_its_members(
     untrained = started(backbone, [MEMBERS[2]], recipe).model.state_dict()
     moved = together["0-2"].model.state_dict()
     assert max(float((moved[name] - untrained[name]).abs().max()) for name in moved) > 1e-3
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+def test_a_members_rate_is_its_own(optimiser: Literal["sgd", "adam", "adamw"]) -> None:
+    recipe = dataclasses.replace(RECIPE, optimiser=optimiser, lr=4e-3, weight_decay=0.1, epochs=4)
+    slow = dataclasses.replace(MEMBERS[0], rate=0.25)
+    together = finished(started("cgcnn", [slow, MEMBERS[1]], recipe))
+    member = dataclasses.replace(slow, rate=1.0)
+    alone = finished(started("cgcnn", [member], dataclasses.replace(recipe, lr=1e-3)))
+    assert_alike(together[slow.key], alone[member.key])
 
 
 @both

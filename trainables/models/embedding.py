@@ -63,8 +63,8 @@ class HybridEmbedding(nn.Module):
         self.register_buffer("descriptor", descriptor, persistent=False)
         weight_h = torch.tensor([m.handcrafted for m in mixings], dtype=torch.float64)
         weight_l = torch.tensor([m.learned for m in mixings], dtype=torch.float64)
-        self.register_buffer("w_h", weight_h.to(self.table.dtype)[:, None, None])
-        self.register_buffer("w_l", weight_l.to(self.table.dtype)[:, None, None])
+        self.register_buffer("w_h", weight_h.to(self.table.dtype).reshape(-1, 1, 1))
+        self.register_buffer("w_l", weight_l.to(self.table.dtype).reshape(-1, 1, 1))
 
     def channels(self) -> tuple[Tensor, Tensor]:
         """h and l, each [K, Z, D], before they are weighted."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.training.compiled import forward_of
 from trainables.training.recipe import Recipe
 from trainables.training.source import GraphSource
 from trainables.training.split import Split
@@ -30,11 +31,17 @@ Build = Callable[[Generators, Sequence[Mixing]], nn.Module]
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One model of an array. `seed` decides its initial weights."""
+    """One model of an array.
+
+    Attributes:
+        seed: decides the initial weights.
+        rate: factor of the recipe's learning rate.
+    """
 
     key: str
     mixing: Mixing
     seed: int
+    rate: float = 1.0
 
 
 @dataclass
@@ -98,6 +105,8 @@ class ArrayTraining:
         self._order = np.random.default_rng(order_seed)
         self.epoch = 0
         self._steps = 0
+        steps = recipe.epochs * -(-len(split.train) // recipe.batch_size)
+        self._forward = forward_of(self.model, data.target.device, steps)
 
     def _stack(self, members: Sequence[Member]) -> nn.Module:
         generators = [torch.Generator().manual_seed(member.seed) for member in members]
@@ -142,15 +151,33 @@ class ArrayTraining:
             rate = self.recipe.lr * self.recipe.rate(self.epoch + step / batches)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            error = self.model(batch) - batch.target
+            error = self._forward(batch) - batch.target
             loss_k = (error.abs() if self.recipe.loss == "l1" else error.square()).mean(dim=1)
             self.optimiser.zero_grad(set_to_none=True)
             # The sum's gradient of one member's weights is that of its own loss alone.
             loss_k.sum().backward()
-            self.optimiser.step()
+            self._step()
             self._average()
             total += loss_k.detach() * (batch.crystals / len(shuffled))
         return total
+
+    def _step(self) -> None:
+        """One step of the optimiser, of which each member takes its own multiple.
+
+        Every step of ours is the rate times what the gradients so far decide, so this is what the
+        member's own rate would give.
+        """
+        rates = [course.member.rate for course in self.active]
+        if all(rate == 1 for rate in rates):
+            self.optimiser.step()
+            return
+        parameters = list(self.model.parameters())
+        before = [parameter.detach().clone() for parameter in parameters]
+        self.optimiser.step()
+        rate_k = self.data.target.new_tensor(rates)
+        with torch.no_grad():
+            for parameter, old in zip(parameters, before, strict=True):
+                parameter.copy_(old.lerp(parameter, rate_k.view(-1, *[1] * (old.dim() - 1))))
 
     def _average(self) -> None:
         if not self.recipe.averaging:

@@ -46,14 +46,14 @@ class DeviceGraphs:
     """`Graphs` and standardised targets as tensors of one device and float type.
 
     Attributes:
-        sizes: [B, 3] nodes, edges and lengths of each crystal, on the host: shapes of a batch are
-            known there before the device has worked them out.
+        sizes: [B, 3] nodes, edges and lengths of each crystal, on the host, so that it knows the
+            shapes of a batch without waiting for the device.
         node_ptr, edge_ptr, length_ptr: [B+1].
         length: [L] in Å, the distinct distances within each crystal.
         edge_length: [E] int32 index into the crystal's lengths.
     """
 
-    sizes: Tensor
+    sizes: np.ndarray
     node_ptr: Tensor
     edge_ptr: Tensor
     length_ptr: Tensor
@@ -85,7 +85,7 @@ class DeviceGraphs:
         length_ptr, lengths, edge_length = _distinct_lengths(graphs)
         pointers = [graphs.node_ptr, graphs.edge_ptr, length_ptr]
         return cls(
-            sizes=torch.from_numpy(np.stack([np.diff(ptr) for ptr in pointers], axis=1)),
+            sizes=np.stack([np.diff(ptr) for ptr in pointers], axis=1),
             node_ptr=index(graphs.node_ptr, np.int64),
             edge_ptr=index(graphs.edge_ptr, np.int64),
             length_ptr=index(length_ptr, np.int64),
@@ -107,7 +107,7 @@ class DeviceGraphs:
         # one copy for the whole pass, so that the device never waits for the host in it
         on_device = order.to(self.target.device, non_blocking=True)
         for part, chosen in zip(even_parts(order, size), even_parts(on_device, size), strict=True):
-            yield self._take(chosen, self.sizes[part].sum(0).tolist())
+            yield self._take(chosen, self.sizes[part.numpy()].sum(axis=0).tolist())
 
     def take(self, chosen: Tensor) -> GraphBatch:
         """The chosen crystals [B], in that order, as one batch."""
