@@ -13,12 +13,12 @@ export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO := 0
 
-.PHONY: help setup demo test test-fast test-ray lint format wheel clean clean-env
+.PHONY: help setup demo test test-fast test-ray lint bench bench-peers format wheel clean clean-env
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## create .venv and install everything, pinned by constraints.txt
 
@@ -52,6 +52,21 @@ lint: $(STAMP)  ## every module imports; ruff; package contracts; mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# What `make bench` compares with, and on which data; what is not there is skipped with a line.
+DATA           ?= $(firstword $(wildcard $(ELEMGRID_DATA)/matbench_phonons.json.gz ../shared/data/matbench_phonons.json.gz))
+CGCNN_CHECKOUT ?=
+MATGL          := $(VENV)/peers/matgl
+MATGL_PYTHON   ?= $(MATGL)/bin/python
+SHARDS         ?=
+EPOCHS         ?= 300
+
+bench: $(STAMP)  ## how fast, against what else there is: benchmarks/README.md (hours)
+	$(BIN)/python -m benchmarks --data "$(DATA)" --checkout "$(CGCNN_CHECKOUT)" \
+	    --matgl-python "$(MATGL_PYTHON)" --shards "$(SHARDS)" --epochs $(EPOCHS)
+
+bench-peers: $(STAMP)  ## an environment with matgl, for `make bench`
+	$(BIN)/python -m benchmarks.peers.setup $(MATGL)
 
 format: $(STAMP)  ## let ruff order imports and lay out the code
 	$(BIN)/ruff check --fix --select I .

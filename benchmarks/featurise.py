@@ -1,91 +1,146 @@
-"""How fast crystals become graphs and quotient graphs, on one core.
+"""How fast crystals become graphs and quotient graphs: on one core, and as a job of Ray Data.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.featurise PATH/matbench_phonons.json.gz
+    python -m benchmarks.featurise --data PATH/matbench_phonons.json.gz
 
-Reading and parsing the file is not in the numbers; the neighbour search for both kinds of graph is.
+On one core, reading the file is not in the numbers; the neighbour search for both backbones is. In
+the job everything is, from text to shards: the crystals come again and again under other ids, one
+worker and two take turns, and a job of eight times the size shows what memory does.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
-import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
-from importlib.metadata import version
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from trainables.crystals.crystal import Crystal
+from benchmarks.child import Child, in_one_line
+from benchmarks.harness import Figure, Report, Side, Spread, add_flags, alone, compare
+from trainables.crystals.crystal import Crystal, Entry
+from trainables.crystals.featurise import Featurised, featurise
 from trainables.crystals.graph import GRAPH_KINDS, GraphKind, Graphs
 from trainables.crystals.neighbours import build_graphs, find_neighbours
 from trainables.crystals.parsing import parse
 from trainables.crystals.quotient import quotient
-from trainables.crystals.sources.matbench import MatBench
+from trainables.crystals.sources import open_source
 
-REPEATS = 5
 BLOCK = 256  # crystals at once, about what a block of the featurising job holds
+A_SECOND = 5000  # crystals, what one core has to do
+BIGGER = 8  # times the crystals, to see whether memory grows
+CHILD = (sys.executable, "-m", "benchmarks.featurise_job")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Median wall time of `REPEATS` calls, after one that warms up."""
-    work()
-    times = []
-    for _ in range(REPEATS):
+def rate(crystals: int, work: Callable[[], object]) -> Side:
+    """Crystals a second."""
+
+    def side() -> float:
         start = time.perf_counter()
         work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        return crystals / (time.perf_counter() - start)
+
+    return side
 
 
-def blocks(crystals: Sequence[Crystal]) -> list[Sequence[Crystal]]:
-    """The crystals in blocks of at most `BLOCK`."""
-    return [crystals[start : start + BLOCK] for start in range(0, len(crystals), BLOCK)]
+def blocks(rows: Sequence[Any]) -> list[Sequence[Any]]:
+    """In blocks of at most `BLOCK`."""
+    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
 
 
-def measure(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> dict[str, float]:
-    """Seconds for the graphs of `kinds`, for their quotients, and for both together."""
-    parts = blocks(crystals)
-
-    def graphs() -> list[Graphs]:
-        return [g for part in parts for g in build_graphs(find_neighbours(part, kinds), kinds)]
-
-    made = graphs()
-    return {
-        "graphs": seconds(graphs),
-        "quotients": seconds(lambda: [quotient(g) for g in made]),
-        "both": seconds(lambda: [quotient(g) for g in graphs()]),
-    }
+def graphs_of(crystals: Sequence[Sequence[Crystal]], kinds: Sequence[GraphKind]) -> list[Graphs]:
+    """The full graphs of some blocks of crystals."""
+    return [g for part in crystals for g in build_graphs(find_neighbours(part, kinds), kinds)]
 
 
-def main() -> None:
-    """Prints crystals/s by kind of graph, with machine and versions."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("path", type=Path, help="a MatBench .json.gz")
-    parser.add_argument("--limit", type=int, default=2000, help="crystals at most (default 2000)")
-    arguments: Any = parser.parse_args()
-    entries = islice(MatBench(arguments.path).entries(), arguments.limit)
-    crystals = [parse(entry) for entry in entries]
-    atoms = sum(len(crystal.numbers) for crystal in crystals)
-    packages = " ".join(f"{name} {version(name)}" for name in ("numpy", "pymatgen"))
-    print(
-        f"{arguments.path.name}: {len(crystals)} crystals, {atoms} atoms; median of {REPEATS}; "
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, "
-        f"python {platform.python_version()} {packages}"
+def quotients(graphs: Sequence[Graphs]) -> list[Graphs]:
+    """Their quotients."""
+    return [quotient(g) for g in graphs]
+
+
+def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
+    """Figures of this process."""
+    crystals = blocks([parse(entry) for entry in entries])
+
+    def add(name: str, work: Callable[[], object], bar: float | None = None) -> None:
+        side = rate(len(entries), work)
+        report.add(alone(name, side, unit="crystals/s", repeats=repeats, bar=bar))
+
+    both = list(GRAPH_KINDS.values())
+    for name, kinds in {**{kind.name: [kind] for kind in both}, "both": both}.items():
+
+        def graphs_and_quotients(kinds: Sequence[GraphKind] = kinds) -> list[Graphs]:
+            return quotients(graphs_of(crystals, kinds))
+
+        add(f"{name}: graphs", partial(graphs_of, crystals, kinds))
+        add(f"{name}: their quotients", partial(quotients, graphs_of(crystals, kinds)))
+        add(f"{name}: graphs and quotients", graphs_and_quotients, bar=A_SECOND)
+
+    def all_of_it() -> list[Featurised]:
+        return [featurise(part, both, max_atoms=1000) for part in blocks(entries)]
+
+    add("both: from text, with all checks", all_of_it)
+
+
+def job(data: Path, times: int, workers: int, answers: list[dict[str, Any]]) -> Side:
+    """Seconds a crystal of a job in a fresh process; what it says joins `answers`."""
+
+    def side() -> float:
+        with Child("the job", CHILD) as child:
+            answer = child.ask("job", source=str(data.resolve()), times=times, workers=workers)
+        answers.append(answer)
+        return float(answer["seconds_a_crystal"])
+
+    return side
+
+
+def ray_data(report: Report, options: argparse.Namespace) -> None:
+    """Figures of the job: two workers beside one, and the memory of a long one beside a short."""
+    answers: dict[str, list[dict[str, Any]]] = {"one": [], "two": [], "long": []}
+    pair = compare(
+        "the job: two workers (ours), one",
+        job(options.data, options.times, 2, answers["two"]),
+        job(options.data, options.times, 1, answers["one"]),
+        unit="s/crystal",
+        repeats=options.repeats,
+        warm_up=0,
+        facts=answers,
     )
-    print(f"{'crystals/s':<16}{'graphs':>10}{'quotients':>11}{'both':>10}")
-    for name, kinds in {
-        **{kind.name: [kind] for kind in GRAPH_KINDS.values()},
-        "both kinds": list(GRAPH_KINDS.values()),
-    }.items():
-        took = measure(crystals, kinds)
-        rates = [len(crystals) / took[part] for part in ("graphs", "quotients", "both")]
-        print(f"{name:<16}{rates[0]:>10.0f}{rates[1]:>11.0f}{rates[2]:>10.0f}")
+    report.add(pair)
+    rates = Spread(tuple(1 / seconds for seconds in pair.ours.values))
+    report.add(Figure("the job: two workers", "crystals/s", rates))
+    job(options.data, options.times * BIGGER, 2, answers["long"])()
+    for place in ("driver", "worker"):
+        peaks = Spread(tuple(answer[f"{place}_peak"] / 2**20 for answer in answers["two"]))
+        report.add(Figure(f"the job: {place}'s memory", "MiB", peaks))
+        ratio = answers["long"][0][f"{place}_peak"] / 2**20 / peaks.median
+        report.add(Figure(f"{place}'s memory × {BIGGER} crystals", "MiB/MiB", Spread((ratio,))))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints the table and writes `featurise.json`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="data set, as for --tasks")
+    parser.add_argument("--limit", type=int, default=2000, help="crystals on one core at most")
+    parser.add_argument(
+        "--times", type=int, default=8, help="how often a job has the crystals; 0 for no job"
+    )
+    add_flags(parser)
+    options = parser.parse_args(argv)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    entries = list(islice(open_source(options.data).entries(), options.limit))
+    chosen = {"data": options.data.name, "crystals": len(entries), "times": options.times}
+    report = Report("featurise", chosen, results=options.results)
+    one_core(report, entries, options.repeats)
+    if options.times:
+        ray_data(report, options)
+    report.finish()
 
 
 if __name__ == "__main__":
-    main()
+    in_one_line(main)

@@ -76,7 +76,7 @@ def main() -> None:
     dataset = load(options.path, options.target, options.backbone)
     recipe = changed(RECIPES[options.recipe, options.backbone], options.changes)
     print(recipe)
-    found = []
+    found: list[float] = []
     start = time.perf_counter()
     for fold in options.folds:
         spec = ArraySpec(

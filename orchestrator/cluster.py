@@ -25,6 +25,9 @@ TUNE_ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+# Where trainings hold all CPUs, Ray ends a process that has read shards for one of them after an
+# idle second, and for the next pass over the data set begins another, which takes seconds.
+RUNTIME_ENVIRONMENT = {"RAY_idle_worker_killing_time_threshold_ms": "60000"}
 # These tell of things that are as they should be: that a token was made, that bars are off. Tune's
 # errors are the trials', which are recorded, shown with the progress and summed up at the end.
 CHATTY_LOGGERS = {
@@ -32,6 +35,8 @@ CHATTY_LOGGERS = {
     "ray.tune": logging.CRITICAL,
     "ray._private.authentication": logging.ERROR,
 }
+# A worker's share of memory, in bytes, while no node is there that takes workers.
+SHARE_TO_COME = 8 * 2**30
 
 
 @contextmanager
@@ -57,6 +62,8 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
     }
     address = address or os.environ.get("RAY_ADDRESS")
     if address in (None, "local"):
+        for name, value in RUNTIME_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         ray.init(address="local", dashboard_host="127.0.0.1", **common)
     else:
         try:
@@ -99,14 +106,28 @@ def dashboard() -> str | None:
 
 def worker_slots(cpus: float, gpus: float) -> int:
     """How many workers fit on the cluster at once."""
-    slots = 0
-    for node in ray.nodes():
-        if node["Alive"]:
-            resources = node["Resources"]
-            fits = [resources.get("CPU", 0) / cpus] if cpus else []
-            fits += [resources.get("GPU", 0) / gpus] if gpus else []
-            slots += int(min(fits, default=0))
-    return slots
+    return sum(_slots(node, cpus, gpus) for node in _nodes())
+
+
+def memory_per_worker(cpus: float, gpus: float) -> float:
+    """Bytes of a data set that a worker may hold, wherever it runs: half of its share of a node.
+
+    The other half is for the training itself, and for the objects that Ray keeps.
+    """
+    slots = [(_slots(node, cpus, gpus), node) for node in _nodes()]
+    shares = [node["memory"] / number for number, node in slots if number and "memory" in node]
+    return min(shares, default=SHARE_TO_COME) / 2
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each node has to give."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _slots(node: dict[str, float], cpus: float, gpus: float) -> int:
+    fits = [node.get("CPU", 0) / cpus] if cpus else []
+    fits += [node.get("GPU", 0) / gpus] if gpus else []
+    return int(min(fits, default=0))
 
 
 def hardware() -> dict[str, Any]:

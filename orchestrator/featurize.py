@@ -9,7 +9,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray
-from ray.data import Datasource, ReadTask
+from ray.data import Datasource, ExecutionResources, ReadTask
 from ray.data.block import BlockMetadata
 
 from orchestrator import durable
@@ -32,6 +31,7 @@ from trainables.crystals.sources import Source, SourceError
 
 ROWS_PER_BLOCK = 256
 ROWS_PER_SHARD = 8192
+BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
 FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
 QUARANTINE = "quarantine.csv"
 
@@ -112,26 +112,6 @@ def _featurise_block(
         content = shards.encode(shards.to_table(ids, rows, result.target, graphs))
         out[name] = [content]
     return out
-
-
-@contextmanager
-def _in_source_order() -> Iterator[None]:
-    """Blocks arrive one by one, as they stand in the source: file order decides the folds."""
-    context = ray.data.DataContext.get_current()
-    options = context.execution_options
-    before = options.preserve_order, context.enable_progress_bars, context.target_max_block_size
-    options.preserve_order, context.enable_progress_bars = True, False
-    # By default rows are joined to blocks of 128 MiB, and most data sets are one: all the work
-    # would be done by one task. Nothing is below one byte, so each row stays a block.
-    context.target_max_block_size = 1
-    try:
-        yield
-    finally:
-        (
-            options.preserve_order,
-            context.enable_progress_bars,
-            context.target_max_block_size,
-        ) = before
 
 
 def featurize(
@@ -253,23 +233,33 @@ def _write(
 def _featurised_blocks(
     source: Source, kinds: Sequence[GraphKind], max_atoms: int
 ) -> Iterator[dict[str, Any]]:
+    """Blocks one by one, as they stand in the source: file order decides the folds."""
     # Files given by path lie where the driver runs, so they are read there. Reading asks for no
     # CPU, or Ray Data would fuse it with the featurising and all would run in this one task.
     here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
-    with _in_source_order():
-        blocks = ray.data.read_datasource(
-            EntryDatasource(source, ROWS_PER_BLOCK),
-            override_num_blocks=1,
-            num_cpus=0,
-            resources=here,
-        ).map_batches(
-            _featurise_block,
-            fn_kwargs={"kinds": tuple(kinds), "max_atoms": max_atoms},
-            batch_size=None,
-            batch_format="pyarrow",
-            num_cpus=1,
-        )
-        yield from blocks.iter_rows()
+    blocks = ray.data.read_datasource(
+        EntryDatasource(source, ROWS_PER_BLOCK),
+        override_num_blocks=1,
+        num_cpus=0,
+        resources=here,
+    ).map_batches(
+        _featurise_block,
+        fn_kwargs={"kinds": tuple(kinds), "max_atoms": max_atoms},
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=1,
+    )
+    context = blocks.context
+    context.enable_progress_bars = context.print_on_execution_start = False
+    # By default rows are joined to blocks of 128 MiB, and most data sets are one: all the work
+    # would be done by one task. Nothing is below one byte, so each row stays a block.
+    context.target_max_block_size = 1
+    context.execution_options.preserve_order = True
+    # Or the reading, which is faster, would run ahead until the object store is full of text.
+    context.execution_options.resource_limits = ExecutionResources(
+        object_store_memory=BYTES_UNDER_WAY * ray.cluster_resources().get("CPU", 1)
+    )
+    yield from blocks.iter_rows()
 
 
 def _admit(listing: list[dict[str, Any]], quarantine: Quarantine) -> list[int]:

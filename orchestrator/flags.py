@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from orchestrator.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.errors import UsageError
+from orchestrator.planning.cards import GPUS
 from orchestrator.training import Worker
 from trainables.models.backbones import BACKBONES
 
@@ -47,6 +48,7 @@ class Options:
     address: str | None
     worker: Worker
     dry_run: bool
+    plan_gpus: tuple[str, int] | None  # model of the cards, and how many
     extend: bool
     retry_failed: bool
 
@@ -156,9 +158,30 @@ def _parser() -> Parser:
         help="may be a fraction, so that workers share a GPU; default 0: train on the CPU",
     )
     machine.add_argument(
+        "--memory-per-worker",
+        type=float,
+        metavar="GIB",
+        help="a data set that would take more in a worker is streamed from its shards instead, with"
+        " the same results; default: half of a worker's share of its machine's memory",
+    )
+    machine.add_argument(
         "--dry-run",
         action="store_true",
-        help="print cells, what is done, and an estimate; train nothing",
+        help="measure a few steps, and print what is done, time, memory and disk of the rest; train"
+        " nothing and write nothing",
+    )
+    machine.add_argument(
+        "--plan-gpus",
+        type=int,
+        metavar="N",
+        help="with --dry-run: also predict the grid on N GPUs that need not be here",
+    )
+    machine.add_argument(
+        "--plan-gpu-model",
+        choices=GPUS,
+        type=str.lower,
+        metavar="MODEL",
+        help=f"which GPUs those are: {' '.join(GPUS)}",
     )
     return parser
 
@@ -176,6 +199,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
             raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number, {least}")
         if name == "gpus_per_worker" and value > 1 and value % 1:  # Ray's own rule
             raise UsageError(f"--gpus-per-worker {value:g}: above 1 only whole numbers")
+    memory = given["memory_per_worker"]
+    if memory is not None and not memory > 0:
+        raise UsageError(f"--memory-per-worker {memory:g}: give GiB, more than 0")
     fields = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()
@@ -186,8 +212,27 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         run=given["run"],
         data_dir=given["data_dir"],
         address=given["address"],
-        worker=Worker(cpus=given["cpus_per_worker"], gpus=given["gpus_per_worker"]),
+        worker=Worker(
+            cpus=given["cpus_per_worker"],
+            gpus=given["gpus_per_worker"],
+            memory=given["memory_per_worker"],
+        ),
         dry_run=given["dry_run"],
+        plan_gpus=_planned_gpus(given),
         extend=given["extend"],
         retry_failed=given["retry_failed"],
     )
+
+
+def _planned_gpus(given: dict[str, Any]) -> tuple[str, int] | None:
+    number, model = given["plan_gpus"], given["plan_gpu_model"]
+    if number is None and model is None:
+        return None
+    flag = "--plan-gpus" if number is not None else "--plan-gpu-model"
+    if not given["dry_run"]:
+        raise UsageError(f"{flag} is for the plan of a grid: add --dry-run")
+    if model is None:
+        raise UsageError(f"--plan-gpus {number}: name the cards too, as --plan-gpu-model h200")
+    if number is not None and number < 1:
+        raise UsageError(f"--plan-gpus {number}: give a number, 1 or more")
+    return model, 1 if number is None else number

@@ -21,7 +21,7 @@ from orchestrator.distances import sum_distances
 from orchestrator.errors import UsageError
 from orchestrator.featurize import Featurized
 from orchestrator.flags import Options, parse
-from orchestrator.grid import Cell, arrays, keyed_cells
+from orchestrator.grid import Cell, keyed_cells
 from orchestrator.inputs import (
     describe,
     featurize_all,
@@ -87,14 +87,15 @@ def run(options: Options) -> int:
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
         featurized = featurize_all(sources, config, folder)
-        datasets = load_datasets(config, featurized)
+        datasets = load_datasets(config, featurized, _memory(options.worker))
         cells = keyed_cells(config, fingerprints(config, featurized))
         records = Records(folder / "records")
         records.sweep()
         _write_manifest(options, sources, featurized, len(cells))
         if options.retry_failed:
             _forget_failed(records, cells)
-        finished = _train(cells, datasets, sources, records, options.worker)
+        targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
+        finished = train(cells, datasets, targets, records, options.worker)
         ledger = _write_ledger(folder, records, cells)
         if not finished:
             print(f"\nstopped with {len(ledger)} of {len(cells)} models recorded;"
@@ -113,6 +114,13 @@ def _announce(options: Options) -> None:
         )
     where = cluster.dashboard()
     print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
+
+
+def _memory(worker: Worker) -> float:
+    """Bytes of a data set that a worker may hold."""
+    if worker.memory is not None:
+        return worker.memory * 2**30
+    return cluster.memory_per_worker(worker.cpus, worker.gpus)
 
 
 def _write_manifest(
@@ -139,29 +147,6 @@ def _forget_failed(records: Records, cells: list[tuple[Cell, str]]) -> None:
     for key in records.recorded(key for _, key in cells):
         if records.read(key)["status"] == FAILED:
             records.forget(key)
-
-
-def _train(
-    cells: list[tuple[Cell, str]],
-    datasets: dict[tuple[str, str], Dataset],
-    sources: dict[str, Source],
-    records: Records,
-    worker: Worker,
-) -> bool:
-    recorded = records.recorded(key for _, key in cells)
-    missing = arrays((cell, key) for cell, key in cells if key not in recorded)
-    print(f"{len(cells)} models in the grid, {len(recorded)} recorded before", flush=True)
-    if not missing:
-        return True
-    targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
-    return train(
-        missing,
-        datasets,
-        targets,
-        records,
-        worker,
-        before=[records.read(key) for key in sorted(recorded)],
-    )
 
 
 def _write_ledger(folder: Path, records: Records, cells: list[tuple[Cell, str]]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +15,12 @@ from orchestrator.datasets import resolve
 from orchestrator.errors import UsageError
 from orchestrator.featurize import QUARANTINE, Featurized, featurize
 from orchestrator.run_directory import slug
+from orchestrator.streaming import open_streamed
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source
+from trainables.training.source import resident_bytes
 from trainables.training.split import split_fold
 
 LEAST_CRYSTALS = 10
@@ -107,9 +110,13 @@ def describe(
 
 
 def load_datasets(
-    config: GridConfig, featurized: Mapping[str, Featurized]
+    config: GridConfig, featurized: Mapping[str, Featurized], memory: float = math.inf
 ) -> dict[tuple[str, str], Dataset]:
     """The data sets by (task, backbone).
+
+    Args:
+        memory: bytes of a data set that a worker may hold; the graphs of a larger one are left in
+            the shards, from where the workers stream them.
 
     Raises:
         UsageError: shards are damaged, or no sensible model can come of a data set.
@@ -120,11 +127,22 @@ def load_datasets(
         try:
             for backbone in config.backbones:
                 folder = data.folders[GRAPH_KINDS[backbone].name]
-                found[task, backbone] = shards.load(folder)
+                found[task, backbone] = _load(f"{task} ({backbone})", folder, memory)
         except shards.ShardError as error:
             raise UsageError(str(error)) from None
         _check(task, found[task, config.backbones[0]], config)
     return found
+
+
+def _load(name: str, folder: Path, memory: float) -> Dataset:
+    needed = sum(map(resident_bytes, shards.listing(folder)))
+    if needed <= memory:
+        return shards.load(folder)
+    print(
+        f"{name}: {needed / 2**30:.3g} GiB in a worker, more than the {memory / 2**30:.3g} GiB of"
+        " --memory-per-worker; it is streamed from its shards"
+    )
+    return open_streamed(folder, memory)
 
 
 def _refuse_twins(featurized: Mapping[str, Featurized]) -> None:

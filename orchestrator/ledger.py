@@ -10,8 +10,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +43,7 @@ SCHEMA = pa.schema(
 
 
 HOUR = 3600.0  # seconds; no file is being written for as long as this
+FEW = 100  # keys that are looked up one by one; for more, the folder is listed
 
 
 class LedgerError(ValueError):
@@ -58,29 +62,40 @@ class Records:
         Returns:
             False where there was a record.
         """
-        key = row["key"]
-        row = {name: row.get(name) for name in SCHEMA.names}
-        with self._one_writer():
-            if self._json(key).exists():
-                return False
-            if arrays:
-                contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-                content = encode_arrays(contiguous, {"row": json.dumps(row)})
-                durable.write_bytes(self._arrays(key), content)
-                row["arrays_sha256"] = hashlib.sha256(content).hexdigest()
-            text = json.dumps(row, indent=1, allow_nan=False) + "\n"
-            return durable.create_bytes(self._json(key), text.encode())
+        return self.write_all([(row, arrays)])[0]
+
+    def write_all(
+        self, models: Sequence[tuple[dict[str, Any], dict[str, np.ndarray]]]
+    ) -> list[bool]:
+        """Records several models side by side: most of a record's time is waiting for the disk."""
+        if not models:
+            return []
+        keys = [row["key"] for row, _ in models]
+        contents = [_encode(row, arrays) for row, arrays in models]
+        with self._one_writer(keys), ThreadPoolExecutor() as pool:
+            return list(pool.map(self._write_content, keys, contents))
+
+    def _write_content(self, key: str, content: tuple[bytes, bytes]) -> bool:
+        row, arrays = content
+        if self._json(key).exists():
+            return False
+        if arrays:
+            durable.write_bytes(self._arrays(key), arrays)
+        return durable.create_bytes(self._json(key), row)
 
     @contextmanager
-    def _one_writer(self) -> Iterator[None]:
-        """One record is written at a time.
+    def _one_writer(self, keys: Iterable[str]) -> Iterator[None]:
+        """One process at a time writes the record of a key.
 
         A worker that its driver has lost, but that lives on, may finish the model that another one
         trains in its place; its arrays must not slip in under the other's digest.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with open(self.folder / ".lock", "ab") as file:
+            # One byte of the (empty) file stands for a key, or each worker would wait for the disk
+            # of all others; taken in order, or two workers might wait for each other.
+            for byte in sorted({zlib.crc32(key.encode()) for key in keys}):
+                fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
             yield
 
     def sweep(self) -> None:
@@ -97,8 +112,14 @@ class Records:
 
     def recorded(self, keys: Iterable[str]) -> set[str]:
         """Which of the keys have a record, whatever its status."""
-        present = {path.stem for path in self.folder.glob("*.json")}
-        return present & set(keys)
+        asked = set(keys)
+        if len(asked) <= FEW:
+            return {key for key in asked if self._json(key).exists()}
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return set()
+        return asked & {name.removesuffix(".json") for name in names if name.endswith(".json")}
 
     def read(self, key: str) -> dict[str, Any]:
         """The row of a recorded model.
@@ -137,6 +158,17 @@ class Records:
         """Takes a record back, so that the model is trained again."""
         self._json(key).unlink(missing_ok=True)
         self._arrays(key).unlink(missing_ok=True)
+
+
+def _encode(row: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[bytes, bytes]:
+    """The two files of a record: the row, and the arrays if there are any."""
+    row = {name: row.get(name) for name in SCHEMA.names}
+    content = b""
+    if arrays:
+        contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+        content = encode_arrays(contiguous, {"row": json.dumps(row)})
+        row["arrays_sha256"] = hashlib.sha256(content).hexdigest()
+    return (json.dumps(row, indent=1, allow_nan=False) + "\n").encode(), content
 
 
 def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:

@@ -49,7 +49,7 @@ class Progress(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Counts an array's models as running before their first report."""
-        array: GridArray = trial.config["array"]
+        array = self._arrays[trial.config["array"]]
         keys = array.spec.mixings.values()
         self._active[array.id] = sum(key not in self._finished for key in keys)
 
@@ -57,7 +57,7 @@ class Progress(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A worker died: its models run no more, until another one takes them up."""
-        array: GridArray = trial.config["array"]
+        array = self._arrays[trial.config["array"]]
         self._active[array.id], self._share[array.id] = 0, 0.0
         self._note(f"{array.id}: its worker died; it begins again")
 
@@ -70,11 +70,12 @@ class Progress(tune.Callback):
         **info: Any,
     ) -> None:
         """Takes in a report of one array."""
-        array: GridArray = trial.config["array"]
+        array = self._arrays[trial.config["array"]]
         self._active[array.id] = result["active"]
-        epochs = self._arrays[array.id].spec.recipe.epochs
+        epochs = array.spec.recipe.epochs
         self._share[array.id] = 1.0 if result["done"] else result["epoch"] / epochs
-        self.finished(result["finished"])
+        # Tune keeps the last report of every trial; the rows in it are on disk already.
+        self.finished(result.pop("finished"))
         self._print(force=False)
 
     def finished(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -17,11 +17,12 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.grid import GridArray
+from orchestrator.grid import Cell, GridArray, arrays
 from orchestrator.ledger import FAILED, Records
 from orchestrator.progress import Progress
-from orchestrator.trials import ArrayTrial
+from orchestrator.trials import ArrayTrial, MakeFit
 from trainables.crystals.dataset import Dataset
+from trainables.training.fit import ArrayFit
 
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
@@ -31,10 +32,11 @@ EDGE_COST = {"cgcnn": (4.0, 0.25), "megnet": (24.0, 0.02)}
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What one training worker is given."""
+    """What one training worker is given; `memory` is in GiB, None for what its machine allows."""
 
     cpus: float
     gpus: float
+    memory: float | None = None
 
     @property
     def device(self) -> str:
@@ -46,63 +48,84 @@ class Worker:
 
 
 def train(
-    arrays: Sequence[GridArray],
+    cells: Sequence[tuple[Cell, str]],
     datasets: Mapping[tuple[str, str], Dataset],
     targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     worker: Worker,
     *,
-    before: Sequence[Mapping[str, Any]],
+    make_fit: MakeFit = ArrayFit,
 ) -> bool:
-    """Trains the arrays and records each model; False if the person stopped it.
+    """Trains the cells that have no record and records each; False if the person stopped it.
 
     Args:
-        arrays: only what is missing.
+        cells: of the whole grid, with their keys.
         datasets: by (task, backbone).
         targets: task -> (name, unit).
-        before: rows of the grid's models that are recorded already, for the progress line.
+        make_fit: begins the training of an array.
     """
+    recorded = records.recorded(key for _, key in cells)
+    missing = arrays((cell, key) for cell, key in cells if key not in recorded)
+    print(f"{len(cells)} models in the grid, {len(recorded)} recorded before", flush=True)
+    if not missing:
+        return True
     weights = {
-        array.id: _cost(array, datasets[array.task, array.spec.backbone]) for array in arrays
+        array.id: _cost(array, datasets[array.task, array.spec.backbone]) for array in missing
     }
     # Longest first: no worker begins a long array when the others are about to end.
-    ordered = sorted(arrays, key=lambda array: -weights[array.id])
+    ordered = sorted(missing, key=lambda array: -weights[array.id])
+    before = [records.read(key) for key in sorted(recorded)]
     progress = Progress(ordered, weights, before=before)
-    trainable = tune.with_resources(
-        tune.with_parameters(
-            ArrayTrial,
-            datasets={name: ray.put(dataset) for name, dataset in datasets.items()},
-            records=str(records.folder.resolve()),
-            targets=dict(targets),
-            device=worker.device,
-            threads=worker.threads,
-        ),
-        {"CPU": worker.cpus, "GPU": worker.gpus},
-    )
-    trainable.__qualname__ = ArrayTrial.__qualname__  # as the dashboard and `ps` show it
+    trainable = _trainable(ordered, datasets, targets, records, worker, make_fit)
     records.folder.mkdir(parents=True, exist_ok=True)
     ending = _Ending()
     scratch = tempfile.mkdtemp(prefix="elemgrid-tune-")
     try:
         with _own_interrupts():
-            _fit(trainable, ordered, scratch, [progress, ending])
-        for array, error in ending.lost:
-            progress.finished(_record_lost(records, array, targets, error))
+            _fit(trainable, [array.id for array in ordered], scratch, [progress, ending])
+        for array in ordered:
+            if array.id in ending.lost:
+                rows = _record_lost(records, array, targets, ending.lost[array.id])
+                progress.finished(rows)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         progress.close()
     # What is recorded decides, not what Tune says of its trials: of those that it never began or
     # stopped in the middle it reports nothing amiss.
-    keys = {key for array in arrays for key in array.spec.mixings.values()}
+    keys = {key for _, key in cells}
     return records.recorded(keys) == keys
 
 
-def _fit(
-    trainable: Any, arrays: Sequence[GridArray], scratch: str, callbacks: list[tune.Callback]
-) -> None:
+def _trainable(
+    ordered: Sequence[GridArray],
+    datasets: Mapping[tuple[str, str], Dataset],
+    targets: Mapping[str, tuple[str, str | None]],
+    records: Records,
+    worker: Worker,
+    make_fit: MakeFit,
+) -> Any:
+    trainable = tune.with_resources(
+        tune.with_parameters(
+            ArrayTrial,
+            arrays={array.id: array for array in ordered},
+            datasets={name: ray.put(dataset) for name, dataset in datasets.items()},
+            records=str(records.folder.resolve()),
+            targets=dict(targets),
+            device=worker.device,
+            threads=worker.threads,
+            make_fit=make_fit,
+        ),
+        {"CPU": worker.cpus, "GPU": worker.gpus},
+    )
+    trainable.__qualname__ = ArrayTrial.__qualname__  # as the dashboard and `ps` show it
+    return trainable
+
+
+def _fit(trainable: Any, names: list[str], scratch: str, callbacks: list[tune.Callback]) -> None:
     tune.Tuner(
         trainable,
-        param_space={"array": tune.grid_search(list(arrays))},
+        # By name: Tune copies, pickles and keeps a trial's configuration many times over.
+        param_space={"array": tune.grid_search(names)},
         tune_config=tune.TuneConfig(reuse_actors=True),
         run_config=tune.RunConfig(
             name="hybrid_grid",
@@ -131,10 +154,10 @@ def _own_interrupts() -> Iterator[None]:
 
 
 class _Ending(tune.Callback):
-    """How the trials ended."""
+    """How the trials ended; `lost` has the errors of those that did not end well, by array."""
 
     def __init__(self) -> None:
-        self.lost: list[tuple[GridArray, str]] = []
+        self.lost: dict[str, str] = {}
 
     def setup(self, *args: Any, **info: Any) -> None:
         """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
@@ -154,14 +177,14 @@ class _Ending(tune.Callback):
         for trial in trials:
             if trial.status == Trial.ERROR:
                 error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
-                self.lost.append((trial.config["array"], error))
+                self.lost[trial.config["array"]] = error
 
 
 def _cost(array: GridArray, dataset: Dataset) -> float:
     fixed, wide = EDGE_COST[array.spec.backbone]
     width = array.spec.conv_width or array.spec.dim
     models = len(array.spec.mixings)
-    return len(dataset.graphs.dst) * (fixed + wide * width) * models * array.spec.recipe.epochs
+    return dataset.graphs.edges * (fixed + wide * width) * models * array.spec.recipe.epochs
 
 
 def _record_lost(

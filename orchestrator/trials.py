@@ -7,11 +7,11 @@ import json
 import platform
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 import torch
@@ -20,7 +20,7 @@ from ray import tune
 from orchestrator.grid import GridArray
 from orchestrator.ledger import DIVERGED, DONE, FAILED, Records
 from trainables.crystals.dataset import Dataset
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArraySpec
 from trainables.training.outcome import Outcome
 from trainables.training.split import Split
 
@@ -33,37 +33,60 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
+class Fit(Protocol):
+    """An array in training, as `trainables.training.fit.ArrayFit` is one."""
+
+    @property
+    def split(self) -> Split: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+    def advance(self) -> Iterable[Outcome]:
+        """One epoch; the outcomes of the models that it was the last for."""
+
+
+MakeFit = Callable[[ArraySpec, Dataset, str], Fit]  # of an array, its data set and the device
+
+
 class ArrayTrial(tune.Trainable):
-    """Trains the members of `config["array"]` and records each as it finishes.
+    """Trains the members of the array that `config["array"]` names; records each as it finishes.
 
     Args (by `tune.with_parameters`):
+        arrays: by name.
         datasets: (task, backbone) -> reference to a `Dataset`, fetched when first needed.
         records: folder of the run's records.
         targets: task -> (name, unit) of the target.
         device: "cpu" or "cuda".
+        threads: of torch.
+        make_fit: begins the training of an array.
     """
 
     def setup(  # type: ignore[override]  # Tune passes what `with_parameters` was given
         self,
         config: dict[str, Any],
+        arrays: Mapping[str, GridArray],
         datasets: Mapping[tuple[str, str], ray.ObjectRef[Dataset]],
         records: str,
         targets: Mapping[str, tuple[str, str | None]],
         device: str,
         threads: int,
+        make_fit: MakeFit,
     ) -> None:
         # Torch forgets OMP_NUM_THREADS when it was imported before Ray set it.
         torch.set_num_threads(threads)
-        self._datasets, self._targets, self._device = datasets, targets, device
+        self._arrays, self._datasets, self._targets = arrays, datasets, targets
+        self._device, self._make_fit = device, make_fit
         self._records = Records(Path(records))
         self._held: tuple[tuple[str, str], Dataset] | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next array; data set and process stay warm."""
-        self._array: GridArray = new_config["array"]
+        self._array = self._arrays[new_config["array"]]
         self._waiting: list[ArraySpec] | None = None
-        self._fit: ArrayFit | None = None
+        self._fit: Fit | None = None
+        self._epochs = self._left = 0  # of the fit: done, and models that go on
         return True
 
     def step(self) -> dict[str, Any]:
@@ -77,11 +100,10 @@ class ArrayTrial(tune.Trainable):
                 finished.extend(self._epoch(self._waiting))
             except Exception as error:  # a model that raises is a record; the grid goes on
                 finished.extend(self._give_up(self._waiting, error))
-        active = self._fit.training.active if self._fit else []
         return {
             "done": not self._waiting,
-            "epoch": self._fit.training.epoch if self._fit else 0,
-            "active": len(active),
+            "epoch": self._epochs if self._fit else 0,
+            "active": self._left if self._fit else 0,
             "finished": finished,
         }
 
@@ -94,8 +116,11 @@ class ArrayTrial(tune.Trainable):
     def _epoch(self, waiting: list[ArraySpec]) -> list[dict[str, Any]]:
         """One epoch of the first waiting array; the rows of the models that it was the last for."""
         if self._fit is None:
-            self._fit = ArrayFit(waiting[0], self._dataset(), self._device)
-        rows = [self._record(self._fit.split, outcome) for outcome in self._fit.advance()]
+            self._fit = self._make_fit(waiting[0], self._dataset(), self._device)
+            self._epochs, self._left = 0, len(waiting[0].mixings)
+        rows = self._record(self._fit.split, list(self._fit.advance()))
+        self._epochs += 1
+        self._left -= len(rows)
         if self._fit.finished:
             waiting.pop(0)
             self._fit = None
@@ -127,12 +152,18 @@ class ArrayTrial(tune.Trainable):
             "target": target,
             "unit": unit,
             "device": _device_name(self._device),
-            "versions": json.dumps(versions()),
+            "versions": _versions(),
         }
 
-    def _record(self, split: Split, outcome: Outcome) -> dict[str, Any]:
+    def _record(self, split: Split, outcomes: list[Outcome]) -> list[dict[str, Any]]:
+        rows = [self._finished_row(split, outcome) for outcome in outcomes]
+        arrays = [outcome.arrays for outcome in outcomes]
+        self._records.write_all(list(zip(rows, arrays, strict=True)))
+        return rows
+
+    def _finished_row(self, split: Split, outcome: Outcome) -> dict[str, Any]:
         course = outcome.course
-        row = self._row(course.member.mixing.label) | {
+        return self._row(course.member.mixing.label) | {
             "status": DIVERGED if course.diverged else DONE,
             "epochs": course.epochs,
             "best_epoch": course.best_epoch,
@@ -144,8 +175,11 @@ class ArrayTrial(tune.Trainable):
             "error": "the loss became NaN or infinite" if course.diverged else "",
             **outcome.metrics,
         }
-        self._records.write(row, outcome.arrays)
-        return row
+
+
+@lru_cache  # the packages' metadata are parsed anew for each question
+def _versions() -> str:
+    return json.dumps(versions())
 
 
 @lru_cache

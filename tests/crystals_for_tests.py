@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import nn
 
+from trainables.crystals import shards
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import GRAPH_KINDS, Graphs
@@ -175,3 +180,22 @@ def made_up_dataset(backbone: str, crystals: int) -> Dataset:
         rows=np.arange(crystals),
         total=crystals,
     )
+
+
+def table_of(data: Dataset) -> pa.Table:
+    """A data set as its shards hold it."""
+    return shards.to_table(data.ids.tolist(), data.rows, data.target, data.graphs)
+
+
+def write_shards(folder: Path, data: Dataset, cuts: int) -> list[Path]:
+    """The data set in so many shards, with a manifest of what readers look for."""
+    paths, entries, table = [], [], table_of(data)
+    for number, rows in enumerate(np.array_split(np.arange(len(table)), cuts)):
+        content = shards.encode(table.slice(rows[0], len(rows)))
+        paths.append(folder / f"{number:04d}.parquet")
+        paths[-1].write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        entries.append({"file": paths[-1].name, "sha256": digest, "rows": len(rows)})
+    manifest = {"format": shards.FORMAT_VERSION, "shards": entries, "total": data.total}
+    (folder / shards.MANIFEST).write_text(json.dumps(manifest))
+    return paths

@@ -27,7 +27,7 @@ def test_the_second_of_a_duplicate_id_is_bad_and_the_first_is_kept() -> None:
     assert not quarantine.admit(entry(2, "a"))
     assert not quarantine.admit(entry(3, "a"))
     assert quarantine.seen == 4
-    reason = "duplicate id: first seen at data.csv:1"
+    reason = "duplicate id: first seen in row 1"
     assert [(row["row"], row["reason"]) for row in quarantine.rows()] == [(3, reason), (4, reason)]
 
 

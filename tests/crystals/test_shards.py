@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.crystals_for_tests import BACKBONES, graphs_of, made_up_dataset, named_crystals
+from tests.crystals_for_tests import (
+    BACKBONES,
+    graphs_of,
+    made_up_dataset,
+    named_crystals,
+    table_of,
+    write_shards,
+)
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
@@ -30,23 +37,6 @@ def dataset(backbone: str = "megnet") -> Dataset:
         rows=np.arange(len(crystals)) * 3 + 1,
         total=40,
     )
-
-
-def table_of(data: Dataset) -> pa.Table:
-    return shards.to_table(data.ids.tolist(), data.rows, data.target, data.graphs)
-
-
-def write(folder: Path, table: pa.Table, cuts: int) -> list[Path]:
-    paths, entries = [], []
-    for number, rows in enumerate(np.array_split(np.arange(len(table)), cuts)):
-        content = shards.encode(table.slice(rows[0], len(rows)))
-        paths.append(folder / f"{number:04d}.parquet")
-        paths[-1].write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        entries.append({"file": paths[-1].name, "sha256": digest, "rows": len(rows)})
-    manifest = {"format": shards.FORMAT_VERSION, "shards": entries, "total": 40}
-    (folder / shards.MANIFEST).write_text(json.dumps(manifest))
-    return paths
 
 
 def assert_same(a: Dataset, b: Dataset) -> None:
@@ -74,7 +64,7 @@ def test_the_same_crystals_are_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("cuts", [1, 2, 7])
 def test_loading_puts_the_shards_together(tmp_path: Path, cuts: int) -> None:
-    write(tmp_path, table_of(dataset()), cuts)
+    write_shards(tmp_path, dataset(), cuts)
     assert_same(shards.load(tmp_path), dataset())
 
 
@@ -132,7 +122,7 @@ def test_fingerprint_knows_where_one_crystal_ends() -> None:
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path, table_of(made_up_dataset("cgcnn", 24)), 3)[1]
+    path = write_shards(tmp_path, made_up_dataset("cgcnn", 24), 3)[1]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -141,7 +131,7 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
-    write(tmp_path, table_of(dataset()), 3)[2].unlink()
+    write_shards(tmp_path, dataset(), 3)[2].unlink()
     with pytest.raises(shards.ShardError, match=r"0002\.parquet: missing; remove"):
         shards.load(tmp_path)
 
@@ -159,3 +149,66 @@ def test_a_missing_manifest_and_another_format_are_named(tmp_path: Path) -> None
     (tmp_path / shards.MANIFEST).write_text('{"format": 99, "shards": []}')
     with pytest.raises(shards.ShardError, match="format 99, this version reads 1"):
         shards.load(tmp_path)
+
+
+class Elsewhere:
+    """Stands for graphs that stay in the shards."""
+
+    edges = 7
+
+    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+        raise AssertionError("no graph was asked for")
+
+
+@pytest.mark.parametrize("cuts", [1, 7])
+def test_what_is_small_is_loaded_without_the_graphs(tmp_path: Path, cuts: int) -> None:
+    write_shards(tmp_path, dataset(), cuts)
+    found = shards.load_without_graphs(tmp_path, Elsewhere())
+    assert found.graphs.edges == 7
+    for name in ("target", "ids", "rows", "total"):
+        assert np.array_equal(getattr(found, name), getattr(dataset(), name)), name
+
+
+def test_without_the_graphs_a_damaged_shard_is_named_too(tmp_path: Path) -> None:
+    path = write_shards(tmp_path, made_up_dataset("cgcnn", 24), 3)[1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(shards.ShardError, match=r"0001\.parquet: damaged .* to featurise again$"):
+        shards.load_without_graphs(tmp_path, Elsewhere())
+
+
+@pytest.mark.parametrize("cuts", [1, 7])
+def test_footers_tell_the_sizes(tmp_path: Path, cuts: int) -> None:
+    data = dataset()
+    paths = write_shards(tmp_path, data, cuts)
+    found = shards.listing(tmp_path)
+    lonely = int((np.diff(data.graphs.edge_ptr) == 0).sum())
+    assert lonely > 0
+    assert [shard.path for shard in found] == paths
+    assert sum(shard.crystals for shard in found) == len(data)
+    assert sum(shard.nodes for shard in found) == len(data.graphs.z)
+    assert sum(shard.edges for shard in found) == data.graphs.edges + lonely
+    tables = [shards.read_graphs(shard, np.arange(shard.crystals)) for shard in found]
+    decoded = sum(column.nbytes for table in tables for column in table.columns)
+    assert sum(shard.nbytes for shard in found) == pytest.approx(decoded, rel=0.02)
+
+
+@pytest.mark.parametrize(("damage", "words"), [("cut", "damaged"), ("gone", "missing")])
+def test_a_shard_without_a_footer_is_named(tmp_path: Path, damage: str, words: str) -> None:
+    path = write_shards(tmp_path, dataset(), 3)[1]
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-9])
+    else:
+        path.unlink()
+    with pytest.raises(shards.ShardError, match=rf"0001\.parquet: {words}; remove"):
+        shards.listing(tmp_path)
+
+
+def test_chosen_crystals_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    data = dataset()
+    write_shards(tmp_path, data, 1)
+    (shard,) = shards.listing(tmp_path)
+    chosen = np.array([5, 0, 3])
+    wanted = table_of(data).take(chosen).select(list(shards.GRAPH_COLUMNS))
+    assert shards.read_graphs(shard, chosen).equals(wanted)

@@ -81,3 +81,20 @@ def test_workers_that_fit_on_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster.worker_slots(1, 0.25) == 4
     assert cluster.worker_slots(4, 0.25) == 2
     assert cluster.worker_slots(16, 0) == cluster.worker_slots(1, 2) == 0
+
+
+def test_memory_is_shared_among_the_workers_of_the_smallest_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0, "memory": 64e9}},
+        {"Alive": True, "Resources": {"CPU": 2.0, "memory": 20e9}},
+        {"Alive": True, "Resources": {"memory": 1e9}},  # a head that takes no workers
+        {"Alive": False, "Resources": {"CPU": 64.0, "memory": 1e9}},
+    ]
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)
+    assert cluster.memory_per_worker(1, 0) == 64e9 / 8 / 2
+    assert cluster.memory_per_worker(2, 0) == 64e9 / 4 / 2
+    assert cluster.memory_per_worker(8, 0) == 64e9 / 2
+    assert cluster.memory_per_worker(1, 0.5) == 64e9 / 2 / 2
+    assert cluster.memory_per_worker(1, 4) == cluster.SHARE_TO_COME / 2

@@ -149,6 +149,8 @@ WRONG = [
     (("--preset", "demo", "--cpus-per-worker", "nan"), ("--cpus-per-worker", "nan")),
     (("--preset", "demo", "--gpus-per-worker", "-0.5"), ("--gpus-per-worker", "-0.5")),
     (("--preset", "demo", "--gpus-per-worker", "1.5"), ("--gpus-per-worker", "whole")),
+    (("--preset", "demo", "--memory-per-worker", "0"), ("--memory-per-worker", "more than 0")),
+    (("--preset", "demo", "--memory-per-worker", "nan"), ("--memory-per-worker", "nan")),
     (("--preset", "demo", "--mixings", "H"), ("--mixings", "did you mean --mixing?")),
     (("--preset", "demo", "--dim", "8"), ("--dim", "did you mean --dims?")),
     (("--preset", "demo", "--qqqqqq"), ("--qqqqqq", "--help")),
@@ -233,7 +235,7 @@ def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     body = text[text.index("options:") :]
     flags = re.findall(r"^  (--[\w-]+)", body, re.MULTILINE)
-    assert len(flags) == 22
+    assert len(flags) == 25
     for flag in flags:
         entry = body[body.index(f"  {flag}") :].splitlines()
         described = " ".join(entry[0].split()[1:] + entry[1].split())
@@ -249,6 +251,8 @@ def test_defaults_that_matter() -> None:
     assert options.address is None
     assert not (options.dry_run or options.extend or options.retry_failed)
     assert parse(["--preset", "demo", "--gpus-per-worker", "0.25"]).worker.device == "cuda"
+    assert options.worker.memory is None
+    assert parse(["--preset", "demo", "--memory-per-worker", "1.5"]).worker.memory == 1.5
 
 
 def test_a_configuration_does_not_change() -> None:

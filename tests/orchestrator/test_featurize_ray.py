@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.featurise_job import Repeated, cost
 from orchestrator import featurize as job
 from orchestrator.errors import UsageError
 from orchestrator.featurize import QUARANTINE, Featurized, featurize
+from tests.crystals_for_tests import triclinic
 from tests.orchestrator.small_grids import (
     Row,
     digests,
@@ -29,7 +32,9 @@ from trainables.crystals import shards
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, open_source
+from trainables.crystals.symbols import symbol
 
+NOISE = 20 * 2**20  # bytes by which a process may grow for no reason
 KINDS = list(GRAPH_KINDS.values())
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -230,6 +235,40 @@ def test_a_source_of_unknown_length_is_judged_at_its_end(tmp_path: Path) -> None
     text = refusal(Quarrelsome(entries), tmp_path / "out" / "own")
     assert "3 of 3 crystals are bad (1e+02 %)" in text or "3 of 3 crystals are bad (100 %)" in text
     assert BadCrystal.__name__ not in text
+
+
+# -------------------------------------------------------------------------------------- its size
+
+
+def without_symmetry(count: int, atoms: int) -> list[Entry]:
+    """Crystals whose graphs are as large as they can be."""
+    found = []
+    for row in range(count):
+        made = triclinic(atoms, seed=row, edge=8.0)
+        sites = [
+            {"species": [{"element": symbol(int(z)), "occu": 1}], "abc": place.tolist()}
+            for z, place in zip(made.numbers, made.frac, strict=True)
+        ]
+        text = json.dumps({"lattice": {"matrix": made.lattice.tolist()}, "sites": sites})
+        found.append(Entry(row, f"t{row}", "json", text, str(row), f"own:{row + 1}"))
+    return found
+
+
+def test_memory_does_not_grow_with_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight times the crystals, in shards of which the small set fills several too."""
+    monkeypatch.setattr(job, "ROWS_PER_SHARD", 256)
+    source = Quarrelsome(without_symmetry(16, atoms=20))
+    first, small, large = (
+        cost(Repeated(source, times), tmp_path / "out" / str(times)) for times in (32, 64, 512)
+    )
+    assert first.crystals < small.crystals < large.crystals > 7000
+    files = (tmp_path / "out" / "512").rglob("*.parquet")
+    made = sum(pq.read_table(file).nbytes for file in files)
+    assert made > 2 * NOISE, "what might be kept is too little to be seen"
+    assert large.watch.peak - small.watch.peak < NOISE
+    assert large.watch.worker_peak - small.watch.worker_peak < NOISE
 
 
 # ------------------------------------------------------------------------------------- in the job

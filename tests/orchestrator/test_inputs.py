@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from orchestrator.config import GridConfig, build_config
 from orchestrator.errors import UsageError
 from orchestrator.featurize import Featurized, ShardWriter
 from orchestrator.inputs import load_datasets, open_sources
+from orchestrator.streaming import ShardStream
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.graph import GRAPH_KINDS, Graphs
 from trainables.crystals.registry import official_folds
+from trainables.training.source import resident_bytes
 
 
 def config(**changes: object) -> GridConfig:
@@ -40,9 +43,9 @@ def written(dataset: Dataset, folder: Path) -> Featurized:
     return Featurized({kind: folder / kind}, {kind: fingerprint}, len(ids), dataset.total, 0)
 
 
-def refusal(featurized: dict[str, Featurized], grid: GridConfig) -> str:
+def refusal(featurized: dict[str, Featurized], grid: GridConfig, memory: float = math.inf) -> str:
     with pytest.raises(UsageError) as caught:
-        load_datasets(grid, featurized)
+        load_datasets(grid, featurized, memory)
     text = str(caught.value)
     assert "\n" not in text
     return text
@@ -54,8 +57,35 @@ def test_what_was_written_is_loaded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["salts", "cgcnn"].target, crystals(20).target)
 
 
+def test_what_is_over_the_memory_stays_in_its_shards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"salts": written(crystals(20), tmp_path)}
+    (folder,) = data["salts"].folders.values()
+    needed = sum(map(resident_bytes, shards.listing(folder)))
+    assert isinstance(load_datasets(config(), data, needed)["salts", "cgcnn"].graphs, Graphs)
+    assert capsys.readouterr().out == ""
+    found = load_datasets(config(), data, needed - 1)["salts", "cgcnn"]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("salts (cgcnn): ") and "streamed from its shards" in line
+    whole = crystals(20)
+    assert isinstance(found.graphs, ShardStream)
+    assert found.graphs.edges == whole.graphs.edges
+    assert found.graphs.shards[0].path.is_absolute(), "workers run in other folders"
+    for name in ("target", "ids", "rows", "total"):
+        assert np.array_equal(getattr(found, name), getattr(whole, name)), name
+
+
+def test_what_is_streamed_is_checked_too(tmp_path: Path) -> None:
+    target = np.arange(20) % 2.0
+    data = written(dataclasses.replace(crystals(20), target=target), tmp_path)
+    text = refusal({"salts": data}, config(), memory=1)
+    assert text.startswith("salts: the target has only the values 0, 1;")
+
+
+@pytest.mark.parametrize("memory", [math.inf, 1])
 @pytest.mark.parametrize("damage", ["flip", "gone", "manifest", "format"])
-def test_damaged_shards_are_named(tmp_path: Path, damage: str) -> None:
+def test_damaged_shards_are_named(tmp_path: Path, damage: str, memory: float) -> None:
     data = written(crystals(20), tmp_path)
     (folder,) = data.folders.values()
     (shard,) = folder.glob("*.parquet")
@@ -67,7 +97,7 @@ def test_damaged_shards_are_named(tmp_path: Path, damage: str) -> None:
         manifest = folder / shards.MANIFEST
         text = manifest.read_text()
         manifest.write_text(text[:-9] if damage == "manifest" else text.replace("1", "9", 1))
-    text = refusal({"salts": data}, config())
+    text = refusal({"salts": data}, config(), memory)
     assert str(folder) in text and f"remove {folder} to featurise again" in text
 
 

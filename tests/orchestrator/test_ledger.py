@@ -14,8 +14,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator import ledger
 from orchestrator.ledger import (
     EMBEDDINGS,
+    FEW,
     PREDICTIONS,
     SCHEMA,
     LedgerError,
@@ -107,6 +109,63 @@ def test_a_number_that_json_lacks_is_refused_and_leaves_no_record(records: Recor
     with pytest.raises(ValueError, match="JSON"):
         records.write(row("a", val_mae=float("nan")), arrays())
     assert records.recorded(["a"]) == set()
+
+
+def test_records_that_are_written_together_are_as_written_one_by_one(
+    records: Records, tmp_path: Path
+) -> None:
+    records.write(row("b", val_mae=0.5), arrays(9))
+    models = [(row(key), arrays(number)) for number, key in enumerate("abc")]
+    models.append((row("d", status="failed", error="why"), {}))
+    assert records.write_all(models) == [True, False, True, True]
+    assert records.write_all([]) == []
+    alone = Records(tmp_path / "alone")
+    for model in models[:1] + models[2:]:
+        alone.write(*model)
+    alone.write(row("b", val_mae=0.5), arrays(9))
+    both = [
+        {path.name: path.read_bytes() for path in each.folder.iterdir()}
+        for each in (records, alone)
+    ]
+    assert both[0] == both[1]
+
+
+def test_one_that_cannot_be_written_down_keeps_all_of_them_out(records: Records) -> None:
+    """Then each model of the array gets a try of its own."""
+    with pytest.raises(ValueError, match="JSON"):
+        records.write_all([(row("a"), arrays()), (row("b", val_mae=float("nan")), arrays())])
+    assert records.recorded("ab") == set()
+    assert not list(records.folder.glob("*.safetensors"))
+
+
+def _hold(folder: Path, key: str, held: Any, release: Any) -> None:
+    with Records(folder)._one_writer([key]):
+        held.set()
+        release.wait(30)
+
+
+def _write_one(folder: Path, key: str) -> None:
+    Records(folder).write(row(key), arrays())
+
+
+def test_a_writer_waits_for_the_writer_of_the_same_record_alone(records: Records) -> None:
+    """Or workers would wait for each other's disks."""
+    context = multiprocessing.get_context("fork")
+    held, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(records.folder, "a", held, release))
+    holder.start()
+    assert held.wait(30)
+    writers = {key: context.Process(target=_write_one, args=(records.folder, key)) for key in "ab"}
+    for writer in writers.values():
+        writer.start()
+    writers["b"].join(30)
+    assert records.recorded("ab") == {"b"}
+    assert writers["a"].is_alive()
+    release.set()
+    for process in (holder, writers["a"]):
+        process.join(30)
+        assert process.exitcode == 0
+    assert records.recorded("ab") == {"a", "b"}
 
 
 def _write_many(folder: Path, number: int, start: Any) -> None:
@@ -213,6 +272,24 @@ def test_only_the_keys_asked_for_count(records: Records) -> None:
         records.write(row(key), {})
     assert records.recorded(["a", "c", "d"]) == {"a", "c"}
     assert Records(records.folder / "nowhere").recorded(["a"]) == set()
+
+
+def test_an_array_is_looked_up_without_listing_the_folder(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker asks before each array: listing would cost the square of the grid."""
+    keys = [str(number) for number in range(2 * FEW)]
+    for key in keys[1:]:
+        records.write(row(key), {})
+    assert records.recorded(keys) == set(keys[1:])
+
+    def listed(folder: Path) -> list[str]:
+        raise AssertionError("listed")
+
+    monkeypatch.setattr(ledger.os, "listdir", listed)
+    assert records.recorded(keys[:7]) == set(keys[1:7])
+    with pytest.raises(AssertionError, match="listed"):
+        records.recorded(keys)
 
 
 def test_sweeping_takes_old_leftovers_alone(records: Records) -> None:

@@ -40,6 +40,7 @@ class Stage:
     def report(self, array: GridArray, epoch: int, active: int, *rows: dict[str, Any]) -> None:
         result = {"done": not active, "epoch": epoch, "active": active, "finished": list(rows)}
         self.progress.on_trial_result(0, [], trial(array), result)
+        assert "finished" not in result, "Tune would keep the rows of all models in memory"
 
     @property
     def shown(self) -> str:
@@ -51,7 +52,7 @@ class Stage:
 
 
 def trial(array: GridArray) -> Any:
-    return SimpleNamespace(config={"array": array})
+    return SimpleNamespace(config={"array": array.id})
 
 
 def row(backbone: str, mixing: str, mae: float | None, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from orchestrator.grid import GridArray
 from orchestrator.ledger import Records
 from orchestrator.trials import ArrayTrial
 from tests.crystals_for_tests import made_up_dataset
-from trainables.training.fit import ArraySpec
+from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.recipe import Recipe
 
 pytestmark = pytest.mark.ray
@@ -34,14 +34,17 @@ def test_a_model_that_raises_fails_alone(tmp_path: Path, ray_cluster: dict[str, 
     # No command line lets such a mixing through; here it is what makes building the model raise.
     mixings = {"H": "key-h", "nonsense": "key-n", "L": "key-l"}
     spec = ArraySpec(backbone="cgcnn", dim=4, mixings=mixings, fold=0, seed=0, recipe=RECIPE)
+    array = GridArray(task="made-up", spec=spec)
     trial = ArrayTrial.__new__(ArrayTrial)
     trial.setup(
-        {"array": GridArray(task="made-up", spec=spec)},
+        {"array": array.id},
+        arrays={array.id: array},
         datasets={("made-up", "cgcnn"): ray.put(made_up_dataset("cgcnn", 24))},
         records=str(tmp_path),
         targets={"made-up": ("y", None)},
         device="cpu",
         threads=1,
+        make_fit=ArrayFit,
     )
     rows = {row["key"]: row for row in finished_rows(trial)}
     assert {key: row["status"] for key, row in rows.items()} == {

@@ -1,0 +1,118 @@
+"""The featurising job on a data set as often as one likes: its speed and its memory.
+
+python -m benchmarks.featurise_job      # then a request a line, as benchmarks/child.py sends them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from benchmarks.peers.serving import serve
+from benchmarks.watch import Watch
+from orchestrator import cluster
+from orchestrator.featurize import featurize
+from trainables.crystals.crystal import Entry
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.sources import Source, open_source
+
+
+class Repeated:
+    """The crystals of a source again and again, each time under other ids."""
+
+    name, target_name, unit = "repeated", "target", None
+
+    def __init__(self, source: Source, times: int) -> None:
+        self._source, self._times = source, times
+
+    def digest(self) -> str:
+        return f"{self._source.digest()} {self._times}"
+
+    def count(self) -> int | None:
+        """Number of entries, where the source knows its own."""
+        count = self._source.count()
+        return None if count is None else count * self._times
+
+    def entries(self) -> Iterator[Entry]:
+        """Made as they are asked for, of a list that is read once."""
+        entries = list(self._source.entries())
+        for row in range(len(entries) * self._times):
+            again, place = divmod(row, len(entries))
+            yield dataclasses.replace(
+                entries[place],
+                row=row,
+                id=f"{entries[place].id}-{again}",
+                origin=f"repeated:{row + 1}",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a job took.
+
+    Attributes:
+        whole: seconds.
+        seconds: from its second block to its last; before them, Ray Data starts.
+        crystals: that were done in these.
+        watch: over all of it.
+    """
+
+    whole: float
+    seconds: float
+    crystals: int
+    watch: Watch
+
+
+def cost(source: Source, folder: Path) -> Cost:
+    """Featurises a source for both backbones, on the Ray runtime that there is."""
+    reports: list[tuple[float, int]] = []
+    start = time.perf_counter()
+    with Watch() as watch:
+        featurize(
+            source,
+            list(GRAPH_KINDS.values()),
+            folder,
+            max_bad=1.0,
+            max_atoms=1000,
+            on_rows=lambda rows: reports.append((time.perf_counter(), rows)),
+        )
+    (begin, before), (end, rows) = reports[1], reports[-1]
+    return Cost(time.perf_counter() - start, end - begin, rows - before, watch)
+
+
+def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
+    """The job in this process, on a Ray runtime with so many cores."""
+    repeated = Repeated(open_source(Path(source)), times)
+    ray.init(
+        address="local",
+        num_cpus=workers,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    try:
+        with cluster.connected(None, 1), tempfile.TemporaryDirectory() as folder:
+            # The first job of a runtime starts its workers, and imports what it needs.
+            cost(Repeated(open_source(Path(source)), 1), Path(folder) / "first")
+            taken = cost(repeated, Path(folder) / "job")
+    finally:
+        ray.shutdown()
+    return {
+        "crystals": taken.crystals,
+        "whole_seconds": taken.whole,
+        "seconds_a_crystal": taken.seconds / taken.crystals,
+        "all_cpu_seconds": taken.watch.cpu_seconds,
+        "driver_peak": taken.watch.peak,
+        "worker_peak": taken.watch.worker_peak,
+    }
+
+
+if __name__ == "__main__":
+    serve({"job": job})

@@ -1,0 +1,200 @@
+"""Grids of models that train nothing: what is left is what the grid itself costs.
+
+python -m benchmarks.instant     # then a request a line, as benchmarks/child.py sends them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+
+from benchmarks.peers.serving import serve
+from benchmarks.watch import Watch
+from orchestrator import cluster, durable
+from orchestrator.config import build_config
+from orchestrator.grid import keyed_cells
+from orchestrator.ledger import Records, compile_ledger
+from orchestrator.training import Worker, train
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.featurise import featurise
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.ionic import IonicSource
+from trainables.models.embedding import Mixing
+from trainables.training.array import Member
+from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.outcome import Outcome
+from trainables.training.recipe import Backbone
+from trainables.training.split import split_fold
+
+CRYSTALS = 1265  # as many as phonons has: they make the size of a record
+THOUSAND = 1000
+Samples = Mapping[tuple[str, int], Outcome]  # by backbone and dimension
+
+
+class InstantFit:
+    """An array whose models are done at once, each with what a real one left."""
+
+    def __init__(self, samples: Samples, spec: ArraySpec, dataset: Dataset, device: str) -> None:
+        self._sample, self._spec = samples[spec.backbone, spec.dim], spec
+        self.split = split_fold(dataset.rows, dataset.total, spec.fold, spec.seed)
+        self.finished = False
+
+    def advance(self) -> Iterator[Outcome]:
+        """The only epoch."""
+        self.finished = True
+        for label, key in self._spec.mixings.items():
+            member = Member(key=key, mixing=Mixing(label), seed=self._spec.seed)
+            course = dataclasses.replace(self._sample.course, member=member)
+            yield dataclasses.replace(self._sample, course=course)
+
+
+def embedded(backbone: str, crystals: int) -> Dataset:
+    """The first of the embedded crystals, featurised."""
+    entries = list(itertools.islice(IonicSource().entries(), crystals))
+    kind = GRAPH_KINDS[backbone]
+    result = featurise(entries, [kind], max_atoms=1000)
+    ids = [entry.id for entry in entries]
+    table = shards.to_table(ids, range(len(ids)), result.target, result.graphs[kind.name])
+    return shards.from_table(table, len(ids))
+
+
+def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
+    """What a model leaves that was trained for one epoch, its curves as long as the recipe's."""
+    recipe = dataclasses.replace(spec.recipe, epochs=1)
+    (outcome,) = ArrayFit(dataclasses.replace(spec, recipe=recipe), dataset).advance()
+    arrays = {
+        name: np.resize(value, spec.recipe.epochs) if name.startswith("curve/") else value
+        for name, value in outcome.arrays.items()
+    }
+    return dataclasses.replace(outcome, arrays=arrays)
+
+
+class InstantGrid:
+    """A grid of the paper's shape, on data sets that are all the embedded one.
+
+    Args:
+        tasks: how many data sets; 140 models each and backbone.
+        crystals: of each.
+        narrower: other fields of the configuration.
+    """
+
+    def __init__(
+        self,
+        tasks: int,
+        backbones: Sequence[Backbone],
+        *,
+        crystals: int = CRYSTALS,
+        **narrower: Any,
+    ) -> None:
+        names = tuple(f"task{number}" for number in range(tasks))
+        chosen = {"tasks": names, "backbones": tuple(backbones), **narrower}
+        self.config = build_config("paper", chosen)
+        data = {backbone: embedded(backbone, crystals) for backbone in backbones}
+        self.datasets: dict[tuple[str, str], Dataset] = {
+            (task, backbone): data[backbone] for task in names for backbone in backbones
+        }
+        self.samples: dict[tuple[str, int], Outcome] = {
+            (backbone, dim): sample(self._one_model(backbone, dim), data[backbone])
+            for backbone in backbones
+            for dim in self.config.dims
+        }
+        self.cells = keyed_cells(self.config, {name: "/".join(name) for name in self.datasets})
+
+    def _one_model(self, backbone: Backbone, dim: int) -> ArraySpec:
+        recipe, alone = self.config.recipe_of(backbone), {"0": "sample"}
+        return ArraySpec(backbone=backbone, dim=dim, mixings=alone, fold=0, seed=0, recipe=recipe)
+
+    def train(self, run: Path) -> bool:
+        """All that the driver does between featurised data and the ledger; Ray must be up."""
+        records = Records(run / "records")
+        done = train(
+            self.cells,
+            self.datasets,
+            {task: ("lattice_energy", None) for task in self.config.tasks},
+            records,
+            Worker(cpus=1, gpus=0),
+            make_fit=partial(InstantFit, self.samples),
+        )
+        table = compile_ledger(records, {key: cell.task for cell, key in self.cells})
+        durable.write_parquet(run / "ledger.parquet", table)
+        return done
+
+
+def ours(*, tasks: int, backbones: list[Backbone]) -> dict[str, Any]:
+    """A grid on a Ray runtime of its own, and then the last of its models once more."""
+    grid = InstantGrid(tasks, backbones)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder)
+        start = time.perf_counter()
+        with cluster.connected(None, 1):
+            begin, moment = time.perf_counter(), time.time()
+            with Watch() as watch:
+                assert grid.train(run)
+            end = time.perf_counter()
+            moments = record_times(run)
+            Records(run / "records").forget(grid.cells[-1][1])
+            again = time.time()
+            assert grid.train(run)
+            return {
+                "models": len(grid.cells),
+                "seconds": end - begin,
+                "start_seconds": begin - start,
+                "all_cpu_seconds": watch.cpu_seconds,
+                "driver_growth": watch.peak - watch.begin,
+                "files": len(list((run / "records").glob("[!.]*"))),
+                "thousands": thousands(moments),
+                "first_record": moments[0] - moment,
+                "resumed_first_record": record_times(run)[-1] - again,
+            }
+
+
+def plain(*, trials: int) -> dict[str, Any]:
+    """Ray Tune as it comes: a trial a model, which reports once and ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        ray.init(address="local", dashboard_host="127.0.0.1", logging_level=logging.ERROR)
+        begin = time.perf_counter()
+        with Watch() as watch:
+            results = tune.Tuner(
+                lambda config: {"val_mae": 0.0},
+                param_space={"model": tune.grid_search(list(range(trials)))},
+                run_config=tune.RunConfig(storage_path=folder, name="plain", verbose=0),
+            ).fit()
+        end = time.perf_counter()
+        assert len(results) == trials and not results.errors
+        ray.shutdown()
+        return {
+            "models": trials,
+            "seconds": end - begin,
+            "start_seconds": begin - start,
+            "all_cpu_seconds": watch.cpu_seconds,
+            "driver_growth": watch.peak - watch.begin,
+            "files": sum(path.is_file() for path in Path(folder).rglob("*")),
+        }
+
+
+def record_times(run: Path) -> list[float]:
+    """When each model was recorded, in order."""
+    return sorted(path.stat().st_mtime for path in (run / "records").glob("*.json"))
+
+
+def thousands(moments: Sequence[float]) -> list[float]:
+    """Seconds that each thousand of the models took."""
+    ends = range(THOUSAND, len(moments), THOUSAND)
+    return [moments[end] - moments[end - THOUSAND] for end in ends]
+
+
+if __name__ == "__main__":
+    serve({"ours": ours, "plain": plain})

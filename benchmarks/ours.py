@@ -1,0 +1,144 @@
+"""Our side of a comparison: a training array in a process of its own.
+
+python -m benchmarks.ours        # then a request a line, as benchmarks/child.py sends them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.peers.serving import serve
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import Graphs
+from trainables.models.graph_batch import GraphBatch
+from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.outcome import Outcome
+from trainables.training.recipe import RECIPES
+from trainables.training.source import GraphSource
+
+
+def open_data(source: Path, backbone: str) -> Dataset[Graphs]:
+    """A folder of shards, or a data set as `--tasks` takes it, featurised here."""
+    if (source / shards.MANIFEST).exists():
+        return shards.load(source)
+    from benchmarks.recipes import load  # here: it reads structures by pymatgen
+
+    return load(source, None, backbone)
+
+
+class RecordedGraphs:
+    """A data set that notes which crystals each batch was made of."""
+
+    def __init__(self, data: GraphSource) -> None:
+        self._data, self.target = data, data.target
+        self.batch_rows: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def batches(self, order: Tensor, size: int) -> Iterator[GraphBatch]:
+        start = 0
+        for batch in self._data.batches(order, size):
+            self.batch_rows.append(order[start : start + batch.crystals].tolist())
+            start += batch.crystals
+            yield batch
+
+
+class Ours:
+    """One array of models, from the source's files to the last epoch."""
+
+    def start(
+        self,
+        *,
+        source: str,
+        backbone: str,
+        dim: int,
+        mixings: list[str],
+        fold: int,
+        seed: int,
+        epochs: int,
+        device: str = "cpu",
+    ) -> dict[str, Any]:
+        """Reads, featurises (unless `source` is a folder of shards) and builds."""
+        torch.set_num_threads(1)
+        self.dataset = open_data(Path(source), backbone)
+        recipe = dataclasses.replace(RECIPES["paper", backbone], epochs=epochs)  # type: ignore[index]
+        spec = ArraySpec(
+            backbone=backbone,
+            dim=dim,
+            mixings={label: label for label in mixings},
+            fold=fold,
+            seed=seed,
+            recipe=recipe,
+        )
+        self.fit = ArrayFit(spec, self.dataset, device)
+        self.courses = list(self.fit.training.active)
+        return {}
+
+    def epochs(self, *, count: int) -> dict[str, Any]:
+        """Trains so many epochs; seconds, and each model's training losses and validation MAEs."""
+        start = time.perf_counter()
+        for _ in range(count):
+            for _ in self.fit.advance():
+                pass
+        seconds = time.perf_counter() - start
+        return {
+            "seconds": seconds,
+            "train_loss": [course.train_loss[-count:] for course in self.courses],
+            "val_mae": [course.val_mae[-count:] for course in self.courses],
+        }
+
+    def save_weights(self, *, path: str) -> dict[str, Any]:
+        """The models' present weights as arrays [K, …] of an .npz file."""
+        state = self.fit.training.model.state_dict()
+        np.savez(path, **{name: value.cpu().numpy() for name, value in state.items()})
+        return {}
+
+    def recorded_epochs(self, *, count: int) -> dict[str, Any]:
+        """`epochs`, the ids of the crystals of each batch, and what standardises the targets."""
+        training = self.fit.training
+        recorded = RecordedGraphs(training.data)
+        training.data = recorded
+        answer = self.epochs(count=count)
+        train = set(self.fit.split.train.tolist())
+        batches = [rows for rows in recorded.batch_rows if rows[0] in train]
+        return answer | {
+            "batches": [[str(self.dataset.ids[row]) for row in rows] for rows in batches],
+            "mean": self.fit.mean,
+            "scale": self.fit.scale,
+        }
+
+    def whole(self, *, epochs: int, **arguments: Any) -> dict[str, Any]:
+        """A training run from start to finish, the evaluation of the best weights included."""
+        self.start(epochs=epochs, **arguments)
+        outcomes: list[Outcome] = []
+        while not self.fit.finished:
+            outcomes.extend(self.fit.advance())
+        test = {outcome.course.member.key: outcome.metrics.get("test_mae") for outcome in outcomes}
+        return {
+            "train_loss": [course.train_loss for course in self.courses],
+            "val_mae": [course.val_mae for course in self.courses],
+            "test_mae": [test[course.member.key] for course in self.courses],
+        }
+
+
+if __name__ == "__main__":
+    ours = Ours()
+    serve(
+        {
+            "start": ours.start,
+            "epochs": ours.epochs,
+            "save_weights": ours.save_weights,
+            "recorded_epochs": ours.recorded_epochs,
+            "whole": ours.whole,
+        }
+    )

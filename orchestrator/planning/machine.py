@@ -1,0 +1,71 @@
+"""The machine that the plan is made on: its workers and its memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from ray._common.utils import get_system_memory
+from ray._private.utils import get_num_cpus
+
+from orchestrator.training import Worker
+
+FOR_WORKERS = 0.7  # of the memory; the rest is Ray's object store
+
+
+@dataclass(frozen=True)
+class Machine:
+    """As Ray would see it if the job started here.
+
+    Attributes:
+        cpus, gpus: how many.
+        memory: bytes, or what the container may use.
+        idle: bytes of a worker that holds nothing.
+        load: CPUs that others use now.
+    """
+
+    cpus: int
+    gpus: int
+    memory: float
+    idle: float
+    load: float
+
+    def workers(self, worker: Worker) -> int:
+        """How many of them fit at once; 0 where not even one does."""
+        fit = [self.cpus / worker.cpus] + ([self.gpus / worker.gpus] if worker.gpus else [])
+        return int(min(fit) + 1e-9)
+
+    def budget(self, worker: Worker) -> float:
+        """Bytes of a data set that a worker may hold before it is streamed."""
+        if worker.memory is not None:
+            return worker.memory * 2**30
+        return FOR_WORKERS * self.memory / max(1, self.workers(worker)) / 2
+
+
+@contextmanager
+def looking_around() -> Iterator[Callable[[], Machine]]:
+    """Starts a process like a worker; the function that it gives waits for it and tells."""
+    load = os.getloadavg()[0]
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "orchestrator.planning.idle"]
+    with subprocess.Popen(command, env=place, stdout=subprocess.PIPE, text=True) as idle:
+
+        def found() -> Machine:
+            said, _ = idle.communicate()
+            return Machine(
+                cpus=int(get_num_cpus()),
+                gpus=torch.cuda.device_count(),
+                memory=float(get_system_memory()),
+                idle=float(said),
+                load=load,
+            )
+
+        try:
+            yield found
+        finally:
+            idle.kill()

@@ -1,0 +1,288 @@
+"""What an array costs, measured on a few epochs over a few crystals.
+
+Legend: K models of an array; a row is a node or an edge of a quotient graph (`sample.py`).
+
+An epoch of an array is so many *passes* over batches, which together hold all rows of the data set.
+Whatever is counted or timed grows with both: value = fixed · passes + per_row · rows. Two runs over
+the same crystals, in batches of the recipe's size and of a quarter of it, tell the two apart.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from orchestrator.planning.sample import first, rows
+from orchestrator.planning.tally import Tally
+from orchestrator.training import Worker
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import Graphs
+from trainables.kernels import library
+from trainables.training.array import EVALUATION_BATCH, predictions
+from trainables.training.fit import ArrayFit, ArraySpec, fit
+from trainables.training.split import VALIDATION_SHARE
+
+TRAINED = (64, 127)  # crystals in the training part: at least, and at most; else one batch
+FINER = 4  # times as many batches in the second run
+TIMED = 5  # epochs at most, of which the fastest counts
+ENOUGH = 0.5  # seconds of epochs, after which none is repeated
+WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
+EVALUATION = 1 / 3  # of what a training step costs, which goes backward too
+LEDGER_ROW = 1500  # bytes of a record beside its arrays
+
+
+@dataclass(frozen=True)
+class Line:
+    """A quantity that grows with passes and rows."""
+
+    fixed: float
+    per_row: float
+
+    def at(self, passes: float, rows: float) -> float:
+        """The quantity."""
+        return self.fixed * passes + self.per_row * rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Bytes of a model on disk: in any case, and for each crystal and each epoch."""
+
+    fixed: float
+    crystal: float
+    epoch: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What an array of `members` models costs.
+
+    Attributes:
+        seconds: of an epoch.
+        alive: bytes of tensors at the height of a training step: the array's own, and those of a
+            batch, by its rows.
+        evaluating: bytes of tensors while predictions are made, a row of a batch.
+        resident: bytes of the data set in a worker, a row.
+        traffic: what a GPU would have to do, if it was counted.
+    """
+
+    members: int
+    seconds: Line
+    alive: Line
+    evaluating: float
+    resident: float
+    record: Record
+    traffic: Traffic | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What an epoch of an array would have a GPU do.
+
+    Attributes:
+        kernels: number, by passes and 1.
+        moved: bytes read and written by them.
+        flops: operations of matrix products.
+        alive: as in `Costs`, on the GPU.
+    """
+
+    kernels: Line
+    moved: Line
+    flops: Line
+    alive: Line
+
+
+def parts(crystals: int) -> tuple[int, int]:
+    """How many of so many crystals train, and how many validate."""
+    rest = crystals - crystals // 5
+    held = round(VALIDATION_SHARE * rest)
+    return rest - held, held
+
+
+def passes(crystals: int, batch_size: int) -> float:
+    """Training steps of an epoch, and its validation in steps of the same cost."""
+    train, held = parts(crystals)
+    return math.ceil(train / batch_size) + EVALUATION * math.ceil(held / EVALUATION_BATCH)
+
+
+def measure(
+    spec: ArraySpec, dataset: Dataset[Graphs], worker: Worker, device: str, *, traffic: bool
+) -> Costs:
+    """Trains copies of an array for a few epochs; nothing of them is kept.
+
+    Args:
+        spec: the array; its fold does not matter.
+        dataset: at least 10 crystals, of which the first are taken.
+        worker: whose threads are used.
+        device: "cpu" or "cuda".
+        traffic: whether to count, too, what a GPU would have to do.
+    """
+    width = max(spec.dim, spec.conv_width or 0)
+    members = max(1, min(len(spec.mixings), WIDEST // width))
+    labels = list(spec.mixings)[:members]
+    spec = replace(spec, mixings={label: label for label in labels}, fold=0)
+    few = first(dataset, _enough(spec.recipe.batch_size, members * width))
+    with _threads(worker.threads):
+        coarse, fine = _runs(spec, few, device)
+        evaluating = coarse.evaluate()
+        seconds = _line(coarse, fine, lambda run: run.time(_clock(device, worker.threads)))
+        record = _record(spec, few, device)
+        counted = _count(spec, few, device) if traffic else None
+    return Costs(
+        members=members,
+        seconds=seconds,
+        alive=_alive(coarse, fine),
+        evaluating=evaluating / coarse.rows,
+        resident=coarse.resident() / coarse.rows,
+        record=record,
+        traffic=counted,
+    )
+
+
+def _enough(batch_size: int, width: int) -> int:
+    """Crystals that are worth measuring on; fewer where each of them takes long."""
+    least, most = TRAINED
+    trained = min(max(batch_size, least), most) * min(1.0, WIDEST / width)
+    return max(20, int(trained / 0.6))
+
+
+def _runs(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> tuple[_Run, _Run]:
+    """In batches of the recipe's size, and in smaller ones."""
+    size = min(spec.recipe.batch_size, parts(len(dataset))[0])
+    return _Run(spec, dataset, size, device), _Run(spec, dataset, max(2, size // FINER), device)
+
+
+def _count(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Traffic:
+    with _plain():
+        coarse, fine = _runs(spec, dataset, device)
+    return Traffic(
+        kernels=_per_pass(coarse, fine, lambda run: run.tally.kernels),
+        moved=_line(coarse, fine, lambda run: run.tally.moved),
+        flops=_line(coarse, fine, lambda run: run.tally.flops),
+        alive=_alive(coarse, fine),
+    )
+
+
+class _Run:
+    """A copy of an array in training, in batches of one size; its second epoch is counted."""
+
+    def __init__(
+        self, spec: ArraySpec, dataset: Dataset[Graphs], batch_size: int, device: str
+    ) -> None:
+        self.dataset, self.rows = dataset, rows(dataset.graphs)
+        self.passes = passes(len(dataset), batch_size)
+        train, _ = parts(len(dataset))
+        self.batch_rows = self.rows / len(dataset) * train / math.ceil(train / batch_size)
+        # Nobody leaves: no patience ends, and no step is large enough to diverge.
+        recipe = replace(spec.recipe, batch_size=batch_size, lr=1e-9, patience=10**9)
+        with Tally() as self.tally:
+            self._fit = ArrayFit(replace(spec, recipe=recipe), dataset, device)
+            self._fit.training.run_epoch()  # makes what later ones find ready
+            self.tally.restart()
+            self._fit.training.run_epoch()
+
+    def time(self, clock: Callable[[], float]) -> float:
+        """Seconds of an epoch."""
+        times: list[float] = []
+        while len(times) < TIMED and sum(times) < ENOUGH:
+            start = clock()
+            self._fit.training.run_epoch()
+            times.append(clock() - start)
+        return min(times)
+
+    def evaluate(self) -> int:
+        """Bytes alive while all crystals are predicted at once."""
+        with Tally() as tally:
+            chosen = torch.arange(len(self.dataset))
+            predictions(self._fit.training.model, self._fit.data, chosen)
+        return tally.peak
+
+    def resident(self) -> int:
+        """Bytes of the data set, as it came and as the model is fed with it."""
+        data = self.dataset
+        came = [*vars(data.graphs).values(), data.target, data.ids, data.rows]
+        fed = [value for value in vars(self._fit.data).values() if isinstance(value, torch.Tensor)]
+        return sum(array.nbytes for array in came) + sum(tensor.nbytes for tensor in fed)
+
+
+def _line(coarse: _Run, fine: _Run, value: Callable[[_Run], float]) -> Line:
+    """Through both runs; where noise would make a part negative, through the coarse one alone."""
+    few, many = value(coarse), value(fine)
+    more = max(1e-9, fine.passes - coarse.passes)
+    fixed = min(max(0.0, (many - few) / more), few / coarse.passes)
+    return Line(fixed, (few - fixed * coarse.passes) / coarse.rows)
+
+
+def _per_pass(coarse: _Run, fine: _Run, value: Callable[[_Run], float]) -> Line:
+    """Of what does not grow with rows: the second part comes once an epoch."""
+    each = (value(fine) - value(coarse)) / max(1e-9, fine.passes - coarse.passes)
+    return Line(each, value(coarse) - each * coarse.passes)
+
+
+def _alive(coarse: _Run, fine: _Run) -> Line:
+    most, least = coarse.tally.peak, fine.tally.peak
+    spread = max(1e-9, coarse.batch_rows - fine.batch_rows)
+    per_row = min(max(0.0, (most - least) / spread), most / coarse.batch_rows)
+    return Line(most - per_row * coarse.batch_rows, per_row)
+
+
+def _record(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Record:
+    """Of a model with both channels in its vectors, if the array has one."""
+    label = sorted(spec.mixings, key=lambda name: name in ("H", "L"))[0]
+    alone = replace(spec, mixings={label: label}, recipe=replace(spec.recipe, epochs=1, lr=1e-9))
+    (outcome,) = fit(alone, dataset, device)
+    size = {name: np.asarray(array).nbytes for name, array in outcome.arrays.items()}
+    curves = sum(bytes for name, bytes in size.items() if name.startswith("curve/"))
+    predicted = sum(bytes for name, bytes in size.items() if name.startswith("predictions/"))
+    return Record(
+        fixed=LEDGER_ROW + sum(size.values()) - curves - predicted,
+        crystal=predicted / len(dataset),
+        epoch=curves,
+    )
+
+
+def _clock(device: str, threads: int) -> Callable[[], float]:
+    """What times an epoch.
+
+    One thread is timed by what it computes, not by the clock on the wall: others that use this
+    machine now will not slow the grid.
+    """
+    if device == "cuda":
+        return _synchronised
+    return time.process_time if threads == 1 else time.perf_counter
+
+
+def _synchronised() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    """Without the kernels that fuse a step on the CPU: as it would run on a GPU."""
+    before = os.environ.get(library.SWITCH)
+    os.environ[library.SWITCH] = "0"
+    library.load.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.pop(library.SWITCH)
+        if before is not None:
+            os.environ[library.SWITCH] = before
+        library.load.cache_clear()

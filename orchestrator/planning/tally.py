@@ -1,0 +1,110 @@
+"""Counts what torch does: kernels, bytes moved, floating-point operations, memory alive."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+UNTOUCHED = {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::_unsafe_view"}
+# Of what these are given, they read the rows that they are asked for.
+PICKS_ROWS = {"aten::index_select", "aten::gather", "aten::embedding", "aten::index"}
+
+
+class Tally(TorchDispatchMode):
+    """While it is active, every operation below autograd is counted, backward passes included.
+
+    Attributes:
+        kernels: operations that compute; views cost nothing.
+        moved: bytes of all inputs and outputs, each read or written once by its kernel.
+        flops: of matrix products; elementwise work hides behind its memory traffic.
+        peak: most bytes of storages alive at once, of those made while counting.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels = self.moved = self.flops = self.peak = 0
+        self._alive = 0
+        self._held: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # by address
+        self._view: dict[Any, bool] = {}
+
+    def restart(self) -> None:
+        """Counts from 0 again; what is alive stays."""
+        self.kernels = self.moved = self.flops = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Runs the operation and counts it."""
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if not self._views(func):
+            made = _tensors((out,))
+            self._move(func, _tensors((*args, *kwargs.values())), made)
+            count = flop_registry.get(func.overloadpacket)
+            if count is not None:
+                self.flops += count(*args, **kwargs, out_val=out)
+            for tensor in made:
+                self._hold(tensor.untyped_storage())
+        return out
+
+    def _move(self, func: Any, read: list[torch.Tensor], made: list[torch.Tensor]) -> None:
+        name = func._schema.name
+        if name in UNTOUCHED:
+            return
+        self.kernels += 1
+        written = sum(map(_stored, made))
+        picked = 2 * written if name in PICKS_ROWS else math.inf
+        self.moved += written + int(min(sum(map(_stored, read)), picked))
+
+    def _views(self, func: Any) -> bool:
+        """Whether what an operation returns is a window into what it is given."""
+        if func not in self._view:
+            aliases = [one.alias_info for one in func._schema.returns]
+            self._view[func] = any(alias is not None and not alias.is_write for alias in aliases)
+        return self._view[func]
+
+    def _hold(self, storage: torch.UntypedStorage) -> None:
+        name = storage._cdata
+        if name in self._held:
+            return
+        size = storage.nbytes()
+
+        def let_go(_: object) -> None:
+            del self._held[name]
+            self._alive -= size
+
+        self._held[name] = weakref.ref(storage, let_go)
+        self._alive += size
+        self.peak = max(self.peak, self._alive)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Else torch loads its compiler, for seconds, only to keep it away from this class."""
+        return False
+
+
+def _stored(tensor: torch.Tensor) -> int:
+    """Bytes as they lie in memory: what `expand` repeats is there once."""
+    sizes = zip(tensor.shape, tensor.stride(), strict=True)
+    return tensor.element_size() * math.prod(size if stride else 1 for size, stride in sizes)
+
+
+def _tensors(values: Iterable[Any]) -> list[torch.Tensor]:
+    """Also those in lists: optimisers take all weights at once."""
+    found: list[torch.Tensor] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _tensors(value)
+    return found

@@ -1,0 +1,113 @@
+"""What a grid still has to train, seen without starting anything."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.config import GridConfig
+from orchestrator.datasets import is_here
+from orchestrator.featurize import Featurized, featurized_before
+from orchestrator.flags import Options
+from orchestrator.grid import Cell, GridArray, arrays, cells
+from orchestrator.inputs import open_sources
+from orchestrator.ledger import FAILED, Records
+from orchestrator.run_directory import slug
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.registry import TASKS, Task
+from trainables.crystals.sources import Source
+
+
+@dataclass(frozen=True)
+class Work:
+    """A grid and what is left of it.
+
+    Attributes:
+        config: its tasks by the names of their data sets.
+        sources: the data sets that are on this machine, by name.
+        absent: those that would be downloaded first.
+        featurised: (task, backbone) -> what this run has featurised before.
+        planned: all arrays.
+        left: what the job would train: the arrays without the models that are recorded.
+        recorded: number of recorded models of each task.
+    """
+
+    config: GridConfig
+    sources: dict[str, Source]
+    absent: dict[str, Task]
+    featurised: dict[tuple[str, str], Path]
+    planned: list[GridArray]
+    left: list[GridArray]
+    recorded: dict[str, int]
+
+    @property
+    def models(self) -> int:
+        """Of the whole grid."""
+        return sum(len(array.spec.mixings) for array in self.planned)
+
+    def model_epochs(self, task: str) -> int:
+        """Of a task's models that are left, if each goes to its last epoch."""
+        left = [array.spec for array in self.left if array.task == task]
+        return sum(len(spec.mixings) * spec.recipe.epochs for spec in left)
+
+
+def look(options: Options) -> Work:
+    """Opens what is on this machine and asks the run directory what is done.
+
+    Raises:
+        UsageError: a data set cannot be had, or two have one name.
+    """
+    specs = options.config.tasks
+    here = tuple(spec for spec in specs if is_here(spec, options.data_dir))
+    absent = [TASKS[spec.removeprefix("matbench_")] for spec in specs if spec not in here]
+    sources: dict[str, Source] = {}
+    if here:
+        sources = open_sources(options.config.model_copy(update={"tasks": here}), options.data_dir)
+    name_of = dict(zip(here, sources, strict=True))
+    names = tuple(name_of.get(spec, spec.removeprefix("matbench_")) for spec in specs)
+    config = options.config.model_copy(update={"tasks": names})
+    found = _featurised(config, sources, options.run)
+    keyed = [(cell, _key(cell, found)) for cell in cells(config)]
+    records = Records(options.run / "records")
+    recorded = records.recorded(key for _, key in keyed)
+    if options.retry_failed:
+        recorded = {key for key in recorded if records.read(key)["status"] != FAILED}
+    return Work(
+        config=config,
+        sources=sources,
+        absent={task.name: task for task in absent},
+        featurised={
+            (task, backbone): data.folders[GRAPH_KINDS[backbone].name]
+            for (task, backbone), data in found.items()
+        },
+        planned=arrays(keyed),
+        left=arrays((cell, key) for cell, key in keyed if key not in recorded),
+        recorded={
+            task: sum(cell.task == task and key in recorded for cell, key in keyed)
+            for task in names
+        },
+    )
+
+
+def _featurised(
+    config: GridConfig, sources: Mapping[str, Source], run: Path
+) -> dict[tuple[str, str], Featurized]:
+    found: dict[tuple[str, str], Featurized] = {}
+    for name, source in sources.items():
+        folder = run / "shards" / slug(source.name)
+        for backbone in config.backbones:
+            kind = GRAPH_KINDS[backbone]
+            data = featurized_before(source, [kind], folder, max_atoms=config.max_atoms)
+            if data is not None:
+                found[name, backbone] = data
+    return found
+
+
+def _key(cell: Cell, found: Mapping[tuple[str, str], Featurized]) -> str:
+    """The cell's key if its data has been featurised into this run, else one that no record has."""
+    data = found.get((cell.task, cell.backbone))
+    if data is None:
+        return f"not featurised: {dataclasses.astuple(cell)}"
+    return cell.key(data.fingerprints[GRAPH_KINDS[cell.backbone].name])

@@ -1,0 +1,170 @@
+"""Ray Data: shards → batches of a training, for a data set that is not to be in memory whole.
+
+The random order of an epoch is known beforehand, so nothing is shuffled: the order is cut into
+windows, and for each window a task of Ray Data goes through the shards, keeps the crystals of the
+window and yields them in order. In memory are a few windows, whatever the size of the data set,
+and a task is at the next one while the training works on the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+from ray.data import Datasource, ExecutionResources, ReadTask
+from ray.data.block import BlockMetadata
+
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import Graphs
+from trainables.crystals.shards import Shard
+
+# A window's share of what a worker may hold: one is being put together, and one waits in the object
+# store. As numbers are wider in a training than here, a data set of x times the memory is read
+# about x times an epoch.
+WINDOW_SHARE = 1 / 4
+BLOCK_BYTES = 8 * 2**20  # on its way at a time; a window is no smaller
+POSITION = "position"
+NOTHING = pa.table({POSITION: pa.array([], pa.int64())})
+
+
+def open_streamed(folder: Path, budget: float) -> Dataset:
+    """The data set in a folder of shards, whose graphs stay there.
+
+    Args:
+        budget: bytes of it that a worker may hold.
+
+    Raises:
+        ShardError: the manifest or a shard is missing or damaged, or of another format.
+    """
+    window = max(int(budget * WINDOW_SHARE), BLOCK_BYTES)
+    stream = ShardStream(tuple(shards.listing(folder)), window)
+    return shards.load_without_graphs(folder, stream)
+
+
+@dataclass(frozen=True)
+class ShardStream:
+    """A `GraphStore` on shards, read by Ray Data; `window` is in bytes."""
+
+    shards: tuple[Shard, ...]
+    window: int
+
+    @property
+    def edges(self) -> int:
+        """Edges of all crystals; one is counted for a crystal without any."""
+        return sum(shard.edges for shard in self.shards)
+
+    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+        """The graphs of each part: positions in the shards, in the part's order."""
+        return recut(self._tables(np.concatenate(parts)), parts)
+
+    def windows(self, order: np.ndarray) -> list[np.ndarray]:
+        """`order` in pieces of about `window` bytes, by the mean size of a shard's crystals."""
+        each = [shard.nbytes / max(1, shard.crystals) for shard in self.shards]
+        nbytes = np.repeat(each, [shard.crystals for shard in self.shards])[order]
+        number = (np.cumsum(nbytes) - nbytes) // self.window
+        return np.split(order, np.flatnonzero(np.diff(number)) + 1)
+
+    def _tables(self, order: np.ndarray) -> Iterator[pa.Table]:
+        windows = self.windows(order)
+        # By this training's side, out of its placement group, and without a CPU of its own: the
+        # trainings hold them all, and a task that waited for one would wait for ever.
+        here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
+        data = ray.data.read_datasource(
+            Windows(self.shards, windows),
+            override_num_blocks=len(windows),
+            num_cpus=0,
+            resources=here,
+            concurrency=1,
+        )
+        # Ray keeps metrics of each data set that it has run, 1.5 MB in all, and this is one a pass.
+        data._set_uuid(ray.get_runtime_context().get_worker_id())
+        context = data.context
+        context.enable_progress_bars = context.print_on_execution_start = False
+        context.target_max_block_size = BLOCK_BYTES
+        context.execution_options.preserve_order = True
+        # Else each training would think that half of the object store is its own.
+        context.execution_options.resource_limits = ExecutionResources(
+            object_store_memory=self.window
+        )
+        yield from data.iter_batches(batch_size=None, batch_format="pyarrow")
+
+
+class Windows(Datasource):
+    """One task a window: the crystals at its positions in the shards, in its order."""
+
+    def __init__(self, files: Sequence[Shard], windows: Sequence[np.ndarray]) -> None:
+        super().__init__()
+        self._files, self._windows = files, windows
+
+    def get_name(self) -> str:
+        return "Shards"
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        return None
+
+    def get_read_tasks(
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
+    ) -> list[ReadTask]:
+        return [
+            ReadTask(
+                partial(_read, self._files, window),
+                BlockMetadata(
+                    num_rows=len(window), size_bytes=None, input_files=None, exec_stats=None
+                ),
+            )
+            for window in self._windows
+        ]
+
+
+def _read(files: Sequence[Shard], window: np.ndarray) -> Iterator[pa.Table]:
+    """The crystals of a window, in its order, in pieces of about `BLOCK_BYTES`."""
+    found = list(_find(files, window))
+    pieces = -(-sum(table.nbytes for _, table in found) // BLOCK_BYTES)
+    cuts = np.linspace(0, len(window), pieces + 1).astype(int)
+    for start, stop in pairwise(cuts):
+        places, tables = [], []
+        for all_places, table in found:
+            low, high = np.searchsorted(all_places, (start, stop))
+            places.append(all_places[low:high])
+            tables.append(table.slice(low, high - low))
+        order = np.argsort(np.concatenate(places))
+        piece = pa.concat_tables(tables).combine_chunks().take(order)
+        yield piece.append_column(POSITION, pa.array(window[start:stop]))
+
+
+def _find(files: Sequence[Shard], window: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Table]]:
+    """Places in the window, ascending, and the crystals that belong there, shard by shard."""
+    end = 0
+    for file in files:
+        start, end = end, end + file.crystals
+        places = np.flatnonzero((start <= window) & (window < end))
+        if len(places):
+            yield places, shards.read_graphs(file, window[places] - start)
+            # Arrow would keep what was freed, a shard each time
+            pa.default_memory_pool().release_unused()
+
+
+def recut(tables: Iterable[pa.Table], parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+    """The graphs of each part, from tables that hold the parts' crystals one after another.
+
+    Raises:
+        RuntimeError: other crystals came, or too few.
+    """
+    coming = iter(tables)
+    rest = next(coming, NOTHING)
+    for part in parts:
+        while len(rest) < len(part) and (more := next(coming, None)) is not None:
+            rest = pa.concat_tables([rest, more])
+        table, rest = rest.slice(0, len(part)), rest.slice(len(part))
+        if not np.array_equal(table[POSITION].to_numpy(), part):
+            # Graphs would be trained on the targets of others.
+            raise RuntimeError("the crystals of a batch came in another order, or not all")
+        yield shards.graphs_of(table)
