@@ -93,7 +93,7 @@ class InstantGrid:
     def __init__(
         self,
         tasks: int,
-        backbones: Sequence[Backbone],
+        backbones: Sequence[Backbone] = ("cgcnn", "megnet"),
         *,
         crystals: int = CRYSTALS,
         **narrower: Any,
@@ -132,9 +132,9 @@ class InstantGrid:
         return done
 
 
-def ours(*, tasks: int, backbones: list[Backbone]) -> dict[str, Any]:
+def ours(*, tasks: int, **narrower: Any) -> dict[str, Any]:
     """A grid on a Ray runtime of its own, and then the last of its models once more."""
-    grid = InstantGrid(tasks, backbones)
+    grid = InstantGrid(tasks, **narrower)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
         start = time.perf_counter()

@@ -13,9 +13,9 @@ from orchestrator.planning.sample import Size
 from trainables.training.array import EVALUATION_BATCH
 
 # What a process holds for each byte of a step's tensors: the C library keeps the gaps between
-# tensors of changing sizes, and some batches are larger than the mean. Chosen on workers of Ray that
-# trained seven CGCNN or MEGNet models of 16 to 256 dimensions on phonons: their whole resident size
-# (600 to 900 MiB) is then foretold to 12 %.
+# tensors of changing sizes, and some batches are larger than the mean. Chosen on Ray's workers
+# with seven CGCNN or MEGNet models of 16 to 256 dimensions, on phonons: their whole resident
+# size (600 to 900 MiB) is then foretold to 12 %.
 HEAP = 3.2
 
 

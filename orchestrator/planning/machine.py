@@ -26,7 +26,7 @@ class Machine:
         cpus, gpus: how many.
         memory: bytes, or what the container may use.
         idle: bytes of a worker that holds nothing.
-        load: CPUs that others use now.
+        load: processes that wanted a CPU in the last minute.
     """
 
     cpus: int

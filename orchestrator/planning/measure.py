@@ -31,6 +31,7 @@ from trainables.training.split import VALIDATION_SHARE
 
 TRAINED = (64, 127)  # crystals in the training part: at least, and at most; else one batch
 FINER = 4  # times as many batches in the second run
+EPOCHS = 100  # more than are ever run
 TIMED = 5  # epochs at most, of which the fastest counts
 ENOUGH = 0.5  # seconds of epochs, after which none is repeated
 WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
@@ -119,7 +120,7 @@ def measure(
     Args:
         spec: the array; its fold does not matter.
         dataset: at least 10 crystals, of which the first are taken.
-        worker: whose threads are used.
+        worker: whose threads are used, as far as this machine has CPUs for them.
         device: "cpu" or "cuda".
         traffic: whether to count, too, what a GPU would have to do.
     """
@@ -128,10 +129,11 @@ def measure(
     labels = list(spec.mixings)[:members]
     spec = replace(spec, mixings={label: label for label in labels}, fold=0)
     few = first(dataset, _enough(spec.recipe.batch_size, members * width))
-    with _threads(worker.threads):
+    threads = min(worker.threads, os.cpu_count() or 1)
+    with _threads(threads):
         coarse, fine = _runs(spec, few, device)
         evaluating = coarse.evaluate()
-        seconds = _line(coarse, fine, lambda run: run.time(_clock(device, worker.threads)))
+        seconds = _line(coarse, fine, lambda run: run.time(_clock(device, threads)))
         record = _record(spec, few, device)
         counted = _count(spec, few, device) if traffic else None
     return Costs(
@@ -179,8 +181,11 @@ class _Run:
         self.passes = passes(len(dataset), batch_size)
         train, _ = parts(len(dataset))
         self.batch_rows = self.rows / len(dataset) * train / math.ceil(train / batch_size)
-        # Nobody leaves: no patience ends, and no step is large enough to diverge.
-        recipe = replace(spec.recipe, batch_size=batch_size, lr=1e-9, patience=10**9)
+        # Nobody leaves: no epoch is the last, no patience ends, no step is large enough to diverge.
+        # And nothing is compiled, as it would be for a long training on a GPU.
+        recipe = replace(
+            spec.recipe, batch_size=batch_size, lr=1e-9, epochs=EPOCHS, patience=EPOCHS
+        )
         with Tally() as self.tally:
             self._fit = ArrayFit(replace(spec, recipe=recipe), dataset, device)
             self._fit.training.run_epoch()  # makes what later ones find ready

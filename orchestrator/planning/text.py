@@ -136,7 +136,8 @@ def on_gpus(plan: GpuPlan, cpus: float) -> list[str]:
         "assumed",
         f"{100 * gpus.BANDWIDTH_REACHED:.0f} % of the data sheet's bandwidth and"
         f" {100 * gpus.FLOPS_REACHED:.0f} % of its FP32 rate are reached; a kernel takes"
-        f" {1e6 * gpus.LAUNCH:g} µs to launch and at least {1e6 * gpus.KERNEL:g} µs to run",
+        f" {1e6 * gpus.LAUNCH:g} µs to launch and at least {1e6 * gpus.KERNEL:g} µs to run; kernels"
+        " are counted without compiling, which makes them fewer in long trainings",
     )
 
 
@@ -201,8 +202,8 @@ def warnings(
         texts.append("there is no GPU here, so times were measured on the CPU")
     if machine.load > machine.cpus / 4:
         texts.append(
-            f"others use {machine.load:.1f} of the {machine.cpus} CPUs now; while they do, it takes"
-            " longer here"
+            f"the load is {machine.load:.1f} on {machine.cpus} CPUs; while others work here, it"
+            " takes longer"
         )
     if options.address is not None:
         texts.append(f"the cluster at {options.address} was not asked; this is for one machine")

@@ -194,14 +194,18 @@ def test_footers_tell_the_sizes(tmp_path: Path, cuts: int) -> None:
     assert sum(shard.nbytes for shard in found) == pytest.approx(decoded, rel=0.02)
 
 
-@pytest.mark.parametrize(("damage", "words"), [("cut", "damaged"), ("gone", "missing")])
+@pytest.mark.parametrize(
+    ("damage", "words"), [("cut", "damaged"), ("turned", "damaged"), ("gone", "missing")]
+)
 def test_a_shard_without_a_footer_is_named(tmp_path: Path, damage: str, words: str) -> None:
     path = write_shards(tmp_path, dataset(), 3)[1]
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-9])
+    elif damage == "turned":  # a column's name in the footer, which has no checksum
+        path.write_bytes(path.read_bytes().replace(b"distance", b"distanco"))
     else:
         path.unlink()
-    with pytest.raises(shards.ShardError, match=rf"0001\.parquet: {words}; remove"):
+    with pytest.raises(shards.ShardError, match=rf"0001\.parquet: {words}.*; remove"):
         shards.listing(tmp_path)
 
 

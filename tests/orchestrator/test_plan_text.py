@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.flags import parse
 from orchestrator.planning import gpus, tables, text
 from orchestrator.planning.estimate import Estimate, GpuWork
 from orchestrator.planning.machine import Machine
+from orchestrator.planning.survey import Survey
 from orchestrator.training import Worker
 from tests.orchestrator.test_plan_estimate import PLENTY, array, one
 
@@ -62,6 +64,21 @@ def test_a_card_that_is_too_small_is_told() -> None:
     said = " ".join(" ".join(text.on_gpus(plan, cpus=2.0)).split())
     assert "of a card's 14.9 GiB: MORE THAN IT HAS" in said
     assert "6 CPUs for 3 workers" in said and "one worker on each card" in said
+
+
+@pytest.mark.parametrize(("load", "warned"), [(0.0, False), (2.0, False), (5.0, True)])
+def test_a_busy_machine_is_warned_of(load: float, warned: bool) -> None:
+    options = parse(["--preset", "demo", "--dry-run"])
+    nothing = Survey(samples={}, sizes={}, costs={}, measured_on=[])
+    said = text.warnings(options, nothing, [], replace(SMALL, load=load))
+    assert ("the load is 5.0 on 8 CPUs" in " ".join(said)) is warned
+
+
+def test_cards_that_the_workers_want_and_the_machine_lacks() -> None:
+    options = parse(["--preset", "demo", "--dry-run", "--gpus-per-worker", "0.5"])
+    nothing = Survey(samples={}, sizes={}, costs={}, measured_on=[])
+    assert "measured on the CPU" in text.warnings(options, nothing, [], SMALL)[0]
+    assert not text.warnings(options, nothing, [], replace(SMALL, gpus=1))
 
 
 def test_long_names_are_cut_and_the_table_stays_narrow() -> None:

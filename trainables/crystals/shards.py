@@ -159,7 +159,7 @@ def _table(folder: Path, manifest: dict[str, Any], schema: pa.Schema) -> pa.Tabl
         path = folder / shard["file"]
         content = _read(path)
         if hashlib.sha256(content).hexdigest() != shard["sha256"]:
-            raise ShardError(f"{path}: damaged (SHA-256 differs); {_again(folder)}")
+            raise _damaged(path)
         tables.append(pq.read_table(io.BytesIO(content), columns=schema.names))
     return pa.concat_tables(tables)
 
@@ -190,21 +190,28 @@ def listing(folder: Path) -> list[Shard]:
     """
     found = []
     for shard in _manifest(folder)["shards"]:
-        path = (folder / shard["file"]).resolve()
-        try:
-            footer = pq.read_metadata(path)
-        except FileNotFoundError:
-            raise ShardError(f"{path}: missing; {_again(folder)}") from None
-        except (OSError, pa.ArrowInvalid):
-            raise ShardError(f"{path}: damaged; {_again(folder)}") from None
+        path = folder / shard["file"]
+        # A footer has no checksum of its own.
+        _verify(path, shard["sha256"])
+        footer = pq.read_metadata(path)
         groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
         values = dict.fromkeys(SCHEMA.names, 0)
         for group in groups:
             for number in range(group.num_columns):
                 column = group.column(number)
                 values[column.path_in_schema.partition(".")[0]] += column.num_values
-        found.append(Shard(path, footer.num_rows, values["z"], values["dst"]))
+        found.append(Shard(path.resolve(), footer.num_rows, values["z"], values["dst"]))
     return found
+
+
+def _verify(path: Path, sha256: str) -> None:
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if found != sha256:
+        raise _damaged(path)
 
 
 def read_graphs(shard: Shard, chosen: np.ndarray) -> pa.Table:
@@ -221,10 +228,18 @@ def _again(folder: Path) -> str:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise ShardError(f"{path}: missing; {_again(path.parent)}") from None
     except OSError as error:
-        raise ShardError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise _unreadable(path, error) from None
+
+
+def _damaged(path: Path) -> ShardError:
+    return ShardError(f"{path}: damaged (SHA-256 differs); {_again(path.parent)}")
+
+
+def _unreadable(path: Path, error: OSError) -> ShardError:
+    if isinstance(error, FileNotFoundError):
+        return ShardError(f"{path}: missing; {_again(path.parent)}")
+    return ShardError(f"{path}: cannot be read ({error.strerror or error})")
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
