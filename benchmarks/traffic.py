@@ -8,10 +8,8 @@ how fast a plain implementation would have to move its data.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from trainables.kernels import library
+from trainables.kernels import ops
 
 # Read only the rows that they are asked for.
 _PICKS_ROWS = {"aten::index_select", "aten::gather", "aten::embedding", "aten::index"}
@@ -66,24 +64,9 @@ def _is_view(func: Any) -> bool:
 
 def bytes_moved(work: Callable[[], object]) -> int:
     """Bytes that `work` reads and writes; it is run once."""
-    with torch.compiler.set_stance("force_eager"), _without_kernels(), Traffic() as traffic:
+    with torch.compiler.set_stance("force_eager"), ops.plain(), Traffic() as traffic:
         work()
     return traffic.nbytes
-
-
-@contextlib.contextmanager
-def _without_kernels() -> Iterator[None]:
-    """No operation goes past torch, where it could not be seen."""
-    before = os.environ.get(library.SWITCH)
-    os.environ[library.SWITCH] = "0"
-    library.load.cache_clear()
-    try:
-        yield
-    finally:
-        del os.environ[library.SWITCH]
-        if before is not None:
-            os.environ[library.SWITCH] = before
-        library.load.cache_clear()
 
 
 def copy_bandwidth(device: str, nbytes: int) -> float:

@@ -46,6 +46,7 @@ from orchestrator.training import Worker, train
 from orchestrator.trials import versions
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources import Source, SourceError
+from trainables.kernels import library
 from trainables.training.fit import TRAINING_VERSION
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -114,6 +115,9 @@ def _announce(options: Options) -> None:
         )
     where = cluster.dashboard()
     print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
+    if options.worker.device == "cpu" and not library.load():
+        print(f"no C++ compiler ({library.compiler()}) built the fused kernels here; models train"
+              " without them, two to three times slower", file=sys.stderr)  # fmt: skip
 
 
 def _memory(worker: Worker) -> float:

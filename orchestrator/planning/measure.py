@@ -24,7 +24,7 @@ from orchestrator.planning.tally import Tally
 from orchestrator.training import Worker
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
-from trainables.kernels import library
+from trainables.kernels import ops
 from trainables.training.array import EVALUATION_BATCH, predictions
 from trainables.training.fit import ArrayFit, ArraySpec, fit
 from trainables.training.split import VALIDATION_SHARE
@@ -161,7 +161,7 @@ def _runs(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> tuple[_Run,
 
 
 def _count(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Traffic:
-    with _plain():
+    with ops.plain():
         coarse, fine = _runs(spec, dataset, device)
     return Traffic(
         kernels=_per_pass(coarse, fine, lambda run: run.tally.kernels),
@@ -276,18 +276,3 @@ def _threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _plain() -> Iterator[None]:
-    """Without the kernels that fuse a step on the CPU: as it would run on a GPU."""
-    before = os.environ.get(library.SWITCH)
-    os.environ[library.SWITCH] = "0"
-    library.load.cache_clear()
-    try:
-        yield
-    finally:
-        os.environ.pop(library.SWITCH)
-        if before is not None:
-            os.environ[library.SWITCH] = before
-        library.load.cache_clear()

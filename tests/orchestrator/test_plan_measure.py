@@ -22,7 +22,7 @@ from orchestrator.planning.sample import Size, rows
 from orchestrator.planning.tally import Tally
 from orchestrator.training import Worker
 from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised
-from trainables.kernels import library
+from trainables.kernels import ops
 from trainables.training.fit import ArrayFit, ArraySpec, fit
 from trainables.training.recipe import RECIPES, Backbone
 from trainables.training.split import split_fold
@@ -71,33 +71,26 @@ def test_the_time_of_an_epoch_is_foretold(backbone: Backbone) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])
-def test_what_a_gpu_would_have_to_do_is_foretold(
-    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_gpu_would_have_to_do_is_foretold(backbone: Backbone) -> None:
     spec = array_spec(backbone, 16)
     size, steps = whole(spec)
     traffic = measured(spec, traffic=True).traffic
     assert traffic is not None
-    monkeypatch.setenv(library.SWITCH, "0")
-    library.load.cache_clear()
-    with Tally() as tally:
+    with ops.plain(), Tally() as tally:
         training = ArrayFit(spec, featurised(backbone)).training
         training.run_epoch()
         tally.restart()
         training.run_epoch()
-    monkeypatch.undo()
-    library.load.cache_clear()
     all_rows = size.crystals * size.rows
     assert traffic.kernels.at(steps, 1) == pytest.approx(tally.kernels, rel=0.1)
     assert traffic.moved.at(steps, all_rows) == pytest.approx(tally.moved, rel=0.1)
     assert traffic.flops.at(steps, all_rows) == pytest.approx(tally.flops, rel=0.1)
 
 
-def test_counting_leaves_the_kernels_as_they_were() -> None:
-    before = library.load(), os.environ.get(library.SWITCH), torch.get_num_threads()
+def test_measuring_leaves_the_threads_as_they_were() -> None:
+    before = torch.get_num_threads()
     measured(array_spec("cgcnn", 4, "H"), traffic=True)
-    after = library.load(), os.environ.get(library.SWITCH), torch.get_num_threads()
-    assert (before[0] is None) == (after[0] is None) and before[1:] == after[1:]
+    assert torch.get_num_threads() == before
 
 
 def test_a_short_training_is_measured_as_a_long_one() -> None:

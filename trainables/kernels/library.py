@@ -29,16 +29,21 @@ def load() -> ctypes.CDLL | None:
     """
     if os.environ.get(SWITCH) == "0":
         return None
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    if compiler is None:
+    found = shutil.which(compiler())
+    if found is None:
         return None
     try:
-        path = _folder() / f"{_identity(compiler)}.so"
+        path = _folder() / f"{_identity(found)}.so"
         if not path.exists():
-            _build(compiler, path)
+            _build(found, path)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def compiler() -> str:
+    """The command that builds the kernels: `CXX`, or g++."""
+    return os.environ.get("CXX", "g++")
 
 
 def _folder() -> Path:
@@ -51,9 +56,9 @@ def _folder() -> Path:
     return folder
 
 
-def _identity(compiler: str) -> str:
+def _identity(command: str) -> str:
     release = subprocess.run(
-        [compiler, "--version"], capture_output=True, check=True, timeout=60
+        [command, "--version"], capture_output=True, check=True, timeout=60
     ).stdout
     parts = [SOURCE.read_bytes(), " ".join(FLAGS).encode(), release, _processor()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
@@ -65,10 +70,10 @@ def _processor() -> bytes:
     return b"".join(sorted(lines))
 
 
-def _build(compiler: str, path: Path) -> None:
+def _build(command: str, path: Path) -> None:
     # Whole or not at all: several workers may start at once.
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
-        command = [compiler, *FLAGS, str(SOURCE), "-o", str(made)]
-        subprocess.run(command, capture_output=True, check=True, timeout=300)
+        words = [command, *FLAGS, str(SOURCE), "-o", str(made)]
+        subprocess.run(words, capture_output=True, check=True, timeout=300)
         os.replace(made, path)
