@@ -208,7 +208,7 @@ def test_damaged_shards_are_one_line(data: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "run").rglob("*.parquet"):
         path.write_bytes(path.read_bytes()[:-100])
     said = dry(data, tmp_path / "run", *ONE)
-    assert said.code == 2 and "damaged; remove" in said.error
+    assert said.code == 2 and "damaged (SHA-256 differs); remove" in said.error
 
 
 # ------------------------------------------------------------------------ what is not here
