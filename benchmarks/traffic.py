@@ -10,63 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from orchestrator.planning.tally import Tally
 from trainables.kernels import ops
-
-# Read only the rows that they are asked for.
-_PICKS_ROWS = {"aten::index_select", "aten::gather", "aten::embedding", "aten::index"}
-# Schema says nothing of it, but these hand back the memory that they were given.
-_NO_WORK = {"aten::_unsafe_view", "aten::empty", "aten::empty_like", "aten::empty_strided"}
-
-
-class Traffic(TorchDispatchMode):
-    """A context that adds up the bytes of all operations inside it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.nbytes = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = func._schema.name
-        if name in _NO_WORK or _is_view(func):
-            return result
-        written = sum(map(_nbytes, tree_leaves(result)))
-        first, *others = map(_nbytes, tree_leaves((args, kwargs)) or [None])
-        if name in _PICKS_ROWS:
-            first = min(first, written)
-        self.nbytes += written + first + sum(others)
-        return result
-
-
-def _nbytes(value: object) -> int:
-    """Bytes of a tensor as it lies in memory: what `expand` repeats counts once."""
-    if not isinstance(value, Tensor):
-        return 0
-    distinct = 1
-    for size, stride in zip(value.shape, value.stride(), strict=True):
-        distinct *= size if stride else min(size, 1)
-    return distinct * value.element_size()
-
-
-def _is_view(func: Any) -> bool:
-    aliases = (result.alias_info for result in func._schema.returns)
-    return any(alias is not None and not alias.is_write for alias in aliases)
 
 
 def bytes_moved(work: Callable[[], object]) -> int:
     """Bytes that `work` reads and writes; it is run once."""
-    with torch.compiler.set_stance("force_eager"), ops.plain(), Traffic() as traffic:
+    with torch.compiler.set_stance("force_eager"), ops.plain(), Tally() as tally:
         work()
-    return traffic.nbytes
+    return tally.moved
 
 
 def copy_bandwidth(device: str, nbytes: int) -> float:

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 UNTOUCHED = {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::_unsafe_view"}
-# Of what these are given, they read the rows that they are asked for.
+# Of the first tensor that these are given, they read the rows that they are asked for.
 PICKS_ROWS = {"aten::index_select", "aten::gather", "aten::embedding", "aten::index"}
 
 
@@ -63,8 +63,10 @@ class Tally(TorchDispatchMode):
             return
         self.kernels += 1
         written = sum(map(_stored, made))
-        picked = 2 * written if name in PICKS_ROWS else math.inf
-        self.moved += written + int(min(sum(map(_stored, read)), picked))
+        sizes = [_stored(tensor) for tensor in read]
+        if name in PICKS_ROWS:
+            sizes[0] = min(sizes[0], written)
+        self.moved += written + sum(sizes)
 
     def _views(self, func: Any) -> bool:
         """Whether what an operation returns is a window into what it is given."""
