@@ -14,6 +14,7 @@ from sklearn.manifold import MDS
 from threadpoolctl import threadpool_limits
 
 from analysis.cosine import cosine_distances
+from analysis.paths import find_shortest_paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +34,6 @@ class Distilled:
     cosine_low: float
     cosine_high: float
     filled_pairs: int
-
-
-def find_shortest_paths(edges_nn: np.ndarray) -> np.ndarray:
-    """Lengths of the shortest paths (Floyd-Warshall); inf marks a pair without an edge or path.
-
-    Unlike scipy's, it does not take an edge of length zero for none.
-    """
-    paths = edges_nn.copy()
-    for k in range(len(paths)):
-        np.minimum(paths, paths[:, k, None] + paths[None, k, :], out=paths)
-    return paths
 
 
 def fill_missing(distances_nn: np.ndarray) -> np.ndarray:

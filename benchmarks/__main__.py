@@ -28,6 +28,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("featurise", ("--data", "{data}"), ("data",)),
     Benchmark("orchestration"),
+    Benchmark("scale"),
     Benchmark(
         "cgcnn",
         ("--data", "{data}", "--checkout", "{checkout}", "--epochs", "{epochs}"),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
+    "element_scale": "a one-dimensional scale of the elements",
     "report": "write a run's report.html again",
 }
 

@@ -8,31 +8,25 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
-from itertools import islice
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
-from ray.data import Datasource, ExecutionResources, ReadTask
-from ray.data.block import BlockMetadata
 
 from orchestrator import durable
-from orchestrator.errors import UsageError
+from orchestrator.entries import EntryBlocks
 from trainables.crystals import shards
 from trainables.crystals.crystal import Entry
 from trainables.crystals.featurise import FEATURISER_VERSION, featurise
 from trainables.crystals.graph import GraphKind
-from trainables.crystals.quarantine import Quarantine, TooManyBad
-from trainables.crystals.sources import Source, SourceError
+from trainables.crystals.quarantine import Quarantine
+from trainables.crystals.sources import Source
 
-ROWS_PER_BLOCK = 256
 ROWS_PER_SHARD = 8192
-BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
-FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
 QUARANTINE = "quarantine.csv"
 
 
@@ -52,66 +46,18 @@ class Featurized:
     bad: int
 
 
-class EntryDatasource(Datasource):
-    """The rows of a source, streamed by one task: a compressed file has no middle to start from."""
-
-    def __init__(self, source: Source, rows_per_block: int) -> None:
-        super().__init__()
-        self._source, self._rows_per_block = source, rows_per_block
-
-    def get_name(self) -> str:
-        return "Structures"
-
-    def estimate_inmemory_data_size(self) -> int | None:
-        return None
-
-    def get_read_tasks(
-        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
-    ) -> list[ReadTask]:
-        source, rows_per_block = self._source, self._rows_per_block
-        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(lambda: _blocks(source, rows_per_block), unknown)]
-
-
-def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
-    """Tables of one row, which holds some entries: Ray Data keeps a row whole, but joins rows."""
-    entries = source.entries()
-    while True:
-        block: list[Entry] = []
-        try:
-            block.extend(islice(entries, rows_per_block))
-        except SourceError as error:
-            block.append(Entry(-1, "", FATAL, str(error), "", ""))
-        if block:
-            columns = zip(*map(astuple, block), strict=True)
-            names = [field.name for field in fields(Entry)]
-            yield pa.table(
-                {name: [list(cells)] for name, cells in zip(names, columns, strict=True)}
-            )
-        if len(block) < rows_per_block:
-            return
-
-
 def _featurise_block(
-    table: pa.Table, kinds: Sequence[GraphKind], max_atoms: int
-) -> dict[str, list[Any]]:
-    """One row out: what the driver needs of a block of entries."""
-    (columns,) = table.to_pylist()
-    entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]
-    fatal = [entry.text for entry in entries if entry.format == FATAL]
-    entries = [entry for entry in entries if entry.format != FATAL]
+    entries: list[Entry], kinds: Sequence[GraphKind], max_atoms: int
+) -> tuple[list[str], dict[str, bytes]]:
+    """Why each entry is bad, or "", and by kind the good ones as a Parquet table."""
     result = featurise(entries, kinds, max_atoms)
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     ids, rows = [entry.id for entry in good], np.array([entry.row for entry in good], np.int64)
-    listing = [
-        {"row": entry.row, "id": entry.id, "origin": entry.origin, "reason": why}
-        for entry, why in zip(entries, result.reasons, strict=True)
-    ]
-    out: dict[str, list[Any]] = {"listing": [json.dumps(listing)], "fatal": ["; ".join(fatal)]}
-    for name, graphs in result.graphs.items():
-        content = shards.encode(shards.to_table(ids, rows, result.target, graphs))
-        out[name] = [content]
-    return out
+    encoded = {
+        name: shards.encode(shards.to_table(ids, rows, result.target, graphs))
+        for name, graphs in result.graphs.items()
+    }
+    return result.reasons, encoded
 
 
 def featurize(
@@ -201,21 +147,16 @@ def _write(
     max_atoms: int,
     on_rows: Callable[[int], None],
 ) -> None:
-    quarantine = Quarantine(max_bad, source.count())
     writers = {kind.name: ShardWriter(folder / kind.name) for kind in kinds}
-    try:
-        for block in _featurised_blocks(source, kinds, max_atoms):
-            kept = _admit(json.loads(block["listing"]), quarantine)
-            for name, writer in writers.items():
-                table = pa.parquet.read_table(io.BytesIO(block[name]))
-                writer.add(table.filter(pa.compute.is_in(table["row"], pa.array(kept, pa.int64()))))
-            on_rows(quarantine.seen)
-            if block["fatal"]:
-                raise UsageError(block["fatal"])
-            quarantine.raise_if_over_limit()
-        quarantine.raise_if_over_limit(final=True)
-    except TooManyBad as error:
-        raise UsageError(f"{source.name}: {error}") from None
+    work = partial(_featurise_block, kinds=tuple(kinds), max_atoms=max_atoms)
+    blocks = EntryBlocks(source, work, max_bad)
+    for block in blocks:
+        for name, writer in writers.items():
+            table = pa.parquet.read_table(io.BytesIO(block.made[name]))
+            good = pa.array(block.good, pa.int64())
+            writer.add(table.filter(pa.compute.is_in(table["row"], good)))
+        on_rows(blocks.quarantine.seen)
+    quarantine = blocks.quarantine
     for kind in kinds:
         writers[kind.name].close(
             {
@@ -228,51 +169,6 @@ def _write(
             }
         )
     _write_quarantine(folder / QUARANTINE, quarantine)
-
-
-def _featurised_blocks(
-    source: Source, kinds: Sequence[GraphKind], max_atoms: int
-) -> Iterator[dict[str, Any]]:
-    """Blocks one by one, as they stand in the source: file order decides the folds."""
-    # Files given by path lie where the driver runs, so they are read there. Reading asks for no
-    # CPU, or Ray Data would fuse it with the featurising and all would run in this one task.
-    here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
-    blocks = ray.data.read_datasource(
-        EntryDatasource(source, ROWS_PER_BLOCK),
-        override_num_blocks=1,
-        num_cpus=0,
-        resources=here,
-    ).map_batches(
-        _featurise_block,
-        fn_kwargs={"kinds": tuple(kinds), "max_atoms": max_atoms},
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=1,
-    )
-    context = blocks.context
-    context.enable_progress_bars = context.print_on_execution_start = False
-    # By default rows are joined to blocks of 128 MiB, and most data sets are one: all the work
-    # would be done by one task. Nothing is below one byte, so each row stays a block.
-    context.target_max_block_size = 1
-    context.execution_options.preserve_order = True
-    # Or the reading, which is faster, would run ahead until the object store is full of text.
-    context.execution_options.resource_limits = ExecutionResources(
-        object_store_memory=BYTES_UNDER_WAY * ray.cluster_resources().get("CPU", 1)
-    )
-    yield from blocks.iter_rows()
-
-
-def _admit(listing: list[dict[str, Any]], quarantine: Quarantine) -> list[int]:
-    """Rows of the block that are good and not duplicates."""
-    kept = []
-    for row in listing:
-        entry = Entry(row["row"], row["id"], "", "", "", row["origin"])
-        if quarantine.admit(entry):
-            if row["reason"]:
-                quarantine.add(row["origin"], row["id"], row["reason"], row["row"] + 1)
-            else:
-                kept.append(row["row"])
-    return kept
 
 
 def _write_quarantine(path: Path, quarantine: Quarantine) -> None:

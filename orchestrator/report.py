@@ -5,68 +5,82 @@ python -m orchestrator.report runs/demo
 
 from __future__ import annotations
 
-import html
 import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import pyarrow as pa
-from plotly.offline import get_plotlyjs
 
 from orchestrator import durable
 from orchestrator.errors import UsageError
 from orchestrator.finished_run import FILES, FinishedRun
 from orchestrator.flags import Parser
 from orchestrator.ledger import LedgerError
+from orchestrator.page import render
 from orchestrator.report_sections import SECTIONS
+from orchestrator.scale.files import FinishedScale
+from orchestrator.scale.sections import SCALE_SECTIONS
+
+Sections = list[tuple[str, str]]
 
 
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run directory and returns its path.
 
+    What the jobs left there has its sections: models, an element scale, or both.
+
     Raises:
         UsageError: the folder is no finished run; the missing file is named.
     """
-    run = FinishedRun(folder)
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise UsageError(
-                f"{folder / name}: missing; {folder} is no finished run, let hybrid_grid end first"
-            )
+    scale = FinishedScale(folder)
+    only_scale = scale.exists and not any((folder / name).exists() for name in FILES)
+    job = "element_scale" if only_scale else "hybrid_grid"
     try:
-        if run.done.empty:
-            raise UsageError(f"{folder}: no model is done; there is nothing to report")
-        sections = [(title, body) for title, make in SECTIONS if (body := make(run))]
+        parts = [] if only_scale else [_grid(FinishedRun(folder))]
+        if scale.exists:
+            parts.append(_scale(scale))
     except (json.JSONDecodeError, pa.ArrowInvalid) as error:
         reason = " ".join(str(error).split())[:160]
         raise UsageError(
-            f"{folder}: a file is damaged ({reason}); run hybrid_grid again, it writes them anew"
+            f"{folder}: a file is damaged ({reason}); run {job} again, it writes them anew"
         ) from None
-    page = Template(resources.files("orchestrator").joinpath("report_page.html").read_text())
-    names = ", ".join(run.manifest["datasets"])
-    text = page.substitute(
-        title=html.escape(f"Element embeddings on {names}"),
-        subtitle=html.escape(
-            f"{len(run.done)} models done of {run.manifest['models']},"
-            f" recipe {run.manifest['config']['recipe']}; begun {_moment(run.manifest['created'])}"
-        ),
-        plotly=get_plotlyjs(),
-        links="".join(f'<a href="#s{i}">{title}</a>' for i, (title, _) in enumerate(sections)),
-        body="\n".join(
-            f'<h2 id="s{i}">{title}</h2>\n{body}' for i, (title, body) in enumerate(sections)
-        ),
-    )
+    title, subtitle, _ = parts[0]
+    sections = [section for _, _, part in parts for section in part]
     path = folder / "report.html"
-    durable.write_text(path, text)
+    durable.write_text(path, render(title, subtitle, sections))
     return path
 
 
-def _moment(written: str) -> str:
-    return datetime.fromisoformat(written).strftime("%Y-%m-%d %H:%M UTC")
+def _grid(run: FinishedRun) -> tuple[str, str, Sections]:
+    """Title, subtitle and sections of a grid."""
+    for name in FILES:
+        if not (run.folder / name).is_file():
+            raise UsageError(
+                f"{run.folder / name}: missing; {run.folder} is no finished run, let hybrid_grid"
+                " end first"
+            )
+    if run.done.empty:
+        raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
+    names = ", ".join(run.manifest["datasets"])
+    begun = datetime.fromisoformat(run.manifest["created"]).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"Element embeddings on {names}",
+        f"{len(run.done)} models done of {run.manifest['models']},"
+        f" recipe {run.manifest['config']['recipe']}; begun {begun}",
+        [(title, body) for title, make in SECTIONS if (body := make(run))],
+    )
+
+
+def _scale(scale: FinishedScale) -> tuple[str, str, Sections]:
+    """Title, subtitle and sections of an element scale."""
+    return (
+        "A one-dimensional scale of the elements",
+        f"{len(scale.positions)} elements, λ = {scale.facts['lambda']:g},"
+        f" from {scale.facts['source']['name']}",
+        [(title, body) for title, make in SCALE_SECTIONS if (body := make(scale))],
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m orchestrator.report", description="Writes a run's report.html again."
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of a job")
     try:
         print(write_report(parser.parse_args(argv).run))
     except (UsageError, LedgerError) as error:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from analysis import cosine, leaderboard
 from analysis.elements import SYMBOLS
@@ -20,6 +19,7 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.finished_run import FinishedRun
 from orchestrator.ledger import DONE, Records
+from orchestrator.page import figure, significant, table
 from orchestrator.progress import duration, why
 from trainables.crystals.registry import TASKS
 
@@ -28,41 +28,6 @@ TABLE_NAMES = {
     "H": "handcrafted only",
     "L": "learned only",
 }
-
-
-def _figure(figure: go.Figure) -> str:
-    # Responsive figures fill the page's width; their heights are set by what they show.
-    text: str = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"},
-    )
-    return text
-
-
-def _table(frame: pd.DataFrame) -> str:
-    """A table of already formatted cells; numbers stand to the right."""
-
-    def numeric(name: str) -> str:
-        return ' class="number"' if frame[name].map(_is_number).all() else ""
-
-    classes = {name: numeric(name) for name in frame}
-    head = "".join(f"<th{classes[name]}>{html.escape(str(name))}</th>" for name in frame)
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td{classes[name]}>{html.escape(str(row[name]))}</td>" for name in frame)
-        + "</tr>"
-        for row in frame.to_dict("records")
-    )
-    return f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
-
-
-def _is_number(cell: object) -> bool:
-    return str(cell)[:1] in set("0123456789-–−")
-
-
-def _significant(value: float) -> str:
-    return "–" if not np.isfinite(value) else f"{value:.4g}"
 
 
 def _reference(task: str) -> dict[str, float]:
@@ -91,11 +56,11 @@ def overview(run: FinishedRun) -> str:
                 "dim": row.dim,
                 "mixing": row.mixing,
                 "folds": row.folds,
-                "validation": _significant(row.val_mae),
-                "test": f"{_significant(row.test_mae)} ± {_significant(row.test_std)}",
-                "nested": _significant(nested.loc[(row.task, row.backbone), "test_mae"]),
-                "the mean": _significant(row.dummy_mae),
-                **{f"{name} †": _significant(mae) for name, mae in reference.items()},
+                "validation": significant(row.val_mae),
+                "test": f"{significant(row.test_mae)} ± {significant(row.test_std)}",
+                "nested": significant(nested.loc[(row.task, row.backbone), "test_mae"]),
+                "the mean": significant(row.dummy_mae),
+                **{f"{name} †": significant(mae) for name, mae in reference.items()},
             }
         )
     frame = pd.DataFrame(rows).fillna("–")
@@ -112,7 +77,7 @@ def overview(run: FinishedRun) -> str:
         " validation MAE, and its MAE on the official test folds (mean ± deviation over folds)."
         " <b>Nested</b>: the test MAE when each fold picks a configuration on its own validation"
         " part, which is what a leaderboard compares. <b>The mean</b>: the test MAE of predicting"
-        f" the mean of the training part.{source}</p>{_table(frame)}"
+        f" the mean of the training part.{source}</p>{table(frame)}"
     )
 
 
@@ -122,7 +87,7 @@ def mixing(run: FinishedRun) -> str:
     return (
         "<p>Mean absolute error against the mixing ratio γ = log₁₀(learned / handcrafted), from H"
         " (handcrafted only) to L (learned only).</p>"
-        + _figure(mae_vs_gamma(run.ledger, references))
+        + figure(mae_vs_gamma(run.ledger, references))
     )
 
 
@@ -134,9 +99,9 @@ def winning(run: FinishedRun) -> str:
         "<p>In every cell (data set, fold, backbone, dimension) the mixings compete on validation"
         " MAE; this is how often each one wins.</p>"
     )
-    text += _figure(winners(run.ledger, by="backbone"))
+    text += figure(winners(run.ledger, by="backbone"))
     if run.done["task"].nunique() > 1:
-        text += _figure(winners(run.ledger, by="task"))
+        text += figure(winners(run.ledger, by="task"))
     return text
 
 
@@ -144,7 +109,7 @@ def dimension(run: FinishedRun) -> str:
     """Fig. 4.4 of the thesis."""
     if run.done["dim"].nunique() < 2:
         return ""
-    return _figure(dimension_effect(run.ledger))
+    return figure(dimension_effect(run.ledger))
 
 
 def heatmap(run: FinishedRun) -> str:
@@ -154,9 +119,9 @@ def heatmap(run: FinishedRun) -> str:
         numbers, matrix = cosine.to_matrix(run.distances, name)
         models = run.distances.loc[run.distances["table"] == name, "models"].max()
         title = f"Mat2Vec-{name}: {TABLE_NAMES[name]} ({models} models)"
-        figure = _figure(cosine_heatmap(matrix, [SYMBOLS[z] for z in numbers], title=title))
+        shown = figure(cosine_heatmap(matrix, [SYMBOLS[z] for z in numbers], title=title))
         parts.append(
-            figure if name == "S" else f"<details><summary>{title}</summary>{figure}</details>"
+            shown if name == "S" else f"<details><summary>{title}</summary>{shown}</details>"
         )
     if not parts:
         return ""
@@ -185,7 +150,7 @@ def coverage(run: FinishedRun) -> str:
     for row in embeddings.itertuples():
         for z, count in zip(row.numbers, row.counts, strict=True):
             crystals[int(z)] = max(crystals.get(int(z), 0), int(count))
-    figure = periodic_table(
+    elements = periodic_table(
         dict(crystals),
         text={z: str(count) for z, count in crystals.items()},
         title="Training crystals that contain the element",
@@ -196,7 +161,7 @@ def coverage(run: FinishedRun) -> str:
     return (
         f"<p>{len(crystals)} of 118 elements are in some training part. The tables have a row for"
         " every element all the same: <code>tables/*.meta.json</code> says which rows were filled"
-        f" in, and from which elements.</p>{_figure(figure)}"
+        f" in, and from which elements.</p>{figure(elements)}"
     )
 
 
@@ -227,7 +192,7 @@ def curves(run: FinishedRun) -> str:
                     }
                 )
             )
-    return _figure(learning_curves(pd.concat(frames, ignore_index=True)))
+    return figure(learning_curves(pd.concat(frames, ignore_index=True)))
 
 
 def predictions(run: FinishedRun) -> str:
@@ -235,7 +200,7 @@ def predictions(run: FinishedRun) -> str:
     chosen = run.done.merge(
         run.best[["task", "backbone", "dim", "mixing"]], on=["task", "backbone", "dim", "mixing"]
     )
-    return _figure(parity(run.test_predictions(chosen["key"].tolist()), run.ledger))
+    return figure(parity(run.test_predictions(chosen["key"].tolist()), run.ledger))
 
 
 def all_results(run: FinishedRun) -> str:
@@ -248,12 +213,12 @@ def all_results(run: FinishedRun) -> str:
             "dim": summary["dim"],
             "mixing": summary["mixing"],
             "models": summary["models"],
-            "validation MAE": summary["val_mae"].map(_significant),
-            "test MAE": summary["test_mae"].map(_significant),
-            "± over folds": summary["test_std"].map(_significant),
+            "validation MAE": summary["val_mae"].map(significant),
+            "test MAE": summary["test_mae"].map(significant),
+            "± over folds": summary["test_std"].map(significant),
         }
     )
-    return f"<details><summary>all {len(frame)} configurations</summary>{_table(frame)}</details>"
+    return f"<details><summary>all {len(frame)} configurations</summary>{table(frame)}</details>"
 
 
 def cost(run: FinishedRun) -> str:
@@ -264,7 +229,7 @@ def cost(run: FinishedRun) -> str:
     facts = {
         "training time, summed over workers": duration(seconds),
         "model-epochs": str(epochs),
-        "model-epochs per second and worker": _significant(epochs / seconds if seconds else 0.0),
+        "model-epochs per second and worker": significant(epochs / seconds if seconds else 0.0),
         "hardware": f"{hardware['nodes']} node(s), {hardware['cpus']:g} CPUs,"
         f" {hardware['gpus']:g} GPUs, {hardware['memory_gib']:g} GiB; {hardware['processor']}",
         "devices": ", ".join(sorted(run.done["device"].unique())),
@@ -291,7 +256,7 @@ def failures(run: FinishedRun) -> str:
             "why": [why({"error": text}) for text in failed["error"]],
         }
     )
-    return _table(frame)
+    return table(frame)
 
 
 SECTIONS: tuple[tuple[str, Callable[[FinishedRun], str]], ...] = (

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.featurise_job import Repeated, cost
+from orchestrator import entries
 from orchestrator import featurize as job
 from orchestrator.errors import UsageError
 from orchestrator.featurize import QUARANTINE, Featurized, featurize
@@ -136,7 +137,7 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
     path = write_matbench(tmp_path / "cut.json.gz", rows(40))
     found = {}
     for name, block, shard in (("whole", 256, 8192), ("small", 7, 8192), ("tiny", 8, 10)):
-        monkeypatch.setattr(job, "ROWS_PER_BLOCK", block)
+        monkeypatch.setattr(entries, "ROWS_PER_BLOCK", block)
         monkeypatch.setattr(job, "ROWS_PER_SHARD", shard)
         done: list[int] = []
         found[name] = made(open_source(path), tmp_path / name / "cut", on_rows=done.append)
@@ -197,7 +198,7 @@ def test_a_file_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "cut.json.gz"
     whole = gzip.compress(padded.encode(), mtime=0)
     path.write_bytes(whole[:-1000])
-    monkeypatch.setattr(job, "ROWS_PER_BLOCK", 8)
+    monkeypatch.setattr(entries, "ROWS_PER_BLOCK", 8)
     source = open_source(path)
     seen: list[int] = []
     text = refusal(source, tmp_path / "out" / "cut", on_rows=seen.append)

@@ -1,0 +1,88 @@
+"""Replaceability mined from any data set of crystals: eq. 3.1 as one group-by on Ray Data.
+
+Each crystal gives one row for each of its elements: the slot (the crystal's prototype with that
+element's name left open) and the element. Crystals that differ in one element meet in one slot.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import ray
+
+from orchestrator.entries import EntryBlocks
+from orchestrator.errors import UsageError
+from trainables.crystals.checks import check
+from trainables.crystals.crystal import BadCrystal, Entry
+from trainables.crystals.parsing import parse
+from trainables.crystals.sources import Source
+from trainables.crystals.symbols import SYMBOLS
+from trainables.crystals.wyckoff import find_prototype
+
+
+def mine(source: Source, max_bad: float) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of replacements [119, 119] and of crystals with an element [119], by atomic number.
+
+    Crystals with the same elements in the same prototype are one material, and count once.
+
+    Raises:
+        UsageError: the source cannot be read, too many crystals are bad, or no two crystals differ
+            in one element only.
+    """
+    slots = _slots(source, max_bad)
+    counts = np.zeros((len(SYMBOLS) + 1, len(SYMBOLS) + 1), dtype=np.int64)
+    if len(slots):
+        for row in _elements_by_slot(slots):
+            elements = np.array(row["elements"])
+            counts[np.ix_(elements, elements)] += 1
+    # A slot and an element in it are one material, so the diagonal counts materials.
+    occurrences = np.diagonal(counts).copy()
+    np.fill_diagonal(counts, 0)
+    if not counts.any():
+        raise UsageError(
+            f"--mine {source.name}: no two crystals of one prototype differ in one element only;"
+            " a scale needs a larger or denser data set"
+        )
+    return counts, occurrences
+
+
+def _slots(source: Source, max_bad: float) -> pa.Table:
+    """Columns slot and element, a row for each element of each crystal."""
+    tables = []
+    for block in EntryBlocks(source, _slots_of, max_bad):
+        made = json.loads(block.made["slots"])
+        good = set(block.good)
+        rows = [pair for row, pairs in made if row in good for pair in pairs]
+        tables.append(pa.table({"slot": [s for s, _ in rows], "element": [z for _, z in rows]}))
+    return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+
+
+def _slots_of(entries: list[Entry]) -> tuple[list[str], dict[str, bytes]]:
+    """Why each entry is bad, or "", and the others' rows with (slot, element) pairs."""
+    reasons, made = [], []
+    for entry in entries:
+        try:
+            crystal = parse(entry)
+            check(crystal)
+            slots = find_prototype(crystal).slots()
+        except BadCrystal as bad:
+            reasons.append(str(bad))
+        else:
+            reasons.append("")
+            made.append((entry.row, [(slot, z) for z, slot in slots.items()]))
+    return reasons, {"slots": json.dumps(made).encode()}
+
+
+def _elements_by_slot(slots: pa.Table) -> list[dict[str, list[int]]]:
+    """The distinct elements of each slot."""
+    dataset = ray.data.from_arrow(slots)
+    dataset.context.enable_progress_bars = dataset.context.print_on_execution_start = False
+    groups = dataset.groupby("slot").map_groups(_distinct, batch_format="pandas")
+    return list(groups.iter_rows())
+
+
+def _distinct(group: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"elements": [sorted(set(group["element"]))]})
