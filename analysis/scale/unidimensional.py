@@ -108,32 +108,59 @@ def _search_block(
 
 @njit(cache=True)
 def _search(distances: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Improves each order [r, n] in place until nothing helps; F [r]."""
+    """Improves each order [r, n] in place until nothing helps; F [r].
+
+    Most restarts end in few orders. That nothing helps in one of them is seen once a block.
+    """
     merits = np.empty(len(orders))
+    settled = np.empty_like(orders)
+    due = np.empty(len(distances), dtype=np.bool_)
+    known = 0
     for r in range(len(orders)):
         order = orders[r]
         _sort_until_sorted(distances, order)
-        improved = True
-        while improved:
-            while _insert(distances, order):
-                pass
-            improved = _reverse(distances, order)
+        while not _among(settled[:known], order):
+            due[:] = True
+            if _insert(distances, order, due):
+                while _insert(distances, order, due):
+                    pass
+            elif not _reverse(distances, order):
+                settled[known] = order
+                known += 1
         lean = _lean(distances, order)
         merits[r] = (lean * lean).sum()
     return merits
 
 
 @njit(cache=True)
+def _among(settled: np.ndarray, order: np.ndarray) -> bool:
+    """Whether an order is one of these, from either end."""
+    n = len(order)
+    for other in settled:
+        ahead = back = True
+        for k in range(n):
+            ahead = ahead and other[k] == order[k]
+            back = back and other[n - 1 - k] == order[k]
+            if not (ahead or back):
+                break
+        if ahead or back:
+            return True
+    return False
+
+
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _lean(distances: np.ndarray, order: np.ndarray) -> np.ndarray:
     """t [n] in the order."""
     n = len(order)
-    lean = np.zeros(n)
+    lean = np.empty(n)
     for k in range(n):
         row = distances[order[k]]
-        for before in range(k):
-            d = row[order[before]]
-            lean[k] += d
-            lean[before] -= d
+        before, after = 0.0, 0.0
+        for other in order[:k]:
+            before += row[other]
+        for other in order[k + 1 :]:
+            after += row[other]
+        lean[k] = before - after
     return lean
 
 
@@ -163,8 +190,10 @@ def _sort(order: np.ndarray, keys: np.ndarray) -> None:
 
 
 @njit(cache=True)
-def _insert(distances: np.ndarray, order: np.ndarray) -> bool:
-    """Moves each element to where F gains most; whether one has moved.
+def _insert(distances: np.ndarray, order: np.ndarray, due: np.ndarray) -> bool:
+    """Moves each element that is due to where F gains most; whether one has moved.
+
+    Due next are those that have moved and those that they passed, whose t has changed.
 
     Passing q on the way right adds 2 d to t of the one that moves and takes 2 d from q's.
     """
@@ -173,23 +202,41 @@ def _insert(distances: np.ndarray, order: np.ndarray) -> bool:
     least = LEAST_GAIN * (lean * lean).sum()
     moved = False
     for start in range(n):
-        row = distances[order[start]]
-        own, best, target = lean[start], least, start
-        for direction in (1, -1):
-            passed, others = 0.0, 0.0
-            k = start + direction
-            while 0 <= k < n:
-                d = row[order[k]]
-                passed += 2 * d * direction
-                others += 4 * d * (d - direction * lean[k])
-                gain = others + passed * (2 * own + passed)
-                if gain > best:
-                    best, target = gain, k
-                k += direction
+        if not due[order[start]]:
+            continue
+        due[order[start]] = False
+        target = _best_place(distances[order[start]], order, lean, start, least)
         if target != start:
             _move(distances, order, lean, start, target)
+            for k in range(min(start, target), max(start, target) + 1):
+                due[order[k]] = True
             moved = True
     return moved
+
+
+@njit(cache=True)
+def _best_place(
+    row: np.ndarray, order: np.ndarray, lean: np.ndarray, start: int, least: float
+) -> int:
+    """Where F is largest for the element at `start`, if it gains more than `least` there."""
+    own, best, target = 2 * lean[start], least, start
+    passed = others = 0.0
+    for k in range(start + 1, len(order)):
+        d = 2 * row[order[k]]
+        passed += d
+        others += d * (d - 2 * lean[k])
+        gain = others + passed * (own + passed)
+        if gain > best:
+            best, target = gain, k
+    passed = others = 0.0
+    for k in range(start - 1, -1, -1):
+        d = 2 * row[order[k]]
+        passed += d
+        others += d * (d + 2 * lean[k])
+        gain = others + passed * (passed - own)
+        if gain > best:
+            best, target = gain, k
+    return target
 
 
 @njit(cache=True)
