@@ -81,7 +81,7 @@ def job(flags: Sequence[str], restarts: int, cache: Path) -> float:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "orchestrator.element_scale", *flags]
-        command += ["--restarts", str(restarts), "--run", f"{scratch}/run"]
+        command += ["--restarts", str(restarts), "--mds-on", "product", "--run", f"{scratch}/run"]
         start = time.perf_counter()
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
         return time.perf_counter() - start

@@ -15,7 +15,12 @@ import numpy as np
 from analysis.elements import NUMBERS, SYMBOLS
 from analysis.scale import pareto
 from analysis.scale.fidelity import MODIFIED_PETTIFOR, known_scales
-from analysis.scale.replaceability import Replaceability, chemical_distances, from_counts
+from analysis.scale.replaceability import (
+    Replaceability,
+    chemical_distances,
+    dissimilarities,
+    from_counts,
+)
 from analysis.scale.search import search_pairs
 from analysis.scale.unidimensional import Order, find_order
 from orchestrator import cluster
@@ -95,7 +100,7 @@ def find_numbers(
     numbers = np.setdiff1d(known.numbers, unwanted)
     if len(numbers) < 3:
         raise UsageError(f"{len(numbers)} elements with data; a scale needs three")
-    distances = chemical_distances(known.of(numbers))
+    distances = dissimilarities(known.of(numbers), options.mds_on)
     shown = _showing(on_actors, "of the search for an order")
     order = find_order(distances, restarts=options.restarts, seed=options.seed, map=shown)
     print(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from orchestrator.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.errors import UsageError
+from orchestrator.parser import Parser
 from orchestrator.planning.cards import GPUS
 from orchestrator.training import Worker
 from trainables.models.backbones import BACKBONES
@@ -51,28 +50,6 @@ class Options:
     plan_gpus: tuple[str, int] | None  # model of the cards, and how many
     extend: bool
     retry_failed: bool
-
-
-class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a command line; takes no abbreviated flags."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Raises UsageError with a flag or a value that may have been meant."""
-        text = message.removeprefix("argument ").replace("unrecognized arguments", "unknown flag")
-        unknown = re.search(r"unknown flag: (--[\w-]+)", text)
-        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", text)
-        if unknown:
-            close = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
-        elif choice:
-            known = re.findall(r"[\w-]+", choice[2])
-            close = difflib.get_close_matches(choice[1], known, n=1)
-        else:
-            close = []
-        hint = f"did you mean {close[0]}?" if close else "--help lists the flags"
-        raise UsageError(f"{text}; {hint}")
 
 
 def _parser() -> Parser:

@@ -38,12 +38,12 @@ from orchestrator.ledger import (
     write_collected,
 )
 from orchestrator.plan import print_plan
-from orchestrator.progress import duration, why
 from orchestrator.report import write_report
 from orchestrator.run_directory import locked, open_manifest, write_manifest
 from orchestrator.tables import write_distances, write_tables
 from orchestrator.training import Worker, train
 from orchestrator.trials import versions
+from orchestrator.wording import duration, why
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources import Source, SourceError
 from trainables.kernels import library

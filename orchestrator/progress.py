@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 
 from orchestrator.grid import GridArray
 from orchestrator.ledger import DONE
+from orchestrator.wording import duration, why
 
 SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether a person watches a terminal
 
@@ -139,24 +140,6 @@ class Progress(tune.Callback):
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
-
-
-def why(row: Mapping[str, Any]) -> str:
-    """The last line of a recorded error, which names it; the rest is the way there."""
-    lines = (row["error"] or "").strip().splitlines()
-    return lines[-1] if lines else "no reason recorded"
-
-
-def duration(seconds: float) -> str:
-    """Like 1 h 04 min, 3 min 20 s, 12 s, <1 s."""
-    whole = round(seconds)
-    if seconds > 0 and not whole:
-        return "<1 s"
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole} s"
 
 
 def _short(task: str) -> str:

@@ -16,9 +16,9 @@ import pyarrow as pa
 from orchestrator import durable
 from orchestrator.errors import UsageError
 from orchestrator.finished_run import FILES, FinishedRun
-from orchestrator.flags import Parser
 from orchestrator.ledger import LedgerError
 from orchestrator.page import render
+from orchestrator.parser import Parser
 from orchestrator.report_sections import SECTIONS
 from orchestrator.scale.files import FinishedScale
 from orchestrator.scale.sections import SCALE_SECTIONS

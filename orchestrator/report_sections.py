@@ -20,7 +20,7 @@ from analysis.figures.winners import winners
 from orchestrator.finished_run import FinishedRun
 from orchestrator.ledger import DONE, Records
 from orchestrator.page import figure, significant, table
-from orchestrator.progress import duration, why
+from orchestrator.wording import duration, why
 from trainables.crystals.registry import TASKS
 
 TABLE_NAMES = {

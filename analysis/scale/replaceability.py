@@ -10,11 +10,14 @@ Shape letters: n elements, Z atomic numbers 0 to 118.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from analysis.elements import MAX_Z, SYMBOLS
 from analysis.paths import find_shortest_paths
+
+Kind = Literal["share", "logarithm", "product"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,25 @@ def chemical_distances(replaceability: Replaceability) -> np.ndarray:
     distances = np.exp(lengths)
     np.fill_diagonal(distances, 0.0)
     return distances
+
+
+def dissimilarities(replaceability: Replaceability, kind: Kind) -> np.ndarray:
+    """What MDS is to keep [n, n], symmetric with zero diagonal.
+
+    - ``share``: 1 − S / max S, with the larger of S_AB and S_BA. Every replacement counts, and all
+      pairs that were never seen are equally far.
+    - ``logarithm``: of the chemical distances.
+    - ``product``: the chemical distances themselves, as in the thesis. They span six orders of
+      magnitude, so the least often replaced elements decide the order of all.
+    """
+    if kind == "share":
+        found = 1.0 - replaceability.symmetric / replaceability.values.max()
+    else:
+        found = chemical_distances(replaceability)
+        if kind == "logarithm":
+            found = np.log(np.maximum(found, 1.0))
+    np.fill_diagonal(found, 0.0)
+    return found
 
 
 def check_counts(counts_zz: np.ndarray) -> None:

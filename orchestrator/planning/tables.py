@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orchestrator.planning.estimate import Estimate
 from orchestrator.planning.sample import Size
 from orchestrator.planning.work import Work
-from orchestrator.progress import duration
+from orchestrator.wording import duration
 
 LONG = 100 * 3600.0  # seconds from which on only hours are told
 NAME = 22  # characters of a data set's name

@@ -135,6 +135,7 @@ def _facts(
         "mds": None
         if order is None
         else {
+            "on": options.mds_on,
             "stress": order.stress,
             "restarts": order.restarts,
             "hits": order.hits,

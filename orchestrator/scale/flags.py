@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from analysis.elements import NUMBERS
 from analysis.scale.gaps import ETA, Repulsion
+from analysis.scale.replaceability import Kind
 from orchestrator.errors import UsageError
-from orchestrator.flags import Parser
+from orchestrator.parser import Parser
 
 LAMBDAS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 100.0)
 MDS, MOD_PETTI = "mds", "mod_petti"
@@ -45,6 +47,7 @@ class ScaleOptions:
     max_bad: float
     order: str
     leave_out: tuple[str, ...]
+    mds_on: Kind
     restarts: int
     seed: int
     lambdas: tuple[float, ...]
@@ -89,6 +92,13 @@ def _parser() -> Parser:
         metavar="mds|mod_petti|FILE",
         help="mds (default): found here; mod_petti: the modified Pettifor order; or a file of"
         " symbols, one a line or in a column `symbol`",
+    )
+    order.add_argument(
+        "--mds-on",
+        choices=get_args(Kind),
+        default="share",
+        help="what mds keeps: share (default), 1 - S / max S; product, the thesis' chemical"
+        " distances; logarithm, of these",
     )
     order.add_argument(
         "--restarts", type=int, default=20000, metavar="N", help="of the search (20000)"

@@ -16,6 +16,11 @@ SOURCES = {
     "counts": "from the counts in {name}",
     "published": "from the substitution probabilities of Hautier et al. (2011), doi:{name}",
 }
+KEPT = {
+    "share": "1 − S / max S",
+    "logarithm": "the logarithms of the chemical distances",
+    "product": "the chemical distances",
+}
 # The thesis draws these values of λ (fig. 3.3); of other grids, as many are drawn.
 BARS = 10
 
@@ -25,7 +30,7 @@ def axis(scale: FinishedScale) -> str:
     facts = scale.facts
     source = SOURCES[facts["source"]["kind"]].format(name=facts["source"]["name"])
     order = {
-        "mds": "one-dimensional scaling of the chemical distances",
+        "mds": f"one-dimensional scaling of {KEPT[(facts['mds'] or {}).get('on', 'share')]}",
         "mod_petti": "the modified Pettifor order (Glawe et al., 2016)",
     }.get(facts["order"], "the order that was given")
     found = (

@@ -42,7 +42,7 @@ def test_what_is_repeated_lies_in_memory_once_and_what_is_picked_is_read_once() 
     table, chosen = torch.ones(100_000, 8), torch.tensor([3, 5])
     with Tally() as tally:
         rows = table.index_select(0, chosen)
-    assert tally.moved == 3 * rows.nbytes < table.nbytes
+    assert tally.moved == 2 * rows.nbytes + chosen.nbytes < table.nbytes
 
 
 def test_an_optimiser_moves_all_its_lists() -> None:

@@ -12,7 +12,8 @@ import pytest
 from orchestrator import progress
 from orchestrator.config import build_config
 from orchestrator.grid import GridArray, arrays, cells
-from orchestrator.progress import Progress, duration, why
+from orchestrator.progress import Progress
+from orchestrator.wording import duration, why
 
 
 class Terminal(io.StringIO):

@@ -174,6 +174,7 @@ def test_published_probabilities_are_conditional() -> None:
         (["--leave-out", "Xx"], "--leave-out Xx: no such element"),
         (["--max-bad", "2"], "--max-bad 2: must be a share"),
         (["--repulsion", "ajacent"], "did you mean adjacent?"),
+        (["--mds-on", "shares"], "did you mean share?"),
         (["--lamdas", "1"], "did you mean --lambdas?"),
     ],
 )

@@ -12,6 +12,7 @@ from analysis.scale.replaceability import (
     Replaceability,
     check_counts,
     chemical_distances,
+    dissimilarities,
     from_counts,
 )
 
@@ -99,6 +100,16 @@ def test_the_isolated_are_as_far_as_the_farthest() -> None:
     distances = chemical_distances(found)
     assert distances[1, 3] == pytest.approx(8 / 3)  # Li by way of Na, K to Li: 1/0.5 · 1/0.75
     np.testing.assert_allclose(distances[0, 1:], distances[1:, 1:].max())
+
+
+def test_what_mds_keeps() -> None:
+    found = from_counts(counted({(LI, NA): 6, (NA, K): 2}), occurring({LI: 12, NA: 8, K: 4, HE: 3}))
+    share, product = dissimilarities(found, "share"), dissimilarities(found, "product")
+    assert share[1, 2] == 0.0 and share[2, 3] == pytest.approx(1 / 3) and share[0, 1] == 1.0
+    np.testing.assert_array_equal(product, chemical_distances(found))
+    np.testing.assert_allclose(np.exp(dissimilarities(found, "logarithm")), product + np.eye(4))
+    for kept in (share, product):
+        assert (kept == kept.T).all() and (np.diag(kept) == 0).all()
 
 
 def test_nothing_known_is_refused() -> None:

@@ -1,0 +1,24 @@
+"""Times and errors as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def why(row: Mapping[str, Any]) -> str:
+    """The last line of a recorded error, which names it; the rest is the way there."""
+    lines = (row["error"] or "").strip().splitlines()
+    return lines[-1] if lines else "no reason recorded"
+
+
+def duration(seconds: float) -> str:
+    """Like 1 h 04 min, 3 min 20 s, 12 s, <1 s."""
+    whole = round(seconds)
+    if seconds > 0 and not whole:
+        return "<1 s"
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s"
