@@ -81,12 +81,36 @@ def test_gather_and_scatter() -> None:
         )
 
 
+def bond_layers(by_length: bool) -> list[Tensor]:
+    """w1 … b5 of MEGNet's widths; without the first five where the kind of a bond says all."""
+    shapes = [(32, 64), (1, 64), (64, 32), (1, 32), (32, 64), (64, 64), (1, 64), (64, 32), (1, 32)]
+    layers = [random(K, *shape, seed=place) / 8 for place, shape in enumerate(shapes)]
+    return layers[5:] if by_length else layers
+
+
+@pytest.mark.parametrize("edges", [1, 32, 75])  # a tile has 32 rows
 @pytest.mark.parametrize("by_length", [True, False])
-def test_edge_softplus(by_length: bool) -> None:
+def test_update_bonds(by_length: bool, edges: int) -> None:
+    dst, src = positions(edges, N, ascending=True), positions(edges, N, seed=1)
+    kind = positions(edges, L) if by_length else None
+    bond = random(K, L, 64) if by_length else random(K, edges, 32)
+    parts = [random(K, N, 64, seed=1), random(K, N, 64, seed=2), bond]
+
+    def update(own: Tensor, other: Tensor, bond: Tensor, *layers: Tensor) -> Tensor:
+        given = ops.BondLayers(*[None] * (9 - len(layers)), *layers)
+        return ops.update_bonds(own, other, bond, (dst, src, kind), given, 0.7)
+
+    agree(*both_ways(update, [*parts, *bond_layers(by_length)]))
+
+
+def test_one_models_bonds_leave_the_others_alone() -> None:
     dst, src = positions(E, N, ascending=True), positions(E, N, seed=1)
-    kind = positions(E, L) if by_length else None
-    parts = [random(K, N, 6, seed=1), random(K, N, 6, seed=2), random(K, L if by_length else E, 6)]
-    agree(*both_ways(lambda a, b, c: ops.edge_softplus(a, b, c, dst, src, kind, 0.7), parts))
+    parts = [random(K, N, 64, seed=1), random(K, N, 64, seed=2), random(K, E, 32)]
+    parts[2][1, -1, -1] = float("nan")
+    updated = ops.update_bonds(*parts, (dst, src, None), ops.BondLayers(*bond_layers(False)), 0.7)
+    assert updated[[0, 2]].isfinite().all()
+    assert updated[1, :-1].isfinite().all()
+    assert not updated[1, -1].isfinite().any()
 
 
 def test_attention_pool() -> None:
@@ -142,6 +166,9 @@ def test_no_edges() -> None:
     assert ops.gather(random(K, N, 4), none).shape == (K, 0, 4)
     pooled = ops.attention_pool(torch.zeros(K, 0, 4), random(K, B, 4), torch.zeros(0), none)
     assert not pooled.any()
+    nodes, bonds, layers = random(K, N, 64), torch.zeros(K, 0, 32), bond_layers(False)
+    given = ops.BondLayers(*layers)
+    assert ops.update_bonds(nodes, nodes, bonds, (none, none, None), given, 0.7).shape[1] == 0
 
 
 def test_views_are_taken_as_they_read() -> None:

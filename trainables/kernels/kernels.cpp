@@ -1,6 +1,6 @@
 // Fused arithmetic of a training step on the CPU, single precision; `ops.py` says what each is for.
 //
-// Legend: K models, N nodes, E edges, L distinct bond lengths, F and A features. Arrays are dense,
+// Legend: K models, N nodes, E edges, L distinct bond lengths, D, F and A features. Arrays are dense,
 // in the order of their letters. Model by model, so that one model's rows stay in the cache; inner
 // loops run over features and are written for the compiler to vectorise.
 
@@ -10,37 +10,29 @@
 
 namespace {
 
-// e^x to 2e-7 (coefficients of Cephes' expf, Moshier 1989); NaN stays NaN.
+// e^x for x <= 0, to 2e-7 + |x| 2e-8 of itself; NaN stays NaN. 2^f by the best polynomial of its
+// degree (Lawson's iteration), in Estrin's order, as of `log1p_`: a chain as short as this keeps the
+// processor's units busy.
 inline float exp_(float x) {
     x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    const float n = __builtin_rintf(x * 1.44269504088896341f);
-    float r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    return p * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
+    // Numbers of this size have no fraction bits: n + 127 is what is left, the exponent of 2^n.
+    constexpr float shifter = 12582912.0f + 127.0f;
+    const float shifted = x * 1.44269504088896341f + shifter, n = shifted - shifter;
+    const float f = x * 1.44269504088896341f - n, g = f * f;
+    const float low = 6.9314720574e-1f * f + 1.0f, middle = 5.5503287770e-2f * f + 2.4022646891e-1f;
+    const float high = 1.3399931218e-3f * f + 9.6184889578e-3f;
+    const float p = ((1.5345811830e-4f * g + high) * g + middle) * g + low;
+    return p * std::bit_cast<float>(std::bit_cast<std::uint32_t>(shifted) << 23);
 }
 
-// ln(1 + e) for e in [0, 1] (coefficients of Cephes' logf); a division would cost more than all of it.
+// ln(1 + e) for e in [0, 1], to 2e-7 of itself.
 inline float log1p_(float e) {
-    const bool large = e > 0.41421356f;
-    const float x = large ? 0.5f * (e - 1.0f) : e, z = x * x;
-    float p = 7.0376836292e-2f;
-    p = p * x - 1.1514610310e-1f;
-    p = p * x + 1.1676998740e-1f;
-    p = p * x - 1.2420140846e-1f;
-    p = p * x + 1.4249322787e-1f;
-    p = p * x - 1.6668057665e-1f;
-    p = p * x + 2.0000714765e-1f;
-    p = p * x - 2.4999993993e-1f;
-    p = p * x + 3.3333331174e-1f;
-    return x + (p * x * z - 0.5f * z) + (large ? 0.693147180559945f : 0.0f);
+    const float e2 = e * e, e4 = e2 * e2;
+    const float a = -4.9999493139e-1f * e + 9.9999996988e-1f;
+    const float b = -2.4842982027e-1f * e + 3.3319096784e-1f;
+    const float c = -1.3663244240e-1f * e + 1.9106006030e-1f;
+    const float d = -2.9505227527e-2f * e + 7.8225933556e-2f;
+    return e * ((5.2326914567e-3f * e4 + (d * e2 + c)) * e4 + (b * e2 + a));
 }
 
 inline float positive(float x) { return x > 0.0f ? x : 0.0f; }
@@ -110,6 +102,147 @@ struct Edges {
     }
 };
 
+
+// ---- small matrix products: a tile of rows goes through all layers while it is in the cache
+
+#ifdef __AVX512F__
+constexpr int64_t LANES = 16, BLOCK = 8;  // BLOCK x 2 vectors of sums are as many as registers hold
+#else
+constexpr int64_t LANES = 8, BLOCK = 4;
+#endif
+typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+constexpr int64_t T = 32;  // rows of a tile
+
+inline Lanes* lanes(float* x) { return reinterpret_cast<Lanes*>(x); }
+inline const Lanes* lanes(const float* x) { return reinterpret_cast<const Lanes*>(x); }
+
+// to[r, f] += Σ_n from[r · row + n · step] · w[n, f], n < N, for BLOCK rows r of F features
+template <int64_t N, int64_t F>
+inline void add_block(const float* from, int64_t row, int64_t step, const float* w, float* to) {
+    for (int64_t f = 0; f < F; f += 2 * LANES) {
+        Lanes sum[BLOCK][2];
+#pragma GCC unroll 8
+        for (int64_t r = 0; r < BLOCK; ++r)
+            sum[r][0] = *lanes(to + r * F + f), sum[r][1] = *lanes(to + r * F + f + LANES);
+        for (int64_t n = 0; n < N; ++n) {
+            const Lanes a = *lanes(w + n * F + f), b = *lanes(w + n * F + f + LANES);
+#pragma GCC unroll 8
+            for (int64_t r = 0; r < BLOCK; ++r) {
+                const float x = from[r * row + n * step];
+                sum[r][0] += x * a;
+                sum[r][1] += x * b;
+            }
+        }
+#pragma GCC unroll 8
+        for (int64_t r = 0; r < BLOCK; ++r)
+            *lanes(to + r * F + f) = sum[r][0], *lanes(to + r * F + f + LANES) = sum[r][1];
+    }
+}
+
+// y [T, F] += x [T, D] · w [D, F]
+template <int64_t D, int64_t F>
+void add_product(const float* x, const float* w, float* y) {
+    for (int64_t t = 0; t < T; t += BLOCK) add_block<D, F>(x + t * D, D, 1, w, y + t * F);
+}
+
+// w [D, F] += xᵀ [D, T] · y [T, F]
+template <int64_t D, int64_t F>
+void add_outer(const float* x, const float* y, float* w) {
+    for (int64_t d = 0; d < D; d += BLOCK) add_block<T, F>(x + d, 1, D, y, w + d * F);
+}
+
+template <int64_t F>
+void fill_rows(float* y, const float* row) {
+    for (int64_t t = 0; t < T; ++t)
+        for (int64_t f = 0; f < F; ++f) y[t * F + f] = row[f];
+}
+
+template <int64_t F>
+void add_rows(const float* y, float* row) {
+    for (int64_t t = 0; t < T; ++t)
+        for (int64_t f = 0; f < F; ++f) row[f] += y[t * F + f];
+}
+
+template <int64_t F>
+void activate(float* y, float shift) {
+#pragma omp simd
+    for (int64_t i = 0; i < T * F; ++i) y[i] = softplus(y[i]) - shift;
+}
+
+template <int64_t F>
+void through_slope(const float* y, float* d, float shift) {
+#pragma omp simd
+    for (int64_t i = 0; i < T * F; ++i) d[i] *= softplus_slope(y[i] + shift);
+}
+
+template <int64_t D, int64_t F>
+void transpose(const float* w, float* to) {
+    for (int64_t d = 0; d < D; ++d)
+        for (int64_t f = 0; f < F; ++f) to[f * D + d] = w[d * F + f];
+}
+
+// MEGNet's widths: features of a bond, and of the hidden layers.
+constexpr int64_t W = 32, H = 64;
+
+// Weights of the layers that a bond goes through, or their gradients. The first three layers are
+// there where bonds have features of their own; null where the kind of a bond says all.
+template <typename Number>
+struct BondLayers {
+    Number *w1, *b1, *w2, *b2, *w3, *w4, *b4, *w5, *b5;
+
+    BondLayers of(int64_t k) const {
+        const auto at = [k](Number* x, int64_t size) { return x ? x + k * size : x; };
+        return {at(w1, W * H), at(b1, H),     at(w2, H * W), at(b2, W), at(w3, W * H),
+                at(w4, H * H), at(b4, H),     at(w5, H * W), at(b5, W)};
+    }
+};
+
+// The edges of one model, and one tile of them on its way through the layers.
+struct BondTile {
+    const BondLayers<const float>& layers;
+    const float *own, *other, *bond;  // [N, H], [N, H], [M, W] or, by kind, [M, H]
+    const int64_t *dst, *src, *kind;
+    float shift;
+    alignas(64) float e[T * W], g1[T * H], g2[T * W], h1[T * H], h2[T * H];
+
+    // The `rows` edges from `first` on; the tile's other rows are those of no edge.
+    void pass(int64_t first, int64_t rows) {
+        if (!kind) {
+            load(e, bond, first, rows);
+            fill_rows<H>(g1, layers.b1);
+            add_product<W, H>(e, layers.w1, g1);
+            activate<H>(g1, shift);
+            fill_rows<W>(g2, layers.b2);
+            add_product<H, W>(g1, layers.w2, g2);
+            activate<W>(g2, shift);
+        }
+        for (int64_t t = 0; t < T; ++t) {
+            float* __restrict to = h1 + t * H;
+            if (t >= rows) {
+                for (int64_t f = 0; f < H; ++f) to[f] = 0.0f;
+                continue;
+            }
+            const float* __restrict p = own + dst[first + t] * H;
+            const float* __restrict q = other + src[first + t] * H;
+            for (int64_t f = 0; f < H; ++f) to[f] = p[f] + q[f];
+            if (kind) add_row(to, bond + kind[first + t] * H, 1.0f, H);
+        }
+        if (!kind) add_product<W, H>(g2, layers.w3, h1);
+        activate<H>(h1, shift);
+        fill_rows<H>(h2, layers.b4);
+        add_product<H, H>(h1, layers.w4, h2);
+        activate<H>(h2, shift);
+    }
+
+    static void load(float* to, const float* from, int64_t first, int64_t rows) {
+        for (int64_t i = 0; i < T * W; ++i) to[i] = i < rows * W ? from[first * W + i] : 0.0f;
+    }
+
+    static void store(const float* from, float* to, int64_t first, int64_t rows) {
+        for (int64_t i = 0; i < rows * W; ++i) to[first * W + i] = from[i];
+    }
+};
+
 }  // namespace
 
 extern "C" {
@@ -165,41 +298,91 @@ void gather_rows(int64_t K, int64_t N, int64_t E, int64_t F, const float* x, con
         }
 }
 
-// y[k, e] = softplus(a[k, dst[e]] + b[k, src[e]] + c[k, kind[e]]) − shift; c is [K, M, F].
-void edge_forward(int64_t K, int64_t N, int64_t M, int64_t E, int64_t F, const float* a,
-                  const float* b, const float* c, const int64_t* dst, const int64_t* src,
-                  const int64_t* kind, float* y, float shift) {
-    for (int64_t k = 0; k < K; ++k)
-        for (int64_t e = 0; e < E; ++e) {
-            const float* __restrict p = a + (k * N + dst[e]) * F;
-            const float* __restrict q = b + (k * N + src[e]) * F;
-            const float* __restrict r = c + (k * M + (kind ? kind[e] : e)) * F;
-            float* __restrict to = y + (k * E + e) * F;
-#pragma omp simd
-            for (int64_t f = 0; f < F; ++f) to[f] = softplus(p[f] + q[f] + r[f]) - shift;
+// y[k, e] [W] = softplus(softplus(own[dst] + other[src] + c) w4 + b4) w5 + b5, with c = bond[kind] or,
+// without kinds, c = softplus(softplus(bond[e] w1 + b1) w2 + b2) w3; every softplus less `shift`.
+void bonds_forward(int64_t K, int64_t N, int64_t M, int64_t E, const float* own, const float* other,
+                   const float* bond, const int64_t* dst, const int64_t* src, const int64_t* kind,
+                   const float* w1, const float* b1, const float* w2, const float* b2,
+                   const float* w3, const float* w4, const float* b4, const float* w5,
+                   const float* b5, float* y, float shift) {
+    const BondLayers<const float> all{w1, b1, w2, b2, w3, w4, b4, w5, b5};
+    alignas(64) float out[T * W];
+    for (int64_t k = 0; k < K; ++k) {
+        const BondLayers<const float> layers = all.of(k);
+        BondTile tile{layers, own + k * N * H, other + k * N * H, bond + k * M * (kind ? H : W),
+                      dst,    src,             kind,              shift};
+        for (int64_t first = 0; first < E; first += T) {
+            const int64_t rows = E - first < T ? E - first : T;
+            tile.pass(first, rows);
+            fill_rows<W>(out, layers.b5);
+            add_product<H, W>(tile.h2, layers.w5, out);
+            BondTile::store(out, y + k * E * W, first, rows);
         }
+    }
 }
 
-// da and db [K, N, F] start as zeros, and dc [K, M, F] too where `kind` is given.
-void edge_backward(int64_t K, int64_t N, int64_t M, int64_t E, int64_t F, const float* y,
-                   const float* dy, const int64_t* dst, const int64_t* src, const int64_t* kind,
-                   float* da, float* db, float* dc, float shift) {
-    std::vector<float> row(F);
-    for (int64_t k = 0; k < K; ++k)
-        for (int64_t e = 0; e < E; ++e) {
-            const float* __restrict value = y + (k * E + e) * F;
-            const float* __restrict up = dy + (k * E + e) * F;
-            float* __restrict d = row.data();
-#pragma omp simd
-            for (int64_t f = 0; f < F; ++f) d[f] = up[f] * softplus_slope(value[f] + shift);
-            add_row(da + (k * N + dst[e]) * F, d, 1.0f, F);
-            add_row(db + (k * N + src[e]) * F, d, 1.0f, F);
-            float* __restrict to = dc + (k * M + (kind ? kind[e] : e)) * F;
-            if (kind)
-                add_row(to, d, 1.0f, F);
-            else
-                for (int64_t f = 0; f < F; ++f) to[f] = d[f];
+// All gradients start as zeros.
+void bonds_backward(int64_t K, int64_t N, int64_t M, int64_t E, const float* own,
+                    const float* other, const float* bond, const int64_t* dst, const int64_t* src,
+                    const int64_t* kind, const float* w1, const float* b1, const float* w2,
+                    const float* b2, const float* w3, const float* w4, const float* b4,
+                    const float* w5, const float* b5, const float* dy, float* down, float* dother,
+                    float* dbond, float* dw1, float* db1, float* dw2, float* db2, float* dw3,
+                    float* dw4, float* db4, float* dw5, float* db5, float shift) {
+    const BondLayers<const float> all{w1, b1, w2, b2, w3, w4, b4, w5, b5};
+    const BondLayers<float> all_grads{dw1, db1, dw2, db2, dw3, dw4, db4, dw5, db5};
+    alignas(64) float back1[H * W], back2[W * H], back3[H * W], back4[H * H], back5[W * H];
+    alignas(64) float d5[T * W], d4[T * H], d3[T * H], d2[T * W], d1[T * H], d0[T * W];
+    const float zero[H] = {};
+    for (int64_t k = 0; k < K; ++k) {
+        const BondLayers<const float> layers = all.of(k);
+        const BondLayers<float> grads = all_grads.of(k);
+        BondTile tile{layers, own + k * N * H, other + k * N * H, bond + k * M * (kind ? H : W),
+                      dst,    src,             kind,              shift};
+        transpose<H, H>(layers.w4, back4);
+        transpose<H, W>(layers.w5, back5);
+        if (!kind) {
+            transpose<W, H>(layers.w1, back1);
+            transpose<H, W>(layers.w2, back2);
+            transpose<W, H>(layers.w3, back3);
         }
+        for (int64_t first = 0; first < E; first += T) {
+            const int64_t rows = E - first < T ? E - first : T;
+            tile.pass(first, rows);
+            BondTile::load(d5, dy + k * E * W, first, rows);
+            add_outer<H, W>(tile.h2, d5, grads.w5);
+            add_rows<W>(d5, grads.b5);
+            fill_rows<H>(d4, zero);
+            add_product<W, H>(d5, back5, d4);
+            through_slope<H>(tile.h2, d4, shift);
+            add_outer<H, H>(tile.h1, d4, grads.w4);
+            add_rows<H>(d4, grads.b4);
+            fill_rows<H>(d3, zero);
+            add_product<H, H>(d4, back4, d3);
+            through_slope<H>(tile.h1, d3, shift);
+            for (int64_t t = 0; t < rows; ++t) {
+                const float* d = d3 + t * H;
+                add_row(down + (k * N + dst[first + t]) * H, d, 1.0f, H);
+                add_row(dother + (k * N + src[first + t]) * H, d, 1.0f, H);
+                if (kind) add_row(dbond + (k * M + kind[first + t]) * H, d, 1.0f, H);
+            }
+            if (kind) continue;
+            add_outer<W, H>(tile.g2, d3, grads.w3);
+            fill_rows<W>(d2, zero);
+            add_product<H, W>(d3, back3, d2);
+            through_slope<W>(tile.g2, d2, shift);
+            add_outer<H, W>(tile.g1, d2, grads.w2);
+            add_rows<W>(d2, grads.b2);
+            fill_rows<H>(d1, zero);
+            add_product<W, H>(d2, back2, d1);
+            through_slope<H>(tile.g1, d1, shift);
+            add_outer<W, H>(tile.e, d1, grads.w1);
+            add_rows<H>(d1, grads.b1);
+            fill_rows<W>(d0, zero);
+            add_product<H, W>(d1, back1, d0);
+            BondTile::store(d0, dbond + k * M * W, first, rows);
+        }
+    }
 }
 
 // y[k, b] = Σ_e share[k, e] · x[k, e] over the rows e of crystal b, share = softmax over them of

@@ -13,7 +13,7 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -146,32 +146,59 @@ class _Scatter(Function):
         return _gather_rows(dy, ctx.index, ctx.weight), None, None, None
 
 
-# ------------------------------------------------------------------ MEGNet: first edge layer
+# ------------------------------------------------------------------ MEGNet: update of bonds
 
 
-def edge_softplus(
+class BondLayers(NamedTuple):
+    """Weights of the layers that a bond goes through; those of MEGNet are 32 and 64 wide.
+
+    The first five are there where bonds have features of their own.
+    """
+
+    w1: Tensor | None  # [K, 32, 64]
+    b1: Tensor | None  # [K, 1, 64]
+    w2: Tensor | None  # [K, 64, 32]
+    b2: Tensor | None  # [K, 1, 32]
+    w3: Tensor | None  # [K, 32, 64]
+    w4: Tensor  # [K, 64, 64]
+    b4: Tensor  # [K, 1, 64]
+    w5: Tensor  # [K, 64, 32]
+    b5: Tensor  # [K, 1, 32]
+
+
+def update_bonds(
     own: Tensor,
     other: Tensor,
     bond: Tensor,
-    dst: Tensor,
-    src: Tensor,
-    kind: Tensor | None,
+    indices: tuple[Tensor, Tensor, Tensor | None],
+    layers: BondLayers,
     shift: float,
 ) -> Tensor:
-    """softplus(own[dst] + other[src] + bond[kind]) − shift -> [K, E, F].
+    """s(s(own[dst] + other[src] + c) w4 + b4) w5 + b5 -> [K, E, 32], with s(x) = softplus(x) − shift.
+
+    c = bond[kind] where there is a `kind`, else c = s(s(bond w1 + b1) w2 + b2) w3.
 
     Args:
-        own, other: [K, N, F].
-        bond: [K, E, F], or [K, L, F] where `kind` [E] says which row an edge has.
+        own, other: [K, N, 64].
+        bond: [K, E, 32] or, by kind, [K, L, 64].
+        indices: dst, src and kind or None, each [E].
     """
     if fused(own):
-        value: Tensor = _EdgeSoftplus.apply(own, other, bond, dst, src, kind, shift)
-        return value
-    bond = bond if kind is None else gather(bond, kind)
-    return softplus(gather(own, dst) + gather(other, src) + bond, shift)
+        updated: Tensor = _UpdateBonds.apply(own, other, bond, *indices, shift, *layers)
+        return updated
+    dst, src, kind = indices
+    w1, b1, w2, b2, w3, w4, b4, w5, b5 = layers
+    if kind is not None:
+        bond = gather(bond, kind)
+    else:
+        assert w1 is not None and w2 is not None and w3 is not None
+        first = softplus(torch.bmm(bond, w1), shift, b1)
+        bond = torch.bmm(softplus(torch.bmm(first, w2), shift, b2), w3)
+    hidden = softplus(gather(own, dst) + gather(other, src) + bond, shift)
+    return torch.bmm(softplus(torch.bmm(hidden, w4), shift, b4), w5) + b5
 
 
-class _EdgeSoftplus(Function):
+class _UpdateBonds(Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -182,26 +209,25 @@ class _EdgeSoftplus(Function):
         src: Tensor,
         kind: Tensor | None,
         shift: float,
+        *layers: Tensor | None,
     ) -> Tensor:
-        (models, nodes, features), edges = own.shape, len(dst)
-        y = own.new_empty(models, edges, features)
-        ctx.sizes = models, nodes, bond.shape[1], edges, features
-        parts = (part.contiguous() for part in (own, other, bond))
-        _call("edge_forward", *ctx.sizes, *parts, dst, src, kind, y, shift)
-        ctx.save_for_backward(y)
-        ctx.indices, ctx.shift = (dst, src, kind), shift
+        dense = [part.contiguous() for part in (own, other, bond)]
+        weights = [None if weight is None else weight.contiguous() for weight in layers]
+        sizes = *own.shape[:2], bond.shape[1], len(dst)
+        y = own.new_empty(len(own), len(dst), layers[-1].shape[2])  # type: ignore[union-attr]
+        _call("bonds_forward", *sizes, *dense, dst, src, kind, *weights, y, shift)
+        ctx.save_for_backward(*dense, *weights)
+        ctx.sizes, ctx.indices, ctx.shift = sizes, (dst, src, kind), shift
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (y,) = ctx.saved_tensors
-        models, nodes, bonds, _, features = ctx.sizes
-        down, dother = (y.new_zeros(models, nodes, features) for _ in range(2))
-        dbond = y.new_zeros(models, bonds, features)
-        grads = (down, dother, dbond)
-        _call("edge_backward", *ctx.sizes, y, dy.contiguous(), *ctx.indices, *grads, ctx.shift)
-        return down, dother, dbond, None, None, None, None
+        saved = ctx.saved_tensors
+        grads = [None if x is None else torch.zeros_like(x) for x in saved]
+        arguments = (*saved[:3], *ctx.indices, *saved[3:], dy.contiguous(), *grads)
+        _call("bonds_backward", *ctx.sizes, *arguments, ctx.shift)
+        return *grads[:3], None, None, None, None, *grads[3:]
 
 
 # -------------------------------------------------------------------- Set2Set: attention

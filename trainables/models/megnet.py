@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainables.kernels.ops import edge_softplus, gather, softplus
+from trainables.kernels.ops import BondLayers, gather, softplus, update_bonds
 from trainables.models.embedding import HybridEmbedding, Mixing
 from trainables.models.graph_batch import GraphBatch
 from trainables.models.layers import (
@@ -90,6 +90,16 @@ class MEGNetBlock(nn.Module):
         self.atom = Update(generators, 3)
         self.state = Update(generators, 3)
 
+    def _bond_layers(self) -> BondLayers:
+        """All that is left to do to a bond after it was gathered."""
+        second, third = self.bond.second, self.bond.third
+        rest = (second.weight, second.bias, third.weight, third.bias)
+        if self.pre is None:
+            return BondLayers(None, None, None, None, None, *rest)
+        first, then = self.pre[1].first, self.pre[1].second
+        before = (first.weight, first.bias, then.weight, then.bias, self.bond.parts[2])
+        return BondLayers(*before, *rest)
+
     def forward(
         self, v: Tensor, e: Tensor, u: Tensor, batch: GraphBatch
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,23 +109,17 @@ class MEGNetBlock(nn.Module):
         """
         v_in, e_in, u_in = v, e, u
         if self.pre is not None:
-            v, e, u = (dense(x) for dense, x in zip(self.pre, (v, e, u), strict=True))
+            v, u = self.pre[0](v), self.pre[2](u)
         bond, atom, state = self.bond, self.atom, self.state
-        kind = None if self.pre is not None else batch.edge_length
-        e_in = e_in if kind is None else gather(e_in, kind)
         # An edge lies in the crystal of its dst, so the state comes along with dst's features.
         of_state = gather(bond.project(3, u) + bond.bias, batch.node_crystal)
-        e = bond(
-            edge_softplus(
-                bond.project(1, v) + of_state,
-                bond.project(0, v),
-                bond.project(2, e),
-                batch.dst,
-                batch.src,
-                kind,
-                LN_2,
-            )
-        )
+        own, other = bond.project(1, v) + of_state, bond.project(0, v)
+        if self.pre is None:
+            kind, e_in = batch.edge_length, gather(e, batch.edge_length)
+            e = bond.project(2, e)
+        else:
+            kind = None
+        e = update_bonds(own, other, e, (batch.dst, batch.src, kind), self._bond_layers(), LN_2)
         v = atom(
             shifted_softplus(
                 atom.project(0, scatter_mean(e, batch.dst, batch.nodes, batch.count))
