@@ -174,7 +174,7 @@ def update_bonds(
     layers: BondLayers,
     shift: float,
 ) -> Tensor:
-    """s(s(own[dst] + other[src] + c) w4 + b4) w5 + b5 -> [K, E, 32], with s(x) = softplus(x) − shift.
+    """s(s(own[dst] + other[src] + c) w4 + b4) w5 + b5 -> [K, E, 32]; s(x) = softplus(x) − shift.
 
     c = bond[kind] where there is a `kind`, else c = s(s(bond w1 + b1) w2 + b2) w3.
 

@@ -55,6 +55,11 @@ class GlorotLinear(Linear):
         self.weight.data *= scale
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, d_out))
 
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Weight [K, D, F] and bias [K, 1, F]."""
+        assert self.bias is not None
+        return self.weight, self.bias
+
 
 class BatchNorm(nn.Module):
     """Batch normalisation of x [K, N, F] whose row i counts `weight[i]` times.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -91,14 +92,12 @@ class MEGNetBlock(nn.Module):
         self.state = Update(generators, 3)
 
     def _bond_layers(self) -> BondLayers:
-        """All that is left to do to a bond after it was gathered."""
-        second, third = self.bond.second, self.bond.third
-        rest = (second.weight, second.bias, third.weight, third.bias)
+        """All that is left to do to a bond after its atoms were gathered."""
+        rest = (*self.bond.second.affine(), *self.bond.third.affine())
         if self.pre is None:
             return BondLayers(None, None, None, None, None, *rest)
-        first, then = self.pre[1].first, self.pre[1].second
-        before = (first.weight, first.bias, then.weight, then.bias, self.bond.parts[2])
-        return BondLayers(*before, *rest)
+        pre = cast(PreDense, self.pre[1])
+        return BondLayers(*pre.first.affine(), *pre.second.affine(), self.bond.parts[2], *rest)
 
     def forward(
         self, v: Tensor, e: Tensor, u: Tensor, batch: GraphBatch
