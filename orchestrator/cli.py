@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
+    "element_groups": "what a grid's models say about the elements: consensus, substitution groups",
+    "substitutes": "which elements may stand in an element's place",
     "element_scale": "a one-dimensional scale of the elements",
     "report": "write a run's report.html again",
 }
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print("usage: elemgrid JOB [flags]; each job has --help\n", file=stream)
     for name, what in JOBS.items():
-        print(f"  {name:<12} {what}", file=stream)
+        print(f"  {name:<15} {what}", file=stream)
     return 0
 
 

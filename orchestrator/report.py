@@ -16,6 +16,8 @@ import pyarrow as pa
 from orchestrator import durable
 from orchestrator.errors import UsageError
 from orchestrator.finished_run import FILES, FinishedRun
+from orchestrator.groups.files import FinishedGroups
+from orchestrator.groups.sections import GROUP_SECTIONS, Grouped
 from orchestrator.ledger import LedgerError
 from orchestrator.page import render
 from orchestrator.parser import Parser
@@ -29,7 +31,7 @@ Sections = list[tuple[str, str]]
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run directory and returns its path.
 
-    What the jobs left there has its sections: models, an element scale, or both.
+    What the jobs left there has its sections: models, their groups of elements, an element scale.
 
     Raises:
         UsageError: the folder is no finished run; the missing file is named.
@@ -69,8 +71,17 @@ def _grid(run: FinishedRun) -> tuple[str, str, Sections]:
         f"Element embeddings on {names}",
         f"{len(run.done)} models done of {run.manifest['models']},"
         f" recipe {run.manifest['config']['recipe']}; begun {begun}",
-        [(title, body) for title, make in SECTIONS if (body := make(run))],
+        [(title, body) for title, make in SECTIONS if (body := make(run))] + _groups(run),
     )
+
+
+def _groups(run: FinishedRun) -> Sections:
+    """Sections of the elements' groups, where element_groups has been."""
+    groups = FinishedGroups(run.folder)
+    if not groups.exists:
+        return []
+    grouped = Grouped(run, groups)
+    return [(title, body) for title, make in GROUP_SECTIONS if (body := make(grouped))]
 
 
 def _scale(scale: FinishedScale) -> tuple[str, str, Sections]:

@@ -37,7 +37,7 @@ def _choose_ticks(low: float, high: float, logarithmic: bool) -> list[float]:
     return [low, *(tick for tick in decades if 3 * low < tick < high / 4), high]
 
 
-def _tiles(texts: Mapping[int, str], values: Mapping[int, float]) -> dict[str, list[list]]:
+def fill_tiles(texts: Mapping[int, str], values: Mapping[int, float]) -> dict[str, list[list]]:
     """``z``, ``text`` and ``customdata`` grids for a heat map; None where no element stands."""
     grids: dict[str, list[list]] = {
         name: [[None] * COLUMNS for _ in range(ROWS)] for name in ("z", "text", "customdata")
@@ -65,7 +65,7 @@ def _add_present(
     ticks = _choose_ticks(low, high, logarithmic)
     scaled = {z: _scale(v, logarithmic) for z, v in known.items()}
     label = {z: f"{known[z]:.6g} {unit}".rstrip() for z in known}
-    tiles = _tiles(texts, scaled)
+    tiles = fill_tiles(texts, scaled)
     for z in known:
         row, column = _cell(z)
         tiles["customdata"][row][column] += f": {label[z]}"
@@ -120,7 +120,7 @@ def periodic_table(
     fig = go.Figure()
     absent = {z: 0.0 for z in range(1, MAX_Z + 1) if z not in known}
     fig.add_heatmap(
-        **_tiles(texts, absent), **grid | {"textfont": {"size": 13, "color": MUTED}},
+        **fill_tiles(texts, absent), **grid | {"textfont": {"size": 13, "color": MUTED}},
         colorscale=[[0, MISSING], [1, MISSING]], showscale=False, name="absent",
         hovertemplate="%{customdata}: none<extra></extra>",
     )  # fmt: skip
@@ -128,7 +128,7 @@ def periodic_table(
         _add_present(fig, known, texts, grid, colour_scale, unit, logarithmic)
     note = f"{len(known)} of {MAX_Z} elements" + (", logarithmic colours" if logarithmic else "")
     finish(fig, title=title, subtitle=f"{subtitle}; {note}" if subtitle else note, height=590)
-    _name_groups(fig)
+    name_groups(fig)
     hidden = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
     fig.update_xaxes(**hidden, range=[0.4, COLUMNS + 0.6])
     fig.update_yaxes(**hidden, range=[EDGES[-1] + 0.1, 0.1])
@@ -136,7 +136,7 @@ def periodic_table(
     return fig
 
 
-def _name_groups(fig: go.Figure) -> None:
+def name_groups(fig: go.Figure) -> None:
     """Group numbers above the columns, periods beside the f rows."""
     font = {"size": 10, "color": MUTED}
     first = {1: 1, 2: 2, **dict.fromkeys(range(3, 13), 4), **dict.fromkeys(range(13, 18), 2), 18: 1}

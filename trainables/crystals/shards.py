@@ -152,6 +152,45 @@ def load_without_graphs(folder: Path, graphs: G) -> Dataset[G]:
     return _dataset(_table(folder, manifest, small), graphs, manifest["total"])
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What B crystals consist of, with their property.
+
+    Attributes:
+        z, multiplicity, crystal: [N] atomic number, atoms and crystal of each node.
+        target, rows: [B], as of `Dataset`; `total` too.
+    """
+
+    z: np.ndarray
+    multiplicity: np.ndarray
+    crystal: np.ndarray
+    target: np.ndarray
+    rows: np.ndarray
+    total: int
+
+
+def load_contents(folder: Path) -> Contents:
+    """Nodes and targets of a folder, without the edges; verified like `load`.
+
+    Raises:
+        ShardError: as by `load`.
+    """
+    manifest = _manifest(folder)
+    few = pa.schema([field for field in SCHEMA if field.name not in EDGE_COLUMNS])
+    table = _table(folder, manifest, few)
+    nodes = {name: table[name].combine_chunks() for name in NODE_COLUMNS}
+    sizes = nodes["z"].value_lengths().to_numpy(zero_copy_only=False)
+    z, multiplicity = (nodes[name].flatten().to_numpy() for name in NODE_COLUMNS)
+    return Contents(
+        z=z,
+        multiplicity=multiplicity,
+        crystal=np.repeat(np.arange(len(sizes)), sizes),
+        target=table["target"].to_numpy(),
+        rows=table["row"].to_numpy(),
+        total=manifest["total"],
+    )
+
+
 def _table(folder: Path, manifest: dict[str, Any], schema: pa.Schema) -> pa.Table:
     """The schema's columns of all shards, verified."""
     tables = [schema.empty_table()]

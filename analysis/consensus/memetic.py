@@ -1,0 +1,157 @@
+"""A genetic algorithm whose children are improved by local search, on islands.
+
+Clusters have no names, so before two parents are crossed the labels of one are matched to those of
+the other by common elements; each element then takes the label of one of the two, and local search
+repairs the child. Islands evolve apart and pass their best on to the next one between rounds.
+
+Shape letters: n elements, p partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from analysis.consensus.agreement import Agreement, canonical
+from analysis.consensus.local import improve
+
+ISLANDS, POPULATION, ROUNDS, CHILDREN = 4, 16, 4, 150
+# Scores that differ by less are one: sums in another order.
+SAME = 1e-12
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best partition, and how sure the islands are of it.
+
+    Attributes:
+        labels: [n], 0, 1, … in the order in which clusters appear.
+        score: F.
+        islands: share of the islands whose best has this score.
+    """
+
+    labels: np.ndarray
+    score: float
+    islands: float
+
+
+def evolve(agreement: Agreement, seed: int, map: Map = map) -> Found:
+    """The best partition of `ISLANDS` islands; the same whatever `map` does them on."""
+    weights = agreement.weights
+    seeds = np.random.SeedSequence(seed).spawn(ISLANDS * ROUNDS)
+    numbers = [int(one.generate_state(1)[0]) for one in seeds]
+    islands: list[np.ndarray | None] = [None] * ISLANDS
+    for turn in range(ROUNDS):
+        tasks = zip(numbers[turn * ISLANDS : (turn + 1) * ISLANDS], islands, strict=True)
+        islands = _pass_on(list(map(partial(_island, weights), tasks)))
+    best = [max(agreement.scores(people)) for people in islands if people is not None]
+    home = int(np.argmax(best))
+    people = islands[home]
+    assert people is not None
+    labels = canonical(people[agreement.scores(people).argmax()])
+    agreeing = sum(one >= best[home] - SAME for one in best) / ISLANDS
+    return Found(labels, agreement.score(labels), agreeing)
+
+
+def improve_from(labels_n: np.ndarray, agreement: Agreement, seed: int) -> np.ndarray:
+    """The best partition of one short island that starts near a known one."""
+    n = len(agreement.numbers)
+    people = np.random.default_rng(seed).integers(0, n, (POPULATION, n), dtype=np.int64)
+    people[0] = canonical(labels_n)
+    found = _island(agreement.weights, (seed, people))
+    return canonical(found[agreement.scores(found).argmax()])
+
+
+def _island(weights: np.ndarray, task: tuple[int, np.ndarray | None]) -> np.ndarray:
+    """One round of one island: its population [p, n], best first."""
+    seed, people = task
+    if people is None:
+        people = np.random.default_rng(seed).integers(
+            0, len(weights), (POPULATION, len(weights)), dtype=np.int64
+        )
+    people = people.copy()
+    merits = np.array([improve(labels, weights) for labels in people])
+    _live(people, merits, weights, CHILDREN, seed)
+    return people[np.argsort(-merits, kind="stable")]
+
+
+def _pass_on(islands: list[np.ndarray]) -> list[np.ndarray | None]:
+    """Each island's worst gives way to the best of the one before."""
+    return [
+        np.concatenate([people[:-1], islands[here - 1][:1]]) for here, people in enumerate(islands)
+    ]
+
+
+@njit(cache=True)
+def _live(
+    people: np.ndarray, merits: np.ndarray, weights: np.ndarray, children: int, seed: int
+) -> None:
+    """Children, one after the other, take the place of the worst that they beat."""
+    np.random.seed(seed % 2**32)
+    for _ in range(children):
+        mother, father = _pick(merits), _pick(merits)
+        child = _cross(people[mother], match_labels(people[mother], people[father]))
+        if mother == father:
+            _shake(child)
+        merit = improve(child, weights)
+        worst = merits.argmin()
+        known = False
+        for other in merits:
+            known = known or abs(other - merit) < 1e-14
+        if merit > merits[worst] and not known:
+            people[worst], merits[worst] = child, merit
+
+
+@njit(cache=True)
+def _pick(merits: np.ndarray) -> int:
+    """The better of two at random."""
+    one, other = np.random.randint(len(merits)), np.random.randint(len(merits))
+    return one if merits[one] >= merits[other] else other
+
+
+@njit(cache=True)
+def match_labels(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """`theirs` with labels of `ours`, pairs of clusters with most common elements first."""
+    n = len(ours)
+    common = np.zeros((n, n), dtype=np.int64)
+    for i in range(n):
+        common[theirs[i], ours[i]] += 1
+    name = np.full(n, -1)
+    taken = np.zeros(n, dtype=np.bool_)
+    for shared in range(common.max(), 0, -1):
+        for a in range(n):
+            for b in range(n):
+                if common[a, b] == shared and name[a] < 0 and not taken[b]:
+                    name[a], taken[b] = b, True
+    free = 0
+    for a in range(n):
+        if name[a] < 0:
+            while taken[free]:
+                free += 1
+            name[a], taken[free] = free, True
+    return name[theirs]
+
+
+@njit(cache=True)
+def _cross(mother: np.ndarray, father: np.ndarray) -> np.ndarray:
+    """Each element's label from either parent."""
+    child = mother.copy()
+    for i in range(len(child)):
+        if np.random.random() < 0.5:
+            child[i] = father[i]
+    return child
+
+
+@njit(cache=True)
+def _shake(child: np.ndarray) -> None:
+    """Every tenth element, about, goes anywhere."""
+    for i in range(len(child)):
+        if np.random.random() < 0.1:
+            child[i] = child[np.random.randint(len(child))]

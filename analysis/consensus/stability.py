@@ -1,0 +1,66 @@
+"""How sure an element's cluster is: would other models of the same kind give it too?
+
+The references are drawn anew with replacement, and the best partition is sought again. An element
+is as stable as its cluster is found again: the Jaccard index of its cluster here and there, mean
+over the draws (Hennig 2007, 10.1016/j.csda.2006.11.025, element by element).
+
+Shape letters: n elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from analysis.consensus.agreement import Agreement, Reference, agree
+from analysis.consensus.memetic import improve_from
+
+DRAWS = 100
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+def stability(
+    references: Sequence[Reference],
+    agreement: Agreement,
+    labels_n: np.ndarray,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    map: Map = map,
+) -> np.ndarray:
+    """Mean Jaccard index [n] in 0 to 1; NaN for an element that no draw had.
+
+    Args:
+        agreement: of these references.
+        labels_n: their best partition.
+    """
+    seeds = [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(draws)]
+    again = partial(_again, references, agreement.numbers, labels_n)
+    found = np.array(list(map(again, seeds))).reshape(draws, len(labels_n))
+    seen = np.isfinite(found).sum(axis=0)
+    total = np.nansum(found, axis=0)
+    return np.divide(total, seen, out=np.full(len(labels_n), np.nan), where=seen > 0)
+
+
+def _again(
+    references: Sequence[Reference], numbers: np.ndarray, labels_n: np.ndarray, seed: int
+) -> np.ndarray:
+    """Jaccard indices [n] of one draw, NaN for elements that it lacks."""
+    random = np.random.default_rng(seed)
+    chosen = random.integers(0, len(references), len(references))
+    drawn = agree([references[place] for place in chosen])
+    here = np.searchsorted(numbers, drawn.numbers)
+    labels = improve_from(labels_n[here], drawn, int(random.integers(2**31)))
+    found = np.full(len(numbers), np.nan)
+    found[here] = jaccard(labels_n[here], labels)
+    return found
+
+
+def jaccard(one_n: np.ndarray, other_n: np.ndarray) -> np.ndarray:
+    """Of each element [n]: common members of its two clusters / members of either."""
+    one, other = one_n[:, None] == one_n[None], other_n[:, None] == other_n[None]
+    return (one & other).sum(axis=1) / (one | other).sum(axis=1)

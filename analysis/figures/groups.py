@@ -1,0 +1,83 @@
+"""Clusters and groups of elements on the periodic table, as figures 3.11 and 3.12 of the thesis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.colors import qualitative, unlabel_rgb
+
+from analysis.elements import MAX_Z, SYMBOLS
+from analysis.figures.periodic import COLUMNS, EDGES, fill_tiles, name_groups
+from analysis.figures.style import MISSING, MUTED, finish
+
+# Twenty-four hues, made pale so that the symbols can be read on them.
+PALE = 0.5
+
+
+def _pale(colour: str) -> str:
+    red, green, blue = (
+        (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        if colour.startswith("#")
+        else unlabel_rgb(colour)
+    )
+    return "rgb({:.0f},{:.0f},{:.0f})".format(
+        *(255 - (255 - part) * (1 - PALE) for part in (red, green, blue))
+    )
+
+
+def cluster_colours(count: int) -> list[str]:
+    """A pale colour for each cluster; they repeat after 24."""
+    hues = [_pale(colour) for colour in qualitative.Dark24]
+    return [hues[place % len(hues)] for place in range(count)]
+
+
+def _steps(colours: Sequence[str]) -> list[list[Any]]:
+    """A colour scale of flat steps."""
+    count = len(colours)
+    ends = ((place / count, (place + 1) / count) for place in range(count))
+    return [[end, colour] for colour, pair in zip(colours, ends, strict=True) for end in pair]
+
+
+def cluster_table(
+    clusters: Mapping[int, int],
+    below: Mapping[int, str],
+    title: str,
+    subtitle: str = "",
+) -> go.Figure:
+    """Periodic table coloured by cluster.
+
+    ``clusters`` is Z -> 1, 2, …; ``below`` is what stands under the symbol; an element in no
+    cluster is grey. Raises ValueError where no element is in a cluster.
+    """
+    if not clusters:
+        raise ValueError("no element is in a cluster")
+    count = max(clusters.values())
+    texts = {
+        z: f"<span style='font-size:8px'>{z}</span><br><b>{SYMBOLS[z]}</b><br>"
+        f"<span style='font-size:9px'>{below.get(z, '') if z in clusters else ''}</span>"
+        for z in range(1, MAX_Z + 1)
+    }
+    grid: dict[str, Any] = {"x": list(range(1, COLUMNS + 1)), "y": EDGES, "xgap": 2, "ygap": 2}
+    grid |= {"texttemplate": "%{text}", "hoverongaps": False, "showscale": False}
+    absent = {z: 0.0 for z in range(1, MAX_Z + 1) if z not in clusters}
+    fig = go.Figure()
+    fig.add_heatmap(
+        **fill_tiles(texts, absent), **grid, textfont={"size": 13, "color": MUTED},
+        colorscale=[[0, MISSING], [1, MISSING]],
+        hovertemplate="%{customdata}: in no model<extra></extra>",
+    )  # fmt: skip
+    fig.add_heatmap(
+        **fill_tiles(texts, {z: float(one) for z, one in clusters.items()}), **grid,
+        textfont={"size": 13}, colorscale=_steps(cluster_colours(count)),
+        zmin=0.5, zmax=count + 0.5,
+        hovertemplate="%{customdata}: cluster %{z:.0f}, %{text}<extra></extra>",
+    )  # fmt: skip
+    finish(fig, title=title, subtitle=subtitle, height=590, legend=False)
+    name_groups(fig)
+    hidden = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
+    fig.update_xaxes(**hidden, range=[0.4, COLUMNS + 0.6])
+    fig.update_yaxes(**hidden, range=[EDGES[-1] + 0.1, 0.1])
+    fig.update_layout(plot_bgcolor="white", margin={"t": 66, "b": 16, "l": 20, "r": 20})
+    return fig

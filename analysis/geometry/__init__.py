@@ -1,0 +1,1 @@
+"""What the element vectors of one trained model look like, as numbers."""

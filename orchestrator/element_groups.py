@@ -1,0 +1,312 @@
+"""What a grid's trained models say about the elements: geometry, consensus, substitution groups.
+
+python -m orchestrator.element_groups runs/hybrid_grid
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import adjusted_rand_score
+
+from analysis.consensus.agreement import Agreement, Reference, agree
+from analysis.consensus.certificate import Certificate, certify
+from analysis.consensus.memetic import evolve
+from analysis.consensus.published import Settings, evolve_as_published
+from analysis.consensus.stability import stability
+from analysis.elements import SYMBOLS
+from analysis.substitution.groups import divide
+from analysis.substitution.ions import ions
+from orchestrator import cluster
+from orchestrator.distances import actor_map
+from orchestrator.errors import UsageError
+from orchestrator.finished_run import FILES, FinishedRun
+from orchestrator.groups import relations
+from orchestrator.groups.files import (
+    ANGLES,
+    RELATIONS,
+    SCREENING,
+    write_facts,
+    write_frame,
+    write_groups,
+    write_models,
+    write_partners,
+)
+from orchestrator.groups.flags import GroupOptions, parse
+from orchestrator.groups.models import Measured, measure
+from orchestrator.groups.screening import Formulas, of_file, of_run, screen, to_frame
+from orchestrator.groups.untrained import untrained_angles
+from orchestrator.report import write_report
+from orchestrator.run_directory import locked
+from orchestrator.scale.inputs import published_probabilities, read_replaceability
+
+OK, USAGE, INTERRUPTED = 0, 2, 130
+# Lines about single models or elements that are printed; all are in `consensus.json`.
+LISTED = 5
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """The best partition, with its proof, and how far the searches agree.
+
+    Attributes:
+        scores: best score of each search.
+        same: mean adjusted Rand index between the searches' partitions, 1 if there is one.
+    """
+
+    agreement: Agreement
+    certificate: Certificate
+    scores: list[float]
+    same: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    try:
+        options = parse(argv)
+        finished = open_run(options)
+        if options.dry_run:
+            print("the input is sound; nothing is written")
+            return OK
+        with locked(options.run):
+            run(options, finished)
+        return OK
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("\nstopped; the same command begins again", file=sys.stderr)
+        return INTERRUPTED
+
+
+def open_run(options: GroupOptions) -> FinishedRun:
+    """The grid's run; whatever can be wrong with what was asked is found here."""
+    finished = FinishedRun(options.run)
+    for name in FILES:
+        if not (options.run / name).is_file():
+            raise UsageError(
+                f"{options.run / name}: missing; {options.run} is no finished run, let hybrid_grid"
+                " end first"
+            )
+    if finished.done.empty:
+        raise UsageError(f"{options.run}: no model is done; there is nothing to group")
+    for flag, column in (("tasks", "task"), ("mixings", "mixing")):
+        known = set(finished.done[column])
+        for asked in getattr(options, flag):
+            if asked not in known:
+                names = ", ".join(sorted(known))
+                raise UsageError(f"--{flag} {asked}: no model of it is done; there are {names}")
+    print(f"{len(finished.done)} models done, of {', '.join(finished.done['task'].unique())}")
+    return finished
+
+
+def run(options: GroupOptions, finished: FinishedRun) -> None:
+    """Screening → geometry and clusterings → consensus → groups → comparison → report."""
+    folder = options.run
+    with cluster.connected(options.address, cpus_per_worker=1):
+        on_actors = actor_map(max(1, cluster.worker_slots(1, 0)))
+        tasks, screened = choose_tasks(options, finished, on_actors)
+        measured = measure_models(options, finished, on_actors)
+        references = choose_references(options, finished, measured, tasks)
+        consensus = find_consensus(options, references, on_actors)
+        stable = stability(
+            references,
+            consensus.agreement,
+            consensus.certificate.labels,
+            draws=options.draws,
+            seed=options.seed,
+            map=on_actors,
+        )
+        compared = compare_relations(options, finished, on_actors)
+    numbers = consensus.agreement.numbers
+    members = divide(numbers, consensus.certificate.labels, ions())
+    written = [
+        *write_models(folder, measured),
+        write_frame(folder / ANGLES, angles_before_training(options, finished, numbers)),
+        write_frame(folder / RELATIONS, compared),
+        write_partners(folder, consensus.agreement),
+        write_groups(folder, members, _known(numbers, stable)),
+        *([write_frame(folder / SCREENING, screened)] if len(screened) else []),
+    ]
+    facts = describe(options, consensus, measured, references, tasks)
+    groups = len({member.group for member in members})
+    print(f"{facts['clusters']} clusters, {groups} groups whose ions fit into each other's places")
+    for path in [*written, write_facts(folder, facts)]:
+        print(path)
+    print(write_report(folder))
+
+
+def choose_tasks(
+    options: GroupOptions, finished: FinishedRun, on_actors: Map
+) -> tuple[list[str], pd.DataFrame]:
+    """The data sets whose models count, and what the screening found of all."""
+    present = list(finished.done["task"].unique())
+    if options.skip_screening:
+        return list(options.tasks) or present, pd.DataFrame()
+    data: dict[str, Formulas] = {task: of_run(options.run, task) for task in present}
+    data |= dict(of_file(spec) for spec in options.compositions)
+    errors = dict(zip(finished.best["task"], finished.best["test_mae"], strict=True))
+    screened = screen(data, errors, options.seed, on_actors)
+    for one in screened:
+        covered = "" if one.covered is None else f", {one.covered:.0%} of the way to the best model"
+        kind = "balanced accuracy" if one.classes else "R²"
+        print(f"  {one.task}: composition alone gives {kind} {one.explained:.2f}{covered}")
+    about = [one.task for one in screened if one.enters and one.task in present]
+    if not about and not options.tasks:
+        print("  no data set is about composition by this rule; all enter (--tasks chooses)")
+    return list(options.tasks) or about or present, to_frame(screened)
+
+
+def measure_models(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> Measured:
+    """Geometry and clustering of every model that is done."""
+    keys = list(finished.done["key"])
+    measured = measure(options.run / "embeddings.parquet", keys, options.seed, on_actors)
+    _list_some(measured.left_out, "left out")
+    return measured
+
+
+def choose_references(
+    options: GroupOptions, finished: FinishedRun, measured: Measured, tasks: Sequence[str]
+) -> list[Reference]:
+    """The clusterings of the models that count, in the order of their keys."""
+    done = finished.done
+    counts = done["task"].isin(tasks)
+    if options.mixings:
+        counts &= done["mixing"].isin(options.mixings)
+    keys = sorted(set(done.loc[counts, "key"]) & set(measured.references))
+    if not keys:
+        raise UsageError(f"{options.run}: no model of {', '.join(tasks)} has vectors to cluster")
+    if len(keys) == 1:
+        print("one model only: its own clustering is the consensus")
+    return [measured.references[key] for key in keys]
+
+
+def find_consensus(
+    options: GroupOptions, references: Sequence[Reference], on_actors: Map
+) -> Consensus:
+    """The partition of the elements on whose pairs the models agree most, and its proof."""
+    agreement = agree(references)
+    _warn_of_strangers(agreement)
+    searches = range(options.seed, options.seed + options.seeds)
+    if options.paper:
+        settings = Settings(population=options.population, generations=options.generations)
+        found = list(on_actors(partial(_as_published, agreement, settings), searches))
+    else:
+        found = [evolve(agreement, seed, on_actors).labels for seed in searches]
+    scores = [agreement.score(labels) for labels in found]
+    best = found[int(np.argmax(scores))]
+    certificate = certify(agreement, best, options.seconds)
+    others = [adjusted_rand_score(best, labels) for labels in found if labels is not best]
+    proof = "no partition is better" if certificate.proven else f"gap {certificate.gap:.2%}"
+    print(
+        f"consensus of {agreement.references} models on {len(agreement.numbers)} elements:"
+        f" agreement {certificate.score:.6f}, upper bound {certificate.bound:.6f} ({proof})"
+    )
+    return Consensus(agreement, certificate, scores, float(np.mean([1.0, *others])))
+
+
+def _as_published(agreement: Agreement, settings: Settings, seed: int) -> np.ndarray:
+    return evolve_as_published(agreement, seed, settings)[0]
+
+
+def _warn_of_strangers(agreement: Agreement) -> None:
+    """Elements that one model alone has, and models that have no two elements in common."""
+    common = agreement.shared - np.diag(np.diagonal(agreement.shared))
+    if agreement.references > 1 and common.max(initial=0) < 2:
+        raise UsageError(
+            "no two elements are together in two models: there is nothing to agree on; let grids"
+            " with common elements run"
+        )
+    once = agreement.numbers[np.diagonal(agreement.shared) == 1]
+    if agreement.references > 1 and len(once):
+        print(f"in one model only, which alone places them: {' '.join(_symbols(once))}")
+
+
+def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> pd.DataFrame:
+    """Mantel tests of the models' distances, those of others and the replaceability."""
+    if options.counts:
+        known = read_replaceability(options.counts, options.occurrences)
+    else:
+        known = published_probabilities()
+    found = [
+        *relations.ours(finished.distances),
+        *relations.published(),
+        relations.of_replaceability(known),
+    ]
+    return relations.compare_all(found, options.permutations, options.seed, on_actors)
+
+
+def angles_before_training(
+    options: GroupOptions, finished: FinishedRun, numbers: np.ndarray
+) -> pd.DataFrame:
+    """Table 4.1's baseline: a row a dimension."""
+    dims = sorted(finished.done["dim"].unique().tolist())
+    found = untrained_angles(dims, numbers, options.seed)
+    return pd.DataFrame(
+        {"dim": dim, "mean": values[:, 0].mean(), "variance": values[:, 1].mean()}
+        for dim, values in found.items()
+    )
+
+
+def describe(
+    options: GroupOptions,
+    consensus: Consensus,
+    measured: Measured,
+    references: Sequence[Reference],
+    tasks: Sequence[str],
+) -> dict[str, Any]:
+    """What `consensus.json` says."""
+    certificate, agreement = consensus.certificate, consensus.agreement
+    return {
+        "score": certificate.score,
+        "upper_bound": certificate.bound,
+        "gap": certificate.gap,
+        "proven": certificate.proven,
+        "clusters": int(certificate.labels.max()) + 1,
+        "models": len(references),
+        "elements": len(agreement.numbers),
+        "in_one_model_only": _symbols(agreement.numbers[np.diagonal(agreement.shared) == 1]),
+        "tasks": list(tasks),
+        "mixings": list(options.mixings) or "all",
+        "search": "published" if options.paper else "memetic",
+        "seeds": [options.seed + place for place in range(options.seeds)],
+        "seed_scores": consensus.scores,
+        "seed_agreement": consensus.same,
+        "branches": certificate.nodes,
+        "triangles": certificate.triangles,
+        "draws": options.draws,
+        "relations": str(options.counts.name) if options.counts else "10.1021/ic102031h",
+        "left_out": measured.left_out,
+    }
+
+
+def _known(numbers: np.ndarray, values: np.ndarray) -> dict[int, float]:
+    return {
+        int(z): float(value) for z, value in zip(numbers, values, strict=True) if np.isfinite(value)
+    }
+
+
+def _symbols(numbers: np.ndarray) -> list[str]:
+    return [SYMBOLS[z] for z in numbers]
+
+
+def _list_some(lines: Sequence[str], what: str) -> None:
+    for line in lines[:LISTED]:
+        print(f"{what}: {line}", file=sys.stderr)
+    if len(lines) > LISTED:
+        print(f"{what}: … and {len(lines) - LISTED} more", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The files of the groups: what `element_groups` leaves in a run, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from analysis.consensus.agreement import Agreement
+from analysis.elements import NUMBERS, SYMBOLS
+from analysis.substitution.groups import Member
+from orchestrator import durable
+
+if TYPE_CHECKING:
+    from orchestrator.groups.models import Measured
+
+GEOMETRY, CLUSTERINGS, PARTNERS = "geometry.parquet", "clusterings.parquet", "partners.parquet"
+MIXED = "mixed"  # channel of the vectors that a model starts from
+GROUPS, FACTS = "groups.csv", "consensus.json"
+SCREENING, ANGLES, RELATIONS = "screening.csv", "untrained_angles.csv", "relations.csv"
+
+
+def write_models(run: Path, measured: Measured) -> list[Path]:
+    """`geometry.parquet` and `clusterings.parquet`: a row a model and channel, and a model."""
+    references = measured.references
+    clusterings = {
+        "key": list(references),
+        "k": [measured.clusters[key][0] for key in references],
+        "silhouette": [measured.clusters[key][1] for key in references],
+        "numbers": [one.numbers.astype(np.uint8) for one in references.values()],
+        "labels": [one.labels.astype(np.uint8) for one in references.values()],
+    }
+    durable.write_parquet(run / GEOMETRY, pa.Table.from_pylist(measured.rows))
+    durable.write_parquet(run / CLUSTERINGS, pa.table(clusterings))
+    return [run / GEOMETRY, run / CLUSTERINGS]
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> Path:
+    """A table as CSV, numbers to nine digits."""
+    durable.write_text(path, frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    return path
+
+
+def write_groups(run: Path, members: Sequence[Member], stability: dict[int, float]) -> Path:
+    """`groups.csv`: a row an element, in order of clusters and groups."""
+    ordered = sorted(members, key=lambda one: (one.cluster, len(one.group), one.group, one.number))
+    frame = pd.DataFrame(
+        {
+            "symbol": SYMBOLS[one.number],
+            "cluster": one.cluster,
+            "subgroup": one.group,
+            "sign": one.ion.sign,
+            "radius": one.ion.radius,
+            "stability": stability.get(one.number),
+            "note": "" if one.ion.radius else "no ionic radius is known",
+        }
+        for one in ordered
+    )
+    return write_frame(run / GROUPS, frame)
+
+
+def write_partners(run: Path, agreement: Agreement) -> Path:
+    """`partners.parquet`: of each pair of elements, models that have both, and that join them."""
+    a, b = np.triu_indices(len(agreement.numbers), 1)
+    known = agreement.shared[a, b] > 0
+    a, b = a[known], b[known]
+    names = np.array(SYMBOLS)[agreement.numbers]
+    table = pa.table(
+        {
+            "a": names[a],
+            "b": names[b],
+            "models": agreement.shared[a, b],
+            "together": agreement.together[a, b],
+        }
+    )
+    durable.write_parquet(run / PARTNERS, table)
+    return run / PARTNERS
+
+
+def write_facts(run: Path, facts: dict[str, Any]) -> Path:
+    """`consensus.json`, written last: it makes the groups exist."""
+    durable.write_json(run / FACTS, facts)
+    return run / FACTS
+
+
+@dataclass(frozen=True)
+class FinishedGroups:
+    """The files of the groups, read when they are needed."""
+
+    folder: Path
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / FACTS).is_file()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / FACTS).read_text()))
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        missing = {"radius": [""], "stability": [""]}
+        return pd.read_csv(self.folder / GROUPS, keep_default_na=False, na_values=missing)
+
+    @cached_property
+    def geometry(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / GEOMETRY)
+
+    @cached_property
+    def partners(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / PARTNERS)
+
+    def optional(self, name: str) -> pd.DataFrame:
+        """A table that not every run has; empty where it is not there."""
+        path = self.folder / name
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+
+    @cached_property
+    def clusters(self) -> dict[int, int]:
+        """Cluster by atomic number."""
+        groups = self.groups
+        return {
+            NUMBERS[symbol]: int(cluster)
+            for symbol, cluster in zip(groups["symbol"], groups["cluster"], strict=True)
+        }
+
+
+def of_ledger(geometry: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    """Geometry beside task, backbone, mixing, fold and normalised error of each model.
+
+    The error is the test MAE over that of the training part's mean.
+    """
+    names = ["key", "task", "backbone", "mixing", "fold", "test_mae", "dummy_mae"]
+    merged = geometry.merge(ledger[names], on="key", validate="many_to_one")
+    return merged.assign(error=merged["test_mae"] / merged["dummy_mae"])

@@ -1,0 +1,168 @@
+"""Which data sets are about composition: forests on the formulas, fold by fold on actors."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
+from orchestrator.errors import UsageError
+from orchestrator.run_directory import slug
+from trainables.crystals import shards
+from trainables.crystals.registry import FOLDS, TASKS, official_folds
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+FORMULA_COLUMNS = ("formula", "composition")
+LEAST_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """B compositions with their property.
+
+    Attributes:
+        fractions: [B, 103], shares of the elements.
+        target: [B].
+        rows, total: as of `Dataset`; they decide the official folds.
+    """
+
+    fractions: np.ndarray
+    target: np.ndarray
+    rows: np.ndarray
+    total: int
+
+    def fold(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the training and the test part of an official fold."""
+        classes = self.target > self.target.min() if len(np.unique(self.target)) == 2 else None
+        whole = classes is not None and self.total == len(self.rows)
+        folds = official_folds(None, classes) if whole else official_folds(self.total)
+        tests = np.isin(self.rows, folds[number][1])
+        return np.flatnonzero(~tests), np.flatnonzero(tests)
+
+
+def screen(
+    data: Mapping[str, Formulas], errors: Mapping[str, float], seed: int, map: Map = map
+) -> list[Screened]:
+    """Scores each data set over its folds.
+
+    Args:
+        errors: the run's own test error of the configuration that validation picks, by task; the
+            best known model is this one or the leaderboard's.
+    """
+    items = [(name, fold) for name in data for fold in range(FOLDS)]
+    scores = dict(zip(items, map(partial(_score, dict(data), seed), items), strict=True))
+    found = []
+    for name, formulas in data.items():
+        task = TASKS.get(name)
+        rivals = [errors.get(name), task.best if task else None]
+        known = [error for error in rivals if error is not None]
+        folds = [scores[name, fold] for fold in range(FOLDS)]
+        found.append(summarise(name, formulas.target, folds, min(known, default=None)))
+    return found
+
+
+def _score(data: Mapping[str, Formulas], seed: int, item: tuple[str, int]) -> FoldScore:
+    name, fold = item
+    formulas = data[name]
+    train, test = formulas.fold(fold)
+    return score_fold(formulas.fractions, formulas.target, train, test, seed)
+
+
+def of_run(run: Path, task: str) -> Formulas:
+    """The compositions of a run's data set, from its shards.
+
+    Raises:
+        UsageError: the shards are gone or damaged.
+    """
+    folders = sorted((run / "shards" / slug(task)).glob(f"*/{shards.MANIFEST}"))
+    if not folders:
+        raise UsageError(
+            f"{run / 'shards' / slug(task)}: no shards, which the screening reads; run hybrid_grid"
+            " again to featurise, or add --skip-screening"
+        )
+    try:
+        held = shards.load_contents(folders[0].parent)
+        found = fractions(held.z, held.multiplicity, held.crystal, len(held.target))
+    except ValueError as error:
+        raise UsageError(f"{task}: {error}") from None
+    return Formulas(found, held.target, held.rows, held.total)
+
+
+def of_file(spec: str) -> tuple[str, Formulas]:
+    """Name and compositions of a CSV, `[NAME=]FILE[:TARGET]`.
+
+    Raises:
+        UsageError: with file, line and what is wrong there.
+    """
+    from pymatgen.core import Composition  # here: it takes a second to import
+
+    name, path, target = _split(spec)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    names = list(rows[0]) if rows else []
+    formula = next((name for name in names if name in FORMULA_COLUMNS), None)
+    target = target or next((name for name in names if name != formula), "")
+    if formula is None or target not in names:
+        wanted = "formula" if formula is None else repr(target)
+        raise UsageError(f"{path}: no column {wanted}; there are {', '.join(names) or 'none'}")
+    numbers, atoms, crystal, values = [], [], [], []
+    for place, row in enumerate(rows):
+        try:
+            values.append(_number(row[target]))
+            for element, amount in Composition(row[formula]).items():
+                numbers.append(element.Z)
+                atoms.append(amount)
+                crystal.append(place)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise UsageError(f"{path}, line {place + 2}: {error}") from None
+    if len(rows) < LEAST_ROWS:
+        raise UsageError(f"{path}: {len(rows)} formulas; five folds need at least {LEAST_ROWS}")
+    found = fractions(np.array(numbers), np.array(atoms), np.array(crystal), len(rows))
+    return name, Formulas(found, np.array(values), np.arange(len(rows)), len(rows))
+
+
+def _split(spec: str) -> tuple[str, Path, str]:
+    """Name, path and target (empty: the first column that is no formula)."""
+    given, equals, rest = spec.partition("=")
+    text = rest if equals else spec
+    path, colon, target = text.rpartition(":")
+    if Path(text).is_file() or not colon:
+        path, target = text, ""
+    if not Path(path).is_file():
+        raise UsageError(f"--compositions {spec}: no such file; check the path")
+    name = given if equals else Path(path).name.partition(".")[0].removeprefix("matbench_")
+    return name, Path(path), target
+
+
+def _number(cell: str) -> float:
+    if cell.strip().lower() in ("true", "false"):
+        return float(cell.strip().lower() == "true")
+    value = float(cell)
+    if not np.isfinite(value):
+        raise ValueError(f"{cell!r} is not finite")
+    return value
+
+
+def to_frame(screened: Iterable[Screened]) -> pd.DataFrame:
+    """A row a data set, for `screening.csv`."""
+    return pd.DataFrame(
+        {
+            "task": one.task,
+            "crystals": one.crystals,
+            "classes": one.classes,
+            "error": one.error,
+            "dummy": one.dummy,
+            "best": one.best,
+            "explained": one.explained,
+            "covered": one.covered,
+            "enters": one.enters,
+        }
+        for one in screened
+    )
