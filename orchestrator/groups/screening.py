@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.elements import NUMBERS
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
 from orchestrator.errors import UsageError
 from orchestrator.run_directory import slug
@@ -117,6 +118,8 @@ def of_file(spec: str) -> tuple[str, Formulas]:
         try:
             values.append(_number(row[target]))
             for element, amount in Composition(row[formula]).items():
+                if element.symbol not in NUMBERS:  # pymatgen makes up an element for any letters
+                    raise ValueError(f"{element.symbol} in {row[formula]!r} is no element")
                 numbers.append(element.Z)
                 atoms.append(amount)
                 crystal.append(place)
