@@ -91,7 +91,7 @@ def layers(models: pd.DataFrame) -> go.Figure:
             colour = colours[str(strategy)]
             fig.add_scatter(
                 x=[*mean.index, *mean.index[::-1]], y=[*high, *low[::-1]], fill="toself",
-                fillcolor=fade(colour, 0.15), line={"width": 0}, hoverinfo="skip",
+                fillcolor=fade(colour, 0.15), mode="lines", line={"width": 0}, hoverinfo="skip",
                 showlegend=False, legendgroup=strategy, **where,
             )  # fmt: skip
             fig.add_scatter(

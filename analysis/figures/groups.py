@@ -12,7 +12,8 @@ from analysis.elements import MAX_Z, SYMBOLS
 from analysis.figures.periodic import COLUMNS, EDGES, fill_tiles, name_groups
 from analysis.figures.style import MISSING, MUTED, finish
 
-# Twenty-four hues, made pale so that the symbols can be read on them.
+# Hues, made pale so that the symbols can be read on them; its black would pass for an absent element.
+HUES = [colour for colour in qualitative.Dark24 if colour != "#222A2A"]
 PALE = 0.5
 
 
@@ -28,8 +29,8 @@ def _pale(colour: str) -> str:
 
 
 def cluster_colours(count: int) -> list[str]:
-    """A pale colour for each cluster; they repeat after 24."""
-    hues = [_pale(colour) for colour in qualitative.Dark24]
+    """A pale colour for each cluster; they repeat after 23."""
+    hues = [_pale(colour) for colour in HUES]
     return [hues[place % len(hues)] for place in range(count)]
 
 

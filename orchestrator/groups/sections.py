@@ -26,6 +26,9 @@ from orchestrator.groups.files import (
 )
 from orchestrator.page import figure, significant, table
 
+CHARGES = {"+": "⁺", "-": "⁻"}
+SURE = 0.01  # Mantel tests above it may be chance
+
 
 @dataclass(frozen=True)
 class Grouped:
@@ -95,7 +98,7 @@ def substitution(grouped: Grouped) -> str:
     """Fig. 3.12 of the thesis."""
     frame = grouped.groups.groups
     below = {
-        NUMBERS[row.symbol]: f"{row.subgroup} · {row.sign}{row.radius:.2f}"
+        NUMBERS[row.symbol]: f"{row.subgroup} · {row.radius:.2f}{CHARGES[row.sign]}"
         if pd.notna(row.radius)
         else f"{row.subgroup}"
         for row in frame.itertuples()
@@ -221,12 +224,16 @@ def other_relations(grouped: Grouped) -> str:
     if compared.empty:
         return ""
     source = html.escape(grouped.groups.facts["relations"])
-    worst = compared["p"].max()
+    doubtful = [
+        f"{row.one} – {row.other} (p = {row.p:.2g})"
+        for row in compared[compared["p"] > SURE].itertuples()
+    ]
+    chance = f"all of them but {', '.join(doubtful)}" if doubtful else "all of them"
     return (
         "<p>Do pairs that are close for our models stand close elsewhere too? Spearman's"
         " correlation over all pairs, between cosine distances of our models and of published"
-        f" vectors, and how readily elements replace each other in crystals ({source}). Renaming"
-        f" the elements at random (Mantel) gives such correlations with p ≤ {worst:.3g}.</p>"
+        f" vectors, and how readily elements replace each other in crystals ({source}). Beyond"
+        f" chance, by renaming the elements at random (Mantel, p ≤ {SURE:g}): {chance}.</p>"
         f"{figure(relation_map(compared))}"
     )
 
