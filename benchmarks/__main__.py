@@ -29,6 +29,7 @@ BENCHMARKS = (
     Benchmark("featurise", ("--data", "{data}"), ("data",)),
     Benchmark("orchestration"),
     Benchmark("scale"),
+    Benchmark("consensus"),
     Benchmark(
         "cgcnn",
         ("--data", "{data}", "--checkout", "{checkout}", "--epochs", "{epochs}"),

@@ -12,7 +12,7 @@ from analysis.elements import MAX_Z, SYMBOLS
 from analysis.figures.periodic import COLUMNS, EDGES, fill_tiles, name_groups
 from analysis.figures.style import MISSING, MUTED, finish
 
-# Hues, made pale so that the symbols can be read on them; its black would pass for an absent element.
+# Made pale, so that the symbols can be read on them; black would pass for an absent element.
 HUES = [colour for colour in qualitative.Dark24 if colour != "#222A2A"]
 PALE = 0.5
 
