@@ -1,7 +1,7 @@
 """Our consensus of many clusterings against plain DEAP and against restarts, and the proof's time.
 
     python -m benchmarks.consensus                      # made-up clusterings
-    python -m benchmarks.consensus --run runs/grid      # and those of a run where element_groups was
+    python -m benchmarks.consensus --run RUN            # and those of a run with groups
 
 Made up: 400 clusterings of 89 elements, of one hidden partition seen merged, with elements
 misplaced or missing. One core. Rows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,11 +12,12 @@ from plotly.colors import qualitative, unlabel_rgb
 
 from analysis.elements import MAX_Z, SYMBOLS
 from analysis.figures.periodic import COLUMNS, EDGES, fill_tiles, name_groups
-from analysis.figures.style import MISSING, MUTED, finish
+from analysis.figures.style import INK, MISSING, MUTED, finish
 
 # Made pale, so that the symbols can be read on them; black would pass for an absent element.
 HUES = [colour for colour in qualitative.Dark24 if colour != "#222A2A"]
 PALE = 0.5
+ALONE = "rgb(252,250,242)"
 
 
 def _pale(colour: str) -> str:
@@ -28,10 +31,10 @@ def _pale(colour: str) -> str:
     )
 
 
-def cluster_colours(count: int) -> list[str]:
-    """A pale colour for each cluster; they repeat after 23."""
-    hues = [_pale(colour) for colour in HUES]
-    return [hues[place % len(hues)] for place in range(count)]
+def cluster_colours(sizes: Sequence[int]) -> list[str]:
+    """A pale colour for each cluster of two or more elements; they repeat after 23."""
+    hues = cycle([_pale(colour) for colour in HUES])
+    return [next(hues) if size > 1 else ALONE for size in sizes]
 
 
 def _steps(colours: Sequence[str]) -> list[list[Any]]:
@@ -49,12 +52,15 @@ def cluster_table(
 ) -> go.Figure:
     """Periodic table coloured by cluster.
 
-    ``clusters`` is Z -> 1, 2, …; ``below`` is what stands under the symbol; an element in no
-    cluster is grey. Raises ValueError where no element is in a cluster.
+    ``clusters`` is Z -> 1, 2, …; ``below`` is what stands under the symbol. An element in no
+    cluster is grey, one that is alone in its cluster nearly white. Raises ValueError where no
+    element is in a cluster.
     """
     if not clusters:
         raise ValueError("no element is in a cluster")
     count = max(clusters.values())
+    members = Counter(clusters.values())
+    sizes = [members[cluster] for cluster in range(1, count + 1)]
     texts = {
         z: f"<span style='font-size:8px'>{z}</span><br><b>{SYMBOLS[z]}</b><br>"
         f"<span style='font-size:9px'>{below.get(z, '') if z in clusters else ''}</span>"
@@ -71,7 +77,7 @@ def cluster_table(
     )  # fmt: skip
     fig.add_heatmap(
         **fill_tiles(texts, {z: float(one) for z, one in clusters.items()}), **grid,
-        textfont={"size": 13}, colorscale=_steps(cluster_colours(count)),
+        textfont={"size": 13, "color": INK}, colorscale=_steps(cluster_colours(sizes)),
         zmin=0.5, zmax=count + 0.5,
         hovertemplate="%{customdata}: cluster %{z:.0f}, %{text}<extra></extra>",
     )  # fmt: skip

@@ -209,8 +209,8 @@ def orthogonality(grouped: Grouped) -> str:
     return (
         "<p>The angle between an element's handcrafted and learned vector, as mean (degrees) and"
         " variance (deg²) over the elements; means over the mixed models, and over 50 untrained"
-        " ones. Vectors of many dimensions are near 90° by chance; it is the variance that training"
-        f" moves.</p>{table(pd.DataFrame(rows).fillna('–'))}{figure(angle_variances(mixed))}"
+        " ones, which are near 90° by chance, the nearer the more dimensions there are.</p>"
+        f"{table(pd.DataFrame(rows).fillna('–'))}{figure(angle_variances(mixed))}"
     )
 
 

@@ -16,20 +16,22 @@ def values(trace: object) -> np.ndarray:
 
 
 def test_clusters_on_the_periodic_table() -> None:
-    fig = cluster_table({1: 1, 8: 2, 26: 3}, {8: "2a"}, "Clusters")
+    fig = cluster_table({1: 1, 8: 2, 16: 2, 26: 3, 27: 3}, {8: "2a"}, "Clusters")
     absent, present = fig.data
-    assert sorted(values(present)[np.isfinite(values(present))]) == [1.0, 2.0, 3.0]
-    assert np.isfinite(values(absent)).sum() == 118 - 3
+    shown = values(present)
+    assert sorted(shown[np.isfinite(shown)]) == [1.0, 2.0, 2.0, 3.0, 3.0]
+    assert np.isfinite(values(absent)).sum() == 118 - 5
     scale = [colour for _, colour in present.colorscale]
-    assert len(set(scale)) == 3 and scale == [c for c in cluster_colours(3) for _ in range(2)]
+    assert len(set(scale)) == 3 and scale == [c for c in cluster_colours([1, 2, 2]) for _ in "ab"]
     assert any("2a" in text for row in present.text for text in row)
     with pytest.raises(ValueError, match="no element"):
         cluster_table({}, {}, "Clusters")
 
 
 def test_many_clusters_have_colours_that_differ() -> None:
-    assert len(set(cluster_colours(23))) == 23
-    assert cluster_colours(25)[23:] == cluster_colours(2)
+    assert len(set(cluster_colours([2] * 23))) == 23
+    assert cluster_colours([2] * 25)[23:] == cluster_colours([2, 2])
+    assert cluster_colours([1, 2, 1, 2])[1::2] == cluster_colours([2, 2])  # those alone take none
 
 
 def test_correlations_of_each_kind() -> None:
