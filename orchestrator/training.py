@@ -27,7 +27,7 @@ from trainables.training.fit import ArrayFit
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
 # Relative cost of an epoch: a + b·width floating-point work an edge, as measured on one core.
-EDGE_COST = {"cgcnn": (4.0, 0.25), "megnet": (24.0, 0.02)}
+EDGE_COST = {"cgcnn": (4.0, 0.25), "megnet": (30.0, 0.02)}
 
 
 @dataclass(frozen=True, kw_only=True)
