@@ -24,6 +24,7 @@ def test_without_anything_only_what_needs_nothing_runs() -> None:
     assert [name for name, what in found.items() if not isinstance(what, str)] == [
         "orchestration",
         "scale",
+        "consensus",
     ]
     assert "DATA=" in found["cgcnn"] and "CUDA" in found["gpu"]
 
