@@ -27,7 +27,7 @@ from analysis.substitution.ions import ions
 from orchestrator import cluster
 from orchestrator.distances import actor_map
 from orchestrator.errors import UsageError
-from orchestrator.finished_run import FILES, FinishedRun
+from orchestrator.finished_run import FinishedRun
 from orchestrator.groups import relations
 from orchestrator.groups.files import (
     ANGLES,
@@ -93,12 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def open_run(options: GroupOptions) -> FinishedRun:
     """The grid's run; whatever can be wrong with what was asked is found here."""
     finished = FinishedRun(options.run)
-    for name in FILES:
-        if not (options.run / name).is_file():
-            raise UsageError(
-                f"{options.run / name}: missing; {options.run} is no finished run, let hybrid_grid"
-                " end first"
-            )
+    finished.demand_files()
     if finished.done.empty:
         raise UsageError(f"{options.run}: no model is done; there is nothing to group")
     for flag, column in (("tasks", "task"), ("mixings", "mixing")):

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import leaderboard
+from orchestrator.errors import UsageError
 from orchestrator.ledger import DONE
 
 FILES = (
@@ -28,6 +29,15 @@ class FinishedRun:
     """The files of a finished run, read when they are needed."""
 
     folder: Path
+
+    def demand_files(self) -> None:
+        """Raises UsageError where one is missing."""
+        for name in FILES:
+            if not (self.folder / name).is_file():
+                raise UsageError(
+                    f"{self.folder / name}: missing; {self.folder} is no finished run, let"
+                    " hybrid_grid end first"
+                )
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

@@ -57,12 +57,7 @@ def write_report(folder: Path) -> Path:
 
 def _grid(run: FinishedRun) -> tuple[str, str, Sections]:
     """Title, subtitle and sections of a grid."""
-    for name in FILES:
-        if not (run.folder / name).is_file():
-            raise UsageError(
-                f"{run.folder / name}: missing; {run.folder} is no finished run, let hybrid_grid"
-                " end first"
-            )
+    run.demand_files()
     if run.done.empty:
         raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
     names = ", ".join(run.manifest["datasets"])
