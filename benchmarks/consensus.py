@@ -41,16 +41,23 @@ RESTARTS = 200
 COMPARED = 20
 
 
-def made_up(noise: float, seed: int) -> list[Reference]:
-    """Clusterings of one hidden partition."""
+def made_up(
+    noise: float,
+    seed: int,
+    *,
+    elements: int = ELEMENTS,
+    models: int = MODELS,
+    clusters: int = CLUSTERS,
+) -> list[Reference]:
+    """Clusterings of one hidden partition, seen merged; `noise` is how many are misplaced."""
     draw = np.random.default_rng(seed)
-    truth = draw.integers(0, CLUSTERS, ELEMENTS)
+    truth = draw.integers(0, clusters, elements)
     found = []
-    for _ in range(MODELS):
-        merged = draw.integers(0, draw.integers(2, 11), CLUSTERS)[truth]
-        misplaced = draw.random(ELEMENTS) < noise * draw.random()
-        labels = np.where(misplaced, draw.integers(0, merged.max() + 1, ELEMENTS), merged)
-        here = np.flatnonzero(draw.random(ELEMENTS) < draw.uniform(0.8, 1.0))
+    for _ in range(models):
+        merged = draw.integers(0, draw.integers(2, 11), clusters)[truth]
+        misplaced = draw.random(elements) < noise * draw.random()
+        labels = np.where(misplaced, draw.integers(0, merged.max() + 1, elements), merged)
+        here = np.flatnonzero(draw.random(elements) < draw.uniform(0.8, 1.0))
         found.append(Reference(here + 1, labels[here]))
     return found
 

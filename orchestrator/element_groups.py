@@ -33,6 +33,7 @@ from orchestrator.groups.files import (
     ANGLES,
     RELATIONS,
     SCREENING,
+    forget_facts,
     write_facts,
     write_frame,
     write_groups,
@@ -124,6 +125,7 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
             map=on_actors,
         )
         compared = compare_relations(options, finished, on_actors)
+    forget_facts(folder)
     numbers = consensus.agreement.numbers
     members = divide(numbers, consensus.certificate.labels, ions())
     written = [

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative, unlabel_rgb
 
 from analysis.elements import MAX_Z, SYMBOLS
-from analysis.figures.periodic import COLUMNS, EDGES, fill_tiles, name_groups
+from analysis.figures.periodic import COLUMNS, EDGES, fill_tiles, lay_out
 from analysis.figures.style import INK, MISSING, MUTED, finish
 
 # Made pale, so that the symbols can be read on them; black would pass for an absent element.
@@ -82,9 +82,5 @@ def cluster_table(
         hovertemplate="%{customdata}: cluster %{z:.0f}, %{text}<extra></extra>",
     )  # fmt: skip
     finish(fig, title=title, subtitle=subtitle, height=590, legend=False)
-    name_groups(fig)
-    hidden = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
-    fig.update_xaxes(**hidden, range=[0.4, COLUMNS + 0.6])
-    fig.update_yaxes(**hidden, range=[EDGES[-1] + 0.1, 0.1])
-    fig.update_layout(plot_bgcolor="white", margin={"t": 66, "b": 16, "l": 20, "r": 20})
+    lay_out(fig)
     return fig

@@ -128,16 +128,16 @@ def periodic_table(
         _add_present(fig, known, texts, grid, colour_scale, unit, logarithmic)
     note = f"{len(known)} of {MAX_Z} elements" + (", logarithmic colours" if logarithmic else "")
     finish(fig, title=title, subtitle=f"{subtitle}; {note}" if subtitle else note, height=590)
-    name_groups(fig)
+    lay_out(fig)
+    return fig
+
+
+def lay_out(fig: go.Figure) -> None:
+    """Tiles alone, group numbers above the columns, periods beside the f rows."""
     hidden = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
     fig.update_xaxes(**hidden, range=[0.4, COLUMNS + 0.6])
     fig.update_yaxes(**hidden, range=[EDGES[-1] + 0.1, 0.1])
     fig.update_layout(plot_bgcolor="white", margin={"t": 66, "b": 16, "l": 20, "r": 20})
-    return fig
-
-
-def name_groups(fig: go.Figure) -> None:
-    """Group numbers above the columns, periods beside the f rows."""
     font = {"size": 10, "color": MUTED}
     first = {1: 1, 2: 2, **dict.fromkeys(range(3, 13), 4), **dict.fromkeys(range(13, 18), 2), 18: 1}
     for group, row in first.items():

@@ -84,6 +84,11 @@ def write_partners(run: Path, agreement: Agreement) -> Path:
     return run / PARTNERS
 
 
+def forget_facts(run: Path) -> None:
+    """Old facts must not stand beside new files, should the writing be interrupted."""
+    (run / FACTS).unlink(missing_ok=True)
+
+
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
     """`consensus.json`, written last: it makes the groups exist."""
     durable.write_json(run / FACTS, facts)

@@ -7,22 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from analysis.consensus.agreement import Reference
+from benchmarks.consensus import made_up
 
 
 def noisy_references(
     elements: int, models: int, seed: int, *, clusters: int = 12, noise: float = 0.35
 ) -> list[Reference]:
     """A common partition that each model sees merged, with elements misplaced or left out."""
-    random = np.random.default_rng(seed)
-    truth = random.integers(0, clusters, elements)
-    found = []
-    for _ in range(models):
-        merged = random.integers(0, random.integers(2, 11), clusters)[truth]
-        misplaced = random.random(elements) < noise * random.random()
-        labels = np.where(misplaced, random.integers(0, merged.max() + 1, elements), merged)
-        here = np.flatnonzero(random.random(elements) < random.uniform(0.8, 1.0))
-        found.append(Reference(here + 1, labels[here]))
-    return found
+    return made_up(noise, seed, elements=elements, models=models, clusters=clusters)
 
 
 def literal_score(references: Sequence[Reference], labels_of: dict[int, int]) -> float:
