@@ -10,6 +10,7 @@ from collections.abc import Sequence
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
     "element_groups": "what a grid's models say about the elements: consensus, substitution groups",
+    "ensemble": "a grid's models as one, with a spread, as the leaderboard takes it",
     "substitutes": "which elements may stand in an element's place",
     "element_scale": "a one-dimensional scale of the elements",
     "report": "write a run's report.html again",

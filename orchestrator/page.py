@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from importlib import resources
 from string import Template
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -57,8 +56,3 @@ def table(frame: pd.DataFrame) -> str:
 
 def _is_number(cell: object) -> bool:
     return str(cell)[:1] in set("0123456789-–−")
-
-
-def significant(value: float) -> str:
-    """Four significant digits; a dash for what is not finite."""
-    return "–" if not np.isfinite(value) else f"{value:.4g}"

@@ -14,6 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from orchestrator import durable
+from orchestrator.ensembles.files import FinishedEnsemble
+from orchestrator.ensembles.sections import ENSEMBLE_SECTIONS, Combined
 from orchestrator.errors import UsageError
 from orchestrator.finished_run import FILES, FinishedRun
 from orchestrator.groups.files import FinishedGroups
@@ -66,8 +68,19 @@ def _grid(run: FinishedRun) -> tuple[str, str, Sections]:
         f"Element embeddings on {names}",
         f"{len(run.done)} models done of {run.manifest['models']},"
         f" recipe {run.manifest['config']['recipe']}; begun {begun}",
-        [(title, body) for title, make in SECTIONS if (body := make(run))] + _groups(run),
+        [(title, body) for title, make in SECTIONS if (body := make(run))]
+        + _ensemble(run)
+        + _groups(run),
     )
+
+
+def _ensemble(run: FinishedRun) -> Sections:
+    """Sections of the models as one, where ensemble has been."""
+    found = FinishedEnsemble(run.folder)
+    if not found.exists:
+        return []
+    combined = Combined(run, found)
+    return [(title, body) for title, make in ENSEMBLE_SECTIONS if (body := make(combined))]
 
 
 def _groups(run: FinishedRun) -> Sections:

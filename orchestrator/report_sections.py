@@ -19,8 +19,8 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.finished_run import FinishedRun
 from orchestrator.ledger import DONE, Records
-from orchestrator.page import figure, significant, table
-from orchestrator.wording import duration, why
+from orchestrator.page import figure, table
+from orchestrator.wording import duration, significant, why
 from trainables.crystals.registry import TASKS
 
 TABLE_NAMES = {

@@ -1,7 +1,8 @@
-"""Times and errors as a person reads them."""
+"""Numbers, times and errors as a person reads them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,3 +23,8 @@ def duration(seconds: float) -> str:
     if whole >= 60:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole} s"
+
+
+def significant(value: float) -> str:
+    """Four significant digits; a dash for what is not finite."""
+    return "–" if not math.isfinite(value) else f"{value:.4g}"

@@ -63,13 +63,14 @@ def find_order(
     Raises:
         ValueError: the distances are not symmetric, finite and at least 0, or fewer than two.
     """
-    distances = np.ascontiguousarray(distances_nn, dtype=np.float64)
+    distances = np.array(distances_nn, dtype=np.float64, order="C")
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or len(distances) < 2:
         raise ValueError("distances must be a square matrix of two elements or more")
     if not np.isfinite(distances).all() or (distances < 0).any():
         raise ValueError("distances must be numbers of at least 0")
     if not np.allclose(distances, distances.T):
         raise ValueError("distances must be symmetric")
+    np.fill_diagonal(distances, 0.0)
     starts = range(0, restarts, BLOCK)
     blocks = [(seed, start, min(BLOCK, restarts - start)) for start in starts]
     found = list(map(partial(_search_block, distances), blocks))
@@ -115,17 +116,18 @@ def _search(distances: np.ndarray, orders: np.ndarray) -> np.ndarray:
     merits = np.empty(len(orders))
     settled = np.empty_like(orders)
     due = np.empty(len(distances), dtype=np.bool_)
+    kinds = _kinds(distances)
     known = 0
     for r in range(len(orders)):
         order = orders[r]
         _sort_until_sorted(distances, order)
-        while not _among(settled[:known], order):
+        while not _among(settled[:known], kinds[order]):
             due[:] = True
             if _insert(distances, order, due):
                 while _insert(distances, order, due):
                     pass
             elif not _reverse(distances, order):
-                settled[known] = order
+                settled[known] = kinds[order]
                 known += 1
         lean = _lean(distances, order)
         merits[r] = (lean * lean).sum()
@@ -133,8 +135,23 @@ def _search(distances: np.ndarray, orders: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
+def _kinds(distances: np.ndarray) -> np.ndarray:
+    """For each element the first that is as far from all others: swapping the two changes no F."""
+    n = len(distances)
+    kinds = np.arange(n)
+    for i in range(n):
+        for j in range(i):
+            unlike = distances[i] != distances[j]
+            unlike[i] = unlike[j] = False
+            if not unlike.any():
+                kinds[i] = kinds[j]
+                break
+    return kinds
+
+
+@njit(cache=True)
 def _among(settled: np.ndarray, order: np.ndarray) -> bool:
-    """Whether an order is one of these, from either end."""
+    """Whether an order of kinds is one of these, from either end."""
     n = len(order)
     for other in settled:
         ahead = back = True
@@ -152,15 +169,15 @@ def _among(settled: np.ndarray, order: np.ndarray) -> bool:
 def _lean(distances: np.ndarray, order: np.ndarray) -> np.ndarray:
     """t [n] in the order."""
     n = len(order)
-    lean = np.empty(n)
+    lean, places = np.empty(n), np.empty(n)
+    for k in range(n):
+        places[order[k]] = k
     for k in range(n):
         row = distances[order[k]]
-        before, after = 0.0, 0.0
-        for other in order[:k]:
-            before += row[other]
-        for other in order[k + 1 :]:
-            after += row[other]
-        lean[k] = before - after
+        total = 0.0
+        for other in range(n):
+            total += row[other] if places[other] < k else -row[other]
+        lean[k] = total
     return lean
 
 

@@ -24,7 +24,8 @@ from orchestrator.groups.files import (
     FinishedGroups,
     of_ledger,
 )
-from orchestrator.page import figure, significant, table
+from orchestrator.page import figure, table
+from orchestrator.wording import significant
 
 CHARGES = {"+": "⁺", "-": "⁻"}
 SURE = 0.01  # Mantel tests above it may be chance

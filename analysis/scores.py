@@ -1,0 +1,45 @@
+"""Scores of predictions, as MatBench v0.1 defines them, and what it leaves out.
+
+The leaderboard's ``rocauc`` is computed from labels cut at 0.5, which makes it the balanced
+accuracy; the area under the true curve, from probabilities, is ``roc_auc`` here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
+
+# Relative errors of smaller targets say nothing; the leaderboard leaves them out, and so do we.
+LEAST_TARGET = 1e-5
+THRESHOLD = 0.5
+
+
+def regression_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    """mae, rmse, mape (a share; NaN if all targets are 0) and max_error of [B] predictions."""
+    error = np.abs(prediction - target)
+    counted = np.abs(target) > LEAST_TARGET
+    relative = error[counted] / np.abs(target[counted])
+    return {
+        "mae": float(error.mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mape": float(relative.mean()) if counted.any() else float("nan"),
+        "max_error": float(error.max()),
+    }
+
+
+def classification_scores(target: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+    """Scores of the probabilities [B] of class 1.
+
+    ``roc_auc`` is the area under the curve, NaN where one class alone is there; ``rocauc_labels``
+    what the leaderboard calls rocauc; accuracy, balanced_accuracy and f1 are of labels too.
+    """
+    truth, labels = target > THRESHOLD, probability > THRESHOLD
+    both = 0 < truth.sum() < len(truth)
+    return {
+        "roc_auc": float(roc_auc_score(truth, probability)) if both else float("nan"),
+        "rocauc_labels": float(roc_auc_score(truth, labels)) if both else float("nan"),
+        "accuracy": float(accuracy_score(truth, labels)),
+        "balanced_accuracy": float(balanced_accuracy_score(truth, labels)) if both
+        else float("nan"),
+        "f1": float(f1_score(truth, labels, zero_division=0)),
+    }  # fmt: skip

@@ -1,0 +1,84 @@
+"""The files of an ensemble: what `ensemble` leaves in a run, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from orchestrator import durable
+
+PREDICTIONS, FACTS, SUBMISSION = "ensemble.parquet", "ensemble.json", "submission"
+RESULTS, INFO = f"{SUBMISSION}/results.json.gz", f"{SUBMISSION}/info.json"
+SCHEMA = pa.schema(
+    [("task", pa.string()), ("fold", pa.int32()), ("id", pa.string())]
+    + [
+        (name, pa.float64())
+        for name in ("target", "prediction", "std", "ci_lower", "ci_upper", "deviation")
+    ]
+)
+
+
+def write_predictions(run: Path, predicted: pd.DataFrame) -> Path:
+    """`ensemble.parquet`: a row a test crystal."""
+    table = pa.Table.from_pandas(predicted[SCHEMA.names], SCHEMA, preserve_index=False)
+    durable.write_parquet(run / PREDICTIONS, table)
+    return run / PREDICTIONS
+
+
+def forget(run: Path) -> None:
+    """Takes an earlier ensemble away: its files must not stand beside those of another."""
+    for name in (FACTS, RESULTS, INFO):
+        (run / name).unlink(missing_ok=True)
+
+
+def write_facts(run: Path, facts: dict[str, Any]) -> Path:
+    """`ensemble.json`, written last: it makes the ensemble exist."""
+    durable.write_json(run / FACTS, facts)
+    return run / FACTS
+
+
+@dataclass(frozen=True)
+class FinishedEnsemble:
+    """The files of an ensemble, read when they are needed."""
+
+    folder: Path
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / FACTS).is_file()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / FACTS).read_text()))
+
+    @cached_property
+    def predicted(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / PREDICTIONS)
+
+    @cached_property
+    def folds(self) -> pd.DataFrame:
+        """A row a fold: task, fold, models, way, and test MAE of each way as `test_<way>`."""
+        return pd.DataFrame(
+            {
+                **{name: fold[name] for name in ("task", "fold", "models", "members", "way")},
+                **{f"test_{way}": mae for way, mae in fold["test_mae"].items()},
+                **{f"validation_{way}": mae for way, mae in fold["validation_mae"].items()},
+                "test": fold["test_mae"][fold["way"]],
+            }
+            for fold in self.facts["folds"]
+        )
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """task, fold, level, covered."""
+        return pd.DataFrame(
+            {"task": fold["task"], "fold": fold["fold"], "level": float(level), "covered": covered}
+            for fold in self.facts["folds"]
+            for level, covered in fold["coverage"].items()
+        )

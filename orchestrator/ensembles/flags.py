@@ -1,0 +1,73 @@
+"""The command line of `ensemble`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import UsageError
+from orchestrator.parser import Parser
+
+EPILOG = """\
+examples:
+  python -m orchestrator.ensemble runs/hybrid_grid
+  python -m orchestrator.ensemble runs/hybrid_grid --tasks phonons --backbones megnet
+  python -m orchestrator.ensemble runs/hybrid_grid --authors "A. Name, B. Name"
+
+exit status: 0 done, 2 wrong usage or input, 130 interrupted
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleOptions:
+    """What the person asked for."""
+
+    run: Path
+    tasks: tuple[str, ...]  # none: all
+    backbones: tuple[str, ...]  # none: all
+    authors: str
+    algorithm: str
+    seed: int
+    dry_run: bool
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m orchestrator.ensemble",
+        description="Combines the models of each fold of a grid into one: members and weights are"
+        " chosen on the validation part, the spread is calibrated there, and what has all five"
+        " folds of a MatBench task is written as the leaderboard takes it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
+    for flag, what in (("tasks", "data sets"), ("backbones", "backbones")):
+        parser.add_argument(
+            f"--{flag}", nargs="+", default=[], help=f"models of these {what} only; default: all"
+        )
+    parser.add_argument(
+        "--authors", default="", metavar="NAMES", help="as info.json of the submission names them"
+    )
+    parser.add_argument(
+        "--algorithm",
+        default="elemgrid ensemble",
+        metavar="NAME",
+        help="its name on the leaderboard (elemgrid ensemble)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the cross-validation within validation (0)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    return parser
+
+
+def parse(argv: Sequence[str] | None) -> EnsembleOptions:
+    """Raises UsageError in one line."""
+    given = vars(_parser().parse_args(argv))
+    if given["seed"] < 0:
+        raise UsageError(f"--seed {given['seed']}: must be at least 0")
+    for name in ("tasks", "backbones"):
+        given[name] = tuple(given[name])
+    return EnsembleOptions(**given)

@@ -1,0 +1,81 @@
+"""Predictions of all models of one fold, side by side.
+
+Legend: M models, V validation crystals, T test crystals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldPredictions:
+    """What the models of a fold say.
+
+    Attributes:
+        keys: [M] of the models, ascending.
+        validation: [M, V] predictions; `validation_target` [V].
+        ids: [T] test crystals, in the order of the data set.
+        test: [M, T] predictions; `target` [T].
+        left_out: keys of models that were not validated on the same crystals as most.
+    """
+
+    keys: list[str]
+    validation: np.ndarray
+    validation_target: np.ndarray
+    ids: np.ndarray
+    test: np.ndarray
+    target: np.ndarray
+    left_out: list[str]
+
+
+def read_fold(predictions: Path, keys: Sequence[str]) -> FoldPredictions:
+    """The predictions of models of one fold, from `predictions.parquet`.
+
+    Crystals are compared by their ids: of two backbones, one may have quarantined a crystal that
+    the other took. Test crystals that not all models have are left out.
+
+    Raises:
+        ValueError: the models have no test crystal in common, or no finite prediction.
+    """
+    table = pads.dataset(predictions).to_table(filter=pc.field("key").isin(sorted(keys)))
+    frame = table.to_pandas().sort_values("key", kind="stable")
+    parts = dict(list(frame.groupby("part", sort=True)))
+    if set(parts) != {"test", "validation"}:
+        raise ValueError("no predictions of these models")
+    validated = parts["validation"].groupby("key")["id"].agg(lambda ids: hash(tuple(sorted(ids))))
+    usual = validated.mode().iloc[0]
+    broken = set(frame.loc[~np.isfinite(frame["prediction"]), "key"])
+    kept = [key for key in validated.index if validated[key] == usual and key not in broken]
+    if not kept:
+        raise ValueError("no model with finite predictions")
+    validation, validation_target = _side_by_side(parts["validation"], kept)
+    test, target = _side_by_side(parts["test"], kept)
+    if test.shape[1] == 0:
+        raise ValueError("the models have no test crystal in common")
+    return FoldPredictions(
+        keys=kept,
+        validation=validation.to_numpy(),
+        validation_target=validation_target,
+        ids=test.columns.to_numpy(),
+        test=test.to_numpy(),
+        target=target,
+        left_out=sorted(set(keys) - set(kept)),
+    )
+
+
+def _side_by_side(part: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Predictions (a row a model, a column a crystal that all have) and targets."""
+    chosen = part[part["key"].isin(keys)]
+    wide = chosen.pivot(index="key", columns="id", values="prediction")
+    # The first model's order of the crystals is that of the data set.
+    order = chosen.loc[chosen["key"] == keys[0], ["id", "target"]]
+    order = order[order["id"].isin(wide.columns[wide.notna().all()])]
+    return wide.loc[list(keys), order["id"]], order["target"].to_numpy()

@@ -1,0 +1,156 @@
+"""Predictions as MatBench's leaderboard takes them: `results.json.gz` and `info.json`.
+
+The format is that of version 0.6 of the benchmark's own package, which cannot be installed beside
+current libraries: every fold of a task with a prediction for each crystal of its official test
+part, scores, and a SHA-256 over all of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from analysis.scores import regression_scores
+from trainables.crystals.registry import FOLDS, TASKS, official_folds
+
+VERSION = "0.6"
+BENCHMARK = "matbench_v0.1"
+METHOD = (
+    "Predictions of {models} graph networks ({backbones}; element embeddings of {dims} dimensions,"
+    " handcrafted, learned or a mix of both), trained on three quarters of the training part of"
+    " each official fold. Members and weights were chosen on the remaining quarter, one of four"
+    " ways (best single model, mean, greedy selection, non-negative weights of least absolute"
+    " error) by cross-validation within it; intervals are quantiles of the errors there."
+)
+REFERENCES = (
+    "@article{Xie2018, title={Crystal Graph Convolutional Neural Networks for an Accurate and"
+    " Interpretable Prediction of Material Properties}, author={Xie, Tian and Grossman, Jeffrey"
+    " C.}, journal={Physical Review Letters}, volume={120}, pages={145301}, year={2018},"
+    " doi={10.1103/PhysRevLett.120.145301}}",
+    "@article{Chen2019, title={Graph Networks as a Universal Machine Learning Framework for"
+    " Molecules and Crystals}, author={Chen, Chi and Ye, Weike and Zuo, Yunxing and Zheng, Chen and"
+    " Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, pages={3564--3572},"
+    " year={2019}, doi={10.1021/acs.chemmater.9b01294}}",
+)
+
+
+def material_ids(task: str) -> list[str]:
+    """The leaderboard's names of a task's crystals, in the order of its file."""
+    size = TASKS[task].n
+    prefix = f"mb-{task.replace('_', '-')}"
+    return [f"{prefix}-{row + 1:0{math.floor(math.log10(size)) + 1}d}" for row in range(size)]
+
+
+def why_not(task: str, predicted: pd.DataFrame) -> str | None:
+    """Why a task's predictions [fold, id, …] cannot be submitted; None where they can."""
+    if task not in TASKS:
+        return "no task of the leaderboard"
+    ids, folds = material_ids(task), official_folds(TASKS[task].n)
+    for number in range(FOLDS):
+        wanted = {ids[row] for row in folds[number][1]}
+        given = set(predicted.loc[predicted["fold"] == number, "id"])
+        if not given:
+            return f"fold {number} is missing"
+        if given != wanted:
+            odd = sorted(wanted ^ given)
+            return f"fold {number}: {len(odd)} crystals are missing or unknown, as {odd[0]}"
+    return None
+
+
+def results(
+    predicted: pd.DataFrame,
+    parameters: Mapping[tuple[str, int], Mapping[str, Any]],
+    *,
+    algorithm: str,
+    stamp: datetime,
+) -> dict[str, Any]:
+    """The content of `results.json.gz`.
+
+    Args:
+        predicted: task, fold, id, target, prediction, std, ci_lower, ci_upper (95 %); each task
+            one of which `why_not` finds nothing to say.
+        parameters: of the models, by (task, fold).
+        stamp: when the predictions were made, UTC.
+    """
+    tasks = {
+        f"matbench_{task}": _task(str(task), rows, parameters)
+        for task, rows in predicted.groupby("task", sort=True)
+    }
+    content = {
+        "@module": "matbench.bench",
+        "@class": "MatbenchBenchmark",
+        "version": VERSION,
+        "benchmark_name": BENCHMARK,
+        "tasks": tasks,
+        "user_metadata": {"algorithm": algorithm, "elemgrid": version("elemgrid")},
+        "datestamp": stamp.strftime("%Y.%m.%d %H:%M.%S"),
+    }
+    return content | {"hash": digest(content)}
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 over the JSON text of everything but the hash itself, its keys sorted throughout."""
+    without = {name: value for name, value in content.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(without, sort_keys=True).encode()).hexdigest()
+
+
+def _task(
+    task: str, rows: pd.DataFrame, parameters: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "@module": "matbench.task",
+        "@class": "MatbenchTask",
+        "benchmark_name": BENCHMARK,
+        "dataset_name": f"matbench_{task}",
+        "results": {
+            f"fold_{fold}": _fold(part, dict(parameters.get((task, int(fold)), {})))
+            for fold, part in rows.groupby("fold", sort=True)
+        },
+    }
+
+
+def _fold(rows: pd.DataFrame, parameters: dict[str, Any]) -> dict[str, Any]:
+    names = ["id", "prediction", "ci_lower", "ci_upper", "std"]
+    records = rows[names].itertuples(index=False)
+    scores = regression_scores(rows["target"].to_numpy(), rows["prediction"].to_numpy())
+    return {
+        "data": dict(zip(rows["id"], map(float, rows["prediction"]), strict=True)),
+        "uncertainty": {
+            row.id: {
+                "ci_lower": float(row.ci_lower),
+                "ci_upper": float(row.ci_upper),
+                "std": float(row.std),
+            }
+            for row in records
+        },
+        "parameters": parameters,
+        "scores": scores,
+    }
+
+
+def info(
+    *, authors: str, algorithm: str, description: str, references: Sequence[str], notes: str
+) -> dict[str, Any]:
+    """The content of `info.json`."""
+    packages = ("elemgrid", "torch", "numpy", "scipy", "scikit-learn", "ray")
+    return {
+        "authors": authors,
+        "algorithm": algorithm,
+        "algorithm_long": description,
+        "bibtex_refs": list(references),
+        "notes": notes,
+        "requirements": {"python": [f"{name}=={version(name)}" for name in packages]},
+    }
+
+
+def compress(content: Mapping[str, Any]) -> bytes:
+    """JSON, gzipped; the same bytes for the same content."""
+    return gzip.compress(json.dumps(content).encode(), mtime=0)

@@ -1,0 +1,86 @@
+"""Run directories as hybrid_grid leaves them, made without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from analysis import cosine
+from analysis.selection import strategies
+from orchestrator import durable
+from orchestrator.config import build_config
+from orchestrator.distances import mixed_vectors
+from orchestrator.grid import arrays, keyed_cells
+from orchestrator.ledger import Records, compile_ledger, write_collected
+from orchestrator.tables import write_distances
+from tests.crystals_for_tests import made_up_dataset
+from trainables.training.fit import fit
+
+
+def make_run(
+    folder: Path,
+    *,
+    task: str = "salts",
+    failed: Sequence[str] = (),
+    error: str = "",
+    **changes: Any,
+) -> Path:
+    """A run directory as the job leaves it, but for the tables; `failed` mixings have not done."""
+    config = build_config(
+        "demo", {"tasks": (task,), "folds": (0, 1), "dims": (4, 6), "epochs": 2, **changes}
+    )
+    data = {backbone: made_up_dataset(backbone, 30) for backbone in config.backbones}
+    keyed = keyed_cells(config, {(task, backbone): backbone for backbone in config.backbones})
+    records = Records(folder / "records")
+    for array in arrays(keyed):
+        spec = array.spec
+        shared = {
+            "task": task, "backbone": spec.backbone, "dim": spec.dim, "fold": spec.fold,
+            "seed": 0, "recipe": "tuned", "target": "energy", "unit": "eV", "array": array.id,
+        }  # fmt: skip
+        for outcome in fit(spec, data[spec.backbone]):
+            member = outcome.course.member
+            row = {**shared, "key": member.key, "mixing": member.mixing.label}
+            if member.mixing.label in failed:
+                records.write({**row, "status": "failed", "error": error}, {})
+                continue
+            done = {"status": "done", "epochs": 2, "seconds": 0.25, "device": "cpu", "error": ""}
+            records.write({**row, **done, **outcome.metrics}, outcome.arrays)
+    ledger = compile_ledger(records, {key: cell.task for cell, key in keyed})
+    durable.write_parquet(folder / "ledger.parquet", ledger)
+    conclude(folder, records, ledger, {(task, name): data[name] for name in data})
+    durable.write_json(
+        folder / "manifest.json",
+        {
+            "created": "2031-05-06T07:08:09+00:00",
+            "config": config.model_dump(mode="json"),
+            "datasets": {task: {"unit": "eV", "description": f"What {task} is."}},
+            "models": len(keyed),
+            "training_version": 1,
+            "hardware": {
+                "nodes": 1, "cpus": 2.0, "gpus": 0, "memory_gib": 7.5, "processor": "Abacus 3000",
+            },
+            "versions": {"torch": "2.x", "ray": "2.y"},
+        },
+    )  # fmt: skip
+    return folder
+
+
+def conclude(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any]) -> None:
+    frame = ledger.to_pandas()
+    done = frame[frame["status"] == "done"]
+    if done.empty:
+        return
+    write_collected(folder, records, done, {n: (d.ids, d.target) for n, d in data.items()})
+    vectors = mixed_vectors(folder / "embeddings.parquet", done["key"].tolist())
+    chosen = {name: keys for name, keys in strategies(frame).items() if keys}
+    write_distances(
+        folder,
+        {
+            name: cosine.aggregate(lambda chunk: [vectors[key] for key in chunk], keys)
+            for name, keys in chosen.items()
+        },
+    )
