@@ -31,7 +31,6 @@ from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import featurise
 from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.ionic import IonicSource
-from trainables.models.embedding import Mixing
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
@@ -55,7 +54,7 @@ class InstantFit:
         """The only epoch."""
         self.finished = True
         for label, key in self._spec.mixings.items():
-            member = Member(key=key, mixing=Mixing(label), seed=self._spec.seed)
+            member = Member(key=key, label=label, seed=self._spec.seed)
             course = dataclasses.replace(self._sample.course, member=member)
             yield dataclasses.replace(self._sample, course=course)
 

@@ -53,9 +53,7 @@ def best_validation(spec: ArraySpec, dataset: Dataset) -> dict[str, tuple[float,
     courses = list(training.active)
     while training.active:
         training.run_epoch()
-    return {
-        course.member.mixing.label: (course.best_mae, course.best_epoch + 1) for course in courses
-    }
+    return {course.member.label: (course.best_mae, course.best_epoch + 1) for course in courses}
 
 
 def main() -> None:

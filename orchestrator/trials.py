@@ -163,7 +163,7 @@ class ArrayTrial(tune.Trainable):
 
     def _finished_row(self, split: Split, outcome: Outcome) -> dict[str, Any]:
         course = outcome.course
-        return self._row(course.member.mixing.label) | {
+        return self._row(course.member.label) | {
             "status": DIVERGED if course.diverged else DONE,
             "epochs": course.epochs,
             "best_epoch": course.best_epoch,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.grid import GridArray
 from orchestrator.planning.measure import Costs, parts, passes
 from orchestrator.planning.sample import Size
-from trainables.training.array import EVALUATION_BATCH
+from trainables.training.problem import EVALUATION_BATCH
 
 # What a process holds for each byte of a step's tensors: the C library keeps the gaps between
 # tensors of changing sizes, and some batches are larger than the mean. Chosen on Ray's workers

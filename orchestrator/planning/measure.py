@@ -25,8 +25,8 @@ from orchestrator.training import Worker
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
 from trainables.kernels import ops
-from trainables.training.array import EVALUATION_BATCH, predictions
 from trainables.training.fit import ArrayFit, ArraySpec, fit
+from trainables.training.problem import EVALUATION_BATCH, predictions
 from trainables.training.split import VALIDATION_SHARE
 
 TRAINED = (64, 127)  # crystals in the training part: at least, and at most; else one batch

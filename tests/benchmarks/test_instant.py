@@ -23,7 +23,7 @@ def test_an_instant_model_leaves_as_much_as_a_real_one() -> None:
     outcomes = list(instant.advance())
     assert instant.finished
     members = [outcome.course.member for outcome in outcomes]
-    assert [(member.key, member.mixing.label) for member in members] == [("a", "H"), ("b", "0")]
+    assert [(member.key, member.label) for member in members] == [("a", "H"), ("b", "0")]
     for outcome in outcomes:
         shapes = {name: value.shape for name, value in outcome.arrays.items()}
         assert shapes == {name: value.shape for name, value in real["b"].arrays.items()}

@@ -43,8 +43,8 @@ def make_run(
         }  # fmt: skip
         for outcome in fit(spec, data[spec.backbone]):
             member = outcome.course.member
-            row = {**shared, "key": member.key, "mixing": member.mixing.label}
-            if member.mixing.label in failed:
+            row = {**shared, "key": member.key, "mixing": member.label}
+            if member.label in failed:
                 records.write({**row, "status": "failed", "error": error}, {})
                 continue
             done = {"status": "done", "epochs": 2, "seconds": 0.25, "device": "cpu", "error": ""}

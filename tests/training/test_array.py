@@ -12,9 +12,10 @@ import torch
 
 from tests.crystals_for_tests import BACKBONES, made_up_dataset
 from trainables.models.embedding import Mixing
-from trainables.training.array import ArrayTraining, Member, Trained, mean_absolute_errors
+from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.batches import DeviceGraphs
 from trainables.training.fit import build_model
+from trainables.training.problem import GraphRegression, mean_absolute_errors
 from trainables.training.recipe import Recipe
 from trainables.training.split import Split, split_fold
 
@@ -23,7 +24,7 @@ TOLERANCE = 1e-8
 SCALE = 2.5
 LABELS = ("H", "-2", "0", "L", "2")
 MEMBERS = [
-    Member(key=f"{label}-{seed}", mixing=Mixing(label), seed=seed, rate=rate)
+    Member(key=f"{label}-{seed}", label=label, seed=seed, rate=rate)
     for seed, (label, rate) in enumerate(zip(LABELS, (1, 0.3, 1, 1, 0.5), strict=True))
 ]
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=5e-3, epochs=10, patience=50, batch_size=16)
@@ -41,12 +42,11 @@ def started(backbone: str, members: Sequence[Member], recipe: Recipe) -> ArrayTr
     data, split = prepared(backbone)
     return ArrayTraining(
         members,
-        lambda generators, mixings: build_model(backbone, generators, mixings, 6),
-        data,
-        split,
+        lambda generators, members: build_model(
+            backbone, generators, [Mixing(member.label) for member in members], 6
+        ),
+        GraphRegression(data, split, recipe, order_seed=5, scale=SCALE),
         recipe,
-        order_seed=5,
-        scale=SCALE,
     )
 
 
@@ -189,7 +189,7 @@ def test_training_is_plain_training(backbone: str) -> None:
     trained = finished(started(backbone, [MEMBERS[2]], recipe))[MEMBERS[2].key]
     data, split = prepared(backbone)
     generator = torch.Generator().manual_seed(MEMBERS[2].seed)
-    model = build_model(backbone, [generator], [MEMBERS[2].mixing], 6).double()
+    model = build_model(backbone, [generator], [Mixing(MEMBERS[2].label)], 6).double()
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     order, curve = np.random.default_rng(5), []
     for _ in range(3):

@@ -9,7 +9,6 @@ nothing any more.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,15 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.training.averaging import (
+    CycleAverage,
+    MovingAverage,
+    NoAverage,
+    evaluated_state,
+    keep_rows,
+)
 from trainables.training.compiled import forward_of
-from trainables.training.recipe import Recipe
-from trainables.training.source import GraphSource
-from trainables.training.split import Split
-
-EVALUATION_BATCH = 512
-Build = Callable[[Generators, Sequence[Mixing]], nn.Module]
+from trainables.training.lamb import Lamb
+from trainables.training.problem import Problem
+from trainables.training.recipe import CyclicRecipe, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +36,28 @@ class Member:
     """One model of an array.
 
     Attributes:
+        label: what tells it from the others: a mixing, or a table and a fold.
         seed: decides the initial weights.
         rate: factor of the recipe's learning rate.
     """
 
     key: str
-    mixing: Mixing
+    label: str
     seed: int
     rate: float = 1.0
 
 
+Build = Callable[[Generators, Sequence[Member]], nn.Module]
+
+
 @dataclass
 class Course:
-    """How a member's training went; MAEs in units of the target, losses as optimised."""
+    """How a member's training went; losses as optimised.
+
+    Attributes:
+        val_mae: validation error after each epoch, the MAE in units of the target where a problem
+            does not say otherwise; that of the epoch before where a recipe does not look.
+    """
 
     member: Member
     train_loss: list[float] = field(default_factory=list)
@@ -74,57 +85,38 @@ class ArrayTraining:
 
     Args:
         members: what differs between the models.
-        build: makes the stacked model of some generators and mixings.
-        data: the whole data set, targets standardised and on the training device.
-        split: which crystals train, validate and test; the test part is not touched here.
+        build: makes the stacked model of some generators and members.
+        problem: what they learn.
         recipe: the optimisation.
-        order_seed: decides the batches of every epoch, for all members alike.
-        scale: standard deviation of the target, which turns losses into MAEs.
     """
 
     def __init__(
-        self,
-        members: Sequence[Member],
-        build: Build,
-        data: GraphSource,
-        split: Split,
-        recipe: Recipe,
-        *,
-        order_seed: int,
-        scale: float,
+        self, members: Sequence[Member], build: Build, problem: Problem, recipe: Recipe
     ) -> None:
-        self.recipe, self.data, self.scale, self._build = recipe, data, scale, build
+        self.recipe, self.problem, self._build = recipe, problem, build
         self.active = [Course(member) for member in members]
         self.model = self._stack(members)
         self.optimiser = build_optimiser(recipe, self.model)
-        self.averaged = copy.deepcopy(self.model) if recipe.averaging else self.model
-        self.averaged.requires_grad_(recipe.averaging == 0)
-        self.best = {name: value.clone() for name, value in self._evaluated_state().items()}
-        self._train = torch.from_numpy(split.train)
-        self._validation = torch.from_numpy(split.validation)
-        self._order = np.random.default_rng(order_seed)
+        self.average = average_of(recipe, self.model)
+        self.best = {
+            name: value.clone() for name, value in evaluated_state(self.average.model).items()
+        }
         self.epoch = 0
-        self._steps = 0
-        steps = recipe.epochs * -(-len(split.train) // recipe.batch_size)
-        self._forward = forward_of(self.model, data.target.device, steps)
+        steps = recipe.epochs * problem.steps
+        self._forward = forward_of(self.model, problem.like.device, steps)
 
     def _stack(self, members: Sequence[Member]) -> nn.Module:
         generators = [torch.Generator().manual_seed(member.seed) for member in members]
-        model = self._build(generators, [member.mixing for member in members])
-        return model.to(self.data.target)
-
-    def _evaluated_state(self) -> dict[str, Tensor]:
-        return {name: value.detach() for name, value in self.averaged.state_dict().items()}
+        return self._build(generators, members).to(self.problem.like)
 
     def run_epoch(self) -> list[Trained]:
         """Trains one epoch, validates, and returns the members that leave the array after it."""
         start = time.perf_counter()
-        loss_k = self._optimise()
-        mae_k = mean_absolute_errors(self.averaged, self.data, self._validation) * self.scale
-        losses, maes = loss_k.tolist(), mae_k.tolist()
+        losses = self._optimise().tolist()
+        errors = self._examine()
         improved = [
-            _note(course, self.epoch, loss, mae)
-            for course, loss, mae in zip(self.active, losses, maes, strict=True)
+            _note(course, self.epoch, loss, error)
+            for course, loss, error in zip(self.active, losses, errors, strict=True)
         ]
         self._remember(improved)
         self.epoch += 1
@@ -137,28 +129,34 @@ class ArrayTraining:
             self._keep([k for k in range(len(self.active)) if k not in leaving])
         return trained
 
+    def _examine(self) -> list[float] | list[None]:
+        """Validation errors of what the recipe averages; none while a cycle goes on."""
+        if not self.recipe.examines(self.epoch):
+            return [None] * len(self.active)
+        if isinstance(self.average, CycleAverage):
+            self.average.after_cycle(self.model, self.problem.errors(self.model).tolist())
+        errors: list[float] = self.problem.errors(self.average.model).tolist()
+        return errors
+
     def _is_over(self, course: Course) -> bool:
         waited = self.epoch - 1 - course.best_epoch
         return course.diverged or self.epoch >= self.recipe.epochs or waited >= self.recipe.patience
 
     def _optimise(self) -> Tensor:
-        """One pass over the training part; the mean loss of each member [K]."""
+        """One pass over the training parts; the mean loss of each member [K]."""
         self.model.train()
-        shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
-        batches = -(-len(shuffled) // self.recipe.batch_size)
-        total = self.data.target.new_zeros(len(self.active))
-        for step, batch in enumerate(self.data.batches(shuffled, self.recipe.batch_size)):
-            rate = self.recipe.lr * self.recipe.rate(self.epoch + step / batches)
+        total = self.problem.like.new_zeros(len(self.active))
+        for step, batch in enumerate(self.problem.batches()):
+            rate = self.recipe.lr * self.recipe.rate(self.epoch + step / self.problem.steps)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            error = self._forward(batch) - batch.target
-            loss_k = (error.abs() if self.recipe.loss == "l1" else error.square()).mean(dim=1)
+            loss_k = self.problem.loss(self._forward, batch)
             self.optimiser.zero_grad(set_to_none=True)
             # The sum's gradient of one member's weights is that of its own loss alone.
             loss_k.sum().backward()
             self._step()
-            self._average()
-            total += loss_k.detach() * (batch.crystals / len(shuffled))
+            self.average.after_step(self.model)
+            total += loss_k.detach() * self.problem.share(batch)
         return total
 
     def _step(self) -> None:
@@ -174,26 +172,16 @@ class ArrayTraining:
         parameters = list(self.model.parameters())
         before = [parameter.detach().clone() for parameter in parameters]
         self.optimiser.step()
-        rate_k = self.data.target.new_tensor(rates)
+        rate_k = self.problem.like.new_tensor(rates)
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):
                 parameter.copy_(old.lerp(parameter, rate_k.view(-1, *[1] * (old.dim() - 1))))
-
-    def _average(self) -> None:
-        if not self.recipe.averaging:
-            return
-        self._steps += 1
-        # Young averages forget faster, or they would remember the initial weights.
-        decay = min(self.recipe.averaging, (1 + self._steps) / (10 + self._steps))
-        current, averaged = self.model.state_dict(), self.averaged.state_dict()
-        with torch.no_grad():
-            torch._foreach_lerp_(list(averaged.values()), list(current.values()), 1 - decay)
 
     def _remember(self, improved: list[bool]) -> None:
         if not any(improved):
             return
         rows = [k for k, better in enumerate(improved) if better]
-        for name, value in self._evaluated_state().items():
+        for name, value in evaluated_state(self.average.model).items():
             self.best[name][rows] = value[rows]
 
     def _extract(self, k: int) -> Trained:
@@ -210,16 +198,18 @@ class ArrayTraining:
             for name, value in state.items():
                 if value is not None and value.dim() > 0:
                     state[name] = value[rows]
-        models = [self.model] if self.averaged is self.model else [self.model, self.averaged]
-        for model in models:
-            for value in model.state_dict(keep_vars=True).values():
-                value.grad = None
-                value.data = value.data[rows]
+        keep_rows(self.model, rows)
+        self.average.keep(rows)
+        self.problem.keep(rows)
 
 
-def _note(course: Course, epoch: int, loss: float, mae: float) -> bool:
+def _note(course: Course, epoch: int, loss: float, mae: float | None) -> bool:
     """Adds an epoch to a member's course; True where it is the best so far."""
     course.train_loss.append(loss)
+    if mae is None:
+        course.val_mae.append(course.val_mae[-1] if course.val_mae else float("inf"))
+        course.diverged = not np.isfinite(loss)
+        return False
     course.val_mae.append(mae)
     course.diverged = not (np.isfinite(loss) and np.isfinite(mae))
     if course.diverged or mae >= course.best_mae:
@@ -229,24 +219,20 @@ def _note(course: Course, epoch: int, loss: float, mae: float) -> bool:
 
 
 def build_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of a recipe; elementwise, so that stacking does not change a member."""
+    """The optimiser of a recipe; member by member, so that stacking does not change one."""
     parameters = list(model.parameters())
     # fused: one pass over all weights; with small models the optimiser is a third of a step
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(parameters, lr=recipe.lr, momentum=0.9, fused=True)
     if recipe.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=recipe.lr, fused=True)
+    if recipe.optimiser == "lamb":
+        return Lamb(parameters, lr=recipe.lr)
     return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
-@torch.no_grad()
-def predictions(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
-    """[K, B] standardised predictions of the crystals `rows` [B], which lies on the host."""
-    model.eval()
-    return torch.cat([model(batch) for batch in data.batches(rows, EVALUATION_BATCH)], dim=1)
-
-
-def mean_absolute_errors(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
-    """[K] mean absolute errors on standardised targets."""
-    target = data.target[rows.to(data.target.device)]
-    return (predictions(model, data, rows) - target).abs().mean(dim=1)
+def average_of(recipe: Recipe, model: nn.Module) -> NoAverage | MovingAverage | CycleAverage:
+    """What a recipe examines: the weights themselves, or an average of them."""
+    if isinstance(recipe, CyclicRecipe):
+        return CycleAverage(model)
+    return MovingAverage(model, recipe.averaging) if recipe.averaging else NoAverage(model)

@@ -16,9 +16,9 @@ from torch import nn
 
 from trainables.crystals.graph import Graphs
 from trainables.models.embedding import Mixing
-from trainables.training.array import predictions
 from trainables.training.batches import DeviceGraphs
 from trainables.training.fit import build_model
+from trainables.training.problem import predictions
 
 
 class CheckpointError(ValueError):

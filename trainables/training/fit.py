@@ -16,6 +16,7 @@ from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
 from trainables.training.array import ArrayTraining, Member
 from trainables.training.outcome import Outcome, conclude
+from trainables.training.problem import GraphRegression
 from trainables.training.recipe import Recipe
 from trainables.training.source import open_source
 from trainables.training.split import split_fold
@@ -81,18 +82,19 @@ class ArrayFit:
         initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)
         self.training = ArrayTraining(
             [
-                Member(key=key, mixing=Mixing(label), seed=int(initial))
+                Member(key=key, label=label, seed=int(initial))
                 for label, key in spec.mixings.items()
             ],
-            lambda generators, mixings: build_model(
-                spec.backbone, generators, mixings, spec.dim, spec.conv_width
+            self._build,
+            GraphRegression(
+                self.data, self.split, spec.recipe, order_seed=int(order), scale=self.scale
             ),
-            self.data,
-            self.split,
             spec.recipe,
-            order_seed=int(order),
-            scale=self.scale,
         )
+
+    def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
+        spec, mixings = self.spec, [Mixing(member.label) for member in members]
+        return build_model(spec.backbone, generators, mixings, spec.dim, spec.conv_width)
 
     @property
     def finished(self) -> bool:

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from trainables.crystals.dataset import Dataset
-from trainables.training.array import EVALUATION_BATCH, Course, Trained, predictions
+from trainables.models.embedding import Mixing
+from trainables.training.array import Course, Trained
+from trainables.training.problem import EVALUATION_BATCH, predictions
 from trainables.training.source import GraphSource
 from trainables.training.split import Split
 
@@ -97,9 +99,10 @@ def _element_vectors(trained: Trained, data: GraphSource, split: Split) -> dict[
     }
     h, l = model.embedding.channels()  # type: ignore[union-attr, operator]  # noqa: E741
     vectors["elements/mixed"] = model.embedding()[0].cpu()[seen].numpy()  # type: ignore[operator]
-    if trained.course.member.mixing.handcrafted > 0:
+    mixing = Mixing(trained.course.member.label)
+    if mixing.handcrafted > 0:
         vectors["elements/h"] = h[0].cpu()[seen].numpy()
-    if trained.course.member.mixing.learned > 0:
+    if mixing.learned > 0:
         vectors["elements/l"] = l[0].cpu()[seen].numpy()
     vectors["elements/numbers"] = seen.numpy().astype(np.uint8)
     vectors["elements/counts"] = crystals[seen].numpy()

@@ -15,7 +15,7 @@ class Recipe:
     """Everything that decides an optimisation beside data, model and seed.
 
     Attributes:
-        optimiser: "sgd" (momentum 0.9), "adam" or "adamw".
+        optimiser: "sgd" (momentum 0.9), "adam", "adamw" or "lamb" (with looking ahead).
         lr: rate at its highest.
         weight_decay: decoupled (adamw) only.
         loss: "mse" or "l1", on standardised targets.
@@ -29,7 +29,7 @@ class Recipe:
     """
 
     name: RecipeName
-    optimiser: Literal["sgd", "adam", "adamw"]
+    optimiser: Literal["sgd", "adam", "adamw", "lamb"]
     lr: float
     weight_decay: float = 0.0
     loss: Literal["mse", "l1"] = "mse"
@@ -51,6 +51,34 @@ class Recipe:
                 return (epoch + 1e-2) / warm
             return 0.5 * (1 + math.cos(math.pi * (epoch - warm) / max(1e-9, self.epochs - warm)))
         return 1.0
+
+    def examines(self, epoch: int) -> bool:
+        """Whether models are validated after an epoch."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class CyclicRecipe(Recipe):
+    """A rate that goes up and down in straight lines (Smith 2017, arXiv:1506.01186).
+
+    What is examined is an average over the weights at the cycles' ends, where the rate is least.
+
+    Attributes:
+        half: epochs from the lowest rate to the highest.
+        lowest: factor of `lr`.
+    """
+
+    half: int
+    lowest: float
+
+    def rate(self, epoch: float) -> float:
+        """Factor of `lr` at an epoch, which may be fractional."""
+        way = epoch % (2 * self.half) / self.half
+        return self.lowest + (1 - self.lowest) * (way if way < 1 else 2 - way)
+
+    def examines(self, epoch: int) -> bool:
+        """At the end of each cycle, and of the last epoch."""
+        return (epoch + 1) % (2 * self.half) == 0 or epoch + 1 == self.epochs
 
 
 # Found on validation parts only; docs/results.md has the comparison.

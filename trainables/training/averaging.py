@@ -1,0 +1,109 @@
+"""Averages of the weights that an optimisation passes through, which then are what is examined.
+
+Legend: K models.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+JOINS, RESTARTS = 1.01, 0.98  # of the best validation error
+
+
+class NoAverage:
+    """The weights themselves."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def after_step(self, model: nn.Module) -> None:
+        """Nothing to do."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Nothing of its own."""
+
+
+class MovingAverage:
+    """Exponential moving average of the weights, step by step."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model, self.decay = _copied(model), decay
+        self._steps = 0
+
+    @torch.no_grad()
+    def after_step(self, model: nn.Module) -> None:
+        """Takes the weights after a step into the average."""
+        self._steps += 1
+        # Young averages forget faster, or they would remember the initial weights.
+        decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
+        current, averaged = model.state_dict(), self.model.state_dict()
+        torch._foreach_lerp_(list(averaged.values()), list(current.values()), 1 - decay)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """The members that stay."""
+        keep_rows(self.model, rows)
+
+
+class CycleAverage:
+    """Stochastic weight averaging over the ends of cycles (Izmailov et al. 2018, arXiv:1803.05407).
+
+    As in the published CrabNet: of a model, weights join whose validation error is at most 1 %
+    above its best, with the share n^(-1/3) for the n-th; an error 2 % below that of the last
+    beginning begins the average anew.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = _copied(model)
+        self._joined = [0] * len(next(model.parameters()))
+        self._begun = [float("inf")] * len(self._joined)
+        self._best = list(self._begun)
+
+    def after_step(self, model: nn.Module) -> None:
+        """Nothing to do; the average is over cycles."""
+
+    @torch.no_grad()
+    def after_cycle(self, model: nn.Module, errors_k: Sequence[float]) -> None:
+        """Takes the weights at a cycle's end into the averages of those that are good there."""
+        shares = [self._share(k, error) for k, error in enumerate(errors_k)]
+        share_k = next(model.parameters()).new_tensor(shares)
+        current = model.state_dict()
+        for name, averaged in self.model.state_dict().items():
+            averaged.lerp_(current[name], share_k.view(-1, *[1] * (averaged.dim() - 1)))
+
+    def _share(self, k: int, error: float) -> float:
+        if error < RESTARTS * self._begun[k]:
+            self._begun[k], self._joined[k] = error, 0
+        self._best[k] = min(self._best[k], error)
+        if not error <= JOINS * self._best[k]:
+            return 0.0
+        self._joined[k] += 1
+        return float(self._joined[k] ** (-1 / 3))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """The members that stay."""
+        keep_rows(self.model, rows)
+        self._joined = [self._joined[k] for k in rows]
+        self._begun = [self._begun[k] for k in rows]
+        self._best = [self._best[k] for k in rows]
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    averaged = copy.deepcopy(model)
+    averaged.requires_grad_(False)
+    return averaged
+
+
+def keep_rows(model: nn.Module, rows: Sequence[int]) -> None:
+    """Takes out of a stacked model the members at other places than `rows`."""
+    for value in model.state_dict(keep_vars=True).values():
+        value.grad = None
+        value.data = value.data[rows]
+
+
+def evaluated_state(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a model, detached."""
+    return {name: value.detach() for name, value in model.state_dict().items()}

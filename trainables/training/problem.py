@@ -1,0 +1,106 @@
+"""What an array learns: its batches, its losses, and how its members are examined.
+
+Legend: K models, B samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainables.models.graph_batch import GraphBatch
+from trainables.training.recipe import Recipe
+from trainables.training.source import GraphSource
+from trainables.training.split import Split
+
+EVALUATION_BATCH = 512
+Forward = Callable[[Any], Tensor]
+
+
+class Problem(Protocol):
+    """A data set with its split, as an array in training sees it."""
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the device and float type of the training."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+
+    def batches(self) -> Iterator[Any]:
+        """One pass over the training parts, in an order of its own."""
+
+    def loss(self, forward: Forward, batch: Any) -> Tensor:
+        """[K] mean loss of each member on its own part of a batch."""
+
+    def share(self, batch: Any) -> Tensor | float:
+        """Of each member's training part, the share that lies in a batch; [K], or one for all."""
+
+    def errors(self, model: nn.Module) -> Tensor:
+        """[K] validation errors, the less the better."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """The members that stay, by their places; the others have left the array."""
+
+
+class GraphRegression:
+    """One fold of a data set of crystals; all members learn from the same batches.
+
+    Args:
+        data: the whole data set, targets standardised and on the training device.
+        split: which crystals train, validate and test; the test part is not touched here.
+        recipe: decides loss and size of batches.
+        order_seed: decides the batches of every epoch.
+        scale: standard deviation of the target, which turns losses into MAEs.
+    """
+
+    def __init__(
+        self, data: GraphSource, split: Split, recipe: Recipe, *, order_seed: int, scale: float
+    ) -> None:
+        self.data, self.recipe, self.scale = data, recipe, scale
+        self._train = torch.from_numpy(split.train)
+        self._validation = torch.from_numpy(split.validation)
+        self._order = np.random.default_rng(order_seed)
+
+    @property
+    def like(self) -> Tensor:
+        return self.data.target
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self._train) // self.recipe.batch_size)
+
+    def batches(self) -> Iterator[GraphBatch]:
+        shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
+        return self.data.batches(shuffled, self.recipe.batch_size)
+
+    def loss(self, forward: Forward, batch: GraphBatch) -> Tensor:
+        error = forward(batch) - batch.target
+        return (error.abs() if self.recipe.loss == "l1" else error.square()).mean(dim=1)
+
+    def share(self, batch: GraphBatch) -> float:
+        return batch.crystals / len(self._train)
+
+    def errors(self, model: nn.Module) -> Tensor:
+        return mean_absolute_errors(model, self.data, self._validation) * self.scale
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Nothing here is a member's own."""
+
+
+@torch.no_grad()
+def predictions(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
+    """[K, B] standardised predictions of the crystals `rows` [B], which lies on the host."""
+    model.eval()
+    return torch.cat([model(batch) for batch in data.batches(rows, EVALUATION_BATCH)], dim=1)
+
+
+def mean_absolute_errors(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
+    """[K] mean absolute errors on standardised targets."""
+    target = data.target[rows.to(data.target.device)]
+    return (predictions(model, data, rows) - target).abs().mean(dim=1)
