@@ -23,7 +23,7 @@ from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
 from orchestrator import cluster, durable
 from orchestrator.config import build_config
-from orchestrator.grid import keyed_cells
+from orchestrator.grid import arrays, keyed_cells
 from orchestrator.ledger import Records, compile_ledger
 from orchestrator.training import Worker, train
 from trainables.crystals import shards
@@ -35,7 +35,6 @@ from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
 from trainables.training.recipe import Backbone
-from trainables.training.split import split_fold
 
 CRYSTALS = 1265  # as many as phonons has: they make the size of a record
 THOUSAND = 1000
@@ -47,7 +46,6 @@ class InstantFit:
 
     def __init__(self, samples: Samples, spec: ArraySpec, dataset: Dataset, device: str) -> None:
         self._sample, self._spec = samples[spec.backbone, spec.dim], spec
-        self.split = split_fold(dataset.rows, dataset.total, spec.fold, spec.seed)
         self.finished = False
 
     def advance(self) -> Iterator[Outcome]:
@@ -119,7 +117,7 @@ class InstantGrid:
         """All that the driver does between featurised data and the ledger; Ray must be up."""
         records = Records(run / "records")
         done = train(
-            self.cells,
+            arrays(self.cells),
             self.datasets,
             {task: ("lattice_energy", None) for task in self.config.tasks},
             records,

@@ -6,11 +6,12 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.config import GridConfig
+from trainables.crystals.dataset import Dataset
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
 from trainables.training.recipe import Backbone, Recipe
 
@@ -60,6 +61,10 @@ def cells(config: GridConfig) -> list[Cell]:
     ]
 
 
+# Relative cost of an epoch: a + b·width floating-point work an edge, as measured on one core.
+EDGE_COST = {"cgcnn": (4.0, 0.25), "megnet": (30.0, 0.02)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class GridArray:
     """Cells of one task that are trained together: all that differs is the mixing."""
@@ -70,6 +75,35 @@ class GridArray:
     @property
     def id(self) -> str:
         return f"{self.task}/fold{self.spec.fold}/{self.spec.backbone}/d{self.spec.dim}"
+
+    @property
+    def data(self) -> tuple[str, str]:
+        return self.task, self.spec.backbone
+
+    @property
+    def epochs(self) -> int:
+        return self.spec.recipe.epochs
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        return self.spec.mixings
+
+    def only(self, labels: Collection[str]) -> GridArray:
+        """The array with some of its mixings."""
+        mixings = {label: key for label, key in self.spec.mixings.items() if label in labels}
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, mixings=mixings))
+
+    def cost(self, dataset: Dataset) -> float:
+        """Of the whole training: epochs, models, and what an edge takes."""
+        fixed, wide = EDGE_COST[self.spec.backbone]
+        width = self.spec.conv_width or self.spec.dim
+        models = len(self.spec.mixings)
+        return float(dataset.graphs.edges * (fixed + wide * width) * models * self.epochs)
+
+    @staticmethod
+    def describe(row: Mapping[str, Any]) -> str:
+        """Like "megnet d64 -2"."""
+        return f"{row['backbone']} d{row['dim']} {row['mixing']}"
 
     def row(self, mixing: str) -> dict[str, Any]:
         """What the ledger says of a member before it is trained."""

@@ -21,7 +21,7 @@ from orchestrator.distances import sum_distances
 from orchestrator.errors import UsageError
 from orchestrator.featurize import Featurized
 from orchestrator.flags import Options, parse
-from orchestrator.grid import Cell, keyed_cells
+from orchestrator.grid import Cell, arrays, keyed_cells
 from orchestrator.inputs import (
     describe,
     featurize_all,
@@ -96,7 +96,7 @@ def run(options: Options) -> int:
         if options.retry_failed:
             _forget_failed(records, cells)
         targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
-        finished = train(cells, datasets, targets, records, options.worker)
+        finished = train(arrays(cells), datasets, targets, records, options.worker)
         ledger = _write_ledger(folder, records, cells)
         if not finished:
             print(f"\nstopped with {len(ledger)} of {len(cells)} models recorded;"

@@ -52,9 +52,10 @@ class LedgerError(ValueError):
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a run directory."""
+    """The records of a run directory, whose rows have the columns of a schema."""
 
     folder: Path
+    schema: pa.Schema = SCHEMA
 
     def write(self, row: dict[str, Any], arrays: dict[str, np.ndarray]) -> bool:
         """Records a model, unless it is recorded already: the first result stands.
@@ -71,7 +72,7 @@ class Records:
         if not models:
             return []
         keys = [row["key"] for row, _ in models]
-        contents = [_encode(row, arrays) for row, arrays in models]
+        contents = [_encode(row, arrays, self.schema.names) for row, arrays in models]
         with self._one_writer(keys), ThreadPoolExecutor() as pool:
             return list(pool.map(self._write_content, keys, contents))
 
@@ -160,9 +161,11 @@ class Records:
         self._arrays(key).unlink(missing_ok=True)
 
 
-def _encode(row: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[bytes, bytes]:
+def _encode(
+    row: dict[str, Any], arrays: dict[str, np.ndarray], columns: Sequence[str]
+) -> tuple[bytes, bytes]:
     """The two files of a record: the row, and the arrays if there are any."""
-    row = {name: row.get(name) for name in SCHEMA.names}
+    row = {name: row.get(name) for name in columns}
     content = b""
     if arrays:
         contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
@@ -183,7 +186,8 @@ def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:
     recorded = records.recorded(tasks)
     rows = [records.read(key) | {"task": tasks[key]} for key in tasks if key in recorded]
     return pa.Table.from_pylist(
-        [{name: row.get(name) for name in SCHEMA.names} for row in rows], schema=SCHEMA
+        [{name: row.get(name) for name in records.schema.names} for row in rows],
+        schema=records.schema,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.grid import GridArray
+from orchestrator.arrays import TrainingArray
 from orchestrator.ledger import DONE
 from orchestrator.wording import duration, why
 
@@ -24,14 +24,16 @@ class Progress(tune.Callback):
     Args:
         weights: array's id -> expected relative cost; arrays count by it in the time left.
         before: rows of the grid's models that are recorded already.
+        error: column of the validation error.
     """
 
     def __init__(
         self,
-        arrays: Sequence[GridArray],
+        arrays: Sequence[TrainingArray],
         weights: Mapping[str, float],
         *,
         before: Sequence[Mapping[str, Any]] = (),
+        error: str = "val_mae",
         stream: TextIO | None = None,
     ) -> None:
         self._arrays = {array.id: array for array in arrays}
@@ -40,9 +42,10 @@ class Progress(tune.Callback):
         self._active: dict[str, int] = {}
         self._finished: dict[str, str] = {}
         self._best: dict[str, tuple[float, str]] = {}
-        self._total = len(before) + sum(len(array.spec.mixings) for array in arrays)
+        self._total = len(before) + sum(len(array.keys) for array in arrays)
         self._start = self._last = time.monotonic()
         self._stream = stream or sys.stderr
+        self._error, self._describe = error, arrays[0].describe
         for row in before:
             self._count(row)
 
@@ -51,7 +54,7 @@ class Progress(tune.Callback):
     ) -> None:
         """Counts an array's models as running before their first report."""
         array = self._arrays[trial.config["array"]]
-        keys = array.spec.mixings.values()
+        keys = array.keys.values()
         self._active[array.id] = sum(key not in self._finished for key in keys)
 
     def on_trial_recover(
@@ -73,7 +76,7 @@ class Progress(tune.Callback):
         """Takes in a report of one array."""
         array = self._arrays[trial.config["array"]]
         self._active[array.id] = result["active"]
-        epochs = array.spec.recipe.epochs
+        epochs = array.epochs
         self._share[array.id] = 1.0 if result["done"] else result["epoch"] / epochs
         # Tune keeps the last report of every trial; the rows in it are on disk already.
         self.finished(result.pop("finished"))
@@ -84,17 +87,16 @@ class Progress(tune.Callback):
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
-                self._note(f"{row['array']} {row['mixing']}: {row['status']}: {why(row)}")
+                self._note(f"{row['array']}, {self._describe(row)}: {row['status']}: {why(row)}")
 
     def _count(self, row: Mapping[str, Any]) -> None:
         self._finished[row["key"]] = row["status"]
         if row["status"] != DONE:
             return
         best = self._best.get(row["task"])
-        if best is None or row["val_mae"] < best[0]:
-            name = f"{row['backbone']} d{row['dim']} {row['mixing']}"
+        if best is None or row[self._error] < best[0]:
             # Last improved first: where the line is cut, the news stays.
-            self._best = {row["task"]: (row["val_mae"], name)} | {
+            self._best = {row["task"]: (row[self._error], self._describe(row))} | {
                 task: best for task, best in self._best.items() if task != row["task"]
             }
 
@@ -122,12 +124,13 @@ class Progress(tune.Callback):
         share = sum(self._weights[name] * part for name, part in self._share.items()) / total
         elapsed = now - self._start
         left = duration(elapsed * (1 - share) / share) if share > 0.005 else "…"
+        error = self._error.replace("mae", "MAE").replace("_", " ")
         best = "; ".join(
             f"{_short(task)} {mae:.4g} ({name})" for task, (mae, name) in self._best.items()
         )
         return (
             f"{done}/{self._total} models done, {sum(self._active.values())} running, {bad} failed"
-            f" | {duration(elapsed)}, {left} left" + (f" | best val MAE: {best}" if best else "")
+            f" | {duration(elapsed)}, {left} left" + (f" | best {error}: {best}" if best else "")
         )
 
     def close(self) -> None:

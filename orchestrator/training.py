@@ -7,9 +7,9 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -17,17 +17,14 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.grid import Cell, GridArray, arrays
+from orchestrator.arrays import TrainingArray
 from orchestrator.ledger import FAILED, Records
 from orchestrator.progress import Progress
 from orchestrator.trials import ArrayTrial, MakeFit
-from trainables.crystals.dataset import Dataset
 from trainables.training.fit import ArrayFit
 
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
-# Relative cost of an epoch: a + b·width floating-point work an edge, as measured on one core.
-EDGE_COST = {"cgcnn": (4.0, 0.25), "megnet": (30.0, 0.02)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,34 +45,35 @@ class Worker:
 
 
 def train(
-    cells: Sequence[tuple[Cell, str]],
-    datasets: Mapping[tuple[str, str], Dataset],
+    arrays: Sequence[TrainingArray],
+    datasets: Mapping[Any, Any],
     targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     worker: Worker,
     *,
     make_fit: MakeFit = ArrayFit,
+    error: str = "val_mae",
 ) -> bool:
-    """Trains the cells that have no record and records each; False if the person stopped it.
+    """Trains the models that have no record and records each; False if the person stopped it.
 
     Args:
-        cells: of the whole grid, with their keys.
-        datasets: by (task, backbone).
+        arrays: of the whole grid.
+        datasets: by what the arrays call their data.
         targets: task -> (name, unit).
         make_fit: begins the training of an array.
+        error: column of the validation error, of which the progress shows the best.
     """
-    recorded = records.recorded(key for _, key in cells)
-    missing = arrays((cell, key) for cell, key in cells if key not in recorded)
-    print(f"{len(cells)} models in the grid, {len(recorded)} recorded before", flush=True)
+    keys = {key for array in arrays for key in array.keys.values()}
+    recorded = records.recorded(keys)
+    missing = [array for given in arrays if (array := _missing(given, recorded))]
+    print(f"{len(keys)} models in the grid, {len(recorded)} recorded before", flush=True)
     if not missing:
         return True
-    weights = {
-        array.id: _cost(array, datasets[array.task, array.spec.backbone]) for array in missing
-    }
+    weights = {array.id: array.cost(datasets[array.data]) for array in missing}
     # Longest first: no worker begins a long array when the others are about to end.
     ordered = sorted(missing, key=lambda array: -weights[array.id])
     before = [records.read(key) for key in sorted(recorded)]
-    progress = Progress(ordered, weights, before=before)
+    progress = Progress(ordered, weights, before=before, error=error)
     trainable = _trainable(ordered, datasets, targets, records, worker, make_fit)
     records.folder.mkdir(parents=True, exist_ok=True)
     ending = _Ending()
@@ -92,13 +90,18 @@ def train(
         progress.close()
     # What is recorded decides, not what Tune says of its trials: of those that it never began or
     # stopped in the middle it reports nothing amiss.
-    keys = {key for _, key in cells}
     return records.recorded(keys) == keys
 
 
+def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
+    """What of an array has no record."""
+    left = [label for label, key in array.keys.items() if key not in recorded]
+    return array.only(left) if left else None
+
+
 def _trainable(
-    ordered: Sequence[GridArray],
-    datasets: Mapping[tuple[str, str], Dataset],
+    ordered: Sequence[TrainingArray],
+    datasets: Mapping[Any, Any],
     targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     worker: Worker,
@@ -109,7 +112,7 @@ def _trainable(
             ArrayTrial,
             arrays={array.id: array for array in ordered},
             datasets={name: ray.put(dataset) for name, dataset in datasets.items()},
-            records=str(records.folder.resolve()),
+            records=replace(records, folder=records.folder.resolve()),
             targets=dict(targets),
             device=worker.device,
             threads=worker.threads,
@@ -180,16 +183,9 @@ class _Ending(tune.Callback):
                 self.lost[trial.config["array"]] = error
 
 
-def _cost(array: GridArray, dataset: Dataset) -> float:
-    fixed, wide = EDGE_COST[array.spec.backbone]
-    width = array.spec.conv_width or array.spec.dim
-    models = len(array.spec.mixings)
-    return dataset.graphs.edges * (fixed + wide * width) * models * array.spec.recipe.epochs
-
-
 def _record_lost(
     records: Records,
-    array: GridArray,
+    array: TrainingArray,
     targets: Mapping[str, tuple[str, str | None]],
     error: str,
 ) -> list[dict[str, Any]]:
@@ -197,5 +193,5 @@ def _record_lost(
     died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
     why = f"{died}: {' '.join(error.split())}"[:4000]
     lost = {"target": target, "unit": unit, "status": FAILED, "error": why}
-    rows = [array.row(mixing) | lost for mixing in array.spec.mixings]
+    rows = [array.row(label) | lost for label in array.keys]
     return [row for row in rows if records.write(row, {})]

@@ -26,6 +26,7 @@ class Outcome:
     Attributes:
         course: learning curve, best epoch, seconds.
         metrics: train_mae, val_mae, test_mae, dummy_mae in the target's unit (empty if diverged).
+        sizes: n_train, n_val, n_test.
         arrays: name -> array. `elements/numbers` [Z] uint8 and `elements/counts` [Z] int64
             (training crystals that contain the element); `elements/<channel>` [Z, D] for mixed,
             h, l, layer1…; `predictions/<part>/row` and `/value` for validation and test;
@@ -37,6 +38,7 @@ class Outcome:
 
     course: Course
     metrics: dict[str, float]
+    sizes: dict[str, int]
     arrays: dict[str, np.ndarray]
     parameters: int
 
@@ -52,7 +54,7 @@ def conclude(
     }
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
     if course.diverged or course.best_epoch < 0:
-        return Outcome(course, {}, arrays, parameters)
+        return Outcome(course, {}, split.sizes, arrays, parameters)
     metrics = {"dummy_mae": float(np.abs(dataset.target[split.test] - mean).mean())}
     for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
         index = torch.from_numpy(rows)
@@ -68,7 +70,7 @@ def conclude(
         f"weights/{name}": value[0].cpu().numpy()
         for name, value in trained.model.state_dict().items()
     }
-    return Outcome(course, metrics, arrays, parameters)
+    return Outcome(course, metrics, split.sizes, arrays, parameters)
 
 
 @torch.no_grad()

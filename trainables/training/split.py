@@ -19,6 +19,12 @@ class Split:
     validation: np.ndarray
     test: np.ndarray
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """n_train, n_val, n_test."""
+        parts = {"train": self.train, "val": self.validation, "test": self.test}
+        return {f"n_{name}": len(rows) for name, rows in parts.items()}
+
 
 def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
     """Train 60 %, validation 20 %, test 20 % of a data set.
@@ -36,8 +42,12 @@ def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
         Positions in `rows`.
     """
     _, test_rows = official_folds(total)[fold]
-    tests = np.isin(rows, test_rows)
-    rest, test = np.flatnonzero(~tests), np.flatnonzero(tests)
+    return split_rows(len(rows), np.flatnonzero(np.isin(rows, test_rows)), fold, seed)
+
+
+def split_rows(count: int, test: np.ndarray, fold: int, seed: int) -> Split:
+    """The rows 0 … count-1 that are not for the test, divided as `split_fold` says."""
+    rest = np.setdiff1d(np.arange(count), test)
     shuffled = np.random.default_rng([seed, fold]).permutation(rest)
     held = round(VALIDATION_SHARE * len(rest))
-    return Split(np.sort(shuffled[held:]), np.sort(shuffled[:held]), test)
+    return Split(np.sort(shuffled[held:]), np.sort(shuffled[:held]), np.sort(test))

@@ -1,0 +1,59 @@
+"""What Ray Tune trains in one trial: an array of models, of whatever kind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from typing import Any, Protocol, Self
+
+from trainables.training.outcome import Outcome
+
+
+class TrainingArray(Protocol):
+    """Models that are trained together, each by a label of its own."""
+
+    @property
+    def id(self) -> str:
+        """Its name in tables and lines."""
+
+    @property
+    def task(self) -> str:
+        """Name of its data set as a person knows it."""
+
+    @property
+    def data(self) -> Hashable:
+        """Name of its data as the workers fetch it."""
+
+    @property
+    def spec(self) -> Any:
+        """What its training begins with."""
+
+    @property
+    def epochs(self) -> int:
+        """At most."""
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """Label -> key of the model."""
+
+    def only(self, labels: Collection[str]) -> Self:
+        """The array with some of its models."""
+
+    def row(self, label: str) -> dict[str, Any]:
+        """What the ledger says of a model before it is trained."""
+
+    def cost(self, dataset: Any) -> float:
+        """Relative cost of the whole training, among the arrays that are trained with it."""
+
+    @staticmethod
+    def describe(row: Mapping[str, Any]) -> str:
+        """A recorded model within its data set, in a few words."""
+
+
+class Fit(Protocol):
+    """An array in training."""
+
+    @property
+    def finished(self) -> bool: ...
+
+    def advance(self) -> Iterable[Outcome]:
+        """One epoch; the outcomes of the models that it was the last for."""

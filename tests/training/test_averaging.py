@@ -1,0 +1,46 @@
+"""Averages over the ends of cycles: who joins, who begins anew."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from trainables.training.averaging import CycleAverage
+
+
+class Numbers(nn.Module):
+    def __init__(self, *values: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(values)[:, None])
+
+    def set(self, *values: float) -> None:
+        self.value.data = torch.tensor(values)[:, None]
+
+
+def averaged(average: CycleAverage) -> list[float]:
+    return [round(float(value), 5) for value in average.model.value.detach()]  # type: ignore
+
+
+def test_good_weights_join_bad_ones_do_not_and_much_better_ones_begin_anew() -> None:
+    model = Numbers(1.0, 1.0, 1.0)
+    average = CycleAverage(model)
+    average.after_cycle(model, [10.0, 10.0, 10.0])
+    assert averaged(average) == [1, 1, 1]
+    model.set(2.0, 2.0, 2.0)
+    # within a hundredth of the best; two hundredths better; neither
+    average.after_cycle(model, [10.05, 9.7, 11.0])
+    share = 2 ** (-1 / 3)
+    assert averaged(average) == [round(1 + share, 5), 2, 1]
+    average.keep([0, 2])
+    model.set(5.0, 5.0)
+    average.after_cycle(Numbers(5.0, 5.0), [9.9, 9.0])
+    third = 3 ** (-1 / 3)
+    assert averaged(average) == [round((1 + share) * (1 - third) + 5 * third, 5), 5]
+
+
+def test_an_error_that_is_no_number_joins_nothing() -> None:
+    model = Numbers(1.0)
+    average = CycleAverage(model)
+    model.set(7.0)
+    average.after_cycle(model, [float("nan")])
+    assert averaged(average) == [1]

@@ -1,0 +1,1 @@
+"""Chemical formulas with a property: what a model that knows no structure learns from."""

@@ -1,0 +1,170 @@
+"""Formulas from a CSV with a formula column, or from a MatBench file of compositions."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainables.compositions.dataset import Compositions
+from trainables.crystals.registry import TASKS
+from trainables.crystals.sources.base import (
+    ID_COLUMNS,
+    SourceError,
+    choose_target,
+    is_numeric,
+    open_text,
+    readable,
+    stem,
+)
+from trainables.crystals.sources.table import sniff_delimiter
+from trainables.crystals.symbols import NUMBERS, symbol
+
+FORMULA_COLUMNS = ("formula", "composition")
+LEAST_ROWS = 10
+BOOLEANS = {"true": 1.0, "false": 0.0}
+
+Row = tuple[int, str, str]  # line in the file, formula, target
+
+
+def read_compositions(
+    path: Path, target: str | None = None, name: str | None = None
+) -> Compositions:
+    """All formulas of a file with their targets.
+
+    A file whose name, or whose given name, is that of a MatBench task has to have its size.
+
+    Raises:
+        SourceError: one line that names the file, and the line and formula where one is wrong.
+    """
+    plain = path.name.lower().removesuffix(".gz")
+    given, ids = _json_rows(path, target) if plain.endswith(".json") else _csv_rows(path, target)
+    name = name or stem(path).removesuffix(".json").removeprefix("matbench_")
+    known = TASKS.get(name)
+    if known is not None and known.kind == "composition" and known.n != len(given):
+        raise SourceError(
+            f"{path}: {len(given)} formulas, but matbench_{name} has {known.n}; fetch the whole"
+            " file, or name the data set otherwise (NAME=PATH)"
+        )
+    if len(given) < LEAST_ROWS:
+        raise SourceError(f"{path}: {len(given)} formulas; five folds need at least {LEAST_ROWS}")
+    values = np.array([_value(path, line, cell) for line, _, cell in given])
+    atoms = [_atoms(path, line, formula) for line, formula, _ in given]
+    sizes = [len(numbers) for numbers, _, _ in atoms]
+    classes = len(np.unique(values)) == 2
+    digits = math.floor(math.log10(len(given))) + 1
+    prefix = f"mb-{name.replace('_', '-')}" if known else name
+    return Compositions(
+        name=name,
+        ptr=np.concatenate([[0], np.cumsum(sizes)]),
+        z=np.concatenate([numbers for numbers, _, _ in atoms]).astype(np.uint8),
+        fraction=np.concatenate([shares for _, shares, _ in atoms]),
+        target=(values == values.max()).astype(float) if classes else values,
+        formulas=np.array([reduced for _, _, reduced in atoms]),
+        ids=np.array(ids or [f"{prefix}-{row + 1:0{digits}d}" for row in range(len(given))]),
+        classes=classes,
+    )
+
+
+def _csv_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
+    with readable(path), open_text(path) as file:
+        delimiter = sniff_delimiter(file.readline())
+    with readable(path), open_text(path) as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        header = [cell.strip() for cell in next(reader, [])]
+        rows = [(reader.line_num, cells) for cells in reader if cells]
+    formula = next((column for column in FORMULA_COLUMNS if column in header), None)
+    if formula is None:
+        raise SourceError(
+            f"{path}: no column {' or '.join(FORMULA_COLUMNS)}; there are {', '.join(header)}"
+        )
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise SourceError(f"{path}, line {line}: {len(cells)} cells, but {len(header)} columns")
+    skipped = {formula, *FORMULA_COLUMNS, *ID_COLUMNS}
+    numeric = [
+        column
+        for at, column in enumerate(header)
+        if column not in skipped and is_numeric(cells[at] for _, cells in rows)
+    ]
+    at, value = header.index(formula), header.index(choose_target(path, header, numeric, target))
+    named = next((header.index(column) for column in ID_COLUMNS if column in header), None)
+    ids = [] if named is None else [cells[named].strip() for _, cells in rows]
+    return [(line, cells[at], cells[value]) for line, cells in rows], ids
+
+
+def _json_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
+    with readable(path):
+        opened = gzip.open if path.suffix == ".gz" else open
+        try:
+            with opened(path, "rt", encoding="utf-8") as file:
+                content = json.load(file)
+            columns, data = list(content["columns"]), list(content["data"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise SourceError(f"{path}: no MatBench file ({error}); fetch it again") from None
+    formula = next((column for column in FORMULA_COLUMNS if column in columns), None)
+    if formula is None:
+        raise SourceError(f"{path}: holds {', '.join(columns)}, no compositions")
+    value = choose_target(path, columns, [c for c in columns if c != formula], target)
+    at, to = columns.index(formula), columns.index(value)
+    return [(row + 1, str(cells[at]), str(cells[to])) for row, cells in enumerate(data)], []
+
+
+def _value(path: Path, line: int, cell: str) -> float:
+    text = cell.strip().lower()
+    try:
+        value = BOOLEANS[text] if text in BOOLEANS else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SourceError(f"{path}, line {line}: the target {cell!r} is no finite number")
+    return value
+
+
+def _atoms(path: Path, line: int, formula: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Atomic numbers, shares and reduced formula; the most abundant element first."""
+    from pymatgen.core import Composition  # here: it takes a second to import
+
+    try:
+        amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise SourceError(f"{path}, line {line}: {formula!r} is no formula ({error})") from None
+    strange = [name for name in amounts if name not in NUMBERS]  # it makes up an element for any
+    if strange or not amounts:
+        what = f"{strange[0]} is no element" if strange else "it is empty"
+        raise SourceError(f"{path}, line {line}: {formula!r} is no formula ({what})")
+    by_number: dict[int, float] = {}
+    for name, amount in amounts.items():
+        by_number[NUMBERS[name]] = by_number.get(NUMBERS[name], 0.0) + amount
+    numbers = np.array(sorted(by_number, key=lambda z: (-by_number[z], z)))
+    shares = np.array([by_number[z] for z in numbers])
+    shares = shares / shares.sum()
+    return numbers, shares, reduced(numbers, shares)
+
+
+def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.ndarray) -> str:
+    """A composition as text, the same for all multiples of it: shares to four digits, by Z."""
+    total = float(np.sum(amounts))
+    pairs: Iterable[tuple[int, float]] = sorted(
+        (int(z), float(amount) / total) for z, amount in zip(numbers, amounts, strict=True)
+    )
+    return " ".join(f"{symbol(z)}{share:.4f}" for z, share in pairs)
+
+
+def by_crystal(
+    z: np.ndarray, multiplicity: np.ndarray, crystal: np.ndarray
+) -> Iterator[tuple[int, str]]:
+    """The reduced formula of each crystal of a shard; `crystal` [N] is that of each node."""
+    order = np.lexsort((z, crystal))
+    z, multiplicity, crystal = z[order], multiplicity[order], crystal[order]
+    first = np.flatnonzero(np.r_[True, (crystal[1:] != crystal[:-1]) | (z[1:] != z[:-1])])
+    amounts = np.add.reduceat(multiplicity.astype(float), first) if len(z) else np.empty(0)
+    owners, numbers = crystal[first], z[first]
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]]) if len(z) else []
+    for start, end in zip(starts, [*starts[1:], len(owners)], strict=True):
+        yield int(owners[start]), reduced(numbers[start:end], amounts[start:end])

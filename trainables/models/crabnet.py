@@ -1,0 +1,278 @@
+"""CrabNet (Wang et al. 2021, doi:10.1038/s41524-021-00545-1): a transformer over a formula.
+
+Legend: K models, B compositions, M elements of all of them, P places of the longest, Z = 119 rows
+by atomic number, F columns of a table, D width.
+
+The published code pads every formula to the longest of the data set and computes all places. Here
+all that goes on in one element (four fifths of the work are its dense layers) is computed for the
+M elements that there are; places exist in the products of the attention only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainables.models.layers import Generators, Linear, uniform
+
+WIDTH, LAYERS, HEADS, FEED_FORWARD = 512, 3, 4, 2048
+HEAD_WIDTHS = (1024, 512, 256, 128)
+DROPOUT = 0.1
+RESOLUTION, BASE = 5000, 50.0
+
+
+@dataclass(frozen=True)
+class CompositionBatch:
+    """B compositions, of which M elements in all.
+
+    Attributes:
+        compositions, places: B and P.
+        z: [M] int64 atomic numbers.
+        fraction: [M] shares of the atoms.
+        owner: [M] int64 composition of each element.
+        place: [M] int64, owner · P + its number in the composition.
+        filled: [B, P] bool, which places hold an element.
+        rows: [B] int64 rows of the data set, on the host.
+        noise: what dropout draws from; None when a model is examined.
+    """
+
+    compositions: int
+    places: int
+    z: Tensor
+    fraction: Tensor
+    owner: Tensor
+    place: Tensor
+    filled: Tensor
+    rows: Tensor
+    noise: Noise | None = None
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random numbers of a batch, the same for all models of an array.
+
+    They are drawn for all compositions of a batch, whether some model trains on them or not, so
+    that a model meets the same ones whatever others are in its array.
+
+    Attributes:
+        generator: on the device.
+        compositions, elements: how many are drawn for.
+        rows, tokens: [B] and [M] int64, those that stay.
+    """
+
+    generator: torch.Generator
+    compositions: int
+    elements: int
+    rows: Tensor
+    tokens: Tensor
+
+    def of_elements(self, width: int, like: Tensor) -> Tensor:
+        """[M, width] factors, 0 or 1 / (1 − dropout)."""
+        return _kept((self.elements, width), self.generator, like)[self.tokens]
+
+    def of_pairs(self, heads: int, places: int, like: Tensor) -> Tensor:
+        """[B, heads, P, P] factors."""
+        shape = (self.compositions, heads, places, places)
+        return _kept(shape, self.generator, like)[self.rows]
+
+
+def _kept(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
+    drawn = torch.rand(shape, generator=generator, device=like.device, dtype=torch.float32)
+    return (drawn >= DROPOUT).to(like.dtype) / (1 - DROPOUT)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation of [K, M, D], with weights of each model's own."""
+
+    eps = 1e-5
+
+    def __init__(self, models: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(models, 1, width))
+        self.bias = nn.Parameter(torch.zeros(models, 1, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
+        return torch.addcmul(self.bias, normal, self.weight)
+
+
+class EncoderLayer(nn.Module):
+    """Attention between the elements of a formula, then a dense network; norms after the sums.
+
+    As torch.nn.TransformerEncoderLayer with its defaults (Vaswani et al. 2017, arXiv:1706.03762).
+    """
+
+    def __init__(self, generators: Generators, width: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.heads = heads
+        bound = math.sqrt(6 / (4 * width))  # Glorot's, of the three projections as one
+        self.project = nn.Parameter(uniform(generators, (width, 3 * width), bound))
+        self.project_bias = nn.Parameter(torch.zeros(len(generators), 1, 3 * width))
+        self.join = Linear(generators, width, width)
+        assert self.join.bias is not None
+        nn.init.zeros_(self.join.bias)
+        self.first = Linear(generators, width, hidden)
+        self.second = Linear(generators, hidden, width)
+        self.norm_1 = LayerNorm(len(generators), width)
+        self.norm_2 = LayerNorm(len(generators), width)
+
+    def _attend(self, x: Tensor, batch: CompositionBatch) -> Tensor:
+        """[K, M, D]: what each element gathers from those of its formula."""
+        models, _, width = x.shape
+        each, places = batch.compositions, batch.places
+        projected = torch.baddbmm(self.project_bias, x, self.project)
+        padded = projected.new_zeros(models, each * places, 3 * width)
+        padded = padded.index_copy(1, batch.place, projected)
+        split = padded.view(models, each, places, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(3, 0, 1, 4, 2, 5).unbind(0)  # [K, B, heads, P, d]
+        score = query @ key.transpose(-1, -2) / math.sqrt(width // self.heads)
+        score = score.masked_fill(~batch.filled[:, None, None, :], -math.inf)
+        share = torch.softmax(score, dim=-1)
+        if batch.noise is not None:
+            share = share * batch.noise.of_pairs(self.heads, places, x)
+        read = (share @ value).transpose(2, 3).reshape(models, each * places, width)
+        return self.join(read.index_select(1, batch.place))
+
+    def forward(self, x: Tensor, batch: CompositionBatch) -> Tensor:
+        x = self.norm_1(x + _dropped(self._attend(x, batch), batch))
+        hidden = _dropped(torch.relu(self.first(x)), batch)
+        return self.norm_2(x + _dropped(self.second(hidden), batch))
+
+
+def _dropped(x: Tensor, batch: CompositionBatch) -> Tensor:
+    return x if batch.noise is None else x * batch.noise.of_elements(x.shape[-1], x)
+
+
+class FractionEncoding(nn.Module):
+    """Sines and cosines of a share of the atoms, [M] -> [M, D/2].
+
+    Args:
+        logarithmic: of 0.0025 · log2(share)², at most 1, in place of the share: it tells small
+            shares apart.
+    """
+
+    waves: Tensor
+
+    def __init__(self, width: int, *, logarithmic: bool) -> None:
+        super().__init__()
+        half = width // 2
+        step = torch.arange(RESOLUTION).double()[:, None]
+        column = torch.arange(half).double()
+        angle = step / BASE ** (2 * column / half)
+        waves = torch.where(column.long() % 2 == 0, torch.sin(angle), torch.cos(angle))
+        self.register_buffer("waves", waves.to(torch.get_default_dtype()), persistent=False)
+        self.logarithmic = logarithmic
+
+    def forward(self, fraction: Tensor) -> Tensor:
+        x = 0.0025 * torch.log2(fraction) ** 2 if self.logarithmic else fraction
+        x = x.clamp(min=1 / RESOLUTION, max=1)
+        return self.waves[torch.round(x * RESOLUTION).long() - 1]
+
+
+class ResidualHead(nn.Module):
+    """[K, M, D] -> [K, M, 3], as Roost's (Goodall & Lee 2020, doi:10.1038/s41467-020-19964-7)."""
+
+    def __init__(self, generators: Generators, width: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        sizes = list(zip([width, *widths], widths, strict=False))
+        self.dense = nn.ModuleList(Linear(generators, a, b) for a, b in sizes)
+        self.past = nn.ModuleList(Linear(generators, a, b, bias=False) for a, b in sizes)
+        self.out = Linear(generators, widths[-1], 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for dense, past in zip(self.dense, self.past, strict=True):
+            x = nn.functional.leaky_relu(dense(x)) + past(x)
+        y: Tensor = self.out(x)
+        return y
+
+
+class CrabNet(nn.Module):
+    """[K, B, 2] prediction and logarithmic scale of its error; a logit where classes are learned.
+
+    Args:
+        tables: element vectors of each model, [Z, F]; narrower ones are widened by zeros, which
+            changes nothing, gradients included.
+        columns: F of the stacked tables, at least that of the widest.
+        trainable: whether the tables learn too.
+    """
+
+    table: Tensor
+
+    def __init__(
+        self,
+        generators: Generators,
+        tables: Sequence[Tensor],
+        *,
+        columns: int | None = None,
+        trainable: bool = False,
+        width: int = WIDTH,
+        layers: int = LAYERS,
+        heads: int = HEADS,
+        hidden: int = FEED_FORWARD,
+        head_widths: Sequence[int] = HEAD_WIDTHS,
+    ) -> None:
+        super().__init__()
+        own = [table.shape[1] for table in tables]
+        total = columns or max(own)
+        padded = [nn.functional.pad(table, (0, total - table.shape[1])) for table in tables]
+        stacked = torch.stack(padded).to(torch.get_default_dtype())
+        if trainable:
+            self.table = nn.Parameter(stacked)
+        else:
+            self.register_buffer("table", stacked)
+        models = len(generators)
+        self.enter = _narrow_linear(generators, own, total, width)
+        self.scales = nn.ParameterList(nn.Parameter(torch.ones(models, 1, 1)) for _ in range(3))
+        self.linear = FractionEncoding(width, logarithmic=False)
+        self.logarithmic = FractionEncoding(width, logarithmic=True)
+        self.layers = nn.ModuleList(
+            EncoderLayer(generators, width, heads, hidden) for _ in range(layers)
+        )
+        self.head = ResidualHead(generators, width, head_widths)
+
+    def _entered(self, batch: CompositionBatch) -> Tensor:
+        """[K, M, D] element vectors, with their shares written over them."""
+        of_elements, of_shares, of_small = self.scales
+        vectors: Tensor = self.enter(self.table) * 2**of_elements
+        shares = torch.cat(
+            [
+                self.linear(batch.fraction) * 2 ** ((1 - of_shares) ** 2),
+                self.logarithmic(batch.fraction) * 2 ** ((1 - of_small) ** 2),
+            ],
+            dim=-1,
+        )
+        return vectors.index_select(1, batch.z) + shares
+
+    def forward(self, batch: CompositionBatch) -> Tensor:
+        x = self._entered(batch)
+        for layer in self.layers:
+            x = layer(x, batch)
+        raw = self.head(x)
+        count = batch.filled.sum(dim=1, keepdim=True).to(raw.dtype)
+        total = raw.new_zeros(len(raw), batch.compositions, 3)
+        mean = total.index_add(1, batch.owner, raw) / count
+        prediction, scale, logit = mean.unbind(-1)
+        return torch.stack([prediction * torch.sigmoid(logit), scale], dim=-1)
+
+
+def _narrow_linear(
+    generators: Generators, columns: Sequence[int], total: int, width: int
+) -> Linear:
+    """A linear layer that starts for each model as one of its own number of columns would.
+
+    Each model draws from a child of its generator, which so goes on alike whatever the columns.
+    """
+    layer = Linear([torch.Generator() for _ in generators], total, width)
+    assert layer.bias is not None
+    layer.weight.data.zero_()
+    for k, (generator, own) in enumerate(zip(generators, columns, strict=True)):
+        child = int(torch.randint(2**62, (1,), generator=generator))
+        alone = Linear([torch.Generator().manual_seed(child)], own, width)
+        assert alone.bias is not None
+        layer.weight.data[k, :own] = alone.weight.data[0]
+        layer.bias.data[k] = alone.bias.data[0]
+    return layer

@@ -1,0 +1,196 @@
+"""Formulas on the training device, and what an array of composition models learns from them.
+
+Legend: K models, B compositions, b of a batch, M elements.
+
+The members of an array may differ in their fold. All meet the same batches of the whole data set,
+and each learns from those rows of a batch that are in its own training part. A transformer has no
+statistics over a batch, so the other rows change nothing; rows that no member learns from are not
+computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from trainables.compositions.dataset import Compositions
+from trainables.models.crabnet import CompositionBatch, Noise
+from trainables.training.problem import EVALUATION_BATCH, Forward
+from trainables.training.recipe import Recipe
+from trainables.training.split import Split
+
+# Deviation of the factors that jitter the shares in training; a formula says about so much.
+JITTER = 0.02
+
+
+@dataclass(frozen=True)
+class DeviceCompositions:
+    """Formulas in batches on a device."""
+
+    data: Compositions
+    device: torch.device
+    dtype: torch.dtype
+
+    def batch(
+        self, rows: np.ndarray, kept: np.ndarray, generator: torch.Generator | None = None
+    ) -> CompositionBatch:
+        """The compositions `rows` [b] of which `kept` [b] says yes.
+
+        Args:
+            generator: of jitter and dropout, which are drawn for all rows; None for neither.
+        """
+        sizes = np.diff(self.data.ptr)[rows]
+        chosen = np.flatnonzero(kept)
+        owner = np.repeat(np.arange(len(rows)), sizes)
+        inside = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        tokens = np.flatnonzero(kept[owner])
+        source = self.data.ptr[rows][owner] + inside
+        places = int(sizes.max())  # of all rows, so that the noise has a shape of its own
+        owner_kept = (np.cumsum(kept) - 1)[owner[tokens]]
+        filled = np.arange(places) < sizes[chosen][:, None]
+
+        def moved(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+
+        fraction = moved(self.data.fraction[source]).to(self.dtype)
+        noise = None
+        if generator is not None:
+            fraction = self._jittered(fraction, moved(owner), len(rows), generator)
+            noise = Noise(generator, len(rows), len(owner), moved(chosen), moved(tokens))
+        return CompositionBatch(
+            compositions=len(chosen),
+            places=places,
+            z=moved(self.data.z[source[tokens]].astype(np.int64)),
+            fraction=fraction[moved(tokens)],
+            owner=moved(owner_kept),
+            place=moved(owner_kept * places + inside[tokens]),
+            filled=moved(filled),
+            rows=torch.from_numpy(rows[chosen]),
+            noise=noise,
+        )
+
+    def _jittered(
+        self, fraction: Tensor, owner: Tensor, count: int, generator: torch.Generator
+    ) -> Tensor:
+        drawn = torch.randn(len(fraction), generator=generator, device=self.device)
+        moved = (fraction * (1 + JITTER * drawn.to(self.dtype))).clamp(0, 1)
+        total = fraction.new_zeros(count).index_add(0, owner, moved)
+        return moved / total[owner]
+
+    def predict(self, model: nn.Module, rows: np.ndarray) -> Tensor:
+        """[K, b] what a model says of rows: standardised targets, or logits."""
+        model.eval()
+        parts = np.array_split(rows, max(1, -(-len(rows) // EVALUATION_BATCH)))
+        with torch.no_grad():
+            said = [model(self.batch(part, np.ones(len(part), bool)))[..., 0] for part in parts]
+        return torch.cat(said, dim=1)
+
+
+class CompositionProblem:
+    """Regression or classification of formulas, each member on a fold of its own.
+
+    Args:
+        data: the whole data set.
+        splits: of each member.
+        recipe: decides the size of batches.
+        order_seed: decides batches, jitter and dropout, for all members alike.
+    """
+
+    def __init__(
+        self,
+        data: DeviceCompositions,
+        splits: Sequence[Split],
+        recipe: Recipe,
+        order_seed: int,
+    ) -> None:
+        self.data = data
+        self.splits = list(splits)
+        known = [data.data.target[split.train] for split in splits]
+        self.means, self.scales = standardisation(known, data.data.classes)
+        self._order = np.random.default_rng(order_seed)
+        self._generator = torch.Generator(data.device).manual_seed(order_seed)
+        # Of the whole data set: the same for all folds, whose training parts differ by a row.
+        self.steps = max(1, round(len(data.data) * 0.6 / recipe.batch_size))
+        self._place()
+
+    def _place(self) -> None:
+        """What follows from the members that there are."""
+        target = self.data.data.target
+        rows = np.zeros((len(self.splits), len(target)))
+        for k, split in enumerate(self.splits):
+            rows[k, split.train] = 1
+        means, scales = np.array(self.means)[:, None], np.array(self.scales)[:, None]
+        self._trained = rows.any(axis=0)
+        self._weight = torch.from_numpy(rows).to(self.data.device, self.data.dtype)
+        standard = torch.from_numpy((target - means) / scales)
+        self._target = standard.to(self.data.device, self.data.dtype)
+
+    @property
+    def like(self) -> Tensor:
+        return self._target
+
+    def batches(self) -> Iterator[CompositionBatch]:
+        order = self._order.permutation(len(self.data.data))
+        for rows in np.array_split(order, self.steps):
+            kept = self._trained[rows]
+            if kept.any():
+                yield self.data.batch(rows, kept, self._generator)
+
+    def loss(self, forward: Forward, batch: CompositionBatch) -> Tensor:
+        said, scale = forward(batch).unbind(-1)
+        rows = batch.rows.to(said.device, non_blocking=True)
+        target, weight = self._target[:, rows], self._weight[:, rows]
+        if self.data.data.classes:
+            loss = nn.functional.binary_cross_entropy_with_logits(said, target, reduction="none")
+        else:  # of a Laplace distribution whose logarithmic scale is learned too
+            loss = math.sqrt(2) * (said - target).abs() * torch.exp(-scale) + scale
+        return (loss * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+    def share(self, batch: CompositionBatch) -> Tensor:
+        rows = batch.rows.to(self._weight.device, non_blocking=True)
+        return self._weight[:, rows].sum(dim=1) / self._weight.sum(dim=1)
+
+    def errors(self, model: nn.Module) -> Tensor:
+        """[K] validation MAE in the target's unit; 1 − area under the ROC curve for classes."""
+        union = np.unique(np.concatenate([split.validation for split in self.splits]))
+        said = self.data.predict(model, union)
+        found = []
+        for k, split in enumerate(self.splits):
+            own = torch.from_numpy(np.searchsorted(union, split.validation)).to(said.device)
+            found.append(self._error(k, said[k, own], split.validation))
+        return torch.stack(found)
+
+    def _error(self, k: int, said: Tensor, rows: np.ndarray) -> Tensor:
+        if not self.data.data.classes:
+            target = self._target[k, torch.from_numpy(rows).to(said.device)]
+            return (said - target).abs().mean() * self.scales[k]
+        truth = self.data.data.target[rows]
+        if not 0 < truth.sum() < len(truth) or not said.isfinite().all():
+            return said.new_tensor(math.nan)
+        return said.new_tensor(1 - roc_auc_score(truth, said.double().cpu().numpy()))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self.splits = [self.splits[k] for k in rows]
+        self.means = [self.means[k] for k in rows]
+        self.scales = [self.scales[k] for k in rows]
+        self._place()
+
+
+def standardisation(known: Sequence[np.ndarray], classes: bool) -> tuple[list[float], list[float]]:
+    """Means and standard deviations of training targets; 0 and 1 for classes."""
+    if classes:
+        return [0.0] * len(known), [1.0] * len(known)
+    means = [float(values.mean()) for values in known]
+    spreads = [float(values.std()) for values in known]
+    # A constant target standardises to 0, and must not to its rounding errors.
+    scales = [
+        spread if spread > 1e-12 * abs(mean) else 1.0
+        for mean, spread in zip(means, spreads, strict=True)
+    ]
+    return means, scales

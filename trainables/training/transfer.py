@@ -1,0 +1,189 @@
+"""One array of CrabNets: tables of element vectors against each other, fold by fold. No Ray.
+
+Legend: F columns of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainables.compositions.dataset import Compositions
+from trainables.models.crabnet import CrabNet
+from trainables.models.layers import Generators
+from trainables.training.array import ArrayTraining, Course, Member, Trained
+from trainables.training.compositions import (
+    CompositionProblem,
+    DeviceCompositions,
+    standardisation,
+)
+from trainables.training.outcome import Outcome
+from trainables.training.recipe import CyclicRecipe, Recipe, RecipeName
+from trainables.training.split import Split
+
+# As `fit.TRAINING_VERSION`, of the models here.
+TRANSFER_VERSION = 1
+SMALLEST_BATCH, LARGEST_BATCH = 128, 4096
+
+RECIPES: dict[RecipeName, Recipe] = {
+    # As published, but for early stopping, which here looks at the average alone.
+    "paper": CyclicRecipe(
+        name="paper", optimiser="lamb", lr=6e-3, lowest=1e-4 / 6e-3, half=10, epochs=500,
+        patience=60,
+    ),
+    "tuned": Recipe(
+        name="tuned", optimiser="adamw", lr=5e-4, weight_decay=0.01, schedule="cosine",
+        warmup=0.1, epochs=40, patience=40,
+    ),
+}  # fmt: skip
+
+
+def recipe_for(name: RecipeName, compositions: int, **changes: int) -> Recipe:
+    """A recipe with the published size of batches: 2^round(log2 n − 4) of n training rows."""
+    size = 2 ** round(np.log2(max(1.0, 0.6 * compositions)) - 4)
+    batch = int(min(max(size, SMALLEST_BATCH), LARGEST_BATCH))
+    return replace(RECIPES[name], **{"batch_size": batch, **changes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """One model: a table, and the fold that it is tested on."""
+
+    table: str
+    fold: int
+
+    @property
+    def label(self) -> str:
+        """What it is called in its array."""
+        return f"fold{self.fold}/{self.table}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSpec:
+    """One array: all that its members share, and the members.
+
+    Attributes:
+        models: entrant -> key.
+        trainable: whether the tables learn too.
+        shape: of the network, where it is not the published one (`CrabNet`'s arguments).
+    """
+
+    models: dict[Entrant, str]
+    seed: int
+    recipe: Recipe
+    trainable: bool = False
+    shape: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TransferData:
+    """A data set of formulas, and tables [118, F] of the elements H…Og by name."""
+
+    compositions: Compositions
+    tables: Mapping[str, np.ndarray]
+
+
+class TransferFit:
+    """An array in training: call `advance` until `finished`.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(
+        self,
+        spec: TransferSpec,
+        data: TransferData,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.spec, self.data = spec, data
+        self._entrants = {entrant.label: entrant for entrant in spec.models}
+        compositions = data.compositions
+        self.splits = {
+            label: compositions.split(entrant.fold, spec.seed)
+            for label, entrant in self._entrants.items()
+        }
+        # Common random numbers: all models of a seed start from the same draws and meet the same
+        # batches, so that a difference between tables is one of tables.
+        initial, order = np.random.SeedSequence([spec.seed]).generate_state(2)
+        self.source = DeviceCompositions(compositions, torch.device(device), dtype)
+        self.training = ArrayTraining(
+            [
+                Member(key=key, label=entrant.label, seed=int(initial))
+                for entrant, key in spec.models.items()
+            ],
+            self._build,
+            CompositionProblem(
+                self.source, list(self.splits.values()), spec.recipe, order_seed=int(order)
+            ),
+            spec.recipe,
+        )
+
+    def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
+        names = [self._entrants[member.label].table for member in members]
+        tables = [_by_number(self.data.tables[name]) for name in names]
+        shape: dict[str, Any] = dict(self.spec.shape)
+        # The same for one member as for all, so that one can leave the array.
+        columns = max(
+            self.data.tables[entrant.table].shape[1] for entrant in self._entrants.values()
+        )
+        return CrabNet(generators, tables, columns=columns, trainable=self.spec.trainable, **shape)
+
+    @property
+    def finished(self) -> bool:
+        return not self.training.active
+
+    def advance(self) -> Iterator[Outcome]:
+        """One epoch; yields the outcomes of the members that it was the last for."""
+        for trained in self.training.run_epoch():
+            split = self.splits[trained.course.member.label]
+            yield conclude(trained, self.source, split, self.spec.trainable)
+
+
+def _by_number(table: np.ndarray) -> torch.Tensor:
+    """Rows by atomic number, of which 0 is none."""
+    return torch.from_numpy(np.vstack([np.zeros_like(table[:1]), table]).astype(np.float64))
+
+
+def conclude(
+    trained: Trained, source: DeviceCompositions, split: Split, trainable: bool
+) -> Outcome:
+    """Evaluates a model with its best-validation weights; here the test part is touched, once."""
+    course = trained.course
+    arrays = {
+        "curve/train_loss": np.asarray(course.train_loss),
+        "curve/val_mae": np.asarray(course.val_mae),
+    }
+    parameters = sum(parameter.numel() for parameter in trained.model.parameters())
+    if course.diverged or course.best_epoch < 0:
+        return Outcome(_gave_up(course), {}, split.sizes, arrays, parameters)
+    target, classes = source.data.target, source.data.classes
+    (mean,), (scale,) = standardisation([target[split.train]], classes)
+    metrics = {"val_error": course.best_mae}
+    if not classes:
+        metrics["dummy_mae"] = _mae(target[split.test], mean)
+    for part, rows in (("validation", split.validation), ("test", split.test)):
+        said = source.predict(trained.model, rows)[0].double().cpu().numpy()
+        value = 1 / (1 + np.exp(-said)) if classes else said * scale + mean
+        arrays[f"predictions/{part}/row"], arrays[f"predictions/{part}/value"] = rows, value
+        if not classes:
+            metrics[f"{'val' if part == 'validation' else part}_mae"] = _mae(target[rows], value)
+    if trainable:
+        arrays["table"] = trained.model.state_dict()["table"][0, 1:].cpu().numpy()
+    return Outcome(course, metrics, split.sizes, arrays, parameters)
+
+
+def _gave_up(course: Course) -> Course:
+    """A course without a single finite examination has diverged."""
+    course.diverged = True
+    return course
+
+
+def _mae(target: np.ndarray, value: np.ndarray | float) -> float:
+    return float(np.abs(target - value).mean())
