@@ -12,6 +12,7 @@ JOBS = {
     "element_groups": "what a grid's models say about the elements: consensus, substitution groups",
     "ensemble": "a grid's models as one, with a spread, as the leaderboard takes it",
     "substitutes": "which elements may stand in an element's place",
+    "transfer": "does an element table transfer? CrabNet with each, on the official folds",
     "element_scale": "a one-dimensional scale of the elements",
     "report": "write a run's report.html again",
 }

@@ -68,7 +68,7 @@ def _task(task: Task, data_dir: Path | None, cache: Path) -> Source:
             raise UsageError(f"{data_dir}: --data-dir is not a folder; check the path")
         given = data_dir / task.file_name
         if given.is_file():
-            _demand_digest(given, task)
+            demand_digest(given, task)
             return MatBench(given, name=task.name)
     kept = cache / task.file_name
     if not _is_kept(task, cache):
@@ -76,7 +76,8 @@ def _task(task: Task, data_dir: Path | None, cache: Path) -> Source:
     return MatBench(kept, name=task.name)
 
 
-def _demand_digest(path: Path, task: Task) -> None:
+def demand_digest(path: Path, task: Task) -> None:
+    """Raises UsageError where a file is not the task's, byte by byte."""
     found = _digest(path)
     if not found.startswith(task.sha256):
         raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,17 +123,7 @@ def _parser() -> Parser:
         " not trained again",
     )
     data.add_argument("--retry-failed", action="store_true", help="train failed models again")
-    machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
-    )
-    machine.add_argument("--cpus-per-worker", type=float, default=1.0, help="default %(default)g")
-    machine.add_argument(
-        "--gpus-per-worker",
-        type=float,
-        default=0.0,
-        help="may be a fraction, so that workers share a GPU; default 0: train on the CPU",
-    )
+    machine = add_machine(parser)
     machine.add_argument(
         "--memory-per-worker",
         type=float,
@@ -163,6 +153,40 @@ def _parser() -> Parser:
     return parser
 
 
+def add_machine(parser: Parser) -> argparse._ArgumentGroup:
+    """The flags of where models train, which all jobs that train have."""
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
+    )
+    machine.add_argument("--cpus-per-worker", type=float, default=1.0, help="default %(default)g")
+    machine.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        default=0.0,
+        help="may be a fraction, so that workers share a GPU; default 0: train on the CPU",
+    )
+    return machine
+
+
+def worker_of(given: Mapping[str, Any]) -> Worker:
+    """What a worker is to have, by the flags of `add_machine`.
+
+    Raises:
+        UsageError: not what Ray could give.
+    """
+    for name in ("cpus_per_worker", "gpus_per_worker"):
+        value, least = given[name], "0 or more" if name == "gpus_per_worker" else "more than 0"
+        if not 0 <= value < 1e6 or (value == 0 and name == "cpus_per_worker"):
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number, {least}")
+        if name == "gpus_per_worker" and value > 1 and value % 1:  # Ray's own rule
+            raise UsageError(f"--gpus-per-worker {value:g}: above 1 only whole numbers")
+    memory = given.get("memory_per_worker")
+    if memory is not None and not memory > 0:
+        raise UsageError(f"--memory-per-worker {memory:g}: give GiB, more than 0")
+    return Worker(cpus=given["cpus_per_worker"], gpus=given["gpus_per_worker"], memory=memory)
+
+
 def parse(argv: Sequence[str] | None = None) -> Options:
     """The options of a command line.
 
@@ -170,15 +194,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         UsageError: one line that names the flag, what is wrong and what is allowed.
     """
     given = vars(_parser().parse_args(argv))
-    for name in ("cpus_per_worker", "gpus_per_worker"):
-        value, least = given[name], "0 or more" if name == "gpus_per_worker" else "more than 0"
-        if not 0 <= value < 1e6 or (value == 0 and name == "cpus_per_worker"):
-            raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number, {least}")
-        if name == "gpus_per_worker" and value > 1 and value % 1:  # Ray's own rule
-            raise UsageError(f"--gpus-per-worker {value:g}: above 1 only whole numbers")
-    memory = given["memory_per_worker"]
-    if memory is not None and not memory > 0:
-        raise UsageError(f"--memory-per-worker {memory:g}: give GiB, more than 0")
+    worker = worker_of(given)
     fields = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()
@@ -189,11 +205,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         run=given["run"],
         data_dir=given["data_dir"],
         address=given["address"],
-        worker=Worker(
-            cpus=given["cpus_per_worker"],
-            gpus=given["gpus_per_worker"],
-            memory=given["memory_per_worker"],
-        ),
+        worker=worker,
         dry_run=given["dry_run"],
         plan_gpus=_planned_gpus(given),
         extend=given["extend"],

@@ -14,6 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from orchestrator import durable
+from orchestrator.comparison.files import FinishedTransfer
+from orchestrator.comparison.sections import TRANSFER_SECTIONS
 from orchestrator.ensembles.files import FinishedEnsemble
 from orchestrator.ensembles.sections import ENSEMBLE_SECTIONS, Combined
 from orchestrator.errors import UsageError
@@ -38,13 +40,19 @@ def write_report(folder: Path) -> Path:
     Raises:
         UsageError: the folder is no finished run; the missing file is named.
     """
-    scale = FinishedScale(folder)
-    only_scale = scale.exists and not any((folder / name).exists() for name in FILES)
-    job = "element_scale" if only_scale else "hybrid_grid"
+    others = [
+        (job, make)
+        for job, there, make in (
+            ("element_scale", FinishedScale(folder).exists, _scale),
+            ("transfer", FinishedTransfer(folder).exists, _transfer),
+        )
+        if there
+    ]
+    grid = not others or any((folder / name).exists() for name in FILES[1:])
+    job = "hybrid_grid" if grid else others[0][0]
     try:
-        parts = [] if only_scale else [_grid(FinishedRun(folder))]
-        if scale.exists:
-            parts.append(_scale(scale))
+        parts = [_grid(FinishedRun(folder))] if grid else []
+        parts += [make(folder) for _, make in others]
     except (json.JSONDecodeError, pa.ArrowInvalid) as error:
         reason = " ".join(str(error).split())[:160]
         raise UsageError(
@@ -92,13 +100,26 @@ def _groups(run: FinishedRun) -> Sections:
     return [(title, body) for title, make in GROUP_SECTIONS if (body := make(grouped))]
 
 
-def _scale(scale: FinishedScale) -> tuple[str, str, Sections]:
+def _scale(folder: Path) -> tuple[str, str, Sections]:
     """Title, subtitle and sections of an element scale."""
+    scale = FinishedScale(folder)
     return (
         "A one-dimensional scale of the elements",
         f"{len(scale.positions)} elements, λ = {scale.facts['lambda']:g},"
         f" from {scale.facts['source']['name']}",
         [(title, body) for title, make in SCALE_SECTIONS if (body := make(scale))],
+    )
+
+
+def _transfer(folder: Path) -> tuple[str, str, Sections]:
+    """Title, subtitle and sections of tables that were compared."""
+    done = FinishedTransfer(folder)
+    tables = sum(not one["control"] for one in done.facts["tables"])
+    return (
+        f"Element tables in CrabNet: {', '.join(done.facts['tasks'])}",
+        f"{tables} tables and {len(done.facts['tables']) - tables} controls against"
+        f" {done.facts['reference']}",
+        [(title, body) for title, make in TRANSFER_SECTIONS if (body := make(done))],
     )
 
 

@@ -48,7 +48,7 @@ def spec_of(entrants: list[Entrant], recipe: Recipe, **changes: Any) -> Transfer
 def fitted(
     data: Compositions, entrants: list[Entrant], recipe: Recipe, **changes: Any
 ) -> dict[str, Outcome]:
-    tables = TransferData(data, TABLES)
+    tables = TransferData(data, {entrant: TABLES[entrant.table] for entrant in entrants})
     fit = TransferFit(spec_of(entrants, recipe, **changes), tables, dtype=torch.float64)
     found: dict[str, Outcome] = {}
     while not fit.finished:
@@ -96,7 +96,7 @@ def test_it_learns() -> None:
     table = np.column_stack([np.arange(1, 119) / 60 - 1, *made_up_table(2).T])
     recipe = dataclasses.replace(TUNED, epochs=60, lr=1e-2)
     entrant = Entrant(table="z", fold=1)
-    fit = TransferFit(spec_of([entrant], recipe), TransferData(data, {"z": table}))
+    fit = TransferFit(spec_of([entrant], recipe), TransferData(data, {entrant: table}))
     while not fit.finished:
         (*outcomes,) = fit.advance()
     (outcome,) = outcomes

@@ -82,10 +82,10 @@ class TransferSpec:
 
 @dataclass(frozen=True)
 class TransferData:
-    """A data set of formulas, and tables [118, F] of the elements H…Og by name."""
+    """A data set of formulas, and the table [118, F] of the elements H…Og of each entrant."""
 
     compositions: Compositions
-    tables: Mapping[str, np.ndarray]
+    tables: Mapping[Entrant, np.ndarray]
 
 
 class TransferFit:
@@ -126,13 +126,11 @@ class TransferFit:
         )
 
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
-        names = [self._entrants[member.label].table for member in members]
-        tables = [_by_number(self.data.tables[name]) for name in names]
+        entrants = [self._entrants[member.label] for member in members]
+        tables = [_by_number(self.data.tables[entrant]) for entrant in entrants]
         shape: dict[str, Any] = dict(self.spec.shape)
         # The same for one member as for all, so that one can leave the array.
-        columns = max(
-            self.data.tables[entrant.table].shape[1] for entrant in self._entrants.values()
-        )
+        columns = max(self.data.tables[entrant].shape[1] for entrant in self._entrants.values())
         return CrabNet(generators, tables, columns=columns, trainable=self.spec.trainable, **shape)
 
     @property

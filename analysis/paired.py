@@ -1,0 +1,68 @@
+"""Differences between two ways on the same folds, and what they establish.
+
+Scores of folds are not independent: any two training parts share most of their rows. The variance
+of a mean difference is therefore taken as (1/J + n_test/n_train) · s² of J pairs (Nadeau & Bengio
+2003, 10.1023/A:1024068626366), against Student's t with J − 1 degrees of freedom. Of several
+comparisons with one reference, p is Holm's (1979, https://www.jstor.org/stable/4615733).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """A mean difference, its interval and its p.
+
+    Attributes:
+        mean: of the differences, one the other less the reference.
+        low, high: ends of the 95 % interval; infinite for fewer than two pairs.
+        p: two-sided; 1 where nothing differs, NaN for fewer than two pairs.
+        pairs: J.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    pairs: int
+
+
+def paired(differences: Sequence[float] | np.ndarray, test_by_train: float) -> Paired:
+    """The mean of differences [J] on J folds whose test parts are that share of the training's.
+
+    Raises:
+        ValueError: no differences.
+    """
+    values = np.asarray(differences, dtype=float)
+    if not len(values):
+        raise ValueError("no folds that both have")
+    mean, pairs = float(values.mean()), len(values)
+    if pairs < 2:
+        return Paired(mean=mean, low=-math.inf, high=math.inf, p=math.nan, pairs=pairs)
+    error = math.sqrt((1 / pairs + test_by_train) * float(values.var(ddof=1)))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, pairs - 1)) * error
+    if error > 0:
+        p = float(2 * stats.t.sf(abs(mean) / error, pairs - 1))
+    else:
+        p = 1.0 if mean == 0 else 0.0
+    return Paired(mean=mean, low=mean - half, high=mean + half, p=p, pairs=pairs)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p of several tests, each made larger for being one of many; NaN stays and counts for none."""
+    known = [k for k, p in enumerate(values) if not math.isnan(p)]
+    adjusted = [math.nan] * len(values)
+    largest = 0.0
+    for rank, k in enumerate(sorted(known, key=lambda k: values[k])):
+        largest = max(largest, min(1.0, (len(known) - rank) * values[k]))
+        adjusted[k] = largest
+    return adjusted

@@ -1,0 +1,56 @@
+"""The files of a comparison: what `transfer` leaves in its run, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from orchestrator import durable
+
+SCORES, FACTS, LEDGER = "transfer.parquet", "transfer.json", "transfer_ledger.parquet"
+SCHEMA = pa.schema(
+    [("table", pa.string()), ("task", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
+    + [("metric", pa.string()), ("value", pa.float64())]
+)
+
+
+def write_scores(run: Path, scores: pd.DataFrame) -> Path:
+    """`transfer.parquet`: a row a model and metric."""
+    durable.write_parquet(run / SCORES, pa.Table.from_pandas(scores, SCHEMA, preserve_index=False))
+    return run / SCORES
+
+
+def write_facts(run: Path, facts: dict[str, Any]) -> Path:
+    """`transfer.json`, written last: it makes the comparison exist."""
+    durable.write_json(run / FACTS, facts)
+    return run / FACTS
+
+
+@dataclass(frozen=True)
+class FinishedTransfer:
+    """The files of a comparison, read when they are needed."""
+
+    folder: Path
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / FACTS).is_file()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / FACTS).read_text()))
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / SCORES)
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """A row a data set and table."""
+        return pd.DataFrame(self.facts["compared"])

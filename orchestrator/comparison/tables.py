@@ -1,0 +1,156 @@
+"""The element tables that compete: files, published ones by name, and controls.
+
+Legend: F columns of a table of 118 rows H…Og.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis import tables as element_tables
+from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
+from orchestrator.errors import UsageError
+from trainables.elements import descriptor
+
+ONE_HOT = "one-hot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A competitor.
+
+    Attributes:
+        name: as results call it.
+        values: [118, F], scaled to a mean square of 1 about the mean of its columns.
+        seen: [118] bool, elements that the table itself has; the rest were filled.
+        path: file that it was read from; None for others.
+        run: directory of the grid that it was distilled from, if it is known.
+        control: whether it is there to be beaten.
+    """
+
+    name: str
+    values: np.ndarray
+    seen: np.ndarray
+    path: Path | None = None
+    run: Path | None = None
+    control: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the numbers."""
+        return hashlib.sha256(np.ascontiguousarray(self.values).tobytes()).hexdigest()
+
+
+def load_tables(specs: Sequence[str], seed: int, *, controls: bool) -> list[Table]:
+    """The tables in the order given, and after them the controls of the first.
+
+    Controls are one-hot vectors, random vectors of as many columns as the first table has, and the
+    first table with its rows given to other elements.
+
+    Raises:
+        UsageError: a table is neither a file nor a published one, is broken, or is there twice.
+    """
+    found = [_load(spec) for spec in specs]
+    if controls:
+        found += _controls(found[0], seed)
+    names = [table.name for table in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--tables: two are called {name}; give one another name (NAME=FILE)")
+    return found
+
+
+def _load(spec: str) -> Table:
+    name, equals, path = spec.rpartition("=")
+    if Path(spec).is_file():
+        name, path, equals = "", spec, ""
+    if Path(path).is_file():
+        try:
+            _, values = element_tables.read_csv(path)
+        except ValueError as error:
+            raise UsageError(f"--tables: {error}") from None
+        file, seen = Path(path), _seen(Path(path))
+        name = name or file.stem
+        return Table(
+            name=name, values=scaled(name, values, seen), seen=seen, path=file, run=_run_of(file)
+        )
+    if equals or "/" in spec or spec.endswith(".csv"):
+        raise UsageError(f"--tables {spec}: no such file; check the path")
+    return _published(spec)
+
+
+def scaled(name: str, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """One factor for the whole table: its geometry stays, its unit does not count."""
+    own = values[seen] - values[seen].mean(axis=0)
+    size = float(np.sqrt((own**2).mean()))
+    if not size > 0:
+        raise UsageError(f"--tables {name}: all elements have the same vector")
+    return np.asarray(values / size)
+
+
+def sidecar_of(path: Path) -> dict[str, Any]:
+    """What stands beside a table that a grid has distilled; empty where nothing does."""
+    sidecar = path.with_suffix(".meta.json")
+    if not sidecar.is_file():
+        return {}
+    try:
+        return dict(json.loads(sidecar.read_text()))
+    except (ValueError, TypeError):
+        raise UsageError(f"{sidecar}: damaged; distil the table again") from None
+
+
+def _seen(path: Path) -> np.ndarray:
+    """The elements that a table of ours has of its own, as its sidecar says; else all."""
+    elements = sidecar_of(path).get("elements", {})
+    return np.array([elements.get(symbol, {}).get("seen", True) for symbol in SYMBOLS[1:]])
+
+
+def _run_of(path: Path) -> Path | None:
+    """The run directory in whose `tables/` a file lies."""
+    run = path.resolve().parent.parent
+    return run if (run / "manifest.json").is_file() and (run / "shards").is_dir() else None
+
+
+def _published(name: str) -> Table:
+    """A table that comes with ElementEmbeddings; elements that it lacks are filled in."""
+    from elementembeddings.core import Embedding  # here: it takes seconds to import
+
+    try:
+        vectors = Embedding.load_data(name).embeddings
+    except Exception:  # whatever it raises, it has no such table
+        raise UsageError(
+            f"--tables {name}: neither a file nor a table of ElementEmbeddings (mat2vec, skipatom,"
+            " megnet16, magpie, magpie_sc, oliynyk, matscholar, …)"
+        ) from None
+    known = {
+        NUMBERS[symbol]: np.asarray(vector, dtype=float)
+        for symbol, vector in vectors.items()
+        if symbol in NUMBERS and np.isfinite(vector).all() and np.abs(vector).sum() > 0
+    }
+    numbers = sorted(known)
+    stacked = np.array([known[z] for z in numbers])
+    values, seen = element_tables.complete(numbers, stacked, descriptor.load())
+    return Table(name=name, values=scaled(name, values, seen), seen=seen)
+
+
+def _controls(first: Table, seed: int) -> list[Table]:
+    random = np.random.default_rng([seed, 1])
+    columns = first.values.shape[1]
+    every = np.ones(MAX_Z, dtype=bool)
+    drawn = random.normal(size=(MAX_Z, columns))
+    own = np.flatnonzero(first.seen)
+    shuffled = first.values.copy()
+    shuffled[own] = first.values[own[random.permutation(len(own))]]
+    one_hot = scaled(ONE_HOT, np.eye(MAX_Z), every)
+    return [
+        Table(name=ONE_HOT, values=one_hot, seen=every, control=True),
+        Table(name=f"random-{columns}", values=drawn, seen=every, control=True),
+        Table(name=f"{first.name} permuted", values=shuffled, seen=first.seen, control=True),
+    ]
