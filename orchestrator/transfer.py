@@ -6,6 +6,7 @@ python -m orchestrator.transfer --tasks steels=yield.csv --tables mat2vec mine.c
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -102,9 +103,8 @@ def look_for_overlap(
         for table, one, fold in product(tables, data.values(), options.folds)
         if not table.control and (row := overlap(table, one, fold)) is not None
     ]
-    for (table, task), rows in (
-        pd.DataFrame(found).groupby(["table", "task"], sort=False) if (found) else []
-    ):
+    grouped = pd.DataFrame(found).groupby(["table", "task"], sort=False) if found else ()
+    for (table, task), rows in grouped:
         seen, total = int(rows["seen"].sum()), int(rows["formulas"].sum())
         note = "; --strict distils it without them" if seen and not options.strict else ""
         print(f"  {table} has seen {seen} of {total} test formulas of {task}{note}")
@@ -165,7 +165,7 @@ def run(
         finished = train(
             arrays,
             {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
-            {name: ("", unit_of(name)) for name in data},
+            {name: ("target", unit_of(name)) for name in data},
             records,
             options.worker,
             make_fit=TransferFit,
@@ -186,8 +186,6 @@ def _own_folder(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> None:
     """Refuses the folder of another job; else says in the manifest what is asked now."""
-    import json
-
     path = options.run / MANIFEST
     if path.exists():
         try:

@@ -1,4 +1,4 @@
-"""From what the person writes after ``--tasks`` to formulas with a property."""
+"""From what the person writes after a flag to formulas with a property."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from trainables.crystals.registry import COMPOSITION_TASKS, TASKS, Task
 from trainables.crystals.sources.base import SourceError
 
 
-def resolve(spec: str, data_dir: Path | None) -> Compositions:
+def resolve(spec: str, data_dir: Path | None, flag: str = "--tasks") -> Compositions:
     """The formulas that `spec` names: a MatBench task, or `[NAME=]PATH[:TARGET]`.
+
+    Args:
+        flag: that `spec` was given to, for the messages.
 
     Raises:
         UsageError: one line that names the file and what is wrong there.
@@ -23,14 +26,14 @@ def resolve(spec: str, data_dir: Path | None) -> Compositions:
         if name in COMPOSITION_TASKS and not Path(spec).is_file():
             return read_compositions(_file_of(TASKS[name], data_dir), name=name)
         return read_compositions(*_path(spec))
-    except SourceError as error:
-        raise UsageError(f"--tasks: {error}") from None
+    except (SourceError, UsageError) as error:
+        raise UsageError(f"{flag} {error}") from None
 
 
 def _file_of(task: Task, data_dir: Path | None) -> Path:
     if data_dir is None:
         raise UsageError(
-            f"--tasks {task.name}: give --data-dir, a folder with {task.file_name} or"
+            f"{task.name}: give --data-dir, a folder with {task.file_name} or"
             f" {task.name}.csv, or {task.name}=FILE"
         )
     whole = data_dir / task.file_name
@@ -40,9 +43,7 @@ def _file_of(task: Task, data_dir: Path | None) -> Path:
     for path in (data_dir / f"{task.name}.csv", data_dir / f"{task.name}.csv.gz"):
         if path.is_file():
             return path
-    raise UsageError(
-        f"--tasks {task.name}: {data_dir} has neither {task.file_name} nor {task.name}.csv"
-    )
+    raise UsageError(f"{task.name}: {data_dir} has neither {task.file_name} nor {task.name}.csv")
 
 
 def _path(spec: str) -> tuple[Path, str | None, str | None]:
@@ -57,10 +58,10 @@ def _path(spec: str) -> tuple[Path, str | None, str | None]:
     path, colon, target = text.rpartition(":")
     if colon and Path(path).is_file():
         if not target.strip():
-            raise UsageError(f"--tasks {spec}: no target after the colon; write {spec}COLUMN")
+            raise UsageError(f"{spec}: no target after the colon; write {spec}COLUMN")
         return Path(path), target, given
     known = ", ".join(COMPOSITION_TASKS)
-    raise UsageError(f"--tasks {spec}: no such file, nor a task of compositions ({known})")
+    raise UsageError(f"{spec}: no such file, nor a task of compositions ({known})")
 
 
 def unit_of(name: str) -> str | None:

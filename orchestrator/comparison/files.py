@@ -15,8 +15,14 @@ from orchestrator import durable
 
 SCORES, FACTS, LEDGER = "transfer.parquet", "transfer.json", "transfer_ledger.parquet"
 SCHEMA = pa.schema(
-    [("table", pa.string()), ("task", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
-    + [("metric", pa.string()), ("value", pa.float64())]
+    [
+        ("table", pa.string()),
+        ("task", pa.string()),
+        ("fold", pa.int64()),
+        ("seed", pa.int64()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+    ]
 )
 
 

@@ -139,14 +139,15 @@ def leaks(done: FinishedTransfer) -> str:
         for (name, task), part in seen.groupby(["table", "task"], sort=False)
     ]
     strict = (
-        " Under <code>--strict</code>, where a fold has such formulas, the table was distilled again"
-        " for it from models that had seen none of them."
+        " Under <code>--strict</code>, where a fold has such formulas, the table was distilled"
+        " again for it from models that had seen none of them."
         if done.facts["strict"]
         else " <code>--strict</code> distils a table for each fold without the models that had."
     )
     return (
-        "<p>A table that a grid has distilled comes of models that have seen its data sets' crystals"
-        " (not the properties tested here). So many of the test formulas were among them:</p>"
+        "<p>A table that a grid has distilled comes of models that have seen its data sets'"
+        " crystals (not the properties tested here). So many of the test formulas were among"
+        " them:</p>"
         f"{table(pd.DataFrame(rows))}<p>{strict}</p>"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,16 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.elements import NUMBERS
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
+from orchestrator.comparison.datasets import resolve
 from orchestrator.errors import UsageError
 from orchestrator.run_directory import slug
 from trainables.crystals import shards
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
-FORMULA_COLUMNS = ("formula", "composition")
-LEAST_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -97,60 +94,17 @@ def of_run(run: Path, task: str) -> Formulas:
 
 
 def of_file(spec: str) -> tuple[str, Formulas]:
-    """Name and compositions of a CSV, `[NAME=]FILE[:TARGET]`.
+    """Name and compositions of a file, `[NAME=]FILE[:TARGET]`.
 
     Raises:
         UsageError: with file, line and what is wrong there.
     """
-    from pymatgen.core import Composition  # here: it takes a second to import
-
-    name, path, target = _split(spec)
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    names = list(rows[0]) if rows else []
-    formula = next((name for name in names if name in FORMULA_COLUMNS), None)
-    target = target or next((name for name in names if name != formula), "")
-    if formula is None or target not in names:
-        wanted = "formula" if formula is None else repr(target)
-        raise UsageError(f"{path}: no column {wanted}; there are {', '.join(names) or 'none'}")
-    numbers, atoms, crystal, values = [], [], [], []
-    for place, row in enumerate(rows):
-        try:
-            values.append(_number(row[target]))
-            for element, amount in Composition(row[formula]).items():
-                if element.symbol not in NUMBERS:  # pymatgen makes up an element for any letters
-                    raise ValueError(f"{element.symbol} in {row[formula]!r} is no element")
-                numbers.append(element.Z)
-                atoms.append(amount)
-                crystal.append(place)
-        except (ValueError, AttributeError, TypeError) as error:
-            raise UsageError(f"{path}, line {place + 2}: {error}") from None
-    if len(rows) < LEAST_ROWS:
-        raise UsageError(f"{path}: {len(rows)} formulas; five folds need at least {LEAST_ROWS}")
-    found = fractions(np.array(numbers), np.array(atoms), np.array(crystal), len(rows))
-    return name, Formulas(found, np.array(values), np.arange(len(rows)), len(rows))
-
-
-def _split(spec: str) -> tuple[str, Path, str]:
-    """Name, path and target (empty: the first column that is no formula)."""
-    given, equals, rest = spec.partition("=")
-    text = rest if equals else spec
-    path, colon, target = text.rpartition(":")
-    if Path(text).is_file() or not colon:
-        path, target = text, ""
-    if not Path(path).is_file():
-        raise UsageError(f"--compositions {spec}: no such file; check the path")
-    name = given if equals else Path(path).name.partition(".")[0].removeprefix("matbench_")
-    return name, Path(path), target
-
-
-def _number(cell: str) -> float:
-    if cell.strip().lower() in ("true", "false"):
-        return float(cell.strip().lower() == "true")
-    value = float(cell)
-    if not np.isfinite(value):
-        raise ValueError(f"{cell!r} is not finite")
-    return value
+    data = resolve(spec, None, flag="--compositions")
+    try:
+        found = fractions(data.z, data.fraction, data.owner, len(data))
+    except ValueError as error:
+        raise UsageError(f"--compositions {spec}: {error}") from None
+    return data.name, Formulas(found, data.target, np.arange(len(data)), len(data))
 
 
 def to_frame(screened: Iterable[Screened]) -> pd.DataFrame:

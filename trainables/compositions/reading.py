@@ -160,11 +160,13 @@ def by_crystal(
     z: np.ndarray, multiplicity: np.ndarray, crystal: np.ndarray
 ) -> Iterator[tuple[int, str]]:
     """The reduced formula of each crystal of a shard; `crystal` [N] is that of each node."""
+    if not len(z):
+        return
     order = np.lexsort((z, crystal))
     z, multiplicity, crystal = z[order], multiplicity[order], crystal[order]
     first = np.flatnonzero(np.r_[True, (crystal[1:] != crystal[:-1]) | (z[1:] != z[:-1])])
-    amounts = np.add.reduceat(multiplicity.astype(float), first) if len(z) else np.empty(0)
+    amounts = np.add.reduceat(multiplicity.astype(float), first)
     owners, numbers = crystal[first], z[first]
-    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]]) if len(z) else []
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
     for start, end in zip(starts, [*starts[1:], len(owners)], strict=True):
         yield int(owners[start]), reduced(numbers[start:end], amounts[start:end])

@@ -1,0 +1,196 @@
+"""The whole job on Ray: formulas and tables in, scores and what they establish out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import tables as element_tables
+from analysis.scores import regression_scores
+from orchestrator import transfer
+from orchestrator.comparison.entries import SCHEMA
+from orchestrator.comparison.files import FACTS, LEDGER, SCORES
+from orchestrator.comparison.overlap import overlap, seen_by, without
+from orchestrator.comparison.tables import load_tables
+from orchestrator.errors import UsageError
+from orchestrator.ledger import Records
+from tests.compositions_for_tests import made_up_compositions, made_up_table
+from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
+from trainables.compositions.dataset import Compositions
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def write_formulas(path: Path, count: int = 24) -> Path:
+    lines = [f"Na{a}K{b}Cl{a + b},{a / (a + b)}" for a in range(1, 6) for b in range(1, 6)]
+    path.write_text("\n".join(["formula,target", *lines[:count]]))
+    return path
+
+
+def write_table(path: Path, columns: int, seed: int = 0) -> Path:
+    path.write_text(element_tables.to_csv(made_up_table(columns, seed)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two tables and three controls on two folds: ten models."""
+    folder = tmp_path_factory.mktemp("transfer")
+    tables = [str(write_table(folder / f"{name}.csv", n)) for name, n in (("one", 3), ("two", 6))]
+    return [
+        *("--tasks", f"salts={write_formulas(folder / 'formulas.csv')}", "--tables", *tables),
+        *("--folds", "0", "1", "--epochs", "2", "--run", str(folder / "run")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(flags: list[str], ray_cluster: object) -> Path:
+    assert transfer.main(flags) == 0
+    return Path(flags[-1])
+
+
+def test_every_model_is_scored_on_its_test_part(run: Path) -> None:
+    scores = pd.read_parquet(run / SCORES)
+    assert list(scores) == ["table", "task", "fold", "seed", "metric", "value"]
+    names = ["one", "two", "one-hot", "random-3", "one permuted"]
+    assert set(scores["table"]) == set(names)
+    assert set(scores["metric"]) == {"mae", "rmse", "mape", "max_error", "val_error"}
+    assert len(scores) == 5 * 2 * 5
+    ledger = pd.read_parquet(run / LEDGER)
+    assert set(ledger["status"]) == {"done"} and len(ledger) == 10
+    assert set(ledger["n_test"]) == {5} or set(ledger["n_test"]) == {4, 5}
+    records = Records(run / "records", SCHEMA)
+    for row in ledger.itertuples():
+        arrays = records.arrays(row.key)
+        assert not any(name.startswith("weights") for name in arrays), "12 million numbers each"
+        one = (scores["table"] == row.table) & (scores["fold"] == row.fold)
+        mae = float(scores.loc[one & (scores["metric"] == "mae"), "value"].iloc[0])
+        assert mae == pytest.approx(row.test_mae)
+        assert len(arrays["predictions/test/value"]) == row.n_test
+        assert regression_scores(np.zeros(1), np.ones(1))["mae"] == 1
+
+
+def test_the_comparison_is_with_the_first_table(run: Path) -> None:
+    facts = json.loads((run / FACTS).read_text())
+    assert facts["reference"] == "one" and facts["overlap"] == []
+    assert [row["table"] for row in facts["compared"] if "verdict" in row] == [
+        "two", "one-hot", "random-3", "one permuted",
+    ]  # fmt: skip
+    assert [table["control"] for table in facts["tables"]] == [False, False, True, True, True]
+    text = (run / "report.html").read_text()
+    for title in ("Tables in CrabNet", "Paired differences", "Cost"):
+        assert f">{title}</h2>" in text
+    assert "Two areas under a curve" not in text
+
+
+def test_nothing_is_trained_twice(
+    run: Path, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
+    kept = {name: (run / name).read_bytes() for name in (SCORES, FACTS)}
+    assert transfer.main(flags) == 0
+    assert "10 models in the grid, 10 recorded before" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
+    assert kept == {name: (run / name).read_bytes() for name in kept}
+    # another table: its two models alone, beside the two of the reference
+    other = write_table(tmp_path / "other.csv", 2)
+    more = [*flags, "--no-controls"]
+    at = more.index("--tables")
+    more[at + 2] = str(other)
+    assert transfer.main(more) == 0
+    assert "4 models in the grid, 2 recorded before" in capsys.readouterr().out
+
+
+def test_classes_have_two_areas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "metals.csv"
+    lines = [f"Na{a}K{b}Cl,{a > b}" for a in range(1, 6) for b in range(1, 6)]
+    path.write_text("\n".join(["formula,target", *lines]))
+    table = write_table(tmp_path / "one.csv", 3)
+    folder = tmp_path / "run"
+    code = transfer.main(
+        ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0", "1", "2",
+         "--epochs", "1", "--run", str(folder), "--trainable"]
+    )  # fmt: skip
+    assert code == 0
+    assert "metals: 25 formulas of 3 elements, two classes" in capsys.readouterr().out
+    scores = pd.read_parquet(folder / SCORES)
+    assert {"roc_auc", "rocauc_labels", "balanced_accuracy"} <= set(scores["metric"])
+    assert "Two areas under a curve" in (folder / "report.html").read_text()
+    records = Records(folder / "records", SCHEMA)
+    ledger = pd.read_parquet(folder / LEDGER)
+    assert records.arrays(ledger["key"].iloc[0])["table"].shape == (118, 3)
+
+
+def test_a_folder_of_another_job_is_refused(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.json").write_text('{"config": {}}')
+    assert transfer.main([*flags[:-1], str(tmp_path)]) == 2
+    assert "holds a run of hybrid_grid" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------ what tables have seen
+
+
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory: pytest.TempPathFactory, ray_cluster: object) -> Path:
+    """A grid of fold 0 on 60 crystals."""
+    folder = tmp_path_factory.mktemp("grid")
+    data = write_matbench(folder / "crystals.json.gz", rows(60))
+    said = grid(*small_flags(data, folder / "run"))
+    assert said.code == 0, said.err
+    return folder / "run"
+
+
+def formulas_as(formulas: list[str]) -> Compositions:
+    """A data set whose every fold is tested on these formulas, and others."""
+    data = made_up_compositions(5 * len(formulas))
+    named = data.formulas.astype(object)
+    named[data.test_rows(0)] = formulas
+    return Compositions(**{**vars(data), "formulas": named})
+
+
+def test_overlap_is_counted_and_undone(distilled: Path) -> None:
+    (table,) = load_tables([str(distilled / "tables" / "Mat2Vec-H-32.csv")], 0, controls=False)
+    assert table.run == distilled
+    (seen,) = seen_by(distilled).values()
+    learned = seen.learned(0, seed=0)
+    hidden = sorted(set(seen.formulas) - learned)[:4]
+    assert hidden and learned
+    clean = formulas_as(hidden)
+    row = overlap(table, clean, 0)
+    assert row is not None and (row["seen"], row["formulas"]) == (len(hidden), len(hidden))
+    # The grid has them, but its models (of fold 0) have not learned them: nothing changes.
+    again = without(table, clean, 0, actors=1)
+    assert again.values == pytest.approx(table.values, abs=1e-6)
+    # One formula that they have learned, and no model is left.
+    tainted = formulas_as([*hidden[:-1], sorted(learned)[0]])
+    with pytest.raises(UsageError, match="--strict: each model behind Mat2Vec-H-32") as caught:
+        without(table, tainted, 0, actors=1)
+    assert "\n" not in str(caught.value)
+    strangers = made_up_compositions(20)
+    assert overlap(table, strangers, 0)["seen"] == 0  # type: ignore[index]
+    (elsewhere,) = load_tables(["megnet16"], 0, controls=False)
+    assert overlap(elsewhere, clean, 0) is None
+
+
+def test_strict_refuses_what_it_cannot_undo(
+    distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "known.csv"
+    formulas = [
+        formula.replace(" ", "") for formula in next(iter(seen_by(distilled).values())).formulas
+    ]
+    lines = [f"{formula},{place}" for place, formula in enumerate(formulas)]
+    path.write_text("\n".join(["formula,target", *lines]))
+    table = str(distilled / "tables" / "Mat2Vec-H-32.csv")
+    flags = ["--tasks", str(path), "--tables", table, "--no-controls", "--folds", "0",
+             "--epochs", "1", "--run", str(tmp_path / "run")]  # fmt: skip
+    assert transfer.main([*flags, "--dry-run"]) == 0
+    assert "has seen 12 of 12 test formulas of known; --strict" in capsys.readouterr().out
+    assert transfer.main([*flags, "--strict"]) == 2
+    assert "have learned" in capsys.readouterr().err or "has learned" in capsys.readouterr().err
