@@ -36,6 +36,7 @@ class GridConfig(BaseModel):
     select_on: Literal["validation", "test"] = "validation"
     max_bad: float = Field(0.01, ge=0, le=1)
     max_atoms: int = Field(1000, ge=1)
+    without: str | None = None  # digest of the formulas that no model may learn from
 
     @field_validator("tasks", "backbones", "dims", "mixing", "folds")
     @classmethod

@@ -16,13 +16,19 @@ EMBEDDED = "ionic"
 _PREFIX = "matbench_"
 
 
-def resolve(spec: str, data_dir: Path | None = None, cache_dir: Path | None = None) -> Source:
+def resolve(
+    spec: str,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    *,
+    target: str | None = None,
+) -> Source:
     """The source that ``spec`` names: a MatBench task, ``ionic``, or ``PATH[:TARGET]``.
 
     A task (with or without ``matbench_``) is taken from ``data_dir`` if its file is there, else
     from the cache, else fetched into it; its SHA-256 is checked each time. A task's name goes
     before a file of the same name: write ``./phonons`` for the file. ``cache_dir`` defaults to
-    ``user_cache()``. Raises UsageError in one line.
+    ``user_cache()``; ``target`` is that of a path which names none. Raises UsageError in one line.
     """
     name = spec.removeprefix(_PREFIX)
     try:
@@ -30,7 +36,7 @@ def resolve(spec: str, data_dir: Path | None = None, cache_dir: Path | None = No
             return IonicSource()
         if name in TASKS:
             return _task(TASKS[name], data_dir, cache_dir or user_cache())
-        return _path(spec)
+        return _path(spec, target)
     except SourceError as error:
         raise UsageError(str(error)) from None
 
@@ -93,11 +99,11 @@ def _digest(path: Path) -> str:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def _path(spec: str) -> Source:
+def _path(spec: str, default: str | None) -> Source:
     """``PATH[:TARGET]``; a colon belongs to the path if a file of that whole name exists."""
     path = Path(spec).expanduser()
     if spec and path.exists():
-        return open_source(path)
+        return open_source(path, default)
     at = spec.rfind(":")
     while at > 0:
         path, target = Path(spec[:at]).expanduser(), spec[at + 1 :]

@@ -33,7 +33,7 @@ from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
 from orchestrator.scale.inputs import named_order, published_probabilities, read_replaceability
 from orchestrator.scale.mining import mine
-from trainables.crystals.sources import Source
+from trainables.crystals.sources import ANY_COLUMN, Source
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
 # Gain in hypervolume below which a round of refinement is the last.
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def open_relations(options: ScaleOptions) -> Replaceability | Source:
     """S, or the crystals that it is to be mined from; whatever can be wrong is found here."""
     if options.mine:
-        return resolve(options.mine, options.data_dir)
+        return resolve(options.mine, options.data_dir, target=ANY_COLUMN)
     if options.counts:
         known = read_replaceability(options.counts, options.occurrences)
     else:

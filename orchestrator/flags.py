@@ -13,6 +13,7 @@ from orchestrator.errors import UsageError
 from orchestrator.parser import Parser
 from orchestrator.planning.cards import GPUS
 from orchestrator.training import Worker
+from orchestrator.withheld import digest_of, read_formulas
 from trainables.models.backbones import BACKBONES
 
 EPILOG = """\
@@ -44,6 +45,7 @@ class Options:
     config: GridConfig
     run: Path
     data_dir: Path | None
+    withheld: frozenset[str]  # reduced formulas
     address: str | None
     worker: Worker
     dry_run: bool
@@ -111,6 +113,13 @@ def _parser() -> Parser:
         "--max-bad", type=float, help="share of bad crystals that is tolerated; default 0.01"
     )
     data.add_argument("--max-atoms", type=int, help="per crystal; default 1000")
+    data.add_argument(
+        "--without",
+        type=Path,
+        metavar="FILE",
+        help="formulas, one a line: no model learns from crystals of these compositions, so that"
+        " the tables can be tested on them",
+    )
     data.add_argument(
         "--select-on",
         choices=("validation", "test"),
@@ -200,8 +209,13 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         for name, value in given.items()
         if name in GridConfig.model_fields and value is not None
     }
+    fields.pop("without", None)
+    withheld = read_formulas(given["without"]) if given["without"] else frozenset()
+    if withheld:
+        fields["without"] = digest_of(withheld)
     return Options(
         config=build_config(given["preset"], fields),
+        withheld=withheld,
         run=given["run"],
         data_dir=given["data_dir"],
         address=given["address"],

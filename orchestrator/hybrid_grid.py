@@ -43,6 +43,7 @@ from orchestrator.run_directory import locked, open_manifest, write_manifest
 from orchestrator.tables import write_distances, write_tables
 from orchestrator.training import Worker, train
 from orchestrator.trials import versions
+from orchestrator.withheld import withhold
 from orchestrator.wording import duration, why
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources import Source, SourceError
@@ -89,6 +90,7 @@ def run(options: Options) -> int:
         _announce(options)
         featurized = featurize_all(sources, config, folder)
         datasets = load_datasets(config, featurized, _memory(options.worker))
+        datasets = withhold(folder, options.withheld, datasets, featurized)
         cells = keyed_cells(config, fingerprints(config, featurized))
         records = Records(folder / "records")
         records.sweep()

@@ -85,8 +85,10 @@ def fingerprints(
     config: GridConfig, featurized: Mapping[str, Featurized]
 ) -> dict[tuple[str, str], str]:
     """The data's part of each model's key, by (task, backbone)."""
+    # What no model may learn from makes another data set.
+    suffix = f"-{config.without}" if config.without else ""
     return {
-        (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name]
+        (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name] + suffix
         for task, data in featurized.items()
         for backbone in config.backbones
     }

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,7 +26,7 @@ from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
 from orchestrator.ledger import DONE, FAILED, LedgerError, Records, compile_ledger
 from orchestrator.report import write_report
-from orchestrator.run_directory import MANIFEST, locked, write_manifest
+from orchestrator.run_directory import MANIFEST, locked, slug, write_manifest
 from orchestrator.training import train
 from orchestrator.trials import versions
 from orchestrator.wording import duration, significant, why
@@ -52,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(argv)
         data = open_data(options)
+        if options.write_formulas is not None:
+            write_formulas(options.write_formulas, options, data)
+            return OK
         tables = open_tables(options)
         seen = look_for_overlap(options, data, tables)
         if options.dry_run:
@@ -80,9 +84,23 @@ def open_data(options: TransferOptions) -> dict[str, Compositions]:
     return found
 
 
+def write_formulas(
+    folder: Path, options: TransferOptions, data: Mapping[str, Compositions]
+) -> None:
+    """The formulas of each test fold, as `hybrid_grid --without` takes them."""
+    for name, fold in product(data, options.folds):
+        formulas = data[name].formulas[data[name].test_rows(fold)]
+        path = folder / f"{slug(name)}-fold{fold}.txt"
+        text = "\n".join(sorted({formula.replace(" ", "") for formula in formulas})) + "\n"
+        durable.write_text(path, text)
+        print(path)
+
+
 def open_tables(options: TransferOptions) -> list[Table]:
     """The competitors."""
-    tables = load_tables(options.tables, min(options.seeds), controls=options.controls)
+    tables = load_tables(
+        options.tables, min(options.seeds), controls=options.controls, folds=options.folds
+    )
     names = [table.name for table in tables]
     if options.reference is not None and options.reference not in names:
         raise UsageError(f"--reference {options.reference}: there are {', '.join(names)}")
@@ -228,7 +246,8 @@ def line_up(
         for table in tables:
             entrant = Entrant(table=table.name, fold=fold)
             again = options.strict and (table.name, fold) in tainted
-            found[entrant] = without(table, data, fold, actors) if again else table
+            own = table.of(fold)
+            found[entrant] = without(own, data, fold, actors) if again else own
     return found
 
 

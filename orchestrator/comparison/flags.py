@@ -17,7 +17,7 @@ from trainables.training.recipe import RecipeName
 EPILOG = """\
 tables (--tables), any number of:
   FILE            element,0,1,… and 118 rows H…Og, as hybrid_grid writes them into tables/
-  NAME=FILE       the same, called NAME in the results
+  NAME=FILE       the same, called NAME in the results; {fold} in FILE is the fold's number
   NAME            one that ElementEmbeddings brings: mat2vec skipatom megnet16 magpie_sc oliynyk …
 
 data sets (--tasks), any number of:
@@ -53,6 +53,7 @@ class TransferOptions:
     controls: bool
     trainable: bool
     strict: bool
+    write_formulas: Path | None
     run: Path
     retry_failed: bool
     address: str | None
@@ -101,6 +102,13 @@ def _parser() -> Parser:
         action="store_true",
         help="a table distilled by a grid is distilled again for each test fold, from those of the"
         " grid's models that have seen none of the fold's formulas",
+    )
+    what.add_argument(
+        "--write-formulas",
+        type=Path,
+        metavar="DIR",
+        help="write the formulas of each test fold into DIR and stop; hybrid_grid --without FILE"
+        " trains without them, and {fold} in a table's path takes each fold's own table",
     )
     training = parser.add_argument_group("training")
     training.add_argument(

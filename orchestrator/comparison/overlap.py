@@ -22,8 +22,8 @@ from orchestrator.distances import sum_distances
 from orchestrator.errors import UsageError
 from orchestrator.finished_run import FinishedRun
 from orchestrator.run_directory import slug
+from orchestrator.withheld import contents_of, withheld_by
 from trainables.compositions.dataset import Compositions
-from trainables.compositions.reading import by_crystal
 from trainables.crystals import shards
 from trainables.elements import descriptor
 from trainables.training.split import split_fold
@@ -37,16 +37,18 @@ class Seen:
 
     Attributes:
         rows, total: as of `Dataset`; they decide the folds.
+        hidden: formulas that no model of the grid was let learn from.
     """
 
     formulas: np.ndarray
     rows: np.ndarray
     total: int
+    hidden: frozenset[str]
 
     def learned(self, fold: int, seed: int) -> set[str]:
         """Formulas of the training and the validation part of a fold."""
         split = split_fold(self.rows, self.total, fold, seed)
-        return set(self.formulas[np.concatenate([split.train, split.validation])])
+        return set(self.formulas[np.concatenate([split.train, split.validation])]) - self.hidden
 
 
 @lru_cache
@@ -56,27 +58,23 @@ def seen_by(run: Path) -> Mapping[str, Seen]:
     Raises:
         UsageError: the shards are gone or damaged.
     """
-    found = {}
+    found, hidden = {}, withheld_by(run)
     for task in FinishedRun(run).manifest["datasets"]:
         folders = sorted((run / "shards" / slug(task)).glob(f"*/{shards.MANIFEST}"))
         if not folders:
             raise UsageError(f"{run / 'shards' / slug(task)}: no shards; run hybrid_grid again")
-        try:
-            held = shards.load_contents(folders[0].parent)
-        except ValueError as error:
-            raise UsageError(f"{run}: {task}: {error}") from None
-        formulas = np.full(len(held.target), "", dtype=object)
-        for crystal, formula in by_crystal(held.z, held.multiplicity, held.crystal):
-            formulas[crystal] = formula
-        found[task] = Seen(formulas, held.rows, held.total)
+        held, formulas = contents_of(folders[0].parent)
+        found[task] = Seen(formulas, held.rows, held.total, hidden)
     return found
 
 
 def overlap(table: Table, data: Compositions, fold: int) -> dict[str, Any] | None:
     """How many of a test fold's formulas a table's grid has seen; None where no grid is known."""
+    table = table.of(fold)
     if table.run is None:
         return None
-    known = set().union(*(set(seen.formulas) for seen in seen_by(table.run).values()))
+    data_sets = seen_by(table.run).values()
+    known = set().union(*(set(seen.formulas) - seen.hidden for seen in data_sets))
     formulas = data.formulas[data.test_rows(fold)]
     common = [formula for formula in formulas if formula in known]
     return {
@@ -112,7 +110,8 @@ def without(table: Table, data: Compositions, fold: int, actors: int) -> Table:
     if not clean or ledger.empty:
         raise UsageError(
             f"--strict: each model behind {table.name} has learned formulas of {data.name}'s test"
-            f" fold {fold}; leave the table out, or let a grid run on data without them"
+            f" fold {fold}; leave the table out, or let a grid run without them (transfer"
+            " --write-formulas DIR, hybrid_grid --without FILE)"
         )
     on = {"validation": "val_mae", "test": "test_mae"}[run.manifest["config"]["select_on"]]
     return _distilled(table, ledger, about, on, actors)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestrator.errors import UsageError
 from trainables.elements import descriptor
 
 ONE_HOT = "one-hot"
+FOLD = "{fold}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Table:
         path: file that it was read from; None for others.
         run: directory of the grid that it was distilled from, if it is known.
         control: whether it is there to be beaten.
+        by_fold: another table in its place for some folds.
     """
 
     name: str
@@ -41,6 +43,11 @@ class Table:
     path: Path | None = None
     run: Path | None = None
     control: bool = False
+    by_fold: Mapping[int, Table] = field(default_factory=dict)
+
+    def of(self, fold: int) -> Table:
+        """The table that a fold is to be tested with."""
+        return self.by_fold.get(fold, self)
 
     @property
     def digest(self) -> str:
@@ -48,8 +55,12 @@ class Table:
         return hashlib.sha256(np.ascontiguousarray(self.values).tobytes()).hexdigest()
 
 
-def load_tables(specs: Sequence[str], seed: int, *, controls: bool) -> list[Table]:
+def load_tables(
+    specs: Sequence[str], seed: int, *, controls: bool, folds: Sequence[int] = (0,)
+) -> list[Table]:
     """The tables in the order given, and after them the controls of the first.
+
+    `{fold}` in a file's path stands for the number of the fold that is tested.
 
     Controls are one-hot vectors, random vectors of as many columns as the first table has, and the
     first table with its rows given to other elements.
@@ -57,7 +68,7 @@ def load_tables(specs: Sequence[str], seed: int, *, controls: bool) -> list[Tabl
     Raises:
         UsageError: a table is neither a file nor a published one, is broken, or is there twice.
     """
-    found = [_load(spec) for spec in specs]
+    found = [_load_by_fold(spec, folds) if FOLD in spec else _load(spec) for spec in specs]
     if controls:
         found += _controls(found[0], seed)
     names = [table.name for table in found]
@@ -65,6 +76,17 @@ def load_tables(specs: Sequence[str], seed: int, *, controls: bool) -> list[Tabl
         if names.count(name) > 1:
             raise UsageError(f"--tables: two are called {name}; give one another name (NAME=FILE)")
     return found
+
+
+def _load_by_fold(spec: str, folds: Sequence[int]) -> Table:
+    by_fold = {fold: _load(spec.replace(FOLD, str(fold))) for fold in folds}
+    first = by_fold[folds[0]]
+    path = spec.rpartition("=")[2] if "=" in spec else spec
+    name = spec.rpartition("=")[0] or Path(path).stem.replace(FOLD, "")
+    if len({table.values.shape for table in by_fold.values()}) > 1:
+        raise UsageError(f"--tables {spec}: the folds' tables have different numbers of columns")
+    own = {fold: replace(table, name=name) for fold, table in by_fold.items()}
+    return replace(first, name=name, by_fold=own)
 
 
 def _load(spec: str) -> Table:

@@ -12,7 +12,14 @@ import pytest
 
 from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.parsing import parse, parse_target
-from trainables.crystals.sources import CsvTable, ParquetTable, Source, SourceError, open_source
+from trainables.crystals.sources import (
+    ANY_COLUMN,
+    CsvTable,
+    ParquetTable,
+    Source,
+    SourceError,
+    open_source,
+)
 
 CIF = (
     "data_x\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha 90\n"
@@ -87,6 +94,18 @@ def test_csv_header_errors(
     with pytest.raises(SourceError, match=words) as caught:
         CsvTable(path, target)
     assert "\n" not in str(caught.value)
+
+
+def test_readers_of_crystals_alone_need_no_target(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    for header, row in (
+        (["id", "cif", "gap", "energy"], ["a", CIF, "1", "2"]),
+        (["id", "cif", "colour"], ["a", CIF, "red"]),
+        (["cif"], [CIF]),
+    ):
+        path.write_text(csv_text(header, row))
+        (entry,) = open_source(path, ANY_COLUMN).entries()
+        assert parse(entry).numbers.tolist() == [11]
 
 
 def test_csv_without_a_numeric_column(tmp_path: Path) -> None:

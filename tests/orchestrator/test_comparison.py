@@ -17,6 +17,7 @@ from orchestrator.comparison.published import thesis_score
 from orchestrator.comparison.results import compare, in_words
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
+from orchestrator.withheld import digest_of, read_formulas
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from trainables.training.transfer import Entrant, recipe_for
 
@@ -252,3 +253,44 @@ def test_defaults() -> None:
     options = parse(["--tasks", "steels"])
     assert options.tables == ("mat2vec",) and options.folds == (0, 1, 2, 3, 4)
     assert options.controls and not options.trainable and options.recipe == "tuned"
+
+
+# ------------------------------------------------------------------------ without
+
+
+def test_formulas_of_folds_are_written_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["formula,gap", *[f"Na{n}Cl,{n * n}" for n in range(1, 13)]]))
+    folder = tmp_path / "formulas"
+    assert transfer.main(["--tasks", str(path), "--write-formulas", str(folder)]) == 0
+    found = [read_formulas(folder / f"mine-fold{fold}.txt") for fold in range(5)]
+    assert sum(map(len, found)) == 12 and len(frozenset().union(*found)) == 12
+    plain = tmp_path / "plain.txt"
+    plain.write_text("NaCl\n\n  Na2Cl2 \nFe2O3\n")
+    assert len(read_formulas(plain)) == 2
+    assert digest_of(read_formulas(plain)) == digest_of(["O0.6000 Fe0.4000", "Na0.5000 Cl0.5000"])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("NaCl\nXx2\n", "line 2: 'Xx2' is no formula"), ("\n", "holds no formula")]
+)
+def test_what_is_no_list_of_formulas(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=why) as caught:
+        read_formulas(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_formulas(tmp_path / "nowhere.txt")
+
+
+def test_a_table_for_each_fold(tmp_path: Path) -> None:
+    for fold in (0, 2):
+        path = tmp_path / f"without{fold}.csv"
+        path.write_text(element_tables.to_csv(made_up_table(4, seed=fold)))
+    (table,) = load_tables([f"own={tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 2))
+    assert table.name == "own"
+    assert table.of(0).digest == table.digest != table.of(2).digest
+    assert {table.of(fold).name for fold in (0, 2)} == {"own"}
+    with pytest.raises(UsageError, match="without1.csv: no such file"):
+        load_tables([f"{tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 1))

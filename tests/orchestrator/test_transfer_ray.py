@@ -194,3 +194,34 @@ def test_strict_refuses_what_it_cannot_undo(
     assert "has seen 12 of 12 test formulas of known; --strict" in capsys.readouterr().out
     assert transfer.main([*flags, "--strict"]) == 2
     assert "have learned" in capsys.readouterr().err or "has learned" in capsys.readouterr().err
+
+
+def test_a_grid_without_the_formulas_has_nothing_to_undo(
+    distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Test formulas out, a grid without them, its table under --strict."""
+    (seen,) = seen_by(distilled).values()
+    formulas = sorted(set(seen.formulas))[:12]
+    path = tmp_path / "known.csv"
+    lines = [f"{name.replace(' ', '')},{place}" for place, name in enumerate(formulas)]
+    path.write_text("\n".join(["formula,target", *lines]))
+    tasks = ["--tasks", str(path), "--folds", "0"]
+    assert transfer.main([*tasks, "--write-formulas", str(tmp_path)]) == 0
+    data = write_matbench(tmp_path / "crystals.json.gz", rows(60))
+    without_them = tmp_path / "grid"
+    said = grid(*small_flags(data, without_them), "--without", str(tmp_path / "known-fold0.txt"))
+    assert said.code == 0 and "crystals are learned from by no model" in said.out
+    before = pd.read_parquet(distilled / "ledger.parquet")
+    after = pd.read_parquet(without_them / "ledger.parquet")
+    parts = ["n_train", "n_val"]
+    learned = [int(ledger[parts].iloc[0].sum()) for ledger in (before, after)]
+    assert learned[1] < learned[0]
+    assert after["n_test"].iloc[0] == before["n_test"].iloc[0]
+    assert not set(after["key"]) & set(before["key"])
+    table = str(without_them / "tables" / "Mat2Vec-H-32.csv")
+    flags = [*tasks, "--tables", table, "--no-controls", "--strict", "--dry-run"]
+    assert transfer.main(flags) == 0
+    assert "has seen 0 of" in capsys.readouterr().out
+    # the same run with other formulas is another grid
+    said = grid(*small_flags(data, without_them))
+    assert said.code == 2 and "without was" in said.error

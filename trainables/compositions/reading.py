@@ -128,23 +128,42 @@ def _value(path: Path, line: int, cell: str) -> float:
 
 def _atoms(path: Path, line: int, formula: str) -> tuple[np.ndarray, np.ndarray, str]:
     """Atomic numbers, shares and reduced formula; the most abundant element first."""
+    try:
+        by_number = parse_formula(formula)
+    except ValueError as error:
+        raise SourceError(f"{path}, line {line}: {error}") from None
+    numbers = np.array(sorted(by_number, key=lambda z: (-by_number[z], z)))
+    shares = np.array([by_number[z] for z in numbers])
+    shares = shares / shares.sum()
+    return numbers, shares, reduced(numbers, shares)
+
+
+def parse_formula(formula: str) -> dict[int, float]:
+    """Atoms by atomic number.
+
+    Raises:
+        ValueError: one line that says why it is no formula.
+    """
     from pymatgen.core import Composition  # here: it takes a second to import
 
     try:
         amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise SourceError(f"{path}, line {line}: {formula!r} is no formula ({error})") from None
+        raise ValueError(f"{formula!r} is no formula ({error})") from None
     strange = [name for name in amounts if name not in NUMBERS]  # it makes up an element for any
     if strange or not amounts:
         what = f"{strange[0]} is no element" if strange else "it is empty"
-        raise SourceError(f"{path}, line {line}: {formula!r} is no formula ({what})")
+        raise ValueError(f"{formula!r} is no formula ({what})")
     by_number: dict[int, float] = {}
     for name, amount in amounts.items():
         by_number[NUMBERS[name]] = by_number.get(NUMBERS[name], 0.0) + amount
-    numbers = np.array(sorted(by_number, key=lambda z: (-by_number[z], z)))
-    shares = np.array([by_number[z] for z in numbers])
-    shares = shares / shares.sum()
-    return numbers, shares, reduced(numbers, shares)
+    return by_number
+
+
+def reduce_formula(formula: str) -> str:
+    """A formula as `reduced` writes it; raises ValueError as `parse_formula`."""
+    atoms = parse_formula(formula)
+    return reduced(list(atoms), list(atoms.values()))
 
 
 def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.ndarray) -> str:

@@ -35,6 +35,7 @@ class Dataset(Generic[G]):
         ids: [B] str.
         rows: [B] int64 positions in the source, ascending; gaps where crystals were quarantined.
         total: crystals in the source; it decides the official folds together with `rows`.
+        withheld: [B] bool, crystals that no model may learn from; None for none.
     """
 
     graphs: G
@@ -42,6 +43,7 @@ class Dataset(Generic[G]):
     ids: np.ndarray
     rows: np.ndarray
     total: int
+    withheld: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.target)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from trainables.compositions.dataset import Compositions
@@ -170,6 +169,8 @@ class CompositionProblem:
         if not self.data.data.classes:
             target = self._target[k, torch.from_numpy(rows).to(said.device)]
             return (said - target).abs().mean() * self.scales[k]
+        from sklearn.metrics import roc_auc_score  # here: only classes need it
+
         truth = self.data.data.target[rows]
         if not 0 < truth.sum() < len(truth) or not said.isfinite().all():
             return said.new_tensor(math.nan)

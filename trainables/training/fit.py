@@ -69,7 +69,8 @@ class ArrayFit:
 
     def __init__(self, spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> None:
         self.spec, self.dataset = spec, dataset
-        self.split = split_fold(dataset.rows, dataset.total, spec.fold, spec.seed)
+        whole = split_fold(dataset.rows, dataset.total, spec.fold, spec.seed)
+        self.split = whole.without(dataset.withheld)
         known = dataset.target[self.split.train]
         self.mean = float(known.mean())
         # A constant target standardises to 0, and must not to its rounding errors.

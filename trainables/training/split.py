@@ -19,6 +19,13 @@ class Split:
     validation: np.ndarray
     test: np.ndarray
 
+    def without(self, withheld: np.ndarray | None) -> Split:
+        """The same, but that nothing is learned from rows that are withheld [bool]."""
+        if withheld is None:
+            return self
+        train, validation = (rows[~withheld[rows]] for rows in (self.train, self.validation))
+        return Split(train, validation, self.test)
+
     @property
     def sizes(self) -> dict[str, int]:
         """n_train, n_val, n_test."""

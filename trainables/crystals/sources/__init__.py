@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainables.crystals.sources.base import Source, SourceError
+from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError
 from trainables.crystals.sources.folder import Folder
 from trainables.crystals.sources.matbench import MatBench
 from trainables.crystals.sources.parquet import ParquetTable
@@ -33,6 +33,7 @@ def open_source(path: Path, target: str | None = None, name: str | None = None) 
 
 
 __all__ = [
+    "ANY_COLUMN",
     "LAYOUTS",
     "CsvTable",
     "Folder",

@@ -15,6 +15,7 @@ from typing import IO, Protocol, runtime_checkable
 from trainables.crystals.crystal import Entry
 
 ID_COLUMNS = ("material_id", "id", "mbid")
+ANY_COLUMN = "*"
 _GZIP_MAGIC = b"\x1f\x8b"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|true|false", re.IGNORECASE)
 
@@ -111,8 +112,11 @@ def choose_target(
 ) -> str:
     """The target column: the wanted one, else ``target``, else the only numeric one left.
 
-    ``numeric`` holds the columns that could be a target. Raises SourceError with the choice.
+    ``numeric`` holds the columns that could be a target. ``ANY_COLUMN`` is content with whatever
+    there is, for readers that want the crystals alone. Raises SourceError with the choice.
     """
+    if wanted == ANY_COLUMN and columns:
+        return next(iter([*numeric, *columns]))
     if wanted is not None:
         if wanted in columns:
             return wanted
