@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,13 @@ class NoAverage:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Nothing of its own."""
+
+    def facts(self) -> dict[str, Any]:
+        """What, beside its tensors, says where it is."""
+        return {}
+
+    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
+        """Puts it where `facts` were taken, with some of the members."""
 
 
 class MovingAverage:
@@ -46,6 +54,14 @@ class MovingAverage:
     def keep(self, rows: Sequence[int]) -> None:
         """The members that stay."""
         keep_rows(self.model, rows)
+
+    def facts(self) -> dict[str, Any]:
+        """As of `NoAverage`."""
+        return {"steps": self._steps}
+
+    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
+        """As of `NoAverage`."""
+        self._steps = facts["steps"]
 
 
 class CycleAverage:
@@ -89,6 +105,16 @@ class CycleAverage:
         self._joined = [self._joined[k] for k in rows]
         self._begun = [self._begun[k] for k in rows]
         self._best = [self._best[k] for k in rows]
+
+    def facts(self) -> dict[str, Any]:
+        """As of `NoAverage`."""
+        return {"joined": self._joined, "begun": self._begun, "best": self._best}
+
+    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
+        """As of `NoAverage`."""
+        self._joined, self._begun, self._best = (
+            [facts[name][k] for k in rows] for name in ("joined", "begun", "best")
+        )
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -181,6 +182,16 @@ class CompositionProblem:
         self.means = [self.means[k] for k in rows]
         self.scales = [self.scales[k] for k in rows]
         self._place()
+
+    def facts(self) -> dict[str, Any]:
+        return {"order": self._order.bit_generator.state}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"noise": self._generator.get_state()}
+
+    def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self._order.bit_generator.state = facts["order"]
+        self._generator.set_state(tensors["noise"])
 
 
 def standardisation(known: Sequence[np.ndarray], classes: bool) -> tuple[list[float], list[float]]:

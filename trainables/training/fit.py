@@ -14,6 +14,7 @@ from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.training import snapshot
 from trainables.training.array import ArrayTraining, Member
 from trainables.training.outcome import Outcome, conclude
 from trainables.training.problem import GraphRegression
@@ -100,6 +101,14 @@ class ArrayFit:
     @property
     def finished(self) -> bool:
         return not self.training.active
+
+    def save(self) -> bytes:
+        """Where the training is, to go on from with `load`."""
+        return snapshot.take(self.training)
+
+    def load(self, content: bytes) -> None:
+        """Goes on where a fit of the same models was saved; raises SnapshotError."""
+        snapshot.restore(self.training, content)
 
     def advance(self) -> Iterator[Outcome]:
         """One epoch; yields the outcomes of the members that it was the last for."""

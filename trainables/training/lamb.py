@@ -21,6 +21,9 @@ class Lamb(torch.optim.Optimizer):
 
     Args:
         every, back: after so many steps the weights become slow + back · (fast − slow).
+
+    Attributes:
+        taken: steps so far.
     """
 
     def __init__(
@@ -35,13 +38,13 @@ class Lamb(torch.optim.Optimizer):
     ) -> None:
         super().__init__(parameters, {"lr": lr})
         self.betas, self.eps, self.every, self.back = betas, eps, every, back
-        self._steps = 0
+        self.taken = 0
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Moves all weights that have a gradient."""
         assert closure is None
-        self._steps += 1
+        self.taken += 1
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
@@ -60,7 +63,7 @@ class Lamb(torch.optim.Optimizer):
         trust = torch.where((size > 0) & (length > 0), size / length, 1.0)
         weight.sub_(direction.mul_(trust.mul_(rate)))
         # The first time the slow weights are made, they are where the fast ones are.
-        if self._steps % self.every == 0:
+        if self.taken % self.every == 0:
             slow = state.setdefault("slow", weight.detach().clone())
             weight.copy_(slow.lerp_(weight, self.back))
 

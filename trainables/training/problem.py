@@ -47,6 +47,15 @@ class Problem(Protocol):
     def keep(self, rows: Sequence[int]) -> None:
         """The members that stay, by their places; the others have left the array."""
 
+    def facts(self) -> dict[str, Any]:
+        """What says where its random generators are, beside `tensors`; can be written as JSON."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As `facts`."""
+
+    def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Puts the generators where `facts` and `tensors` were taken."""
+
 
 class GraphRegression:
     """One fold of a data set of crystals; all members learn from the same batches.
@@ -91,6 +100,15 @@ class GraphRegression:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Nothing here is a member's own."""
+
+    def facts(self) -> dict[str, Any]:
+        return {"order": self._order.bit_generator.state}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self._order.bit_generator.state = facts["order"]
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from torch import nn
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import CrabNet
 from trainables.models.layers import Generators
+from trainables.training import snapshot
 from trainables.training.array import ArrayTraining, Course, Member, Trained
 from trainables.training.compositions import (
     CompositionProblem,
@@ -136,6 +137,14 @@ class TransferFit:
     @property
     def finished(self) -> bool:
         return not self.training.active
+
+    def save(self) -> bytes:
+        """Where the training is, to go on from with `load`."""
+        return snapshot.take(self.training)
+
+    def load(self, content: bytes) -> None:
+        """Goes on where a fit of the same models was saved; raises SnapshotError."""
+        snapshot.restore(self.training, content)
 
     def advance(self) -> Iterator[Outcome]:
         """One epoch; yields the outcomes of the members that it was the last for."""

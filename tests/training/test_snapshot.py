@@ -1,0 +1,145 @@
+"""A training that is taken up again goes on to the bit as if it had never stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.compositions_for_tests import made_up_compositions, made_up_table
+from tests.crystals_for_tests import made_up_dataset
+from trainables.training import snapshot
+from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.outcome import Outcome
+from trainables.training.recipe import CyclicRecipe, Recipe
+from trainables.training.snapshot import SnapshotError
+from trainables.training.transfer import Entrant, TransferData, TransferFit, TransferSpec
+
+EPOCHS = 7
+RECIPE = Recipe(
+    name="tuned", optimiser="adamw", lr=5e-3, weight_decay=0.1, schedule="cosine",
+    averaging=0.9, epochs=EPOCHS, patience=50, batch_size=8,
+)  # fmt: skip
+Fit = ArrayFit | TransferFit
+
+
+def graphs(backbone: str, recipe: Recipe = RECIPE, labels: str = "H 0 L") -> Callable[[], Fit]:
+    spec = ArraySpec(
+        backbone=backbone, dim=4, mixings={label: label for label in labels.split()}, fold=0,
+        seed=0, recipe=recipe,
+    )  # fmt: skip
+    return lambda: ArrayFit(spec, made_up_dataset(backbone, 30))
+
+
+def formulas(recipe: Recipe, tables: str = "ab") -> Callable[[], Fit]:
+    entrants = [Entrant(table=name, fold=fold) for fold in (0, 1) for name in tables]
+    shape: dict[str, Any] = {
+        "width": 8, "layers": 1, "heads": 2, "hidden": 12, "head_widths": (10,),
+    }  # fmt: skip
+    spec = TransferSpec(
+        models={one: one.label for one in entrants}, seed=0, recipe=recipe, shape=shape
+    )
+    data = TransferData(
+        made_up_compositions(40), {one: made_up_table(3, ord(one.table)) for one in entrants}
+    )
+    return lambda: TransferFit(spec, data)
+
+
+CYCLIC = CyclicRecipe(
+    name="paper", optimiser="lamb", lr=0.02, lowest=0.1, half=1, epochs=EPOCHS, patience=50,
+    batch_size=8,
+)  # fmt: skip
+KINDS: dict[str, Callable[[], Fit]] = {
+    "cgcnn adamw averaged": graphs("cgcnn"),
+    "megnet adam": graphs("megnet", dataclasses.replace(RECIPE, optimiser="adam", averaging=0.0)),
+    "cgcnn sgd": graphs("cgcnn", dataclasses.replace(RECIPE, optimiser="sgd", averaging=0.0)),
+    "crabnet adamw": formulas(RECIPE),
+    "crabnet lamb cycles": formulas(CYCLIC),
+}
+
+
+def ended(fit: Fit) -> dict[str, Outcome]:
+    found = {}
+    while not fit.finished:
+        found |= {outcome.course.member.key: outcome for outcome in fit.advance()}
+    return found
+
+
+def assert_same(one: Outcome, other: Outcome) -> None:
+    assert one.metrics == other.metrics
+    assert one.course.best_epoch == other.course.best_epoch
+    for name, array in one.arrays.items():
+        assert np.array_equal(array, other.arrays[name]), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("epoch", [0, 1, EPOCHS // 2, EPOCHS - 1])
+def test_to_the_bit_from_any_epoch(kind: str, epoch: int) -> None:
+    make = KINDS[kind]
+    undisturbed = ended(make())
+    stopped = make()
+    for _ in range(epoch):
+        assert not list(stopped.advance())
+    content = stopped.save()
+    again = make()
+    again.load(content)
+    found = ended(again)
+    assert set(found) == set(undisturbed)
+    for key, outcome in found.items():
+        assert_same(outcome, undisturbed[key])
+        assert outcome.course.epochs == EPOCHS
+
+
+def test_members_that_have_left_stay_out() -> None:
+    recipe = dataclasses.replace(
+        RECIPE, lr=0.05, epochs=40, patience=1, schedule="constant", averaging=0.0
+    )
+    make = graphs("cgcnn", recipe, "H -2 0 2 L")
+    undisturbed = ended(make())
+    fit = make()
+    left: dict[str, Outcome] = {}
+    while not left:
+        left = {outcome.course.member.key: outcome for outcome in fit.advance()}
+    assert not fit.finished, "some go on"
+    content = fit.save()
+    staying = set(snapshot.keys_of(content))
+    assert staying and not staying & set(left)
+    labels = [label for label in ("H", "-2", "0", "2", "L") if label in staying]
+    again = graphs("cgcnn", recipe, " ".join(labels))()
+    again.load(content)
+    for key, outcome in ended(again).items():
+        assert_same(outcome, undisturbed[key])
+
+
+def test_a_part_of_the_members_goes_on_from_an_earlier_snapshot() -> None:
+    """Where records were written after the snapshot, the others go on from it without them."""
+    make = graphs("megnet")
+    fit = make()
+    list(fit.advance())
+    content = fit.save()
+    undisturbed = ended(fit)
+    alone = graphs("megnet", labels="0 L")()
+    alone.load(content)
+    found = ended(alone)
+    assert set(found) == {"0", "L"}
+    for key, outcome in found.items():
+        for name, value in outcome.metrics.items():
+            assert value == pytest.approx(undisturbed[key].metrics[name], rel=1e-5)
+
+
+def test_what_is_no_snapshot_of_these_models() -> None:
+    fit = graphs("cgcnn")()
+    content = fit.save()
+    for at in (0, 40, len(content) // 2, len(content) - 1):
+        broken = bytearray(content)
+        broken[at] ^= 1
+        with pytest.raises(SnapshotError, match="damaged"):
+            graphs("cgcnn")().load(bytes(broken))
+    for size in (0, 10, 31, 32, 100, len(content) - 1):
+        with pytest.raises(SnapshotError):
+            graphs("cgcnn")().load(content[:size])
+    with pytest.raises(SnapshotError, match="other models"):
+        graphs("cgcnn", labels="H 2")().load(content)
