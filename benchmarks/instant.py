@@ -48,6 +48,18 @@ class InstantFit:
         self._sample, self._spec = samples[spec.backbone, spec.dim], spec
         self.finished = False
 
+    @property
+    def epoch(self) -> int:
+        """None before the only one."""
+        return int(self.finished)
+
+    def save(self) -> bytes:
+        """Nothing to go on from."""
+        return b""
+
+    def load(self, content: bytes) -> None:
+        """Nothing to go on from."""
+
     def advance(self) -> Iterator[Outcome]:
         """The only epoch."""
         self.finished = True

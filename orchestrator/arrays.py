@@ -55,5 +55,15 @@ class Fit(Protocol):
     @property
     def finished(self) -> bool: ...
 
+    @property
+    def epoch(self) -> int:
+        """Epochs that are over."""
+
+    def save(self) -> bytes:
+        """Where the training is."""
+
+    def load(self, content: bytes) -> None:
+        """Goes on where a fit of the same models was saved; raises SnapshotError."""
+
     def advance(self) -> Iterable[Outcome]:
         """One epoch; the outcomes of the models that it was the last for."""

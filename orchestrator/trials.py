@@ -16,8 +16,10 @@ import torch
 from ray import tune
 
 from orchestrator.arrays import Fit, TrainingArray
+from orchestrator.checkpoints import FOLDER, Checkpoints
 from orchestrator.ledger import DIVERGED, DONE, FAILED, Records
 from trainables.training.outcome import Outcome
+from trainables.training.snapshot import SnapshotError
 
 SECONDS_PER_REPORT = 3.0
 
@@ -60,6 +62,7 @@ class ArrayTrial(tune.Trainable):
         self._arrays, self._datasets, self._targets = arrays, datasets, targets
         self._device, self._make_fit = device, make_fit
         self._records = records
+        self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
         self._held: tuple[Hashable, Any] | None = None
         self.reset_config(config)
 
@@ -98,20 +101,38 @@ class ArrayTrial(tune.Trainable):
     def _epoch(self, waiting: list[TrainingArray]) -> list[dict[str, Any]]:
         """One epoch of the first waiting array; the rows of the models that it was the last for."""
         if self._fit is None:
-            self._fit = self._make_fit(waiting[0].spec, self._dataset(), self._device)
-            self._epochs, self._left = 0, len(waiting[0].keys)
+            self._fit = self._begin(waiting[0])
+            self._left = len(waiting[0].keys)
         rows = self._record(list(self._fit.advance()))
-        self._epochs += 1
+        self._epochs = self._fit.epoch
         self._left -= len(rows)
         if self._fit.finished:
-            waiting.pop(0)
+            self._checkpoints.forget(waiting.pop(0).id)
             self._fit = None
+        elif rows or self._checkpoints.due:
+            # With the records: models that are recorded are not in the next snapshot any more.
+            self._checkpoints.write(waiting[0].id, self._fit.save())
         return rows
+
+    def _begin(self, array: TrainingArray) -> Fit:
+        """An array's training, from where it was last saved."""
+        self._checkpoints.begin()
+        content = self._checkpoints.read(array.id)
+        if content is not None:
+            fit = self._make_fit(array.spec, self._dataset(), self._device)
+            try:
+                fit.load(content)
+                return fit
+            except SnapshotError:  # damaged, or of other models: nothing is lost but its time
+                self._checkpoints.forget(array.id)
+        return self._make_fit(array.spec, self._dataset(), self._device)
 
     def _give_up(self, waiting: list[TrainingArray], error: Exception) -> list[dict[str, Any]]:
         """After an error every model gets a try of its own; one that fails alone has failed."""
         self._fit = None
-        left = self._unrecorded(waiting.pop(0))
+        failed = waiting.pop(0)
+        self._checkpoints.forget(failed.id)
+        left = self._unrecorded(failed)
         if not left:
             return []
         (array,) = left

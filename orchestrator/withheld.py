@@ -77,16 +77,15 @@ def withhold(
     if not formulas:
         return dict(datasets)
     durable.write_text(run / FILE, "\n".join(sorted(formulas)) + "\n")
-    found = {}
-    for (task, backbone), dataset in datasets.items():
-        folder = next(iter(featurized[task].folders.values()))
-        _, own = contents_of(folder)
-        hidden = np.isin(own.astype(str), sorted(formulas))
-        found[task, backbone] = dataclasses.replace(dataset, withheld=hidden)
-    for task in featurized:
-        one = next(dataset for (name, _), dataset in found.items() if name == task)
-        print(f"{task}: {int(one.withheld.sum())} crystals are learned from by no model")
-    return found
+    hidden: dict[str, np.ndarray] = {}
+    for task, data in featurized.items():
+        _, own = contents_of(next(iter(data.folders.values())))
+        hidden[task] = np.isin(own.astype(str), sorted(formulas))
+        print(f"{task}: {int(hidden[task].sum())} crystals are learned from by no model")
+    return {
+        (task, backbone): dataclasses.replace(dataset, withheld=hidden[task])
+        for (task, backbone), dataset in datasets.items()
+    }
 
 
 def withheld_by(run: Path) -> frozenset[str]:

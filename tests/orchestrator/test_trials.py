@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator import checkpoints
 from orchestrator.grid import GridArray
 from orchestrator.ledger import Records
 from orchestrator.trials import ArrayTrial
@@ -28,24 +30,29 @@ def finished_rows(trial: ArrayTrial) -> list[dict[str, Any]]:
     raise AssertionError("the trial never ended")
 
 
-def test_a_model_that_raises_fails_alone(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
+def trial_of(array: GridArray, folder: Path) -> ArrayTrial:
+    """A trial as Tune would set it up."""
     import ray
 
-    # No command line lets such a mixing through; here it is what makes building the model raise.
-    mixings = {"H": "key-h", "nonsense": "key-n", "L": "key-l"}
-    spec = ArraySpec(backbone="cgcnn", dim=4, mixings=mixings, fold=0, seed=0, recipe=RECIPE)
-    array = GridArray(task="made-up", spec=spec)
     trial = ArrayTrial.__new__(ArrayTrial)
     trial.setup(
         {"array": array.id},
         arrays={array.id: array},
         datasets={("made-up", "cgcnn"): ray.put(made_up_dataset("cgcnn", 24))},
-        records=Records(tmp_path),
+        records=Records(folder / "records"),
         targets={"made-up": ("y", None)},
         device="cpu",
         threads=1,
         make_fit=ArrayFit,
     )
+    return trial
+
+
+def test_a_model_that_raises_fails_alone(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
+    # No command line lets such a mixing through; here it is what makes building the model raise.
+    mixings = {"H": "key-h", "nonsense": "key-n", "L": "key-l"}
+    spec = ArraySpec(backbone="cgcnn", dim=4, mixings=mixings, fold=0, seed=0, recipe=RECIPE)
+    trial = trial_of(GridArray(task="made-up", spec=spec), tmp_path)
     rows = {row["key"]: row for row in finished_rows(trial)}
     assert {key: row["status"] for key, row in rows.items()} == {
         "key-h": "done",
@@ -53,6 +60,55 @@ def test_a_model_that_raises_fails_alone(tmp_path: Path, ray_cluster: dict[str, 
         "key-l": "done",
     }
     assert "nonsense" in rows["key-n"]["error"]
-    records = Records(tmp_path)
+    records = Records(tmp_path / "records")
     assert records.recorded(mixings.values()) == set(mixings.values())
     assert records.read("key-h")["test_mae"] == rows["key-h"]["test_mae"]
+
+
+def epochs_run(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Epochs that any training runs from now on."""
+    run: list[int] = []
+    advance = ArrayFit.advance
+
+    def counted(self: ArrayFit) -> Any:
+        run.append(self.epoch)
+        return advance(self)
+
+    monkeypatch.setattr(ArrayFit, "advance", counted)
+    return run
+
+
+@pytest.mark.parametrize("damage", [None, "cut", "flipped"])
+def test_a_lost_worker_costs_what_came_after_its_last_checkpoint(
+    tmp_path: Path,
+    ray_cluster: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str | None,
+) -> None:
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 1e9)
+    recipe = dataclasses.replace(RECIPE, epochs=6)
+    spec = ArraySpec(
+        backbone="cgcnn", dim=4, mixings={"H": "h", "L": "l"}, fold=0, seed=0, recipe=recipe
+    )
+    array = GridArray(task="made-up", spec=spec)
+    golden = {row["key"]: row for row in finished_rows(trial_of(array, tmp_path / "golden"))}
+    folder = tmp_path / "run"
+    lost = trial_of(array, folder)
+    waiting = lost._unrecorded(array)
+    for _ in range(4):
+        assert not lost._epoch(waiting)
+    (file,) = (folder / checkpoints.FOLDER).iterdir()
+    content = bytearray(file.read_bytes())
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    run = epochs_run(monkeypatch)
+    rows = {row["key"]: row for row in finished_rows(trial_of(array, folder))}
+    assert run == ([4, 5] if damage is None else [0, 1, 2, 3, 4, 5])
+    for key, row in rows.items():
+        for name in ("train_mae", "val_mae", "test_mae", "best_epoch", "epochs"):
+            assert row[name] == golden[key][name]
+    assert not (folder / checkpoints.FOLDER).exists(), "what is over leaves nothing"

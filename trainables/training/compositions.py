@@ -126,7 +126,7 @@ class CompositionProblem:
         for k, split in enumerate(self.splits):
             rows[k, split.train] = 1
         means, scales = np.array(self.means)[:, None], np.array(self.scales)[:, None]
-        self._trained = rows.any(axis=0)
+        self._trained: np.ndarray = np.asarray(rows.any(axis=0))
         self._weight = torch.from_numpy(rows).to(self.data.device, self.data.dtype)
         standard = torch.from_numpy((target - means) / scales)
         self._target = standard.to(self.data.device, self.data.dtype)

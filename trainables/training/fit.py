@@ -102,6 +102,11 @@ class ArrayFit:
     def finished(self) -> bool:
         return not self.training.active
 
+    @property
+    def epoch(self) -> int:
+        """Epochs that are over."""
+        return self.training.epoch
+
     def save(self) -> bytes:
         """Where the training is, to go on from with `load`."""
         return snapshot.take(self.training)

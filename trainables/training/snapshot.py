@@ -80,8 +80,8 @@ def restore(training: ArrayTraining, content: bytes) -> None:
     tensors = load(content[DIGEST:])
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        part, _, own = name.partition("/")
-        parts.setdefault(part, {})[own] = value
+        part, _, rest = name.partition("/")
+        parts.setdefault(part, {})[rest] = value
     device = training.problem.like.device
 
     def own(part: str) -> dict[str, Tensor]:

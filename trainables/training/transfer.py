@@ -44,11 +44,12 @@ RECIPES: dict[RecipeName, Recipe] = {
 }  # fmt: skip
 
 
-def recipe_for(name: RecipeName, compositions: int, **changes: int) -> Recipe:
+def recipe_for(name: RecipeName, compositions: int, **changes: Any) -> Recipe:
     """A recipe with the published size of batches: 2^round(log2 n − 4) of n training rows."""
     size = 2 ** round(np.log2(max(1.0, 0.6 * compositions)) - 4)
     batch = int(min(max(size, SMALLEST_BATCH), LARGEST_BATCH))
-    return replace(RECIPES[name], **{"batch_size": batch, **changes})
+    fields: dict[str, Any] = {"batch_size": batch, **changes}
+    return replace(RECIPES[name], **fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +138,11 @@ class TransferFit:
     @property
     def finished(self) -> bool:
         return not self.training.active
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are over."""
+        return self.training.epoch
 
     def save(self) -> bytes:
         """Where the training is, to go on from with `load`."""
