@@ -14,6 +14,7 @@ JOBS = {
     "substitutes": "which elements may stand in an element's place",
     "transfer": "does an element table transfer? CrabNet with each, on the official folds",
     "element_scale": "a one-dimensional scale of the elements",
+    "doctor": "is this machine, or this cluster, ready for a run?",
     "report": "write a run's report.html again",
 }
 

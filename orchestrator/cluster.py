@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import platform
@@ -94,8 +95,23 @@ def _answering(address: str) -> str:
     # As `ray start` does: with a token file, but no RAY_AUTH_MODE, it guards the cluster.
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     host, _, port = found.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    host = host.strip("[]")
+    socket.create_connection((host, int(port)), timeout=5).close()
+    if not _private(host) and os.environ.get("RAY_AUTH_MODE") != "token":
+        raise UsageError(
+            f"--address {address}: {host} takes anyone who reaches it; start both sides with"
+            " RAY_AUTH_MODE=token (docs/cluster.md), or the cluster with --node-ip-address=127.0.0.1"
+        )
     return found
+
+
+def _private(host: str) -> bool:
+    """Whether a name or address is this machine's own loopback."""
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def dashboard() -> str | None:

@@ -18,6 +18,8 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from orchestrator.checkup import cluster_file
+
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTERS = ("cluster.yaml", "deploy/cluster.local.yaml")
 Config = dict[str, Any]
@@ -39,29 +41,7 @@ def validated(config: Config) -> Config:
 
 def open_doors(config: Config, text: str = "") -> list[str]:
     """What in a prepared cluster configuration lets strangers in; empty when nothing does."""
-    found = []
-    starts = {
-        "head": [c for c in config["head_start_ray_commands"] if "ray start" in c],
-        "worker": [c for c in config["worker_start_ray_commands"] if "ray start" in c],
-    }
-    if not all("--dashboard-host=127.0.0.1" in c for c in starts["head"]):
-        found.append("dashboard not bound to 127.0.0.1")
-    for who, commands in starts.items():
-        if not commands or not all("RAY_AUTH_MODE=token" in c for c in commands):
-            found.append(f"{who} starts without RAY_AUTH_MODE=token")
-    if "~/.ray/auth_token" not in config["file_mounts"]:
-        found.append("the token file does not reach the nodes")
-    if "0.0.0.0" in yaml.safe_dump(config):
-        found.append("an address open to the world")
-    if config["provider"]["type"] == "aws":
-        # Without a group of its own, Ray makes one whose port 22 is open to 0.0.0.0/0, and
-        # provider.security_group only adds rules to that one.
-        for name, kind in config["available_node_types"].items():
-            if not kind["node_config"].get("SecurityGroupIds"):
-                found.append(f"node type {name} leaves its security group to Ray")
-    if "RAY_AUTH_TOKEN=" in text or re.search(r"\b[0-9a-fA-F]{32,}\b", text):
-        found.append("a token in the file")
-    return found
+    return [seen for seen, _ in cluster_file.open_doors(config, text)]
 
 
 @pytest.mark.parametrize("name", CLUSTERS)

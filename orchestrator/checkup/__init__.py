@@ -1,0 +1,1 @@
+"""What `elemgrid doctor` looks at: this machine, cluster files, and every node of a cluster."""

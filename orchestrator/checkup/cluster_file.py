@@ -1,0 +1,81 @@
+"""Doors that stand open in a file for `ray up`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.checkup.finding import Finding
+
+TOKEN = "~/.ray/auth_token"
+PLACEHOLDERS = re.compile(r"\b(ami|sg)-0{17}\b|\b192\.0\.2\.\d+\b")
+
+
+def open_doors(config: dict[str, Any], text: str = "") -> list[tuple[str, str]]:
+    """What lets strangers in, and what closes it; empty when nothing does.
+
+    Args:
+        config: of the file, Ray's defaults filled in or not.
+        text: of the file.
+    """
+    return [*_starts(config), *_reach(config), *_secrets(text)]
+
+
+def _starts(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    starts = {
+        who: [line for line in config.get(f"{who}_start_ray_commands", []) if "ray start" in line]
+        for who in ("head", "worker")
+    }
+    if not all("--dashboard-host=127.0.0.1" in line for line in starts["head"]):
+        yield "dashboard not bound to 127.0.0.1", "add --dashboard-host=127.0.0.1 to `ray start`"
+    for who, lines in starts.items():
+        if not lines or not all("RAY_AUTH_MODE=token" in line for line in lines):
+            yield (
+                f"{who} starts without RAY_AUTH_MODE=token",
+                f"export RAY_AUTH_MODE=token in {who}_start_ray_commands",
+            )
+
+
+def _reach(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if TOKEN not in config.get("file_mounts", {}):
+        yield "the token file does not reach the nodes", f"mount {TOKEN} by file_mounts"
+    if "0.0.0.0" in yaml.safe_dump(config):
+        yield "an address open to the world", "name the addresses that you log in from"
+    if config.get("provider", {}).get("type") != "aws":
+        return
+    # Without a group of its own, Ray makes one whose port 22 is open to 0.0.0.0/0, and
+    # provider.security_group only adds rules to that one.
+    for name, kind in config.get("available_node_types", {}).items():
+        if not kind.get("node_config", {}).get("SecurityGroupIds"):
+            yield (
+                f"node type {name} leaves its security group to Ray",
+                "give it SecurityGroupIds (deploy/aws_prepare.sh makes one)",
+            )
+
+
+def _secrets(text: str) -> Iterator[tuple[str, str]]:
+    if "RAY_AUTH_TOKEN=" in text or re.search(r"\b[0-9a-fA-F]{32,}\b", text):
+        yield "a token in the file", f"take it out; {TOKEN} is where it belongs"
+
+
+def look_at_file(path: Path) -> list[Finding]:
+    """The findings on one cluster file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        config = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:160]
+        return [Finding("bad", str(path), f"cannot be read ({reason})", "check the path")]
+    if not isinstance(config, dict):
+        return [Finding("bad", str(path), "no cluster file", "see cluster.yaml")]
+    found = [Finding("bad", str(path), seen, fix) for seen, fix in open_doors(config, text)]
+    left = sorted({match.group() for match in PLACEHOLDERS.finditer(text)})
+    if left:
+        found.append(
+            Finding("note", str(path), f"still has {', '.join(left)}", "put your own values there")
+        )
+    return found or [Finding("good", str(path), "no door stands open")]

@@ -1,0 +1,64 @@
+"""Is this machine, or this cluster, ready for a run? Says what is amiss and what mends it.
+
+elemgrid doctor
+elemgrid doctor --address auto --run /shared/runs/paper
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator import cluster
+from orchestrator.checkup.cluster_file import look_at_file
+from orchestrator.checkup.finding import Finding
+from orchestrator.checkup.machine import look_at_machine
+from orchestrator.checkup.nodes import look_at_nodes
+from orchestrator.errors import UsageError
+from orchestrator.parser import Parser
+
+OK, AMISS, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints a line a finding; 0 nothing is bad, 1 something is, 2 wrong usage."""
+    parser = Parser(
+        prog="python -m orchestrator.doctor",
+        description="Looks at this machine, at cluster files and at the nodes of a cluster: software,"
+        " disk, memory, GPUs, tokens, open doors, and whether all nodes reach the run directory.",
+        epilog="exit status: 0 nothing is bad, 1 something is, 2 wrong usage, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", type=Path, default=Path("runs"), help="where a run is to be (runs)")
+    parser.add_argument("--address", help="a Ray cluster, whose nodes are looked at one by one")
+    parser.add_argument(
+        "--cluster", nargs="+", type=Path, default=[], metavar="FILE", help="files for `ray up`"
+    )
+    try:
+        options = parser.parse_args(argv)
+        found = look(options.run, options.address, options.cluster)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    for finding in found:
+        print(finding.line)
+    bad = sum(finding.verdict == "bad" for finding in found)
+    print("nothing is bad" if not bad else f"{bad} of {len(found)} to be mended")
+    return AMISS if bad else OK
+
+
+def look(run: Path, address: str | None, files: Sequence[Path]) -> list[Finding]:
+    """All findings, the machine's first."""
+    found = [*look_at_machine(run), *(finding for file in files for finding in look_at_file(file))]
+    if address:
+        with cluster.connected(address, cpus_per_worker=1):
+            found += look_at_nodes(run)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
