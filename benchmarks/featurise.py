@@ -13,7 +13,8 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -59,6 +60,17 @@ def graphs_of(crystals: Sequence[Sequence[Crystal]], kinds: Sequence[GraphKind])
 def quotients(graphs: Sequence[Graphs]) -> list[Graphs]:
     """Their quotients."""
     return [quotient(g) for g in graphs]
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """One core and no other, whatever libraries think that they may use."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
@@ -136,7 +148,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     entries = list(islice(open_source(options.data).entries(), options.limit))
     chosen = {"data": options.data.name, "crystals": len(entries), "times": options.times}
     report = Report("featurise", chosen, results=options.results)
-    one_core(report, entries, options.repeats)
+    with pinned():
+        one_core(report, entries, options.repeats)
     if options.times:
         ray_data(report, options)
     report.finish()

@@ -45,6 +45,10 @@ class TrainingArray(Protocol):
         """Relative cost of the whole training, among the arrays that are trained with it."""
 
     @staticmethod
+    def member(row: Mapping[str, Any]) -> str:
+        """A recorded model within its array."""
+
+    @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
         """A recorded model within its data set, in a few words."""
 

@@ -100,7 +100,7 @@ def _answering(address: str) -> str:
     if not _private(host) and os.environ.get("RAY_AUTH_MODE") != "token":
         raise UsageError(
             f"--address {address}: {host} takes anyone who reaches it; start both sides with"
-            " RAY_AUTH_MODE=token (docs/cluster.md), or the cluster with --node-ip-address=127.0.0.1"
+            " RAY_AUTH_MODE=token (docs/cluster.md), or it with --node-ip-address=127.0.0.1"
         )
     return found
 

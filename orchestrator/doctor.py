@@ -26,12 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line a finding; 0 nothing is bad, 1 something is, 2 wrong usage."""
     parser = Parser(
         prog="python -m orchestrator.doctor",
-        description="Looks at this machine, at cluster files and at the nodes of a cluster: software,"
-        " disk, memory, GPUs, tokens, open doors, and whether all nodes reach the run directory.",
+        description="Looks at this machine, at cluster files and at the nodes of a cluster:"
+        " software, disk, memory, GPUs, tokens, open doors, and whether all nodes reach the run's"
+        " directory.",
         epilog="exit status: 0 nothing is bad, 1 something is, 2 wrong usage, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", type=Path, default=Path("runs"), help="where a run is to be (runs)")
+    parser.add_argument("--run", type=Path, default=Path("runs"), help="of a job to come (runs)")
     parser.add_argument("--address", help="a Ray cluster, whose nodes are looked at one by one")
     parser.add_argument(
         "--cluster", nargs="+", type=Path, default=[], metavar="FILE", help="files for `ray up`"

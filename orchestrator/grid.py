@@ -101,6 +101,11 @@ class GridArray:
         return float(dataset.graphs.edges * (fixed + wide * width) * models * self.epochs)
 
     @staticmethod
+    def member(row: Mapping[str, Any]) -> str:
+        """Its mixing."""
+        return str(row["mixing"])
+
+    @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
         """Like "megnet d64 -2"."""
         return f"{row['backbone']} d{row['dim']} {row['mixing']}"

@@ -45,9 +45,14 @@ class Progress(tune.Callback):
         self._total = len(before) + sum(len(array.keys) for array in arrays)
         self._start = self._last = time.monotonic()
         self._stream = stream or sys.stderr
-        self._error, self._describe = error, arrays[0].describe
+        self._error = error
+        self._describe, self._member = arrays[0].describe, arrays[0].member
         for row in before:
             self._count(row)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the stream, as Tune keeps its callbacks in a file."""
+        return {name: value for name, value in vars(self).items() if name != "_stream"}
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -87,7 +92,7 @@ class Progress(tune.Callback):
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
-                self._note(f"{row['array']}, {self._describe(row)}: {row['status']}: {why(row)}")
+                self._note(f"{row['array']} {self._member(row)}: {row['status']}: {why(row)}")
 
     def _count(self, row: Mapping[str, Any]) -> None:
         self._finished[row["key"]] = row["status"]

@@ -73,9 +73,7 @@ def shared_memory(folder: Path) -> Finding:
 def open_files() -> Finding:
     """How many files a process may have open; Ray has many."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return judged(
-        limit >= LEAST_FILES, "open files", f"{limit} at most", "ulimit -n 65536", "note"
-    )
+    return judged(limit >= LEAST_FILES, "open files", f"{limit} at most", "ulimit -n 65536", "note")
 
 
 def cards() -> list[Finding]:
@@ -103,7 +101,7 @@ def token(environment: Mapping[str, str], file: Path) -> list[Finding]:
         )  # fmt: skip
     if not file.is_file():
         return found or [
-            Finding("good", "token", "none; one is needed for clusters that are not on this machine")
+            Finding("good", "token", "none; clusters that are not on this machine need one")
         ]
     mode = stat.S_IMODE(file.stat().st_mode)
     seen = f"{TOKEN_FILE} has mode {mode:04o}"

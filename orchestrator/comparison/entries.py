@@ -85,6 +85,11 @@ class TransferArray:
         }
 
     @staticmethod
+    def member(row: Mapping[str, Any]) -> str:
+        """Its table and fold."""
+        return TransferArray.describe(row)
+
+    @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
         """Like "mat2vec fold 3"."""
         return f"{row['table']} fold {row['fold']}"

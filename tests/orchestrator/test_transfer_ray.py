@@ -188,7 +188,7 @@ def test_strict_refuses_what_it_cannot_undo(
     lines = [f"{formula},{place}" for place, formula in enumerate(formulas)]
     path.write_text("\n".join(["formula,target", *lines]))
     table = str(distilled / "tables" / "Mat2Vec-H-32.csv")
-    flags = ["--tasks", str(path), "--tables", table, "--no-controls", "--folds", "0",
+    flags = ["--tasks", str(path), "--tables", table, "--no-controls", "--folds", "1",
              "--epochs", "1", "--run", str(tmp_path / "run")]  # fmt: skip
     assert transfer.main([*flags, "--dry-run"]) == 0
     assert "has seen 12 of 12 test formulas of known; --strict" in capsys.readouterr().out

@@ -52,7 +52,8 @@ class Compositions:
 
     def test_rows(self, fold: int) -> np.ndarray:
         """The test part of an official fold: stratified where the target is a class."""
-        folds = official_folds(None, self.target.astype(bool).tolist()) if self.classes else official_folds(len(self))
+        classes = self.target.astype(bool).tolist() if self.classes else None
+        folds = official_folds(None if self.classes else len(self), classes)
         return np.asarray(folds[fold][1])
 
     def split(self, fold: int, seed: int) -> Split:

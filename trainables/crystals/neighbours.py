@@ -17,6 +17,7 @@ from trainables.crystals.graph import PER_ANGSTROM, GraphKind, Graphs
 # Symmetric crystals love distances such as 2.8125 Å, on which round-half flips with the last bit
 # of a rotated lattice. An odd offset moves the borders of the bins to where no such distance lies.
 BIN_OFFSET = 0.0317
+PERIODIC = np.ones(3, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
     sizes = np.array([len(crystal.numbers) for crystal in crystals], dtype=np.int64)
     node_ptr = np.concatenate([[0], np.cumsum(sizes)])
     z = np.concatenate([crystal.numbers for crystal in crystals]).astype(np.int64)
-    parts = [_pairs(crystal, kinds) for crystal in crystals]
-    pairs = np.array([len(dst) for dst, _, _ in parts], dtype=np.int64)
+    radii = _first_radii(crystals, sizes, kinds)
+    parts = [_pairs(crystal, kinds, r) for crystal, r in zip(crystals, radii, strict=True)]
+    pairs = np.array([len(part[0]) for part in parts], dtype=np.int64)
     base = np.repeat(node_ptr[:-1], pairs)
-    dst = np.concatenate([part[0] for part in parts]) + base
-    src = np.concatenate([part[1] for part in parts])
-    distance = milli(np.concatenate([part[2] for part in parts]))
+    dst, src, offset, apart = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    # Each atom finds itself too.
+    others = np.flatnonzero((dst != src) | offset.any(axis=1))
+    base, src = base[others], src[others]
+    dst, distance = dst[others] + base, milli(apart[others])
     # One integer a pair sorts many times faster than four keys: dst 24 bits, distance 14, Z 7,
     # index within the crystal 16.
     if node_ptr[-1] >> 24 or sizes.max() >> 16 or (len(distance) and distance.max() >> 14):
@@ -79,43 +83,53 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
 
 
 def _pairs(
-    crystal: Crystal, kinds: Sequence[GraphKind]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    crystal: Crystal, kinds: Sequence[GraphKind], first: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """dst, src, offset [P, 3] and distance in Å of a crystal, each atom with itself included.
+
+    Args:
+        first: radius that most likely is enough, see `_first_radii`.
+    """
     lattice = np.ascontiguousarray(crystal.lattice, dtype=np.float64)
     frac = crystal.frac - np.floor(crystal.frac)
     cartesian = np.ascontiguousarray(frac @ lattice)
-    periodic = np.ones(3, dtype=np.int64)
-
-    def search(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        dst, src, offset, distance = find_points_in_spheres(
-            cartesian, cartesian, radius, periodic, lattice, 1e-8
-        )
-        other = (dst != src) | offset.any(axis=1)
-        return dst[other], src[other], distance[other]
-
+    found = _within(cartesian, lattice, first)
     wanted = max(kind.cutoff for kind in kinds) + 2 / PER_ANGSTROM
-    first = min(wanted, _first_radius(crystal, kinds))
-    found = search(first)
     if first < wanted:
         # The bin of distances that the sphere cuts is not whole: a tie may lie just outside.
-        whole = found[0][found[2] < first - 1 / PER_ANGSTROM]
-        fewest = np.bincount(whole, minlength=len(cartesian)).min()
+        whole = found[0][found[3] < first - 1 / PER_ANGSTROM]
+        fewest = np.bincount(whole, minlength=len(cartesian)).min() - 1
         if any(kind.max_neighbours and fewest < kind.max_neighbours for kind in kinds):
-            found = search(wanted)
+            found = _within(cartesian, lattice, wanted)
     return found
 
 
-def _first_radius(crystal: Crystal, kinds: Sequence[GraphKind]) -> float:
-    """A radius that most likely holds the capped neighbours, and surely the uncapped kinds."""
-    per_atom = abs(np.linalg.det(crystal.lattice)) / len(crystal.numbers)
-    radius = 0.0
+def _within(
+    cartesian: np.ndarray, lattice: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = find_points_in_spheres(
+        cartesian, cartesian, radius, PERIODIC, lattice, 1e-8
+    )
+    return found
+
+
+def _first_radii(
+    crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[GraphKind]
+) -> list[float]:
+    """Radii that most likely hold the capped neighbours, and surely the uncapped kinds."""
+    lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64)
+    per_atom = np.abs(np.linalg.det(lattices)) / sizes
+    radius = np.zeros(len(crystals))
     for kind in kinds:
         if kind.max_neighbours is None:
-            radius = max(radius, kind.cutoff)
+            radius = np.maximum(radius, kind.cutoff)
         else:
             # twice as many atoms as are wanted, at the crystal's mean density
-            radius = max(radius, (3 * 2 * kind.max_neighbours * per_atom / (4 * np.pi)) ** (1 / 3))
-    return float(radius + 2 / PER_ANGSTROM)
+            atoms = 3 * 2 * kind.max_neighbours * per_atom / (4 * np.pi)
+            radius = np.maximum(radius, atoms ** (1 / 3))
+    wanted = max(kind.cutoff for kind in kinds)
+    found: list[float] = (np.minimum(radius, wanted) + 2 / PER_ANGSTROM).tolist()
+    return found
 
 
 def _select(neighbours: Neighbours, kind: GraphKind) -> Graphs:
