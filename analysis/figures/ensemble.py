@@ -106,7 +106,8 @@ def calibration(coverage: pd.DataFrame, predicted: pd.DataFrame) -> go.Figure:
         kept, low, high = of_task.mean(), of_task.min(), of_task.max()
         fig.add_scatter(
             x=kept.index, y=kept, mode="lines+markers", name=shorten(task, 24),
-            line={"color": colours[task]}, marker={"size": 6}, row=1, col=1,
+            showlegend=len(tasks) > 1, line={"color": colours[task]}, marker={"size": 6},
+            row=1, col=1,
             error_y={"type": "data", "symmetric": False, "array": high - kept,
                      "arrayminus": kept - low, "thickness": 1, "width": 2},
             hovertemplate="promised %{x:.0%}, kept %{y:.1%}<extra></extra>",

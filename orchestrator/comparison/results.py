@@ -19,6 +19,8 @@ from trainables.compositions.dataset import Compositions
 
 COLUMNS = ["table", "task", "fold", "seed", "metric", "value"]
 ESTABLISHED = 0.05
+# Two folds can agree by chance to any number of digits.
+LEAST_FOLDS = 3
 # Of each kind of task the metric that is compared, and whether more of it is better.
 METRIC = {False: "mae", True: "roc_auc"}
 
@@ -93,7 +95,7 @@ def _difference(folds: pd.DataFrame, table: str, reference: str, share: float) -
 
 def _verdict(test: Paired, p: float, base: float, more_is_better: bool) -> dict[str, Any]:
     gain = test.mean if more_is_better else -test.mean
-    sure = p < ESTABLISHED
+    sure = p < ESTABLISHED and test.pairs >= LEAST_FOLDS
     return {
         "difference": test.mean,
         "low": _number(test.low),

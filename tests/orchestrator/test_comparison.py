@@ -196,6 +196,8 @@ def test_more_area_is_better_and_one_fold_is_nothing() -> None:
     alone = compare(scores[scores["fold"] == 0], data, ["base", "good"], "base", 0.25)[1]
     assert not alone["established"] and alone["low"] is None
     assert "establishes nothing" in in_words(alone, "base")
+    two = compare(scores[scores["fold"] < 2], data, ["base", "good"], "base", 0.25)[1]
+    assert two["verdict"] == "not established", "two folds agree by chance"
 
 
 def test_the_thesis_beside_ours() -> None:
