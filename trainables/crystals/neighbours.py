@@ -59,15 +59,12 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
     sizes = np.array([len(crystal.numbers) for crystal in crystals], dtype=np.int64)
     node_ptr = np.concatenate([[0], np.cumsum(sizes)])
     z = np.concatenate([crystal.numbers for crystal in crystals]).astype(np.int64)
-    radii = _first_radii(crystals, sizes, kinds)
-    parts = [_pairs(crystal, kinds, r) for crystal, r in zip(crystals, radii, strict=True)]
-    pairs = np.array([len(part[0]) for part in parts], dtype=np.int64)
-    base = np.repeat(node_ptr[:-1], pairs)
-    dst, src, offset, apart = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    found = _search(crystals, sizes, kinds)
+    base, src = node_ptr[:-1].repeat(found.pairs), found.src
     # Each atom finds itself too.
-    others = np.flatnonzero((dst != src) | offset.any(axis=1))
+    others = np.flatnonzero((found.dst != src) | found.offset.any(axis=1))
     base, src = base[others], src[others]
-    dst, distance = dst[others] + base, milli(apart[others])
+    dst, distance = found.dst[others] + base, milli(found.distance[others])
     # One integer a pair sorts many times faster than four keys: dst 24 bits, distance 14, Z 7,
     # index within the crystal 16.
     if node_ptr[-1] >> 24 or sizes.max() >> 16 or (len(distance) and distance.max() >> 14):
@@ -82,32 +79,60 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
     return Neighbours(node_ptr, z, dst, src, (key >> 23) & 0x3FFF)
 
 
-def _pairs(
-    crystal: Crystal, kinds: Sequence[GraphKind], first: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """dst, src, offset [P, 3] and distance in Å of a crystal, each atom with itself included.
+@dataclass(frozen=True)
+class _Found:
+    """Pairs [P] of many crystals, each atom with itself included, by crystal.
 
-    Args:
-        first: radius that most likely is enough, see `_first_radii`.
+    Attributes:
+        pairs: [B] of each crystal.
+        dst, src: atoms within the crystal; offset: [P, 3] cells; distance: in Å.
     """
+
+    pairs: np.ndarray
+    dst: np.ndarray
+    src: np.ndarray
+    offset: np.ndarray
+    distance: np.ndarray
+
+    @classmethod
+    def join(cls, parts: Sequence[tuple[np.ndarray, ...]]) -> _Found:
+        pairs = np.array([len(part[0]) for part in parts], dtype=np.int64)
+        return cls(pairs, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _search(crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[GraphKind]) -> _Found:
+    """All pairs that the kinds can need: within a radius that mostly is enough, or else all."""
+    wanted = max(kind.cutoff for kind in kinds) + 2 / PER_ANGSTROM
+    first = _first_radii(crystals, sizes, kinds)
+    parts = [_within(crystal, r) for crystal, r in zip(crystals, first.tolist(), strict=True)]
+    found = _Found.join(parts)
+    most = max((kind.max_neighbours or 0 for kind in kinds), default=0)
+    short = np.flatnonzero((_fewest(found, sizes, first) < most) & (first < wanted))
+    if not len(short):
+        return found
+    for number in short:
+        parts[number] = _within(crystals[number], wanted)
+    return _Found.join(parts)
+
+
+def _fewest(found: _Found, sizes: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """[B] neighbours of the atom that has the fewest.
+
+    The bin of distances that the sphere cuts is not whole: a tie may lie just outside.
+    """
+    first = np.cumsum(sizes) - sizes
+    whole = found.distance < (radii - 1 / PER_ANGSTROM).repeat(found.pairs)
+    atoms = (found.dst + first.repeat(found.pairs))[whole]
+    counts = np.bincount(atoms, minlength=int(sizes.sum())) - 1  # without itself
+    return np.asarray(np.minimum.reduceat(counts, first))
+
+
+def _within(crystal: Crystal, radius: float) -> tuple[np.ndarray, ...]:
+    """dst, src, offset and distance of all pairs within a radius."""
     lattice = np.ascontiguousarray(crystal.lattice, dtype=np.float64)
     frac = crystal.frac - np.floor(crystal.frac)
     cartesian = np.ascontiguousarray(frac @ lattice)
-    found = _within(cartesian, lattice, first)
-    wanted = max(kind.cutoff for kind in kinds) + 2 / PER_ANGSTROM
-    if first < wanted:
-        # The bin of distances that the sphere cuts is not whole: a tie may lie just outside.
-        whole = found[0][found[3] < first - 1 / PER_ANGSTROM]
-        fewest = np.bincount(whole, minlength=len(cartesian)).min() - 1
-        if any(kind.max_neighbours and fewest < kind.max_neighbours for kind in kinds):
-            found = _within(cartesian, lattice, wanted)
-    return found
-
-
-def _within(
-    cartesian: np.ndarray, lattice: np.ndarray, radius: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] = find_points_in_spheres(
+    found: tuple[np.ndarray, ...] = find_points_in_spheres(
         cartesian, cartesian, radius, PERIODIC, lattice, 1e-8
     )
     return found
@@ -115,8 +140,8 @@ def _within(
 
 def _first_radii(
     crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[GraphKind]
-) -> list[float]:
-    """Radii that most likely hold the capped neighbours, and surely the uncapped kinds."""
+) -> np.ndarray:
+    """[B] radii that most likely hold the capped neighbours, and surely the uncapped kinds."""
     lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64)
     per_atom = np.abs(np.linalg.det(lattices)) / sizes
     radius = np.zeros(len(crystals))
@@ -128,8 +153,7 @@ def _first_radii(
             atoms = 3 * 2 * kind.max_neighbours * per_atom / (4 * np.pi)
             radius = np.maximum(radius, atoms ** (1 / 3))
     wanted = max(kind.cutoff for kind in kinds)
-    found: list[float] = (np.minimum(radius, wanted) + 2 / PER_ANGSTROM).tolist()
-    return found
+    return np.minimum(radius, wanted) + 2 / PER_ANGSTROM
 
 
 def _select(neighbours: Neighbours, kind: GraphKind) -> Graphs:
