@@ -16,14 +16,29 @@ from orchestrator.checkup.cluster_file import look_at_file
 from orchestrator.checkup.finding import Finding
 from orchestrator.checkup.machine import look_at_machine
 from orchestrator.checkup.nodes import look_at_nodes
-from orchestrator.errors import UsageError
+from orchestrator.job import OK, conduct
 from orchestrator.parser import Parser
 
-OK, AMISS, USAGE, INTERRUPTED = 0, 1, 2, 130
+AMISS = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line a finding; 0 nothing is bad, 1 something is, 2 wrong usage."""
+    return conduct(lambda: start(argv), stopped="nothing is changed")
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and says what it found."""
+    options = _parser().parse_args(argv)
+    found = look(options.run, options.address, options.cluster)
+    for finding in found:
+        print(finding.line)
+    bad = sum(finding.verdict == "bad" for finding in found)
+    print("nothing is bad" if not bad else f"{bad} of {len(found)} to be mended")
+    return AMISS if bad else OK
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="python -m orchestrator.doctor",
         description="Looks at this machine, at cluster files and at the nodes of a cluster:"
@@ -37,19 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cluster", nargs="+", type=Path, default=[], metavar="FILE", help="files for `ray up`"
     )
-    try:
-        options = parser.parse_args(argv)
-        found = look(options.run, options.address, options.cluster)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    for finding in found:
-        print(finding.line)
-    bad = sum(finding.verdict == "bad" for finding in found)
-    print("nothing is bad" if not bad else f"{bad} of {len(found)} to be mended")
-    return AMISS if bad else OK
+    return parser
 
 
 def look(run: Path, address: str | None, files: Sequence[Path]) -> list[Finding]:

@@ -5,7 +5,6 @@ python -m orchestrator.element_groups runs/hybrid_grid
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,11 +43,11 @@ from orchestrator.groups.flags import GroupOptions, parse
 from orchestrator.groups.models import Measured, measure
 from orchestrator.groups.screening import Formulas, of_file, of_run, screen, to_frame
 from orchestrator.groups.untrained import untrained_angles
+from orchestrator.job import OK, conduct
 from orchestrator.report import write_report
 from orchestrator.run_directory import locked
 from orchestrator.scale.inputs import published_probabilities, read_replaceability
 
-OK, USAGE, INTERRUPTED = 0, 2, 130
 # Lines about single models or elements that are printed; all are in `consensus.json`.
 LISTED = 5
 
@@ -72,23 +71,19 @@ class Consensus:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
-    try:
-        options = parse(argv)
-        finished = open_run(options)
-        if options.dry_run:
-            print("the input is sound; nothing is written")
-            return OK
-        with locked(options.run):
-            run(options, finished)
+    return conduct(lambda: start(argv), stopped="the same command begins again")
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    options = parse(argv)
+    finished = open_run(options)
+    if options.dry_run:
+        print("the input is sound; nothing is written")
         return OK
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        print("\nstopped; the same command begins again", file=sys.stderr)
-        return INTERRUPTED
+    with locked(options.run):
+        run(options, finished)
+    return OK
 
 
 def open_run(options: GroupOptions) -> FinishedRun:

@@ -5,7 +5,6 @@ python -m orchestrator.element_scale --run runs/scale
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -27,6 +26,7 @@ from orchestrator import cluster
 from orchestrator.datasets import resolve
 from orchestrator.distances import actor_map
 from orchestrator.errors import UsageError
+from orchestrator.job import OK, conduct
 from orchestrator.report import write_report
 from orchestrator.run_directory import locked
 from orchestrator.scale.files import Scale, write_scale
@@ -35,7 +35,6 @@ from orchestrator.scale.inputs import named_order, published_probabilities, read
 from orchestrator.scale.mining import mine
 from trainables.crystals.sources import ANY_COLUMN, Source
 
-OK, USAGE, INTERRUPTED = 0, 2, 130
 # Gain in hypervolume below which a round of refinement is the last.
 FLAT = 1e-3
 
@@ -44,23 +43,19 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
-    try:
-        options = parse(argv)
-        known = open_relations(options)
-        if options.dry_run:
-            print("the input is sound; nothing is written")
-            return OK
-        with locked(options.run):
-            run(options, known)
+    return conduct(lambda: start(argv), stopped="nothing is written, the same command begins again")
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    options = parse(argv)
+    known = open_relations(options)
+    if options.dry_run:
+        print("the input is sound; nothing is written")
         return OK
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        print("\nstopped; nothing is written, the same command begins again", file=sys.stderr)
-        return INTERRUPTED
+    with locked(options.run):
+        run(options, known)
+    return OK
 
 
 def open_relations(options: ScaleOptions) -> Replaceability | Source:

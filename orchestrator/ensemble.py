@@ -24,33 +24,31 @@ from orchestrator.ensembles.flags import EnsembleOptions, parse
 from orchestrator.ensembles.predictions import FoldPredictions, read_fold
 from orchestrator.errors import UsageError
 from orchestrator.finished_run import FinishedRun
+from orchestrator.job import OK, conduct
 from orchestrator.ledger import LedgerError
 from orchestrator.report import write_report
 from orchestrator.run_directory import locked
 from orchestrator.wording import significant
 
-OK, USAGE, INTERRUPTED = 0, 2, 130
 LEVEL = 0.95  # of the intervals, as the leaderboard has them
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    try:
-        options = parse(argv)
-        finished = FinishedRun(options.run)
-        models = choose_models(options, finished)
-        if options.dry_run:
-            print("the input is sound; nothing is written")
-            return OK
-        with locked(options.run):
-            run(options, finished, models)
+    return conduct(lambda: start(argv), LedgerError, stopped="the same command begins again")
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    options = parse(argv)
+    finished = FinishedRun(options.run)
+    models = choose_models(options, finished)
+    if options.dry_run:
+        print("the input is sound; nothing is written")
         return OK
-    except (UsageError, LedgerError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        print("\nstopped; the same command begins again", file=sys.stderr)
-        return INTERRUPTED
+    with locked(options.run):
+        run(options, finished, models)
+    return OK
 
 
 def choose_models(options: EnsembleOptions, finished: FinishedRun) -> pd.DataFrame:

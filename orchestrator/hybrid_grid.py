@@ -5,8 +5,6 @@ python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 
 from __future__ import annotations
 
-import errno
-import io
 import sys
 from collections.abc import Sequence
 from itertools import islice
@@ -29,6 +27,7 @@ from orchestrator.inputs import (
     load_datasets,
     open_sources,
 )
+from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
 from orchestrator.ledger import (
     DONE,
     FAILED,
@@ -50,34 +49,27 @@ from trainables.crystals.sources import Source, SourceError
 from trainables.kernels import library
 from trainables.training.fit import TRAINING_VERSION
 
-OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LISTED = 20  # arrays with failed models that the summary names
-# What the disk does to us is for the person to mend; any other OSError is a fault of ours.
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
-    try:
-        options = parse(argv)
-        if options.dry_run:
-            print_plan(options)
-            return OK
-        with locked(options.run):
-            return run(options)
-    except (UsageError, LedgerError, SourceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        print(f"error: {error.filename or options.run}: {error.strerror}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where this ended", file=sys.stderr)
-        return INTERRUPTED
+    return conduct(
+        lambda: start(argv),
+        LedgerError,
+        SourceError,
+        stopped="the same command goes on where this ended",
+    )
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    options = parse(argv)
+    if options.dry_run:
+        print_plan(options)
+        return OK
+    with locked(options.run):
+        return run(options)
 
 
 def run(options: Options) -> int:

@@ -16,21 +16,22 @@ from analysis.substitution.groups import fit
 from analysis.substitution.ions import ions
 from orchestrator.errors import UsageError
 from orchestrator.groups.files import FinishedGroups
+from orchestrator.job import OK, conduct
 from orchestrator.parser import Parser
 
-OK, USAGE = 0, 2
 ORDER = {"free": 0, "limited": 1, "hardly": 2, "unknown": 3, "other sign": 4}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints an element's partners; 0 done, 2 wrong usage or no groups."""
-    try:
-        options = _parser().parse_args(argv)
-        print(describe(options.run, options.symbol, options.top))
-        return OK
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
+    return conduct(lambda: start(argv))
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    options = _parser().parse_args(argv)
+    print(describe(options.run, options.symbol, options.top))
+    return OK
 
 
 def _parser() -> Parser:

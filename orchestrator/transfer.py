@@ -5,7 +5,6 @@ python -m orchestrator.transfer --tasks steels=yield.csv --tables mat2vec mine.c
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from orchestrator.comparison.overlap import overlap, without
 from orchestrator.comparison.results import compare, in_words, score_all
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
+from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
 from orchestrator.ledger import DONE, FAILED, LedgerError, Records, compile_ledger
 from orchestrator.report import write_report
 from orchestrator.run_directory import MANIFEST, locked, slug, write_manifest
@@ -39,7 +39,6 @@ from trainables.training.transfer import (
     recipe_for,
 )
 
-OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 JOB = "transfer"
 LISTED = 20  # models that are not done, which the summary names
 
@@ -48,27 +47,25 @@ Lineup = Mapping[Entrant, Table]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
-    try:
-        options = parse(argv)
-        data = open_data(options)
-        if options.write_formulas is not None:
-            write_formulas(options.write_formulas, options, data)
-            return OK
-        tables = open_tables(options)
-        seen = look_for_overlap(options, data, tables)
-        if options.dry_run:
-            describe(options, data, tables)
-            return OK
-        with locked(options.run):
-            return run(options, data, tables, seen)
-    except (UsageError, LedgerError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where this ended", file=sys.stderr)
-        return INTERRUPTED
+    return conduct(
+        lambda: start(argv), LedgerError, stopped="the same command goes on where this ended"
+    )
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    options = parse(argv)
+    data = open_data(options)
+    if options.write_formulas is not None:
+        write_formulas(options.write_formulas, options, data)
+        return OK
+    tables = open_tables(options)
+    seen = look_for_overlap(options, data, tables)
+    if options.dry_run:
+        describe(options, data, tables)
+        return OK
+    with locked(options.run):
+        return run(options, data, tables, seen)
 
 
 def open_data(options: TransferOptions) -> dict[str, Compositions]:

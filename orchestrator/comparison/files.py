@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from orchestrator import durable
+from orchestrator.finished_files import FinishedFiles
 
 SCORES, FACTS, LEDGER = "transfer.parquet", "transfer.json", "transfer_ledger.parquet"
 SCHEMA = pa.schema(
@@ -38,19 +37,10 @@ def write_facts(run: Path, facts: dict[str, Any]) -> Path:
     return run / FACTS
 
 
-@dataclass(frozen=True)
-class FinishedTransfer:
+class FinishedTransfer(FinishedFiles):
     """The files of a comparison, read when they are needed."""
 
-    folder: Path
-
-    @property
-    def exists(self) -> bool:
-        return (self.folder / FACTS).is_file()
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / FACTS).read_text()))
+    facts_file = FACTS
 
     @cached_property
     def scores(self) -> pd.DataFrame:

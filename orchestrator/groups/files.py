@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from analysis.consensus.agreement import Agreement
 from analysis.elements import NUMBERS, SYMBOLS
 from analysis.substitution.groups import Member
 from orchestrator import durable
+from orchestrator.finished_files import FinishedFiles
 
 if TYPE_CHECKING:
     from orchestrator.groups.models import Measured
@@ -95,19 +94,10 @@ def write_facts(run: Path, facts: dict[str, Any]) -> Path:
     return run / FACTS
 
 
-@dataclass(frozen=True)
-class FinishedGroups:
+class FinishedGroups(FinishedFiles):
     """The files of the groups, read when they are needed."""
 
-    folder: Path
-
-    @property
-    def exists(self) -> bool:
-        return (self.folder / FACTS).is_file()
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / FACTS).read_text()))
+    facts_file = FACTS
 
     @cached_property
     def groups(self) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from analysis.scale.replaceability import Replaceability
 from analysis.scale.unidimensional import Order
 from orchestrator import durable
 from orchestrator.download import digest
+from orchestrator.finished_files import FinishedFiles
 from orchestrator.scale.flags import ScaleOptions
 from trainables.crystals.sources import Source
 
@@ -194,19 +195,10 @@ def _compare(scale: Scale) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class FinishedScale:
+class FinishedScale(FinishedFiles):
     """The files of a scale, read when they are needed."""
 
-    folder: Path
-
-    @property
-    def exists(self) -> bool:
-        return (self.folder / FACTS).is_file()
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / FACTS).read_text()))
+    facts_file = FACTS
 
     @cached_property
     def positions(self) -> dict[str, float]:

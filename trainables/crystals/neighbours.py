@@ -110,7 +110,7 @@ def _search(crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[Grap
     short = np.flatnonzero((_fewest(found, sizes, first) < most) & (first < wanted))
     if not len(short):
         return found
-    for number in short:
+    for number in short.tolist():
         parts[number] = _within(crystals[number], wanted)
     return _Found.join(parts)
 

@@ -1,0 +1,41 @@
+"""What all jobs have in common: how they end, and what they say then."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+from collections.abc import Callable
+
+from orchestrator.errors import UsageError
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+# What the disk does to us is for the person to mend; any other OSError is a fault of ours.
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+def conduct(
+    work: Callable[[], int], *expected: type[ValueError], stopped: str = "the same command goes on"
+) -> int:
+    """The exit status of a job, whose errors are one line on stderr.
+
+    Args:
+        work: the job; returns its status.
+        expected: errors of what was given, beside UsageError.
+        stopped: what happens to the work when it is interrupted.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
+    try:
+        return work()
+    except (UsageError, *expected) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print(f"\nstopped; {stopped}", file=sys.stderr)
+        return INTERRUPTED
