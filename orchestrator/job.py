@@ -24,11 +24,12 @@ def conduct(
         expected: errors of what was given, beside UsageError.
         stopped: what happens to the work when it is interrupted.
     """
+    told: tuple[type[Exception], ...] = (UsageError, *expected)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
     try:
         return work()
-    except (UsageError, *expected) as error:
+    except told as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     except OSError as error:
