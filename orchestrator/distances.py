@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from ray.util import ActorPool
 from analysis import cosine
 from analysis.selection import strategies
 
+# Losing a machine is no fault of a sum: it is begun again elsewhere this often.
+LOST_ACTORS = 3
+
 
 class Summer:
     """Applies a function to one item after another; an actor keeps what the function needs."""
 
     def apply(self, function: Callable[[Any], Any], item: Any) -> Any:
+        sys.audit("elemgrid.sum")
         return function(item)
 
 
@@ -30,7 +35,12 @@ def actor_map(actors: int) -> Callable[[Callable[[Any], Any], Iterable[Any]], It
     again by the next call.
     """
     # They claim no CPU: a pool waits for each of its actors, and one might find no room.
-    summer = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(Summer)
+    summer = ray.remote(
+        num_cpus=0,
+        scheduling_strategy="SPREAD",
+        max_restarts=LOST_ACTORS,
+        max_task_retries=LOST_ACTORS,
+    )(Summer)
     started: list[Any] = []
 
     def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ def _featurise_block(
     entries: list[Entry], kinds: Sequence[GraphKind], max_atoms: int
 ) -> tuple[list[str], dict[str, bytes]]:
     """Why each entry is bad, or "", and by kind the good ones as a Parquet table."""
+    sys.audit("elemgrid.featurise", *(entry.id for entry in entries[:1]))
     result = featurise(entries, kinds, max_atoms)
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     ids, rows = [entry.id for entry in good], np.array([entry.row for entry in good], np.int64)

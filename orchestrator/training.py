@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from trainables.training.fit import ArrayFit
 
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
+SCRATCH = ".tune"  # what Tune writes down of its trials, in the run directory; never read again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +77,11 @@ def train(
     trainable = _trainable(ordered, datasets, targets, records, worker, make_fit)
     records.folder.mkdir(parents=True, exist_ok=True)
     ending = _Ending()
-    scratch = tempfile.mkdtemp(prefix="elemgrid-tune-")
+    scratch = records.folder.resolve().parent / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     try:
         with _own_interrupts():
-            _fit(trainable, [array.id for array in ordered], scratch, [progress, ending])
+            _fit(trainable, [array.id for array in ordered], str(scratch), [progress, ending])
         for array in ordered:
             if array.id in ending.lost:
                 rows = _record_lost(records, array, targets, ending.lost[array.id])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 import time
 import traceback
 from collections.abc import Callable, Hashable, Mapping
@@ -116,6 +117,9 @@ class ArrayTrial(tune.Trainable):
 
     def _begin(self, array: TrainingArray) -> Fit:
         """An array's training, from where it was last saved."""
+        sys.audit(
+            "elemgrid.train", *array.keys.values()
+        )  # for whoever watches; see architecture.md
         self._checkpoints.begin()
         content = self._checkpoints.read(array.id)
         if content is not None:

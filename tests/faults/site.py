@@ -1,0 +1,208 @@
+"""Where fault tests happen: a cluster whose processes can be made to fail, and drivers on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from ray.cluster_utils import Cluster
+
+from tests.orchestrator.small_grids import rows, write_matbench
+
+ROOT = Path(__file__).resolve().parents[2]
+INJECT = Path(__file__).parent / "inject"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a watched process was about to do."""
+
+    time: float
+    pid: int
+    role: str  # driver or worker
+    name: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a driver ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last(self) -> str:
+        """Its last line on stderr."""
+        return (self.err.strip().splitlines() or [""])[-1]
+
+
+@dataclass
+class Driver:
+    """`python -m orchestrator.hybrid_grid` in a session of its own, as a shell would start it."""
+
+    process: subprocess.Popen[str]
+
+    def end(self, seconds: float = 300) -> Ended:
+        out, err = self.process.communicate(timeout=seconds)
+        return Ended(self.process.returncode, out, err)
+
+    def signal(self, number: int) -> None:
+        """To the driver and all that it started, as a terminal does on Ctrl-C."""
+        os.killpg(self.process.pid, number)
+
+
+@dataclass
+class Site:
+    """A folder with a data set and runs, a cluster, and the faults armed there.
+
+    Attributes:
+        folder: everything below it is watched.
+        environment: of every process that belongs to the test.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    address: str | None = None
+    started: list[Driver] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, folder: Path) -> Site:
+        """A site without a cluster."""
+        faults, runs = folder / "faults", folder / "runs"
+        faults.mkdir()
+        runs.mkdir()
+        write_matbench(folder / "tiny.json.gz", rows(36))
+        path = os.pathsep.join([str(INJECT), str(ROOT)])
+        own = {
+            "PYTHONPATH": path,
+            "PYTHONUNBUFFERED": "1",
+            "ELEMGRID_FAULTS": str(faults),
+            "ELEMGRID_FAULTS_BELOW": str(runs),
+        }
+        return cls(folder, dict(os.environ, **own))
+
+    @contextlib.contextmanager
+    def cluster(self, **more: Any) -> Iterator[Cluster]:
+        """A Ray cluster of one node, whose processes are watched."""
+        with watched(self.environment):
+            cluster = Cluster(
+                initialize_head=True,
+                head_node_args={"num_cpus": 2, "object_store_memory": 100 * 2**20, **more},
+            )
+        self.address = cluster.address
+        try:
+            yield cluster
+        finally:
+            self.address = None
+            cluster.shutdown()
+
+    # ------------------------------------------------------------------------------- drivers
+
+    def flags(self, run: str, *more: str) -> list[str]:
+        """4 models in 2 arrays."""
+        return [
+            *("--tasks", str(self.folder / "tiny.json.gz"), "--run", str(self.runs / run)),
+            *("--dims", "4", "--mixing", "H", "L", "--folds", "0", "1", "--backbones", "cgcnn"),
+            *("--epochs", "3", *more),
+        ]
+
+    def start(self, flags: Sequence[str], job: str = "orchestrator.hybrid_grid") -> Driver:
+        """Starts a driver, on the cluster if there is one."""
+        where = ["--address", self.address] if self.address else []
+        process = subprocess.Popen(
+            [sys.executable, "-m", job, *flags, *where],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        driver = Driver(process)
+        self.started.append(driver)
+        return driver
+
+    def drive(self, flags: Sequence[str], seconds: float = 300) -> Ended:
+        """Runs a driver to its end."""
+        return self.start(flags).end(seconds)
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    # -------------------------------------------------------------------------------- faults
+
+    def arm(self, event: str, about: str, how: str = "kill", **more: str | bool) -> Path:
+        """Makes the next process that comes to a point die there; gives the fault's file."""
+        faults = self.folder / "faults"
+        path = faults / f"{len(list(faults.iterdir())):05d}.armed"
+        hidden = path.with_suffix(".new")
+        hidden.write_text(json.dumps({"event": event, "about": about, "how": how, **more}))
+        return hidden.rename(path)
+
+    def struck(self) -> int:
+        """Faults that have happened."""
+        return len(list((self.folder / "faults").glob("*.struck")))
+
+    def disarm(self) -> int:
+        """Takes back the faults that have not happened; how many these were."""
+        left = list((self.folder / "faults").glob("*.armed"))
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
+
+    def events(self, since: float = 0.0) -> list[Event]:
+        """What the watched processes were about to do, by time."""
+        log = self.folder / "faults" / "events.jsonl"
+        lines = log.read_text().splitlines() if log.exists() else []
+        found = [Event(*json.loads(line)) for line in lines]
+        return [event for event in found if event.time >= since]
+
+    def clean(self) -> None:
+        """Ends drivers that are left."""
+        for driver in self.started:
+            if driver.process.poll() is None:
+                driver.process.kill()
+                driver.process.communicate()
+
+
+@contextlib.contextmanager
+def watched(environment: dict[str, str]) -> Iterator[None]:
+    """Lets what this process starts be watched."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def wait_until(reached: Any, what: str, seconds: float = 60) -> None:
+    """Waits for a condition; fails the test if it is not met in time."""
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, f"not reached in {seconds:g} s: {what}"
+        time.sleep(0.02)
+
+
+def processes(name: str, below: int | None = None) -> list[psutil.Process]:
+    """Processes of ours whose command line begins with a name, as Ray gives them."""
+    found = []
+    for process in psutil.Process(below).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if " ".join(process.cmdline()).startswith(name):
+                found.append(process)
+    return found

@@ -1,0 +1,113 @@
+"""Drivers that are stopped, started twice, or find that Tune's own files were damaged."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.faults.checker import check, keys
+from tests.faults.conftest import GOLDEN
+from tests.faults.site import Site, wait_until
+
+pytestmark = pytest.mark.ray
+
+
+def begun(site: Site, since: float) -> bool:
+    """Whether a training has begun."""
+    return any(event.name == "elemgrid.train" for event in site.events(since))
+
+
+def test_interrupted_once(site: Site) -> None:
+    """It stops within seconds, says how to go on, and the next one does."""
+    run, since = "interrupted", time.time()
+    driver = site.start(site.flags(run, "--epochs", "4000"))
+    wait_until(lambda: begun(site, since), "a training")
+    pressed = time.monotonic()
+    driver.signal(signal.SIGINT)
+    ended = driver.end(60)
+    assert ended.code == 130
+    assert time.monotonic() - pressed < 30
+    assert ended.last.endswith("the same command goes on from here")
+    assert "Traceback" not in ended.err
+
+
+def test_interrupted_twice(site: Site) -> None:
+    """The second one ends it at once; what is recorded stays."""
+    run, since = "twice", time.time()
+    driver = site.start(site.flags(run, "--epochs", "4000"))
+    wait_until(lambda: begun(site, since), "a training")
+    driver.signal(signal.SIGINT)
+    time.sleep(0.5)
+    driver.signal(signal.SIGINT)
+    ended = driver.end(60)
+    assert ended.code in (130, -signal.SIGINT)
+    assert len(ended.err.strip().splitlines()) < 12, ended.err
+
+
+def test_terminated(site: Site) -> None:
+    """SIGTERM, as a batch system sends it, is as Ctrl-C."""
+    run, since = "terminated", time.time()
+    driver = site.start(site.flags(run, "--epochs", "4000"))
+    wait_until(lambda: begun(site, since), "a training")
+    driver.process.send_signal(signal.SIGTERM)
+    ended = driver.end(60)
+    assert ended.code in (130, 143, -signal.SIGTERM), ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_two_drivers(site: Site) -> None:
+    """The second one is told who is there, and changes nothing; a dead one's lock is free."""
+    run, since = "two", time.time()
+    first = site.start(site.flags(run))
+    wait_until(lambda: begun(site, since), "a training")
+    second = site.drive(site.flags(run))
+    assert second.code == 2
+    assert f"pid {first.process.pid} on " in second.last
+    assert first.end().code == 0
+    check(site, run, GOLDEN, since)
+
+
+def test_tunes_own_files_do_not_matter(site: Site) -> None:
+    """A killed driver's state, halved, emptied or not there, changes nothing."""
+    run, since = "tune", time.time()
+    for damage in ("halved", "emptied"):
+        site.arm("os.link", f"{site.runs / run}/records/*.json", how="stop")
+        driver = site.start(site.flags(run))
+        state = site.runs / run / ".tune"
+        wait_until(lambda: list(state.rglob("*.*")), "Tune's files", 90)  # noqa: B023
+        driver.process.kill()
+        assert driver.end().code == -signal.SIGKILL
+        found = [path for path in state.rglob("*") if path.is_file()]
+        assert any("experiment_state" in path.name or path.suffix == ".pkl" for path in found)
+        for path in found:
+            content = path.read_bytes()
+            path.write_bytes(content[: len(content) // 2] if damage == "halved" else b"")
+        site.disarm()
+    recorded = keys(site.runs / run)
+    ended = site.drive(site.flags(run))
+    assert ended.code == 0
+    assert f"4 models in the grid, {len(recorded)} recorded before" in ended.out
+    check(site, run, GOLDEN, since)
+
+
+def test_models_that_always_raise(site: Site) -> None:
+    """One is recorded as failed after its second try, the others are done."""
+    run, since = "raising", time.time()
+    bad = sorted(keys(site.runs / GOLDEN))[0]
+    site.arm("elemgrid.train", f"*{bad}*", how="raise", always=True)
+    ended = site.drive(site.flags(run))
+    assert ended.code == 1
+    assert "1 of 4 models are not done; --retry-failed trains the failed ones again" in ended.err
+    assert "Traceback" not in ended.err
+    tries = [
+        event
+        for event in site.events(since)
+        if event.name == "elemgrid.train" and bad in event.about
+    ]
+    assert len(tries) == 2, "with its array, and alone"
+    site.disarm()
+    ended = site.drive(site.flags(run, "--retry-failed"))
+    assert ended.code == 0
+    assert keys(site.runs / run) == keys(site.runs / GOLDEN)

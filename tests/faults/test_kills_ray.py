@@ -1,0 +1,103 @@
+"""SIGKILL of driver, worker, featuriser and summing actor, before and after each write."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+import pytest
+
+from tests.faults.checker import check
+from tests.faults.conftest import GOLDEN
+from tests.faults.site import Ended, Event, Site
+
+pytestmark = pytest.mark.ray
+KILLED = -signal.SIGKILL
+RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp$|(?<=/)\.tiny\.\w{8}(?=/)|(?<=/\d{4}-)[0-9a-f]{12}")
+KEY = re.compile(r"(?<=/\.)[0-9a-f]{24}|(?<=/)[0-9a-f]{24}")
+TABLE = re.compile(r"Mat2Vec-[SHL]-\d+")
+
+
+def points(site: Site, role: str) -> list[tuple[str, str]]:
+    """(event, pattern of the file) of the golden run's writes, by role, each kind of file once.
+
+    Before a file is opened, before it takes its place (it is written), and after that (the folder
+    is opened to be synced).
+    """
+    found: list[tuple[str, str]] = []
+    golden = str(site.runs / GOLDEN)
+    for event in site.events():
+        if event.role == role and event.about.startswith(golden):
+            found.append((event.name, _pattern(site, event)))
+    return list(dict.fromkeys(found))
+
+
+def _pattern(site: Site, event: Event) -> str:
+    about = event.about.removeprefix(str(site.runs / GOLDEN))
+    about = RANDOM.sub(lambda match: _like(match.group()), about)
+    return TABLE.sub("Mat2Vec-*", KEY.sub("*", about))
+
+
+def _like(random: str) -> str:
+    if random.endswith(".tmp"):
+        return ".*.tmp"
+    return ".tiny.*" if random.startswith(".tiny") else "*"
+
+
+def the_cause(ended: Ended) -> None:
+    """No traceback on the way."""
+    assert "Traceback" not in ended.err, ended.err
+
+
+def test_a_driver_that_is_killed_anywhere(
+    site: Site, request: pytest.FixtureRequest, record_property: pytest.RecordProperty
+) -> None:
+    """One run directory, whose driver dies at each point; the next one goes on from there."""
+    run, since, killed = "driver", time.time(), 0
+    for event, pattern in points(site, "driver"):
+        if not request.config.getoption("--all-faults") and not re.search(FEW, pattern):
+            continue
+        site.arm(event, f"{site.runs / run}{pattern}", role="driver")
+        ended = site.drive(site.flags(run))
+        the_cause(ended)
+        if not site.disarm():
+            assert ended.code == KILLED
+            killed += 1
+    assert killed
+    assert site.drive(site.flags(run)).code == 0
+    check(site, run, GOLDEN, since)
+    record_property("seen", f"{killed} drivers killed, each at another point")
+
+
+FEW = r"^/shards/tiny$|^/manifest\.json|^/ledger|^/tables$"
+
+
+@pytest.mark.parametrize("point", range(9))
+def test_a_worker_that_is_killed_anywhere(
+    site: Site, point: int, request: pytest.FixtureRequest
+) -> None:
+    """Its array is trained by another one; what it had recorded is not."""
+    if point not in (4, 6) and not request.config.getoption("--all-faults"):
+        pytest.skip("one of many points; --all-faults dies at each")
+    name, pattern = points(site, "worker")[point]
+    run, since = f"worker{point}", time.time()
+    site.arm(name, f"{site.runs / run}{pattern}", role="worker")
+    ended = site.drive(site.flags(run))
+    assert ended.code == 0, ended.err
+    assert not site.disarm(), "the point was not reached"
+    assert ended.err.count("its worker died; it begins again") == 1
+    the_cause(ended)
+    check(site, run, GOLDEN, since)
+
+
+@pytest.mark.parametrize("mark", ["elemgrid.featurise", "elemgrid.sum", "elemgrid.train"])
+def test_whoever_dies_at_its_work_is_replaced(site: Site, mark: str) -> None:
+    """A task of featurising, an actor that sums distances, a worker that begins to train."""
+    run, since = mark, time.time()
+    site.arm(mark, "*", role="worker")
+    ended = site.drive(site.flags(run))
+    assert ended.code == 0, ended.err
+    assert not site.disarm(), "the point was not reached"
+    the_cause(ended)
+    check(site, run, GOLDEN, since)

@@ -1,0 +1,129 @@
+"""Nodes that go away, with warning or without, the head among them, and one without memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.checker import check, keys
+from tests.faults.conftest import GOLDEN
+from tests.faults.site import Site, wait_until, watched
+
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
+RAY = Path(sys.executable).with_name("ray")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose cluster each test makes for itself; with a golden run."""
+    site = Site.make(tmp_path_factory.mktemp("own"))
+    with site.cluster():
+        assert site.drive(site.flags(GOLDEN)).code == 0
+    yield site
+    site.clean()
+
+
+def begun(site: Site, since: float) -> int:
+    return sum(event.name == "elemgrid.train" for event in site.events(since))
+
+
+def test_a_node_that_is_gone(own: Site) -> None:
+    """Its trainings go on elsewhere, and no model is blamed."""
+    run, since = "gone", time.time()
+    with own.cluster(num_cpus=1) as cluster:
+        with watched(own.environment):
+            node = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+        driver = own.start(own.flags(run, "--epochs", "300"))
+        wait_until(lambda: begun(own, since) >= 2, "trainings on both nodes", 120)
+        cluster.remove_node(node, allow_graceful=False)
+        ended = driver.end(300)
+    assert ended.code == 0, ended.err
+    assert "its worker died; it begins again" in ended.err
+    assert len(keys(own.runs / run)) == 4
+    assert '"failed"' not in "".join(
+        path.read_text() for path in (own.runs / run / "records").glob("*.json")
+    )
+
+
+@contextlib.contextmanager
+def blocking_node(site: Site) -> Iterator[subprocess.Popen[bytes]]:
+    """`ray start --block`, as a batch system runs it."""
+    process = subprocess.Popen(
+        [str(RAY), "start", "--address", str(site.address), "--block", "--num-cpus", "1"],
+        env=site.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+
+def test_a_node_that_is_told_to_end(own: Site) -> None:
+    """SIGTERM, as a batch system or a spot instance gets it."""
+    import ray
+
+    run, since = "told", time.time()
+    with own.cluster(num_cpus=1), blocking_node(own) as node:
+        driver = own.start(own.flags(run, "--epochs", "300"))
+        wait_until(lambda: begun(own, since) >= 2, "trainings on both nodes", 120)
+        node.send_signal(signal.SIGTERM)
+        ended = driver.end(300)
+    assert not ray.is_initialized()
+    assert ended.code == 0, ended.err
+    assert len(keys(own.runs / run)) == 4
+
+
+def test_the_head_is_killed(own: Site) -> None:
+    """With it goes the cluster; on a new one the same command goes on."""
+    run, since = "head", time.time()
+    with own.cluster():
+        own.arm("os.link", f"{own.runs / run}/records/*.json", how="stop")
+        driver = own.start(own.flags(run))
+        wait_until(lambda: begun(own, since) >= 2, "trainings", 120)
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "gcs_server" in process.name() or "raylet" in process.name():
+                    process.kill()
+        ended = driver.end(300)
+        own.disarm()
+    assert ended.code not in (0, None)
+    with own.cluster():
+        ended = own.drive(own.flags(run))
+        assert ended.code == 0, ended.err
+        check(own, run, GOLDEN, since)
+
+
+def test_a_model_that_eats_memory(own: Site) -> None:
+    """Ray ends its worker each time; it is recorded as failed, and the others are done."""
+    run, since = "eating", time.time()
+    hungry = sorted(keys(own.runs / GOLDEN))[0]
+    memory = psutil.virtual_memory()
+    used = (memory.total - memory.available + 3 * 2**30) / memory.total
+    if used > 0.9:
+        pytest.skip("not enough memory is free for a process that takes 3 GiB")
+    environment = {
+        "RAY_memory_usage_threshold": f"{used:.3f}",
+        "RAY_memory_monitor_refresh_ms": "50",
+    }
+    with watched(environment), own.cluster():
+        own.arm("elemgrid.train", f"*{hungry}*", how="eat", always=True, gib="8")
+        ended = own.drive(own.flags(run), 600)
+        own.disarm()
+    assert ended.code == 1, ended.err
+    assert "its worker died 4 times, most likely of memory" in ended.err
+    tries = [event for event in own.events(since) if hungry in event.about]
+    assert len(tries) == 4
