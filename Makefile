@@ -13,7 +13,7 @@ export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO := 0
 
-.PHONY: help setup demo test test-fast test-ray lint bench bench-peers format wheel clean clean-env
+.PHONY: help setup demo test test-fast test-ray faults soak reliability lint bench bench-peers format wheel clean clean-env
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -46,6 +46,15 @@ test-fast: $(STAMP)
 test-ray: $(STAMP)
 	$(BIN)/python -m pytest -q -m ray
 
+faults: $(STAMP)  ## every fault at every point (half an hour)
+	$(BIN)/python -m pytest -q tests/faults --all-faults
+
+soak: $(STAMP)  ## 200 random faults; SEED=n and FAULTS=n (an hour or two)
+	$(BIN)/python -m tests.faults.soak --seed $(SEED) --faults $(FAULTS)
+
+reliability: $(STAMP)  ## all of the above but soak, and docs/reliability.md anew
+	$(BIN)/python -m tests.faults.scoreboard
+
 lint: $(STAMP)  ## every module imports; ruff; package contracts; mypy
 	$(BIN)/python .ci/imports.py
 	$(BIN)/ruff check .
@@ -59,6 +68,8 @@ CGCNN_CHECKOUT ?=
 MATGL          := $(VENV)/peers/matgl
 MATGL_PYTHON   ?= $(MATGL)/bin/python
 SHARDS         ?=
+SEED           ?= 0
+FAULTS         ?= 200
 EPOCHS         ?= 300
 
 bench: $(STAMP)  ## how fast, against what else there is: benchmarks/README.md (hours)

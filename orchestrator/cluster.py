@@ -18,6 +18,7 @@ from ray._private.authentication.authentication_token_setup import (
 from ray._private.services import canonicalize_bootstrap_address
 
 from orchestrator.errors import UsageError
+from orchestrator.job import end_on_sigterm
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {
@@ -76,6 +77,7 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
                 " `ray start --head`, give both sides one token (RAY_AUTH_MODE), or leave the flag"
                 " (and RAY_ADDRESS) out"
             ) from None
+    end_on_sigterm()
     try:
         yield
     finally:

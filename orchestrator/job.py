@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from orchestrator.errors import UsageError
@@ -24,6 +26,7 @@ def conduct(
         expected: errors of what was given, beside UsageError.
         stopped: what happens to the work when it is interrupted.
     """
+    end_on_sigterm()
     told: tuple[type[Exception], ...] = (UsageError, *expected)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
@@ -40,3 +43,12 @@ def conduct(
     except KeyboardInterrupt:
         print(f"\nstopped; {stopped}", file=sys.stderr)
         return INTERRUPTED
+
+
+def end_on_sigterm() -> None:
+    """Lets SIGTERM, as batch systems and `ray job stop` send it, end a job as Ctrl-C does.
+
+    Ray's own handler ends the process without a word.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

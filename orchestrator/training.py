@@ -24,6 +24,7 @@ from trainables.training.fit import ArrayFit
 
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 SCRATCH = ".tune"  # what Tune writes down of its trials, in the run directory; never read again
 
 
@@ -145,11 +146,12 @@ def _fit(trainable: Any, names: list[str], scratch: str, callbacks: list[tune.Ca
 
 @contextmanager
 def _own_interrupts() -> Iterator[None]:
-    """Takes SIGINT back from Tune, which sets a handler and leaves it behind."""
+    """Takes signals back from Tune, which sets handlers and leaves them behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+    handled = (*STOPPING, signal.SIGUSR1)
+    ours = {number: signal.getsignal(number) for number in handled}
     try:
         yield
     finally:
@@ -167,14 +169,15 @@ class _Ending(tune.Callback):
         """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
         if threading.current_thread() is not threading.main_thread():
             return
-        tunes = signal.getsignal(signal.SIGINT)
+        tunes = signal.getsignal(signal.SIGINT)  # it has none for SIGTERM
 
         def answer(number: int, frame: FrameType | None) -> None:
             print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
             if callable(tunes):
                 tunes(number, frame)
 
-        signal.signal(signal.SIGINT, answer)
+        for number in STOPPING:
+            signal.signal(number, answer)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Notes the arrays whose workers died once too often."""

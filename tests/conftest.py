@@ -37,10 +37,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that uses `ray_cluster`, so that a forgotten marker cannot run two at once."""
+    """Mark each test that uses `ray_cluster`, so that a forgotten marker cannot run two at once.
+
+    What a case of docs/reliability.md is about goes into the report.
+    """
     for item in items:
         if "ray_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
+        for case in item.iter_markers("case"):
+            names = ("section", "case", "expected")
+            item.user_properties += list(zip(names, case.args, strict=True))
+        if item.get_closest_marker("faults") and not item.config.getoption("--all-faults"):
+            item.add_marker(pytest.mark.skip("a fault of `make faults`"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,18 +19,20 @@ RESULTS = ("distances.parquet", "embeddings.parquet", "predictions.parquet")
 STACKING = 1e-3
 
 
-def check(site: Site, run: str, golden: str, since: float) -> None:
+def check(site: Site, run: str, golden: str, since: float, *, damaged: bool = False) -> None:
     """Fails unless a finished run is as if nothing had happened.
 
     Args:
         run, golden: of the run after the faults, and of one without any.
         since: when the first driver of `run` was started.
+        damaged: whether records were damaged on purpose, so that their models began again.
     """
     folder, undisturbed = site.runs / run, site.runs / golden
     events = [event for event in site.events(since) if "/runs/" not in event.about or
               event.about.startswith(str(folder))]  # fmt: skip
     one_record_each(folder, undisturbed)
     nothing_trained_again(folder, events)
+    assert damaged or not list(folder.rglob("*.damaged"))
     as_undisturbed(folder, undisturbed, events)
     nothing_left(folder)
 

@@ -1,0 +1,117 @@
+"""The table of docs/reliability.md: what can go wrong, what is promised then, what was seen.
+
+make reliability
+
+Rows come from the tests that are marked `case(section, what, expected)`, wherever they are; a test
+may say more of what it saw by `record_property("seen", …)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
+SECTIONS = ("Faults", "Determinism", "Load", "Bad input", "Security")
+
+
+@dataclass
+class Case:
+    """One row: its tests' outcomes, and what they said."""
+
+    section: str
+    what: str
+    expected: str
+    outcomes: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        bad = [outcome for outcome in self.outcomes if outcome not in ("passed", "skipped")]
+        ran = [outcome for outcome in self.outcomes if outcome != "skipped"]
+        if bad:
+            return f"**not so in {len(bad)} of {len(ran)} tests**"
+        if not ran:
+            return "not tried here: " + "; ".join(dict.fromkeys(self.seen))
+        told = "; ".join(dict.fromkeys(self.seen)) or "as expected"
+        return told if len(ran) == 1 else f"{told} ({len(ran)} tests)"
+
+
+def cases(report: Path) -> list[Case]:
+    """Of a JUnit file as pytest writes it, by section."""
+    found: dict[tuple[str, str], Case] = {}
+    for test in ElementTree.parse(report).iter("testcase"):
+        properties = list(_properties(test))
+        told = dict(properties)
+        if "case" not in told:
+            continue
+        case = found.setdefault(
+            (told["section"], told["case"]),
+            Case(told["section"], told["case"], told["expected"]),
+        )
+        outcome = _outcome(test)
+        case.outcomes.append(outcome)
+        case.seen += [value for name, value in properties if name == "seen"]
+        if outcome == "skipped":
+            case.seen += [test.find("skipped").get("message", "")]  # type: ignore[union-attr]
+    return sorted(found.values(), key=lambda case: SECTIONS.index(case.section))
+
+
+def _properties(test: ElementTree.Element) -> Iterator[tuple[str, str]]:
+    for one in test.iter("property"):
+        yield one.get("name", ""), one.get("value", "")
+
+
+def _outcome(test: ElementTree.Element) -> str:
+    for name in ("failure", "error", "skipped"):
+        if test.find(name) is not None:
+            return name
+    return "passed"
+
+
+def table(rows: Sequence[Case]) -> str:
+    """In Markdown, a part a section."""
+    lines = [
+        f"Seen on {datetime.now(UTC):%d %B %Y} with Ray {version('ray')}, torch"
+        f" {version('torch')}, Python {platform.python_version()} on {platform.system()}"
+        f" ({platform.machine()}); {sum(len(row.outcomes) for row in rows)} tests."
+    ]
+    for section in SECTIONS:
+        own = [row for row in rows if row.section == section]
+        if own:
+            lines += ["", f"### {section}", "", "| case | promised | seen |", "|---|---|---|"]
+            lines += [f"| {row.what} | {row.expected} | {row.verdict} |" for row in own]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the tests of all cases, unless a report is given, and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--report", type=Path, help="of tests that have been run")
+    report: Path | None = parser.parse_args(argv).report
+    if report is None:
+        report = ROOT / "runs" / "reliability.xml"
+        report.parent.mkdir(exist_ok=True)
+        flags = ["-q", "-m", "case", "--all-faults", f"--junitxml={report}"]
+        subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=ROOT, check=False)
+    rows = cases(report)
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
+    print(PAGE)
+    return int(any("not so" in row.verdict for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Random faults, one after another, on run directories that have to come out as if undisturbed.
+
+python -m tests.faults.soak --seed 0 --faults 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+from tests.faults.checker import check, keys, trainers_alive
+from tests.faults.site import Driver, Site
+
+GOLDEN = "golden"
+EPOCHS = "30"
+MODELS = 60
+ENDINGS = (0, 130, -signal.SIGKILL)
+
+
+def flags(site: Site, run: str) -> list[str]:
+    """60 models in 15 arrays of a second or so each."""
+    return [
+        *("--tasks", str(site.folder / "tiny.json.gz"), "--run", str(site.runs / run)),
+        *("--dims", "4", "8", "12", "--mixing", "H", "0", "2", "L", "--backbones", "cgcnn"),
+        *("--epochs", EPOCHS),
+    ]
+
+
+# ------------------------------------------------------------------------------------- faults
+
+
+def kill_driver(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
+    """SIGKILL, at a moment that nobody chose."""
+    driver.process.kill()
+    return True
+
+
+def interrupt(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
+    """Ctrl-C, once or twice."""
+    driver.signal(signal.SIGINT)
+    if dice.random() < 0.5:
+        time.sleep(dice.random())
+        with contextlib.suppress(ProcessLookupError):
+            driver.signal(signal.SIGINT)
+    return True
+
+
+def terminate(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
+    """SIGTERM to the driver."""
+    driver.process.send_signal(signal.SIGTERM)
+    return True
+
+
+def kill_worker(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
+    """SIGKILL of one of Ray's worker processes, whatever it does."""
+    found = trainers_alive() or [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "ray::" in _name(process) and "IDLE" not in _name(process)
+    ]
+    if not found:
+        return False
+    with contextlib.suppress(psutil.Error):
+        dice.choice(found).kill()
+    return True
+
+
+def damage_record(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
+    """The driver is killed, and of a file of a record a byte is flipped or an end is lost."""
+    driver.process.kill()
+    driver.process.wait()
+    files = sorted((run / "records").glob("*.*"))
+    if not files:
+        return True
+    path = dice.choice(files)
+    content = bytearray(path.read_bytes())
+    if dice.random() < 0.5:
+        content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+    else:
+        del content[dice.randrange(len(content)) :]
+    path.write_bytes(content)
+    return True
+
+
+def damage_tune(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
+    """The driver is killed, and what Tune wrote is emptied."""
+    driver.process.kill()
+    driver.process.wait()
+    for path in (run / ".tune").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    return True
+
+
+def damage_shard(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
+    """The driver is killed, and of a shard the end is lost."""
+    driver.process.kill()
+    driver.process.wait()
+    for path in (run / "shards").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[: dice.randrange(1, 2000)])
+    return True
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+Fault = Callable[[Site, Driver, Path, random.Random], bool]
+FAULTS: tuple[Fault, ...] = (
+    kill_driver,
+    interrupt,
+    terminate,
+    kill_worker,
+    kill_worker,
+    kill_worker,
+    damage_record,
+    damage_tune,
+    damage_shard,
+)
+
+
+# --------------------------------------------------------------------------------------- soak
+
+
+def disturbed(site: Site, run: str, dice: random.Random, at_most: int) -> int:
+    """Runs a grid to its end through some faults; how many there were."""
+    since, happened = time.time(), 0
+    span = 20.0
+    while True:
+        driver = site.start(flags(site, run))
+        begun = time.monotonic()
+        if happened < at_most:
+            with contextlib.suppress(Exception):
+                driver.process.wait(dice.uniform(0, span))
+            if driver.process.poll() is None:
+                fault = dice.choice(FAULTS)
+                if fault(site, driver, site.runs / run, dice):
+                    happened += 1
+                    done = len(keys(site.runs / run))
+                    print(f"  {run}: {fault.__name__}, {done} of {MODELS} recorded", flush=True)
+        ended = driver.end(600)
+        assert ended.code in ENDINGS, f"exit status {ended.code}:\n{ended.err}"
+        assert "Traceback" not in ended.err, ended.err
+        if ended.code == 0:
+            span = max(5.0, time.monotonic() - begun)
+            break
+    check(site, run, GOLDEN, since, damaged=True)
+    return happened
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 if every run came out as the undisturbed one; a broken promise is an AssertionError."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faults", type=int, default=200)
+    options = parser.parse_args(argv)
+    print(f"seed {options.seed}, {options.faults} faults")
+    os.environ.update(RAY_AUTH_MODE="token", OMP_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    dice = random.Random(options.seed)
+    folder = Path(tempfile.mkdtemp(prefix="elemgrid-soak-"))
+    site = Site.make(folder)
+    happened = number = 0
+    with site.cluster():
+        assert site.drive(flags(site, GOLDEN)).code == 0
+        while happened < options.faults:
+            number += 1
+            run = f"run{number}"
+            happened += disturbed(site, run, dice, min(8, options.faults - happened))
+            print(f"{run}: as undisturbed; {happened} faults so far", flush=True)
+            shutil.rmtree(site.runs / run)
+    site.clean()
+    shutil.rmtree(folder)
+    print(f"{happened} faults on {number} runs: nothing lost, nothing done twice")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
