@@ -38,17 +38,19 @@ class Checkpoints:
         return time.monotonic() - self._last > max(SECONDS_BETWEEN, self._cost / SHARE)
 
     def write(self, array: str, content: bytes) -> None:
-        """Replaces an array's snapshot."""
+        """Replaces an array's snapshot; OSError leaves the former one, and is not tried at once."""
         start = time.monotonic()
-        durable.write_bytes(self._file(array), content)
-        self._last = time.monotonic()
-        self._cost = self._last - start
+        try:
+            durable.write_bytes(self._file(array), content)
+        finally:
+            self._last = time.monotonic()
+            self._cost = self._last - start
 
     def read(self, array: str) -> bytes | None:
-        """An array's snapshot, whatever is in it; None where there is none."""
+        """An array's snapshot, whatever is in it; None where there is none that can be read."""
         try:
             return self._file(array).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
 
     def forget(self, array: str) -> None:

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,27 +24,91 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _scratch(path: Path) -> tuple[int, Path]:
+@dataclass(frozen=True)
+class Draft:
+    """A file that is whole and on disk, under a name that nobody reads."""
+
+    name: Path
+    path: Path
+
+    @classmethod
+    def of(cls, path: Path, data: bytes) -> Draft:
+        """Writes a draft of the file at `path`."""
+        with drafting(path) as (file, draft):
+            file.write(data)
+        return draft
+
+    def replace(self) -> None:
+        """Takes its place, and a former one's. It lasts when the folder is synced."""
+        with self._naming():
+            try:
+                os.replace(self.name, self.path)
+            except OSError:
+                self.drop()
+                raise
+
+    def create(self) -> bool:
+        """Takes its place if that is free, else False. It lasts when the folder is synced."""
+        with self._naming():
+            try:
+                os.link(self.name, self.path)  # unlike a rename, a link never overwrites
+            except FileExistsError:
+                return False
+            finally:
+                self.drop()
+        return True
+
+    def drop(self) -> None:
+        """It is not wanted any more."""
+        self.name.unlink(missing_ok=True)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Lets what the disk refuses be said of the file that a person knows."""
+        try:
+            yield
+        except OSError as error:
+            if error.filename in (None, str(self.name)):  # a write that fails names no file
+                error.filename = str(self.path)
+            raise
+
+
+@contextmanager
+def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
+    """A file to write; it is a draft when the block ends well, else it is gone."""
     # Not mkstemp, whose files are for the owner alone; results are to be read by the group.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), name
+    draft = Draft(path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp"), path)
+    with draft._naming():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(draft.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file, draft
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            draft.drop()
+            raise
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which takes its place (and a former one's) when the block ends well."""
-    handle, name = _scratch(path)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-        sync_folder(path.parent)
-    except BaseException:
-        name.unlink(missing_ok=True)
-        raise
+    with drafting(path) as (file, draft):
+        yield file
+    draft.replace()
+    sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what writers that were killed have left half, wherever it lies below a folder.
+
+    A writer that lives on gets a FileNotFoundError instead of its file.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(".tmp"):
+                Path(place, name).unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -66,21 +131,3 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     """Writes or replaces a Parquet file whole."""
     with replacing(path) as file:
         pq.write_table(table, file, compression="zstd")
-
-
-def create_bytes(path: Path, data: bytes) -> bool:
-    """Writes a file whole unless there is one already; False where there was."""
-    handle, name = _scratch(path)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(name, path)  # unlike a rename, a link never overwrites
-        except FileExistsError:
-            return False
-    finally:
-        name.unlink(missing_ok=True)
-    sync_folder(path.parent)
-    return True

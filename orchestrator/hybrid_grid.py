@@ -34,6 +34,7 @@ from orchestrator.ledger import (
     LedgerError,
     Records,
     compile_ledger,
+    until_sound,
     write_collected,
 )
 from orchestrator.plan import print_plan
@@ -84,20 +85,23 @@ def run(options: Options) -> int:
         datasets = load_datasets(config, featurized, _memory(options.worker))
         datasets = withhold(folder, options.withheld, datasets, featurized)
         cells = keyed_cells(config, fingerprints(config, featurized))
-        records = Records(folder / "records")
-        records.sweep()
         _write_manifest(options, sources, featurized, len(cells))
+        records, keys = Records(folder / "records"), [key for _, key in cells]
         if options.retry_failed:
-            _forget_failed(records, cells)
+            until_sound(records, keys, lambda: records.forget_failed(keys))
         targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
-        finished = train(arrays(cells), datasets, targets, records, options.worker)
-        ledger = _write_ledger(folder, records, cells)
-        if not finished:
-            print(f"\nstopped with {len(ledger)} of {len(cells)} models recorded;"
-                  " the same command goes on from here", file=sys.stderr)  # fmt: skip
-            return INTERRUPTED
-        _conclude(folder, records, ledger, datasets, config)
-    return _summarise(folder, ledger)
+
+        def train_and_conclude() -> int:
+            finished = train(arrays(cells), datasets, targets, records, options.worker)
+            ledger = _write_ledger(folder, records, cells)
+            if not finished:
+                print(f"\nstopped with {len(ledger)} of {len(cells)} models recorded;"
+                      " the same command goes on from here", file=sys.stderr)  # fmt: skip
+                return INTERRUPTED
+            _conclude(folder, records, ledger, datasets, config)
+            return _summarise(folder, ledger)
+
+        return until_sound(records, keys, train_and_conclude)
 
 
 def _announce(options: Options) -> None:
@@ -139,12 +143,6 @@ def _write_manifest(
             "versions": versions(),
         },
     )
-
-
-def _forget_failed(records: Records, cells: list[tuple[Cell, str]]) -> None:
-    for key in records.recorded(key for _, key in cells):
-        if records.read(key)["status"] == FAILED:
-            records.forget(key)
 
 
 def _write_ledger(folder: Path, records: Records, cells: list[tuple[Cell, str]]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from orchestrator.errors import UsageError
+from orchestrator.wording import of_the_disk
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # What the disk does to us is for the person to mend; any other OSError is a fault of ours.
@@ -24,7 +25,7 @@ def conduct(
     Args:
         work: the job; returns its status.
         expected: errors of what was given, beside UsageError.
-        stopped: what happens to the work when it is interrupted.
+        stopped: what happens to the work when it is interrupted, or the disk refuses it.
     """
     end_on_sigterm()
     told: tuple[type[Exception], ...] = (UsageError, *expected)
@@ -38,7 +39,7 @@ def conduct(
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        print(f"error: {of_the_disk(error)}; {stopped}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print(f"\nstopped; {stopped}", file=sys.stderr)

@@ -1,8 +1,9 @@
 """The ledger: one durable record a model, written once, and the tables made from all of them.
 
 A record is two files, `records/<key>.safetensors` (weights, element vectors, predictions, learning
-curve) and then `records/<key>.json` (the row of the ledger, with the digest of the other file). The
-JSON is what makes a model finished; without it the model does not exist and is trained again.
+curve) and then `records/<key>.json` (the row of the ledger, with the digest of the other file and,
+last, its own). The JSON is what makes a model finished; without it the model does not exist and is
+trained again. So is one whose record is damaged: that is set aside first.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import fcntl
 import hashlib
 import json
 import os
-import time
+import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -41,9 +42,9 @@ SCHEMA = pa.schema(
     + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
 )
 
-
-HOUR = 3600.0  # seconds; no file is being written for as long as this
+T = TypeVar("T")
 FEW = 100  # keys that are looked up one by one; for more, the folder is listed
+AGAIN = "run the command that trained it again: it trains this model anew"
 
 
 class LedgerError(ValueError):
@@ -74,15 +75,28 @@ class Records:
         keys = [row["key"] for row, _ in models]
         contents = [_encode(row, arrays, self.schema.names) for row, arrays in models]
         with self._one_writer(keys), ThreadPoolExecutor() as pool:
-            return list(pool.map(self._write_content, keys, contents))
+            drafting = [pool.submit(self._draft, *one) for one in zip(keys, contents, strict=True)]
+            wait(drafting)
+            # Where the disk fills up in the middle, those that are whole are recorded all the same.
+            whole = [each.result() for each in drafting if not each.exception()]
+            written = [_publish(drafts) for drafts in whole]
+            durable.sync_folder(self.folder)
+            for each in drafting:
+                each.result()  # raises what a thread met
+        return written
 
-    def _write_content(self, key: str, content: tuple[bytes, bytes]) -> bool:
+    def _draft(self, key: str, content: tuple[bytes, bytes]) -> list[durable.Draft]:
+        """The files of a record, the row last; none if there is one already."""
         row, arrays = content
         if self._json(key).exists():
-            return False
-        if arrays:
-            durable.write_bytes(self._arrays(key), arrays)
-        return durable.create_bytes(self._json(key), row)
+            return []
+        drafts = [durable.Draft.of(self._arrays(key), arrays)] if arrays else []
+        try:
+            return [*drafts, durable.Draft.of(self._json(key), row)]
+        except OSError:
+            for draft in drafts:
+                draft.drop()
+            raise
 
     @contextmanager
     def _one_writer(self, keys: Iterable[str]) -> Iterator[None]:
@@ -98,12 +112,6 @@ class Records:
             for byte in sorted({zlib.crc32(key.encode()) for key in keys}):
                 fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
             yield
-
-    def sweep(self) -> None:
-        """Removes what writers that were killed have left half."""
-        for path in self.folder.glob(".*.tmp"):
-            if time.time() - path.stat().st_mtime > HOUR:
-                path.unlink(missing_ok=True)
 
     def _json(self, key: str) -> Path:
         return self.folder / f"{key}.json"
@@ -130,35 +138,98 @@ class Records:
         """
         path = self._json(key)
         try:
-            row: dict[str, Any] = json.loads(path.read_bytes())
-            if row["key"] == key and row["status"] in (DONE, FAILED, DIVERGED):
-                return row
+            row = _opened(path.read_bytes())
         except FileNotFoundError:
-            raise LedgerError(f"{path}: missing; run the command again") from None
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise LedgerError(f"{path}: damaged record; remove it and run the command again")
+            raise LedgerError(f"{path}: missing; {AGAIN}") from None
+        if row.get("key") != key or row.get("status") not in (DONE, FAILED, DIVERGED):
+            raise LedgerError(f"{path}: damaged; {AGAIN}")
+        return row
 
     def arrays(self, key: str) -> dict[str, np.ndarray]:
-        """The arrays of a model that is done, verified against its record."""
-        path = self._arrays(key)
+        """The arrays of a model that is done, verified against its record.
+
+        Raises:
+            LedgerError: the record is not whole.
+        """
+        return decode_arrays(self._sound_arrays(self.read(key)))
+
+    def _sound_arrays(self, row: Mapping[str, Any]) -> bytes:
+        path = self._arrays(row["key"])
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise LedgerError(
-                f"{path}: missing; remove {self._json(key).name} and run the command again"
-            ) from None
-        if hashlib.sha256(content).hexdigest() != self.read(key).get("arrays_sha256"):
-            raise LedgerError(
-                f"{path}: damaged (SHA-256 differs); remove it and {self._json(key).name},"
-                " then run the command again"
-            )
-        return decode_arrays(content)
+            raise LedgerError(f"{path}: missing; {AGAIN}") from None
+        if hashlib.sha256(content).hexdigest() != row.get("arrays_sha256"):
+            raise LedgerError(f"{path}: damaged; {AGAIN}")
+        return content
+
+    def damage(self, keys: Iterable[str]) -> dict[str, LedgerError]:
+        """What is wrong with those of the recorded models whose files are not whole, by key."""
+
+        def examine(key: str) -> tuple[str, LedgerError] | None:
+            try:
+                row = self.read(key)
+                if "arrays_sha256" in row:
+                    self._sound_arrays(row)
+            except LedgerError as error:
+                return key, error
+            return None
+
+        with ThreadPoolExecutor() as pool:
+            return dict(filter(None, pool.map(examine, sorted(self.recorded(keys)))))
+
+    def set_aside(self, key: str) -> None:
+        """Renames the files of a record to `….damaged`, so that the model is trained again."""
+        with self._one_writer([key]):
+            for path in (self._json(key), self._arrays(key)):
+                with suppress(FileNotFoundError):
+                    path.replace(path.with_name(f"{path.name}.damaged"))
 
     def forget(self, key: str) -> None:
         """Takes a record back, so that the model is trained again."""
-        self._json(key).unlink(missing_ok=True)
-        self._arrays(key).unlink(missing_ok=True)
+        with self._one_writer([key]):
+            self._json(key).unlink(missing_ok=True)
+            self._arrays(key).unlink(missing_ok=True)
+
+    def forget_failed(self, keys: Iterable[str]) -> None:
+        """Takes the records of models that failed back.
+
+        Raises:
+            LedgerError: a record is damaged.
+        """
+        for key in self.recorded(keys):
+            if self.read(key)["status"] == FAILED:
+                self.forget(key)
+
+
+def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) -> T:
+    """The result of some work; where it meets a damaged record, of doing it again without that.
+
+    All records are examined then, and those that are damaged are set aside and named on stderr.
+
+    Raises:
+        LedgerError: of something else than the records of these keys.
+    """
+    while True:
+        try:
+            return work()
+        except LedgerError:
+            damaged = records.damage(keys)
+            if not damaged:
+                raise
+        for key, error in damaged.items():
+            records.set_aside(key)
+            what = str(error).removesuffix(AGAIN)
+            print(f"{what}it is set aside (….damaged), the model is trained again", file=sys.stderr)
+
+
+def _publish(drafts: Sequence[durable.Draft]) -> bool:
+    """Makes a record of its drafts: the arrays, then the row. False where there are none."""
+    if not drafts:
+        return False
+    for draft in drafts[:-1]:
+        draft.replace()
+    return drafts[-1].create()
 
 
 def _encode(
@@ -171,7 +242,25 @@ def _encode(
         contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
         content = encode_arrays(contiguous, {"row": json.dumps(row)})
         row["arrays_sha256"] = hashlib.sha256(content).hexdigest()
-    return (json.dumps(row, indent=1, allow_nan=False) + "\n").encode(), content
+    text = json.dumps(row, indent=1, allow_nan=False).encode().removesuffix(b"\n}")
+    return text + _seal(text), content
+
+
+def _seal(text: bytes) -> bytes:
+    """The end of a row's JSON: the CRC-32 of all that stands before it, byte for byte."""
+    return f',\n "crc32": "{zlib.crc32(text):08x}"\n}}\n'.encode()
+
+
+SEAL = len(_seal(b""))
+
+
+def _opened(content: bytes) -> dict[str, Any]:
+    """The row that is in a JSON file; nothing where the file is not as it was written."""
+    text, seal = content[:-SEAL], content[-SEAL:]
+    if seal != _seal(text):
+        return {}
+    row: dict[str, Any] = json.loads(content)
+    return row
 
 
 def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:

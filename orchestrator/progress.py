@@ -46,6 +46,7 @@ class Progress(tune.Callback):
         self._start = self._last = time.monotonic()
         self._stream = stream or sys.stderr
         self._error = error
+        self._told_unsaved = False
         self._describe, self._member = arrays[0].describe, arrays[0].member
         for row in before:
             self._count(row)
@@ -85,6 +86,10 @@ class Progress(tune.Callback):
         self._share[array.id] = 1.0 if result["done"] else result["epoch"] / epochs
         # Tune keeps the last report of every trial; the rows in it are on disk already.
         self.finished(result.pop("finished"))
+        if result["unsaved"] and not self._told_unsaved:
+            self._told_unsaved = True  # the same of every array, once a minute
+            self._note(f"{result['unsaved']}; trainings go on, but one that is interrupted begins"
+                       " again where it was saved last")  # fmt: skip
         self._print(force=False)
 
     def finished(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,35 +27,48 @@ def slug(name: str) -> str:
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Keeps a second driver out of a run directory.
+    """Keeps a second driver out of a run directory, and clears away what a dead one left half.
+
+    The lock is the kernel's: it goes when the process does, however that ends, and what the process
+    has started does not inherit it.
 
     Raises:
-        UsageError: another driver works in it; it is named by host and pid.
+        UsageError: another driver works in it, who is named by host and pid; or it cannot be
+            written.
     """
     fresh = not run.exists()
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        file = open(run / LOCK, "a+")  # noqa: SIM115 - held open while the lock is held
-    except OSError as error:
-        raise UsageError(f"--run {run}: cannot be written ({error.strerror})") from None
-    with file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise UsageError(
-                f"--run {run}: {holder} is working in it; wait for it or name another folder"
-            ) from None
-        file.truncate(0)
-        file.write(f"pid {os.getpid()} on {platform.node()}")
-        file.flush()
+            run.mkdir(parents=True, exist_ok=True)
+            file = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            held.callback(os.close, file)
+            _take(run, file)
+            # Under the lock nobody else writes here but workers of a driver that died, which
+            # record nothing that anybody waits for.
+            durable.remove_leftovers(run)
+        except OSError as error:
+            raise UsageError(f"--run {run}: cannot be written ({error.strerror})") from None
         try:
             yield
         finally:
-            file.truncate(0)
-            if fresh:
-                _remove_if_empty(run)
+            # What ended the job, a full disk for one, is to be told and not what it means here.
+            with suppress(OSError):
+                os.ftruncate(file, 0)
+                if fresh:
+                    _remove_if_empty(run)
+
+
+def _take(run: Path, file: int) -> None:
+    """Takes the lock and writes down who has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(file, 1000, 0).decode(errors="replace").strip() or "another process"
+        raise UsageError(
+            f"--run {run}: {holder} is working in it; wait for it or name another folder"
+        ) from None
+    os.ftruncate(file, 0)
+    os.write(file, f"pid {os.getpid()} on {platform.node()}".encode())
 
 
 def _remove_if_empty(run: Path) -> None:

@@ -17,6 +17,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.arrays import TrainingArray
+from orchestrator.errors import UsageError
 from orchestrator.ledger import FAILED, Records
 from orchestrator.progress import Progress
 from orchestrator.trials import ArrayTrial, MakeFit
@@ -63,6 +64,9 @@ def train(
         targets: task -> (name, unit).
         make_fit: begins the training of an array.
         error: column of the validation error, of which the progress shows the best.
+
+    Raises:
+        UsageError: a worker could not write or read a file; what is recorded stays.
     """
     keys = {key for array in arrays for key in array.keys.values()}
     recorded = records.recorded(keys)
@@ -83,6 +87,11 @@ def train(
     try:
         with _own_interrupts():
             _fit(trainable, [array.id for array in ordered], str(scratch), [progress, ending])
+        if ending.disk:
+            raise UsageError(
+                f"{ending.disk}; what is recorded stays: make room or mend it, and run the same"
+                " command again"
+            )
         for array in ordered:
             if array.id in ending.lost:
                 rows = _record_lost(records, array, targets, ending.lost[array.id])
@@ -136,6 +145,7 @@ def _fit(trainable: Any, names: list[str], scratch: str, callbacks: list[tune.Ca
             name="hybrid_grid",
             storage_path=scratch,
             callbacks=callbacks,
+            stop=_OnceOfTheDisk(),
             # Records are our checkpoints; Tune's would only slow the actors' reuse.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
@@ -160,10 +170,27 @@ def _own_interrupts() -> Iterator[None]:
 
 
 class _Ending(tune.Callback):
-    """How the trials ended; `lost` has the errors of those that did not end well, by array."""
+    """How the trials ended.
+
+    Attributes:
+        lost: errors of those that did not end well, by array.
+        disk: why the first could not write or read a file, or "".
+    """
 
     def __init__(self) -> None:
         self.lost: dict[str, str] = {}
+        self.disk = ""
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Notes what a worker says of its disk."""
+        self.disk = self.disk or result["disk"]
 
     def setup(self, *args: Any, **info: Any) -> None:
         """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
@@ -185,6 +212,25 @@ class _Ending(tune.Callback):
             if trial.status == Trial.ERROR:
                 error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
                 self.lost[trial.config["array"]] = error
+
+
+class _OnceOfTheDisk(tune.Stopper):
+    """Ends all trials when one says that its disk fails: the others' results would go the same way.
+
+    Beside `_Ending` because Tune keeps a copy of its own.
+    """
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Takes a report in; it is no reason to end this one trial."""
+        self._failed = self._failed or bool(result["disk"])
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether it is over."""
+        return self._failed
 
 
 def _record_lost(

@@ -24,7 +24,7 @@ from orchestrator.comparison.results import compare, in_words, score_all
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
 from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
-from orchestrator.ledger import DONE, FAILED, LedgerError, Records, compile_ledger
+from orchestrator.ledger import DONE, LedgerError, Records, compile_ledger, until_sound
 from orchestrator.report import write_report
 from orchestrator.run_directory import MANIFEST, locked, slug, write_manifest
 from orchestrator.training import train
@@ -157,7 +157,6 @@ def run(
     """Formulas and tables → models on Ray Tune → scores → paired differences → report."""
     _own_folder(options, data, tables)
     records = Records(options.run / "records", SCHEMA)
-    records.sweep()
     with cluster.connected(options.address, options.worker.cpus):
         print(f"Ray: {cluster.worker_slots(options.worker.cpus, options.worker.gpus)} workers")
         lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}
@@ -176,25 +175,29 @@ def run(
         ]
         keys = {key: array.task for array in arrays for key in array.keys.values()}
         if options.retry_failed:
-            _forget_failed(records, list(keys))
-        finished = train(
-            arrays,
-            {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
-            {name: ("target", unit_of(name)) for name in data},
-            records,
-            options.worker,
-            make_fit=TransferFit,
-            error="val_error",
-        )
-    table = compile_ledger(records, keys)
-    durable.write_parquet(options.run / LEDGER, table)
-    ledger = table.to_pandas()
-    if not finished:
-        print(f"\nstopped with {len(ledger)} of {len(keys)} models recorded; the same command goes"
-              " on from here", file=sys.stderr)  # fmt: skip
-        return INTERRUPTED
-    conclude(options, records, ledger, data, tables, seen)
-    return _summarise(ledger)
+            until_sound(records, keys, lambda: records.forget_failed(keys))
+
+        def train_and_conclude() -> int:
+            finished = train(
+                arrays,
+                {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
+                {name: ("target", unit_of(name)) for name in data},
+                records,
+                options.worker,
+                make_fit=TransferFit,
+                error="val_error",
+            )
+            table = compile_ledger(records, keys)
+            durable.write_parquet(options.run / LEDGER, table)
+            ledger = table.to_pandas()
+            if not finished:
+                print(f"\nstopped with {len(ledger)} of {len(keys)} models recorded; the same"
+                      " command goes on from here", file=sys.stderr)  # fmt: skip
+                return INTERRUPTED
+            conclude(options, records, ledger, data, tables, seen)
+            return _summarise(ledger)
+
+        return until_sound(records, keys, train_and_conclude)
 
 
 def _own_folder(
@@ -250,12 +253,6 @@ def line_up(
 
 def _values(lineup: Lineup) -> dict[Entrant, Any]:
     return {entrant: table.values for entrant, table in lineup.items()}
-
-
-def _forget_failed(records: Records, keys: Sequence[str]) -> None:
-    for key in records.recorded(keys):
-        if records.read(key)["status"] == FAILED:
-            records.forget(key)
 
 
 def conclude(

@@ -19,6 +19,7 @@ from ray import tune
 from orchestrator.arrays import Fit, TrainingArray
 from orchestrator.checkpoints import FOLDER, Checkpoints
 from orchestrator.ledger import DIVERGED, DONE, FAILED, Records
+from orchestrator.wording import of_the_disk
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError
 
@@ -73,25 +74,42 @@ class ArrayTrial(tune.Trainable):
         self._waiting: list[TrainingArray] | None = None
         self._fit: Fit | None = None
         self._epochs = self._left = 0  # of the fit: done, and models that go on
+        self._unsaved = ""
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains for some seconds; reports the models that finished meanwhile."""
+        """Trains for some seconds; reports the models that finished meanwhile.
+
+        A disk that cannot be written or read is no error of a model: it ends the trial, and the
+        report's `disk` says why. `unsaved` says why a snapshot could not be written, which ends
+        nothing.
+        """
         finished: list[dict[str, Any]] = []
-        start = time.perf_counter()
-        if self._waiting is None:
-            self._waiting = self._unrecorded(self._array)
-        while self._waiting and time.perf_counter() - start < SECONDS_PER_REPORT:
-            try:
-                finished.extend(self._epoch(self._waiting))
-            except Exception as error:  # a model that raises is a record; the grid goes on
-                finished.extend(self._give_up(self._waiting, error))
+        start, disk = time.perf_counter(), ""
+        try:
+            if self._waiting is None:
+                self._waiting = self._unrecorded(self._array)
+            while self._waiting and time.perf_counter() - start < SECONDS_PER_REPORT:
+                finished.extend(self._advance(self._waiting))
+        except OSError as error:
+            disk = of_the_disk(error)
         return {
-            "done": not self._waiting,
+            "done": bool(disk) or not self._waiting,
             "epoch": self._epochs if self._fit else 0,
             "active": self._left if self._fit else 0,
             "finished": finished,
+            "disk": disk,
+            "unsaved": self._unsaved,
         }
+
+    def _advance(self, waiting: list[TrainingArray]) -> list[dict[str, Any]]:
+        """One epoch, or what is done where it fails; the rows of the models that are over."""
+        try:
+            return self._epoch(waiting)
+        except OSError:
+            raise
+        except Exception as error:  # a model that raises is a record; the grid goes on
+            return self._give_up(waiting, error)
 
     def _unrecorded(self, array: TrainingArray) -> list[TrainingArray]:
         """The array without what is recorded already; nothing if that is all of it."""
@@ -112,8 +130,14 @@ class ArrayTrial(tune.Trainable):
             self._fit = None
         elif rows or self._checkpoints.due:
             # With the records: models that are recorded are not in the next snapshot any more.
-            self._checkpoints.write(waiting[0].id, self._fit.save())
+            self._save(waiting[0].id, self._fit)
         return rows
+
+    def _save(self, array: str, fit: Fit) -> None:
+        try:
+            self._checkpoints.write(array, fit.save())
+        except OSError as error:  # the training is worth more than its snapshot
+            self._unsaved = of_the_disk(error)
 
     def _begin(self, array: TrainingArray) -> Fit:
         """An array's training, from where it was last saved."""

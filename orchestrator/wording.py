@@ -13,6 +13,13 @@ def why(row: Mapping[str, Any]) -> str:
     return lines[-1] if lines else "no reason recorded"
 
 
+def of_the_disk(error: OSError) -> str:
+    """Which file could not be had and why, in one line."""
+    if error.strerror is None:  # as Ray hands on what was raised in another process
+        return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return f"{error.filename or 'a file'}: {error.strerror}"
+
+
 def duration(seconds: float) -> str:
     """Like 1 h 04 min, 3 min 20 s, 12 s, <1 s."""
     whole = round(seconds)

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_files_have_the_mode_that_the_user_wants(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         durable.write_bytes(tmp_path / "replaced", b"")
-        durable.create_bytes(tmp_path / "created", b"")
+        durable.Draft.of(tmp_path / "created", b"").create()
         assert os.umask(0o027) == 0o027  # and the process keeps its mask
     finally:
         os.umask(before)
@@ -82,8 +83,8 @@ def test_files_have_the_mode_that_the_user_wants(tmp_path: Path) -> None:
 
 def test_creating_never_overwrites(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    assert durable.create_bytes(path, b"first")
-    assert not durable.create_bytes(path, b"second")
+    assert durable.Draft.of(path, b"first").create()
+    assert not durable.Draft.of(path, b"second").create()
     assert path.read_bytes() == b"first"
     assert listing(tmp_path) == ["record.json"]
 
@@ -92,7 +93,31 @@ def test_of_many_that_create_at_once_one_wins(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     contents = [bytes([65 + k]) * 100_000 for k in range(16)]
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda content: durable.create_bytes(path, content), contents))
+        won = list(pool.map(lambda content: durable.Draft.of(path, content).create(), contents))
     assert sum(won) == 1
     assert path.read_bytes() == contents[won.index(True)]
     assert listing(tmp_path) == ["record.json"]
+
+
+def test_leftovers_are_removed_wherever_they_lie(tmp_path: Path) -> None:
+    kept = durable.Draft.of(tmp_path / "records" / "a.json", b"{}")
+    assert kept.create()
+    for path in (tmp_path / "b.json", tmp_path / "shards" / "x" / "0.parquet"):
+        durable.Draft.of(path, b"half")
+    (tmp_path / "notes.tmp").write_text("not ours")
+    durable.remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.json", "notes.tmp"}
+
+
+@pytest.mark.parametrize("publish", [durable.Draft.create, durable.Draft.replace])
+def test_a_draft_that_was_taken_away_is_an_error_of_the_disk(
+    tmp_path: Path, publish: Callable[[durable.Draft], object]
+) -> None:
+    """By the next driver, from a worker that its own has lost."""
+    path = tmp_path / "a.json"
+    draft = durable.Draft.of(path, b"late")
+    durable.remove_leftovers(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        publish(draft)
+    assert caught.value.filename == str(path)
+    assert not path.exists()

@@ -329,19 +329,28 @@ def test_the_same_data_under_another_name_are_the_same_models(
 # ------------------------------------------------------------------------------- what goes wrong
 
 
-def test_a_damaged_record_stops_the_job_with_one_line(finished: Finished, tmp_path: Path) -> None:
+def test_damaged_records_are_set_aside_and_trained_again(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """A flipped bit of the arrays, which shows when they are collected; then one of the row."""
     run = finished.copy(tmp_path / "run")
     key = key_of(run, "cgcnn", 8, "L")
-    path = run / "records" / f"{key}.safetensors"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    said = grid(*finished.flags(run))
-    assert said.code == 2
-    assert f"{path}: damaged" in said.error and "run the command again" in said.error
-    path.write_bytes(whole)
-    (run / "records" / f"{key}.json").write_text("{")
-    said = grid(*finished.flags(run))
-    assert said.code == 2 and f"{key}.json: damaged record; remove it" in said.error
+    before = pd.read_parquet(run / "predictions.parquet")
+    for name in (f"{key}.safetensors", f"{key}.json"):
+        path = run / "records" / name
+        whole = bytearray(path.read_bytes())
+        whole[len(whole) // 2] ^= 4
+        path.write_bytes(whole)
+        said = grid(*finished.flags(run))
+        assert said.code == 0
+        first = said.err.splitlines()[0]
+        assert first.startswith(f"{path}: damaged; it is set aside")
+        assert "12 models in the grid, 11 recorded before" in said.out
+        assert path.with_name(f"{name}.damaged").read_bytes() == whole
+        after = pd.read_parquet(run / "predictions.parquet")
+        assert after["key"].equals(before["key"]) and after["id"].equals(before["id"])
+        # alone and not in its array: to rounding
+        np.testing.assert_allclose(after["prediction"], before["prediction"], rtol=1e-4)
 
 
 def test_a_second_driver_is_kept_out(finished: Finished) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 
 from orchestrator import ledger
 from orchestrator.ledger import (
+    AGAIN,
     EMBEDDINGS,
     FEW,
     PREDICTIONS,
@@ -23,6 +22,7 @@ from orchestrator.ledger import (
     LedgerError,
     Records,
     compile_ledger,
+    until_sound,
     write_collected,
 )
 
@@ -90,7 +90,7 @@ def test_the_first_result_stands(records: Records) -> None:
 def test_a_failed_record_has_no_arrays(records: Records) -> None:
     assert records.write(row("a", status="failed", error="why", val_mae=None), {})
     assert records.read("a")["status"] == "failed"
-    with pytest.raises(LedgerError, match=r"a\.safetensors: missing; remove a\.json and run"):
+    with pytest.raises(LedgerError, match=r"a\.safetensors: missing; run the command"):
         records.arrays("a")
 
 
@@ -198,60 +198,141 @@ def test_writers_of_one_record_do_not_mix(records: Records) -> None:
 # --------------------------------------------------------------------------------------- damage
 
 
-@pytest.mark.parametrize("place", [10, -1])
-def test_a_flipped_byte_is_noticed(records: Records, place: int) -> None:
-    records.write(row("a"), arrays())
-    path = records.folder / "a.safetensors"
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(LedgerError) as caught:
-        records.arrays("a")
-    text = str(caught.value)
-    assert text.startswith(f"{path}: damaged")
-    assert "remove it and a.json, then run the command again" in text
+def is_noticed(records: Records, path: Path) -> bool:
+    """Whether the damage of a file is found, and said of this file in one line."""
+    found = records.damage(["a"])
+    if not found:
+        return False
+    text = str(found["a"])
+    assert text.startswith(f"{path}: damaged; run the command that trained it again")
     assert "\n" not in text
-
-
-def test_following_the_advice_mends_it(records: Records) -> None:
-    records.write(row("a"), arrays())
-    (records.folder / "a.safetensors").write_bytes(b"")
     with pytest.raises(LedgerError):
         records.arrays("a")
-    (records.folder / "a.safetensors").unlink()
-    (records.folder / "a.json").unlink()
-    assert records.write(row("a"), arrays())
-    assert len(records.arrays("a")) == len(arrays())
+    return True
+
+
+@pytest.mark.parametrize("more", [{}, {"error": "Zeile ä\nzwei", "unit": "eV"}])
+def test_every_cut_and_every_flipped_bit_of_a_row_is_noticed(
+    records: Records, more: dict[str, Any]
+) -> None:
+    records.write(row("a", **more), {})
+    path = records.folder / "a.json"
+    whole = path.read_bytes()
+    assert ledger._opened(whole) == records.read("a")
+    for place in range(len(whole)):
+        assert not ledger._opened(whole[:place])
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            assert not ledger._opened(bytes(flipped)), (place, bit)
+    for place in (0, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:place])
+        assert is_noticed(records, path)
+    path.write_bytes(whole)
+    assert not records.damage(["a"])
+
+
+def test_cuts_and_flipped_bits_of_arrays_are_noticed(records: Records) -> None:
+    records.write(row("a"), arrays())
+    path = records.folder / "a.safetensors"
+    whole = path.read_bytes()
+    for place in [*range(12), *range(12, len(whole), 97), len(whole) - 1]:
+        path.write_bytes(whole[:place])
+        assert is_noticed(records, path)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert is_noticed(records, path)
+    path.write_bytes(whole + b"\0")
+    assert is_noticed(records, path)
+    path.write_bytes(whole)
+    assert not records.damage(["a"])
 
 
 def test_arrays_that_are_gone_are_noticed(records: Records) -> None:
     records.write(row("a"), arrays())
     (records.folder / "a.safetensors").unlink()
-    with pytest.raises(LedgerError, match=r"a\.safetensors: missing; remove a\.json and run"):
+    with pytest.raises(LedgerError, match=r"a\.safetensors: missing; run the command that"):
         records.arrays("a")
+    assert set(records.damage(["a"])) == {"a"}
+
+
+def sealed(text: bytes) -> bytes:
+    return text + ledger._seal(text)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"key": "a"}', b'{"key": "a", "status": "x"}'],
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"key": "a", "status": "done"}\n',
+        sealed(b'{\n "key": "a"'),
+        sealed(b'{\n "key": "a",\n "status": "x"'),
+    ],
 )
 def test_json_that_is_no_record_is_noticed(records: Records, content: bytes) -> None:
+    """One of them is a record but for its digest."""
     records.write(row("a"), arrays())
     path = records.folder / "a.json"
     path.write_bytes(content)
     for read in (lambda: records.read("a"), lambda: compile_ledger(records, {"a": "salts"})):
         with pytest.raises(LedgerError) as caught:
             read()
-        assert str(caught.value) == (f"{path}: damaged record; remove it and run the command again")
+        assert str(caught.value) == f"{path}: damaged; {AGAIN}"
 
 
 def test_a_record_under_another_name_is_noticed(records: Records) -> None:
     records.write(row("a"), arrays())
     (records.folder / "a.json").rename(records.folder / "b.json")
-    with pytest.raises(LedgerError, match=r"b\.json: damaged record"):
+    with pytest.raises(LedgerError, match=r"b\.json: damaged"):
         records.read("b")
     with pytest.raises(LedgerError, match=r"a\.json: missing"):
         records.read("a")
+
+
+def test_work_that_meets_damage_is_done_again_without_it(
+    records: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All damage is found at once: here a row and, of another model, the arrays."""
+    for key in "abc":
+        records.write(row(key), arrays())
+    (records.folder / "a.json").write_bytes(b"{")
+    (records.folder / "b.safetensors").write_bytes(b"broken")
+    begun = []
+
+    def work() -> str:
+        begun.append(records.recorded("abc"))
+        for key in "abc":
+            if key in begun[-1]:
+                records.read(key)
+            else:
+                records.write(row(key), arrays(1))
+        return "done"
+
+    assert until_sound(records, "abc", work) == "done"
+    assert begun == [{"a", "b", "c"}, {"c"}]
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        f"{records.folder / name}: damaged; it is set aside (….damaged), the model is trained again"
+        for name in ("a.json", "b.safetensors")
+    ]
+    assert not records.damage("abc")
+    assert {path.name for path in records.folder.glob("*.damaged")} == {
+        f"{key}.{kind}.damaged" for key in "ab" for kind in ("json", "safetensors")
+    }
+    assert (records.folder / "b.safetensors.damaged").read_bytes() == b"broken"
+
+
+def test_an_error_of_other_records_is_raised(records: Records) -> None:
+    def work() -> None:
+        records.read("elsewhere")
+
+    records.write(row("a"), {})
+    with pytest.raises(LedgerError, match=r"elsewhere\.json: missing"):
+        until_sound(records, ["a"], work)
+    assert records.recorded(["a"])
 
 
 # ------------------------------------------------------------------------- what a crash leaves half
@@ -290,20 +371,6 @@ def test_an_array_is_looked_up_without_listing_the_folder(
     assert records.recorded(keys[:7]) == set(keys[1:7])
     with pytest.raises(AssertionError, match="listed"):
         records.recorded(keys)
-
-
-def test_sweeping_takes_old_leftovers_alone(records: Records) -> None:
-    records.write(row("a"), arrays())
-    old, young = (records.folder / f".{name}.json.0123.tmp" for name in ("old", "young"))
-    old.write_text("{")
-    young.write_text("{")
-    long_ago = time.time() - 2 * 3600
-    for path in (old, records.folder / "a.json"):
-        os.utime(path, (long_ago, long_ago))
-    records.sweep()
-    assert not old.exists()
-    assert young.exists(), "a file that a worker may be writing is taken away"
-    assert records.read("a")
 
 
 # ---------------------------------------------------------------------------------------- tables
@@ -391,7 +458,7 @@ def test_two_thousand_records(records: Records, capsys: pytest.CaptureFixture[st
         records.write(row(key), arrays())
     written = time.perf_counter() - start
     for key in keys[200:]:  # the rest without waiting for the disk each time
-        (records.folder / f"{key}.json").write_text(json.dumps(row(key)))
+        (records.folder / f"{key}.json").write_bytes(ledger._encode(row(key), {}, SCHEMA.names)[0])
     start = time.perf_counter()
     table = compile_ledger(records, dict.fromkeys(keys, "salts"))
     compiled = time.perf_counter() - start

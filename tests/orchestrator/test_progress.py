@@ -38,8 +38,16 @@ class Stage:
     def begin(self, array: GridArray) -> None:
         self.progress.on_trial_start(0, [], trial(array))
 
-    def report(self, array: GridArray, epoch: int, active: int, *rows: dict[str, Any]) -> None:
-        result = {"done": not active, "epoch": epoch, "active": active, "finished": list(rows)}
+    def report(
+        self, array: GridArray, epoch: int, active: int, *rows: dict[str, Any], unsaved: str = ""
+    ) -> None:
+        result = {
+            "done": not active,
+            "epoch": epoch,
+            "active": active,
+            "finished": list(rows),
+            "unsaved": unsaved,
+        }
         self.progress.on_trial_result(0, [], trial(array), result)
         assert "finished" not in result, "Tune would keep the rows of all models in memory"
 
@@ -177,3 +185,15 @@ def test_durations(seconds: float, text: str) -> None:
 )
 def test_the_last_line_of_an_error_says_why(error: str | None, text: str) -> None:
     assert why({"error": error}) == text
+
+
+def test_a_snapshot_that_could_not_be_written_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Stage(monkeypatch, io.StringIO())
+    for array in (run.cgcnn, run.megnet):
+        run.begin(array)
+        for epoch in (1, 2):
+            run.report(array, epoch, 3, unsaved=f"{array.id}.snapshot: No space left on device")
+    assert run.shown.count("No space left on device") == 1
+    assert f"{run.cgcnn.id}.snapshot: No space left on device; trainings go on" in run.shown

@@ -20,6 +20,14 @@ pytestmark = pytest.mark.ray
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=2, batch_size=8)
 
 
+def small_array(epochs: int) -> GridArray:
+    """Two models."""
+    recipe = dataclasses.replace(RECIPE, epochs=epochs)
+    mixings = {"H": "h", "L": "l"}
+    spec = ArraySpec(backbone="cgcnn", dim=4, mixings=mixings, fold=0, seed=0, recipe=recipe)
+    return GridArray(task="made-up", spec=spec)
+
+
 def finished_rows(trial: ArrayTrial) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for _ in range(50):
@@ -87,11 +95,7 @@ def test_a_lost_worker_costs_what_came_after_its_last_checkpoint(
 ) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoints, "SHARE", 1e9)
-    recipe = dataclasses.replace(RECIPE, epochs=6)
-    spec = ArraySpec(
-        backbone="cgcnn", dim=4, mixings={"H": "h", "L": "l"}, fold=0, seed=0, recipe=recipe
-    )
-    array = GridArray(task="made-up", spec=spec)
+    array = small_array(epochs=6)
     golden = {row["key"]: row for row in finished_rows(trial_of(array, tmp_path / "golden"))}
     folder = tmp_path / "run"
     lost = trial_of(array, folder)
