@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from orchestrator import durable
 from orchestrator.entries import EntryBlocks
+from orchestrator.errors import UsageError
 from trainables.crystals import shards
 from trainables.crystals.crystal import Entry
 from trainables.crystals.featurise import FEATURISER_VERSION, featurise
@@ -71,7 +72,7 @@ def featurize(
     max_atoms: int,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Featurized:
-    """Featurises a source into `folder`/<kind>/, unless that has been done.
+    """Featurises a source into `folder`/<kind>/, unless that has been done and is undamaged.
 
     Args:
         kinds: of graphs, all made from one neighbour search.
@@ -79,11 +80,11 @@ def featurize(
         on_rows: told how many rows are done, now and then.
 
     Raises:
-        UsageError: the source cannot be read, or too many of its crystals are bad.
+        UsageError: source or shards cannot be read, or too many of the crystals are bad.
     """
     made_from = _made_from(source, max_atoms)
     done = _existing(folder, kinds, made_from)
-    if done is not None:
+    if done is not None and _undamaged(done, source.name):
         return done
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(f".{folder.name}.*"):  # by a driver that was killed
@@ -138,6 +139,19 @@ def _existing(
         total=first["total"],
         bad=first["bad"],
     )
+
+
+def _undamaged(done: Featurized, name: str) -> bool:
+    """Whether all shards are what their manifests say; the first that is not is named."""
+    try:
+        for folder in done.folders.values():
+            shards.listing(folder)
+    except shards.DamagedError as error:
+        print(f"{error.what}; {name} is featurised again", file=sys.stderr, flush=True)
+        return False
+    except shards.ShardError as error:
+        raise UsageError(str(error)) from None
+    return True
 
 
 def _write(

@@ -112,9 +112,7 @@ def featurised(folder: Path) -> Sample:
     try:
         table = pq.read_table(files[0].path).slice(0, SAMPLE)
     except (OSError, pa.ArrowInvalid):
-        raise shards.ShardError(
-            f"{files[0].path}: damaged; remove {folder} to featurise again"
-        ) from None
+        raise shards.DamagedError(f"{files[0].path}: damaged", folder) from None
     size = Size(crystals, found / max(1, crystals))
     return Sample(shards.from_table(table, len(table)), size, crystals, 0, 0.0)
 

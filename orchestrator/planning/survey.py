@@ -17,7 +17,7 @@ from orchestrator.planning.measure import Costs
 from orchestrator.planning.sample import Sample, Size
 from orchestrator.planning.work import Work
 from trainables.crystals.ionic import IonicSource
-from trainables.crystals.shards import ShardError
+from trainables.crystals.shards import DamagedError, ShardError
 from trainables.training.recipe import Recipe
 
 Name = tuple[str, str]  # data set, backbone
@@ -66,11 +66,13 @@ def read(work: Work, say: Say) -> dict[Name, Sample]:
         if len(folders) == len(backbones):
             try:
                 found |= {name: sample.featurised(folder) for name, folder in folders.items()}
+                continue
+            except DamagedError:
+                pass  # the job would make them again, from what is now read instead
             except ShardError as error:
                 raise UsageError(str(error)) from None
-        else:
-            drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms)
-            found |= {(task, backbone): one for backbone, one in drawn.items()}
+        drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms)
+        found |= {(task, backbone): one for backbone, one in drawn.items()}
     return found
 
 

@@ -284,22 +284,40 @@ def test_too_many_bad_ones_stop_the_job_with_one_line_and_no_folder(tmp_path: Pa
     assert sorted(place.name for place in tmp_path.iterdir()) == ["bad.json.gz"]
 
 
-def test_damaged_shards_stop_the_job_with_one_line(tmp_path: Path) -> None:
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def test_damaged_shards_are_named_and_made_again(tmp_path: Path) -> None:
     path = write_matbench(tmp_path / "some.json.gz", rows(20))
     run = tmp_path / "run"
-    found = made(open_source(path), run / "shards" / "some")
-    (shard,) = found.folders["all-r4"].glob("*.parquet")
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 1
-    shard.write_bytes(content)
-    before = digests(run)
-    said = grid(*small_flags(path, run))
-    assert said.code == 2
-    assert f"{shard}: damaged (SHA-256 differs); remove {shard.parent}" in said.error
-    assert {name: digest for name, digest in digests(run).items() if name != ".lock"} == before
+    assert grid(*small_flags(path, run)).code == 0
+    (shard,) = (run / "shards" / "some" / GRAPH_KINDS["megnet"].name).glob("*.parquet")
+    whole, before = digests(run / "shards"), times(run / "records")
+    content = shard.read_bytes()
+    damages = (("damaged (SHA-256 differs)", content[:-9]), ("missing", None))
+    for words, left in (("damaged (SHA-256 differs)", flipped(content)), *damages):
+        shard.unlink()
+        if left is not None:
+            shard.write_bytes(left)
+        said = grid(*small_flags(path, run))
+        assert said.code == 0
+        assert said.err.splitlines()[0] == f"{shard}: {words}; some is featurised again"
+        assert "4 models in the grid, 4 recorded before" in said.out
+        assert digests(run / "shards") == whole, "made again, they are other shards"
+        assert times(run / "records") == before, "a model was trained again"
 
-    manifest = json.loads((shard.parent / shards.MANIFEST).read_text())
-    shard.unlink()
-    said = grid(*small_flags(path, run))
-    assert said.code == 2 and f"{shard}: missing" in said.error
-    assert manifest["shards"][0]["file"] == shard.name
+
+def test_shards_that_cannot_be_made_again_are_left(tmp_path: Path) -> None:
+    """The crystals have gone bad in the eyes of a stricter --max-bad: nothing is half-written."""
+    path = write_matbench(tmp_path / "some.json.gz", [*rows(20), (None, 1.0)])
+    folder = tmp_path / "run" / "shards" / "some"
+    found = made(open_source(path), folder, max_bad=0.5)
+    (shard,) = found.folders["all-r4"].glob("*.parquet")
+    shard.write_bytes(flipped(shard.read_bytes()))
+    before = digests(folder)
+    with pytest.raises(UsageError, match="1 of 21 crystals are bad"):
+        made(open_source(path), folder, max_bad=0.0)
+    assert digests(folder) == before
+    assert [place.name for place in folder.parent.iterdir()] == ["some"]

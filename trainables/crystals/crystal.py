@@ -15,6 +15,12 @@ class BadCrystal(ValueError):
     """A crystal that cannot be used; ``str(error)`` is the reason in one line."""
 
 
+def one_line(error: object, limit: int = 160) -> str:
+    """Text of an error or message without line breaks, cut to ``limit`` characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 @dataclass(frozen=True, slots=True)
 class Crystal:
     """One fully ordered crystal: the atoms of one cell and the cell itself."""

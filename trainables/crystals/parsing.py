@@ -1,7 +1,7 @@
 """From one raw row to a crystal and a number; whatever is wrong comes out as BadCrystal.
 
 JSON is read by hand: no class named in it is ever looked up or imported, so a hostile file is
-only data. CIF and POSCAR go through pymatgen, imported when the first one is met.
+only data. CIF and POSCAR go through pymatgen, in a process with limits of time and memory.
 
 Shape letters: N atoms of one crystal.
 """
@@ -11,21 +11,19 @@ from __future__ import annotations
 import json
 import math
 import re
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from trainables.crystals.crystal import BadCrystal, Crystal, Entry
+from trainables.crystals.crystal import BadCrystal, Crystal, Entry, one_line
+from trainables.crystals.reading import limited
 from trainables.crystals.symbols import atomic_number
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
 
 ALLOWED_MODULES = frozenset(
     f"pymatgen.core.{name}"
     for name in ("structure", "lattice", "sites", "periodic_table", "composition")
 )
+LARGEST_TEXT = 16 << 20  # characters; a crystal of a thousand atoms needs a few hundred thousand
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -36,15 +34,16 @@ def parse(entry: Entry) -> Crystal:
     """
     if entry.format == "bad":
         raise BadCrystal(entry.text)
+    if len(entry.text) > LARGEST_TEXT:
+        raise BadCrystal(f"text too large: more than {LARGEST_TEXT >> 20} million characters")
     if not entry.text.strip():
         raise BadCrystal(f"no structure: the {entry.format.upper()} text is empty")
     if entry.format == "json":
         return _from_json(entry.text)
-    text = entry.text.replace("\r\n", "\n").replace("\r", "\n")
-    if entry.format == "cif":
-        return _from_pymatgen(_read_cif(text))
-    if entry.format == "poscar":
-        return _from_pymatgen(_read_poscar(text))
+    if entry.format in limited.FORMATS:
+        text = entry.text.replace("\r\n", "\n").replace("\r", "\n")
+        numbers, frac, lattice = limited.read(entry.format, text)
+        return _crystal(numbers, np.array(frac), np.array(lattice))
     raise BadCrystal(f"unknown format: {entry.format!r}; json, cif and poscar are read")
 
 
@@ -144,88 +143,3 @@ def _crystal(numbers: list[int], frac: np.ndarray, lattice: np.ndarray) -> Cryst
     if frac.shape != (len(numbers), 3) and numbers:
         raise BadCrystal(f"broken structure: coordinates have shape {frac.shape}")
     return Crystal(np.array(numbers, dtype=np.uint8), frac.reshape(-1, 3), lattice)
-
-
-def _read_cif(text: str) -> Structure:
-    from pymatgen.io.cif import CifParser
-
-    parser: Any = None  # its list of complaints is set up by another class method
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            # check_cif compares the formula with the atoms, and only warns: time for nothing here.
-            parser = CifParser.from_str(text, check_cif=False)
-            structures = parser.parse_structures(primitive=False, on_error="ignore")
-        except Exception as error:  # pymatgen's readers raise whatever Python raised inside them
-            detail = one_line(error)
-            if "no structures" in detail:
-                detail = _cif_complaint(parser.warnings) if parser is not None else ""
-            raise BadCrystal(_cif_reason(detail)) from None
-        _refuse_unknown_labels(parser)
-    if len(structures) != 1:
-        raise BadCrystal(f"ambiguous CIF: it holds {len(structures)} structures, one is wanted")
-    if "implicit_hydrogens" in structures[0].site_properties:
-        raise BadCrystal("missing atoms: the CIF has water or OH sites without their hydrogens")
-    return structures[0]
-
-
-def _cif_complaint(complaints: list[str]) -> str:
-    for complaint in complaints:
-        head, _, reason = complaint.partition("\n")
-        if head.startswith("No structure parsed") and reason:
-            return one_line(reason)
-    return ""
-
-
-def _cif_reason(detail: str) -> str:
-    if "exceeded tolerance" in detail:
-        return "partial occupancy or atoms too close: one site is filled to more than 1"
-    if "NaN" in detail or "infinity" in detail:
-        return "coordinates are not finite: the CIF holds NaN or infinity"
-    if detail.startswith("'_"):
-        return f"no structure: the CIF lacks {detail}"
-    if "below threshold" in detail:
-        return "cell too thin: the CIF's cell is thinner than an atom, or has zero volume"
-    return f"no structure: broken or not a CIF ({detail})" if detail else "no structure: not a CIF"
-
-
-def _refuse_unknown_labels(parser: Any) -> None:
-    # pymatgen leaves out, without a word, an atom whose label it cannot read.
-    for block in parser.as_dict().values():
-        labels = block.get("_atom_site_type_symbol") or block.get("_atom_site_label") or []
-        for label in [labels] if isinstance(labels, str) else labels:
-            if not parser._parse_symbol(label):
-                raise BadCrystal(f"unknown element: {label[:20]!r} in the CIF's atom list")
-
-
-def _read_poscar(text: str) -> Structure:
-    from pymatgen.io.vasp import Poscar
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            poscar = Poscar.from_str(text, read_velocities=False)
-        except Exception as error:  # pymatgen's readers raise whatever Python raised inside them
-            raise BadCrystal(f"no structure: broken POSCAR, {one_line(error)}") from None
-    if any("cannot be determined" in str(warning.message) for warning in caught):
-        raise BadCrystal("unknown element: the POSCAR names no elements, add a line of symbols")
-    return poscar.structure
-
-
-def _from_pymatgen(structure: Structure) -> Crystal:
-    numbers = []
-    for place, site in enumerate(structure):
-        if len(site.species) != 1:
-            raise BadCrystal(f"partial occupancy: site {place + 1} holds {site.species_string}")
-        ((specie, occupancy),) = site.species.items()
-        if abs(occupancy - 1) > 1e-6:
-            raise BadCrystal(f"partial occupancy: site {place + 1} is filled to {occupancy:g}")
-        numbers.append(atomic_number(specie.symbol))
-    frac = np.asarray(structure.frac_coords, dtype=np.float64)
-    return _crystal(numbers, frac, np.array(structure.lattice.matrix, dtype=np.float64))
-
-
-def one_line(error: object, limit: int = 160) -> str:
-    """Text of an error or message without line breaks, cut to ``limit`` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[: limit - 1] + "…"

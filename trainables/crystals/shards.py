@@ -43,7 +43,15 @@ SCHEMA = pa.schema(
 
 
 class ShardError(ValueError):
-    """Shards that are missing, damaged or of another format, in one line."""
+    """Shards that cannot be used, in one line."""
+
+
+class DamagedError(ShardError):
+    """Shards that are missing, damaged or of another format; `what` is the line without remedy."""
+
+    def __init__(self, what: str, folder: Path) -> None:
+        super().__init__(f"{what}; remove {folder} to featurise again")
+        self.what = what
 
 
 def to_table(
@@ -260,10 +268,6 @@ def read_graphs(shard: Shard, chosen: np.ndarray) -> pa.Table:
     return whole.take(chosen)
 
 
-def _again(folder: Path) -> str:
-    return f"remove {folder} to featurise again"
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -272,12 +276,12 @@ def _read(path: Path) -> bytes:
 
 
 def _damaged(path: Path) -> ShardError:
-    return ShardError(f"{path}: damaged (SHA-256 differs); {_again(path.parent)}")
+    return DamagedError(f"{path}: damaged (SHA-256 differs)", path.parent)
 
 
 def _unreadable(path: Path, error: OSError) -> ShardError:
     if isinstance(error, FileNotFoundError):
-        return ShardError(f"{path}: missing; {_again(path.parent)}")
+        return DamagedError(f"{path}: missing", path.parent)
     return ShardError(f"{path}: cannot be read ({error.strerror or error})")
 
 
@@ -289,10 +293,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, ShardError):
             raise
-        raise ShardError(f"{path}: damaged; {_again(folder)}") from None
+        raise DamagedError(f"{path}: damaged", folder) from None
     if version != FORMAT_VERSION:
-        raise ShardError(
-            f"{path}: shards of format {version}, this version reads {FORMAT_VERSION};"
-            f" {_again(folder)}"
+        raise DamagedError(
+            f"{path}: shards of format {version}, this version reads {FORMAT_VERSION}", folder
         )
     return manifest

@@ -1,0 +1,69 @@
+"""The process in which pymatgen reads: texts come in by a pipe, atoms or a reason go out.
+
+python -m trainables.crystals.reading.child SECONDS BYTES
+
+It ends with its parent, whose end of the pipe is then closed. Standard output and standard error
+are taken away from the libraries, which would write into the answers or over a progress bar.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import signal
+import sys
+from typing import IO, Any
+
+from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.reading.messages import HEADER, OUT_OF_MEMORY, length, packed
+from trainables.crystals.reading.readers import read
+
+GRACE = 2  # seconds after which a child whose parent did not end it ends itself
+
+
+def main() -> None:
+    """Answers until the pipe is closed."""
+    seconds, memory = float(sys.argv[1]), int(sys.argv[2])
+    questions, answers = _own_pipes()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, in C code too
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        _say(answers, "ready")
+        while header := questions.read(HEADER):
+            form, text = json.loads(questions.read(length(header)))
+            signal.alarm(math.ceil(seconds) + GRACE)
+            answer = _answer(form, text)
+            signal.alarm(0)
+            _say(answers, answer)
+    except MemoryError:
+        # Whatever it holds, and in whatever state it is: the next text gets a fresh process.
+        os._exit(OUT_OF_MEMORY)
+    except BrokenPipeError:
+        pass  # the parent has gone
+
+
+def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    return questions, answers
+
+
+def _answer(form: str, text: str) -> Any:
+    try:
+        return {"atoms": read(form, text)}
+    except BadCrystal as bad:
+        return {"bad": str(bad)}
+
+
+def _say(answers: IO[bytes], content: Any) -> None:
+    answers.write(packed(content))
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()
