@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
+from analysis import tables as element_tables
 from trainables.compositions.dataset import Compositions
 from trainables.compositions.reading import reduced
 
@@ -38,3 +40,16 @@ def made_up_compositions(
 def made_up_table(columns: int, seed: int = 0) -> np.ndarray:
     """[118, columns]."""
     return np.random.default_rng(seed).normal(size=(118, columns))
+
+
+def write_table(path: Path, columns: int = 5, seed: int = 0) -> Path:
+    """A made-up table as a file."""
+    path.write_text(element_tables.to_csv(made_up_table(columns, seed)))
+    return path
+
+
+def write_formulas(path: Path, count: int = 24) -> Path:
+    """Formulas of three elements with a target, as a file; 25 at most."""
+    lines = [f"Na{a}K{b}Cl{a + b},{a / (a + b)}" for a in range(1, 6) for b in range(1, 6)]
+    path.write_text("\n".join(["formula,target", *lines[:count]]))
+    return path

@@ -18,13 +18,8 @@ from orchestrator.comparison.results import compare, in_words
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
 from orchestrator.withheld import digest_of, read_formulas
-from tests.compositions_for_tests import made_up_compositions, made_up_table
+from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.training.transfer import Entrant, recipe_for
-
-
-def write_table(path: Path, columns: int = 5) -> Path:
-    path.write_text(element_tables.to_csv(made_up_table(columns)))
-    return path
 
 
 def test_a_file_a_published_table_and_controls(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import tables as element_tables
 from analysis.scores import regression_scores
 from orchestrator import transfer
 from orchestrator.comparison.entries import SCHEMA
@@ -18,22 +17,11 @@ from orchestrator.comparison.overlap import overlap, seen_by, without
 from orchestrator.comparison.tables import load_tables
 from orchestrator.errors import UsageError
 from orchestrator.ledger import Records
-from tests.compositions_for_tests import made_up_compositions, made_up_table
+from tests.compositions_for_tests import made_up_compositions, write_formulas, write_table
 from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
 from trainables.compositions.dataset import Compositions
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
-
-
-def write_formulas(path: Path, count: int = 24) -> Path:
-    lines = [f"Na{a}K{b}Cl{a + b},{a / (a + b)}" for a in range(1, 6) for b in range(1, 6)]
-    path.write_text("\n".join(["formula,target", *lines[:count]]))
-    return path
-
-
-def write_table(path: Path, columns: int, seed: int = 0) -> Path:
-    path.write_text(element_tables.to_csv(made_up_table(columns, seed)))
-    return path
 
 
 @pytest.fixture(scope="module")
