@@ -17,6 +17,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.arrays import TrainingArray
+from orchestrator.checkpoints import FOLDER as CHECKPOINTS
 from orchestrator.errors import UsageError
 from orchestrator.ledger import FAILED, Records
 from orchestrator.progress import Progress
@@ -72,18 +73,35 @@ def train(
     recorded = records.recorded(keys)
     missing = [array for given in arrays if (array := _missing(given, recorded))]
     print(f"{len(keys)} models in the grid, {len(recorded)} recorded before", flush=True)
-    if not missing:
-        return True
-    weights = {array.id: array.cost(datasets[array.data]) for array in missing}
-    # Longest first: no worker begins a long array when the others are about to end.
-    ordered = sorted(missing, key=lambda array: -weights[array.id])
-    before = [records.read(key) for key in sorted(recorded)]
-    progress = Progress(ordered, weights, before=before, error=error)
-    trainable = _trainable(ordered, datasets, targets, records, worker, make_fit)
+    run = records.folder.resolve().parent
+    shutil.rmtree(run / SCRATCH, ignore_errors=True)  # of a driver that was killed
+    if missing:
+        weights = {array.id: array.cost(datasets[array.data]) for array in missing}
+        # Longest first: no worker begins a long array when the others are about to end.
+        ordered = sorted(missing, key=lambda array: -weights[array.id])
+        before = [records.read(key) for key in sorted(recorded)]
+        progress = Progress(ordered, weights, before=before, error=error)
+        trainable = _trainable(ordered, datasets, targets, records, worker, make_fit)
+        _train(trainable, ordered, targets, records, progress)
+    # What is recorded decides, not what Tune says of its trials: of those that it never began or
+    # stopped in the middle it reports nothing amiss.
+    if records.recorded(keys) != keys:
+        return False
+    shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # of a worker that was killed at its end
+    return True
+
+
+def _train(
+    trainable: Any,
+    ordered: Sequence[TrainingArray],
+    targets: Mapping[str, tuple[str, str | None]],
+    records: Records,
+    progress: Progress,
+) -> None:
+    """Runs Tune over the arrays; records as failed those whose workers died once too often."""
     records.folder.mkdir(parents=True, exist_ok=True)
-    ending = _Ending()
     scratch = records.folder.resolve().parent / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    ending = _Ending()
     try:
         with _own_interrupts():
             _fit(trainable, [array.id for array in ordered], str(scratch), [progress, ending])
@@ -99,9 +117,6 @@ def train(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         progress.close()
-    # What is recorded decides, not what Tune says of its trials: of those that it never began or
-    # stopped in the middle it reports nothing amiss.
-    return records.recorded(keys) == keys
 
 
 def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
