@@ -1,5 +1,6 @@
 """What every test may use: the real data beside the repository, and one Ray runtime for all."""
 
+import csv
 import logging
 import os
 import secrets
@@ -27,6 +28,9 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
+# The rows of docs/reliability.md, each with the tests that it is about.
+with open(ROOT / "tests" / "faults" / "cases.csv", encoding="utf-8", newline="") as file:
+    CASES = list(csv.DictReader(file))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,9 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "ray_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
-        for case in item.iter_markers("case"):
-            names = ("section", "case", "expected")
-            item.user_properties += list(zip(names, case.args, strict=True))
+        # The first that fits: cases.csv goes from the particular to the general.
+        case = next((case for case in CASES if item.nodeid.startswith(case["test"])), None)
+        if case is not None:
+            item.add_marker(pytest.mark.case)
+            item.user_properties += case.items()
         if item.get_closest_marker("faults") and not item.config.getoption("--all-faults"):
             item.add_marker(pytest.mark.skip("a fault of `make faults`"))
 

@@ -2,7 +2,7 @@
 
 make reliability
 
-Rows come from the tests that are marked `case(section, what, expected)`, wherever they are; a test
+Rows are those of cases.csv, which names the tests that each is about, wherever these are; a test
 may say more of what it saw by `record_property("seen", …)`.
 """
 

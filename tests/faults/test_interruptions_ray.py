@@ -19,11 +19,6 @@ def begun(site: Site, since: float) -> bool:
     return any(event.name == "elemgrid.train" for event in site.events(since))
 
 
-@pytest.mark.case(
-    "Faults",
-    "Ctrl-C",
-    "ends within seconds with status 130 and how to go on",
-)
 def test_interrupted_once(site: Site) -> None:
     """It stops within seconds, says how to go on, and the next one does."""
     run, since = "interrupted", time.time()
@@ -38,11 +33,6 @@ def test_interrupted_once(site: Site) -> None:
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.case(
-    "Faults",
-    "Ctrl-C twice",
-    "ends at once; what is recorded stays",
-)
 def test_interrupted_twice(site: Site) -> None:
     """The second one ends it at once; what is recorded stays."""
     run, since = "twice", time.time()
@@ -56,11 +46,6 @@ def test_interrupted_twice(site: Site) -> None:
     assert len(ended.err.strip().splitlines()) < 12, ended.err
 
 
-@pytest.mark.case(
-    "Faults",
-    "SIGTERM to the driver",
-    "as Ctrl-C",
-)
 def test_terminated(site: Site) -> None:
     """SIGTERM, as a batch system sends it, is as Ctrl-C."""
     run, since = "terminated", time.time()
@@ -72,11 +57,6 @@ def test_terminated(site: Site) -> None:
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.case(
-    "Faults",
-    "two drivers on one run directory",
-    "the second one ends with status 2, host and pid of the first",
-)
 def test_two_drivers(site: Site) -> None:
     """The second one is told who is there, and changes nothing; a dead one's lock is free."""
     run, since = "two", time.time()
@@ -89,11 +69,6 @@ def test_two_drivers(site: Site) -> None:
     check(site, run, GOLDEN, since)
 
 
-@pytest.mark.case(
-    "Faults",
-    "Tune's state halved, then emptied",
-    "no effect",
-)
 def test_tunes_own_files_do_not_matter(site: Site) -> None:
     """A killed driver's state, halved, emptied or not there, changes nothing."""
     run, since = "tune", time.time()
@@ -117,11 +92,6 @@ def test_tunes_own_files_do_not_matter(site: Site) -> None:
     check(site, run, GOLDEN, since)
 
 
-@pytest.mark.case(
-    "Faults",
-    "a model that always raises",
-    "tried twice, recorded as failed; the others are done; status 1",
-)
 def test_models_that_always_raise(site: Site) -> None:
     """One is recorded as failed after its second try, the others are done."""
     run, since = "raising", time.time()

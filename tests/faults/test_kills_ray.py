@@ -50,11 +50,6 @@ def the_cause(ended: Ended) -> None:
     assert "Traceback" not in ended.err, ended.err
 
 
-@pytest.mark.case(
-    "Faults",
-    "SIGKILL of the driver before and after each write and rename",
-    "the next one goes on; results as undisturbed",
-)
 def test_a_driver_that_is_killed_anywhere(
     site: Site, request: pytest.FixtureRequest, record_property: pytest.RecordProperty
 ) -> None:
@@ -78,11 +73,6 @@ def test_a_driver_that_is_killed_anywhere(
 FEW = r"^/shards/tiny$|^/manifest\.json|^/ledger|^/tables$"
 
 
-@pytest.mark.case(
-    "Faults",
-    "SIGKILL of a worker before and after each write and rename of a record",
-    "another worker goes on, and no model is blamed",
-)
 @pytest.mark.parametrize("point", range(9))
 def test_a_worker_that_is_killed_anywhere(
     site: Site, point: int, request: pytest.FixtureRequest
@@ -101,11 +91,6 @@ def test_a_worker_that_is_killed_anywhere(
     check(site, run, GOLDEN, since)
 
 
-@pytest.mark.case(
-    "Faults",
-    "SIGKILL of a featurising task, a summing actor, a worker that begins",
-    "replaced, and the run ends well",
-)
 @pytest.mark.parametrize("mark", ["elemgrid.featurise", "elemgrid.sum", "elemgrid.train"])
 def test_whoever_dies_at_its_work_is_replaced(site: Site, mark: str) -> None:
     """A task of featurising, an actor that sums distances, a worker that begins to train."""

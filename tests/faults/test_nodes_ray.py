@@ -36,11 +36,6 @@ def begun(site: Site, since: float) -> int:
     return sum(event.name == "elemgrid.train" for event in site.events(since))
 
 
-@pytest.mark.case(
-    "Faults",
-    "a node removed without grace",
-    "its trainings go on elsewhere, and no model is blamed",
-)
 def test_a_node_that_is_gone(own: Site) -> None:
     """Its trainings go on elsewhere, and no model is blamed."""
     run, since = "gone", time.time()
@@ -77,11 +72,6 @@ def blocking_node(site: Site) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
-@pytest.mark.case(
-    "Faults",
-    "SIGTERM to a node",
-    "as a node that is gone",
-)
 def test_a_node_that_is_told_to_end(own: Site) -> None:
     """SIGTERM, as a batch system or a spot instance gets it."""
     import ray
@@ -97,11 +87,6 @@ def test_a_node_that_is_told_to_end(own: Site) -> None:
     assert len(keys(own.runs / run)) == 4
 
 
-@pytest.mark.case(
-    "Faults",
-    "the head killed; a new cluster",
-    "the driver ends; the same command goes on there",
-)
 def test_the_head_is_killed(own: Site) -> None:
     """With it goes the cluster; on a new one the same command goes on."""
     run, since = "head", time.time()
@@ -122,11 +107,6 @@ def test_the_head_is_killed(own: Site) -> None:
         check(own, run, GOLDEN, since)
 
 
-@pytest.mark.case(
-    "Faults",
-    "a model that eats memory until it is killed",
-    "four tries, recorded as failed; the others are done",
-)
 def test_a_model_that_eats_memory(own: Site) -> None:
     """Ray ends its worker each time; it is recorded as failed, and the others are done."""
     run, since = "eating", time.time()
