@@ -28,3 +28,4 @@ def _disarmed(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "site" in request.fixturenames:
         request.getfixturevalue("site").disarm()
+        request.getfixturevalue("site").release()

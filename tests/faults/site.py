@@ -156,6 +156,11 @@ class Site:
         """Faults that have happened."""
         return len(list((self.folder / "faults").glob("*.struck")))
 
+    def release(self) -> None:
+        """Lets processes that are held go on."""
+        for path in (self.folder / "faults").glob("*.struck"):
+            path.unlink()
+
     def disarm(self) -> int:
         """Takes back the faults that have not happened; how many these were."""
         left = list((self.folder / "faults").glob("*.armed"))

@@ -43,7 +43,7 @@ def test_a_node_that_is_gone(own: Site) -> None:
         with watched(own.environment):
             node = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
         driver = own.start(own.flags(run, "--epochs", "300"))
-        wait_until(lambda: begun(own, since) >= 2, "trainings on both nodes", 120)
+        wait_until(lambda: begun(own, since) >= 2, "trainings on both nodes", 240)
         cluster.remove_node(node, allow_graceful=False)
         ended = driver.end(300)
     assert ended.code == 0, ended.err
@@ -79,7 +79,7 @@ def test_a_node_that_is_told_to_end(own: Site) -> None:
     run, since = "told", time.time()
     with own.cluster(num_cpus=1), blocking_node(own) as node:
         driver = own.start(own.flags(run, "--epochs", "300"))
-        wait_until(lambda: begun(own, since) >= 2, "trainings on both nodes", 120)
+        wait_until(lambda: begun(own, since) >= 2, "trainings on both nodes", 240)
         node.send_signal(signal.SIGTERM)
         ended = driver.end(300)
     assert not ray.is_initialized()
@@ -91,15 +91,15 @@ def test_the_head_is_killed(own: Site) -> None:
     """With it goes the cluster; on a new one the same command goes on."""
     run, since = "head", time.time()
     with own.cluster():
-        own.arm("os.link", f"{own.runs / run}/records/*.json", how="stop")
+        own.arm("elemgrid.train", "*", how="hold")
         driver = own.start(own.flags(run))
-        wait_until(lambda: begun(own, since) >= 2, "trainings", 120)
+        wait_until(lambda: begun(own, since) >= 2, "trainings", 240)
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if "gcs_server" in process.name() or "raylet" in process.name():
                     process.kill()
         ended = driver.end(300)
-        own.disarm()
+        own.release()
     assert ended.code not in (0, None)
     with own.cluster():
         ended = own.drive(own.flags(run))

@@ -75,7 +75,8 @@ def _taken(event: str, about: str) -> dict[str, str] | None:
             fits = fault["event"] == event and fault.get("role", _role()) == _role()
             if fits and fnmatch.fnmatch(about, fault["about"]):
                 if not fault.get("always"):
-                    os.rename(f"{FOLDER}/{name}", f"{FOLDER}/{name}.{os.getpid()}.struck")
+                    fault["struck"] = f"{FOLDER}/{name}.{os.getpid()}.struck"
+                    os.rename(f"{FOLDER}/{name}", fault["struck"])
                 return fault
     return None
 
@@ -91,8 +92,9 @@ def _strike(fault: dict[str, str]) -> None:
         for _ in range(int(fault["gib"]) * 16):
             eaten.append(b"\1" * 2**26)
             time.sleep(0.02)
-    elif how == "stop":
-        time.sleep(3600)
+    elif how == "hold":  # until the test takes the file away
+        while os.path.exists(fault["struck"]):
+            time.sleep(0.05)
 
 
 if FOLDER:
