@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from orchestrator.errors import UsageError
 from trainables.crystals.registry import TASKS
@@ -65,6 +67,8 @@ class GridConfig(BaseModel):
     @field_validator("mixing", mode="before")
     @classmethod
     def _labels(cls, values: Any) -> tuple[str, ...]:
+        if not isinstance(values, list | tuple):
+            raise ValueError(f"{values!r} is wrong, it must be a list")
         return tuple(mixing_label(value) for value in values)
 
     def recipe_of(self, backbone: Backbone) -> Recipe:
@@ -120,9 +124,19 @@ def build_config(preset: str | None, overrides: dict[str, Any]) -> GridConfig:
     try:
         return GridConfig(**{**PRESETS.get(preset or "", {}), **overrides})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]).replace("_", "-")
-        text = first["msg"].removeprefix("Value error, ")
-        # pydantic's own messages do not say what was given
-        text = text.replace("Input should be", f"{first['input']} is wrong, it must be")
-        raise UsageError(f"--{field}: {text}") from None
+        raise UsageError(_in_words(error.errors()[0])) from None
+
+
+def _in_words(error: ErrorDetails) -> str:
+    """What pydantic complains of, with what was given and what may have been meant."""
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(name, GridConfig.model_fields, n=1)
+        known = ", ".join(GridConfig.model_fields)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {known}"
+        return f"{name!r} is no setting of a grid; {hint}"
+    text = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "too_short":
+        text = "is empty; give one value at least, or leave it out for the default"
+    text = text.replace("Input should be", f"{error['input']!r} is wrong, it must be")
+    return f"--{name.replace('_', '-')}: {text}"

@@ -34,7 +34,8 @@ def conduct(
     try:
         return work()
     except told as error:
-        print(f"error: {error}", file=sys.stderr)
+        # a name that was given, and is now told, may hold line breaks
+        print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         return USAGE
     except OSError as error:
         if error.errno not in DISK_ERRORS:

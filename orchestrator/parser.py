@@ -18,11 +18,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError with a flag or a value that may have been meant."""
-        text = message.removeprefix("argument ").replace("unrecognized arguments", "unknown flag")
+        text = " ".join(message.split())  # what was given may hold line breaks
+        text = text.removeprefix("argument ").replace("unrecognized arguments", "unknown flag")
         unknown = re.search(r"unknown flag: (--[\w-]+)", text)
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", text)
         if unknown:
-            close = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+            # with the usual 0.6, `--lr` would be taken for `--run`
+            close = difflib.get_close_matches(
+                unknown[1], self._option_string_actions, n=1, cutoff=0.7
+            )
         elif choice:
             known = re.findall(r"[\w-]+", choice[2])
             close = difflib.get_close_matches(choice[1], known, n=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from orchestrator.datasets import demand_digest
@@ -60,8 +61,9 @@ def _path(spec: str) -> tuple[Path, str | None, str | None]:
         if not target.strip():
             raise UsageError(f"{spec}: no target after the colon; write {spec}COLUMN")
         return Path(path), target, given
-    known = ", ".join(COMPOSITION_TASKS)
-    raise UsageError(f"{spec}: no such file, nor a task of compositions ({known})")
+    close = difflib.get_close_matches(spec.removeprefix("matbench_"), COMPOSITION_TASKS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMPOSITION_TASKS)}"
+    raise UsageError(f"{spec}: no such file, nor a task of compositions; {hint}")
 
 
 def unit_of(name: str) -> str | None:

@@ -5,6 +5,7 @@ Legend: F columns of a table of 118 rows H…Og.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from orchestrator.errors import UsageError
 from trainables.elements import descriptor
 
 ONE_HOT = "one-hot"
+PUBLISHED = ("mat2vec", "skipatom", "megnet16", "magpie", "magpie_sc", "oliynyk", "matscholar")
 FOLD = "{fold}"
 
 
@@ -147,9 +149,10 @@ def _published(name: str) -> Table:
     try:
         vectors = Embedding.load_data(name).embeddings
     except Exception:  # whatever it raises, it has no such table
+        close = difflib.get_close_matches(name, PUBLISHED, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PUBLISHED)}, …"
         raise UsageError(
-            f"--tables {name}: neither a file nor a table of ElementEmbeddings (mat2vec, skipatom,"
-            " megnet16, magpie, magpie_sc, oliynyk, matscholar, …)"
+            f"--tables {name}: neither a file nor a table of ElementEmbeddings; {hint}"
         ) from None
     known = {
         NUMBERS[symbol]: np.asarray(vector, dtype=float)

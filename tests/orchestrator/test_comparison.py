@@ -218,6 +218,10 @@ def test_wrong_usage_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
     good = ("--tasks", str(path), "--run", str(tmp_path / "run"))
     assert "--tasks" in refusal(capsys)
     assert "no such file, nor a task" in refusal(capsys, "--tasks", "nowhere.csv")
+    assert "did you mean steels?" in refusal(capsys, "--tasks", "matbench_stels")
+    assert "did you mean skipatom?" in refusal(capsys, *good, "--tables", "skipatm")
+    for flag in ("--tables", "--folds", "--seeds"):
+        assert f"{flag}: expected at least one argument" in refusal(capsys, *good, flag)
     assert "give --data-dir" in refusal(capsys, "--tasks", "steels")
     missing = refusal(capsys, "--tasks", "steels", "--data-dir", str(tmp_path))
     assert "has neither matbench_steels.json.gz nor steels.csv" in missing

@@ -154,7 +154,14 @@ WRONG = [
     (("--preset", "demo", "--mixings", "H"), ("--mixings", "did you mean --mixing?")),
     (("--preset", "demo", "--dim", "8"), ("--dim", "did you mean --dims?")),
     (("--preset", "demo", "--qqqqqq"), ("--qqqqqq", "--help")),
+    (("--preset", "demo", "--lr", "0"), ("unknown flag: --lr", "--help")),
+    (("--preset", "demo", "--two\nlines"), ("unknown flag: --two lines",)),
+    (("--preset", "demo", "--tasks", "./two\nlines"), ("two lines", "no such file")),
     (("--preset", "demo", "--epochs"), ("--epochs", "expected one argument")),
+    *(
+        (("--preset", "demo", flag), (flag, "expected at least one argument"))
+        for flag in ("--tasks", "--backbones", "--dims", "--mixing", "--folds")
+    ),
     (("--tasks", "no_such.csv"), ("no_such.csv", "no such file")),
     (("--tasks", "phonns"), ("phonns", "did you mean phonons?")),
     (("--tasks", "matbench_steels"), ("steels", "composition task")),
@@ -259,5 +266,24 @@ def test_a_configuration_does_not_change() -> None:
     config = build_config("demo", {})
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 3
-    with pytest.raises(UsageError, match="colour"):
-        build_config("demo", {"colour": 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"colour": 1}, "'colour' is no setting of a grid; there are tasks, backbones"),
+        ({"mixings": ["H"]}, "'mixings' is no setting of a grid; did you mean 'mixing'"),
+        ({"max_atom": 9}, "did you mean 'max_atoms'"),
+        ({"dims": ()}, "--dims: is empty; give one value at least"),
+        ({"mixing": []}, "--mixing: is empty"),
+        ({"folds": ()}, "--folds: is empty"),
+        ({"tasks": ()}, "--tasks: is empty"),
+        ({"backbones": ()}, "--backbones: is empty"),
+        ({"mixing": 5}, "--mixing: 5 is wrong, it must be a list"),
+        ({"dims": "much"}, "--dims: 'much' is wrong, it must be"),
+    ],
+)
+def test_settings_that_are_wrong(given: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build_config("demo", given)
+    assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -78,3 +78,14 @@ def test_optimisers(name: str, kind: type[torch.optim.Optimizer]) -> None:
 def test_every_recipe_is_filed_under_its_name() -> None:
     assert all(recipe.name == name for (name, _), recipe in RECIPES.items())
     assert len(RECIPES) == 4
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"lr": 0.0}, {"lr": -1e-3}, {"lr": float("nan")}, {"lr": float("inf")}, {"epochs": 0},
+     {"patience": 0}, {"batch_size": 0}],
+)  # fmt: skip
+def test_a_recipe_by_which_nothing_learns_is_refused(given: dict[str, float]) -> None:
+    (name,) = given
+    with pytest.raises(ValueError, match=name):
+        dataclasses.replace(RECIPES["tuned", "cgcnn"], **given)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -74,7 +73,7 @@ def read_compositions(
 def _csv_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
     with readable(path), open_text(path) as file:
         delimiter = sniff_delimiter(file.readline())
-    with readable(path), open_text(path) as file:
+    with readable(path), open_text(path, whole=True) as file:
         reader = csv.reader(file, delimiter=delimiter)
         header = [cell.strip() for cell in next(reader, [])]
         rows = [(reader.line_num, cells) for cells in reader if cells]
@@ -100,12 +99,13 @@ def _csv_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
 
 def _json_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
     with readable(path):
-        opened = gzip.open if path.suffix == ".gz" else open
         try:
-            with opened(path, "rt", encoding="utf-8") as file:
+            with open_text(path, whole=True) as file:
                 content = json.load(file)
             columns, data = list(content["columns"]), list(content["data"])
-        except (ValueError, KeyError, TypeError) as error:
+        except SourceError:
+            raise
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SourceError(f"{path}: no MatBench file ({error}); fetch it again") from None
     formula = next((column for column in FORMULA_COLUMNS if column in columns), None)
     if formula is None:

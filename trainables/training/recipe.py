@@ -41,6 +41,14 @@ class Recipe:
     patience: int = 500
     batch_size: int = 128
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where no model could learn."""
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr {self.lr:g}: a rate is a finite number above 0")
+        for name in ("epochs", "patience", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
+
     def rate(self, epoch: float) -> float:
         """Factor of `lr` at an epoch, which may be fractional (schedules move every step)."""
         if self.schedule == "step":

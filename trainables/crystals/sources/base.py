@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gzip
 import hashlib
+import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
 from trainables.crystals.crystal import Entry
+from trainables.crystals.sources import gunzip
 
 ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
+LARGEST_WHOLE = 256 << 20  # bytes of a table of ids or formulas; some millions of rows
 _GZIP_MAGIC = b"\x1f\x8b"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|true|false", re.IGNORECASE)
 
@@ -75,14 +78,24 @@ def readable(path: Path) -> Iterator[None]:
         raise SourceError(
             f"{path}: not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8"
         ) from None
+    except gunzip.TooMuchText as error:
+        raise SourceError(f"{path}: {error.strerror}") from None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from None
     except zlib.error as error:
         raise SourceError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
 
 
-def open_text(path: Path, newline: str | None = "") -> IO[str]:
-    """Text stream of a plain or gzipped UTF-8 file (told by content); a BOM is skipped."""
+def open_text(path: Path, newline: str | None = "", *, whole: bool = False) -> IO[str]:
+    """Text stream of a plain or gzipped UTF-8 file (told by content); a BOM is skipped.
+
+    Args:
+        whole: the text is to be held in memory, so that it may not be larger than `LARGEST_WHOLE`.
+
+    Raises:
+        SourceError: in one line; also while reading within `readable`, where a gzip file turns out
+            to be a bomb.
+    """
     with readable(path):
         if not path.is_file():
             raise SourceError(f"{path}: no such file; check the path")
@@ -91,7 +104,10 @@ def open_text(path: Path, newline: str | None = "") -> IO[str]:
         if not magic:
             raise SourceError(f"{path}: the file is empty; fetch or write it again")
         if magic == _GZIP_MAGIC:
-            return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
+            packed = gunzip.opened(path, LARGEST_WHOLE if whole else gunzip.LARGEST_STREAM)
+            return io.TextIOWrapper(packed, encoding="utf-8-sig", newline=newline)
+        if whole and path.stat().st_size > LARGEST_WHOLE:
+            raise SourceError(f"{path}: {gunzip.too_large(LARGEST_WHOLE)}")
         return path.open(encoding="utf-8-sig", newline=newline)
 
 

@@ -87,7 +87,7 @@ class Folder:
             yield Entry(row, name, _format(file), text, target, origin)
 
     def _read_table(self) -> list[list[str]]:
-        with readable(self._table), open_text(self._table) as file:
+        with readable(self._table), open_text(self._table, whole=True) as file:
             text = file.read()
         reader = csv.reader(text.splitlines(), delimiter=sniff_delimiter(text.split("\n", 1)[0]))
         rows = [row for row in reader if any(cell.strip() for cell in row)]
