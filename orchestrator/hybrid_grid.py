@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,10 +47,12 @@ from orchestrator.trials import versions
 from orchestrator.withheld import withhold
 from orchestrator.wording import duration, why
 from trainables.crystals.dataset import Dataset
+from trainables.crystals.featurise import FEATURISER_VERSION
 from trainables.crystals.sources import Source, SourceError
 from trainables.kernels import library
 from trainables.training.fit import TRAINING_VERSION
 
+JOB = "hybrid_grid"
 LISTED = 20  # arrays with failed models that the summary names
 
 
@@ -76,8 +79,10 @@ def start(argv: Sequence[str] | None) -> int:
 def run(options: Options) -> int:
     """Structures → shards → models → distances → tables → report, each step kept in the run."""
     config, folder = options.config, options.run
-    open_manifest(folder, config.model_dump(mode="json"), extend=options.extend)
+    open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     sources = open_sources(config, options.data_dir)
+    data = {"data": {name: source.digest() for name, source in sources.items()}}
+    open_manifest(folder, JOB, data, what="grid", extend=options.extend)
     config = config.model_copy(update={"tasks": tuple(sources)})
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
@@ -85,7 +90,7 @@ def run(options: Options) -> int:
         datasets = load_datasets(config, featurized, _memory(options.worker))
         datasets = withhold(folder, options.withheld, datasets, featurized)
         cells = keyed_cells(config, fingerprints(config, featurized))
-        _write_manifest(options, sources, featurized, len(cells))
+        _write_manifest(options, data, sources, featurized, len(cells))
         records, keys = Records(folder / "records"), [key for _, key in cells]
         if options.retry_failed:
             until_sound(records, keys, lambda: records.forget_failed(keys))
@@ -125,8 +130,18 @@ def _memory(worker: Worker) -> float:
     return cluster.memory_per_worker(worker.cpus, worker.gpus)
 
 
+def _asked(options: Options) -> dict[str, Any]:
+    """What the models of a run hang on, beside the data."""
+    return {
+        "config": options.config.model_dump(mode="json"),
+        "training_version": TRAINING_VERSION,
+        "featuriser_version": FEATURISER_VERSION,
+    }
+
+
 def _write_manifest(
     options: Options,
+    data: dict[str, Any],
     sources: dict[str, Source],
     featurized: dict[str, Featurized],
     models: int,
@@ -134,10 +149,10 @@ def _write_manifest(
     write_manifest(
         options.run,
         {
-            "config": options.config.model_dump(mode="json"),
+            **_asked(options),
+            **data,
             "datasets": describe(sources, featurized),
             "models": models,
-            "training_version": TRAINING_VERSION,
             "hardware": cluster.hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},
             "versions": versions(),

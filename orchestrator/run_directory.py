@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from orchestrator.errors import UsageError
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
+DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
 
 
 def slug(name: str) -> str:
@@ -81,27 +82,54 @@ def _remove_if_empty(run: Path) -> None:
         folder.rmdir()
 
 
-def open_manifest(run: Path, config: dict[str, Any], *, extend: bool) -> None:
+def open_manifest(
+    run: Path, job: str, asked: Mapping[str, Any], *, what: str, extend: bool
+) -> None:
     """Refuses a run directory that was made for something else.
 
+    Args:
+        asked: entries of the manifest as they would be now; one that it lacks is not compared.
+        what: is asked of the job, in a word.
+        extend: the person wants the run directory to be for what is asked now.
+
     Raises:
-        UsageError: the directory's grid differs from `config`; the differences are named.
+        UsageError: another job's, or the manifest differs; the differences are named.
     """
     path = run / MANIFEST
-    if not path.exists() or extend:
+    if not path.exists():
         return
     try:
-        before = json.loads(path.read_text())["config"]
-    except (ValueError, KeyError, TypeError):
+        manifest = json.loads(path.read_text())
+        before = {name: manifest[name] for name in asked if name in manifest}
+        other = manifest.get("job", DEFAULT_JOB)
+    except (ValueError, TypeError, AttributeError):
         raise UsageError(f"{path}: damaged; remove it, the records are kept") from None
-    now = json.loads(json.dumps(config))
-    changed = [name for name in now if before.get(name) != now[name]]
-    if changed:
-        difference = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in changed)
+    if other != job:
+        raise UsageError(f"--run {run}: holds a run of {other}; name another folder")
+    now = json.loads(json.dumps({name: asked[name] for name in before}))
+    difference = "; ".join(_differences(before, now))
+    if difference and not extend:
         raise UsageError(
-            f"--run {run} holds another grid ({difference}); name another folder, or add --extend"
-            " to make it this grid's: models that both have are kept and not trained again"
+            f"--run {run} holds another {what} ({difference}); name another folder, or add --extend"
+            f" to make it this {what}'s: models that both have are kept and not trained again"
         )
+
+
+def _differences(was: dict[str, Any], now: dict[str, Any], of: str = "") -> Iterator[str]:
+    """What differs, entry by entry."""
+    for name in now | was:
+        one, other = was.get(name), now.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from _differences(one, other, "" if name == "config" else f"{name} ")
+        elif one != other:
+            yield f"{of}{name} was {_brief(one)}, is {_brief(other)}"
+
+
+def _brief(value: Any) -> Any:
+    """A value as a line has room for it: of a digest the first digits."""
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{32,}", value):
+        return value[:12]
+    return "nothing" if value is None else value
 
 
 def write_manifest(run: Path, content: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ python -m orchestrator.transfer --tasks steels=yield.csv --tables mat2vec mine.c
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -16,7 +15,7 @@ import pandas as pd
 
 from orchestrator import cluster, durable
 from orchestrator.comparison.datasets import resolve, unit_of
-from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of
+from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
 from orchestrator.comparison.flags import TransferOptions, parse
 from orchestrator.comparison.overlap import overlap, without
@@ -26,7 +25,7 @@ from orchestrator.errors import UsageError
 from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
 from orchestrator.ledger import DONE, LedgerError, Records, compile_ledger, until_sound
 from orchestrator.report import write_report
-from orchestrator.run_directory import MANIFEST, locked, slug, write_manifest
+from orchestrator.run_directory import locked, open_manifest, slug, write_manifest
 from orchestrator.training import train
 from orchestrator.trials import versions
 from orchestrator.wording import duration, significant, why
@@ -203,17 +202,8 @@ def run(
 def _own_folder(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> None:
-    """Refuses the folder of another job; else says in the manifest what is asked now."""
-    path = options.run / MANIFEST
-    if path.exists():
-        try:
-            job = json.loads(path.read_text()).get("job", "hybrid_grid")
-        except (ValueError, AttributeError):
-            raise UsageError(f"{path}: damaged; remove it, the records are kept") from None
-        if job != JOB:
-            raise UsageError(f"--run {options.run}: holds a run of {job}; name another folder")
-    content = {
-        "job": JOB,
+    """Refuses the folder of something else; else says in the manifest what is asked."""
+    asked = {
         "config": {
             "tasks": list(data),
             "tables": {table.name: table.digest for table in tables},
@@ -221,13 +211,15 @@ def _own_folder(
             "seeds": list(options.seeds),
             "recipe": options.recipe,
             "epochs": options.epochs,
+            "patience": options.patience,
             "trainable": options.trainable,
             "strict": options.strict,
         },
+        "data": {name: fingerprint(one) for name, one in data.items()},
         "training_version": TRANSFER_VERSION,
-        "versions": versions(),
     }
-    write_manifest(options.run, content)
+    open_manifest(options.run, JOB, asked, what="comparison", extend=options.extend)
+    write_manifest(options.run, {"job": JOB, **asked, "versions": versions()})
 
 
 def line_up(

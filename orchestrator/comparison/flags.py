@@ -55,6 +55,7 @@ class TransferOptions:
     strict: bool
     write_formulas: Path | None
     run: Path
+    extend: bool
     retry_failed: bool
     address: str | None
     worker: Worker
@@ -125,6 +126,12 @@ def _parser() -> Parser:
     results = parser.add_argument_group("results")
     results.add_argument(
         "--run", type=Path, default=Path("runs/transfer"), help="directory; default %(default)s"
+    )
+    results.add_argument(
+        "--extend",
+        action="store_true",
+        help="let a directory that holds another comparison be this one's; models that both have"
+        " are not trained again",
     )
     results.add_argument("--retry-failed", action="store_true", help="train failed models again")
     machine = add_machine(parser)

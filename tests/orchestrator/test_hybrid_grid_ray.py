@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
+from orchestrator import hybrid_grid
 from orchestrator.ledger import EMBEDDINGS, PREDICTIONS, SCHEMA, Records
 from orchestrator.report import SECTIONS
 from tests.orchestrator.small_grids import Said, digests, grid, rows, times, write_matbench
@@ -279,6 +280,40 @@ def test_another_grid_is_refused_and_the_difference_named(
     assert "epochs was 3, is 4" in said.error and "--extend" in said.error
     assert "dims" not in said.error
     assert times(finished.run) | {".lock": 0} == before | {".lock": 0}
+
+
+def test_changed_data_are_refused_before_anything_is_written(
+    finished: Finished, tmp_path: Path
+) -> None:
+    run = finished.copy(tmp_path / "run")
+    changed = dataclasses.replace(finished, data=tmp_path / "tiny.json.gz")
+    write_matbench(changed.data, rows(CRYSTALS))
+    assert grid(*changed.flags(run), "--extend").code == 0  # the same bytes under another path
+    before = times(run)
+    write_matbench(changed.data, rows(CRYSTALS, start=1))
+    said = grid(*changed.flags(run))
+    assert said.code == 2 and f"--run {run} holds another grid (data tiny was " in said.error
+    assert "--extend" in said.error and ";" not in said.error.partition("(")[2].partition(")")[0]
+    assert times(run) | {".lock": 0} == before | {".lock": 0}
+    said = grid(*changed.flags(run), "--extend")
+    assert said.code == 0 and "12 models in the grid, 0 recorded before" in said.out
+
+
+@pytest.mark.parametrize("name", ["TRAINING_VERSION", "FEATURISER_VERSION"])
+def test_changed_code_is_refused(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    was = getattr(hybrid_grid, name)
+    monkeypatch.setattr(hybrid_grid, name, 99)
+    said = grid(*finished.flags())
+    assert said.code == 2 and f"({name.lower()} was {was}, is 99)" in said.error
+
+
+def test_the_folder_of_another_job_is_refused(finished: Finished, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"job": "transfer", "config": {}}')
+    for more in ([], ["--extend"]):
+        said = grid(*finished.flags(tmp_path), *more)
+        assert said.code == 2 and f"--run {tmp_path}: holds a run of transfer" in said.error
 
 
 def test_extending_trains_only_what_is_new(finished: Finished, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from analysis.scores import regression_scores
 from orchestrator import transfer
 from orchestrator.comparison.entries import SCHEMA
 from orchestrator.comparison.files import FACTS, LEDGER, SCORES
+from orchestrator.comparison.flags import parse
 from orchestrator.comparison.overlap import overlap, seen_by, without
 from orchestrator.comparison.tables import load_tables
 from orchestrator.errors import UsageError
@@ -89,8 +90,60 @@ def test_nothing_is_trained_twice(
     more = [*flags, "--no-controls"]
     at = more.index("--tables")
     more[at + 2] = str(other)
-    assert transfer.main(more) == 0
+    manifest = (run / "manifest.json").read_bytes()
+    assert transfer.main(more) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: --run {run} holds another comparison (tables other was nothing")
+    assert "tables two was" in line and "tables one was" not in line and "--extend" in line
+    assert (run / "manifest.json").read_bytes() == manifest
+    assert transfer.main([*more, "--extend"]) == 0
     assert "4 models in the grid, 2 recorded before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"--seeds": "1"}, "seeds was [0], is [1]"),
+        ({"--folds": "2"}, "folds was [0], is [2]"),
+        ({"--patience": "1"}, "patience was nothing, is 1"),
+        ({"--epochs": "2"}, "epochs was 1, is 2"),
+    ],
+)
+def test_another_comparison_is_refused_and_the_difference_named(
+    tmp_path: Path, changes: dict[str, str], difference: str
+) -> None:
+    assert own_folder(tmp_path) == ""
+    assert own_folder(tmp_path) == ""
+    assert f"({difference}); name another folder" in own_folder(tmp_path, **changes)
+    assert own_folder(tmp_path, **changes, extend=True) == ""
+    assert own_folder(tmp_path) != ""
+
+
+def test_changed_formulas_or_code_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own_folder(tmp_path) == ""
+    assert "(data salts was " in own_folder(tmp_path, formulas=23)
+    monkeypatch.setattr(transfer, "TRANSFER_VERSION", 99)
+    assert "(training_version was 1, is 99)" in own_folder(tmp_path)
+
+
+def own_folder(folder: Path, *, formulas: int = 24, extend: bool = False, **changes: str) -> str:
+    """What `transfer` says of its run directory before it begins."""
+    data = write_formulas(folder / "formulas.csv", formulas)
+    table = write_table(folder / "one.csv", 3)
+    given = {"--folds": "0", "--epochs": "1", "--seeds": "0", **changes}
+    options = parse(
+        ["--tasks", f"salts={data}", "--tables", str(table), "--no-controls"]
+        + [word for pair in given.items() for word in pair]
+        + ["--run", str(folder), *["--extend"] * extend]
+    )
+    found = transfer.open_data(options)
+    try:
+        transfer._own_folder(options, found, transfer.open_tables(options))
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def test_classes_have_two_areas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
