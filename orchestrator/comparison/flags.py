@@ -116,7 +116,7 @@ def _parser() -> Parser:
         "--recipe",
         choices=("paper", "tuned"),
         default="tuned",
-        help="paper: as published, 500 epochs; tuned (default): AdamW and a cosine, 30 epochs",
+        help="paper: as published, 500 epochs; tuned (default): AdamW and a cosine, 40 epochs",
     )
     training.add_argument("--epochs", type=int, help="at most; default by recipe")
     training.add_argument("--patience", type=int, help="epochs without improvement before a stop")

@@ -246,7 +246,7 @@ def test_a_dry_run_says_what_would_be_trained(
     assert transfer.main([*flags, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "mine: 12 formulas of 2 elements, a number" in said
-    assert "mine: 40 models, 30 epochs at most in batches of 16" in said
+    assert "mine: 40 models, 40 epochs at most in batches of 16" in said
     assert not (tmp_path / "run").exists()
 
 
