@@ -7,9 +7,10 @@ import io
 import sys
 from collections.abc import Callable
 
+from orchestrator import interrupts
 from orchestrator.errors import UsageError
 
-OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
 # What the disk does to us is for the person to mend; any other OSError is a fault of ours.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
@@ -28,7 +29,8 @@ def conduct(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
     try:
-        return work()
+        with interrupts.two_chances():
+            return work()
     except told as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE

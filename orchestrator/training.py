@@ -17,6 +17,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
+from orchestrator import interrupts
 from orchestrator.arrays import TrainingArray
 from orchestrator.ledger import FAILED, Records
 from orchestrator.progress import Progress
@@ -153,7 +154,8 @@ def _own_interrupts() -> Iterator[None]:
         yield
     finally:
         for number, handler in ours.items():
-            signal.signal(number, handler)
+            if number != signal.SIGINT or not interrupts.waits_for_second():
+                signal.signal(number, handler)
 
 
 class _Ending(tune.Callback):
@@ -171,7 +173,8 @@ class _Ending(tune.Callback):
         def answer(number: int, frame: FrameType | None) -> None:
             print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
             if callable(tunes):
-                tunes(number, frame)
+                tunes(number, frame)  # which puts back the handler that was before
+            interrupts.heard()
 
         signal.signal(signal.SIGINT, answer)
 
