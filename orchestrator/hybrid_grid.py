@@ -88,7 +88,7 @@ def run(options: Options) -> int:
         records.sweep()
         _write_manifest(options, sources, featurized, len(cells))
         if options.retry_failed:
-            _forget_failed(records, cells)
+            records.forget_failed(key for _, key in cells)
         targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
         finished = train(arrays(cells), datasets, targets, records, options.worker)
         ledger = _write_ledger(folder, records, cells)
@@ -110,8 +110,8 @@ def _announce(options: Options) -> None:
     where = cluster.dashboard()
     print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
     if options.worker.device == "cpu" and not library.load():
-        print(f"no C++ compiler ({library.compiler()}) built the fused kernels here; models train"
-              " without them, two to three times slower", file=sys.stderr)  # fmt: skip
+        print(f"{library.missing()}; models train without them, two to three times slower",
+              file=sys.stderr)  # fmt: skip
 
 
 def _memory(worker: Worker) -> float:
@@ -139,12 +139,6 @@ def _write_manifest(
             "versions": versions(),
         },
     )
-
-
-def _forget_failed(records: Records, cells: list[tuple[Cell, str]]) -> None:
-    for key in records.recorded(key for _, key in cells):
-        if records.read(key)["status"] == FAILED:
-            records.forget(key)
 
 
 def _write_ledger(folder: Path, records: Records, cells: list[tuple[Cell, str]]) -> pd.DataFrame:

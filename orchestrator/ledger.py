@@ -160,6 +160,12 @@ class Records:
         self._json(key).unlink(missing_ok=True)
         self._arrays(key).unlink(missing_ok=True)
 
+    def forget_failed(self, keys: Iterable[str]) -> None:
+        """Takes back the records of those of the keys that failed."""
+        for key in self.recorded(keys):
+            if self.read(key)["status"] == FAILED:
+                self.forget(key)
+
 
 def _encode(
     row: dict[str, Any], arrays: dict[str, np.ndarray], columns: Sequence[str]

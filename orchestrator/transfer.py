@@ -24,7 +24,7 @@ from orchestrator.comparison.results import compare, in_words, score_all
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
 from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
-from orchestrator.ledger import DONE, FAILED, LedgerError, Records, compile_ledger
+from orchestrator.ledger import DONE, LedgerError, Records, compile_ledger
 from orchestrator.report import write_report
 from orchestrator.run_directory import MANIFEST, locked, slug, write_manifest
 from orchestrator.training import train
@@ -176,7 +176,7 @@ def run(
         ]
         keys = {key: array.task for array in arrays for key in array.keys.values()}
         if options.retry_failed:
-            _forget_failed(records, list(keys))
+            records.forget_failed(keys)
         finished = train(
             arrays,
             {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
@@ -250,12 +250,6 @@ def line_up(
 
 def _values(lineup: Lineup) -> dict[Entrant, Any]:
     return {entrant: table.values for entrant, table in lineup.items()}
-
-
-def _forget_failed(records: Records, keys: Sequence[str]) -> None:
-    for key in records.recorded(keys):
-        if records.read(key)["status"] == FAILED:
-            records.forget(key)
 
 
 def conclude(
