@@ -17,8 +17,8 @@ from ray._private.authentication.authentication_token_setup import (
 )
 from ray._private.services import canonicalize_bootstrap_address
 
+from orchestrator import interrupts
 from orchestrator.errors import UsageError
-from orchestrator.job import end_on_sigterm
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {
@@ -56,32 +56,37 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    with interrupts.at_once():
+        _begin(address or os.environ.get("RAY_ADDRESS"), cpus_per_worker)
+        interrupts.by_sigterm_too()
+    try:
+        yield
+    finally:
+        with interrupts.at_once():
+            ray.shutdown()
+
+
+def _begin(address: str | None, cpus_per_worker: float) -> None:
     threads = str(max(1, int(cpus_per_worker)))
     common: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": "WARNING",
         "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}},
     }
-    address = address or os.environ.get("RAY_ADDRESS")
     if address in (None, "local"):
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         ray.init(address="local", dashboard_host="127.0.0.1", **common)
-    else:
-        try:
-            ray.init(address=_answering(address), **common)
-        except (ConnectionError, OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UsageError(
-                f"--address {address}: no Ray cluster answers ({reason}); start one with"
-                " `ray start --head`, give both sides one token (RAY_AUTH_MODE), or leave the flag"
-                " (and RAY_ADDRESS) out"
-            ) from None
-    end_on_sigterm()
+        return
     try:
-        yield
-    finally:
-        ray.shutdown()
+        ray.init(address=_answering(address), **common)
+    except (ConnectionError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers ({reason}); start one with"
+            " `ray start --head`, give both sides one token (RAY_AUTH_MODE), or leave the flag"
+            " (and RAY_ADDRESS) out"
+        ) from None
 
 
 def _answering(address: str) -> str:
@@ -99,7 +104,7 @@ def _answering(address: str) -> str:
     host, _, port = found.rpartition(":")
     host = host.strip("[]")
     socket.create_connection((host, int(port)), timeout=5).close()
-    if not _private(host) and os.environ.get("RAY_AUTH_MODE") != "token":
+    if not is_loopback(host) and os.environ.get("RAY_AUTH_MODE") != "token":
         raise UsageError(
             f"--address {address}: {host} takes anyone who reaches it; start both sides with"
             " RAY_AUTH_MODE=token (docs/cluster.md), or it with --node-ip-address=127.0.0.1"
@@ -107,7 +112,7 @@ def _answering(address: str) -> str:
     return found
 
 
-def _private(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether a name or address is this machine's own loopback."""
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, None)}

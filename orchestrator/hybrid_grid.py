@@ -119,8 +119,8 @@ def _announce(options: Options) -> None:
     where = cluster.dashboard()
     print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
     if options.worker.device == "cpu" and not library.load():
-        print(f"no C++ compiler ({library.compiler()}) built the fused kernels here; models train"
-              " without them, two to three times slower", file=sys.stderr)  # fmt: skip
+        print(f"{library.missing()}; models train without them, two to three times slower",
+              file=sys.stderr)  # fmt: skip
 
 
 def _memory(worker: Worker) -> float:

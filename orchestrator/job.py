@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
-import signal
 import sys
-import threading
 from collections.abc import Callable
 
+from orchestrator import interrupts
 from orchestrator.errors import UsageError
 from orchestrator.wording import of_the_disk
 
-OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
 # What the disk does to us is for the person to mend; any other OSError is a fault of ours.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
@@ -27,12 +26,13 @@ def conduct(
         expected: errors of what was given, beside UsageError.
         stopped: what happens to the work when it is interrupted, or the disk refuses it.
     """
-    end_on_sigterm()
+    interrupts.by_sigterm_too()
     told: tuple[type[Exception], ...] = (UsageError, *expected)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
     try:
-        return work()
+        with interrupts.two_chances():
+            return work()
     except told as error:
         # a name that was given, and is now told, may hold line breaks
         print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
@@ -45,12 +45,3 @@ def conduct(
     except KeyboardInterrupt:
         print(f"\nstopped; {stopped}", file=sys.stderr)
         return INTERRUPTED
-
-
-def end_on_sigterm() -> None:
-    """Lets SIGTERM, as batch systems and `ray job stop` send it, end a job as Ctrl-C does.
-
-    Ray's own handler ends the process without a word.
-    """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)

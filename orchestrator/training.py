@@ -16,6 +16,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
+from orchestrator import interrupts
 from orchestrator.arrays import TrainingArray
 from orchestrator.checkpoints import FOLDER as CHECKPOINTS
 from orchestrator.errors import UsageError
@@ -181,7 +182,8 @@ def _own_interrupts() -> Iterator[None]:
         yield
     finally:
         for number, handler in ours.items():
-            signal.signal(number, handler)
+            if number != signal.SIGINT or not interrupts.waits_for_second():
+                signal.signal(number, handler)
 
 
 class _Ending(tune.Callback):
@@ -216,7 +218,8 @@ class _Ending(tune.Callback):
         def answer(number: int, frame: FrameType | None) -> None:
             print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
             if callable(tunes):
-                tunes(number, frame)
+                tunes(number, frame)  # which puts back the handler that was before
+            interrupts.heard()
 
         for number in STOPPING:
             signal.signal(number, answer)

@@ -12,6 +12,7 @@ from analysis.figures.style import (
     CATEGORIES,
     INK,
     MUTED,
+    add_diagonal,
     colour_categories,
     fade,
     finish,
@@ -54,12 +55,7 @@ def _add_panel(fig: go.Figure, row: int, column: int, points: pd.DataFrame, unit
     drawn = points.sort_values(["target", "id"], kind="stable").iloc[::step]
     values = points[["target", "prediction"]].to_numpy()
     low, high = float(values.min()), float(values.max())
-    pad = 0.04 * (high - low or 1.0)
-    ends = [low - pad, high + pad]
-    fig.add_scatter(
-        x=ends, y=ends, mode="lines", line={"color": MUTED, "width": 1, "dash": "dot"},
-        hoverinfo="skip", showlegend=False, row=row, col=column,
-    )  # fmt: skip
+    ends = add_diagonal(fig, row, column, low, high)
     fig.add_scatter(
         x=drawn["target"], y=drawn["prediction"], mode="markers", showlegend=False,
         error_y={"type": "data", "array": drawn["std"], "thickness": 1, "width": 0,

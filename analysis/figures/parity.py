@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.style import (
     CATEGORIES,
-    MUTED,
+    add_diagonal,
     finish,
     format_value,
     label_axis,
@@ -93,12 +93,7 @@ def _add_panel(
         float(min(target.min(), prediction.min())),
         float(max(target.max(), prediction.max())),
     )
-    pad = 0.04 * (high - low or 1.0)
-    ends = [low - pad, high + pad]
-    fig.add_scatter(
-        x=ends, y=ends, mode="lines", line={"color": MUTED, "width": 1, "dash": "dot"},
-        hoverinfo="skip", showlegend=False, row=row, col=column,
-    )  # fmt: skip
+    ends = add_diagonal(fig, row, column, low, high)
     fig.add_scatter(
         x=drawn["target"], y=drawn["prediction"], mode="markers", showlegend=False,
         marker={"size": 4, "opacity": 0.45, "color": COLOURS.get(best["backbone"], CATEGORIES[2])},

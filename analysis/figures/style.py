@@ -121,6 +121,17 @@ def panels(rows: int, columns: int, titles: Sequence[str], **options: Any) -> go
     return fig
 
 
+def add_diagonal(fig: go.Figure, row: int, column: int, low: float, high: float) -> list[float]:
+    """Where a prediction is the truth; its ends, a little below and above what is there."""
+    pad = 0.04 * (high - low or 1.0)
+    ends = [low - pad, high + pad]
+    fig.add_scatter(
+        x=ends, y=ends, mode="lines", line={"color": MUTED, "width": 1, "dash": "dot"},
+        hoverinfo="skip", showlegend=False, row=row, col=column,
+    )  # fmt: skip
+    return ends
+
+
 def finish(
     fig: go.Figure,
     *,

@@ -26,7 +26,7 @@ def look_at_machine(run: Path) -> list[Finding]:
         shared_memory(Path("/dev/shm")),
         open_files(),
         *cards(),
-        *token(os.environ, TOKEN_FILE.expanduser()),
+        *token(os.environ, token_file(os.environ)),
     ]
 
 
@@ -40,7 +40,7 @@ def kernels() -> Finding:
     """The fused kernels, which are built here if they were not yet."""
     from trainables.kernels import library  # here: it imports torch
 
-    if os.environ.get("ELEMGRID_KERNELS") == "0":
+    if library.switched_off():
         return Finding("note", "kernels", "switched off", "unset ELEMGRID_KERNELS to use them")
     built = bool(library.load())
     return judged(
@@ -91,19 +91,24 @@ def cards() -> list[Finding]:
     return found
 
 
+def token_file(environment: Mapping[str, str]) -> Path:
+    """Where Ray looks for the token."""
+    return Path(environment.get("RAY_AUTH_TOKEN_PATH") or TOKEN_FILE).expanduser()
+
+
 def token(environment: Mapping[str, str], file: Path) -> list[Finding]:
     """How a cluster would know us."""
     found = []
     if "RAY_AUTH_TOKEN" in environment:
         found.append(
             Finding("note", "token", "in the environment, which jobs and logs show",
-                    f"put it into {TOKEN_FILE} (chmod 600)")
+                    f"put it into {file} (chmod 600)")
         )  # fmt: skip
     if not file.is_file():
         return found or [
             Finding("good", "token", "none; clusters that are not on this machine need one")
         ]
     mode = stat.S_IMODE(file.stat().st_mode)
-    seen = f"{TOKEN_FILE} has mode {mode:04o}"
-    found.append(judged(mode & 0o077 == 0, "token", seen, f"chmod 600 {TOKEN_FILE}"))
+    seen = f"{file} has mode {mode:04o}"
+    found.append(judged(mode & 0o077 == 0, "token", seen, f"chmod 600 {file}"))
     return found

@@ -1,11 +1,12 @@
-"""Every node of a cluster: the same software, and the run directory within its reach."""
+"""Every node of a cluster: software, the run directory, room, GPUs, and who may come in."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,24 +14,41 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator import cluster
 from orchestrator.checkup.finding import Finding, judged
-from orchestrator.checkup.machine import GIB, LEAST_DISK
+from orchestrator.checkup.machine import GIB, LEAST_DISK, cards, token, token_file
 from orchestrator.trials import versions
 
 SECONDS = 60.0  # that a node has to answer
 
 
-@ray.remote(num_cpus=0, max_retries=0)
+# One call a process: what asks torch for GPUs keeps some of their memory for as long as it lives.
+@ray.remote(num_cpus=0, max_retries=0, max_calls=1)
 def _on_node(run: str, probe: str) -> dict[str, Any]:
     """What one node has: versions, room, and whether it sees the driver's probe file."""
-    folder = Path(run)
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides GPUs from what does not ask for them
+    folder, node = Path(run), ray._private.worker.global_worker.node
+    assert node is not None, "a worker has a node"
     seen = (folder / probe).is_file()
     return {
         "versions": versions() | {"elemgrid": version("elemgrid")},
         "sees": seen,
         "writes": seen and os.access(folder, os.W_OK),
         "free": shutil.disk_usage(folder).free if seen else 0,
+        "others": [
+            room(Path(node.get_temp_dir_path())),
+            *cards(),
+            *token(os.environ, token_file(os.environ)),
+        ],
+        "guarded": os.environ.get("RAY_AUTH_MODE") == "token",
     }
+
+
+def room(folder: Path) -> Finding:
+    """Room where Ray keeps its logs, and objects that memory does not hold."""
+    free = shutil.disk_usage(folder).free
+    seen = f"{free / GIB:.1f} GiB free in {folder}"
+    return judged(free >= LEAST_DISK, "disk", seen, "make room, or `ray start --temp-dir`")
 
 
 def look_at_nodes(run: Path) -> list[Finding]:
@@ -42,28 +60,50 @@ def look_at_nodes(run: Path) -> list[Finding]:
     probe = run / f".probe-{secrets.token_hex(8)}"
     probe.touch()
     try:
-        asked = {
-            node["NodeManagerAddress"]: _on_node.options(
+        asked = [
+            _on_node.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ).remote(str(run), probe.name)
             for node in nodes
-        }
-        found = [finding for name, ref in asked.items() for finding in _node(name, ref, run)]
+        ]
+        found = [
+            finding
+            for node, ref in zip(nodes, asked, strict=True)
+            for finding in _node(node, ref, run)
+        ]
     finally:
         probe.unlink(missing_ok=True)
         if fresh:
             run.rmdir()
-    return found
+    return [*dashboard(cluster.dashboard()), *found]
 
 
-def _node(name: str, ref: ray.ObjectRef, run: Path) -> list[Finding]:
-    what = f"node {name}"
+def dashboard(url: str | None) -> list[Finding]:
+    """Whether strangers reach the dashboard, whose job API runs what it is given."""
+    if url is None:
+        return []
+    host = url.removeprefix("http://").rpartition(":")[0].strip("[]")
+    return [
+        judged(
+            cluster.is_loopback(host), "dashboard", f"at {url}",
+            "start the head with --dashboard-host=127.0.0.1, and reach it by `ray dashboard`",
+        )
+    ]  # fmt: skip
+
+
+def _node(node: Mapping[str, Any], ref: ray.ObjectRef, run: Path) -> list[Finding]:
+    address = node["NodeManagerAddress"]
+    what = f"node {address} {node['NodeID'][:6]}"  # one machine may be several nodes
     try:
         answer = ray.get(ref, timeout=SECONDS)
     except Exception as error:  # whatever keeps it from answering, it is the finding
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:160]
         return [Finding("bad", what, f"does not answer ({reason})", "look at its raylet.out")]
-    found = [_same_versions(what, answer["versions"])]
+    found = [
+        _same_versions(what, answer["versions"]),
+        guard(what, address, answer["guarded"]),
+        *(replace(other, what=f"{what}, {other.what}") for other in answer["others"]),
+    ]
     if not answer["sees"]:
         fix = "put --run on a disk that all nodes share (NFS or alike)"
         return [*found, Finding("bad", what, f"does not see {run}", fix)]
@@ -71,6 +111,15 @@ def _node(name: str, ref: ray.ObjectRef, run: Path) -> list[Finding]:
     enough = answer["writes"] and answer["free"] >= LEAST_DISK
     fix = "make room" if answer["writes"] else "give its user the right to write there"
     return [*found, judged(enough, what, seen, fix)]
+
+
+def guard(what: str, address: str, guarded: bool) -> Finding:
+    """Whether a node asks for the token; one that only its own machine reaches may do without."""
+    return judged(
+        guarded, what, "RAY_AUTH_MODE=token" if guarded else "takes anyone who reaches it",
+        "start it with RAY_AUTH_MODE=token (docs/cluster.md)",
+        "note" if cluster.is_loopback(address) else "bad",
+    )  # fmt: skip
 
 
 def _same_versions(what: str, theirs: dict[str, str]) -> Finding:

@@ -53,6 +53,9 @@ def test_training_goes_on_without_them(
     assert not ops.fused(torch.zeros(1))
     assert ops.softplus(torch.zeros(1, 1, 1)).item() == pytest.approx(0.6931472)
     assert not any((tmp_path / "elemgrid").rglob("*.so"))
+    assert library.missing().startswith(
+        f"{name}=0" if value == "0" else f"no C++ compiler ({value})"
+    )
 
 
 def test_a_cache_that_others_may_write_is_not_trusted(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator import doctor
-from orchestrator.checkup import machine
+from orchestrator.checkup import machine, nodes
 from orchestrator.checkup.cluster_file import look_at_file
 from orchestrator.checkup.finding import Finding
+from orchestrator.trials import versions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,7 +110,83 @@ def test_every_node_is_asked(
 ) -> None:
     from orchestrator.checkup.nodes import look_at_nodes
 
-    found = look_at_nodes(tmp_path / "run")
-    assert len(found) == 2 and verdicts(found) == {"good"}
-    assert "as here" in found[0].line and "GiB free" in found[1].line
+    found = [finding.line for finding in look_at_nodes(tmp_path / "run")]
+    for what in ("as here", "RAY_AUTH_MODE=token", "disk: ", "GPU", "GiB free"):
+        assert any(what in line for line in found), found
+    # the token file is that of whoever runs the tests
+    assert not [line for line in found if line.startswith("BAD") and ", token: " not in line]
+    assert f"sees {tmp_path / 'run'}" in found[-1]
     assert not (tmp_path / "run").exists()
+
+
+# In a process of its own: the tests' own runtime is another.
+TWO_NODES = """
+import os, sys
+from ray.cluster_utils import Cluster
+from orchestrator import doctor
+head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+cluster = Cluster(initialize_head=True, head_node_args=head)
+cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20,
+                 env_vars={"RAY_AUTH_TOKEN_PATH": sys.argv[2]})
+code = doctor.main(["--address", cluster.address, "--run", sys.argv[1]])
+cluster.shutdown()
+sys.exit(code)
+"""
+
+
+@pytest.mark.ray
+def test_a_token_that_others_can_read_on_one_of_two_nodes(tmp_path: Path) -> None:
+    """Two nodes of one machine, which have its address in common."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for file, mode in ((mine, 0o600), (theirs, 0o640)):
+        file.write_text("ab" * 32)
+        file.chmod(mode)
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), RAY_AUTH_TOKEN_PATH=str(mine))
+    del environment["RAY_AUTH_TOKEN"]
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_NODES, str(tmp_path / "run"), str(theirs)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    named = {words[3] for words in map(str.split, lines) if words[1] == "node"}
+    assert len({name.strip(":,") for name in named}) == 2
+    bad = [line for line in lines if line.startswith("BAD")]
+    assert len(bad) == 1 and f"token: {theirs} has mode 0640; chmod 600" in bad[0]
+    assert sum("RAY_AUTH_MODE=token" in line for line in lines) == 2
+    assert "ab" * 32 not in done.stdout + done.stderr
+    assert lines[-1] == f"1 of {len(lines) - 1} to be mended"
+
+
+def test_doors_of_a_cluster_that_runs() -> None:
+    assert nodes.dashboard(None) == []
+    assert verdicts(nodes.dashboard("http://127.0.0.1:8265")) == {"good"}
+    assert verdicts(nodes.dashboard("http://192.0.2.7:8265")) == {"bad"}
+    assert nodes.guard("node", "192.0.2.7", True).verdict == "good"
+    assert nodes.guard("node", "192.0.2.7", False).verdict == "bad"
+    assert nodes.guard("node", "127.0.0.1", False).verdict == "note"
+
+
+def test_a_node_with_other_software() -> None:
+    ours = versions() | {"elemgrid": version("elemgrid")}
+    assert nodes._same_versions("node", ours).verdict == "good"
+    finding = nodes._same_versions("node", ours | {"torch": "1.0"})
+    assert finding.verdict == "bad" and "torch 1.0 (here " in finding.line
+
+
+def test_a_node_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert nodes.room(tmp_path).verdict == "good"
+    full = shutil._ntuple_diskusage(10 * 2**30, 10 * 2**30 - 5, 5)  # type: ignore[attr-defined]
+    monkeypatch.setattr(nodes.shutil, "disk_usage", lambda folder: full)
+    assert nodes.room(tmp_path).verdict == "bad"
+
+
+def test_a_gpu_that_somebody_else_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    for name, value in (("is_available", True), ("device_count", 2), ("get_device_name", "X")):
+        monkeypatch.setattr(torch.cuda, name, lambda *number, value=value: value)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: ((1 + number) * 2**34, 2**35))
+    found = machine.cards()
+    assert [finding.verdict for finding in found] == ["note", "good"]
+    assert "16.0 of 32.0 GiB free; something else runs on it" in found[0].line

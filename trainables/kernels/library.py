@@ -27,7 +27,7 @@ def load() -> ctypes.CDLL | None:
     The built file is kept in the person's own cache folder, under a name that changes with source,
     compiler and processor, since a cluster's machines may share that folder and not the processor.
     """
-    if os.environ.get(SWITCH) == "0":
+    if switched_off():
         return None
     found = shutil.which(compiler())
     if found is None:
@@ -39,6 +39,18 @@ def load() -> ctypes.CDLL | None:
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def switched_off() -> bool:
+    """Whether the person wants to do without."""
+    return os.environ.get(SWITCH) == "0"
+
+
+def missing() -> str:
+    """Why `load` gives none, for a person."""
+    if switched_off():
+        return f"{SWITCH}=0 switches the fused kernels off"
+    return f"no C++ compiler ({compiler()}) built the fused kernels here"
 
 
 def compiler() -> str:

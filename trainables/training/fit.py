@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,8 @@ from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
-from trainables.training import snapshot
-from trainables.training.array import ArrayTraining, Member
+from trainables.training.array import ArrayTraining, Member, Trained
+from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, conclude
 from trainables.training.problem import GraphRegression
 from trainables.training.recipe import Recipe
@@ -59,8 +59,8 @@ def build_model(
     return BACKBONES[backbone](generators, mixings, table, dim, **options)
 
 
-class ArrayFit:
-    """An array in training: call `advance` until `finished`.
+class ArrayFit(FittedArray):
+    """Graph networks in training.
 
     Args:
         spec: the array.
@@ -98,27 +98,8 @@ class ArrayFit:
         spec, mixings = self.spec, [Mixing(member.label) for member in members]
         return build_model(spec.backbone, generators, mixings, spec.dim, spec.conv_width)
 
-    @property
-    def finished(self) -> bool:
-        return not self.training.active
-
-    @property
-    def epoch(self) -> int:
-        """Epochs that are over."""
-        return self.training.epoch
-
-    def save(self) -> bytes:
-        """Where the training is, to go on from with `load`."""
-        return snapshot.take(self.training)
-
-    def load(self, content: bytes) -> None:
-        """Goes on where a fit of the same models was saved; raises SnapshotError."""
-        snapshot.restore(self.training, content)
-
-    def advance(self) -> Iterator[Outcome]:
-        """One epoch; yields the outcomes of the members that it was the last for."""
-        for trained in self.training.run_epoch():
-            yield conclude(trained, self.data, self.dataset, self.split, self.mean, self.scale)
+    def _conclude(self, trained: Trained) -> Outcome:
+        return conclude(trained, self.data, self.dataset, self.split, self.mean, self.scale)
 
 
 def fit(spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> list[Outcome]:

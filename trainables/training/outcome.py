@@ -5,7 +5,7 @@ Legend: B crystals, N nodes, Z elements, D dimensions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,18 +43,26 @@ class Outcome:
     parameters: int
 
 
-def conclude(
-    trained: Trained, data: GraphSource, dataset: Dataset, split: Split, mean: float, scale: float
-) -> Outcome:
-    """Evaluates a model with its best-validation weights; here the test part is touched, once."""
+def not_evaluated(trained: Trained, split: Split) -> Outcome:
+    """What the training alone tells of a model; without one finite validation, it has diverged."""
     course = trained.course
-    arrays = {
+    course.diverged = course.diverged or course.best_epoch < 0
+    curves = {
         "curve/train_loss": np.asarray(course.train_loss),
         "curve/val_mae": np.asarray(course.val_mae),
     }
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
-    if course.diverged or course.best_epoch < 0:
-        return Outcome(course, {}, split.sizes, arrays, parameters)
+    return Outcome(course, {}, split.sizes, curves, parameters)
+
+
+def conclude(
+    trained: Trained, data: GraphSource, dataset: Dataset, split: Split, mean: float, scale: float
+) -> Outcome:
+    """Evaluates a model with its best-validation weights; here the test part is touched, once."""
+    outcome = not_evaluated(trained, split)
+    if outcome.course.diverged:
+        return outcome
+    arrays = dict(outcome.arrays)
     metrics = {"dummy_mae": float(np.abs(dataset.target[split.test] - mean).mean())}
     for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
         index = torch.from_numpy(rows)
@@ -70,7 +78,7 @@ def conclude(
         f"weights/{name}": value[0].cpu().numpy()
         for name, value in trained.model.state_dict().items()
     }
-    return Outcome(course, metrics, split.sizes, arrays, parameters)
+    return replace(outcome, metrics=metrics, arrays=arrays)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ Legend: F columns of a table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,14 +16,14 @@ from torch import nn
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import CrabNet
 from trainables.models.layers import Generators
-from trainables.training import snapshot
-from trainables.training.array import ArrayTraining, Course, Member, Trained
+from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.compositions import (
     CompositionProblem,
     DeviceCompositions,
     standardisation,
 )
-from trainables.training.outcome import Outcome
+from trainables.training.fitted import FittedArray
+from trainables.training.outcome import Outcome, not_evaluated
 from trainables.training.recipe import CyclicRecipe, Recipe, RecipeName
 from trainables.training.split import Split
 
@@ -94,8 +94,8 @@ class TransferData:
     tables: Mapping[Entrant, np.ndarray]
 
 
-class TransferFit:
-    """An array in training: call `advance` until `finished`.
+class TransferFit(FittedArray):
+    """CrabNets in training.
 
     Args:
         device: "cpu" or "cuda".
@@ -139,28 +139,9 @@ class TransferFit:
         columns = max(self.data.tables[entrant].shape[1] for entrant in self._entrants.values())
         return CrabNet(generators, tables, columns=columns, trainable=self.spec.trainable, **shape)
 
-    @property
-    def finished(self) -> bool:
-        return not self.training.active
-
-    @property
-    def epoch(self) -> int:
-        """Epochs that are over."""
-        return self.training.epoch
-
-    def save(self) -> bytes:
-        """Where the training is, to go on from with `load`."""
-        return snapshot.take(self.training)
-
-    def load(self, content: bytes) -> None:
-        """Goes on where a fit of the same models was saved; raises SnapshotError."""
-        snapshot.restore(self.training, content)
-
-    def advance(self) -> Iterator[Outcome]:
-        """One epoch; yields the outcomes of the members that it was the last for."""
-        for trained in self.training.run_epoch():
-            split = self.splits[trained.course.member.label]
-            yield conclude(trained, self.source, split, self.spec.trainable)
+    def _conclude(self, trained: Trained) -> Outcome:
+        split = self.splits[trained.course.member.label]
+        return conclude(trained, self.source, split, self.spec.trainable)
 
 
 def _by_number(table: np.ndarray) -> torch.Tensor:
@@ -172,17 +153,13 @@ def conclude(
     trained: Trained, source: DeviceCompositions, split: Split, trainable: bool
 ) -> Outcome:
     """Evaluates a model with its best-validation weights; here the test part is touched, once."""
-    course = trained.course
-    arrays = {
-        "curve/train_loss": np.asarray(course.train_loss),
-        "curve/val_mae": np.asarray(course.val_mae),
-    }
-    parameters = sum(parameter.numel() for parameter in trained.model.parameters())
-    if course.diverged or course.best_epoch < 0:
-        return Outcome(_gave_up(course), {}, split.sizes, arrays, parameters)
+    outcome = not_evaluated(trained, split)
+    if outcome.course.diverged:
+        return outcome
+    arrays = dict(outcome.arrays)
     target, classes = source.data.target, source.data.classes
     (mean,), (scale,) = standardisation([target[split.train]], classes)
-    metrics = {"val_error": course.best_mae}
+    metrics = {"val_error": outcome.course.best_mae}
     if not classes:
         metrics["dummy_mae"] = _mae(target[split.test], mean)
     for part, rows in (("validation", split.validation), ("test", split.test)):
@@ -193,13 +170,7 @@ def conclude(
             metrics[f"{'val' if part == 'validation' else part}_mae"] = _mae(target[rows], value)
     if trainable:
         arrays["table"] = trained.model.state_dict()["table"][0, 1:].cpu().numpy()
-    return Outcome(course, metrics, split.sizes, arrays, parameters)
-
-
-def _gave_up(course: Course) -> Course:
-    """A course without a single finite examination has diverged."""
-    course.diverged = True
-    return course
+    return replace(outcome, metrics=metrics, arrays=arrays)
 
 
 def _mae(target: np.ndarray, value: np.ndarray | float) -> float:

@@ -1,0 +1,82 @@
+"""Ctrl-C: the first one asks a job to end well, the second ends it at once.
+
+What a job has written is whole or absent at any moment, so nothing is lost by not waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STATUS = 130  # as shells have it: 128 + SIGINT
+
+
+@contextmanager
+def two_chances() -> Iterator[None]:
+    """Within it the first SIGINT raises KeyboardInterrupt, and the second leaves the process.
+
+    After a first one the process is on its way out, and may still be left at once.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    # Whoever ignores the signal (nohup) or has a handler of their own is not asked again.
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is _stop:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Within it the first SIGINT leaves, for what must not be broken off by an exception.
+
+    A driver whose `ray.init` is broken off ends in a segmentation fault: Ray's part of it is there,
+    and nobody holds it who could shut it down.
+    """
+    if signal.getsignal(signal.SIGINT) is not _stop:
+        yield
+        return
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, _stop)
+
+
+def by_sigterm_too() -> None:
+    """Lets SIGTERM, as batch systems and `ray job stop` send it, end a job as Ctrl-C does.
+
+    To be said again once Ray has begun, whose own handler ends the process without a word.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def heard() -> None:
+    """The first SIGINT came, whoever took it: within `two_chances`, the next one leaves."""
+    if signal.getsignal(signal.SIGINT) is _stop:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def waits_for_second() -> bool:
+    """Whether the first SIGINT came."""
+    return signal.getsignal(signal.SIGINT) is _leave
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    heard()
+    raise KeyboardInterrupt
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"\nstopped at once\n")
+    # Not through Python's own ending, which waits for Ray; its processes end with this one.
+    os._exit(STATUS)

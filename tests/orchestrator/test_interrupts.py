@@ -1,0 +1,130 @@
+"""Ctrl-C where a job takes its time to begin and to end: once, and twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.job import conduct
+
+ROOT = Path(__file__).resolve().parents[2]
+# As Ray does when it is shut down, the job waits before it ends; and Python waits for its threads.
+JOB = """
+import sys, threading, time
+from orchestrator import interrupts
+from orchestrator.job import conduct
+def work():
+    try:
+        with interrupts.at_once():
+            if sys.argv[1] == "begins":
+                print("at work", flush=True)
+                time.sleep(60)
+        print("at work", flush=True)
+        time.sleep(60)
+    finally:
+        print("ending", flush=True)
+        if sys.argv[1] == "slowly":
+            time.sleep(60)
+        elif sys.argv[1] == "thread":
+            threading.Thread(target=time.sleep, args=[60]).start()
+code = conduct(work, stopped="again")
+print("over", flush=True)
+sys.exit(code)
+"""
+
+
+class Job:
+    """The job above in a process of its own."""
+
+    def __init__(self, how: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", JOB, how], cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.out = self.process.stdout
+
+    def press(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> tuple[int, str]:
+        self.said, err = self.process.communicate(timeout=30)
+        return self.process.returncode, err
+
+
+def test_once_is_one_line() -> None:
+    job = Job("at once")
+    assert job.out.readline() == "at work\n"
+    job.press()
+    assert job.end() == (130, "\nstopped; again\n")
+
+
+def test_where_an_exception_would_do_harm_once_is_at_once() -> None:
+    job = Job("begins")
+    assert job.out.readline() == "at work\n"
+    job.press()
+    assert job.end() == (130, "\nstopped at once\n")
+    assert not job.said
+
+
+@pytest.mark.parametrize(("how", "last"), [("slowly", "ending\n"), ("thread", "over\n")])
+def test_twice_is_at_once(how: str, last: str) -> None:
+    """While the job ends, and while Python does."""
+    job = Job(how)
+    assert job.out.readline() == "at work\n"
+    job.press()
+    while job.out.readline() != last:
+        pass
+    pressed = time.monotonic()
+    job.press()
+    code, err = job.end()
+    assert code == 130 and err.endswith("\nstopped at once\n")
+    assert "Traceback" not in err
+    assert time.monotonic() - pressed < 20
+
+
+def test_whoever_has_a_handler_keeps_it() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+    assert conduct(lambda: seen.append(signal.getsignal(signal.SIGINT)) or 0) == 0  # type: ignore[func-returns-value]
+    assert seen != [before] and signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        conduct(lambda: seen.append(signal.getsignal(signal.SIGINT)) or 0)  # type: ignore[func-returns-value]
+        assert seen[1] is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# Ray's worker in this process is there, but nobody holds it yet: a driver that is broken off here
+# ends in a segmentation fault. Starting it takes long, so this is where a signal mostly comes in.
+BEGINNING = """
+import os, signal, sys
+import ray
+from orchestrator import cluster
+from orchestrator.job import conduct
+class Interrupted(ray._raylet.CoreWorker):
+    def __init__(self, *given, **named):
+        os.kill(os.getpid(), signal.SIGINT)
+ray._raylet.CoreWorker = Interrupted
+def work():
+    with cluster.connected(None, cpus_per_worker=1):
+        print("never said", flush=True)
+sys.exit(conduct(work, stopped="again"))
+"""
+
+
+@pytest.mark.ray
+def test_while_ray_begins(tmp_path: Path) -> None:
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", BEGINNING], cwd=tmp_path, env=environment, timeout=200,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped at once\n")

@@ -1,0 +1,48 @@
+"""A canary: the token that guards the cluster is in nothing that a job writes or says."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    """A file as it lies there, and what its compression may hide."""
+    content = path.read_bytes()
+    yield content
+    if content.startswith(b"\x1f\x8b"):
+        yield gzip.decompress(content)
+    if content.startswith(b"PAR1"):
+        table = pq.read_table(path)
+        yield f"{table.schema.metadata} {table.to_pydict()}".encode()
+
+
+def files_with(secret: str, folder: Path) -> list[str]:
+    return [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and any(secret.encode() in content for content in contents(path))
+    ]
+
+
+def test_the_token_is_nowhere_in_a_run(tmp_path: Path) -> None:
+    """Of a grid in which half of the models fail, since records of failures quote tracebacks."""
+    token = os.environ["RAY_AUTH_TOKEN"]
+    data, run = write_matbench(tmp_path / "tiny.json.gz", rows(30)), tmp_path / "run"
+    said = grid(*small_flags(data, run), "--conv-width", "10000000000000")
+    assert said.code == 1
+    assert len(files_with("Traceback", run)) >= 3, "records, ledger"
+    assert len(files_with("megnet", run)) > 5
+    assert files_with(token, run) == []
+    assert token not in said.out + said.err
+    (run / "canary").write_text(f"so it would be found: {token}")
+    assert files_with(token, run) == ["canary"]
