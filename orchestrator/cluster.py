@@ -73,7 +73,7 @@ def _begin(address: str | None, cpus_per_worker: float) -> None:
         "logging_level": "WARNING",
         "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}},
     }
-    if address in (None, "local"):
+    if address is None or is_local(address):
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         ray.init(address="local", dashboard_host="127.0.0.1", **common)
@@ -127,9 +127,19 @@ def dashboard() -> str | None:
     return f"http://{url}" if url else None
 
 
+def is_local(address: str | None) -> bool:
+    """Whether `connected` makes a runtime of its own, on this machine alone."""
+    return (address or os.environ.get("RAY_ADDRESS")) in (None, "local")
+
+
 def worker_slots(cpus: float, gpus: float) -> int:
     """How many workers fit on the cluster at once."""
-    return sum(_slots(node, cpus, gpus) for node in _nodes())
+    return sum(_slots(node, cpus, gpus) for node in live_nodes())
+
+
+def nodes_for(cpus: float, gpus: float) -> list[dict[str, Any]]:
+    """The nodes that take a worker, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"] and _slots(node["Resources"], cpus, gpus)]
 
 
 def memory_per_worker(cpus: float, gpus: float) -> float:
@@ -137,12 +147,12 @@ def memory_per_worker(cpus: float, gpus: float) -> float:
 
     The other half is for the training itself, and for the objects that Ray keeps.
     """
-    slots = [(_slots(node, cpus, gpus), node) for node in _nodes()]
+    slots = [(_slots(node, cpus, gpus), node) for node in live_nodes()]
     shares = [node["memory"] / number for number, node in slots if number and "memory" in node]
     return min(shares, default=SHARE_TO_COME) / 2
 
 
-def _nodes() -> list[dict[str, float]]:
+def live_nodes() -> list[dict[str, float]]:
     """What each node has to give."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator import cluster, durable
+from orchestrator import cluster, durable, preflight
 from orchestrator.config import GridConfig
 from orchestrator.distances import sum_distances
-from orchestrator.errors import UsageError
 from orchestrator.featurize import Featurized
 from orchestrator.flags import Options, parse
 from orchestrator.grid import Cell, arrays, keyed_cells
@@ -110,12 +109,7 @@ def run(options: Options) -> int:
 
 
 def _announce(options: Options) -> None:
-    slots = cluster.worker_slots(options.worker.cpus, options.worker.gpus)
-    if slots == 0 and options.address is None:
-        raise UsageError(
-            f"no node has the {options.worker.cpus:g} CPUs and {options.worker.gpus:g} GPUs that a"
-            " worker is to have; lower --cpus-per-worker or --gpus-per-worker"
-        )
+    slots = preflight.ready(options.worker, options.address, options.run)
     where = cluster.dashboard()
     print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
     if options.worker.device == "cpu" and not library.load():

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator import cluster, durable
+from orchestrator import cluster, durable, preflight
 from orchestrator.comparison.datasets import resolve, unit_of
 from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
@@ -157,7 +157,7 @@ def run(
     _own_folder(options, data, tables)
     records = Records(options.run / "records", SCHEMA)
     with cluster.connected(options.address, options.worker.cpus):
-        print(f"Ray: {cluster.worker_slots(options.worker.cpus, options.worker.gpus)} workers")
+        print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
         lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}
         arrays = [
             array

@@ -5,6 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
+import secrets
+import subprocess
+import sys
+import time
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -35,6 +40,7 @@ from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, open_source
 from trainables.crystals.symbols import symbol
 
+ROOT = Path(__file__).resolve().parents[2]
 NOISE = 20 * 2**20  # bytes by which a process may grow for no reason
 KINDS = list(GRAPH_KINDS.values())
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -236,6 +242,56 @@ def test_a_source_of_unknown_length_is_judged_at_its_end(tmp_path: Path) -> None
     text = refusal(Quarrelsome(entries), tmp_path / "out" / "own")
     assert "3 of 3 crystals are bad (1e+02 %)" in text or "3 of 3 crystals are bad (100 %)" in text
     assert BadCrystal.__name__ not in text
+
+
+# ------------------------------------------------------------------------------ hostile structures
+
+
+def poscar(structure: dict[str, Any]) -> str:
+    lines = [" ".join(map(str, vector)) for vector in structure["lattice"]["matrix"]]
+    names = [site["species"][0]["element"] for site in structure["sites"]]
+    places = [" ".join(map(str, site["abc"])) for site in structure["sites"]]
+    counts = " ".join("1" for _ in names)
+    return "\n".join(["x", "1.0", *lines, " ".join(names), counts, "Direct", *places, ""])
+
+
+def marked(name: str) -> list[int]:
+    """The processes in whose environment a variable stands."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{name}=".encode() in (place / "environ").read_bytes():
+                found.append(int(place.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+def test_what_eats_memory_is_quarantined_and_leaves_no_process(tmp_path: Path) -> None:
+    """Read by children of Ray's workers, which are gone with the job."""
+    path = tmp_path / "some.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "poscar", "energy"])
+        for number, (structure, target) in enumerate(rows(20)):
+            writer.writerow([f"g{number}", poscar(structure), target])
+        writer.writerow(["huge", "x\n1\n4 0 0\n0 4 0\n0 0 4\nK\n1000000000\nDirect\n0 0 0\n", 1])
+    mark = f"ELEMGRID_TEST_{secrets.token_hex(8)}"
+    flags = [*small_flags(path, tmp_path / "run"), "--max-bad", "0.1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.hybrid_grid", *flags],
+        env={**os.environ, mark: "1"}, cwd=ROOT, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "4 models done" in done.stdout
+    with (tmp_path / "run" / "shards" / "some" / QUARANTINE).open() as file:
+        (listed,) = csv.DictReader(file)
+    assert (listed["id"], listed["row"]) == ("huge", "21")
+    assert listed["reason"] == "takes more than 2 GiB to read"
+    until = time.monotonic() + 30
+    while marked(mark) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert not marked(mark)
 
 
 # -------------------------------------------------------------------------------------- its size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 # Structures as text shrink 5 to 30 times, repetitive tables some 50 times, and deflate can do at
 # most 1032: what shrinks more than 200 times says next to nothing.
@@ -40,7 +40,7 @@ class _Counted(io.RawIOBase):
         """It is."""
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int:
         """The next bytes; raises TooMuchText beyond the limits."""
         number = self._file.readinto(buffer)
         self._came += number

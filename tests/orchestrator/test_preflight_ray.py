@@ -1,0 +1,147 @@
+"""Clusters on which a job cannot run are refused in one line, within a minute, before any work.
+
+Each cluster is one of `ray start` on this machine's loopback. Its second node may live in a mount
+namespace of its own, in which a folder is not the one that the first node sees.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from ray.util import get_node_ip_address
+
+from tests.orchestrator.small_grids import Said
+
+pytestmark = pytest.mark.ray
+ROOT = Path(__file__).resolve().parents[2]
+RAY = Path(sys.executable).parent / "ray"
+SECOND = "127.0.0.2"
+# Connects as a job does, and prints the workers that fit.
+LOOK = """
+import sys
+from pathlib import Path
+from orchestrator import cluster, preflight
+from orchestrator.training import Worker
+with cluster.connected(sys.argv[1], 1):
+    print(preflight.ready(Worker(cpus=1, gpus=0), sys.argv[1], Path(sys.argv[2])))
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def own_mounts() -> bool:
+    """Whether a process may be given a mount namespace of its own."""
+    try:
+        command = ["unshare", "-m", "mount", "-t", "tmpfs", "none", tempfile.gettempdir()]
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def node(*flags: str, before: tuple[str, ...] = ()) -> Iterator[None]:
+    """A node that ends with the block, and its processes with it."""
+    ports = ["--min-worker-port=0", "--max-worker-port=0", f"--metrics-export-port={free_port()}"]
+    ports += [f"--dashboard-agent-listen-port={free_port()}"]
+    started = subprocess.Popen(
+        [*before, str(RAY), "start", "--block", "--num-cpus=1", "--num-gpus=0", *ports, *flags],
+        env={**os.environ, "RAY_AUTH_MODE": "token"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        started.terminate()
+        started.wait(30)
+
+
+@contextmanager
+def two_nodes(*before: str) -> Iterator[str]:
+    """The address of a cluster of two nodes, the second of which is started by `before`."""
+    # Ray takes no other address of this machine for a driver's
+    address = f"{get_node_ip_address()}:{free_port()}"
+    with ExitStack() as nodes:
+        folder = nodes.enter_context(tempfile.TemporaryDirectory(prefix="eg", dir="/tmp"))
+        nodes.enter_context(
+            node(
+                "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
+                "--include-dashboard=false", f"--dashboard-port={free_port()}",
+                f"--ray-client-server-port={free_port()}",
+            )
+        )  # fmt: skip
+        until(lambda: nodes_of(address) == 1)
+        nodes.enter_context(
+            node(f"--address={address}", f"--node-ip-address={SECOND}", before=before)
+        )
+        until(lambda: nodes_of(address) == 2)
+        yield address
+
+
+def until(true: object) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if true():  # type: ignore[operator]
+            return
+        time.sleep(1)
+    raise TimeoutError("the cluster did not start")
+
+
+def nodes_of(address: str) -> int:
+    """How many nodes a cluster has; 0 where none answers yet."""
+    from ray._raylet import GcsClient
+
+    try:
+        return len(GcsClient(address=address).get_all_node_info(timeout=5))
+    except Exception:  # of the connection, while the cluster starts
+        return 0
+
+
+def run(*command: str) -> Said:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=200,
+        env={**os.environ, "RAY_AUTH_MODE": "token"},
+    )  # fmt: skip
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def grid(address: str, folder: Path, *flags: str) -> Said:
+    given = ["--preset", "demo", "--address", address, "--run", str(folder), *flags]
+    return run("-m", "orchestrator.hybrid_grid", *given)
+
+
+@pytest.mark.skipif(not own_mounts(), reason="no right to mount namespaces (unshare -m)")
+def test_what_no_cluster_can_do_is_refused(tmp_path: Path) -> None:
+    """Resources that no node has, and a folder that one node does not reach; one that all reach."""
+    shared, hidden = tmp_path / "shared", tmp_path / "hidden"
+    shared.mkdir()
+    hidden.mkdir()
+    covered = f'mount -t tmpfs none {hidden} && exec "$@"'
+    with two_nodes("unshare", "-m", "sh", "-c", covered, "-") as address:
+        said = grid(address, hidden / "run")
+        assert said.code == 2
+        assert f"--run {hidden / 'run'}: node {SECOND} does not see it" in said.error
+        assert "shared" not in said.error.partition("put")[0]
+        assert not any(hidden.iterdir())
+
+        assert run("-c", LOOK, address, str(shared / "run")).out == "2\n"
+        assert not any((shared / "run").iterdir()), "the probe is left behind"
+
+        begun = time.monotonic()
+        said = grid(address, shared / "other", "--cpus-per-worker", "64")
+        assert time.monotonic() - begun < 90  # of which the check itself has 45
+        assert said.code == 2 and "(the most are 1 and 0)" in said.error
+        assert "no node has the 64 CPUs and 0 GPUs" in said.error
+        assert not (shared / "other").exists()
