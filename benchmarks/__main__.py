@@ -28,6 +28,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("featurise", ("--data", "{data}"), ("data",)),
     Benchmark("orchestration"),
+    Benchmark("ledger"),
     Benchmark("scale"),
     Benchmark("consensus"),
     Benchmark(

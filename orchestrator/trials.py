@@ -74,6 +74,7 @@ class ArrayTrial(tune.Trainable):
         self._waiting: list[TrainingArray] | None = None
         self._fit: Fit | None = None
         self._epochs = self._left = 0  # of the fit: done, and models that go on
+        self._retried: set[str] = set()  # keys
         self._unsaved = ""
         return True
 
@@ -156,7 +157,7 @@ class ArrayTrial(tune.Trainable):
         return self._make_fit(array.spec, self._dataset(), self._device)
 
     def _give_up(self, waiting: list[TrainingArray], error: Exception) -> list[dict[str, Any]]:
-        """After an error every model gets a try of its own; one that fails alone has failed."""
+        """After an error each model gets one more try, alone; one that fails again has failed."""
         self._fit = None
         failed = waiting.pop(0)
         self._checkpoints.forget(failed.id)
@@ -164,8 +165,10 @@ class ArrayTrial(tune.Trainable):
         if not left:
             return []
         (array,) = left
-        if len(array.keys) > 1:
-            waiting[:0] = [array.only([label]) for label in array.keys]
+        again = [label for label, key in array.keys.items() if key not in self._retried]
+        if again:
+            self._retried |= set(array.keys.values())
+            waiting[:0] = [array.only([label]) for label in again]
             return []
         text = "".join(traceback.format_exception(error))[-4000:]
         rows = [self._row(label) | {"status": FAILED, "error": text} for label in array.keys]

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import ledger
+from orchestrator import durable, ledger
 from orchestrator.ledger import (
     AGAIN,
     EMBEDDINGS,
@@ -450,20 +450,23 @@ def test_a_damaged_record_leaves_the_collected_tables_as_they_were(
     ]  # fmt: skip
 
 
-def test_two_thousand_records(records: Records, capsys: pytest.CaptureFixture[str]) -> None:
-    """The paper's grid: writing is bound by the disk, compiling must not be felt."""
-    keys = [f"{number:024x}" for number in range(2000)]
-    start = time.perf_counter()
-    for key in keys[:200]:
-        records.write(row(key), arrays())
-    written = time.perf_counter() - start
-    for key in keys[200:]:  # the rest without waiting for the disk each time
-        (records.folder / f"{key}.json").write_bytes(ledger._encode(row(key), {}, SCHEMA.names)[0])
-    start = time.perf_counter()
+def test_ten_thousand_records(
+    records: Records, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several grids of the paper: our part of writing and opening them must not be felt.
+
+    In processor time, for how long a disk takes is its own affair; `benchmarks.ledger` has both.
+    """
+    monkeypatch.setattr(durable.os, "fsync", lambda handle: None)
+    keys = [f"{number:024x}" for number in range(10_000)]
+    start = time.process_time()
+    for first in range(0, len(keys), 7):
+        records.write_all([(row(key), {}) for key in keys[first : first + 7]])
+    written = time.process_time() - start
+    start = time.process_time()
     table = compile_ledger(records, dict.fromkeys(keys, "salts"))
-    compiled = time.perf_counter() - start
+    opened = time.process_time() - start
     with capsys.disabled():
-        each = 1000 * written / 200
-        print(f"\na record is written in {each:.1f} ms, 2000 are compiled in {compiled:.2f} s")
+        print(f"\n10 000 records: written in {written:.1f} s, opened in {opened:.2f} s of a core")
     assert table["key"].to_pylist() == keys
-    assert compiled < 5
+    assert written < 20 and opened < 1.5

@@ -162,7 +162,7 @@ def test_a_damaged_record_is_one_line(
         path.write_bytes(b"broken")
     assert report.main([str(run)]) == 2
     err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1 and "safetensors: damaged; run the command" in err
+    assert len(err.splitlines()) == 1 and "damaged; run the command that trained it again" in err
 
 
 def test_the_summary_of_many_failures_is_short(

@@ -73,6 +73,30 @@ def test_a_model_that_raises_fails_alone(tmp_path: Path, ray_cluster: dict[str, 
     assert records.read("key-h")["test_mae"] == rows["key-h"]["test_mae"]
 
 
+@pytest.mark.parametrize(("errors", "status"), [(1, "done"), (2, "failed")])
+def test_an_error_is_tried_once_more(
+    tmp_path: Path,
+    ray_cluster: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    errors: int,
+    status: str,
+) -> None:
+    """Also of a model that is alone in its array; it begins again from its first epoch."""
+    advance, begun = ArrayFit.advance, []
+
+    def stumbling(self: ArrayFit) -> Any:
+        begun.append(self.epoch)
+        if begun.count(1) <= errors and self.epoch == 1:
+            raise RuntimeError("stumbled")
+        return advance(self)
+
+    monkeypatch.setattr(ArrayFit, "advance", stumbling)
+    (row,) = finished_rows(trial_of(small_array(epochs=3).only(["H"]), tmp_path))
+    assert row["status"] == status
+    assert begun == [0, 1, 0, 1, 2][: 5 if errors == 1 else 4]
+    assert ("stumbled" in row["error"]) == (status == "failed")
+
+
 def epochs_run(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Epochs that any training runs from now on."""
     run: list[int] = []

@@ -1,0 +1,145 @@
+"""The ledger: what many records cost to write, open and verify, and a grid to be taken up again.
+
+    python -m benchmarks.ledger
+
+Records are written as a worker does, an array's seven at once, each file whole or not at all; and a
+thousand at once, which share the syncing of the folder and of the disk's journal as those of many
+workers do. Those with arrays hold what a model of the paper's grid leaves on the embedded crystals.
+The disk alone is as many files of the same sizes, each written and synced under as many threads,
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.child import in_one_line
+from benchmarks.harness import Report, add_flags, alone, timed
+from benchmarks.instant import InstantGrid
+from benchmarks.orchestration import Answers, figure, side
+from orchestrator import durable
+from orchestrator.ledger import SCHEMA, Records, compile_ledger
+from orchestrator.trials import versions
+
+SEVEN, THOUSAND = 7, 1000  # models of an array, and of many
+BARS = {"written": 5.0, "opened": 0.5, "resumed": 30.0}  # seconds: 10 000, 10 000 and 2 240 records
+
+
+def typical_row() -> dict[str, Any]:
+    """A row as long as a true one."""
+    like = {pa.string(): "x" * 24, pa.int64(): 12345, pa.float64(): 0.1234567890123456}
+    found = {field.name: like[field.type] for field in SCHEMA}
+    return found | {"versions": str(versions()), "error": "", "status": "done"}
+
+
+class Ledger:
+    """Records in a folder of a test's own.
+
+    Args:
+        arrays: of each record.
+    """
+
+    def __init__(self, folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> None:
+        self._records, self._scratch = Records(folder / "records"), folder / "files"
+        self._keys = [f"{key:024x}" for key in range(number)]
+        self._row, self._arrays = typical_row(), dict(arrays)
+
+    def write(self, together: int) -> None:
+        """All records anew, so many at once."""
+        for first in range(0, len(self._keys), together):
+            keys = self._keys[first : first + together]
+            self._records.write_all([(self._row | {"key": key}, self._arrays) for key in keys])
+
+    def clear(self) -> None:
+        """Takes all of them back."""
+        shutil.rmtree(self._records.folder, ignore_errors=True)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def only_the_disk(self) -> None:
+        """The same bytes in as many files."""
+        files = [path.read_bytes() for path in self._records.folder.glob(f"{self._keys[0]}.*")]
+        names = [(self._scratch / f"{key}.{part}", data) for key in self._keys
+                 for part, data in enumerate(files)]  # fmt: skip
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda file: durable.Draft.of(*file), names))
+
+    def open(self) -> None:
+        """All rows, each checked against its digest, as a table."""
+        assert len(compile_ledger(self._records, dict.fromkeys(self._keys, "x"))) == len(self._keys)
+
+    def verify(self) -> None:
+        """All files against their digests."""
+        assert not self._records.damage(self._keys)
+
+
+def many(
+    report: Report, what: str, ledger: Ledger, repeats: int, bars: Mapping[str, float]
+) -> None:
+    """The figures of one folder of records."""
+
+    def write(together: int) -> float:
+        ledger.clear()
+        return timed(partial(ledger.write, together))()
+
+    def only_the_disk() -> float:
+        return timed(ledger.only_the_disk)()
+
+    common: dict[str, Any] = {"unit": "s", "repeats": repeats}
+    for together in (SEVEN, THOUSAND):
+        name, bar = f"{what}: written, {together} at once", bars.get("written")
+        report.add(alone(name, partial(write, together), warm_up=0, bar=bar, **common))
+    report.add(alone(f"{what}: the disk alone", only_the_disk, warm_up=0, **common))
+    report.add(alone(f"{what}: opened", timed(ledger.open), bar=bars.get("opened"), **common))
+    report.add(alone(f"{what}: all verified", timed(ledger.verify), **common))
+    ledger.clear()
+
+
+def resumed(report: Report, tasks: int, repeats: int) -> None:
+    """Seconds from where data and Ray are ready to the record of the only model that is missing."""
+    answers: Answers = []
+    for _ in range(repeats):
+        side("ours", answers, tasks=tasks)()
+    name = f"{answers[0]['models']} models, one not recorded: until it is"
+    first = itemgetter("resumed_first_record")
+    report.add(figure(name, "s", answers, first, bar=BARS["resumed"]))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints the table and writes `ledger.json`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--records", type=int, default=10_000, help="default %(default)s")
+    parser.add_argument(
+        "--with-arrays", type=int, default=1000, help="records that have arrays; default 1000"
+    )
+    parser.add_argument("--tasks", type=int, default=8, help="of 280 models, to be taken up again")
+    add_flags(parser, repeats=3)
+    options = parser.parse_args(argv)
+    chosen = {name: getattr(options, name) for name in ("records", "with_arrays", "tasks")}
+    report = Report("ledger", chosen, results=options.results)
+    sample = InstantGrid(1, ["cgcnn"], dims=(16,)).samples["cgcnn", 16].arrays
+    size = sum(array.nbytes for array in sample.values())
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Ledger(Path(folder), options.records, {})
+        many(report, f"{options.records} rows", rows, options.repeats, BARS)
+        whole = Ledger(Path(folder), options.with_arrays, sample)
+        what = f"{options.with_arrays} records of {size / 1e3:.0f} KB"
+        many(report, what, whole, options.repeats, {})
+    resumed(report, options.tasks, options.repeats)
+    report.finish()
+
+
+if __name__ == "__main__":
+    in_one_line(main)
