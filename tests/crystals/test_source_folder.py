@@ -88,6 +88,24 @@ def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
     assert "link that leaves the folder" in bad_reason(Folder(path))
 
 
+@pytest.mark.parametrize("name", ["in/secret", "in/../in/secret", "deep/in/secret.cif"])
+def test_no_folder_on_the_way_may_be_a_link_that_leaves(tmp_path: Path, name: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "secret.cif").write_text(CIF)
+    path = folder(tmp_path / "mine", f"{name},1\n", {})
+    (path / "deep").mkdir()
+    for link in (path / "in", path / "deep" / "in"):
+        link.symlink_to(tmp_path / "out")
+    assert bad_reason(Folder(path)).startswith("forbidden path")
+
+
+def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
+    path = folder(tmp_path / "mine", "a,1\n", {"kept/b.cif": CIF})
+    (path / "a.cif").symlink_to(path / "kept" / "b.cif")
+    (entry,) = Folder(path).entries()
+    assert parse(entry).numbers.tolist() == [11]
+
+
 def test_missing_file_names_what_was_looked_for(tmp_path: Path) -> None:
     reason = bad_reason(Folder(folder(tmp_path, "a,1\n", {})))
     assert reason.startswith("no structure file: a, a.cif, a.vasp")
