@@ -23,6 +23,7 @@ from orchestrator.errors import UsageError
 from orchestrator.training import Worker
 
 PATIENCE = 45.0  # seconds for a node that fits, unless the autoscaler is bringing nodes
+LAUNCH = 1200.0  # seconds for nodes that the autoscaler brings: a spot machine and its image
 ANSWER = 60.0  # seconds for all nodes to say what they see
 
 
@@ -60,13 +61,14 @@ def _await_node(worker: Worker) -> int:
     """Slots of the nodes that come while they are waited for; 0 where none does."""
     print("no node takes a worker yet; waiting for one", flush=True)
     wanted = _nothing.options(num_cpus=worker.cpus, num_gpus=worker.gpus).remote()
-    until = time.monotonic() + PATIENCE
+    begun = time.monotonic()
+    until = begun + PATIENCE
     try:
         while time.monotonic() < until:
             if slots := cluster.worker_slots(worker.cpus, worker.gpus):
                 return slots
             if _nodes_to_come():
-                until = time.monotonic() + PATIENCE
+                until = min(time.monotonic() + PATIENCE, begun + LAUNCH)
             time.sleep(1)
         return 0
     finally:
