@@ -11,7 +11,7 @@ from tests.faults.site import Site
 GOLDEN = "golden"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A cluster of one node with two CPUs, and a run on it without any fault."""
     site = Site.make(tmp_path_factory.mktemp("site"))
