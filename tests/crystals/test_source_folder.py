@@ -111,6 +111,11 @@ def test_missing_file_names_what_was_looked_for(tmp_path: Path) -> None:
     assert reason.startswith("no structure file: a, a.cif, a.vasp")
 
 
+def test_an_id_longer_than_file_names_are(tmp_path: Path) -> None:
+    reason = bad_reason(Folder(folder(tmp_path, f"{'a' * 300},1\n", {})))
+    assert reason.startswith("id too long for a file's name: 'aaaa") and len(reason) < 100
+
+
 def test_huge_file(tmp_path: Path) -> None:
     path = folder(tmp_path, "a,1\n", {})
     with (path / "a.cif").open("wb") as file:

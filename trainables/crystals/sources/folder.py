@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from trainables.crystals.crystal import Entry
+from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources.base import (
     SourceError,
     choose_target,
@@ -19,6 +19,7 @@ from trainables.crystals.sources.table import sniff_delimiter
 
 TABLE = "id_prop.csv"
 _PATTERNS = ("{}", "{}.cif", "{}.vasp", "{}.poscar", "POSCAR-{}", "{}/POSCAR", "{}.json")
+_LONGEST_ID = 200  # bytes; file systems take names of 255
 _LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hundred kB
 
 
@@ -110,19 +111,25 @@ class Folder:
         """The structure file of an id, or None and the reason in one line."""
         if not name:
             return None, "missing id: the cell is empty"
+        if len(name.encode()) > _LONGEST_ID:
+            return None, f"id too long for a file's name: {one_line(name, 40)!r}"
         posix, windows = PurePosixPath(name), PureWindowsPath(name)
         if posix.is_absolute() or windows.anchor or ".." in {*posix.parts, *windows.parts}:
             return None, "forbidden path: an id must stay inside the folder"
         for pattern in _PATTERNS:
             file = self.path / pattern.format(name)
-            if not file.is_file():
-                continue
+            try:
+                if not file.is_file():
+                    continue
+            except OSError as error:  # such as a folder that may not be entered
+                return None, f"no structure file: {error.strerror}"
             if not file.resolve().is_relative_to(self.path.resolve()):
                 return None, "forbidden path: the file is a link that leaves the folder"
             if file.stat().st_size > _LARGEST_FILE:
                 return None, f"file too large: more than {_LARGEST_FILE >> 20} MB"
             return file, ""
-        return None, "no structure file: " + ", ".join(p.format(name) for p in _PATTERNS)
+        tried = ", ".join(pattern.format(name) for pattern in _PATTERNS)
+        return None, f"no structure file: {one_line(tried, 200)}"
 
 
 def _format(file: Path) -> str:
