@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,8 +75,9 @@ class Records:
             return []
         keys = [row["key"] for row, _ in models]
         contents = [_encode(row, arrays, self.schema.names) for row, arrays in models]
-        with self._one_writer(keys), ThreadPoolExecutor() as pool:
-            drafting = [pool.submit(self._draft, *one) for one in zip(keys, contents, strict=True)]
+        submit = _threads(os.getpid()).submit
+        with self._one_writer(keys):
+            drafting = [submit(self._draft, *one) for one in zip(keys, contents, strict=True)]
             wait(drafting)
             # Where the disk fills up in the middle, those that are whole are recorded all the same.
             whole = [each.result() for each in drafting if not each.exception()]
@@ -222,6 +224,12 @@ def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) 
             records.set_aside(key)
             what = str(error).removesuffix(AGAIN)
             print(f"{what}it is set aside (….damaged), the model is trained again", file=sys.stderr)
+
+
+@lru_cache(maxsize=1)
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Threads of this process, kept: to start them takes as long as to write. A fork has none."""
+    return ThreadPoolExecutor()
 
 
 def _publish(drafts: Sequence[durable.Draft]) -> bool:
