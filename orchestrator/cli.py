@@ -7,6 +7,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from orchestrator import interrupts
+
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
     "element_groups": "what a grid's models say about the elements: consensus, substitution groups",
@@ -24,8 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     job = arguments[0].replace("-", "_") if arguments else ""
     if job in JOBS:
-        # A job is imported when it is wanted: `elemgrid --help` must not start torch and Ray.
-        return int(importlib.import_module(f"orchestrator.{job}").main(arguments[1:]))
+        # A job is imported when it is wanted: `elemgrid --help` must not start torch and Ray. That
+        # takes seconds, and an import that is broken off would say so at length.
+        with interrupts.two_chances(), interrupts.at_once():
+            module = importlib.import_module(f"orchestrator.{job}")
+        return int(module.main(arguments[1:]))
     asked = job in ("__help", "_h", "")
     stream = sys.stdout if asked else sys.stderr
     if not asked:

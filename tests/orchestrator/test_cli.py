@@ -65,3 +65,20 @@ def test_asking_for_help_starts_neither_torch_nor_ray() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_ctrl_c_while_a_job_is_imported_is_one_line() -> None:
+    code = """
+import os, signal, sys
+from orchestrator import cli
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "pandas":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+sys.exit(cli.main(["report", "--help"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped at once\n")
