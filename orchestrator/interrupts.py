@@ -1,6 +1,7 @@
 """Ctrl-C: the first one asks a job to end well, the second ends it at once.
 
-What a job has written is whole or absent at any moment, so nothing is lost by not waiting.
+What a job has written is whole or absent at any moment, so nothing is lost by not waiting; and
+Ray's processes on this machine end with the one that began them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ STATUS = 130  # as shells have it: 128 + SIGINT
 
 @contextmanager
 def two_chances() -> Iterator[None]:
-    """Within it the first SIGINT raises KeyboardInterrupt, and the second leaves the process.
+    """Within it the first SIGINT raises KeyboardInterrupt, and the second ends the process.
 
-    After a first one the process is on its way out, and may still be left at once.
+    It does so to the end of the process, which may take long to come after the first.
     """
     ours = threading.current_thread() is threading.main_thread()
     # Whoever ignores the signal (nohup) or has a handler of their own is not asked again.
@@ -61,14 +62,15 @@ def by_sigterm_too() -> None:
 
 
 def heard() -> None:
-    """The first SIGINT came, whoever took it: within `two_chances`, the next one leaves."""
+    """The first SIGINT came, whoever took it: within `two_chances`, the next one is the last."""
     if signal.getsignal(signal.SIGINT) is _stop:
-        signal.signal(signal.SIGINT, _leave)
+        # The system's own way: one of Python's would wait for compiled code to return.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def waits_for_second() -> bool:
     """Whether the first SIGINT came."""
-    return signal.getsignal(signal.SIGINT) is _leave
+    return signal.getsignal(signal.SIGINT) is signal.SIG_DFL
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -78,5 +80,4 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     os.write(2, b"\nstopped at once\n")
-    # Not through Python's own ending, which waits for Ray; its processes end with this one.
     os._exit(STATUS)
