@@ -11,7 +11,7 @@ from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, wait_until
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
 
 
 def begun(site: Site, since: float) -> bool:

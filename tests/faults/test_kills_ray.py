@@ -50,14 +50,13 @@ def the_cause(ended: Ended) -> None:
     assert "Traceback" not in ended.err, ended.err
 
 
+@pytest.mark.faults
 def test_a_driver_that_is_killed_anywhere(
-    site: Site, request: pytest.FixtureRequest, record_property: pytest.RecordProperty
+    site: Site, record_property: pytest.RecordProperty
 ) -> None:
     """One run directory, whose driver dies at each point; the next one goes on from there."""
     run, since, killed = "driver", time.time(), 0
     for event, pattern in points(site, "driver"):
-        if not request.config.getoption("--all-faults") and not re.search(FEW, pattern):
-            continue
         site.arm(event, f"{site.runs / run}{pattern}", role="driver")
         ended = site.drive(site.flags(run))
         the_cause(ended)
@@ -70,16 +69,15 @@ def test_a_driver_that_is_killed_anywhere(
     record_property("seen", f"{killed} drivers killed, each at another point")
 
 
-FEW = r"^/shards/tiny$|^/manifest\.json|^/ledger|^/tables$"
+LINKED = 6  # the point between a record's arrays and its row
 
 
-@pytest.mark.parametrize("point", range(9))
-def test_a_worker_that_is_killed_anywhere(
-    site: Site, point: int, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize(
+    "point",
+    [pytest.param(at, marks=() if at == LINKED else pytest.mark.faults) for at in range(9)],
+)
+def test_a_worker_that_is_killed_anywhere(site: Site, point: int) -> None:
     """Its array is trained by another one; what it had recorded is not."""
-    if point not in (4, 6) and not request.config.getoption("--all-faults"):
-        pytest.skip("one of many points; --all-faults dies at each")
     name, pattern = points(site, "worker")[point]
     run, since = f"worker{point}", time.time()
     site.arm(name, f"{site.runs / run}{pattern}", role="worker")
@@ -91,7 +89,14 @@ def test_a_worker_that_is_killed_anywhere(
     check(site, run, GOLDEN, since)
 
 
-@pytest.mark.parametrize("mark", ["elemgrid.featurise", "elemgrid.sum", "elemgrid.train"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "elemgrid.sum",
+        pytest.param("elemgrid.featurise", marks=pytest.mark.faults),
+        pytest.param("elemgrid.train", marks=pytest.mark.faults),
+    ],
+)
 def test_whoever_dies_at_its_work_is_replaced(site: Site, mark: str) -> None:
     """A task of featurising, an actor that sums distances, a worker that begins to train."""
     run, since = mark, time.time()
