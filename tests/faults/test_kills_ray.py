@@ -69,17 +69,34 @@ def test_a_driver_that_is_killed_anywhere(
     record_property("seen", f"{killed} drivers killed, each at another point")
 
 
-LINKED = 6  # the point between a record's arrays and its row
+WORKER_POINTS = {
+    "before the lock": ("open", "/records/.lock"),
+    "before the arrays": ("open", "/records/.*.safetensors.*.tmp"),
+    "before the row": ("open", "/records/.*.json.*.tmp"),
+    "before the arrays have their name": ("os.rename", "/records/*.safetensors"),
+    "between arrays and row": ("os.link", "/records/*.json"),
+    "before the draft of the row is gone": ("os.remove", "/records/.*.json.*.tmp"),
+    "before the folder is synced": ("open", "/records"),
+    "before the snapshot is gone": ("os.remove", "/checkpoints/*.snapshot"),
+}
+IN_EVERY_TEST_RUN = "between arrays and row"
+
+
+def test_a_worker_passes_these_points_and_no_other(site: Site) -> None:
+    assert set(points(site, "worker")) == set(WORKER_POINTS.values())
 
 
 @pytest.mark.parametrize(
     "point",
-    [pytest.param(at, marks=() if at == LINKED else pytest.mark.faults) for at in range(9)],
+    [
+        pytest.param(point, marks=() if point == IN_EVERY_TEST_RUN else pytest.mark.faults)
+        for point in WORKER_POINTS
+    ],
 )
-def test_a_worker_that_is_killed_anywhere(site: Site, point: int) -> None:
+def test_a_worker_that_is_killed_anywhere(site: Site, point: str) -> None:
     """Its array is trained by another one; what it had recorded is not."""
-    name, pattern = points(site, "worker")[point]
-    run, since = f"worker{point}", time.time()
+    name, pattern = WORKER_POINTS[point]
+    run, since = point.replace(" ", "-"), time.time()
     site.arm(name, f"{site.runs / run}{pattern}", role="worker")
     ended = site.drive(site.flags(run))
     assert ended.code == 0, ended.err
