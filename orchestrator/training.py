@@ -16,7 +16,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator import interrupts
+from orchestrator import durable, interrupts
 from orchestrator.arrays import TrainingArray
 from orchestrator.checkpoints import FOLDER as CHECKPOINTS
 from orchestrator.errors import UsageError
@@ -88,7 +88,9 @@ def train(
     # stopped in the middle it reports nothing amiss.
     if records.recorded(keys) != keys:
         return False
-    shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)  # of a worker that was killed at its end
+    # Of workers that were killed: snapshots at their very end, and records half written.
+    shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+    durable.remove_leftovers(records.folder)
     return True
 
 
