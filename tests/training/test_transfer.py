@@ -15,6 +15,7 @@ from trainables.training.compositions import CompositionProblem, DeviceCompositi
 from trainables.training.outcome import Outcome
 from trainables.training.recipe import CyclicRecipe, Recipe
 from trainables.training.transfer import (
+    HELD,
     RECIPES,
     Entrant,
     TransferData,
@@ -131,17 +132,26 @@ def test_parts_are_the_official_folds() -> None:
     rows = outcome.arrays["predictions/test/row"]
     assert rows.tolist() == sorted(data.test_rows(2))
     assert abs(data.target[rows].mean() - data.target.mean()) < 0.06, "stratified"
-    assert outcome.sizes == {"n_train": 30, "n_val": 10, "n_test": 10}
+    assert outcome.sizes == {"n_train": 36, "n_val": 4, "n_test": 10}
     values = outcome.arrays["predictions/test/value"]
     assert ((values > 0) & (values < 1)).all(), "probabilities"
     assert "test_mae" not in outcome.metrics
+
+
+def test_a_smaller_validation_part_lies_within_a_larger_one() -> None:
+    data = made_up_compositions(50)
+    small, large = (data.split(1, 0, HELD[name]) for name in ("tuned", "paper"))
+    assert (len(small.validation), len(large.validation)) == (4, 10)
+    assert set(small.validation) < set(large.validation)
+    np.testing.assert_array_equal(small.test, large.test)
+    assert set(small.train) | set(small.validation) == set(large.train) | set(large.validation)
 
 
 def test_a_table_that_learns_is_kept() -> None:
     data = made_up_compositions(40)
     learnt = fitted(data, ENTRANTS[:1], TUNED, trainable=True)["fold0/narrow"].arrays["table"]
     moved = np.abs(learnt[:, :3] - TABLES["narrow"]).max(axis=1) > 1e-9
-    trained = np.unique(data.z[np.isin(data.owner, data.split(0, 0).train)])
+    trained = np.unique(data.z[np.isin(data.owner, data.split(0, 0, HELD["tuned"]).train)])
     assert moved[trained - 1].all(), "elements that were seen have moved"
     assert "table" not in fitted(data, ENTRANTS[:1], TUNED)["fold0/narrow"].arrays
 
@@ -149,9 +159,9 @@ def test_a_table_that_learns_is_kept() -> None:
 def test_a_member_weighs_its_own_rows_alone() -> None:
     """Loss and share of a member in an array of two folds, from their definitions."""
     data = made_up_compositions(40)
-    splits = [data.split(fold, 0) for fold in (0, 1)]
+    splits = [data.split(fold, 0, HELD["tuned"]) for fold in (0, 1)]
     source = DeviceCompositions(data, torch.device("cpu"), torch.float64)
-    problem = CompositionProblem(source, splits, TUNED, order_seed=1)
+    problem = CompositionProblem(source, splits, 3, order_seed=1)
     shares = torch.zeros(2, dtype=torch.float64)
     seen = []
     for batch in problem.batches():

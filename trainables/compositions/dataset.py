@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.crystals.registry import official_folds
-from trainables.training.split import Split, split_rows
+from trainables.training.split import VALIDATION_SHARE, Split, split_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,6 @@ class Compositions:
         folds = official_folds(None if self.classes else len(self), classes)
         return np.asarray(folds[fold][1])
 
-    def split(self, fold: int, seed: int) -> Split:
-        """Train 60 %, validation 20 %, test 20 %, the last of them the official fold."""
-        return split_rows(len(self), self.test_rows(fold), fold, seed)
+    def split(self, fold: int, seed: int, held_share: float = VALIDATION_SHARE) -> Split:
+        """The official fold for the test; a share of the other rows validates."""
+        return split_rows(len(self), self.test_rows(fold), fold, seed, held_share)

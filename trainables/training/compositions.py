@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import CompositionBatch, Noise
 from trainables.training.problem import EVALUATION_BATCH, Forward
-from trainables.training.recipe import Recipe
 from trainables.training.split import Split
 
 # Deviation of the factors that jitter the shares in training; a formula says about so much.
@@ -98,7 +97,7 @@ class CompositionProblem:
     Args:
         data: the whole data set.
         splits: of each member.
-        recipe: decides the size of batches.
+        steps: batches of an epoch.
         order_seed: decides batches, jitter and dropout, for all members alike.
     """
 
@@ -106,7 +105,7 @@ class CompositionProblem:
         self,
         data: DeviceCompositions,
         splits: Sequence[Split],
-        recipe: Recipe,
+        steps: int,
         order_seed: int,
     ) -> None:
         self.data = data
@@ -115,8 +114,7 @@ class CompositionProblem:
         self.means, self.scales = standardisation(known, data.data.classes)
         self._order = np.random.default_rng(order_seed)
         self._generator = torch.Generator(data.device).manual_seed(order_seed)
-        # Of the whole data set: the same for all folds, whose training parts differ by a row.
-        self.steps = max(1, round(len(data.data) * 0.6 / recipe.batch_size))
+        self.steps = steps
         self._place()
 
     def _place(self) -> None:

@@ -52,9 +52,15 @@ def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
     return split_rows(len(rows), np.flatnonzero(np.isin(rows, test_rows)), fold, seed)
 
 
-def split_rows(count: int, test: np.ndarray, fold: int, seed: int) -> Split:
-    """The rows 0 … count-1 that are not for the test, divided as `split_fold` says."""
+def split_rows(
+    count: int, test: np.ndarray, fold: int, seed: int, held_share: float = VALIDATION_SHARE
+) -> Split:
+    """The rows 0 … count-1 that are not for the test, divided as `split_fold` says.
+
+    Args:
+        held_share: of them validates. A smaller part lies within a larger one.
+    """
     rest = np.setdiff1d(np.arange(count), test)
     shuffled = np.random.default_rng([seed, fold]).permutation(rest)
-    held = round(VALIDATION_SHARE * len(rest))
+    held = round(held_share * len(rest))
     return Split(np.sort(shuffled[held:]), np.sort(shuffled[:held]), np.sort(test))

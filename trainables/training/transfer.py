@@ -25,13 +25,17 @@ from trainables.training.compositions import (
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
 from trainables.training.recipe import CyclicRecipe, Recipe, RecipeName
-from trainables.training.split import Split
+from trainables.training.split import VALIDATION_SHARE, Split
 
 # As `fit.TRAINING_VERSION`, of the models here.
-TRANSFER_VERSION = 2
+TRANSFER_VERSION = 3
+TEST_SHARE = 0.2  # of an official fold
 # Rows of a batch, at least and at most: as published, which fills a GPU in 500 epochs; and small,
 # because few epochs have to be enough on a CPU.
 BATCHES: dict[RecipeName, tuple[int, int]] = {"paper": (128, 4096), "tuned": (16, 64)}
+# Share of the rows not for the test that validates: as published; and less of it, since nothing but
+# the best epoch is chosen by it.
+HELD: dict[RecipeName, float] = {"paper": VALIDATION_SHARE, "tuned": 0.1}
 
 RECIPES: dict[RecipeName, Recipe] = {
     # As published, but for early stopping, which here looks at the average alone.
@@ -47,9 +51,14 @@ RECIPES: dict[RecipeName, Recipe] = {
 }  # fmt: skip
 
 
+def training_rows(name: RecipeName, compositions: int) -> float:
+    """About how many rows of a data set a model of a recipe learns from."""
+    return (1 - TEST_SHARE) * (1 - HELD[name]) * compositions
+
+
 def recipe_for(name: RecipeName, compositions: int, **changes: Any) -> Recipe:
     """A recipe with its size of batches: 2^round(log2 n − 4) of n training rows, within bounds."""
-    size = 2 ** round(np.log2(max(1.0, 0.6 * compositions)) - 4)
+    size = 2 ** round(np.log2(max(1.0, training_rows(name, compositions))) - 4)
     least, most = BATCHES[name]
     batch = int(min(max(size, least), most))
     fields: dict[str, Any] = {"batch_size": batch, **changes}
@@ -112,12 +121,15 @@ class TransferFit(FittedArray):
         self._entrants = {entrant.label: entrant for entrant in spec.models}
         compositions = data.compositions
         self.splits = {
-            label: compositions.split(entrant.fold, spec.seed)
+            label: compositions.split(entrant.fold, spec.seed, HELD[spec.recipe.name])
             for label, entrant in self._entrants.items()
         }
         # Common random numbers: all models of a seed start from the same draws and meet the same
         # batches, so that a difference between tables is one of tables.
         initial, order = np.random.SeedSequence([spec.seed]).generate_state(2)
+        # Of the whole data set: the same for all folds, whose training parts differ by a row.
+        rows = training_rows(spec.recipe.name, len(compositions))
+        steps = max(1, round(rows / spec.recipe.batch_size))
         self.source = DeviceCompositions(compositions, torch.device(device), dtype)
         self.training = ArrayTraining(
             [
@@ -125,9 +137,7 @@ class TransferFit(FittedArray):
                 for entrant, key in spec.models.items()
             ],
             self._build,
-            CompositionProblem(
-                self.source, list(self.splits.values()), spec.recipe, order_seed=int(order)
-            ),
+            CompositionProblem(self.source, list(self.splits.values()), steps, int(order)),
             spec.recipe,
         )
 
