@@ -19,7 +19,7 @@ from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fi
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
 from orchestrator.comparison.flags import TransferOptions, parse
 from orchestrator.comparison.overlap import overlap, without
-from orchestrator.comparison.results import compare, in_words, score_all
+from orchestrator.comparison.results import compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
 from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
@@ -262,15 +262,33 @@ def conclude(
     reference = options.reference or tables[0].name
     done = ledger[ledger["status"] == DONE]
     share = float((done["n_test"] / (done["n_train"] + done["n_val"])).mean())
-    names = [table.name for table in tables]
-    compared = compare(scores, data, names, reference, share)
+    compared = compare(scores, data, [table.name for table in tables], reference, share)
+    together = score_together(records, ledger, data)
     for row in compared:
-        if line := in_words(row, reference):
-            print(line)
-        else:
-            print(f"{row['task']}: {reference} {significant(row['score'])} ({row['metric']})")
-    facts = {
+        row["together"] = together.get((row["task"], row["table"]))
+        print(in_words(row, reference) or _of_reference(row))
+    facts = _asked(options, data, tables) | {
         "reference": reference,
+        "overlap": seen,
+        "compared": compared,
+        "seconds": float(done["seconds"].sum()),
+    }
+    for path in (write_scores(options.run, scores), write_facts(options.run, facts)):
+        print(path)
+    print(write_report(options.run))
+
+
+def _of_reference(row: Mapping[str, Any]) -> str:
+    joint = row["together"]
+    seeds = f"; {significant(joint)} of its seeds' mean prediction" if joint is not None else ""
+    return f"{row['task']}: {row['table']} {significant(row['score'])} ({row['metric']}){seeds}"
+
+
+def _asked(
+    options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
+) -> dict[str, Any]:
+    """What was compared, for the report."""
+    return {
         "tables": [
             {
                 "name": table.name,
@@ -290,13 +308,7 @@ def conclude(
         "folds": list(options.folds),
         "trainable": options.trainable,
         "strict": options.strict,
-        "overlap": seen,
-        "compared": compared,
-        "seconds": float(done["seconds"].sum()),
     }
-    for path in (write_scores(options.run, scores), write_facts(options.run, facts)):
-        print(path)
-    print(write_report(options.run))
 
 
 def _summarise(ledger: pd.DataFrame) -> int:

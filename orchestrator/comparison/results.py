@@ -1,6 +1,7 @@
 """Scores of a comparison's models, and what their differences establish.
 
-Legend: a fold's score is the mean over its seeds.
+Legend: a fold's score is the mean over its seeds' models, each scored alone; its joint score is
+that of the one prediction that is the mean of theirs.
 """
 
 from __future__ import annotations
@@ -43,6 +44,27 @@ def score_all(
             for metric, number in metrics.items()
         ]  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def score_together(
+    records: Records, ledger: pd.DataFrame, data: Mapping[str, Compositions]
+) -> dict[tuple[str, str], float]:
+    """(data set, table) -> mean joint score over the folds; none where a fold has but one seed."""
+    found: dict[tuple[str, str], list[float]] = {}
+    done = ledger[ledger["status"] == DONE]
+    for (task, table, _), rows in done.groupby(["task", "table", "fold"], sort=False):
+        scores = found.setdefault((task, table), [])
+        if len(rows) < 2:
+            scores.append(np.nan)
+            continue
+        each = [records.arrays(key) for key in rows["key"]]
+        value = np.mean([arrays["predictions/test/value"] for arrays in each], axis=0)
+        target = data[task].target[each[0]["predictions/test/row"]]
+        classes = data[task].classes
+        score = classification_scores if classes else regression_scores
+        scores.append(score(target, value)[METRIC[classes]])
+    means = {pair: float(np.mean(scores)) for pair, scores in found.items()}
+    return {pair: mean for pair, mean in means.items() if np.isfinite(mean)}
 
 
 def by_fold(scores: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def scores(done: FinishedTransfer) -> str:
         f" vectors in turn{'' if facts['trainable'] else ', frozen'}; recipe {facts['recipe']}, at"
         f" most {_epochs(facts)} epochs, {_count(facts['seeds'], 'seed')}, official folds"
         f" {' '.join(map(str, facts['folds']))}. Score: mean ± deviation over the folds, on test"
-        " parts that nothing was chosen on. Difference: from"
+        f" parts that nothing was chosen on.{_together(facts)} Difference: from"
         f" {html.escape(facts['reference'])}, fold by fold, with a 95 % interval that counts in how"
         " much training data the folds share; p is Holm's over the tables of a data set.</p>"
     ]
@@ -51,6 +51,11 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
                 "table": row["table"] + (" (control)" if controls[row["table"]] else ""),
                 "columns": str(columns[row["table"]]),
                 f"{kind}{unit}": f"{significant(row['score'])} ± {_or_dash(row['deviation'])}",
+                **(
+                    {"seeds together": _or_dash(row.get("together"))}
+                    if len(facts["seeds"]) > 1
+                    else {}
+                ),
                 "difference": significant(row["difference"]) if rival else "–",
                 "95 % interval": f"{significant(row['low'])} … {significant(row['high'])}"
                 if bounded
@@ -63,6 +68,12 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
     listed = LEADERBOARD.get(task)
     note = f" Leaderboard, CrabNet with Mat2Vec: {significant(listed)}." if listed else ""
     return f"{table(pd.DataFrame(shown))}<p>{about['formulas']} formulas.{note}</p>"
+
+
+def _together(facts: dict[str, Any]) -> str:
+    if len(facts["seeds"]) < 2:
+        return ""
+    return " Seeds together: the score of the mean of the seeds' predictions."
 
 
 def _or_dash(value: float | None) -> str:

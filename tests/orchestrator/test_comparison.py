@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,10 @@ from orchestrator import transfer
 from orchestrator.comparison.entries import arrays_of, fingerprint
 from orchestrator.comparison.flags import parse
 from orchestrator.comparison.published import thesis_score
-from orchestrator.comparison.results import compare, in_words
+from orchestrator.comparison.results import by_fold, compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.errors import UsageError
+from orchestrator.ledger import Records
 from orchestrator.withheld import digest_of, read_formulas
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.training.transfer import Entrant, recipe_for
@@ -193,6 +196,31 @@ def test_more_area_is_better_and_one_fold_is_nothing() -> None:
     assert "establishes nothing" in in_words(alone, "base")
     two = compare(scores[scores["fold"] < 2], data, ["base", "good"], "base", 0.25)[1]
     assert two["verdict"] == "not established", "two folds agree by chance"
+
+
+class KeptArrays:
+    """The arrays of records, from memory."""
+
+    def __init__(self, kept: dict[str, dict[str, np.ndarray]]) -> None:
+        self.arrays = kept.__getitem__
+
+
+def test_seeds_together_are_one_prediction() -> None:
+    """Errors of +1 and -3 have a mean size of 2, their mean prediction one of 1."""
+    data = made_up_compositions()
+    kept, rows = {}, []
+    for fold, seed in itertools.product((0, 1), (0, 1)):
+        held = np.sort(data.test_rows(fold))
+        value = data.target[held] + (1.0 if seed else -3.0)
+        kept[f"{fold}{seed}"] = {"predictions/test/row": held, "predictions/test/value": value}
+        rows.append({"key": f"{fold}{seed}", "task": "made-up", "table": "a", "fold": fold,
+                     "seed": seed, "status": "done", "val_error": 0.0})  # fmt: skip
+    ledger, records = pd.DataFrame(rows), cast(Records, KeptArrays(kept))
+    alone = score_all(records, ledger, {"made-up": data})
+    assert by_fold(alone, "made-up", "mae")["a"].tolist() == pytest.approx([2, 2])
+    together = score_together(records, ledger, {"made-up": data})
+    assert together == {("made-up", "a"): pytest.approx(1)}
+    assert score_together(records, ledger.iloc[:3], {"made-up": data}) == {}, "a fold has one seed"
 
 
 def test_the_thesis_beside_ours() -> None:

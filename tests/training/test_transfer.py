@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,16 @@ def test_parts_are_the_official_folds() -> None:
     values = outcome.arrays["predictions/test/value"]
     assert ((values > 0) & (values < 1)).all(), "probabilities"
     assert "test_mae" not in outcome.metrics
+
+
+def test_each_class_validates() -> None:
+    data = made_up_compositions(50, classes=True)
+    rare = dataclasses.replace(data, target=(np.arange(50) < 6).astype(float))
+    for fold, name in itertools.product(range(5), HELD):
+        split = rare.split(fold, 0, HELD[name])
+        for part in (split.train, split.validation):
+            assert set(rare.target[part]) == {0, 1}
+        assert not set(split.train) & set(split.validation)
 
 
 def test_a_smaller_validation_part_lies_within_a_larger_one() -> None:

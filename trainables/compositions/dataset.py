@@ -57,5 +57,6 @@ class Compositions:
         return np.asarray(folds[fold][1])
 
     def split(self, fold: int, seed: int, held_share: float = VALIDATION_SHARE) -> Split:
-        """The official fold for the test; a share of the other rows validates."""
-        return split_rows(len(self), self.test_rows(fold), fold, seed, held_share)
+        """The official fold for the test; of the rest, class by class, a share validates."""
+        classes = self.target if self.classes else None
+        return split_rows(len(self), self.test_rows(fold), fold, seed, held_share, classes)

@@ -53,14 +53,26 @@ def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
 
 
 def split_rows(
-    count: int, test: np.ndarray, fold: int, seed: int, held_share: float = VALIDATION_SHARE
+    count: int,
+    test: np.ndarray,
+    fold: int,
+    seed: int,
+    held_share: float = VALIDATION_SHARE,
+    classes: np.ndarray | None = None,
 ) -> Split:
     """The rows 0 … count-1 that are not for the test, divided as `split_fold` says.
 
     Args:
         held_share: of them validates. A smaller part lies within a larger one.
+        classes: [count] that share is of each class, for a part that lacks one cannot be scored.
     """
     rest = np.setdiff1d(np.arange(count), test)
     shuffled = np.random.default_rng([seed, fold]).permutation(rest)
-    held = round(held_share * len(rest))
-    return Split(np.sort(shuffled[held:]), np.sort(shuffled[:held]), np.sort(test))
+    if classes is None:
+        validation = shuffled[: round(held_share * len(rest))]
+    else:
+        groups = [shuffled[classes[shuffled] == value] for value in np.unique(classes[rest])]
+        held = [group[: max(1, round(held_share * len(group)))] for group in groups]
+        validation = np.concatenate(held)
+    train = np.setdiff1d(rest, validation)
+    return Split(train, np.sort(validation), np.sort(test))
