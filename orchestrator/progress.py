@@ -71,6 +71,12 @@ class Progress(tune.Callback):
         self._active[array.id], self._share[array.id] = 0, 0.0
         self._note(f"{array.id}: its worker died; it begins again")
 
+    def killed(self, names: Sequence[str]) -> None:
+        """Arrays were in training when a node ran out of memory."""
+        for name in names:
+            self._active[name], self._share[name] = 0, 0.0
+            self._note(f"{name}: stopped as a node ran out of memory; it begins again, alone")
+
     def on_trial_result(
         self,
         iteration: int,

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import sys
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.experiment import Trial
 
-from orchestrator import durable, interrupts
+from orchestrator import durable
 from orchestrator.arrays import TrainingArray
 from orchestrator.checkpoints import FOLDER as CHECKPOINTS
 from orchestrator.errors import UsageError
 from orchestrator.ledger import FAILED, Records
 from orchestrator.progress import Progress
 from orchestrator.trials import ArrayTrial, MakeFit
+from orchestrator.tuning import LOST_WORKERS, OutOfMemory, run_trials
 from trainables.training.fit import ArrayFit
 
-# Losing a machine is no fault of a model: its array starts again on another worker this often.
-LOST_WORKERS = 3
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 SCRATCH = ".tune"  # what Tune writes down of its trials, in the run directory; never read again
 
 
@@ -82,8 +75,15 @@ def train(
         ordered = sorted(missing, key=lambda array: -weights[array.id])
         before = [records.read(key) for key in sorted(recorded)]
         progress = Progress(ordered, weights, before=before, error=error)
-        trainable = _trainable(ordered, datasets, targets, records, worker, make_fit)
-        _train(trainable, ordered, targets, records, progress)
+        held = {name: ray.put(dataset) for name, dataset in datasets.items()}
+
+        def trainable(chosen: Sequence[TrainingArray]) -> Any:
+            return _trainable(chosen, held, targets, records, worker, make_fit)
+
+        try:
+            _train(trainable, ordered, targets, records, progress)
+        finally:
+            progress.close()
     # What is recorded decides, not what Tune says of its trials: of those that it never began or
     # stopped in the middle it reports nothing amiss.
     if records.recorded(keys) != keys:
@@ -95,31 +95,46 @@ def train(
 
 
 def _train(
-    trainable: Any,
+    trainable: Callable[[Sequence[TrainingArray]], Any],
     ordered: Sequence[TrainingArray],
     targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     progress: Progress,
 ) -> None:
-    """Runs Tune over the arrays; records as failed those whose workers died once too often."""
+    """Runs Tune over the arrays; records as failed those whose workers died once too often.
+
+    Where a node runs out of memory, Ray kills more than the worker that took it. So what was in
+    training then is tried again alone, after all else.
+    """
     records.folder.mkdir(parents=True, exist_ok=True)
     scratch = records.folder.resolve().parent / SCRATCH
-    ending = _Ending()
-    try:
-        with _own_interrupts():
-            _fit(trainable, [array.id for array in ordered], str(scratch), [progress, ending])
+    killed: Counter[str] = Counter()
+    while left := _unrecorded(ordered, records):
+        chosen = [array for array in left if not killed[array.id]] or left[:1]
+        names = [array.id for array in chosen]
+        try:
+            ending = run_trials(trainable(chosen), names, scratch, [progress])
+        except OutOfMemory as error:
+            running = error.running or names
+            killed.update(running)
+            progress.killed(running)
+            lost = {name: str(error) for name in running if killed[name] > LOST_WORKERS}
+            _record_lost(chosen, lost, targets, records, progress)
+            continue
         if ending.disk:
             raise UsageError(
                 f"{ending.disk}; what is recorded stays: make room or mend it, and run the same"
                 " command again"
             )
-        for array in ordered:
-            if array.id in ending.lost:
-                rows = _record_lost(records, array, targets, ending.lost[array.id])
-                progress.finished(rows)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        progress.close()
+        _record_lost(chosen, ending.lost, targets, records, progress)
+        if _unrecorded(chosen, records):
+            return  # the person stopped it
+
+
+def _unrecorded(arrays: Sequence[TrainingArray], records: Records) -> list[TrainingArray]:
+    """Those of which a model has no record."""
+    recorded = records.recorded({key for array in arrays for key in array.keys.values()})
+    return [array for array in arrays if not recorded.issuperset(array.keys.values())]
 
 
 def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
@@ -140,7 +155,7 @@ def _trainable(
         tune.with_parameters(
             ArrayTrial,
             arrays={array.id: array for array in ordered},
-            datasets={name: ray.put(dataset) for name, dataset in datasets.items()},
+            datasets=dict(datasets),
             records=replace(records, folder=records.folder.resolve()),
             targets=dict(targets),
             device=worker.device,
@@ -153,115 +168,19 @@ def _trainable(
     return trainable
 
 
-def _fit(trainable: Any, names: list[str], scratch: str, callbacks: list[tune.Callback]) -> None:
-    tune.Tuner(
-        trainable,
-        # By name: Tune copies, pickles and keeps a trial's configuration many times over.
-        param_space={"array": tune.grid_search(names)},
-        tune_config=tune.TuneConfig(reuse_actors=True),
-        run_config=tune.RunConfig(
-            name="hybrid_grid",
-            storage_path=scratch,
-            callbacks=callbacks,
-            stop=_OnceOfTheDisk(),
-            # Records are our checkpoints; Tune's would only slow the actors' reuse.
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
-            verbose=0,
-        ),
-    ).fit()
-
-
-@contextmanager
-def _own_interrupts() -> Iterator[None]:
-    """Takes signals back from Tune, which sets handlers and leaves them behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handled = (*STOPPING, signal.SIGUSR1)
-    ours = {number: signal.getsignal(number) for number in handled}
-    try:
-        yield
-    finally:
-        for number, handler in ours.items():
-            if number != signal.SIGINT or not interrupts.waits_for_second():
-                signal.signal(number, handler)
-
-
-class _Ending(tune.Callback):
-    """How the trials ended.
-
-    Attributes:
-        lost: errors of those that did not end well, by array.
-        disk: why the first could not write or read a file, or "".
-    """
-
-    def __init__(self) -> None:
-        self.lost: dict[str, str] = {}
-        self.disk = ""
-
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
-        """Notes what a worker says of its disk."""
-        self.disk = self.disk or result["disk"]
-
-    def setup(self, *args: Any, **info: Any) -> None:
-        """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        tunes = signal.getsignal(signal.SIGINT)  # it has none for SIGTERM
-
-        def answer(number: int, frame: FrameType | None) -> None:
-            print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
-            if callable(tunes):
-                tunes(number, frame)  # which puts back the handler that was before
-            interrupts.heard()
-
-        for number in STOPPING:
-            signal.signal(number, answer)
-
-    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """Notes the arrays whose workers died once too often."""
-        for trial in trials:
-            if trial.status == Trial.ERROR:
-                error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
-                self.lost[trial.config["array"]] = error
-
-
-class _OnceOfTheDisk(tune.Stopper):
-    """Ends all trials when one says that its disk fails: the others' results would go the same way.
-
-    Beside `_Ending` because Tune keeps a copy of its own.
-    """
-
-    def __init__(self) -> None:
-        self._failed = False
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Takes a report in; it is no reason to end this one trial."""
-        self._failed = self._failed or bool(result["disk"])
-        return False
-
-    def stop_all(self) -> bool:
-        """Whether it is over."""
-        return self._failed
-
-
 def _record_lost(
-    records: Records,
-    array: TrainingArray,
+    arrays: Sequence[TrainingArray],
+    lost: Mapping[str, str],
     targets: Mapping[str, tuple[str, str | None]],
-    error: str,
-) -> list[dict[str, Any]]:
-    target, unit = targets[array.task]
+    records: Records,
+    progress: Progress,
+) -> None:
+    """Records the models of lost arrays as failed, each with the error of its array."""
     died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
-    why = f"{died}: {' '.join(error.split())}"[:4000]
-    lost = {"target": target, "unit": unit, "status": FAILED, "error": why}
-    rows = [array.row(label) | lost for label in array.keys]
-    return [row for row in rows if records.write(row, {})]
+    for array in arrays:
+        if array.id in lost:
+            target, unit = targets[array.task]
+            why = f"{died}: {' '.join(lost[array.id].split())}"[:4000]
+            end = {"target": target, "unit": unit, "status": FAILED, "error": why}
+            rows = [array.row(label) | end for label in array.keys]
+            progress.finished([row for row in rows if records.write(row, {})])

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.ledger import FAILED, Records
 from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, wait_until, watched
@@ -108,7 +109,10 @@ def test_the_head_is_killed(own: Site) -> None:
 
 
 def test_a_model_that_eats_memory(own: Site) -> None:
-    """Ray ends its worker each time; it is recorded as failed, and the others are done."""
+    """Ray ends its worker each time; its array is recorded as failed, and the others are done.
+
+    With it Ray ends the worker of the array beside it, which is not to blame.
+    """
     run, since = "eating", time.time()
     hungry = sorted(keys(own.runs / GOLDEN))[0]
     memory = psutil.virtual_memory()
@@ -125,5 +129,11 @@ def test_a_model_that_eats_memory(own: Site) -> None:
         own.disarm()
     assert ended.code == 1, ended.err
     assert "its worker died 4 times, most likely of memory" in ended.err
-    tries = [event for event in own.events(since) if hungry in event.about]
+    begun = (event for event in own.events(since) if event.name == "elemgrid.train")
+    tries = [event.about for event in begun if hungry in event.about]
     assert len(tries) == 4
+    assert "Traceback" not in ended.err
+    records = Records(own.runs / run / "records")
+    failed = {key for key in keys(own.runs / run) if records.read(key)["status"] == FAILED}
+    assert failed == set(tries[0].split())
+    assert "stopped as a node ran out of memory; it begins again, alone" in ended.err

@@ -22,7 +22,7 @@ import pytest
 
 from orchestrator.flags import parse
 from orchestrator.grid import GridArray, arrays, keyed_cells
-from orchestrator.training import LOST_WORKERS
+from orchestrator.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from trainables.crystals import shards
 from trainables.crystals.graph import GRAPH_KINDS
