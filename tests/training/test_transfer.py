@@ -167,12 +167,22 @@ def test_a_table_that_learns_is_kept() -> None:
     assert "table" not in fitted(data, ENTRANTS[:1], TUNED)["fold0/narrow"].arrays
 
 
-def test_a_member_weighs_its_own_rows_alone() -> None:
+LOSSES = {  # of standardised errors, where the predicted logarithmic scale is 0
+    "l1": lambda error: np.abs(error),
+    "mse": lambda error: error**2,
+    "laplace": lambda error: 2**0.5 * np.abs(error),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_member_weighs_its_own_rows_alone(name: Any) -> None:
     """Loss and share of a member in an array of two folds, from their definitions."""
     data = made_up_compositions(40)
     splits = [data.split(fold, 0, HELD["tuned"]) for fold in (0, 1)]
     source = DeviceCompositions(data, torch.device("cpu"), torch.float64)
-    problem = CompositionProblem(source, splits, 3, order_seed=1)
+    problem = CompositionProblem(
+        source, splits, dataclasses.replace(TUNED, loss=name), steps=3, order_seed=1
+    )
     shares = torch.zeros(2, dtype=torch.float64)
     seen = []
     for batch in problem.batches():
@@ -184,7 +194,7 @@ def test_a_member_weighs_its_own_rows_alone() -> None:
         for k, split in enumerate(splits):
             own = np.isin(rows, split.train)
             standard = (data.target[rows[own]] - problem.means[k]) / problem.scales[k]
-            assert float(loss[k]) == pytest.approx(2**0.5 * np.abs(standard).mean())
+            assert float(loss[k]) == pytest.approx(LOSSES[name](standard).mean())
     assert shares.tolist() == pytest.approx([1, 1])
     assert sorted(seen) == sorted(set(splits[0].train) | set(splits[1].train))
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import CompositionBatch, Noise
 from trainables.training.problem import EVALUATION_BATCH, Forward
+from trainables.training.recipe import Recipe
 from trainables.training.split import Split
 
 # Deviation of the factors that jitter the shares in training; a formula says about so much.
@@ -97,6 +98,7 @@ class CompositionProblem:
     Args:
         data: the whole data set.
         splits: of each member.
+        recipe: decides the loss.
         steps: batches of an epoch.
         order_seed: decides batches, jitter and dropout, for all members alike.
     """
@@ -105,16 +107,17 @@ class CompositionProblem:
         self,
         data: DeviceCompositions,
         splits: Sequence[Split],
+        recipe: Recipe,
         steps: int,
         order_seed: int,
     ) -> None:
+        self.recipe, self.steps = recipe, steps
         self.data = data
         self.splits = list(splits)
         known = [data.data.target[split.train] for split in splits]
         self.means, self.scales = standardisation(known, data.data.classes)
         self._order = np.random.default_rng(order_seed)
         self._generator = torch.Generator(data.device).manual_seed(order_seed)
-        self.steps = steps
         self._place()
 
     def _place(self) -> None:
@@ -146,8 +149,11 @@ class CompositionProblem:
         target, weight = self._target[:, rows], self._weight[:, rows]
         if self.data.data.classes:
             loss = nn.functional.binary_cross_entropy_with_logits(said, target, reduction="none")
-        else:  # of a Laplace distribution whose logarithmic scale is learned too
+        elif self.recipe.loss == "laplace":
             loss = math.sqrt(2) * (said - target).abs() * torch.exp(-scale) + scale
+        else:
+            error = nn.functional.l1_loss if self.recipe.loss == "l1" else nn.functional.mse_loss
+            loss = error(said, target, reduction="none")
         return (loss * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
     def share(self, batch: CompositionBatch) -> Tensor:

@@ -18,7 +18,8 @@ class Recipe:
         optimiser: "sgd" (momentum 0.9), "adam", "adamw" or "lamb" (with looking ahead).
         lr: rate at its highest.
         weight_decay: decoupled (adamw) only.
-        loss: "mse" or "l1", on standardised targets.
+        loss: "mse" or "l1", on standardised targets; "laplace", of formulas only: the negative
+            logarithm of a Laplace distribution whose scale the model predicts too.
         schedule: "constant"; "step" (× 0.1 at `milestones`); "cosine" (linear warm-up over the
             first `warmup` of the epochs, then half a cosine to 0 at the last).
         averaging: decay per step of an exponential moving average of the weights, which then is
@@ -32,7 +33,7 @@ class Recipe:
     optimiser: Literal["sgd", "adam", "adamw", "lamb"]
     lr: float
     weight_decay: float = 0.0
-    loss: Literal["mse", "l1"] = "mse"
+    loss: Literal["mse", "l1", "laplace"] = "mse"
     schedule: Literal["constant", "step", "cosine"] = "constant"
     milestones: tuple[int, ...] = ()
     warmup: float = 0.05
