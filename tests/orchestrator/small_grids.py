@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from orchestrator import hybrid_grid
 from trainables.crystals.crystal import Entry
 from trainables.crystals.ionic import IonicSource
 
+CRYSTALS = 36  # of a finished grid
 Row = tuple[Any, Any]  # pymatgen's dict of a structure, target
 
 
@@ -93,3 +97,34 @@ def times(folder: Path) -> dict[str, int]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+@dataclass(frozen=True)
+class FinishedGrid:
+    """A run that has ended well; tests that change it work on a copy."""
+
+    data: Path
+    run: Path
+    said: Said
+
+    def flags(self, run: Path | None = None, **changes: str) -> list[str]:
+        given = {"dims": "4 8", "mixing": "H 0 L", "folds": "0", "epochs": "3"} | changes
+        flags = ["--tasks", str(self.data), "--run", str(run or self.run)]
+        for name, values in given.items():
+            flags += [f"--{name}", *values.split()]
+        return flags
+
+    def copy(self, to: Path) -> Path:
+        shutil.copytree(self.run, to)
+        return to
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        return pd.read_parquet(self.run / "ledger.parquet")
+
+
+def key_of(run: Path, backbone: str, dim: int, mixing: str) -> str:
+    ledger = pd.read_parquet(run / "ledger.parquet")
+    same = (ledger["backbone"] == backbone) & (ledger["dim"] == dim)
+    (key,) = ledger.loc[same & (ledger["mixing"] == mixing), "key"]
+    return str(key)
