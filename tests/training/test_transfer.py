@@ -212,6 +212,15 @@ def test_batches_are_of_the_published_size(rows: int, size: int) -> None:
     assert isinstance(recipe, CyclicRecipe) and RECIPES["paper"].epochs == 500
 
 
+@pytest.mark.parametrize(
+    ("rows", "size", "loss"), [(312, 16, "laplace"), (600, 32, "laplace"), (4604, 64, "l1")]
+)
+def test_few_rows_are_learned_with_a_scale(rows: int, size: int, loss: str) -> None:
+    recipe = recipe_for("tuned", rows)
+    assert (recipe.batch_size, recipe.loss) == (size, loss)
+    assert recipe_for("tuned", rows, loss="mse").loss == "mse"
+
+
 def test_the_rate_goes_up_and_down() -> None:
     recipe = RECIPES["paper"]
     assert recipe.lr * recipe.rate(0) == pytest.approx(1e-4)
