@@ -24,7 +24,7 @@ def two_chances() -> Iterator[None]:
     """
     ours = threading.current_thread() is threading.main_thread()
     # Whoever ignores the signal (nohup) or has a handler of their own is not asked again.
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not ours or signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, _leave):
         yield
         return
     signal.signal(signal.SIGINT, _stop)
@@ -33,6 +33,12 @@ def two_chances() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGINT) is _stop:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def at_once_until_the_job() -> None:
+    """Lets SIGINT leave until `two_chances`: an import that is broken off tells it at length."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
 
 
 @contextmanager

@@ -26,7 +26,8 @@ from tests.faults.site import Driver, Site
 GOLDEN = "golden"
 EPOCHS = "30"
 MODELS = 60
-ENDINGS = (0, 130, -signal.SIGKILL)
+# The last two: signals that come before the job, or for a second time.
+ENDINGS = (0, 130, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
 
 
 def flags(site: Site, run: str) -> list[str]:

@@ -67,6 +67,20 @@ def test_once_is_one_line() -> None:
     assert job.end() == (130, "\nstopped; again\n")
 
 
+def test_while_a_job_is_imported() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "orchestrator.hybrid_grid", "--help"],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        while not process.stderr.readline().endswith("numpy.version\n"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and not out
+    assert "\nstopped at once\n" in err and "Traceback" not in err
+
+
 def test_where_an_exception_would_do_harm_once_is_at_once() -> None:
     job = Job("begins")
     assert job.out.readline() == "at work\n"
