@@ -151,23 +151,13 @@ class Ending(tune.Callback):
         """Notes an array that is in training."""
         self.running.add(trial.config["array"])
 
-    def on_trial_complete(
+    def _not_in_training(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Notes one that is not any more."""
+        """Notes one that is not any more, or not until another worker takes it up."""
         self.running.discard(trial.config["array"])
 
-    def on_trial_error(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """The same."""
-        self.running.discard(trial.config["array"])
-
-    def on_trial_recover(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """The same, until another worker takes it up."""
-        self.running.discard(trial.config["array"])
+    on_trial_complete = on_trial_error = on_trial_recover = _not_in_training
 
     def on_trial_result(
         self,
