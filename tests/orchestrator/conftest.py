@@ -1,12 +1,19 @@
-"""A grid that has ended, for all tests of what it leaves and of what happens to it next."""
+"""What several tests begin with: a folder of records, and a grid that has ended."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from orchestrator.ledger import Records
 from tests.orchestrator.small_grids import CRYSTALS, FinishedGrid, Said, grid, rows, write_matbench
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path / "records")
 
 
 @pytest.fixture(scope="session")

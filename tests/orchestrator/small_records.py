@@ -1,0 +1,35 @@
+"""Records of small models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def row(key: str, **more: Any) -> dict[str, Any]:
+    return {
+        "key": key, "task": "salts", "backbone": "cgcnn", "dim": 4, "mixing": "H", "fold": 0,
+        "seed": 0, "recipe": "tuned", "status": "done", "train_mae": 1.0, "val_mae": 2.0,
+        "test_mae": 3.0, "dummy_mae": 9.0, "n_train": 6, "n_val": 2, "n_test": 2, "epochs": 5,
+        "best_epoch": 4, "parameters": 100, "seconds": 0.5, "target": "energy", "unit": None,
+        "array": "salts/fold0/cgcnn/d4", "device": "cpu", "versions": "{}", "error": "",
+        **more,
+    }  # fmt: skip
+
+
+def arrays(number: int = 0) -> dict[str, np.ndarray]:
+    """What a model of 3 elements with 2 dimensions leaves."""
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2) + number
+    return {
+        "curve/val_mae": np.array([3.0, 2.0]),
+        "elements/numbers": np.array([3, 9, 11], dtype=np.uint8),
+        "elements/counts": np.array([5, 6, 1]),
+        "elements/mixed": vectors,
+        "elements/h": -vectors,
+        "predictions/validation/row": np.array([0, 2]),
+        "predictions/validation/value": np.array([0.5, 1.5]) + number,
+        "predictions/test/row": np.array([3]),
+        "predictions/test/value": np.array([2.5]) + number,
+        "weights/w": np.ones((2, 2), dtype=np.float32),
+    }
