@@ -16,6 +16,7 @@ from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
 from ray._private.services import canonicalize_bootstrap_address
+from ray.exceptions import RayError, RayTaskError
 
 from orchestrator import interrupts
 from orchestrator.errors import UsageError
@@ -46,7 +47,7 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
     """A Ray session: the one that runs, the one at `address`, or a local one that ends with us.
 
     Raises:
-        UsageError: no cluster answers at the address.
+        UsageError: no cluster answers at the address, or it lost some work once too often.
     """
     os.environ.update(TUNE_ENVIRONMENT)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -54,16 +55,33 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
     for name, level in CHATTY_LOGGERS.items():
         logging.getLogger(name).setLevel(level)
     if ray.is_initialized():
-        yield
+        with _losses_told():
+            yield
         return
     with interrupts.at_once():
         _begin(address or os.environ.get("RAY_ADDRESS"), cpus_per_worker)
         interrupts.by_sigterm_too()
     try:
-        yield
+        with _losses_told():
+            yield
     finally:
         with interrupts.at_once():
             ray.shutdown()
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    """What Ray could not bring to an end, in one line; an error of the work itself stays one."""
+    try:
+        yield
+    except RayTaskError:
+        raise
+    except RayError as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UsageError(
+            f"the cluster lost what was at work, and each new try ({why}); when it is well, or has"
+            " more memory, run the same command again: it goes on from what is done"
+        ) from None
 
 
 def _begin(address: str | None, cpus_per_worker: float) -> None:

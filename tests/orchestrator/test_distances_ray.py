@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import cosine
+from orchestrator import cluster
 from orchestrator.distances import actor_map, mixed_vectors, sum_distances
+from orchestrator.errors import UsageError
 from orchestrator.ledger import EMBEDDINGS
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -125,3 +127,27 @@ def _pid(item: int) -> int:
     import os
 
     return os.getpid()
+
+
+def _dies(item: int) -> int:
+    import os
+
+    os._exit(1)
+
+
+def _errs(item: int) -> int:
+    raise ZeroDivisionError(item)
+
+
+def test_an_actor_that_dies_at_each_try_is_told_in_one_line() -> None:
+    with (
+        pytest.raises(UsageError, match=r"the cluster lost what was at work.*same command") as told,
+        cluster.connected(None, 1),
+    ):
+        list(actor_map(1)(_dies, [0]))
+    assert "\n" not in str(told.value)
+
+
+def test_an_error_of_the_work_stays_one() -> None:
+    with pytest.raises(ZeroDivisionError), cluster.connected(None, 1):
+        list(actor_map(1)(_errs, [0]))
