@@ -114,11 +114,12 @@ def _scale(folder: Path) -> tuple[str, str, Sections]:
 def _transfer(folder: Path) -> tuple[str, str, Sections]:
     """Title, subtitle and sections of tables that were compared."""
     done = FinishedTransfer(folder)
-    tables = sum(not one["control"] for one in done.facts["tables"])
+    reference = done.facts["reference"]
+    names = [one["name"] for one in done.facts["tables"]]
+    names.sort(key=lambda name: name != reference)
     return (
         f"Element tables in CrabNet: {', '.join(done.facts['tasks'])}",
-        f"{tables} tables and {len(done.facts['tables']) - tables} controls against"
-        f" {done.facts['reference']}",
+        " · ".join(names),
         [(title, body) for title, make in TRANSFER_SECTIONS if (body := make(done))],
     )
 

@@ -26,9 +26,7 @@ def scores(done: FinishedTransfer) -> str:
         f" vectors in turn{'' if facts['trainable'] else ', frozen'}; recipe {facts['recipe']}, at"
         f" most {_epochs(facts)} epochs, {_count(facts['seeds'], 'seed')}, official folds"
         f" {' '.join(map(str, facts['folds']))}. Score: mean ± deviation over the folds, on test"
-        f" parts that nothing was chosen on.{_together(facts)} Difference: from"
-        f" {html.escape(facts['reference'])}, fold by fold, with a 95 % interval that counts in how"
-        " much training data the folds share; p is Holm's over the tables of a data set.</p>"
+        f" parts that nothing was chosen on.{_together(facts)}{_difference(facts)}</p>"
     ]
     for task, rows in done.compared.groupby("task", sort=False):
         parts.append(f"<h3>{html.escape(str(task))}</h3>{_of_task(facts, str(task), rows)}")
@@ -74,6 +72,16 @@ def _together(facts: dict[str, Any]) -> str:
     if len(facts["seeds"]) < 2:
         return ""
     return " Seeds together: the score of the mean of the seeds' predictions."
+
+
+def _difference(facts: dict[str, Any]) -> str:
+    if len(facts["tables"]) < 2:
+        return ""
+    return (
+        f" Difference: from {html.escape(facts['reference'])}, fold by fold, with a 95 % interval"
+        " that counts in how much training data the folds share; p is Holm's over the tables of a"
+        " data set."
+    )
 
 
 def _or_dash(value: float | None) -> str:
