@@ -138,13 +138,13 @@ def in_words(row: Mapping[str, Any], reference: str) -> str:
     """What a comparison establishes, in a line; "" for the reference itself."""
     if "verdict" not in row:
         return ""
-    kind = {"mae": "MAE", "roc_auc": "area under the ROC curve"}[row["metric"]]
+    kind = {"mae": "a MAE", "roc_auc": "an area under the ROC curve"}[row["metric"]]
     more = "higher" if row["difference"] > 0 else "lower"
     size = f"{significant(abs(row['difference']))} {more}"
     share = "" if row["relative"] is None else f" ({abs(row['relative']):.1%})"
     if row["low"] is None:
         return (
-            f"{row['task']}: {row['table']} has a {kind} {size}{share} than {reference} on one"
+            f"{row['task']}: {row['table']} has {kind} {size}{share} than {reference} on one"
             " fold, which establishes nothing"
         )
     interval = f"95 % interval {significant(row['low'])} to {significant(row['high'])}"
@@ -153,4 +153,4 @@ def in_words(row: Mapping[str, Any], reference: str) -> str:
         if row["established"]
         else f"a difference from {reference} is not established (p = {row['p']:.2g})"
     )
-    return f"{row['task']}: {row['table']} has a {kind} {size}{share}, {interval}: {held}"
+    return f"{row['task']}: {row['table']} has {kind} {size}{share}, {interval}: {held}"
