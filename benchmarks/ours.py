@@ -22,6 +22,7 @@ from trainables.crystals.graph import Graphs
 from trainables.models.graph_batch import GraphBatch
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
+from trainables.training.problem import GraphRegression
 from trainables.training.recipe import RECIPES
 from trainables.training.source import GraphSource
 
@@ -105,9 +106,9 @@ class Ours:
 
     def recorded_epochs(self, *, count: int) -> dict[str, Any]:
         """`epochs`, the ids of the crystals of each batch, and what standardises the targets."""
-        training = self.fit.training
-        recorded = RecordedGraphs(training.data)
-        training.data = recorded
+        problem = self.fit.training.problem
+        assert isinstance(problem, GraphRegression)
+        recorded = problem.data = RecordedGraphs(problem.data)
         answer = self.epochs(count=count)
         train = set(self.fit.split.train.tolist())
         batches = [rows for rows in recorded.batch_rows if rows[0] in train]
