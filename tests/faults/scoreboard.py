@@ -104,7 +104,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = ROOT / "runs" / "reliability.xml"
         report.parent.mkdir(exist_ok=True)
         flags = ["-q", "-m", "case", "--all-faults", f"--junitxml={report}"]
-        subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=ROOT, check=False)
+        report.unlink(missing_ok=True)
+        status = subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=ROOT).returncode
+        if not report.exists():
+            print(f"error: the tests ended with status {status} before their end", file=sys.stderr)
+            return status
     rows = cases(report)
     text = PAGE.read_text(encoding="utf-8")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
