@@ -72,7 +72,7 @@ class Ledger:
         names = [(self._scratch / f"{key}.{part}", data) for key in self._keys
                  for part, data in enumerate(files)]  # fmt: skip
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda file: durable.Draft.of(*file), names))
+            list(pool.map(lambda file: durable.Draft.of(*file).sync(), names))
 
     def open(self) -> None:
         """All rows, each checked against its digest, as a table."""

@@ -14,10 +14,12 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
-def sync_folder(folder: Path) -> None:
-    """Makes renames within a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+
+def sync(path: Path) -> None:
+    """Makes what a file holds, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -26,7 +28,7 @@ def sync_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Draft:
-    """A file that is whole and on disk, under a name that nobody reads."""
+    """A file that is whole, under a name that nobody reads. Synced, it may take its place."""
 
     name: Path
     path: Path
@@ -37,6 +39,11 @@ class Draft:
         with drafting(path) as (file, draft):
             file.write(data)
         return draft
+
+    def sync(self) -> None:
+        """Waits until it is on disk."""
+        with self._naming():
+            sync(self.name)
 
     def replace(self) -> None:
         """Takes its place, and a former one's. It lasts when the folder is synced."""
@@ -79,13 +86,17 @@ def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
     # Not mkstemp, whose files are for the owner alone; results are to be read by the group.
     draft = Draft(path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp"), path)
     with draft._naming():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(draft.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            handle = os.open(draft.name, NEW, 0o666)
+        except FileNotFoundError:  # seldom, and to ask each time costs as long as to open
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(draft.name, NEW, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file, draft
                 file.flush()
-                os.fsync(file.fileno())
+                if hasattr(os, "posix_fadvise"):  # the disk begins, and a later sync waits less
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         except BaseException:
             draft.drop()
             raise
@@ -96,8 +107,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which takes its place (and a former one's) when the block ends well."""
     with drafting(path) as (file, draft):
         yield file
+    draft.sync()
     draft.replace()
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

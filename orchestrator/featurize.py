@@ -95,7 +95,7 @@ def featurize(
         shutil.rmtree(folder, ignore_errors=True)
         scratch.chmod(0o755)
         scratch.rename(folder)
-        durable.sync_folder(folder.parent)
+        durable.sync(folder.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     written = _existing(folder, kinds, made_from)

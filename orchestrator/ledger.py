@@ -15,10 +15,9 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,35 +69,39 @@ class Records:
     def write_all(
         self, models: Sequence[tuple[dict[str, Any], dict[str, np.ndarray]]]
     ) -> list[bool]:
-        """Records several models side by side: most of a record's time is waiting for the disk."""
+        """Records several models; the disk works on all of them while it is waited for the first.
+
+        Raises:
+            OSError: some could not be written, of which this is the first; the others are recorded.
+        """
         if not models:
             return []
-        keys = [row["key"] for row, _ in models]
-        contents = [_encode(row, arrays, self.schema.names) for row, arrays in models]
-        submit = _threads(os.getpid()).submit
-        with self._one_writer(keys):
-            drafting = [submit(self._draft, *one) for one in zip(keys, contents, strict=True)]
-            wait(drafting)
-            # Where the disk fills up in the middle, those that are whole are recorded all the same.
-            whole = [each.result() for each in drafting if not each.exception()]
-            written = [_publish(drafts) for drafts in whole]
-            durable.sync_folder(self.folder)
-            for each in drafting:
-                each.result()  # raises what a thread met
-        return written
+        contents = {row["key"]: _encode(row, arrays, self.schema.names) for row, arrays in models}
+        written, refused = dict.fromkeys(contents, False), []
+        with self._one_writer(contents):
+            drafts = {}
+            for key, content in contents.items():
+                try:
+                    drafts[key] = self._draft(key, *content)
+                except OSError as error:
+                    refused.append(error)
+            for key, files in drafts.items():
+                try:
+                    written[key] = _publish(files)
+                except OSError as error:
+                    refused.append(error)
+            durable.sync(self.folder)
+        if refused:
+            raise refused[0]
+        return list(written.values())
 
-    def _draft(self, key: str, content: tuple[bytes, bytes]) -> list[durable.Draft]:
+    def _draft(self, key: str, row: bytes, arrays: bytes) -> list[durable.Draft]:
         """The files of a record, the row last; none if there is one already."""
-        row, arrays = content
         if self._json(key).exists():
             return []
         drafts = [durable.Draft.of(self._arrays(key), arrays)] if arrays else []
-        try:
+        with _dropped_on_failure(drafts):
             return [*drafts, durable.Draft.of(self._json(key), row)]
-        except OSError:
-            for draft in drafts:
-                draft.drop()
-            raise
 
     @contextmanager
     def _one_writer(self, keys: Iterable[str]) -> Iterator[None]:
@@ -226,19 +229,26 @@ def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) 
             print(f"{what}it is set aside (….damaged), the model is trained again", file=sys.stderr)
 
 
-@lru_cache(maxsize=1)
-def _threads(process: int) -> ThreadPoolExecutor:
-    """Threads of this process, kept: to start them takes as long as to write. A fork has none."""
-    return ThreadPoolExecutor()
+@contextmanager
+def _dropped_on_failure(drafts: Sequence[durable.Draft]) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        for draft in drafts:
+            draft.drop()
+        raise
 
 
 def _publish(drafts: Sequence[durable.Draft]) -> bool:
     """Makes a record of its drafts: the arrays, then the row. False where there are none."""
     if not drafts:
         return False
-    for draft in drafts[:-1]:
-        draft.replace()
-    return drafts[-1].create()
+    with _dropped_on_failure(drafts):
+        for draft in drafts:
+            draft.sync()
+        for draft in drafts[:-1]:
+            draft.replace()
+        return drafts[-1].create()
 
 
 def _encode(
@@ -251,7 +261,8 @@ def _encode(
         contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
         content = encode_arrays(contiguous, {"row": json.dumps(row)})
         row["arrays_sha256"] = hashlib.sha256(content).hexdigest()
-    text = json.dumps(row, indent=1, allow_nan=False).encode().removesuffix(b"\n}")
+    # A line for each entry; json's own indent would cost five times as long (it is pure Python).
+    text = json.dumps(row, separators=(",\n ", ": "), allow_nan=False).encode().removesuffix(b"}")
     return text + _seal(text), content
 
 
