@@ -20,7 +20,7 @@ from analysis.figures.winners import winners
 from orchestrator.finished_run import FinishedRun
 from orchestrator.ledger import DONE, Records
 from orchestrator.page import figure, table
-from orchestrator.wording import duration, significant, why
+from orchestrator.wording import duration, significant, why, with_deviation
 from trainables.crystals.registry import TASKS
 
 TABLE_NAMES = {
@@ -57,7 +57,7 @@ def overview(run: FinishedRun) -> str:
                 "mixing": row.mixing,
                 "folds": row.folds,
                 "validation": significant(row.val_mae),
-                "test": f"{significant(row.test_mae)} ± {significant(row.test_std)}",
+                "test": with_deviation(row.test_mae, row.test_std),
                 "nested": significant(nested.loc[(row.task, row.backbone), "test_mae"]),
                 "the mean": significant(row.dummy_mae),
                 **{f"{name} †": significant(mae) for name, mae in reference.items()},

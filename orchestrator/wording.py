@@ -35,3 +35,12 @@ def duration(seconds: float) -> str:
 def significant(value: float) -> str:
     """Four significant digits; a dash for what is not finite."""
     return "–" if not math.isfinite(value) else f"{value:.4g}"
+
+
+def with_deviation(mean: float, deviation: float | None) -> str:
+    """A mean to four significant digits, and its deviation to as many decimal places."""
+    spread = math.nan if deviation is None else deviation
+    if not mean or not math.isfinite(mean):
+        return f"{significant(mean)} ± {significant(spread)}"
+    places = max(0, 3 - math.floor(math.log10(abs(mean))))
+    return f"{mean:.{places}f} ± " + (f"{spread:.{places}f}" if math.isfinite(spread) else "–")

@@ -3,7 +3,6 @@
 import csv
 import logging
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# Before torch or Ray are imported, and inherited by every process that a test starts.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# A token of this session's own. Otherwise the first local runtime writes one into the user's home
-# directory, and every later `ray start` of that user behaves differently because it is there.
-os.environ["RAY_AUTH_MODE"] = "token"
-os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-# A cluster that the user works with is no place for tests.
-os.environ.pop("RAY_ADDRESS", None)
+import tests.environment  # noqa: F401 (acts when it is imported)
 
 # The same examples every time: a red test is red again tomorrow.
 settings.register_profile("steady", derandomize=True, deadline=None)

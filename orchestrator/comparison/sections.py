@@ -13,7 +13,7 @@ from orchestrator.comparison.files import FinishedTransfer
 from orchestrator.comparison.published import LEADERBOARD, thesis_score
 from orchestrator.comparison.results import METRIC, by_fold, in_words
 from orchestrator.page import figure, table
-from orchestrator.wording import duration, significant
+from orchestrator.wording import duration, significant, with_deviation
 
 KINDS = {"mae": "MAE", "roc_auc": "area under the ROC curve"}
 
@@ -48,7 +48,7 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
             {
                 "table": row["table"] + (" (control)" if controls[row["table"]] else ""),
                 "columns": str(columns[row["table"]]),
-                f"{kind}{unit}": f"{significant(row['score'])} ± {_or_dash(row['deviation'])}",
+                f"{kind}{unit}": with_deviation(row["score"], row["deviation"]),
                 **(
                     {"seeds together": _or_dash(row.get("together"))}
                     if len(facts["seeds"]) > 1

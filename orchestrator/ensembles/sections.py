@@ -12,7 +12,7 @@ from analysis.figures.style import units_of
 from orchestrator.ensembles.files import RESULTS, FinishedEnsemble
 from orchestrator.finished_run import FinishedRun
 from orchestrator.page import figure, table
-from orchestrator.wording import significant
+from orchestrator.wording import significant, with_deviation
 from trainables.crystals.registry import TASKS
 
 WAYS = {
@@ -39,14 +39,13 @@ def errors(combined: Combined) -> str:
     rows = []
     for task, part in folds.groupby("task", sort=False):
         known = TASKS.get(str(task))
-        mean, deviation = significant(part["test"].mean()), significant(part["test"].std())
         rows.append(
             {
                 "data set": task,
                 "folds": str(len(part)),
                 "models a fold": f"{part['models'].mean():.0f}",
                 "members": f"{part['members'].mean():.0f}",
-                "ensemble": f"{mean} ± {deviation}",
+                "ensemble": with_deviation(part["test"].mean(), part["test"].std()),
                 **{name: significant(part[f"test_{way}"].mean()) for way, name in WAYS.items()},
                 "best configuration": significant(best.get(str(task), float("nan"))),
                 "leaderboard's best †": significant(known.best) if known and known.best else "–",

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import random
-import secrets
 import shutil
 import signal
 import sys
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+import tests.environment  # noqa: F401 (before Ray, which reads it when it is imported)
 from tests.faults.checker import check, keys, trainers_alive
 from tests.faults.site import Driver, Site
 
@@ -171,8 +170,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=200)
     options = parser.parse_args(argv)
     print(f"seed {options.seed}, {options.faults} faults")
-    os.environ.update(RAY_AUTH_MODE="token", OMP_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     dice = random.Random(options.seed)
     folder = Path(tempfile.mkdtemp(prefix="elemgrid-soak-"))
     site = Site.make(folder)

@@ -1,0 +1,27 @@
+"""Random faults, but few: that the long run of many begins and ends as it should."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
+
+
+def test_three_random_faults() -> None:
+    """In a process of its own, as `make soak` starts it; it raises where a promise is broken."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.faults.soak", "--seed", "1", "--faults", "3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    first, *_, last = ended.stdout.splitlines()
+    assert first == "seed 1, 3 faults"
+    assert last == "3 faults on 1 runs: nothing lost, nothing done twice"
