@@ -68,7 +68,9 @@ def kill_worker(site: Site, driver: Driver, run: Path, dice: random.Random) -> b
     found = trainers_alive() or [
         process
         for process in psutil.Process().children(recursive=True)
-        if "ray::" in _name(process) and "IDLE" not in _name(process)
+        if _name(process).startswith("ray::")
+        # Without its agents a node is lost, and this cluster has no other.
+        and not _name(process).strip().endswith(("Agent", "IDLE"))
     ]
     if not found:
         return False
