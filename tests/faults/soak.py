@@ -171,9 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", type=int, default=200)
     options = parser.parse_args(argv)
-    print(f"seed {options.seed}, {options.faults} faults")
     dice = random.Random(options.seed)
     folder = Path(tempfile.mkdtemp(prefix="elemgrid-soak-"))
+    print(f"seed {options.seed}, {options.faults} faults; a run that breaks stays in {folder}")
     site = Site.make(folder)
     happened = number = 0
     with site.cluster():
