@@ -1,10 +1,11 @@
-"""What Ray and torch read from the environment when they are imported: to be imported before them.
+"""What all processes of the tests inherit.
 
-Every process that a test starts inherits it.
+To be imported before Ray and torch, which read some of it when they are.
 """
 
 import os
 import secrets
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -15,3 +16,7 @@ os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 # A cluster that the user works with is no place for tests.
 os.environ.pop("RAY_ADDRESS", None)
+# A script that starts tests with `&` has them ignore Ctrl-C, and what they start as well. What is
+# to be tested is how a job in the foreground ends.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
