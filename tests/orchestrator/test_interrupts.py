@@ -56,7 +56,10 @@ class Job:
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> tuple[int, str]:
-        self.said, err = self.process.communicate(timeout=30)
+        try:
+            self.said, err = self.process.communicate(timeout=30)
+        finally:
+            self.process.kill()  # where it is still there, the test has failed
         return self.process.returncode, err
 
 
