@@ -15,9 +15,10 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,7 +70,7 @@ class Records:
     def write_all(
         self, models: Sequence[tuple[dict[str, Any], dict[str, np.ndarray]]]
     ) -> list[bool]:
-        """Records several models; the disk works on all of them while it is waited for the first.
+        """Records several models, and waits for the disk once for all of them.
 
         Raises:
             OSError: some could not be written, of which this is the first; the others are recorded.
@@ -85,9 +86,11 @@ class Records:
                     drafts[key] = self._draft(key, *content)
                 except OSError as error:
                     refused.append(error)
+            submit = _threads(os.getpid()).submit
+            syncing = {key: [submit(file.sync) for file in files] for key, files in drafts.items()}
             for key, files in drafts.items():
                 try:
-                    written[key] = _publish(files)
+                    written[key] = _publish(files, syncing[key])
                 except OSError as error:
                     refused.append(error)
             durable.sync(self.folder)
@@ -229,6 +232,12 @@ def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) 
             print(f"{what}it is set aside (….damaged), the model is trained again", file=sys.stderr)
 
 
+@lru_cache(maxsize=1)
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Threads of this process, kept: to start them takes as long as to sync. A fork has none."""
+    return ThreadPoolExecutor()
+
+
 @contextmanager
 def _dropped_on_failure(drafts: Sequence[durable.Draft]) -> Iterator[None]:
     try:
@@ -239,13 +248,13 @@ def _dropped_on_failure(drafts: Sequence[durable.Draft]) -> Iterator[None]:
         raise
 
 
-def _publish(drafts: Sequence[durable.Draft]) -> bool:
+def _publish(drafts: Sequence[durable.Draft], syncing: Iterable[Future[None]]) -> bool:
     """Makes a record of its drafts: the arrays, then the row. False where there are none."""
     if not drafts:
         return False
     with _dropped_on_failure(drafts):
-        for draft in drafts:
-            draft.sync()
+        for each in syncing:
+            each.result()
         for draft in drafts[:-1]:
             draft.replace()
         return drafts[-1].create()
