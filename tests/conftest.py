@@ -4,6 +4,7 @@ import csv
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,18 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
     )
     yield ray.cluster_resources()
     ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def everything_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that leaves a CPU of `ray_cluster` taken fails itself, rather than a later one."""
+    yield
+    if "ray_cluster" not in request.fixturenames:
+        return
+    import ray
+
+    whole, patience = ray.cluster_resources(), time.monotonic() + 30
+    while ray.available_resources().get("CPU", 0) < whole["CPU"]:
+        if time.monotonic() > patience:
+            pytest.fail(f"CPUs are still taken: {ray.available_resources()}, of {whole}")
+        time.sleep(0.05)

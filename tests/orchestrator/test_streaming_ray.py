@@ -245,6 +245,7 @@ def test_a_training_that_holds_every_cpu_gets_its_batches(tmp_path: Path) -> Non
     """In a placement group that takes its tasks in, as Tune makes them."""
     stream = stream_of(tmp_path, 3)
     group = placement_group([{"CPU": ray.cluster_resources()["CPU"]}])
+    assert group.wait(60), f"the CPUs are taken: {ray.available_resources()}"
     strategy = PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)
 
     @ray.remote(num_cpus=ray.cluster_resources()["CPU"], scheduling_strategy=strategy)
@@ -252,7 +253,8 @@ def test_a_training_that_holds_every_cpu_gets_its_batches(tmp_path: Path) -> Non
         return sum(len(graphs) for graphs in stream.in_order(np.array_split(order, 6)))
 
     try:
-        assert ray.get(epoch.remote(stream, orders()["shuffled"]), timeout=120) == CRYSTALS
+        # Ray gives a process that does not come up a minute before it begins another.
+        assert ray.get(epoch.remote(stream, orders()["shuffled"]), timeout=300) == CRYSTALS
     finally:
         remove_placement_group(group)
 
