@@ -22,13 +22,13 @@ from analysis.scale.replaceability import (
 )
 from analysis.scale.search import search_pairs
 from analysis.scale.unidimensional import Order, find_order
-from orchestrator import cluster
-from orchestrator.datasets import resolve
-from orchestrator.distances import actor_map
-from orchestrator.errors import UsageError
-from orchestrator.job import OK, conduct
+from orchestrator.data.datasets import resolve
+from orchestrator.grid.distances import actor_map
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
+from orchestrator.nodes import cluster
 from orchestrator.report import write_report
-from orchestrator.run_directory import locked
+from orchestrator.runs.run_directory import locked
 from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
 from orchestrator.scale.inputs import named_order, published_probabilities, read_replaceability

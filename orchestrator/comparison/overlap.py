@@ -18,11 +18,11 @@ import pandas as pd
 from analysis import tables as element_tables
 from analysis.distill import distill
 from orchestrator.comparison.tables import Table, scaled, sidecar_of
-from orchestrator.distances import sum_distances
-from orchestrator.errors import UsageError
-from orchestrator.finished_run import FinishedRun
-from orchestrator.run_directory import slug
-from orchestrator.withheld import contents_of, withheld_by
+from orchestrator.data.withheld import contents_of, withheld_by
+from orchestrator.grid.distances import sum_distances
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.run_directory import slug
 from trainables.compositions.dataset import Compositions
 from trainables.crystals import shards
 from trainables.elements import descriptor

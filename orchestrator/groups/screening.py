@@ -13,8 +13,8 @@ import pandas as pd
 
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
 from orchestrator.comparison.datasets import resolve
-from orchestrator.errors import UsageError
-from orchestrator.run_directory import slug
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.run_directory import slug
 from trainables.crystals import shards
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
 

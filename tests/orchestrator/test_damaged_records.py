@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator import ledger
-from orchestrator.ledger import (
+from orchestrator.runs import ledger
+from orchestrator.runs.ledger import (
     AGAIN,
     LedgerError,
     Records,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator import ledger
-from orchestrator.ledger import (
+from orchestrator.runs import ledger
+from orchestrator.runs.ledger import (
     FEW,
     LedgerError,
     Records,

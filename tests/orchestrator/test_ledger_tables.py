@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import durable
-from orchestrator.ledger import (
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import (
     EMBEDDINGS,
     PREDICTIONS,
     SCHEMA,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator import durable
-from orchestrator.errors import UsageError
-from orchestrator.featurize import Featurized
+from orchestrator.data.featurize import Featurized
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
 from trainables.compositions.reading import by_crystal, reduce_formula
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset

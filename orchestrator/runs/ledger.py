@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load as decode_arrays
 from safetensors.numpy import save as encode_arrays
 
-from orchestrator import durable
+from orchestrator.runs import durable
 
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
 SCHEMA = pa.schema(

@@ -13,7 +13,7 @@ import ray
 
 from analysis import cosine, tables
 from analysis.distill import Distilled, distill
-from orchestrator import durable
+from orchestrator.runs import durable
 from trainables.elements import descriptor
 
 TABLE_DIMS = (32, 64)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.config import GridConfig
+from orchestrator.grid.config import GridConfig
 from trainables.crystals.dataset import Dataset
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
 from trainables.training.recipe import Backbone, Recipe

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.config import GridConfig
-from orchestrator.datasets import resolve
-from orchestrator.errors import UsageError
-from orchestrator.featurize import QUARANTINE, Featurized, featurize
-from orchestrator.run_directory import slug
-from orchestrator.streaming import open_streamed
+from orchestrator.data.datasets import resolve
+from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
+from orchestrator.data.streaming import open_streamed
+from orchestrator.grid.config import GridConfig
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.run_directory import slug
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import GRAPH_KINDS

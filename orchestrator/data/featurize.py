@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from orchestrator import durable
-from orchestrator.entries import EntryBlocks
-from orchestrator.errors import UsageError
+from orchestrator.data.entries import EntryBlocks
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
 from trainables.crystals import shards
 from trainables.crystals.crystal import Entry
 from trainables.crystals.featurise import FEATURISER_VERSION, featurise

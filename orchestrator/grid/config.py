@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
 from trainables.crystals.registry import TASKS
 from trainables.training.recipe import RECIPES, Backbone, Recipe, RecipeName
 

@@ -7,7 +7,7 @@ import difflib
 import re
 from typing import Any, NoReturn
 
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):

@@ -18,9 +18,9 @@ from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.experimental.internal_kv import _internal_kv_get
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator import cluster
-from orchestrator.errors import UsageError
-from orchestrator.training import Worker
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import cluster
+from orchestrator.training.train import Worker
 
 PATIENCE = 45.0  # seconds for a node that fits, unless the autoscaler is bringing nodes
 LAUNCH = 1200.0  # seconds for nodes that the autoscaler brings: a spot machine and its image

@@ -6,8 +6,8 @@ import difflib
 import os
 from pathlib import Path
 
-from orchestrator.download import digest, download
-from orchestrator.errors import UsageError
+from orchestrator.data.download import digest, download
+from orchestrator.interface.errors import UsageError
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import STRUCTURE_TASKS, TASKS, Task
 from trainables.crystals.sources import LAYOUTS, MatBench, Source, SourceError, open_source

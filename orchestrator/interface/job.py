@@ -7,9 +7,9 @@ import io
 import sys
 from collections.abc import Callable
 
-from orchestrator import interrupts
-from orchestrator.errors import UsageError
-from orchestrator.wording import of_the_disk
+from orchestrator.interface import interrupts
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.wording import of_the_disk
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
 # What the disk does to us is for the person to mend; any other OSError is a fault of ours.

@@ -17,10 +17,10 @@ from analysis.figures.mixing import mae_vs_gamma
 from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
-from orchestrator.finished_run import FinishedRun
-from orchestrator.ledger import DONE, Records
-from orchestrator.page import figure, table
-from orchestrator.wording import duration, significant, why, with_deviation
+from orchestrator.interface.page import figure, table
+from orchestrator.interface.wording import duration, significant, why, with_deviation
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import DONE, Records
 from trainables.crystals.registry import TASKS
 
 TABLE_NAMES = {

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator import durable
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"

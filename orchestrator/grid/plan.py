@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from orchestrator.flags import Options
+from orchestrator.grid.flags import Options
 from orchestrator.planning import gpus, survey, tables, text
 from orchestrator.planning.estimate import dominating, estimate
 from orchestrator.planning.machine import Machine, looking_around

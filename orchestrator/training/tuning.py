@@ -17,7 +17,7 @@ from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from orchestrator import interrupts
+from orchestrator.interface import interrupts
 
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3

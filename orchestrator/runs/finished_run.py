@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from analysis import leaderboard
-from orchestrator.errors import UsageError
-from orchestrator.ledger import DONE
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.ledger import DONE
 
 FILES = (
     "manifest.json",

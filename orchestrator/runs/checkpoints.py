@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator import durable
+from orchestrator.runs import durable
 
 FOLDER = "checkpoints"
 SECONDS_BETWEEN = 60.0

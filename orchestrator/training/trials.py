@@ -16,10 +16,10 @@ import ray
 import torch
 from ray import tune
 
-from orchestrator.arrays import Fit, TrainingArray
-from orchestrator.checkpoints import FOLDER, Checkpoints
-from orchestrator.ledger import DIVERGED, DONE, FAILED, Records
-from orchestrator.wording import of_the_disk
+from orchestrator.interface.wording import of_the_disk
+from orchestrator.runs.checkpoints import FOLDER, Checkpoints
+from orchestrator.runs.ledger import DIVERGED, DONE, FAILED, Records
+from orchestrator.training.arrays import Fit, TrainingArray
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError
 

@@ -11,14 +11,14 @@ from typing import Any
 import ray
 from ray import tune
 
-from orchestrator import durable
-from orchestrator.arrays import TrainingArray
-from orchestrator.checkpoints import FOLDER as CHECKPOINTS
-from orchestrator.errors import UsageError
-from orchestrator.ledger import FAILED, Records
-from orchestrator.progress import Progress
-from orchestrator.trials import ArrayTrial, MakeFit
-from orchestrator.tuning import LOST_WORKERS, OutOfMemory, run_trials
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
+from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
+from orchestrator.runs.ledger import FAILED, Records
+from orchestrator.training.arrays import TrainingArray
+from orchestrator.training.progress import Progress
+from orchestrator.training.trials import ArrayTrial, MakeFit
+from orchestrator.training.tuning import LOST_WORKERS, OutOfMemory, run_trials
 from trainables.training.fit import ArrayFit
 
 SCRATCH = ".tune"  # what Tune writes down of its trials, in the run directory; never read again

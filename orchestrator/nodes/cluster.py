@@ -18,8 +18,8 @@ from ray._private.authentication.authentication_token_setup import (
 from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import RayError, RayTaskError
 
-from orchestrator import interrupts
-from orchestrator.errors import UsageError
+from orchestrator.interface import interrupts
+from orchestrator.interface.errors import UsageError
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {

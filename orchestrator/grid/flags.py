@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import MIXINGS, PRESETS, GridConfig, build_config
-from orchestrator.errors import UsageError
-from orchestrator.parser import Parser
+from orchestrator.data.withheld import digest_of, read_formulas
+from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.parser import Parser
 from orchestrator.planning.cards import GPUS
-from orchestrator.training import Worker
-from orchestrator.withheld import digest_of, read_formulas
+from orchestrator.training.train import Worker
 from trainables.models.backbones import BACKBONES
 
 EPILOG = """\

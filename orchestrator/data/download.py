@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
 
 _CHUNK = 1 << 18  # bytes
 _ATTEMPTS = 4

@@ -13,7 +13,7 @@ import ray
 from ray.data import Datasource, ExecutionResources, ReadTask
 from ray.data.block import BlockMetadata
 
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import Entry
 from trainables.crystals.quarantine import Quarantine, TooManyBad
 from trainables.crystals.sources import Source, SourceError
