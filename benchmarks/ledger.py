@@ -29,7 +29,8 @@ from benchmarks.harness import Report, add_flags, alone, timed
 from benchmarks.instant import InstantGrid
 from benchmarks.orchestration import Answers, figure, side
 from orchestrator.runs import durable
-from orchestrator.runs.ledger import SCHEMA, Records, compile_ledger
+from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.records import SCHEMA, Records
 from orchestrator.training.trials import versions
 
 SEVEN, THOUSAND = 7, 1000  # models of an array, and of many

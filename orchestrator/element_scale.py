@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis.elements import NUMBERS, SYMBOLS
+from analysis.mapping import Map
 from analysis.scale import pareto
 from analysis.scale.fidelity import MODIFIED_PETTIFOR, known_scales
 from analysis.scale.replaceability import (
@@ -23,10 +24,10 @@ from analysis.scale.replaceability import (
 from analysis.scale.search import search_pairs
 from analysis.scale.unidimensional import Order, find_order
 from orchestrator.data.datasets import resolve
-from orchestrator.grid.distances import actor_map
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, conduct
 from orchestrator.nodes import cluster
+from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
 from orchestrator.runs.run_directory import locked
 from orchestrator.scale.files import Scale, write_scale
@@ -37,8 +38,6 @@ from trainables.crystals.sources import ANY_COLUMN, Source
 
 # Gain in hypervolume below which a round of refinement is the last.
 FLAT = 1e-3
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,7 +27,7 @@ from orchestrator.interface.wording import significant
 from orchestrator.report import write_report
 from orchestrator.runs import durable
 from orchestrator.runs.finished_run import FinishedRun
-from orchestrator.runs.ledger import LedgerError
+from orchestrator.runs.records import LedgerError
 from orchestrator.runs.run_directory import locked
 
 LEVEL = 0.95  # of the intervals, as the leaderboard has them

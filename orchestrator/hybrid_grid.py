@@ -34,18 +34,12 @@ from orchestrator.interface.wording import duration, why
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
 from orchestrator.runs import durable
-from orchestrator.runs.ledger import (
-    DONE,
-    FAILED,
-    LedgerError,
-    Records,
-    compile_ledger,
-    until_sound,
-    write_collected,
-)
+from orchestrator.runs.ledger import compile_ledger, write_collected
+from orchestrator.runs.records import DONE, FAILED, LedgerError, Records, until_sound
 from orchestrator.runs.run_directory import locked, open_manifest, write_manifest
-from orchestrator.training.train import Worker, train
+from orchestrator.training.train import train
 from orchestrator.training.trials import versions
+from orchestrator.training.worker import Worker
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import FEATURISER_VERSION
 from trainables.crystals.sources import Source, SourceError

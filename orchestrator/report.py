@@ -25,7 +25,7 @@ from orchestrator.interface.page import render
 from orchestrator.interface.parser import Parser
 from orchestrator.runs import durable
 from orchestrator.runs.finished_run import FILES, FinishedRun
-from orchestrator.runs.ledger import LedgerError
+from orchestrator.runs.records import LedgerError
 from orchestrator.scale.files import FinishedScale
 from orchestrator.scale.sections import SCALE_SECTIONS
 

@@ -26,7 +26,8 @@ from orchestrator.interface.wording import duration, significant, why
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
 from orchestrator.runs import durable
-from orchestrator.runs.ledger import DONE, LedgerError, Records, compile_ledger, until_sound
+from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.records import DONE, LedgerError, Records, until_sound
 from orchestrator.runs.run_directory import locked, open_manifest, slug, write_manifest
 from orchestrator.training.train import train
 from orchestrator.training.trials import versions

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.grid.flags import add_machine, worker_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.parser import Parser
-from orchestrator.training.train import Worker
+from orchestrator.training.worker import Worker
 from trainables.crystals.registry import FOLDS
 from trainables.training.recipe import RecipeName
 

@@ -6,7 +6,7 @@ fold holds the same formulas, the table may know their bonds, if not their prope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,8 +27,6 @@ from trainables.compositions.dataset import Compositions
 from trainables.crystals import shards
 from trainables.elements import descriptor
 from trainables.training.split import split_fold
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.parser import Parser
 from orchestrator.planning.cards import GPUS
-from orchestrator.training.train import Worker
+from orchestrator.training.worker import Worker
 from trainables.models.backbones import BACKBONES
 
 EPILOG = """\

@@ -20,7 +20,7 @@ from analysis.figures.winners import winners
 from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import duration, significant, why, with_deviation
 from orchestrator.runs.finished_run import FinishedRun
-from orchestrator.runs.ledger import DONE, Records
+from orchestrator.runs.records import DONE, Records
 from trainables.crystals.registry import TASKS
 
 TABLE_NAMES = {

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
-from orchestrator.training.train import Worker
+from orchestrator.training.worker import Worker
 
 PATIENCE = 45.0  # seconds for a node that fits, unless the autoscaler is bringing nodes
 LAUNCH = 1200.0  # seconds for nodes that the autoscaler brings: a spot machine and its image

@@ -15,7 +15,7 @@ from orchestrator.planning.machine import Machine
 from orchestrator.planning.sample import Size
 from orchestrator.planning.survey import Survey
 from orchestrator.planning.tables import count, share_of, size, span
-from orchestrator.training.train import Worker
+from orchestrator.training.worker import Worker
 
 WIDTH = 100
 LABEL = 14

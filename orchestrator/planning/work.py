@@ -13,7 +13,7 @@ from orchestrator.data.inputs import open_sources
 from orchestrator.grid.cells import Cell, GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
 from orchestrator.grid.flags import Options
-from orchestrator.runs.ledger import FAILED, Records
+from orchestrator.runs.records import FAILED, Records
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.registry import TASKS, Task

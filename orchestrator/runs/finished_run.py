@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis import leaderboard
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs.ledger import DONE
+from orchestrator.runs.records import DONE
 
 FILES = (
     "manifest.json",

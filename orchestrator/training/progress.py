@@ -12,7 +12,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.interface.wording import duration, why
-from orchestrator.runs.ledger import DONE
+from orchestrator.runs.records import DONE
 from orchestrator.training.arrays import TrainingArray
 
 SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether a person watches a terminal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -14,31 +14,15 @@ from ray import tune
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
-from orchestrator.runs.ledger import FAILED, Records
+from orchestrator.runs.records import FAILED, Records
 from orchestrator.training.arrays import TrainingArray
 from orchestrator.training.progress import Progress
 from orchestrator.training.trials import ArrayTrial, MakeFit
 from orchestrator.training.tuning import LOST_WORKERS, OutOfMemory, run_trials
+from orchestrator.training.worker import Worker
 from trainables.training.fit import ArrayFit
 
 SCRATCH = ".tune"  # what Tune writes down of its trials, in the run directory; never read again
-
-
-@dataclass(frozen=True, kw_only=True)
-class Worker:
-    """What one training worker is given; `memory` is in GiB, None for what its machine allows."""
-
-    cpus: float
-    gpus: float
-    memory: float | None = None
-
-    @property
-    def device(self) -> str:
-        return "cuda" if self.gpus else "cpu"
-
-    @property
-    def threads(self) -> int:
-        return max(1, int(self.cpus))
 
 
 def train(

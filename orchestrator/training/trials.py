@@ -18,7 +18,7 @@ from ray import tune
 
 from orchestrator.interface.wording import of_the_disk
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
-from orchestrator.runs.ledger import DIVERGED, DONE, FAILED, Records
+from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
 from orchestrator.training.arrays import Fit, TrainingArray
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError

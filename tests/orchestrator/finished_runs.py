@@ -15,7 +15,8 @@ from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
 from orchestrator.grid.tables import write_distances
 from orchestrator.runs import durable
-from orchestrator.runs.ledger import Records, compile_ledger, write_collected
+from orchestrator.runs.ledger import compile_ledger, write_collected
+from orchestrator.runs.records import Records
 from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import fit
 

@@ -20,7 +20,7 @@ from orchestrator.comparison.results import by_fold, compare, in_words, score_al
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.data.withheld import digest_of, read_formulas
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs.ledger import Records
+from orchestrator.runs.records import Records
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.training.transfer import Entrant, recipe_for
 

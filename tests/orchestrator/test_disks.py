@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
-from orchestrator.runs.ledger import Records
+from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_disks import small_disk
 

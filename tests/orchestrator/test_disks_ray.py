@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.runs import checkpoints
 from orchestrator.runs.durable import remove_leftovers
-from orchestrator.runs.ledger import Records
+from orchestrator.runs.records import Records
 from tests.orchestrator.small_disks import small_disk
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from tests.orchestrator.test_trials import finished_rows, small_array, trial_of

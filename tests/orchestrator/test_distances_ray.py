@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import cosine
-from orchestrator.grid.distances import actor_map, mixed_vectors, sum_distances
+from orchestrator.grid.distances import mixed_vectors, sum_distances
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
+from orchestrator.nodes.actors import actor_map
 from orchestrator.runs.ledger import EMBEDDINGS
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

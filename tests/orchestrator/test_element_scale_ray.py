@@ -16,8 +16,8 @@ from scipy.stats import spearmanr
 from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator import element_scale
 from orchestrator.element_scale import find_numbers
-from orchestrator.grid.distances import actor_map
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
 from orchestrator.scale.flags import parse
 from orchestrator.scale.inputs import read_replaceability

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from orchestrator import hybrid_grid
-from orchestrator.runs.ledger import Records
+from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import (
     CRYSTALS,
     FinishedGrid,

@@ -13,7 +13,8 @@ import pytest
 from safetensors import safe_open
 
 from orchestrator.report import SECTIONS
-from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS, SCHEMA
+from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS
+from orchestrator.runs.records import SCHEMA
 from tests.orchestrator.small_grids import (
     CRYSTALS,
     FinishedGrid,

@@ -11,15 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.runs import durable
-from orchestrator.runs.ledger import (
-    EMBEDDINGS,
-    PREDICTIONS,
-    SCHEMA,
-    LedgerError,
-    Records,
-    compile_ledger,
-    write_collected,
-)
+from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS, compile_ledger, write_collected
+from orchestrator.runs.records import SCHEMA, LedgerError, Records
 from tests.orchestrator.small_records import arrays, row
 
 CONTRACT = {

@@ -12,7 +12,7 @@ from orchestrator.data import featurize as job
 from orchestrator.data.featurize import ShardWriter
 from orchestrator.grid.cells import cells
 from orchestrator.grid.flags import parse
-from orchestrator.runs.ledger import Records
+from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
 from trainables.crystals import shards
 from trainables.crystals.featurise import featurise

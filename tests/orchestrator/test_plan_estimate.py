@@ -16,7 +16,7 @@ from orchestrator.planning.estimate import Estimate, GpuWork, dominating, estima
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.measure import Costs, Line, Record, Traffic
 from orchestrator.planning.sample import Size
-from orchestrator.training.train import Worker
+from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import array_spec
 from trainables.training.recipe import RECIPES
 

@@ -19,8 +19,8 @@ from orchestrator.planning.estimate import HEAP, estimate
 from orchestrator.planning.measure import Costs, Line, measure, parts, passes
 from orchestrator.planning.sample import Size, rows
 from orchestrator.planning.tally import Tally
-from orchestrator.runs.ledger import Records
-from orchestrator.training.train import Worker
+from orchestrator.runs.records import Records
+from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised
 from trainables.kernels import ops
 from trainables.training.fit import ArrayFit, ArraySpec, fit

@@ -11,7 +11,7 @@ from orchestrator.planning import gpus, tables, text
 from orchestrator.planning.estimate import Estimate, GpuWork
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.survey import Survey
-from orchestrator.training.train import Worker
+from orchestrator.training.worker import Worker
 from tests.orchestrator.test_plan_estimate import PLENTY, array, one
 
 GIB = 2**30

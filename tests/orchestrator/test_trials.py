@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.grid.cells import GridArray
 from orchestrator.runs import checkpoints
-from orchestrator.runs.ledger import Records
+from orchestrator.runs.records import Records
 from orchestrator.training.trials import ArrayTrial
 from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import ArrayFit, ArraySpec
