@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.elements import MAX_Z, SYMBOLS
+from analysis.mapping import Map
 
 SIZE = MAX_Z + 1
 CHUNK = 16
@@ -26,7 +26,6 @@ CHUNK = 16
 ZERO = 1e-12
 
 Model = tuple[np.ndarray, np.ndarray]
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 def cosine_distances(

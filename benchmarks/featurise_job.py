@@ -17,8 +17,8 @@ import ray
 
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator import cluster
-from orchestrator.featurize import featurize
+from orchestrator.data.featurize import featurize
+from orchestrator.nodes import cluster
 from trainables.crystals.crystal import Entry
 from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, open_source

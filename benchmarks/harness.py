@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import hardware, versions
-from orchestrator.durable import write_json
+from orchestrator.runs.durable import write_json
 
 RESULTS = Path(__file__).parent / "results"
 REPEATS = 5

@@ -21,11 +21,14 @@ from ray import tune
 
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator import cluster, durable
-from orchestrator.config import build_config
-from orchestrator.grid import arrays, keyed_cells
-from orchestrator.ledger import Records, compile_ledger
-from orchestrator.training import Worker, train
+from orchestrator.grid.cells import arrays, keyed_cells
+from orchestrator.grid.config import build_config
+from orchestrator.nodes import cluster
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.records import Records
+from orchestrator.training.train import train
+from orchestrator.training.worker import Worker
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import featurise

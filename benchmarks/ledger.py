@@ -28,9 +28,10 @@ from benchmarks.child import in_one_line
 from benchmarks.harness import Report, add_flags, alone, timed
 from benchmarks.instant import InstantGrid
 from benchmarks.orchestration import Answers, figure, side
-from orchestrator import durable
-from orchestrator.ledger import SCHEMA, Records, compile_ledger
-from orchestrator.trials import versions
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.records import SCHEMA, Records
+from orchestrator.training.trials import versions
 
 SEVEN, THOUSAND = 7, 1000  # models of an array, and of many
 BARS = {"written": 5.0, "opened": 0.5, "resumed": 30.0}  # seconds: 10 000, 10 000 and 2 240 records

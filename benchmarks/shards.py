@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.inputs import PUBLISHED, Choice
 from benchmarks.published_graphs import write_published
-from orchestrator.featurize import ShardWriter
+from orchestrator.data.featurize import ShardWriter
 from trainables.crystals import shards
 from trainables.crystals.featurise import featurise
 from trainables.crystals.graph import GRAPH_KINDS

@@ -3,6 +3,6 @@
 import sys
 
 if sys.argv[:1] == ["-m"]:  # `python -m orchestrator.JOB`, whose imports take seconds, comes next
-    from orchestrator import interrupts
+    from orchestrator.interface import interrupts
 
     interrupts.at_once_until_the_job()

@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from orchestrator import interrupts
+from orchestrator.interface import interrupts
 
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",

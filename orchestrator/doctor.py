@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator import cluster
 from orchestrator.checkup.cluster_file import look_at_file
 from orchestrator.checkup.finding import Finding
 from orchestrator.checkup.machine import look_at_machine
 from orchestrator.checkup.nodes import look_at_nodes
-from orchestrator.job import OK, conduct
-from orchestrator.parser import Parser
+from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.parser import Parser
+from orchestrator.nodes import cluster
 
 AMISS = 1
 

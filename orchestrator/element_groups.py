@@ -6,7 +6,7 @@ python -m orchestrator.element_groups runs/hybrid_grid
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,12 +21,9 @@ from analysis.consensus.memetic import evolve
 from analysis.consensus.published import Settings, evolve_as_published
 from analysis.consensus.stability import stability
 from analysis.elements import SYMBOLS
+from analysis.mapping import Map
 from analysis.substitution.groups import divide
 from analysis.substitution.ions import ions
-from orchestrator import cluster
-from orchestrator.distances import actor_map
-from orchestrator.errors import UsageError
-from orchestrator.finished_run import FinishedRun
 from orchestrator.groups import relations
 from orchestrator.groups.files import (
     ANGLES,
@@ -43,15 +40,17 @@ from orchestrator.groups.flags import GroupOptions, parse
 from orchestrator.groups.models import Measured, measure
 from orchestrator.groups.screening import Formulas, of_file, of_run, screen, to_frame
 from orchestrator.groups.untrained import untrained_angles
-from orchestrator.job import OK, conduct
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
+from orchestrator.nodes import cluster
+from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
-from orchestrator.run_directory import locked
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.run_directory import locked
 from orchestrator.scale.inputs import published_probabilities, read_replaceability
 
 # Lines about single models or elements that are printed; all are in `consensus.json`.
 LISTED = 5
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis.elements import NUMBERS, SYMBOLS
+from analysis.mapping import Map
 from analysis.scale import pareto
 from analysis.scale.fidelity import MODIFIED_PETTIFOR, known_scales
 from analysis.scale.replaceability import (
@@ -22,13 +23,13 @@ from analysis.scale.replaceability import (
 )
 from analysis.scale.search import search_pairs
 from analysis.scale.unidimensional import Order, find_order
-from orchestrator import cluster
-from orchestrator.datasets import resolve
-from orchestrator.distances import actor_map
-from orchestrator.errors import UsageError
-from orchestrator.job import OK, conduct
+from orchestrator.data.datasets import resolve
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
+from orchestrator.nodes import cluster
+from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
-from orchestrator.run_directory import locked
+from orchestrator.runs.run_directory import locked
 from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
 from orchestrator.scale.inputs import named_order, published_probabilities, read_replaceability
@@ -37,8 +38,6 @@ from trainables.crystals.sources import ANY_COLUMN, Source
 
 # Gain in hypervolume below which a round of refinement is the last.
 FLAT = 1e-3
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

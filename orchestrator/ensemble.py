@@ -17,18 +17,18 @@ import pandas as pd
 from analysis import leaderboard
 from analysis.ensemble.spread import calibrate, coverage
 from analysis.ensemble.weights import WAYS, Blend, blend, combine
-from orchestrator import durable
 from orchestrator.ensembles import submission
 from orchestrator.ensembles.files import INFO, RESULTS, forget, write_facts, write_predictions
 from orchestrator.ensembles.flags import EnsembleOptions, parse
 from orchestrator.ensembles.predictions import FoldPredictions, read_fold
-from orchestrator.errors import UsageError
-from orchestrator.finished_run import FinishedRun
-from orchestrator.job import OK, conduct
-from orchestrator.ledger import LedgerError
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.wording import significant
 from orchestrator.report import write_report
-from orchestrator.run_directory import locked
-from orchestrator.wording import significant
+from orchestrator.runs import durable
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.records import LedgerError
+from orchestrator.runs.run_directory import locked
 
 LEVEL = 0.95  # of the intervals, as the leaderboard has them
 

@@ -14,37 +14,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator import cluster, durable, preflight
-from orchestrator.config import GridConfig
-from orchestrator.distances import sum_distances
-from orchestrator.featurize import Featurized
-from orchestrator.flags import Options, parse
-from orchestrator.grid import Cell, arrays, keyed_cells
-from orchestrator.inputs import (
+from orchestrator.data.featurize import Featurized
+from orchestrator.data.inputs import (
     describe,
     featurize_all,
     fingerprints,
     load_datasets,
     open_sources,
 )
-from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
-from orchestrator.ledger import (
-    DONE,
-    FAILED,
-    LedgerError,
-    Records,
-    compile_ledger,
-    until_sound,
-    write_collected,
-)
-from orchestrator.plan import print_plan
+from orchestrator.data.withheld import withhold
+from orchestrator.grid.cells import Cell, arrays, keyed_cells
+from orchestrator.grid.config import GridConfig
+from orchestrator.grid.distances import sum_distances
+from orchestrator.grid.flags import Options, parse
+from orchestrator.grid.plan import print_plan
+from orchestrator.grid.tables import write_distances, write_tables
+from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, conduct
+from orchestrator.interface.wording import duration, why
+from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
-from orchestrator.run_directory import locked, open_manifest, write_manifest
-from orchestrator.tables import write_distances, write_tables
-from orchestrator.training import Worker, train
-from orchestrator.trials import versions
-from orchestrator.withheld import withhold
-from orchestrator.wording import duration, why
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import compile_ledger, write_collected
+from orchestrator.runs.records import DONE, FAILED, LedgerError, Records, until_sound
+from orchestrator.runs.run_directory import locked, open_manifest, write_manifest
+from orchestrator.training.train import train
+from orchestrator.training.trials import versions
+from orchestrator.training.worker import Worker
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import FEATURISER_VERSION
 from trainables.crystals.sources import Source, SourceError

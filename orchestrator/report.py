@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from orchestrator import durable
 from orchestrator.comparison.files import FinishedTransfer
 from orchestrator.comparison.sections import TRANSFER_SECTIONS
 from orchestrator.ensembles.files import FinishedEnsemble
 from orchestrator.ensembles.sections import ENSEMBLE_SECTIONS, Combined
-from orchestrator.errors import UsageError
-from orchestrator.finished_run import FILES, FinishedRun
+from orchestrator.grid.sections import SECTIONS
 from orchestrator.groups.files import FinishedGroups
 from orchestrator.groups.sections import GROUP_SECTIONS, Grouped
-from orchestrator.ledger import LedgerError
-from orchestrator.page import render
-from orchestrator.parser import Parser
-from orchestrator.report_sections import SECTIONS
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.page import render
+from orchestrator.interface.parser import Parser
+from orchestrator.runs import durable
+from orchestrator.runs.finished_run import FILES, FinishedRun
+from orchestrator.runs.records import LedgerError
 from orchestrator.scale.files import FinishedScale
 from orchestrator.scale.sections import SCALE_SECTIONS
 

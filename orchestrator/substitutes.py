@@ -14,10 +14,10 @@ import pandas as pd
 from analysis.elements import NUMBERS
 from analysis.substitution.groups import fit
 from analysis.substitution.ions import ions
-from orchestrator.errors import UsageError
 from orchestrator.groups.files import FinishedGroups
-from orchestrator.job import OK, conduct
-from orchestrator.parser import Parser
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.parser import Parser
 
 ORDER = {"free": 0, "limited": 1, "hardly": 2, "unknown": 3, "other sign": 4}
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator import cluster, durable, preflight
 from orchestrator.comparison.datasets import resolve, unit_of
 from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
@@ -21,14 +20,17 @@ from orchestrator.comparison.flags import TransferOptions, parse
 from orchestrator.comparison.overlap import overlap, without
 from orchestrator.comparison.results import compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table, load_tables
-from orchestrator.errors import UsageError
-from orchestrator.job import INTERRUPTED, OK, SOME_FAILED, conduct
-from orchestrator.ledger import DONE, LedgerError, Records, compile_ledger, until_sound
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, conduct
+from orchestrator.interface.wording import duration, significant, why
+from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
-from orchestrator.run_directory import locked, open_manifest, slug, write_manifest
-from orchestrator.training import train
-from orchestrator.trials import versions
-from orchestrator.wording import duration, significant, why
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.records import DONE, LedgerError, Records, until_sound
+from orchestrator.runs.run_directory import locked, open_manifest, slug, write_manifest
+from orchestrator.training.train import train
+from orchestrator.training.trials import versions
 from trainables.compositions.dataset import Compositions
 from trainables.training.transfer import (
     TRANSFER_VERSION,

@@ -73,7 +73,7 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
     """A local Ray runtime with two CPUs, ended with the session; gives what Ray says it has."""
     import ray
 
-    from orchestrator.cluster import RUNTIME_ENVIRONMENT
+    from orchestrator.nodes.cluster import RUNTIME_ENVIRONMENT
 
     os.environ.update(RUNTIME_ENVIRONMENT)
     ray.init(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import durable
+from orchestrator.runs import durable
 
 
 def listing(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from orchestrator.cli import JOBS
-from orchestrator.flags import _parser
+from orchestrator.grid.flags import _parser
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

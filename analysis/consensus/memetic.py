@@ -9,22 +9,19 @@ Shape letters: n elements, p partitions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numba import njit
 
 from analysis.consensus.agreement import Agreement, canonical
 from analysis.consensus.local import improve
+from analysis.mapping import Map
 
 ISLANDS, POPULATION, ROUNDS, CHILDREN = 4, 16, 4, 150
 # Scores that differ by less are one: sums in another order.
 SAME = 1e-12
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

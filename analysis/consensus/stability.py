@@ -9,18 +9,16 @@ Shape letters: n elements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from analysis.consensus.agreement import Agreement, Reference, agree
 from analysis.consensus.memetic import improve_from
+from analysis.mapping import Map
 
 DRAWS = 100
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 def stability(

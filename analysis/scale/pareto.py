@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from analysis.mapping import Map
 from analysis.scale.gaps import Gaps, Repulsion, minimise
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 # How many λ a round of the refinement adds; fixed, so that the result knows nothing of workers.
 A_ROUND = 4

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import optuna
 
+from analysis.mapping import Map
 from analysis.scale.gaps import Gaps, Repulsion
-from analysis.scale.pareto import Map, losses, scan_pairs
+from analysis.scale.pareto import losses, scan_pairs
 
 # Trials asked for at a time; fixed, so that the search is the same for any number of workers.
 BATCH = 8

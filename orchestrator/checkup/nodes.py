@@ -14,10 +14,10 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator import cluster
 from orchestrator.checkup.finding import Finding, judged
 from orchestrator.checkup.machine import GIB, LEAST_DISK, cards, token, token_file
-from orchestrator.trials import versions
+from orchestrator.nodes import cluster
+from orchestrator.training.trials import versions
 
 SECONDS = 60.0  # that a node has to answer
 

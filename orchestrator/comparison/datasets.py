@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from orchestrator.datasets import demand_digest
-from orchestrator.errors import UsageError
+from orchestrator.data.datasets import demand_digest
+from orchestrator.interface.errors import UsageError
 from trainables.compositions.dataset import Compositions
 from trainables.compositions.reading import read_compositions
 from trainables.crystals.registry import COMPOSITION_TASKS, TASKS, Task

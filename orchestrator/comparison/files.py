@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator import durable
-from orchestrator.finished_files import FinishedFiles
+from orchestrator.runs import durable
+from orchestrator.runs.finished_files import FinishedFiles
 
 SCORES, FACTS, LEDGER = "transfer.parquet", "transfer.json", "transfer_ledger.parquet"
 SCHEMA = pa.schema(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import UsageError
-from orchestrator.flags import add_machine, worker_of
-from orchestrator.parser import Parser
-from orchestrator.training import Worker
+from orchestrator.grid.flags import add_machine, worker_of
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.parser import Parser
+from orchestrator.training.worker import Worker
 from trainables.crystals.registry import FOLDS
 from trainables.training.recipe import RecipeName
 

@@ -6,7 +6,7 @@ fold holds the same formulas, the table may know their bonds, if not their prope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,17 +18,15 @@ import pandas as pd
 from analysis import tables as element_tables
 from analysis.distill import distill
 from orchestrator.comparison.tables import Table, scaled, sidecar_of
-from orchestrator.distances import sum_distances
-from orchestrator.errors import UsageError
-from orchestrator.finished_run import FinishedRun
-from orchestrator.run_directory import slug
-from orchestrator.withheld import contents_of, withheld_by
+from orchestrator.data.withheld import contents_of, withheld_by
+from orchestrator.grid.distances import sum_distances
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.run_directory import slug
 from trainables.compositions.dataset import Compositions
 from trainables.crystals import shards
 from trainables.elements import descriptor
 from trainables.training.split import split_fold
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import pandas as pd
 
 from analysis.paired import Paired, holm, paired
 from analysis.scores import classification_scores, regression_scores
-from orchestrator.ledger import DONE, Records
-from orchestrator.wording import significant
+from orchestrator.interface.wording import significant
+from orchestrator.runs.records import DONE, Records
 from trainables.compositions.dataset import Compositions
 
 COLUMNS = ["table", "task", "fold", "seed", "metric", "value"]

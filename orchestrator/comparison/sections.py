@@ -12,8 +12,8 @@ from analysis.figures.transfer import paired_differences
 from orchestrator.comparison.files import FinishedTransfer
 from orchestrator.comparison.published import LEADERBOARD, thesis_score
 from orchestrator.comparison.results import METRIC, by_fold, in_words
-from orchestrator.page import figure, table
-from orchestrator.wording import duration, significant, with_deviation
+from orchestrator.interface.page import figure, table
+from orchestrator.interface.wording import duration, significant, with_deviation
 
 KINDS = {"mae": "MAE", "roc_auc": "area under the ROC curve"}
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis import tables as element_tables
 from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
 from trainables.elements import descriptor
 
 ONE_HOT = "one-hot"

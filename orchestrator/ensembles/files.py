@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator import durable
-from orchestrator.finished_files import FinishedFiles
+from orchestrator.runs import durable
+from orchestrator.runs.finished_files import FinishedFiles
 
 PREDICTIONS, FACTS, SUBMISSION = "ensemble.parquet", "ensemble.json", "submission"
 RESULTS, INFO = f"{SUBMISSION}/results.json.gz", f"{SUBMISSION}/info.json"

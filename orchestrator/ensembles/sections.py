@@ -10,9 +10,9 @@ import pandas as pd
 from analysis.figures.ensemble import calibration, parity_with_spread
 from analysis.figures.style import units_of
 from orchestrator.ensembles.files import RESULTS, FinishedEnsemble
-from orchestrator.finished_run import FinishedRun
-from orchestrator.page import figure, table
-from orchestrator.wording import significant, with_deviation
+from orchestrator.interface.page import figure, table
+from orchestrator.interface.wording import significant, with_deviation
+from orchestrator.runs.finished_run import FinishedRun
 from trainables.crystals.registry import TASKS
 
 WAYS = {

@@ -14,8 +14,8 @@ import pyarrow as pa
 from analysis.consensus.agreement import Agreement
 from analysis.elements import NUMBERS, SYMBOLS
 from analysis.substitution.groups import Member
-from orchestrator import durable
-from orchestrator.finished_files import FinishedFiles
+from orchestrator.runs import durable
+from orchestrator.runs.finished_files import FinishedFiles
 
 if TYPE_CHECKING:
     from orchestrator.groups.models import Measured

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import UsageError
-from orchestrator.parser import Parser
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.parser import Parser
 
 EPILOG = """\
 examples:

@@ -9,7 +9,7 @@ Shape letters: M models, n elements, d dimensions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,10 @@ from analysis.elements import SYMBOLS
 from analysis.geometry.angles import angles
 from analysis.geometry.classes import classes_of
 from analysis.geometry.metrics import INDICATORS, shape
+from analysis.mapping import Map
 from orchestrator.groups.files import MIXED
 
 HANDCRAFTED, LEARNED = "h", "l"
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass

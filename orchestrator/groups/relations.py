@@ -7,20 +7,19 @@ properties, standardised (Ward et al. 2016, 10.1038/npjcompumats.2016.28).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import cosine, mantel
 from analysis.elements import NUMBERS
+from analysis.mapping import Map
 from analysis.scale.replaceability import Replaceability
 
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 VECTORS = {"Mat2Vec": "mat2vec", "SkipAtom": "skipatom", "Magpie": "magpie_sc"}
 REPLACEABILITY = "replaceability"
 OURS = {"S": "models, best mixing", "H": "models, handcrafted", "L": "models, learned"}

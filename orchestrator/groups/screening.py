@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.mapping import Map
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
 from orchestrator.comparison.datasets import resolve
-from orchestrator.errors import UsageError
-from orchestrator.run_directory import slug
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.run_directory import slug
 from trainables.crystals import shards
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

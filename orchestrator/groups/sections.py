@@ -15,7 +15,6 @@ from analysis.figures.screening import composition_bars, relation_map
 from analysis.figures.style import name_backbone
 from analysis.geometry.correlation import correlate, strategy_of
 from analysis.screening import LEAST_COVERED
-from orchestrator.finished_run import FinishedRun
 from orchestrator.groups.files import (
     ANGLES,
     MIXED,
@@ -24,8 +23,9 @@ from orchestrator.groups.files import (
     FinishedGroups,
     of_ledger,
 )
-from orchestrator.page import figure, table
-from orchestrator.wording import significant
+from orchestrator.interface.page import figure, table
+from orchestrator.interface.wording import significant
+from orchestrator.runs.finished_run import FinishedRun
 
 CHARGES = {"+": "⁺", "-": "⁻"}
 SURE = 0.01  # Mantel tests above it may be chance

@@ -11,7 +11,7 @@ import resource
 import numpy as np
 import torch
 
-import orchestrator.trials  # noqa: F401  # as in a worker
+import orchestrator.training.trials  # noqa: F401  # as in a worker
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
 from trainables.training.fit import ArraySpec, fit

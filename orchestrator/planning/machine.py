@@ -13,7 +13,7 @@ import torch
 from ray._common.utils import get_system_memory
 from ray._private.utils import get_num_cpus
 
-from orchestrator.training import Worker
+from orchestrator.training.worker import Worker
 
 FOR_WORKERS = 0.7  # of the memory; the rest is Ray's object store
 

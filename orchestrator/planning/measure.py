@@ -21,7 +21,7 @@ import torch
 
 from orchestrator.planning.sample import first, rows
 from orchestrator.planning.tally import Tally
-from orchestrator.training import Worker
+from orchestrator.training.worker import Worker
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
 from trainables.kernels import ops

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from orchestrator.errors import UsageError
-from orchestrator.flags import Options
-from orchestrator.grid import GridArray
-from orchestrator.inputs import LEAST_CRYSTALS
+from orchestrator.data.inputs import LEAST_CRYSTALS
+from orchestrator.grid.cells import GridArray
+from orchestrator.grid.flags import Options
+from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
 from orchestrator.planning import sample
 from orchestrator.planning.measure import Costs

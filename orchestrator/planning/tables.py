@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from orchestrator.interface.wording import duration
 from orchestrator.planning.estimate import Estimate
 from orchestrator.planning.sample import Size
 from orchestrator.planning.work import Work
-from orchestrator.wording import duration
 
 LONG = 100 * 3600.0  # seconds from which on only hours are told
 NAME = 22  # characters of a data set's name

@@ -6,8 +6,8 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from orchestrator.flags import Options
-from orchestrator.inputs import LEAST_CRYSTALS
+from orchestrator.data.inputs import LEAST_CRYSTALS
+from orchestrator.grid.flags import Options
 from orchestrator.planning import gpus
 from orchestrator.planning.estimate import Estimate, schedule
 from orchestrator.planning.gpus import GB, GpuPlan
@@ -15,7 +15,7 @@ from orchestrator.planning.machine import Machine
 from orchestrator.planning.sample import Size
 from orchestrator.planning.survey import Survey
 from orchestrator.planning.tables import count, share_of, size, span
-from orchestrator.training import Worker
+from orchestrator.training.worker import Worker
 
 WIDTH = 100
 LABEL = 14

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.config import GridConfig
-from orchestrator.datasets import is_here
-from orchestrator.featurize import Featurized, featurized_before
-from orchestrator.flags import Options
-from orchestrator.grid import Cell, GridArray, arrays, cells
-from orchestrator.inputs import open_sources
-from orchestrator.ledger import FAILED, Records
-from orchestrator.run_directory import slug
+from orchestrator.data.datasets import is_here
+from orchestrator.data.featurize import Featurized, featurized_before
+from orchestrator.data.inputs import open_sources
+from orchestrator.grid.cells import Cell, GridArray, arrays, cells
+from orchestrator.grid.config import GridConfig
+from orchestrator.grid.flags import Options
+from orchestrator.runs.records import FAILED, Records
+from orchestrator.runs.run_directory import slug
 from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.registry import TASKS, Task
 from trainables.crystals.sources import Source

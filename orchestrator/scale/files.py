@@ -22,9 +22,9 @@ from analysis.scale.fidelity import fidelity, known_scales
 from analysis.scale.gaps import Gaps
 from analysis.scale.replaceability import Replaceability
 from analysis.scale.unidimensional import Order
-from orchestrator import durable
-from orchestrator.download import digest
-from orchestrator.finished_files import FinishedFiles
+from orchestrator.data.download import digest
+from orchestrator.runs import durable
+from orchestrator.runs.finished_files import FinishedFiles
 from orchestrator.scale.flags import ScaleOptions
 from trainables.crystals.sources import Source
 

@@ -11,8 +11,8 @@ from typing import get_args
 from analysis.elements import NUMBERS
 from analysis.scale.gaps import ETA, Repulsion
 from analysis.scale.replaceability import Kind
-from orchestrator.errors import UsageError
-from orchestrator.parser import Parser
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.parser import Parser
 
 LAMBDAS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 100.0)
 MDS, MOD_PETTI = "mds", "mod_petti"

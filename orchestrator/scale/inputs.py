@@ -14,7 +14,7 @@ import numpy as np
 from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
 from analysis.scale.fidelity import MODIFIED_PETTIFOR, known_scales
 from analysis.scale.replaceability import Replaceability, check_counts, from_counts
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
 from orchestrator.scale.flags import MOD_PETTI
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import ray
 from ray.data.aggregate import Unique
 
-from orchestrator.entries import EntryBlocks
-from orchestrator.errors import UsageError
+from orchestrator.data.entries import EntryBlocks
+from orchestrator.interface.errors import UsageError
 from trainables.crystals.checks import check
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.parsing import parse

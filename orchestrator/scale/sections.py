@@ -8,9 +8,9 @@ import pandas as pd
 
 from analysis.elements import NUMBERS
 from analysis.figures.scale import gap_bars, pareto_front, relation_maps, scale_line
-from orchestrator.page import figure, table
+from orchestrator.interface.page import figure, table
+from orchestrator.interface.wording import significant
 from orchestrator.scale.files import FinishedScale
-from orchestrator.wording import significant
 
 SOURCES = {
     "mined": "counted in the crystals of {name}",

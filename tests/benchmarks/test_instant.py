@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from benchmarks.instant import InstantFit, InstantGrid, sample, thousands
-from orchestrator import durable
-from orchestrator.grid import Cell
-from orchestrator.ledger import Records
+from orchestrator.grid.cells import Cell
+from orchestrator.runs import durable
+from orchestrator.runs.records import Records
 from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import ArraySpec, fit
 from trainables.training.recipe import Recipe

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import datasets
-from orchestrator.datasets import is_here, resolve, user_cache
-from orchestrator.errors import UsageError
+from orchestrator.data import datasets
+from orchestrator.data.datasets import is_here, resolve, user_cache
+from orchestrator.interface.errors import UsageError
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import CsvTable, MatBench

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.download import digest, download
-from orchestrator.errors import UsageError
+from orchestrator.data.download import digest, download
+from orchestrator.interface.errors import UsageError
 
 CONTENT = bytes(range(256)) * 8000  # 2 MB
 SHA = hashlib.sha256(CONTENT).hexdigest()[:12]

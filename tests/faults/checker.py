@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from orchestrator.ledger import DIVERGED, DONE, FAILED, Records
+from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
 from tests.faults.site import Event, Site
 
 # What is said of a training, not of its result.

@@ -109,7 +109,7 @@ def test_a_worker_that_is_killed_anywhere(site: Site, point: str) -> None:
 @pytest.mark.parametrize(
     "mark",
     [
-        "elemgrid.sum",
+        "elemgrid.map",
         pytest.param("elemgrid.featurise", marks=pytest.mark.faults),
         pytest.param("elemgrid.train", marks=pytest.mark.faults),
     ],

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.ledger import FAILED, Records
+from orchestrator.runs.records import FAILED, Records
 from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, wait_until, watched

@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from analysis import cosine
 from analysis.selection import strategies
-from orchestrator import durable
-from orchestrator.config import build_config
-from orchestrator.distances import mixed_vectors
-from orchestrator.grid import arrays, keyed_cells
-from orchestrator.ledger import Records, compile_ledger, write_collected
-from orchestrator.tables import write_distances
+from orchestrator.grid.cells import arrays, keyed_cells
+from orchestrator.grid.config import build_config
+from orchestrator.grid.distances import mixed_vectors
+from orchestrator.grid.tables import write_distances
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import compile_ledger, write_collected
+from orchestrator.runs.records import Records
 from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import fit
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import cluster
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 

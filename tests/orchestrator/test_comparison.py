@@ -18,9 +18,9 @@ from orchestrator.comparison.flags import parse
 from orchestrator.comparison.published import thesis_score
 from orchestrator.comparison.results import by_fold, compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table, load_tables
-from orchestrator.errors import UsageError
-from orchestrator.ledger import Records
-from orchestrator.withheld import digest_of, read_formulas
+from orchestrator.data.withheld import digest_of, read_formulas
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.records import Records
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.training.transfer import Entrant, recipe_for
 

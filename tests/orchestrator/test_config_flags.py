@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import MIXINGS, build_config, mixing_label
-from orchestrator.errors import UsageError
-from orchestrator.flags import Options, parse
-from orchestrator.grid import GridArray, arrays, cells
+from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.config import MIXINGS, build_config, mixing_label
+from orchestrator.grid.flags import Options, parse
+from orchestrator.interface.errors import UsageError
 from tests.orchestrator.small_grids import grid
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,14 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import ledger
-from orchestrator.ledger import (
-    AGAIN,
-    LedgerError,
-    Records,
-    compile_ledger,
-    until_sound,
-)
+from orchestrator.runs import record_file
+from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.records import AGAIN, LedgerError, Records, until_sound
 from tests.orchestrator.small_records import arrays, row
 
 
@@ -38,13 +33,13 @@ def test_every_cut_and_every_flipped_bit_of_a_row_is_noticed(
     records.write(row("a", **more), {})
     path = records.folder / "a.json"
     whole = path.read_bytes()
-    assert ledger._opened(whole) == records.read("a")
+    assert record_file.opened(whole) == records.read("a")
     for place in range(len(whole)):
-        assert not ledger._opened(whole[:place])
+        assert not record_file.opened(whole[:place])
         for bit in range(8):
             flipped = bytearray(whole)
             flipped[place] ^= 1 << bit
-            assert not ledger._opened(bytes(flipped)), (place, bit)
+            assert not record_file.opened(bytes(flipped)), (place, bit)
     for place in (0, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:place])
         assert is_noticed(records, path)
@@ -76,7 +71,7 @@ def test_arrays_that_are_gone_are_noticed(records: Records) -> None:
 
 
 def sealed(text: bytes) -> bytes:
-    return text + ledger._seal(text)
+    return text + record_file.seal(text)
 
 
 @pytest.mark.parametrize(

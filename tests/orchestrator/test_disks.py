@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator import durable
-from orchestrator.errors import UsageError
-from orchestrator.ledger import Records
-from orchestrator.run_directory import locked
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
+from orchestrator.runs.records import Records
+from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_disks import small_disk
 
 

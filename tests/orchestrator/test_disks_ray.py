@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator import checkpoints
-from orchestrator.durable import remove_leftovers
-from orchestrator.ledger import Records
+from orchestrator.runs import checkpoints
+from orchestrator.runs.durable import remove_leftovers
+from orchestrator.runs.records import Records
 from tests.orchestrator.small_disks import small_disk
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from tests.orchestrator.test_trials import finished_rows, small_array, trial_of

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import cosine
-from orchestrator import cluster
-from orchestrator.distances import actor_map, mixed_vectors, sum_distances
-from orchestrator.errors import UsageError
-from orchestrator.ledger import EMBEDDINGS
+from orchestrator.grid.distances import mixed_vectors, sum_distances
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import cluster
+from orchestrator.nodes.actors import actor_map
+from orchestrator.runs.ledger import EMBEDDINGS
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 MODELS = 3 * cosine.CHUNK + 5  # of one table: chunks, the last one not full

@@ -16,7 +16,7 @@ from orchestrator import doctor
 from orchestrator.checkup import machine, nodes
 from orchestrator.checkup.cluster_file import look_at_file
 from orchestrator.checkup.finding import Finding
-from orchestrator.trials import versions
+from orchestrator.training.trials import versions
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,9 +15,9 @@ from scipy.stats import spearmanr
 
 from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator import element_scale
-from orchestrator.distances import actor_map
 from orchestrator.element_scale import find_numbers
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
 from orchestrator.scale.flags import parse
 from orchestrator.scale.inputs import read_replaceability

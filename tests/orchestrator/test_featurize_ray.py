@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.featurise_job import Repeated, cost
-from orchestrator import entries
-from orchestrator import featurize as job
-from orchestrator.errors import UsageError
-from orchestrator.featurize import QUARANTINE, Featurized, featurize
+from orchestrator.data import entries
+from orchestrator.data import featurize as job
+from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
+from orchestrator.interface.errors import UsageError
 from tests.crystals_for_tests import triclinic
 from tests.orchestrator.small_grids import (
     Row,

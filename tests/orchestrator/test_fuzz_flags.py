@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from orchestrator.comparison.flags import TransferOptions
 from orchestrator.comparison.flags import parse as parse_transfer
-from orchestrator.config import GridConfig, build_config
-from orchestrator.errors import UsageError
-from orchestrator.flags import Options, _parser, parse
-from orchestrator.job import USAGE, conduct
+from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.grid.flags import Options, _parser, parse
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import USAGE, conduct
 from tests.fuzzing import searching
 
 FLAGS = sorted(set(_parser()._option_string_actions) - {"-h", "--help"})

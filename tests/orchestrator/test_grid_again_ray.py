@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from orchestrator import hybrid_grid
-from orchestrator.ledger import Records
+from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import (
     CRYSTALS,
     FinishedGrid,
@@ -198,7 +198,7 @@ def test_damaged_records_are_set_aside_and_trained_again(
 def test_a_second_driver_is_kept_out(finished: FinishedGrid) -> None:
     hold = (
         "import sys, pathlib\n"
-        "from orchestrator.run_directory import locked\n"
+        "from orchestrator.runs.run_directory import locked\n"
         "with locked(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

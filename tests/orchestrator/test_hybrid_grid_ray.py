@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from orchestrator.ledger import EMBEDDINGS, PREDICTIONS, SCHEMA
 from orchestrator.report import SECTIONS
+from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS
+from orchestrator.runs.records import SCHEMA
 from tests.orchestrator.small_grids import (
     CRYSTALS,
     FinishedGrid,

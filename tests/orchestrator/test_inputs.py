@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.config import GridConfig, build_config
-from orchestrator.errors import UsageError
-from orchestrator.featurize import Featurized, ShardWriter
-from orchestrator.inputs import load_datasets, open_sources
-from orchestrator.streaming import ShardStream
+from orchestrator.data.featurize import Featurized, ShardWriter
+from orchestrator.data.inputs import load_datasets, open_sources
+from orchestrator.data.streaming import ShardStream
+from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.interface.errors import UsageError
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.crystals import shards

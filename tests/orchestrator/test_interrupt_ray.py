@@ -20,9 +20,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from orchestrator.flags import parse
-from orchestrator.grid import GridArray, arrays, keyed_cells
-from orchestrator.tuning import LOST_WORKERS
+from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.flags import parse
+from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from trainables.crystals import shards
 from trainables.crystals.graph import GRAPH_KINDS

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.job import conduct
+from orchestrator.interface.job import conduct
 
 ROOT = Path(__file__).resolve().parents[2]
 # As Ray does when it is shut down, the job waits before it ends; and Python waits for its threads.
 JOB = """
 import sys, threading, time
-from orchestrator import interrupts
-from orchestrator.job import conduct
+from orchestrator.interface import interrupts
+from orchestrator.interface.job import conduct
 def work():
     try:
         with interrupts.at_once():
@@ -129,8 +129,8 @@ def test_whoever_has_a_handler_keeps_it() -> None:
 BEGINNING = """
 import os, signal, sys
 import ray
-from orchestrator import cluster
-from orchestrator.job import conduct
+from orchestrator.nodes import cluster
+from orchestrator.interface.job import conduct
 class Interrupted(ray._raylet.CoreWorker):
     def __init__(self, *given, **named):
         os.kill(os.getpid(), signal.SIGINT)

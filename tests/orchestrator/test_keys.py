@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import grid
-from orchestrator.config import build_config
-from orchestrator.grid import Cell, arrays, cells, keyed_cells
+from orchestrator.grid import cells as grid
+from orchestrator.grid.cells import Cell, arrays, cells, keyed_cells
+from orchestrator.grid.config import build_config
 from trainables.training.recipe import RECIPES, Recipe
 
 RECIPE = RECIPES["tuned", "cgcnn"]

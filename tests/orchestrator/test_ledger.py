@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from orchestrator import ledger
-from orchestrator.ledger import (
-    FEW,
-    LedgerError,
-    Records,
-)
+from orchestrator.runs.records import FEW, LedgerError, Records
 from tests.orchestrator.small_records import arrays, row
 
 # ------------------------------------------------------------------------------------ one record
@@ -178,7 +174,7 @@ def test_an_array_is_looked_up_without_listing_the_folder(
     def listed(folder: Path) -> list[str]:
         raise AssertionError("listed")
 
-    monkeypatch.setattr(ledger.os, "listdir", listed)
+    monkeypatch.setattr(os, "listdir", listed)
     assert records.recorded(keys[:7]) == set(keys[1:7])
     with pytest.raises(AssertionError, match="listed"):
         records.recorded(keys)

@@ -10,16 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import durable
-from orchestrator.ledger import (
-    EMBEDDINGS,
-    PREDICTIONS,
-    SCHEMA,
-    LedgerError,
-    Records,
-    compile_ledger,
-    write_collected,
-)
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS, compile_ledger, write_collected
+from orchestrator.runs.records import SCHEMA, LedgerError, Records
 from tests.orchestrator.small_records import arrays, row
 
 CONTRACT = {

@@ -18,7 +18,8 @@ import pytest
 
 from benchmarks.instant import InstantGrid, record_times
 from benchmarks.watch import Watch
-from orchestrator import cluster, training
+from orchestrator.nodes import cluster
+from orchestrator.training import train as training
 
 pytestmark = pytest.mark.ray
 SECONDS_A_MODEL = 0.15  # a trial a model costs ten times as much

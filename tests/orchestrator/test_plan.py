@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import featurize as job
-from orchestrator.featurize import ShardWriter
-from orchestrator.flags import parse
-from orchestrator.grid import cells
-from orchestrator.ledger import Records
+from orchestrator.data import featurize as job
+from orchestrator.data.featurize import ShardWriter
+from orchestrator.grid.cells import cells
+from orchestrator.grid.flags import parse
+from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
 from trainables.crystals import shards
 from trainables.crystals.featurise import featurise

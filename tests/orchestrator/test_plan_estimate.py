@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.grid import GridArray
+from orchestrator.grid.cells import GridArray
 from orchestrator.planning import gpus
 from orchestrator.planning.cards import GPUS
 from orchestrator.planning.estimate import Estimate, GpuWork, dominating, estimate, schedule
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.measure import Costs, Line, Record, Traffic
 from orchestrator.planning.sample import Size
-from orchestrator.training import Worker
+from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import array_spec
 from trainables.training.recipe import RECIPES
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.grid import GridArray
-from orchestrator.ledger import Records
+from orchestrator.grid.cells import GridArray
 from orchestrator.planning import measure as measuring
 from orchestrator.planning.estimate import HEAP, estimate
 from orchestrator.planning.measure import Costs, Line, measure, parts, passes
 from orchestrator.planning.sample import Size, rows
 from orchestrator.planning.tally import Tally
-from orchestrator.training import Worker
+from orchestrator.runs.records import Records
+from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised
 from trainables.kernels import ops
 from trainables.training.fit import ArrayFit, ArraySpec, fit
@@ -149,7 +149,7 @@ def test_the_resident_size_of_a_worker_is_foretold() -> None:
         f"""
 import torch
 torch.set_num_threads(1)
-import orchestrator.trials
+import orchestrator.training.trials
 from orchestrator.planning.idle import peak
 from tests.orchestrator.small_data import array_spec, featurised
 from trainables.training.fit import ArrayFit

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator import progress
-from orchestrator.config import build_config
-from orchestrator.grid import GridArray, arrays, cells
-from orchestrator.progress import Progress
-from orchestrator.wording import duration, why
+from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.config import build_config
+from orchestrator.interface.wording import duration, why
+from orchestrator.training import progress
+from orchestrator.training.progress import Progress
 
 
 class Terminal(io.StringIO):

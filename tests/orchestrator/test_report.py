@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from orchestrator import hybrid_grid, report
-from orchestrator.errors import UsageError
-from orchestrator.finished_run import FILES
+from orchestrator.interface.errors import UsageError
 from orchestrator.report import write_report
+from orchestrator.runs.finished_run import FILES
 from tests.orchestrator.finished_runs import make_run
 
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"

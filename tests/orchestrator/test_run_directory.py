@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.errors import UsageError
-from orchestrator.run_directory import LOCK, locked, open_manifest, write_manifest
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.run_directory import LOCK, locked, open_manifest, write_manifest
 
 # A driver that has started a process, with all that it would hand on to one, as Ray's are started.
 DRIVER = """
 import pathlib, subprocess, sys
-from orchestrator.run_directory import locked
+from orchestrator.runs.run_directory import locked
 with locked(pathlib.Path(sys.argv[1])):
     child = subprocess.Popen(["sleep", "100"], close_fds=False, stdout=subprocess.DEVNULL)
     print(child.pid, flush=True)

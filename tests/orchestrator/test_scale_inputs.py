@@ -11,7 +11,7 @@ import pytest
 from analysis.elements import MAX_Z, NUMBERS
 from analysis.scale.replaceability import Replaceability, from_counts
 from orchestrator import element_scale
-from orchestrator.errors import UsageError
+from orchestrator.interface.errors import UsageError
 from orchestrator.scale.flags import LAMBDAS, parse
 from orchestrator.scale.inputs import (
     named_order,

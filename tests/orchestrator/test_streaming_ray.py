@@ -18,8 +18,8 @@ import torch
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from orchestrator import streaming
-from orchestrator.streaming import ShardStream, open_streamed, recut
+from orchestrator.data import streaming
+from orchestrator.data.streaming import ShardStream, open_streamed, recut
 from tests.crystals_for_tests import made_up_dataset, table_of, write_shards
 from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
 from trainables.crystals import shards

@@ -16,8 +16,8 @@ from orchestrator.comparison.files import FACTS, LEDGER, SCORES
 from orchestrator.comparison.flags import parse
 from orchestrator.comparison.overlap import overlap, seen_by, without
 from orchestrator.comparison.tables import load_tables
-from orchestrator.errors import UsageError
-from orchestrator.ledger import Records
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.records import Records
 from tests.compositions_for_tests import made_up_compositions, write_formulas, write_table
 from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
 from trainables.compositions.dataset import Compositions

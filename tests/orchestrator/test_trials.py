@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator import checkpoints
-from orchestrator.grid import GridArray
-from orchestrator.ledger import Records
-from orchestrator.trials import ArrayTrial
+from orchestrator.grid.cells import GridArray
+from orchestrator.runs import checkpoints
+from orchestrator.runs.records import Records
+from orchestrator.training.trials import ArrayTrial
 from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.recipe import Recipe

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from orchestrator.wording import with_deviation
+from orchestrator.interface.wording import with_deviation
 
 
 @pytest.mark.parametrize(

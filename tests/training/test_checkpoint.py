@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from orchestrator.ledger import Records
+from orchestrator.runs.records import Records
 from tests.crystals_for_tests import BACKBONES, graphs_of, made_up, made_up_dataset
 from trainables.training.checkpoint import CheckpointError, load_model, predict
 from trainables.training.fit import ArraySpec, fit

@@ -1,0 +1,8 @@
+"""How long computations are spread: whatever is like the built-in `map`, in the items' order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]

@@ -1,0 +1,1 @@
+"""From names and files to shards, and from shards to a training."""

@@ -1,0 +1,160 @@
+"""Ray Data: work on blocks of raw crystals, on all cores, in the order of the source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, fields
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.data import Datasource, ExecutionResources, ReadTask
+from ray.data.block import BlockMetadata
+
+from orchestrator.interface.errors import UsageError
+from trainables.crystals.crystal import Entry
+from trainables.crystals.quarantine import Quarantine, TooManyBad
+from trainables.crystals.sources import Source, SourceError
+
+ROWS_PER_BLOCK = 256
+BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
+FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
+
+# Of some entries: why each is bad, or "", and what is made of the good ones, by name.
+Work = Callable[[list[Entry]], tuple[list[str], dict[str, bytes]]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """What became of some entries: rows of the source that are good, and what was made."""
+
+    good: list[int]
+    made: dict[str, bytes]
+
+
+class EntryBlocks:
+    """Blocks one by one, as they stand in the source: file order decides the folds.
+
+    Iterating raises UsageError when the source cannot be read, or when too many crystals are bad.
+
+    Attributes:
+        quarantine: the bad ones so far.
+    """
+
+    def __init__(self, source: Source, work: Work, max_bad: float) -> None:
+        self._source, self._work = source, work
+        self.quarantine = Quarantine(max_bad, source.count())
+
+    def __iter__(self) -> Iterator[Block]:
+        try:
+            for row in _worked(self._source, self._work).iter_rows():
+                listing, fatal = json.loads(row.pop("listing")), row.pop("fatal")
+                yield Block(self._admit(listing), row)
+                if fatal:
+                    raise UsageError(fatal)
+                self.quarantine.raise_if_over_limit()
+            self.quarantine.raise_if_over_limit(final=True)
+        except TooManyBad as error:
+            raise UsageError(f"{self._source.name}: {error}") from None
+
+    def _admit(self, listing: list[dict[str, Any]]) -> list[int]:
+        """Rows of the block that are good and not duplicates."""
+        kept = []
+        for row in listing:
+            entry = Entry(row["row"], row["id"], "", "", "", row["origin"])
+            if self.quarantine.admit(entry):
+                if row["reason"]:
+                    self.quarantine.add(row["origin"], row["id"], row["reason"], row["row"] + 1)
+                else:
+                    kept.append(row["row"])
+        return kept
+
+
+def _worked(source: Source, work: Work) -> ray.data.Dataset:
+    """A row a block of entries: listing, fatal, and what was made."""
+    # Files given by path lie where the driver runs, so they are read there. Reading asks for no
+    # CPU, or Ray Data would fuse it with the work and all would run in this one task.
+    here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
+    blocks = ray.data.read_datasource(
+        EntryDatasource(source, ROWS_PER_BLOCK),
+        override_num_blocks=1,
+        num_cpus=0,
+        resources=here,
+    ).map_batches(
+        _work_on_block,
+        fn_kwargs={"work": work},
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=1,
+    )
+    context = blocks.context
+    context.enable_progress_bars = context.print_on_execution_start = False
+    # By default rows are joined to blocks of 128 MiB, and most data sets are one: all the work
+    # would be done by one task. Nothing is below one byte, so each row stays a block.
+    context.target_max_block_size = 1
+    context.execution_options.preserve_order = True
+    # Or the reading, which is faster, would run ahead until the object store is full of text.
+    context.execution_options.resource_limits = ExecutionResources(
+        object_store_memory=BYTES_UNDER_WAY * ray.cluster_resources().get("CPU", 1)
+    )
+    return blocks
+
+
+class EntryDatasource(Datasource):
+    """The rows of a source, streamed by one task: a compressed file has no middle to start from."""
+
+    def __init__(self, source: Source, rows_per_block: int) -> None:
+        super().__init__()
+        self._source, self._rows_per_block = source, rows_per_block
+
+    def get_name(self) -> str:
+        return "Structures"
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        return None
+
+    def get_read_tasks(
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
+    ) -> list[ReadTask]:
+        source, rows_per_block = self._source, self._rows_per_block
+        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ReadTask(lambda: _blocks(source, rows_per_block), unknown)]
+
+
+def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
+    """Tables of one row, which holds some entries: Ray Data keeps a row whole, but joins rows."""
+    entries = source.entries()
+    while True:
+        block: list[Entry] = []
+        try:
+            block.extend(islice(entries, rows_per_block))
+        except SourceError as error:
+            block.append(Entry(-1, "", FATAL, str(error), "", ""))
+        if block:
+            columns = zip(*map(astuple, block), strict=True)
+            names = [field.name for field in fields(Entry)]
+            yield pa.table(
+                {name: [list(cells)] for name, cells in zip(names, columns, strict=True)}
+            )
+        if len(block) < rows_per_block:
+            return
+
+
+def _work_on_block(table: pa.Table, work: Work) -> dict[str, list[Any]]:
+    """One row out: what the driver needs of a block of entries."""
+    (columns,) = table.to_pylist()
+    entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]
+    fatal = [entry.text for entry in entries if entry.format == FATAL]
+    entries = [entry for entry in entries if entry.format != FATAL]
+    reasons, made = work(entries)
+    listing = [
+        {"row": entry.row, "id": entry.id, "origin": entry.origin, "reason": why}
+        for entry, why in zip(entries, reasons, strict=True)
+    ]
+    return {
+        "listing": [json.dumps(listing)],
+        "fatal": ["; ".join(fatal)],
+        **{name: [content] for name, content in made.items()},
+    }

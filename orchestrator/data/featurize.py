@@ -1,0 +1,236 @@
+"""Ray Data: structures → checks → crystal graphs → quotient graphs → Parquet shards."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from orchestrator.data.entries import EntryBlocks
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
+from trainables.crystals import shards
+from trainables.crystals.crystal import Entry
+from trainables.crystals.featurise import FEATURISER_VERSION, featurise
+from trainables.crystals.graph import GraphKind
+from trainables.crystals.quarantine import Quarantine
+from trainables.crystals.sources import Source
+
+ROWS_PER_SHARD = 8192
+QUARANTINE = "quarantine.csv"
+
+
+@dataclass(frozen=True)
+class Featurized:
+    """A data set in the run directory: a folder of shards a kind of graph.
+
+    Attributes:
+        folders, fingerprints: by kind's name.
+        crystals, total, bad: good ones, rows of the source, quarantined ones.
+    """
+
+    folders: dict[str, Path]
+    fingerprints: dict[str, str]
+    crystals: int
+    total: int
+    bad: int
+
+
+def _featurise_block(
+    entries: list[Entry], kinds: Sequence[GraphKind], max_atoms: int
+) -> tuple[list[str], dict[str, bytes]]:
+    """Why each entry is bad, or "", and by kind the good ones as a Parquet table."""
+    sys.audit("elemgrid.featurise", *(entry.id for entry in entries[:1]))
+    result = featurise(entries, kinds, max_atoms)
+    good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
+    ids, rows = [entry.id for entry in good], np.array([entry.row for entry in good], np.int64)
+    encoded = {
+        name: shards.encode(shards.to_table(ids, rows, result.target, graphs))
+        for name, graphs in result.graphs.items()
+    }
+    return result.reasons, encoded
+
+
+def featurize(
+    source: Source,
+    kinds: Sequence[GraphKind],
+    folder: Path,
+    *,
+    max_bad: float,
+    max_atoms: int,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> Featurized:
+    """Featurises a source into `folder`/<kind>/, unless that has been done and is undamaged.
+
+    Args:
+        kinds: of graphs, all made from one neighbour search.
+        max_bad: share of bad crystals above which nothing is written.
+        on_rows: told how many rows are done, now and then.
+
+    Raises:
+        UsageError: source or shards cannot be read, or too many of the crystals are bad.
+    """
+    made_from = _made_from(source, max_atoms)
+    done = _existing(folder, kinds, made_from)
+    if done is not None and _undamaged(done, source.name):
+        return done
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):  # by a driver that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        _write(source, kinds, scratch, made_from, max_bad, max_atoms, on_rows)
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.chmod(0o755)
+        scratch.rename(folder)
+        durable.sync(folder.parent)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    written = _existing(folder, kinds, made_from)
+    assert written is not None
+    return written
+
+
+def featurized_before(
+    source: Source, kinds: Sequence[GraphKind], folder: Path, *, max_atoms: int
+) -> Featurized | None:
+    """What `featurize` would find done; None where it would have to work."""
+    return _existing(folder, kinds, _made_from(source, max_atoms))
+
+
+def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
+    return {
+        "source": source.digest(),
+        "target": source.target_name,
+        "featuriser": FEATURISER_VERSION,
+        "max_atoms": max_atoms,
+    }
+
+
+def _existing(
+    folder: Path, kinds: Sequence[GraphKind], made_from: dict[str, Any]
+) -> Featurized | None:
+    manifests = {}
+    for kind in kinds:
+        try:
+            manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
+            if manifest["made_from"] != made_from:
+                return None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        manifests[kind.name] = manifest
+    first = next(iter(manifests.values()))
+    return Featurized(
+        folders={name: folder / name for name in manifests},
+        fingerprints={name: manifest["fingerprint"] for name, manifest in manifests.items()},
+        crystals=first["crystals"],
+        total=first["total"],
+        bad=first["bad"],
+    )
+
+
+def _undamaged(done: Featurized, name: str) -> bool:
+    """Whether all shards are what their manifests say; the first that is not is named."""
+    try:
+        for folder in done.folders.values():
+            shards.listing(folder)
+    except shards.DamagedError as error:
+        print(f"{error.what}; {name} is featurised again", file=sys.stderr, flush=True)
+        return False
+    except shards.ShardError as error:
+        raise UsageError(str(error)) from None
+    return True
+
+
+def _write(
+    source: Source,
+    kinds: Sequence[GraphKind],
+    folder: Path,
+    made_from: dict[str, Any],
+    max_bad: float,
+    max_atoms: int,
+    on_rows: Callable[[int], None],
+) -> None:
+    writers = {kind.name: ShardWriter(folder / kind.name) for kind in kinds}
+    work = partial(_featurise_block, kinds=tuple(kinds), max_atoms=max_atoms)
+    blocks = EntryBlocks(source, work, max_bad)
+    for block in blocks:
+        for name, writer in writers.items():
+            table = pa.parquet.read_table(io.BytesIO(block.made[name]))
+            good = pa.array(block.good, pa.int64())
+            writer.add(table.filter(pa.compute.is_in(table["row"], good)))
+        on_rows(blocks.quarantine.seen)
+    quarantine = blocks.quarantine
+    for kind in kinds:
+        writers[kind.name].close(
+            {
+                "graph": {"cutoff": kind.cutoff, "max_neighbours": kind.max_neighbours},
+                "made_from": made_from,
+                "target": source.target_name,
+                "unit": source.unit,
+                "total": quarantine.seen,
+                "bad": quarantine.bad,
+            }
+        )
+    _write_quarantine(folder / QUARANTINE, quarantine)
+
+
+def _write_quarantine(path: Path, quarantine: Quarantine) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["file", "row", "id", "reason"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(quarantine.rows())
+    durable.write_text(path, text.getvalue())
+
+
+class ShardWriter:
+    """Cuts the rows of one kind of graph into shards, named by their content."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pending: list[pa.Table] = []
+        self._shards: list[dict[str, Any]] = []
+        self._fingerprint = shards.Fingerprint()
+        self._crystals = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Takes in the next rows, in source order."""
+        self._pending.append(table)
+        if sum(map(len, self._pending)) >= ROWS_PER_SHARD:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._pending).combine_chunks()
+        self._pending = []
+        self._fingerprint.update(table)
+        content = shards.encode(table)
+        digest = hashlib.sha256(content).hexdigest()
+        file = f"{len(self._shards):04d}-{digest[:12]}.parquet"
+        durable.write_bytes(self._folder / file, content)
+        self._shards.append({"file": file, "sha256": digest, "rows": len(table)})
+        self._crystals += len(table)
+
+    def close(self, facts: dict[str, Any]) -> None:
+        """Writes the manifest, without which the shards do not exist."""
+        if self._pending:
+            self._flush()
+        manifest = {
+            "format": shards.FORMAT_VERSION,
+            **facts,
+            "crystals": self._crystals,
+            "fingerprint": self._fingerprint.hexdigest(),
+            "shards": self._shards,
+        }
+        durable.write_json(self._folder / shards.MANIFEST, manifest)

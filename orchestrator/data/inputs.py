@@ -1,0 +1,178 @@
+"""The data sets of a grid: opened, featurised, loaded, and looked at."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.data.datasets import resolve
+from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
+from orchestrator.data.streaming import open_streamed
+from orchestrator.grid.config import GridConfig
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.run_directory import slug
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.sources import Source
+from trainables.training.source import resident_bytes
+from trainables.training.split import split_fold
+
+LEAST_CRYSTALS = 10
+
+
+def open_sources(config: GridConfig, data_dir: Path | None) -> dict[str, Source]:
+    """The data sets of a grid by name, downloaded where need be.
+
+    Raises:
+        UsageError: one cannot be had, or two have one name.
+    """
+    sources: dict[str, Source] = {}
+    for spec in config.tasks:
+        source = resolve(spec, data_dir)
+        if slug(source.name) in map(slug, sources):
+            raise UsageError(
+                f"--tasks {spec}: another data set is called {source.name} too; rename one of them"
+            )
+        sources[source.name] = source
+    return sources
+
+
+def featurize_all(
+    sources: Mapping[str, Source], config: GridConfig, folder: Path
+) -> dict[str, Featurized]:
+    """Featurises each source for the grid's backbones, into `folder`/shards.
+
+    Raises:
+        UsageError: a source cannot be read, or too many of its crystals are bad.
+    """
+    kinds = [GRAPH_KINDS[backbone] for backbone in config.backbones]
+    found = {}
+    for name, source in sources.items():
+        shards_folder = folder / "shards" / slug(name)
+        data = featurize(
+            source,
+            kinds,
+            shards_folder,
+            max_bad=config.max_bad,
+            max_atoms=config.max_atoms,
+            on_rows=_counter(name, source.count()),
+        )
+        bad = f", {data.bad} bad ones in {shards_folder / QUARANTINE}" if data.bad else ""
+        clear = "\r\033[K" if sys.stderr.isatty() else ""
+        print(clear, end="", file=sys.stderr, flush=True)
+        print(f"{name}: {data.crystals} crystals{bad}", flush=True)
+        found[name] = data
+    return found
+
+
+def _counter(name: str, expected: int | None) -> Callable[[int], None]:
+    of = f" of {expected}" if expected else ""
+
+    def show(rows: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{name}: {rows}{of} crystals featurised", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def fingerprints(
+    config: GridConfig, featurized: Mapping[str, Featurized]
+) -> dict[tuple[str, str], str]:
+    """The data's part of each model's key, by (task, backbone)."""
+    # What no model may learn from makes another data set.
+    suffix = f"-{config.without}" if config.without else ""
+    return {
+        (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name] + suffix
+        for task, data in featurized.items()
+        for backbone in config.backbones
+    }
+
+
+def describe(
+    sources: Mapping[str, Source], featurized: Mapping[str, Featurized]
+) -> dict[str, dict[str, Any]]:
+    """What the manifest says of each data set."""
+    return {
+        name: {
+            "target": sources[name].target_name,
+            "unit": sources[name].unit,
+            "description": getattr(sources[name], "description", None),
+            "crystals": data.crystals,
+            "quarantined": data.bad,
+            "fingerprints": data.fingerprints,
+        }
+        for name, data in featurized.items()
+    }
+
+
+def load_datasets(
+    config: GridConfig, featurized: Mapping[str, Featurized], memory: float = math.inf
+) -> dict[tuple[str, str], Dataset]:
+    """The data sets by (task, backbone).
+
+    Args:
+        memory: bytes of a data set that a worker may hold; the graphs of a larger one are left in
+            the shards, from where the workers stream them.
+
+    Raises:
+        UsageError: shards are damaged, or no sensible model can come of a data set.
+    """
+    _refuse_twins(featurized)
+    found: dict[tuple[str, str], Dataset] = {}
+    for task, data in featurized.items():
+        try:
+            for backbone in config.backbones:
+                folder = data.folders[GRAPH_KINDS[backbone].name]
+                found[task, backbone] = _load(f"{task} ({backbone})", folder, memory)
+        except shards.ShardError as error:
+            raise UsageError(str(error)) from None
+        _check(task, found[task, config.backbones[0]], config)
+    return found
+
+
+def _load(name: str, folder: Path, memory: float) -> Dataset:
+    needed = sum(map(resident_bytes, shards.listing(folder)))
+    if needed <= memory:
+        return shards.load(folder)
+    print(
+        f"{name}: {needed / 2**30:.3g} GiB in a worker, more than the {memory / 2**30:.3g} GiB of"
+        " --memory-per-worker; it is streamed from its shards"
+    )
+    return open_streamed(folder, memory)
+
+
+def _refuse_twins(featurized: Mapping[str, Featurized]) -> None:
+    first: dict[str, str] = {}
+    for task, data in featurized.items():
+        fingerprint = min(data.fingerprints.values())
+        if first.setdefault(fingerprint, task) != task:
+            raise UsageError(
+                f"--tasks: {first[fingerprint]} and {task} hold the same crystals and targets;"
+                " leave one of them out"
+            )
+
+
+def _check(task: str, dataset: Dataset, config: GridConfig) -> None:
+    if len(dataset) < LEAST_CRYSTALS:
+        raise UsageError(f"{task}: {len(dataset)} crystals; five folds need at least 10")
+    values = np.unique(dataset.target)
+    if len(values) <= 2:
+        raise UsageError(
+            f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
+            " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET)"
+        )
+    for fold in config.folds:
+        split = split_fold(dataset.rows, dataset.total, fold, config.seed)
+        sizes = [len(part) for part in (split.train, split.validation, split.test)]
+        if not all(sizes):
+            # Whole parts are quarantined: only a high --max-bad leads here.
+            raise UsageError(
+                f"{task}: of fold {fold}, {sizes[0]} training, {sizes[1]} validation and"
+                f" {sizes[2]} test crystals are good; name other --folds, or mend the bad crystals"
+            )

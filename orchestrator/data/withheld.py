@@ -1,0 +1,94 @@
+"""Formulas that no model of a grid may learn from, so that its tables can be tested on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.data.featurize import Featurized
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
+from trainables.compositions.reading import by_crystal, reduce_formula
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+
+FILE = "without.txt"  # in the run directory
+
+
+def read_formulas(path: Path) -> frozenset[str]:
+    """The reduced formulas of a text file, one a line.
+
+    Raises:
+        UsageError: it cannot be read, a line is no formula, or there is none.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UsageError(f"--without {path}: cannot be read ({reason})") from None
+    found = set()
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found.add(reduce_formula(line.strip()))
+            except ValueError as error:
+                raise UsageError(f"--without {path}, line {number}: {error}") from None
+    if not found:
+        raise UsageError(f"--without {path}: holds no formula; leave the flag out")
+    return frozenset(found)
+
+
+def digest_of(formulas: Collection[str]) -> str:
+    """SHA-256 (hex, 16 digits) of formulas, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(formulas)).encode()).hexdigest()[:16]
+
+
+def contents_of(folder: Path) -> tuple[shards.Contents, np.ndarray]:
+    """What a folder of shards holds, and the reduced formulas of its crystals [B].
+
+    Raises:
+        UsageError: the shards are damaged.
+    """
+    try:
+        held = shards.load_contents(folder)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    formulas = np.full(len(held.target), "", dtype=object)
+    for crystal, formula in by_crystal(held.z, held.multiplicity, held.crystal):
+        formulas[crystal] = formula
+    return held, formulas
+
+
+def withhold(
+    run: Path,
+    formulas: Collection[str],
+    datasets: Mapping[tuple[str, str], Dataset],
+    featurized: Mapping[str, Featurized],
+) -> dict[tuple[str, str], Dataset]:
+    """The data sets with their crystals of these formulas withheld; the run keeps the list.
+
+    Raises:
+        UsageError: shards are damaged.
+    """
+    if not formulas:
+        return dict(datasets)
+    durable.write_text(run / FILE, "\n".join(sorted(formulas)) + "\n")
+    hidden: dict[str, np.ndarray] = {}
+    for task, data in featurized.items():
+        _, own = contents_of(next(iter(data.folders.values())))
+        hidden[task] = np.isin(own.astype(str), sorted(formulas))
+        print(f"{task}: {int(hidden[task].sum())} crystals are learned from by no model")
+    return {
+        (task, backbone): dataclasses.replace(dataset, withheld=hidden[task])
+        for (task, backbone), dataset in datasets.items()
+    }
+
+
+def withheld_by(run: Path) -> frozenset[str]:
+    """What a run withheld from its models."""
+    path = run / FILE
+    return frozenset(path.read_text().splitlines()) if path.is_file() else frozenset()

@@ -1,0 +1,60 @@
+"""Element distances of many models, summed on Ray actors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from analysis import cosine
+from analysis.selection import strategies
+from orchestrator.nodes.actors import actor_map
+
+
+def mixed_vectors(
+    embeddings: Path, keys: Sequence[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(atomic numbers [Z], mixed element vectors [Z, D]) of the given models."""
+    table = pq.read_table(
+        embeddings,
+        columns=["key", "dim", "numbers", "values"],
+        filters=[("channel", "=", "mixed"), ("key", "in", list(keys))],
+    )
+    found = {}
+    for row in table.to_pylist():
+        values = np.array(row["values"], dtype=np.float64).reshape(-1, row["dim"])
+        found[row["key"]] = (np.array(row["numbers"], dtype=np.int64), values)
+    return found
+
+
+def sum_distances(
+    run: Path, ledger: pd.DataFrame, on: str, actors: int
+) -> tuple[dict[str, cosine.DistanceSums], dict[str, list[str]]]:
+    """Distances of the models behind each table, and the keys of these models.
+
+    The models are added in the order of their keys, in chunks of fixed size: the sum has the same
+    bits whatever the number of actors. A table without models is left out.
+    """
+    chosen = {name: keys for name, keys in strategies(ledger, on).items() if keys}
+    vectors = mixed_vectors(
+        run / "embeddings.parquet", sorted(set().union(*map(set, chosen.values())))
+    )
+    on_actors = actor_map(actors)
+    sums = {}
+    for name, keys in chosen.items():
+        read = _Lookup({key: vectors[key] for key in keys})
+        sums[name] = cosine.aggregate(read, keys, map=on_actors)
+    return sums, chosen
+
+
+class _Lookup:
+    """Reads models from memory; travels to the actors through the object store."""
+
+    def __init__(self, vectors: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        self._vectors = vectors
+
+    def __call__(self, keys: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [self._vectors[key] for key in keys]

@@ -1,0 +1,241 @@
+"""The command line of the main job."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.data.withheld import digest_of, read_formulas
+from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.parser import Parser
+from orchestrator.planning.cards import GPUS
+from orchestrator.training.worker import Worker
+from trainables.models.backbones import BACKBONES
+
+EPILOG = """\
+data sets (--tasks), any number of:
+  NAME            a MatBench task: jdft2d phonons dielectric log_gvrh log_kvrh perovskites mp_gap
+                  mp_e_form; read from --data-dir or the cache, else downloaded and checked
+  ionic           computed ionic crystals that come with elemgrid
+  FILE.json.gz    in MatBench's format
+  FILE.csv[.gz]   with a column `cif`
+  FILE.parquet    with a column `structure` (JSON) or `cif`
+  FOLDER          with id_prop.csv and CIF or POSCAR files
+  …:TARGET        names the target column
+
+examples:
+  python -m orchestrator.hybrid_grid --preset demo
+  python -m orchestrator.hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
+  python -m orchestrator.hybrid_grid --preset paper --dry-run
+  python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
+
+The same command is always safe to run again: a model that is recorded is never trained again.
+exit status: 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the person asked for."""
+
+    config: GridConfig
+    run: Path
+    data_dir: Path | None
+    withheld: frozenset[str]  # reduced formulas
+    address: str | None
+    worker: Worker
+    dry_run: bool
+    plan_gpus: tuple[str, int] | None  # model of the cards, and how many
+    extend: bool
+    retry_failed: bool
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m orchestrator.hybrid_grid",
+        description="Trains a grid of crystal networks with handcrafted, learned and mixed element"
+        " vectors, and distils what they learned into tables of the elements.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    grid = parser.add_argument_group(
+        "the grid (defaults are the thesis' unless a preset says else)"
+    )
+    grid.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="demo: a small grid on `ionic`, minutes on a laptop; paper: 8 tasks × 5 folds × 2"
+        " backbones × 4 dims × 7 mixings = 2240 models, recipe paper. Other flags override it",
+    )
+    grid.add_argument("--tasks", nargs="+", metavar="DATA", help="data sets, see below")
+    grid.add_argument("--backbones", nargs="+", choices=BACKBONES, help="default: both")
+    grid.add_argument(
+        "--dims", nargs="+", type=int, help="dimensions of the element vectors; default 8 16 32 64"
+    )
+    grid.add_argument(
+        "--mixing",
+        nargs="+",
+        metavar="γ",
+        help="H handcrafted, L learned, or γ = log10(learned/handcrafted);"
+        f" default {' '.join(MIXINGS)}",
+    )
+    grid.add_argument("--folds", nargs="+", type=int, help="official folds; default 0 1 2 3 4")
+    grid.add_argument(
+        "--seed", type=int, help="of initial weights, batches and validation parts; default 0"
+    )
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--recipe",
+        choices=("paper", "tuned"),
+        help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
+        " and faster",
+    )
+    training.add_argument("--epochs", type=int, help="at most; default by recipe")
+    training.add_argument(
+        "--patience", type=int, help="epochs without improvement before a model stops; default 500"
+    )
+    training.add_argument(
+        "--conv-width", type=int, help="width of CGCNN's convolutions; default: the dimension"
+    )
+    data = parser.add_argument_group("data and results")
+    data.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/hybrid_grid"),
+        help="run directory; default %(default)s",
+    )
+    data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
+    data.add_argument(
+        "--max-bad", type=float, help="share of bad crystals that is tolerated; default 0.01"
+    )
+    data.add_argument("--max-atoms", type=int, help="per crystal; default 1000")
+    data.add_argument(
+        "--without",
+        type=Path,
+        metavar="FILE",
+        help="formulas, one a line: no model learns from crystals of these compositions, so that"
+        " the tables can be tested on them",
+    )
+    data.add_argument(
+        "--select-on",
+        choices=("validation", "test"),
+        help="MAE that picks the best mixing; `test` is the thesis' literal choice, which leaks",
+    )
+    data.add_argument(
+        "--extend",
+        action="store_true",
+        help="let a run directory that holds another grid be this one's; models that both have are"
+        " not trained again",
+    )
+    data.add_argument("--retry-failed", action="store_true", help="train failed models again")
+    machine = add_machine(parser)
+    machine.add_argument(
+        "--memory-per-worker",
+        type=float,
+        metavar="GIB",
+        help="a data set that would take more in a worker is streamed from its shards instead, with"
+        " the same results; default: half of a worker's share of its machine's memory",
+    )
+    machine.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="measure a few steps, and print what is done, time, memory and disk of the rest; train"
+        " nothing and write nothing",
+    )
+    machine.add_argument(
+        "--plan-gpus",
+        type=int,
+        metavar="N",
+        help="with --dry-run: also predict the grid on N GPUs that need not be here",
+    )
+    machine.add_argument(
+        "--plan-gpu-model",
+        choices=GPUS,
+        type=str.lower,
+        metavar="MODEL",
+        help=f"which GPUs those are: {' '.join(GPUS)}",
+    )
+    return parser
+
+
+def add_machine(parser: Parser) -> argparse._ArgumentGroup:
+    """The flags of where models train, which all jobs that train have."""
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
+    )
+    machine.add_argument("--cpus-per-worker", type=float, default=1.0, help="default %(default)g")
+    machine.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        default=0.0,
+        help="may be a fraction, so that workers share a GPU; default 0: train on the CPU",
+    )
+    return machine
+
+
+def worker_of(given: Mapping[str, Any]) -> Worker:
+    """What a worker is to have, by the flags of `add_machine`.
+
+    Raises:
+        UsageError: not what Ray could give.
+    """
+    for name in ("cpus_per_worker", "gpus_per_worker"):
+        value, least = given[name], "0 or more" if name == "gpus_per_worker" else "more than 0"
+        if not 0 <= value < 1e6 or (value == 0 and name == "cpus_per_worker"):
+            raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number, {least}")
+        if name == "gpus_per_worker" and value > 1 and value % 1:  # Ray's own rule
+            raise UsageError(f"--gpus-per-worker {value:g}: above 1 only whole numbers")
+    memory = given.get("memory_per_worker")
+    if memory is not None and not memory > 0:
+        raise UsageError(f"--memory-per-worker {memory:g}: give GiB, more than 0")
+    return Worker(cpus=given["cpus_per_worker"], gpus=given["gpus_per_worker"], memory=memory)
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """The options of a command line.
+
+    Raises:
+        UsageError: one line that names the flag, what is wrong and what is allowed.
+    """
+    given = vars(_parser().parse_args(argv))
+    worker = worker_of(given)
+    fields = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if name in GridConfig.model_fields and value is not None
+    }
+    fields.pop("without", None)
+    withheld = read_formulas(given["without"]) if given["without"] else frozenset()
+    if withheld:
+        fields["without"] = digest_of(withheld)
+    return Options(
+        config=build_config(given["preset"], fields),
+        withheld=withheld,
+        run=given["run"],
+        data_dir=given["data_dir"],
+        address=given["address"],
+        worker=worker,
+        dry_run=given["dry_run"],
+        plan_gpus=_planned_gpus(given),
+        extend=given["extend"],
+        retry_failed=given["retry_failed"],
+    )
+
+
+def _planned_gpus(given: dict[str, Any]) -> tuple[str, int] | None:
+    number, model = given["plan_gpus"], given["plan_gpu_model"]
+    if number is None and model is None:
+        return None
+    flag = "--plan-gpus" if number is not None else "--plan-gpu-model"
+    if not given["dry_run"]:
+        raise UsageError(f"{flag} is for the plan of a grid: add --dry-run")
+    if model is None:
+        raise UsageError(f"--plan-gpus {number}: name the cards too, as --plan-gpu-model h200")
+    if number is not None and number < 1:
+        raise UsageError(f"--plan-gpus {number}: give a number, 1 or more")
+    return model, 1 if number is None else number

@@ -1,0 +1,86 @@
+"""Element tables of a run: distances in, Mat2Vec-S/H/L out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import ray
+
+from analysis import cosine, tables
+from analysis.distill import Distilled, distill
+from orchestrator.runs import durable
+from trainables.elements import descriptor
+
+TABLE_DIMS = (32, 64)
+
+
+@ray.remote(num_cpus=1)
+def _distilled(sums: cosine.DistanceSums, dim: int) -> Distilled | str:
+    """The table's vectors, or why there are none: one element, or all of them alike."""
+    numbers = sums.numbers()
+    matrix = sums.mean()[numbers][:, numbers]
+    matrix[range(len(numbers)), range(len(numbers))] = 0.0
+    try:
+        return distill(matrix, numbers, dim)
+    except ValueError as error:
+        return str(error)
+
+
+def write_distances(run: Path, sums: Mapping[str, cosine.DistanceSums]) -> None:
+    """Writes `distances.parquet`: pairs of elements, by table."""
+    frames = [cosine.to_frame(sums[name], name) for name in sums]
+    table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), preserve_index=False)
+    durable.write_parquet(run / "distances.parquet", table)
+
+
+def write_tables(
+    run: Path,
+    sums: Mapping[str, cosine.DistanceSums],
+    keys: Mapping[str, Sequence[str]],
+    ledger: pd.DataFrame,
+    selected_on: str,
+) -> list[Path]:
+    """Distils each sum of distances to each dimension and writes CSV and sidecar.
+
+    Returns:
+        The CSV files; a table that the models do not give is left out with a line on stderr.
+    """
+    handcrafted = descriptor.load()
+    jobs = {
+        (name, dim): _distilled.remote(total, dim)
+        for name, total in sums.items()
+        for dim in TABLE_DIMS
+    }
+    results = dict(zip(jobs, ray.get(list(jobs.values())), strict=True))
+    written = []
+    for (name, dim), distilled in results.items():
+        path = run / "tables" / f"Mat2Vec-{name}-{dim}.csv"
+        if isinstance(distilled, str):
+            print(f"{path.name}: left out ({distilled})", file=sys.stderr)
+            continue
+        numbers = sums[name].numbers()
+        table, _ = tables.complete(numbers, distilled.vectors, handcrafted)
+        chosen = ledger[ledger["key"].isin(keys[name])]
+        facts: dict[str, Any] = tables.sidecar(
+            strategy=name,
+            distilled=distilled,
+            sums=sums[name],
+            descriptor=handcrafted,
+            tasks=sorted(chosen["task"].unique()),
+            models=len(keys[name]),
+            selected_on=selected_on,
+        )
+        durable.write_text(path, tables.to_csv(table))
+        durable.write_json(path.with_suffix(".meta.json"), facts)
+        written.append(path)
+    # A table of an earlier grid in this run directory would pass for one of this grid's.
+    stems = {path.stem for path in written}
+    for old in (run / "tables").glob("Mat2Vec-*"):
+        if old.name.partition(".")[0] not in stems:
+            old.unlink()
+    return written

@@ -1,0 +1,1 @@
+"""The Ray cluster: reached, looked at before any work, and given work."""

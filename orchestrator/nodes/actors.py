@@ -1,0 +1,49 @@
+"""A `map` that runs on Ray actors, for the long computations of `analysis`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import ray
+from ray.util import ActorPool
+
+from analysis.mapping import Map
+
+# Losing a machine is no fault of what it computes: that is begun again elsewhere this often.
+LOST_ACTORS = 3
+
+
+class Mapper:
+    """Applies a function to one item after another; an actor keeps what the function needs."""
+
+    def apply(self, function: Callable[[Any], Any], item: Any) -> Any:
+        sys.audit("elemgrid.map")
+        return function(item)
+
+
+def actor_map(actors: int) -> Map:
+    """A `map` that runs on up to so many actors and yields in the order of the items.
+
+    The actors are started when they are first needed, no more than there are items, and are used
+    again by the next call.
+    """
+    # They claim no CPU: a pool waits for each of its actors, and one might find no room.
+    mapper = ray.remote(
+        num_cpus=0,
+        scheduling_strategy="SPREAD",
+        max_restarts=LOST_ACTORS,
+        max_task_retries=LOST_ACTORS,
+    )(Mapper)
+    started: list[Any] = []
+
+    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        listed = list(items)
+        wanted = min(actors, len(listed))
+        started.extend(mapper.remote() for _ in range(wanted - len(started)))
+        shared = ray.put(function)
+        pool = ActorPool(started)
+        yield from pool.map(lambda actor, item: actor.apply.remote(shared, item), listed)
+
+    return run

@@ -1,0 +1,204 @@
+"""Where the work runs: a Ray cluster by address, or one on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
+from ray._private.services import canonicalize_bootstrap_address
+from ray.exceptions import RayError, RayTaskError
+
+from orchestrator.interface import interrupts
+from orchestrator.interface.errors import UsageError
+
+# Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+# Where trainings hold all CPUs, Ray ends a process that has read shards for one of them after an
+# idle second, and for the next pass over the data set begins another, which takes seconds.
+RUNTIME_ENVIRONMENT = {"RAY_idle_worker_killing_time_threshold_ms": "60000"}
+# These tell of things that are as they should be: that a token was made, that bars are off. Tune's
+# errors are the trials', which are recorded, shown with the progress and summed up at the end.
+CHATTY_LOGGERS = {
+    "ray.data": logging.ERROR,
+    "ray.tune": logging.CRITICAL,
+    "ray._private.authentication": logging.ERROR,
+}
+# A worker's share of memory, in bytes, while no node is there that takes workers.
+SHARE_TO_COME = 8 * 2**30
+
+
+@contextmanager
+def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
+    """A Ray session: the one that runs, the one at `address`, or a local one that ends with us.
+
+    Raises:
+        UsageError: no cluster answers at the address, or it lost some work once too often.
+    """
+    os.environ.update(TUNE_ENVIRONMENT)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, level in CHATTY_LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
+    if ray.is_initialized():
+        with _losses_told():
+            yield
+        return
+    with interrupts.at_once():
+        _begin(address or os.environ.get("RAY_ADDRESS"), cpus_per_worker)
+        interrupts.by_sigterm_too()
+    try:
+        with _losses_told():
+            yield
+    finally:
+        with interrupts.at_once():
+            ray.shutdown()
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    """What Ray could not bring to an end, in one line; an error of the work itself stays one."""
+    try:
+        yield
+    except RayTaskError:
+        raise
+    except RayError as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UsageError(
+            f"the cluster lost what was at work, and each new try ({why}); when it is well, or has"
+            " more memory, run the same command again: it goes on from what is done"
+        ) from None
+
+
+def _begin(address: str | None, cpus_per_worker: float) -> None:
+    threads = str(max(1, int(cpus_per_worker)))
+    common: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "WARNING",
+        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}},
+    }
+    if address is None or is_local(address):
+        for name, value in RUNTIME_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        ray.init(address="local", dashboard_host="127.0.0.1", **common)
+        return
+    try:
+        ray.init(address=_answering(address), **common)
+    except (ConnectionError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers ({reason}); start one with"
+            " `ray start --head`, give both sides one token (RAY_AUTH_MODE), or leave the flag"
+            " (and RAY_ADDRESS) out"
+        ) from None
+
+
+def _answering(address: str) -> str:
+    """`host:port` of a cluster that takes connections; Ray alone would try for minutes."""
+    if "://" in address:
+        raise UsageError(
+            f"--address {address}: give HOST:PORT of the head (Ray's client and job addresses are"
+            " for `ray job submit --address`)"
+        )
+    found = canonicalize_bootstrap_address(address)
+    if found is None:
+        raise ConnectionError("none was started on this machine")
+    # As `ray start` does: with a token file, but no RAY_AUTH_MODE, it guards the cluster.
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    host, _, port = found.rpartition(":")
+    host = host.strip("[]")
+    socket.create_connection((host, int(port)), timeout=5).close()
+    if not is_loopback(host) and os.environ.get("RAY_AUTH_MODE") != "token":
+        raise UsageError(
+            f"--address {address}: {host} takes anyone who reaches it; start both sides with"
+            " RAY_AUTH_MODE=token (docs/cluster.md), or it with --node-ip-address=127.0.0.1"
+        )
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is this machine's own loopback."""
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(address).is_loopback for address in found)
+
+
+def dashboard() -> str | None:
+    """Address of the dashboard, if there is one."""
+    url = ray.get_runtime_context().gcs_address and ray._private.worker.get_dashboard_url()
+    return f"http://{url}" if url else None
+
+
+def is_local(address: str | None) -> bool:
+    """Whether `connected` makes a runtime of its own, on this machine alone."""
+    return (address or os.environ.get("RAY_ADDRESS")) in (None, "local")
+
+
+def worker_slots(cpus: float, gpus: float) -> int:
+    """How many workers fit on the cluster at once."""
+    return sum(_slots(node, cpus, gpus) for node in live_nodes())
+
+
+def nodes_for(cpus: float, gpus: float) -> list[dict[str, Any]]:
+    """The nodes that take a worker, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"] and _slots(node["Resources"], cpus, gpus)]
+
+
+def memory_per_worker(cpus: float, gpus: float) -> float:
+    """Bytes of a data set that a worker may hold, wherever it runs: half of its share of a node.
+
+    The other half is for the training itself, and for the objects that Ray keeps.
+    """
+    slots = [(_slots(node, cpus, gpus), node) for node in live_nodes()]
+    shares = [node["memory"] / number for number, node in slots if number and "memory" in node]
+    return min(shares, default=SHARE_TO_COME) / 2
+
+
+def live_nodes() -> list[dict[str, float]]:
+    """What each node has to give."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _slots(node: dict[str, float], cpus: float, gpus: float) -> int:
+    fits = [node.get("CPU", 0) / cpus] if cpus else []
+    fits += [node.get("GPU", 0) / gpus] if gpus else []
+    return int(min(fits, default=0))
+
+
+def hardware() -> dict[str, Any]:
+    """What the cluster consists of, for the manifest."""
+    resources = ray.cluster_resources()
+    return {
+        "nodes": sum(node["Alive"] for node in ray.nodes()),
+        "cpus": resources.get("CPU", 0),
+        "gpus": resources.get("GPU", 0),
+        "memory_gib": round(resources.get("memory", 0) / 2**30, 1),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "system": platform.system(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor()

@@ -1,0 +1,130 @@
+"""The tables made from all records of a run: ledger, element vectors, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.runs import durable
+from orchestrator.runs.records import Records
+
+EMBEDDINGS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("channel", pa.string()),
+        ("dim", pa.int32()),
+        ("numbers", pa.list_(pa.uint8())),
+        ("counts", pa.list_(pa.int64())),
+        ("values", pa.list_(pa.float32())),
+    ]
+)
+PREDICTIONS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("part", pa.string()),
+        ("id", pa.string()),
+        ("target", pa.float64()),
+        ("prediction", pa.float64()),
+    ]
+)
+
+
+def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:
+    """The ledger of the given models that are recorded, in the given order.
+
+    Args:
+        tasks: key -> name of the data set in this grid; a record may know the data by another.
+
+    Raises:
+        LedgerError: a record is damaged.
+    """
+    recorded = records.recorded(tasks)
+    keys = [key for key in tasks if key in recorded]
+    rows = [records.read(key) for key in keys]
+    columns = {name: [row.get(name) for row in rows] for name in records.schema.names}
+    columns["task"] = [tasks[key] for key in keys]
+    return pa.table(columns, schema=records.schema)
+
+
+def _embeddings_of(key: str, arrays: dict[str, np.ndarray]) -> pa.Table:
+    numbers, counts = arrays["elements/numbers"], arrays["elements/counts"]
+    rows = []
+    for name in sorted(arrays):
+        folder, _, channel = name.partition("/")
+        if folder == "elements" and channel not in ("numbers", "counts"):
+            vectors = arrays[name]
+            rows.append(
+                {
+                    "key": key,
+                    "channel": channel,
+                    "dim": vectors.shape[1],
+                    "numbers": numbers,
+                    "counts": counts,
+                    "values": vectors.ravel(),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=EMBEDDINGS)
+
+
+def _predictions_of(
+    key: str, arrays: dict[str, np.ndarray], ids: np.ndarray, target: np.ndarray
+) -> pa.Table:
+    tables = []
+    for part in ("validation", "test"):
+        rows = arrays[f"predictions/{part}/row"]
+        tables.append(
+            pa.table(
+                {
+                    "key": [key] * len(rows),
+                    "part": [part] * len(rows),
+                    "id": ids[rows].tolist(),
+                    "target": target[rows],
+                    "prediction": arrays[f"predictions/{part}/value"],
+                },
+                schema=PREDICTIONS,
+            )
+        )
+    return pa.concat_tables(tables)
+
+
+def write_collected(
+    run: Path,
+    records: Records,
+    done: pd.DataFrame,
+    crystals_of: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
+) -> None:
+    """Collects what the done models left into `embeddings.parquet` and `predictions.parquet`.
+
+    Args:
+        done: rows of the ledger with status done.
+        crystals_of: (ids, targets) by (task, backbone).
+    """
+    with (
+        durable.replacing(run / "embeddings.parquet") as embeddings_file,
+        durable.replacing(run / "predictions.parquet") as predictions_file,
+        pq.ParquetWriter(embeddings_file, EMBEDDINGS, compression="zstd") as embeddings,
+        pq.ParquetWriter(predictions_file, PREDICTIONS, compression="zstd") as predictions,
+    ):
+        for group in _groups(done, 64):
+            found = [(row, records.arrays(row.key)) for row in group.itertuples()]
+            embeddings.write_table(
+                pa.concat_tables([_embeddings_of(row.key, arrays) for row, arrays in found])
+            )
+            predictions.write_table(
+                pa.concat_tables(
+                    [
+                        _predictions_of(row.key, arrays, *crystals_of[row.task, row.backbone])
+                        for row, arrays in found
+                    ]
+                )
+            )
+
+
+def _groups(frame: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+    for start in range(0, len(frame), size):
+        yield frame.iloc[start : start + size]

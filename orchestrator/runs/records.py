@@ -1,0 +1,258 @@
+"""Records: one durable result a model, written once.
+
+A record is two files, `records/<key>.safetensors` (weights, element vectors, predictions, learning
+curve) and then `records/<key>.json` (the row of the ledger, with the digest of the other file and,
+last, its own). The JSON is what makes a model finished; without it the model does not exist and is
+trained again. So is one whose record is damaged: that is set aside first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sys
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from safetensors.numpy import load as decode_arrays
+
+from orchestrator.runs import durable, record_file
+
+T = TypeVar("T")
+DONE, FAILED, DIVERGED = "done", "failed", "diverged"
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("key", "task", "backbone")]
+    + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
+    + [("recipe", pa.string()), ("status", pa.string())]
+    + [(f"{part}_mae", pa.float64()) for part in ("train", "val", "test", "dummy")]
+    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
+    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
+    + [("seconds", pa.float64())]
+    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
+)
+
+FEW = 100  # keys that are looked up one by one; for more, the folder is listed
+AGAIN = "run the command that trained it again: it trains this model anew"
+
+
+class LedgerError(ValueError):
+    """A record that cannot be trusted, in one line that names the file and the fix."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a run directory, whose rows have the columns of a schema."""
+
+    folder: Path
+    schema: pa.Schema = SCHEMA
+
+    def write(self, row: dict[str, Any], arrays: dict[str, np.ndarray]) -> bool:
+        """Records a model, unless it is recorded already: the first result stands.
+
+        Returns:
+            False where there was a record.
+        """
+        return self.write_all([(row, arrays)])[0]
+
+    def write_all(
+        self, models: Sequence[tuple[dict[str, Any], dict[str, np.ndarray]]]
+    ) -> list[bool]:
+        """Records several models, and waits for the disk once for all of them.
+
+        Raises:
+            OSError: some could not be written, of which this is the first; the others are recorded.
+        """
+        if not models:
+            return []
+        contents = {
+            row["key"]: record_file.encode(row, arrays, self.schema.names) for row, arrays in models
+        }
+        written, refused = dict.fromkeys(contents, False), []
+        with self._one_writer(contents):
+            drafts = {}
+            for key, content in contents.items():
+                try:
+                    drafts[key] = self._draft(key, *content)
+                except OSError as error:
+                    refused.append(error)
+            submit = _threads(os.getpid()).submit
+            syncing = {key: [submit(file.sync) for file in files] for key, files in drafts.items()}
+            for key, files in drafts.items():
+                try:
+                    written[key] = _publish(files, syncing[key])
+                except OSError as error:
+                    refused.append(error)
+            durable.sync(self.folder)
+        if refused:
+            raise refused[0]
+        return list(written.values())
+
+    def _draft(self, key: str, row: bytes, arrays: bytes) -> list[durable.Draft]:
+        """The files of a record, the row last; none if there is one already."""
+        if self._json(key).exists():
+            return []
+        drafts = [durable.Draft.of(self._arrays(key), arrays)] if arrays else []
+        with _dropped_on_failure(drafts):
+            return [*drafts, durable.Draft.of(self._json(key), row)]
+
+    @contextmanager
+    def _one_writer(self, keys: Iterable[str]) -> Iterator[None]:
+        """One process at a time writes the record of a key.
+
+        A worker that its driver has lost, but that lives on, may finish the model that another one
+        trains in its place; its arrays must not slip in under the other's digest.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "ab") as file:
+            # One byte of the (empty) file stands for a key, or each worker would wait for the disk
+            # of all others; taken in order, or two workers might wait for each other.
+            for byte in sorted({zlib.crc32(key.encode()) for key in keys}):
+                fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
+            yield
+
+    def _json(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def _arrays(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
+
+    def recorded(self, keys: Iterable[str]) -> set[str]:
+        """Which of the keys have a record, whatever its status."""
+        asked = set(keys)
+        if len(asked) <= FEW:
+            return {key for key in asked if self._json(key).exists()}
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return set()
+        return asked & {name.removesuffix(".json") for name in names if name.endswith(".json")}
+
+    def read(self, key: str) -> dict[str, Any]:
+        """The row of a recorded model.
+
+        Raises:
+            LedgerError: the record is not whole.
+        """
+        path = f"{self.folder}/{key}.json"  # a Path takes as long as the reading
+        try:
+            with open(path, "rb", buffering=0) as file:
+                row = record_file.opened(file.readall())
+        except FileNotFoundError:
+            raise LedgerError(f"{path}: missing; {AGAIN}") from None
+        if row.get("key") != key or row.get("status") not in (DONE, FAILED, DIVERGED):
+            raise LedgerError(f"{path}: damaged; {AGAIN}")
+        return row
+
+    def arrays(self, key: str) -> dict[str, np.ndarray]:
+        """The arrays of a model that is done, verified against its record.
+
+        Raises:
+            LedgerError: the record is not whole.
+        """
+        return decode_arrays(self._sound_arrays(self.read(key)))
+
+    def _sound_arrays(self, row: Mapping[str, Any]) -> bytes:
+        path = self._arrays(row["key"])
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise LedgerError(f"{path}: missing; {AGAIN}") from None
+        if hashlib.sha256(content).hexdigest() != row.get("arrays_sha256"):
+            raise LedgerError(f"{path}: damaged; {AGAIN}")
+        return content
+
+    def damage(self, keys: Iterable[str]) -> dict[str, LedgerError]:
+        """What is wrong with those of the recorded models whose files are not whole, by key."""
+
+        def examine(key: str) -> tuple[str, LedgerError] | None:
+            try:
+                row = self.read(key)
+                if "arrays_sha256" in row:
+                    self._sound_arrays(row)
+            except LedgerError as error:
+                return key, error
+            return None
+
+        with ThreadPoolExecutor() as pool:
+            return dict(filter(None, pool.map(examine, sorted(self.recorded(keys)))))
+
+    def set_aside(self, key: str) -> None:
+        """Renames the files of a record to `….damaged`, so that the model is trained again."""
+        with self._one_writer([key]):
+            for path in (self._json(key), self._arrays(key)):
+                with suppress(FileNotFoundError):
+                    path.replace(path.with_name(f"{path.name}.damaged"))
+
+    def forget(self, key: str) -> None:
+        """Takes a record back, so that the model is trained again."""
+        with self._one_writer([key]):
+            self._json(key).unlink(missing_ok=True)
+            self._arrays(key).unlink(missing_ok=True)
+
+    def forget_failed(self, keys: Iterable[str]) -> None:
+        """Takes the records of models that failed back.
+
+        Raises:
+            LedgerError: a record is damaged.
+        """
+        for key in self.recorded(keys):
+            if self.read(key)["status"] == FAILED:
+                self.forget(key)
+
+
+def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) -> T:
+    """The result of some work; where it meets a damaged record, of doing it again without that.
+
+    All records are examined then, and those that are damaged are set aside and named on stderr.
+
+    Raises:
+        LedgerError: of something else than the records of these keys.
+    """
+    while True:
+        try:
+            return work()
+        except LedgerError:
+            damaged = records.damage(keys)
+            if not damaged:
+                raise
+        for key, error in damaged.items():
+            records.set_aside(key)
+            what = str(error).removesuffix(AGAIN)
+            print(f"{what}it is set aside (….damaged), the model is trained again", file=sys.stderr)
+
+
+@lru_cache(maxsize=1)
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Threads of this process, kept: to start them takes as long as to sync. A fork has none."""
+    return ThreadPoolExecutor()
+
+
+@contextmanager
+def _dropped_on_failure(drafts: Sequence[durable.Draft]) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        for draft in drafts:
+            draft.drop()
+        raise
+
+
+def _publish(drafts: Sequence[durable.Draft], syncing: Iterable[Future[None]]) -> bool:
+    """Makes a record of its drafts: the arrays, then the row. False where there are none."""
+    if not drafts:
+        return False
+    with _dropped_on_failure(drafts):
+        for each in syncing:
+            each.result()
+        for draft in drafts[:-1]:
+            draft.replace()
+        return drafts[-1].create()

@@ -1,0 +1,165 @@
+"""What a person sees while a grid trains."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from orchestrator.interface.wording import duration, why
+from orchestrator.runs.records import DONE
+from orchestrator.training.arrays import TrainingArray
+
+SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether a person watches a terminal
+
+
+class Progress(tune.Callback):
+    """Prints models done, running and failed, the best validation MAE of each task, time left.
+
+    Args:
+        weights: array's id -> expected relative cost; arrays count by it in the time left.
+        before: rows of the grid's models that are recorded already.
+        error: column of the validation error.
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence[TrainingArray],
+        weights: Mapping[str, float],
+        *,
+        before: Sequence[Mapping[str, Any]] = (),
+        error: str = "val_mae",
+        stream: TextIO | None = None,
+    ) -> None:
+        self._arrays = {array.id: array for array in arrays}
+        self._weights = dict(weights)
+        self._share = dict.fromkeys(self._weights, 0.0)
+        self._active: dict[str, int] = {}
+        self._finished: dict[str, str] = {}
+        self._best: dict[str, tuple[float, str]] = {}
+        self._total = len(before) + sum(len(array.keys) for array in arrays)
+        self._start = self._last = time.monotonic()
+        self._stream = stream or sys.stderr
+        self._error = error
+        self._told_unsaved = False
+        self._describe, self._member = arrays[0].describe, arrays[0].member
+        for row in before:
+            self._count(row)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the stream, as Tune keeps its callbacks in a file."""
+        return {name: value for name, value in vars(self).items() if name != "_stream"}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Counts an array's models as running before their first report."""
+        array = self._arrays[trial.config["array"]]
+        keys = array.keys.values()
+        self._active[array.id] = sum(key not in self._finished for key in keys)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A worker died: its models run no more, until another one takes them up."""
+        array = self._arrays[trial.config["array"]]
+        self._active[array.id], self._share[array.id] = 0, 0.0
+        self._note(f"{array.id}: its worker died; it begins again")
+
+    def killed(self, names: Sequence[str]) -> None:
+        """Arrays were in training when a node ran out of memory."""
+        for name in names:
+            self._active[name], self._share[name] = 0, 0.0
+            self._note(f"{name}: stopped as a node ran out of memory; it begins again, alone")
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Takes in a report of one array."""
+        array = self._arrays[trial.config["array"]]
+        self._active[array.id] = result["active"]
+        epochs = array.epochs
+        self._share[array.id] = 1.0 if result["done"] else result["epoch"] / epochs
+        # Tune keeps the last report of every trial; the rows in it are on disk already.
+        self.finished(result.pop("finished"))
+        if result["unsaved"] and not self._told_unsaved:
+            self._told_unsaved = True  # the same of every array, once a minute
+            self._note(f"{result['unsaved']}; trainings go on, but one that is interrupted begins"
+                       " again where it was saved last")  # fmt: skip
+        self._print(force=False)
+
+    def finished(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Takes in the rows of models that have just been recorded; tells of those not done."""
+        for row in rows:
+            self._count(row)
+            if row["status"] != DONE:
+                self._note(f"{row['array']} {self._member(row)}: {row['status']}: {why(row)}")
+
+    def _count(self, row: Mapping[str, Any]) -> None:
+        self._finished[row["key"]] = row["status"]
+        if row["status"] != DONE:
+            return
+        best = self._best.get(row["task"])
+        if best is None or row[self._error] < best[0]:
+            # Last improved first: where the line is cut, the news stays.
+            self._best = {row["task"]: (row[self._error], self._describe(row))} | {
+                task: best for task, best in self._best.items() if task != row["task"]
+            }
+
+    def _note(self, text: str) -> None:
+        self._write(f"\r\033[K{text}\n" if self._stream.isatty() else f"{text}\n")
+
+    def _print(self, *, force: bool) -> None:
+        now = time.monotonic()
+        terminal = self._stream.isatty()
+        if not force and now - self._last < SECONDS_BETWEEN_LINES[terminal]:
+            return
+        self._last = now
+        line = self.line(now)
+        if terminal and not force:
+            # A line that wraps could not be overwritten by the next.
+            width = shutil.get_terminal_size().columns - 1
+            line = line if len(line) <= width else f"{line[: width - 1]}…"
+        self._write(f"\r\033[K{line}" if terminal else f"{line}\n")
+
+    def line(self, now: float) -> str:
+        """The state in one line."""
+        bad = sum(status != DONE for status in self._finished.values())
+        done = len(self._finished) - bad
+        total = sum(self._weights.values())
+        share = sum(self._weights[name] * part for name, part in self._share.items()) / total
+        elapsed = now - self._start
+        left = duration(elapsed * (1 - share) / share) if share > 0.005 else "…"
+        error = self._error.replace("mae", "MAE").replace("_", " ")
+        best = "; ".join(
+            f"{_short(task)} {mae:.4g} ({name})" for task, (mae, name) in self._best.items()
+        )
+        return (
+            f"{done}/{self._total} models done, {sum(self._active.values())} running, {bad} failed"
+            f" | {duration(elapsed)}, {left} left" + (f" | best {error}: {best}" if best else "")
+        )
+
+    def close(self) -> None:
+        """Prints the last state."""
+        self._active = {}
+        self._print(force=True)
+        if self._stream.isatty():
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _short(task: str) -> str:
+    return task.rsplit("/", 1)[-1]

@@ -1,0 +1,170 @@
+"""Ray Tune over the arrays of a grid: what is missing is trained, what is recorded is not."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray import tune
+
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import durable
+from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
+from orchestrator.runs.records import FAILED, Records
+from orchestrator.training.arrays import TrainingArray
+from orchestrator.training.progress import Progress
+from orchestrator.training.trials import ArrayTrial, MakeFit
+from orchestrator.training.tuning import LOST_WORKERS, OutOfMemory, run_trials
+from orchestrator.training.worker import Worker
+from trainables.training.fit import ArrayFit
+
+SCRATCH = ".tune"  # what Tune writes down of its trials, in the run directory; never read again
+
+
+def train(
+    arrays: Sequence[TrainingArray],
+    datasets: Mapping[Any, Any],
+    targets: Mapping[str, tuple[str, str | None]],
+    records: Records,
+    worker: Worker,
+    *,
+    make_fit: MakeFit = ArrayFit,
+    error: str = "val_mae",
+) -> bool:
+    """Trains the models that have no record and records each; False if the person stopped it.
+
+    Args:
+        arrays: of the whole grid.
+        datasets: by what the arrays call their data.
+        targets: task -> (name, unit).
+        make_fit: begins the training of an array.
+        error: column of the validation error, of which the progress shows the best.
+
+    Raises:
+        UsageError: a worker could not write or read a file; what is recorded stays.
+    """
+    keys = {key for array in arrays for key in array.keys.values()}
+    recorded = records.recorded(keys)
+    missing = [array for given in arrays if (array := _missing(given, recorded))]
+    print(f"{len(keys)} models in the grid, {len(recorded)} recorded before", flush=True)
+    run = records.folder.resolve().parent
+    shutil.rmtree(run / SCRATCH, ignore_errors=True)  # of a driver that was killed
+    if missing:
+        weights = {array.id: array.cost(datasets[array.data]) for array in missing}
+        # Longest first: no worker begins a long array when the others are about to end.
+        ordered = sorted(missing, key=lambda array: -weights[array.id])
+        before = [records.read(key) for key in sorted(recorded)]
+        progress = Progress(ordered, weights, before=before, error=error)
+        held = {name: ray.put(dataset) for name, dataset in datasets.items()}
+
+        def trainable(chosen: Sequence[TrainingArray]) -> Any:
+            return _trainable(chosen, held, targets, records, worker, make_fit)
+
+        try:
+            _train(trainable, ordered, targets, records, progress)
+        finally:
+            progress.close()
+    # What is recorded decides, not what Tune says of its trials: of those that it never began or
+    # stopped in the middle it reports nothing amiss.
+    if records.recorded(keys) != keys:
+        return False
+    # Of workers that were killed: snapshots at their very end, and records half written.
+    shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+    durable.remove_leftovers(records.folder)
+    return True
+
+
+def _train(
+    trainable: Callable[[Sequence[TrainingArray]], Any],
+    ordered: Sequence[TrainingArray],
+    targets: Mapping[str, tuple[str, str | None]],
+    records: Records,
+    progress: Progress,
+) -> None:
+    """Runs Tune over the arrays; records as failed those whose workers died once too often.
+
+    Where a node runs out of memory, Ray kills more than the worker that took it. So what was in
+    training then is tried again alone, after all else.
+    """
+    records.folder.mkdir(parents=True, exist_ok=True)
+    scratch = records.folder.resolve().parent / SCRATCH
+    killed: Counter[str] = Counter()
+    while left := _unrecorded(ordered, records):
+        chosen = [array for array in left if not killed[array.id]] or left[:1]
+        names = [array.id for array in chosen]
+        try:
+            ending = run_trials(trainable(chosen), names, scratch, [progress])
+        except OutOfMemory as error:
+            running = error.running or names
+            killed.update(running)
+            progress.killed(running)
+            lost = {name: str(error) for name in running if killed[name] > LOST_WORKERS}
+            _record_lost(chosen, lost, targets, records, progress)
+            continue
+        if ending.disk:
+            raise UsageError(
+                f"{ending.disk}; what is recorded stays: make room or mend it, and run the same"
+                " command again"
+            )
+        _record_lost(chosen, ending.lost, targets, records, progress)
+        if _unrecorded(chosen, records):
+            return  # the person stopped it
+
+
+def _unrecorded(arrays: Sequence[TrainingArray], records: Records) -> list[TrainingArray]:
+    """Those of which a model has no record."""
+    recorded = records.recorded({key for array in arrays for key in array.keys.values()})
+    return [array for array in arrays if not recorded.issuperset(array.keys.values())]
+
+
+def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
+    """What of an array has no record."""
+    left = [label for label, key in array.keys.items() if key not in recorded]
+    return array.only(left) if left else None
+
+
+def _trainable(
+    ordered: Sequence[TrainingArray],
+    datasets: Mapping[Any, Any],
+    targets: Mapping[str, tuple[str, str | None]],
+    records: Records,
+    worker: Worker,
+    make_fit: MakeFit,
+) -> Any:
+    trainable = tune.with_resources(
+        tune.with_parameters(
+            ArrayTrial,
+            arrays={array.id: array for array in ordered},
+            datasets=dict(datasets),
+            records=replace(records, folder=records.folder.resolve()),
+            targets=dict(targets),
+            device=worker.device,
+            threads=worker.threads,
+            make_fit=make_fit,
+        ),
+        {"CPU": worker.cpus, "GPU": worker.gpus},
+    )
+    trainable.__qualname__ = ArrayTrial.__qualname__  # as the dashboard and `ps` show it
+    return trainable
+
+
+def _record_lost(
+    arrays: Sequence[TrainingArray],
+    lost: Mapping[str, str],
+    targets: Mapping[str, tuple[str, str | None]],
+    records: Records,
+    progress: Progress,
+) -> None:
+    """Records the models of lost arrays as failed, each with the error of its array."""
+    died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
+    for array in arrays:
+        if array.id in lost:
+            target, unit = targets[array.task]
+            why = f"{died}: {' '.join(lost[array.id].split())}"[:4000]
+            end = {"target": target, "unit": unit, "status": FAILED, "error": why}
+            rows = [array.row(label) | end for label in array.keys]
+            progress.finished([row for row in rows if records.write(row, {})])

@@ -1,0 +1,222 @@
+"""One Ray Tune trial trains one array; the actor is then given the next."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from orchestrator.interface.wording import of_the_disk
+from orchestrator.runs.checkpoints import FOLDER, Checkpoints
+from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
+from orchestrator.training.arrays import Fit, TrainingArray
+from trainables.training.outcome import Outcome
+from trainables.training.snapshot import SnapshotError
+
+SECONDS_PER_REPORT = 3.0
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on beside code and data."""
+    packages = ("torch", "numpy", "ray", "pymatgen", "scikit-learn", "pyarrow")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
+
+
+class ArrayTrial(tune.Trainable):
+    """Trains the members of the array that `config["array"]` names; records each as it finishes.
+
+    Args (by `tune.with_parameters`):
+        arrays: by name.
+        datasets: what an array calls its data -> reference to it, fetched when first needed.
+        records: the run's.
+        targets: task -> (name, unit) of the target.
+        device: "cpu" or "cuda".
+        threads: of torch.
+        make_fit: begins the training of an array.
+    """
+
+    def setup(  # type: ignore[override]  # Tune passes what `with_parameters` was given
+        self,
+        config: dict[str, Any],
+        arrays: Mapping[str, TrainingArray],
+        datasets: Mapping[Hashable, ray.ObjectRef],
+        records: Records,
+        targets: Mapping[str, tuple[str, str | None]],
+        device: str,
+        threads: int,
+        make_fit: MakeFit,
+    ) -> None:
+        # Torch forgets OMP_NUM_THREADS when it was imported before Ray set it.
+        torch.set_num_threads(threads)
+        self._arrays, self._datasets, self._targets = arrays, datasets, targets
+        self._device, self._make_fit = device, make_fit
+        self._records = records
+        self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
+        self._held: tuple[Hashable, Any] | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next array; data set and process stay warm."""
+        self._array = self._arrays[new_config["array"]]
+        self._waiting: list[TrainingArray] | None = None
+        self._fit: Fit | None = None
+        self._epochs = self._left = 0  # of the fit: done, and models that go on
+        self._retried: set[str] = set()  # keys
+        self._unsaved = ""
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains for some seconds; reports the models that finished meanwhile.
+
+        A disk that cannot be written or read is no error of a model: it ends the trial, and the
+        report's `disk` says why. `unsaved` says why a snapshot could not be written, which ends
+        nothing.
+        """
+        finished: list[dict[str, Any]] = []
+        start, disk = time.perf_counter(), ""
+        try:
+            if self._waiting is None:
+                self._waiting = self._unrecorded(self._array)
+            while self._waiting and time.perf_counter() - start < SECONDS_PER_REPORT:
+                finished.extend(self._advance(self._waiting))
+        except OSError as error:
+            disk = of_the_disk(error)
+        return {
+            "done": bool(disk) or not self._waiting,
+            "epoch": self._epochs if self._fit else 0,
+            "active": self._left if self._fit else 0,
+            "finished": finished,
+            "disk": disk,
+            "unsaved": self._unsaved,
+        }
+
+    def _advance(self, waiting: list[TrainingArray]) -> list[dict[str, Any]]:
+        """One epoch, or what is done where it fails; the rows of the models that are over."""
+        try:
+            return self._epoch(waiting)
+        except OSError:
+            raise
+        except Exception as error:  # a model that raises is a record; the grid goes on
+            return self._give_up(waiting, error)
+
+    def _unrecorded(self, array: TrainingArray) -> list[TrainingArray]:
+        """The array without what is recorded already; nothing if that is all of it."""
+        recorded = self._records.recorded(array.keys.values())
+        left = [label for label, key in array.keys.items() if key not in recorded]
+        return [array.only(left)] if left else []
+
+    def _epoch(self, waiting: list[TrainingArray]) -> list[dict[str, Any]]:
+        """One epoch of the first waiting array; the rows of the models that it was the last for."""
+        if self._fit is None:
+            self._fit = self._begin(waiting[0])
+            self._left = len(waiting[0].keys)
+        rows = self._record(list(self._fit.advance()))
+        self._epochs = self._fit.epoch
+        self._left -= len(rows)
+        if self._fit.finished:
+            self._checkpoints.forget(waiting.pop(0).id)
+            self._fit = None
+        elif rows or self._checkpoints.due:
+            # With the records: models that are recorded are not in the next snapshot any more.
+            self._save(waiting[0].id, self._fit)
+        return rows
+
+    def _save(self, array: str, fit: Fit) -> None:
+        try:
+            self._checkpoints.write(array, fit.save())
+        except OSError as error:  # the training is worth more than its snapshot
+            self._unsaved = of_the_disk(error)
+
+    def _begin(self, array: TrainingArray) -> Fit:
+        """An array's training, from where it was last saved."""
+        sys.audit(
+            "elemgrid.train", *array.keys.values()
+        )  # for whoever watches; see architecture.md
+        self._checkpoints.begin()
+        content = self._checkpoints.read(array.id)
+        if content is not None:
+            fit = self._make_fit(array.spec, self._dataset(), self._device)
+            try:
+                fit.load(content)
+                return fit
+            except SnapshotError:  # damaged, or of other models: nothing is lost but its time
+                self._checkpoints.forget(array.id)
+        return self._make_fit(array.spec, self._dataset(), self._device)
+
+    def _give_up(self, waiting: list[TrainingArray], error: Exception) -> list[dict[str, Any]]:
+        """After an error each model gets one more try, alone; one that fails again has failed."""
+        self._fit = None
+        failed = waiting.pop(0)
+        self._checkpoints.forget(failed.id)
+        left = self._unrecorded(failed)
+        if not left:
+            return []
+        (array,) = left
+        again = [label for label, key in array.keys.items() if key not in self._retried]
+        if again:
+            self._retried |= set(array.keys.values())
+            waiting[:0] = [array.only([label]) for label in again]
+            return []
+        text = "".join(traceback.format_exception(error))[-4000:]
+        rows = [self._row(label) | {"status": FAILED, "error": text} for label in array.keys]
+        return [row for row in rows if self._records.write(row, {})]
+
+    def _dataset(self) -> Any:
+        name = self._array.data
+        if self._held is None or self._held[0] != name:
+            self._held = None  # let go of the old one before the new one comes
+            self._held = (name, ray.get(self._datasets[name]))
+        return self._held[1]
+
+    def _row(self, label: str) -> dict[str, Any]:
+        target, unit = self._targets[self._array.task]
+        return self._array.row(label) | {
+            "target": target,
+            "unit": unit,
+            "device": _device_name(self._device),
+            "versions": _versions(),
+        }
+
+    def _record(self, outcomes: list[Outcome]) -> list[dict[str, Any]]:
+        rows = [self._finished_row(outcome) for outcome in outcomes]
+        arrays = [outcome.arrays for outcome in outcomes]
+        self._records.write_all(list(zip(rows, arrays, strict=True)))
+        return rows
+
+    def _finished_row(self, outcome: Outcome) -> dict[str, Any]:
+        course = outcome.course
+        return self._row(course.member.label) | {
+            "status": DIVERGED if course.diverged else DONE,
+            "epochs": course.epochs,
+            "best_epoch": course.best_epoch,
+            "seconds": round(course.seconds, 4),
+            "parameters": outcome.parameters,
+            "error": "the loss became NaN or infinite" if course.diverged else "",
+            **outcome.sizes,
+            **outcome.metrics,
+        }
+
+
+@lru_cache  # the packages' metadata are parsed anew for each question
+def _versions() -> str:
+    return json.dumps(versions())
+
+
+@lru_cache
+def _device_name(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"cpu ({platform.machine()})"

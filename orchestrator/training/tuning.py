@@ -1,0 +1,212 @@
+"""Ray Tune, driven so that whatever ends it leaves a reason and a cluster that is free again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ray import tune
+from ray.exceptions import OutOfMemoryError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+
+from orchestrator.interface import interrupts
+
+# Losing a machine is no fault of a model: its array starts again on another worker this often.
+LOST_WORKERS = 3
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class OutOfMemory(Exception):
+    """Ray killed workers because a node ran out of memory.
+
+    Attributes:
+        running: the arrays that were in training, one of which took it.
+    """
+
+    def __init__(self, running: Sequence[str], why: str) -> None:
+        super().__init__(why)
+        self.running = list(running)
+
+
+def run_trials(
+    trainable: Any, names: Sequence[str], scratch: Path, callbacks: Sequence[tune.Callback]
+) -> Ending:
+    """Trains arrays by name until all are over, or the person or a disk stops them.
+
+    Args:
+        scratch: a folder for what Tune writes down, which is gone afterwards.
+
+    Raises:
+        OutOfMemory: Tune takes a worker that Ray killed for its memory for a mistake of its own and
+            ends, with all that it had running.
+    """
+    ending, reached = Ending(), _Reached()
+    try:
+        with _own_interrupts():
+            _tuner(trainable, names, scratch, [*callbacks, ending], reached).fit()
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, OutOfMemoryError):
+            raise
+        reached.clean_up()
+        raise OutOfMemory(sorted(ending.running), str(error.__cause__)) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return ending
+
+
+def _tuner(
+    trainable: Any,
+    names: Sequence[str],
+    scratch: Path,
+    callbacks: list[tune.Callback],
+    reached: _Reached,
+) -> tune.Tuner:
+    return tune.Tuner(
+        trainable,
+        # By name: Tune copies, pickles and keeps a trial's configuration many times over.
+        param_space={"array": tune.grid_search(list(names))},
+        tune_config=tune.TuneConfig(reuse_actors=True, scheduler=reached),
+        run_config=tune.RunConfig(
+            name="hybrid_grid",
+            storage_path=str(scratch),
+            callbacks=callbacks,
+            stop=_OnceOfTheDisk(),
+            # Records are our checkpoints; Tune's would only slow the actors' reuse.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+            verbose=0,
+        ),
+    )
+
+
+class _Reached(FIFOScheduler):
+    """Keeps what runs the trials, which Tune shows to schedulers only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._controller: Any = None
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The next in line."""
+        self._controller = tune_controller
+        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
+        return chosen
+
+    def clean_up(self) -> None:
+        """Ends the trials and gives their CPUs back.
+
+        Tune has tried, but each worker that Ray killed with the first breaks that off once more.
+        """
+        while self._controller is not None:
+            try:
+                self._controller.cleanup()
+            except RuntimeError as error:
+                if not isinstance(error.__cause__, OutOfMemoryError):
+                    raise
+            else:
+                self._controller = None
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Takes signals back from Tune, which sets handlers and leaves them behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handled = (*STOPPING, signal.SIGUSR1)
+    ours = {number: signal.getsignal(number) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            if number != signal.SIGINT or not interrupts.waits_for_second():
+                signal.signal(number, handler)
+
+
+class Ending(tune.Callback):
+    """How the trials ended.
+
+    Attributes:
+        lost: errors of those that did not end well, by array.
+        running: arrays in training.
+        disk: why the first could not write or read a file, or "".
+    """
+
+    def __init__(self) -> None:
+        self.lost: dict[str, str] = {}
+        self.running: set[str] = set()
+        self.disk = ""
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Notes an array that is in training."""
+        self.running.add(trial.config["array"])
+
+    def _not_in_training(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Notes one that is not any more, or not until another worker takes it up."""
+        self.running.discard(trial.config["array"])
+
+    on_trial_complete = on_trial_error = on_trial_recover = _not_in_training
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Notes what a worker says of its disk."""
+        self.disk = self.disk or result["disk"]
+
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        tunes = signal.getsignal(signal.SIGINT)  # it has none for SIGTERM
+
+        def answer(number: int, frame: FrameType | None) -> None:
+            print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
+            if callable(tunes):
+                tunes(number, frame)  # which puts back the handler that was before
+            interrupts.heard()
+
+        for number in STOPPING:
+            signal.signal(number, answer)
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Notes the arrays whose workers died once too often."""
+        for trial in trials:
+            if trial.status == Trial.ERROR:
+                error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
+                self.lost[trial.config["array"]] = error
+
+
+class _OnceOfTheDisk(tune.Stopper):
+    """Ends all trials when one says that its disk fails: the others' results would go the same way.
+
+    Beside `Ending` because Tune keeps a copy of its own.
+    """
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Takes a report in; it is no reason to end this one trial."""
+        self._failed = self._failed or bool(result["disk"])
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether it is over."""
+        return self._failed
