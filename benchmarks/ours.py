@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers.serving import serve
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
@@ -23,7 +24,6 @@ from trainables.models.graph_batch import GraphBatch
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
 from trainables.training.problem import GraphRegression
-from trainables.training.recipe import RECIPES
 from trainables.training.source import GraphSource
 
 
@@ -72,7 +72,7 @@ class Ours:
         """Reads, featurises (unless `source` is a folder of shards) and builds."""
         torch.set_num_threads(1)
         self.dataset = open_data(Path(source), backbone)
-        recipe = dataclasses.replace(RECIPES["paper", backbone], epochs=epochs)  # type: ignore[index]
+        recipe = dataclasses.replace(BACKBONES[backbone].recipes["paper"], epochs=epochs)
         spec = ArraySpec(
             backbone=backbone,
             dim=dim,

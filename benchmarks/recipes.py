@@ -15,23 +15,23 @@ from typing import Any
 
 import torch
 
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import open_source
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import RECIPES, Recipe
+from trainables.training.recipe import Recipe
 
 
 def load(path: Path, target: str | None, backbone: str) -> Dataset:
     """A source's crystals, featurised in this process; every one of them must be good."""
     entries = list(open_source(path, target).entries())
-    result = featurise(entries, [GRAPH_KINDS[backbone]], max_atoms=1000)
+    result = featurise(entries, [BACKBONES[backbone].graph_kind], max_atoms=1000)
     bad = next((why for why in result.reasons if why), None)
     if bad:
         raise SystemExit(f"{path}: {bad}")
-    graphs = result.graphs[GRAPH_KINDS[backbone].name]
+    graphs = result.graphs[BACKBONES[backbone].graph_kind.name]
     ids = [entry.id for entry in entries]
     return shards.from_table(
         shards.to_table(ids, range(len(entries)), result.target, graphs), len(entries)
@@ -63,7 +63,7 @@ def main() -> None:
     )
     parser.add_argument("path", type=Path, help="data set, as for --tasks of hybrid_grid")
     parser.add_argument("--target", help="column of the target")
-    parser.add_argument("--backbone", choices=GRAPH_KINDS, required=True)
+    parser.add_argument("--backbone", choices=BACKBONES, required=True)
     parser.add_argument("--recipe", choices=("paper", "tuned"), default="tuned")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--mixing", nargs="+", default=["H", "-2"])
@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     dataset = load(options.path, options.target, options.backbone)
-    recipe = changed(RECIPES[options.recipe, options.backbone], options.changes)
+    recipe = changed(BACKBONES[options.backbone].recipes[options.recipe], options.changes)
     print(recipe)
     found: list[float] = []
     start = time.perf_counter()

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainables.backbones import BACKBONES
 from trainables.crystals.dataset import Dataset
 from trainables.elements import descriptor
-from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
 from trainables.training.array import ArrayTraining, Member, Trained
@@ -56,7 +56,8 @@ def build_model(
     """A stacked, untrained model."""
     table = torch.from_numpy(descriptor.load())
     options = {} if conv_width is None else {"conv_width": conv_width}
-    return BACKBONES[backbone](generators, mixings, table, dim, **options)
+    model: nn.Module = BACKBONES[backbone].load()(generators, mixings, table, dim, **options)
+    return model
 
 
 class ArrayFit(FittedArray):
