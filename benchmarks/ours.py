@@ -31,9 +31,10 @@ def open_data(source: Path, backbone: str) -> Dataset[Graphs]:
     """A folder of shards, or a data set as `--tasks` takes it, featurised here."""
     if (source / shards.MANIFEST).exists():
         return shards.load(source)
-    from benchmarks.recipes import load  # here: it reads structures by pymatgen
+    from benchmarks.inputs import featurised  # here: these read structures by pymatgen
+    from trainables.crystals.sources import open_source
 
-    return load(source, None, backbone)
+    return featurised(open_source(source).entries(), backbone)
 
 
 class RecordedGraphs:
@@ -95,7 +96,7 @@ class Ours:
         return {
             "seconds": seconds,
             "train_loss": [course.train_loss[-count:] for course in self.courses],
-            "val_mae": [course.val_mae[-count:] for course in self.courses],
+            "val_mae": [course.val_error[-count:] for course in self.courses],
         }
 
     def save_weights(self, *, path: str) -> dict[str, Any]:
@@ -127,7 +128,7 @@ class Ours:
         test = {outcome.course.member.key: outcome.metrics.get("test_mae") for outcome in outcomes}
         return {
             "train_loss": [course.train_loss for course in self.courses],
-            "val_mae": [course.val_mae for course in self.courses],
+            "val_mae": [course.val_error for course in self.courses],
             "test_mae": [test[course.member.key] for course in self.courses],
         }
 

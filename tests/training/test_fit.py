@@ -190,7 +190,7 @@ def test_metrics_are_those_of_the_predictions(backbone: str) -> None:
             assert np.array_equal(arrays[f"predictions/{part}/row"], rows)
             errors = arrays[f"predictions/{part}/value"] - dataset.target[rows]
             assert metrics[name] == pytest.approx(np.abs(errors).mean(), rel=1e-12)
-        assert metrics["val_mae"] == pytest.approx(outcome.course.best_mae, rel=1e-5)
+        assert metrics["val_mae"] == pytest.approx(outcome.course.best_error, rel=1e-5)
         known = dataset.target[split.train]
         dummy = np.abs(dataset.target[split.test] - known.mean()).mean()
         assert metrics["dummy_mae"] == pytest.approx(dummy, rel=1e-12)
