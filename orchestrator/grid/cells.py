@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.grid.config import GridConfig
+from orchestrator.training.arrays import key_of
 from trainables.backbones import BACKBONES
 from trainables.crystals.dataset import Dataset
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
@@ -38,8 +37,7 @@ class Cell:
         """
         spec = dataclasses.asdict(self)
         del spec["task"]  # the same data under another path or name is the same cell
-        content = {"spec": spec, "data": fingerprint, "training": TRAINING_VERSION}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+        return key_of({"spec": spec, "data": fingerprint, "training": TRAINING_VERSION})
 
 
 def cells(config: GridConfig) -> list[Cell]:
