@@ -19,6 +19,7 @@ import numpy as np
 import ray
 from ray import tune
 
+from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
 from orchestrator.grid.cells import arrays, keyed_cells
@@ -29,10 +30,7 @@ from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import Records
 from orchestrator.training.train import train
 from orchestrator.training.worker import Worker
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import featurise
 from trainables.crystals.ionic import IonicSource
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
@@ -73,12 +71,7 @@ class InstantFit:
 
 def embedded(backbone: str, crystals: int) -> Dataset:
     """The first of the embedded crystals, featurised."""
-    entries = list(itertools.islice(IonicSource().entries(), crystals))
-    kind = BACKBONES[backbone].graph_kind
-    result = featurise(entries, [kind], max_atoms=1000)
-    ids = [entry.id for entry in entries]
-    table = shards.to_table(ids, range(len(ids)), result.target, result.graphs[kind.name])
-    return shards.from_table(table, len(ids))
+    return featurised(itertools.islice(IonicSource().entries(), crystals), backbone)
 
 
 def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
