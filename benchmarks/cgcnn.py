@@ -42,7 +42,7 @@ from benchmarks.sides import (
     whole_run_alone,
     whole_runs_in_turns,
 )
-from trainables.training.recipe import RECIPES
+from trainables.backbones import BACKBONES
 
 BARS = {64: 12.0, 16: 15.0}
 
@@ -55,7 +55,7 @@ def published(checkout: Path, folder: Path, dim: int, seed: int) -> TrainingSide
         start={
             "folder": str(folder),
             "dim": dim,
-            "batch_size": RECIPES["paper", "cgcnn"].batch_size,
+            "batch_size": BACKBONES["cgcnn"].recipes["paper"].batch_size,
             "seed": seed,
         },
         endless={},

@@ -22,9 +22,10 @@ from typing import Any
 
 from benchmarks.child import Child, in_one_line
 from benchmarks.harness import Figure, Report, Side, Spread, add_flags, alone, compare
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.featurise import Featurised, featurise
-from trainables.crystals.graph import GRAPH_KINDS, GraphKind, Graphs
+from trainables.crystals.graph import GraphKind, Graphs
 from trainables.crystals.neighbours import build_graphs, find_neighbours
 from trainables.crystals.parsing import parse
 from trainables.crystals.quotient import quotient
@@ -81,7 +82,7 @@ def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
         side = rate(len(entries), work)
         report.add(alone(name, side, unit="crystals/s", repeats=repeats, bar=bar))
 
-    both = list(GRAPH_KINDS.values())
+    both = graph_kinds(BACKBONES)
     for name, kinds in {**{kind.name: [kind] for kind in both}, "both": both}.items():
 
         def graphs_and_quotients(kinds: Sequence[GraphKind] = kinds) -> list[Graphs]:

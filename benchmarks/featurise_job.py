@@ -19,8 +19,8 @@ from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
 from orchestrator.data.featurize import featurize
 from orchestrator.nodes import cluster
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Entry
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, open_source
 
 
@@ -77,7 +77,7 @@ def cost(source: Source, folder: Path) -> Cost:
     with Watch() as watch:
         featurize(
             source,
-            list(GRAPH_KINDS.values()),
+            graph_kinds(BACKBONES),
             folder,
             max_bad=1.0,
             max_atoms=1000,

@@ -27,10 +27,10 @@ from benchmarks.harness import Figure, Report, Spread, add_flags, alone, say, ti
 from benchmarks.inputs import PUBLISHED
 from benchmarks.sides import MANY, MIXINGS, PEERS, Pair, TrainingSide, epochs_in_turns, our_side
 from benchmarks.traffic import bytes_moved, copy_bandwidth
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
-from trainables.models.backbones import BACKBONES
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import RECIPES, Recipe
+from trainables.training.recipe import Recipe
 
 PARTS = ("epochs", "bandwidth", "precision", "grid")
 GRID_MINUTES, TIMES_FASTER = 20.0, 50.0  # bars
@@ -43,7 +43,7 @@ def published(options: argparse.Namespace, dim: int) -> TrainingSide:
     start = {
         "folder": str(options.shards / PUBLISHED),
         "dim": dim,
-        "batch_size": RECIPES["paper", "cgcnn"].batch_size,
+        "batch_size": BACKBONES["cgcnn"].recipes["paper"].batch_size,
         "seed": options.seed,
         "device": options.device,
     }
@@ -180,7 +180,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _recipe(backbone: str, options: argparse.Namespace) -> Recipe:
-    recipe = RECIPES[options.recipe, backbone]  # type: ignore[index]
+    recipe = BACKBONES[backbone].recipes[options.recipe]
     epochs = options.epochs or recipe.epochs
     return dataclasses.replace(recipe, epochs=epochs, patience=options.patience)
 

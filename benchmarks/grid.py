@@ -118,7 +118,7 @@ def train(job: Job) -> Trained:
         spec=job.spec,
         seconds=seconds,
         epochs=[course.epochs for course in courses],
-        val_mae=[course.best_mae for course in courses],
+        val_mae=[course.best_error for course in courses],
         test_mae=[test[course.member.key] for course in courses if job.concludes],
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainables.backbones import BACKBONES
+from trainables.crystals import shards
 from trainables.crystals.crystal import Crystal, Entry
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.featurise import featurise
+from trainables.crystals.graph import Graphs
 from trainables.crystals.parsing import parse, parse_target
 from trainables.crystals.sources import open_source
 from trainables.elements import descriptor
@@ -44,6 +49,23 @@ class Choice:
 
     def entries(self) -> Iterator[Entry]:
         return islice(open_source(self.source).entries(), self.limit)
+
+
+def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
+    """The crystals of some entries as a backbone sees them, featurised in this process.
+
+    Raises:
+        SystemExit: one of them is bad.
+    """
+    listed = list(entries)
+    kind = BACKBONES[backbone].graph_kind
+    result = featurise(listed, [kind], max_atoms=1000)
+    for entry, why in zip(listed, result.reasons, strict=True):
+        if why:
+            raise SystemExit(f"{entry.id}: {why}")
+    ids = [entry.id for entry in listed]
+    table = shards.to_table(ids, range(len(ids)), result.target, result.graphs[kind.name])
+    return shards.from_table(table, len(ids))
 
 
 # pymatgen is imported where it is used: a GPU machine reads shards and has none.

@@ -19,6 +19,7 @@ import numpy as np
 import ray
 from ray import tune
 
+from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
 from orchestrator.grid.cells import arrays, keyed_cells
@@ -29,15 +30,11 @@ from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import Records
 from orchestrator.training.train import train
 from orchestrator.training.worker import Worker
-from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.ionic import IonicSource
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
-from trainables.training.recipe import Backbone
 
 CRYSTALS = 1265  # as many as phonons has: they make the size of a record
 THOUSAND = 1000
@@ -74,12 +71,7 @@ class InstantFit:
 
 def embedded(backbone: str, crystals: int) -> Dataset:
     """The first of the embedded crystals, featurised."""
-    entries = list(itertools.islice(IonicSource().entries(), crystals))
-    kind = GRAPH_KINDS[backbone]
-    result = featurise(entries, [kind], max_atoms=1000)
-    ids = [entry.id for entry in entries]
-    table = shards.to_table(ids, range(len(ids)), result.target, result.graphs[kind.name])
-    return shards.from_table(table, len(ids))
+    return featurised(itertools.islice(IonicSource().entries(), crystals), backbone)
 
 
 def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
@@ -105,7 +97,7 @@ class InstantGrid:
     def __init__(
         self,
         tasks: int,
-        backbones: Sequence[Backbone] = ("cgcnn", "megnet"),
+        backbones: Sequence[str] = ("cgcnn", "megnet"),
         *,
         crystals: int = CRYSTALS,
         **narrower: Any,
@@ -124,7 +116,7 @@ class InstantGrid:
         }
         self.cells = keyed_cells(self.config, {name: "/".join(name) for name in self.datasets})
 
-    def _one_model(self, backbone: Backbone, dim: int) -> ArraySpec:
+    def _one_model(self, backbone: str, dim: int) -> ArraySpec:
         recipe, alone = self.config.recipe_of(backbone), {"0": "sample"}
         return ArraySpec(backbone=backbone, dim=dim, mixings=alone, fold=0, seed=0, recipe=recipe)
 

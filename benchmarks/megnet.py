@@ -34,7 +34,7 @@ from benchmarks.sides import (
     whole_run_alone,
     whole_runs_in_turns,
 )
-from trainables.training.recipe import RECIPES
+from trainables.backbones import BACKBONES
 
 BAR = 8.0
 DIFFERENCES = [
@@ -53,7 +53,7 @@ def matgl(python: str, folder: Path, dim: int, seed: int) -> TrainingSide:
         start={
             "folder": str(folder),
             "dim": dim,
-            "batch_size": RECIPES["paper", "megnet"].batch_size,
+            "batch_size": BACKBONES["megnet"].recipes["paper"].batch_size,
             "seed": seed,
         },
         endless={},

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers.serving import serve
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
@@ -23,7 +24,6 @@ from trainables.models.graph_batch import GraphBatch
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
 from trainables.training.problem import GraphRegression
-from trainables.training.recipe import RECIPES
 from trainables.training.source import GraphSource
 
 
@@ -31,9 +31,10 @@ def open_data(source: Path, backbone: str) -> Dataset[Graphs]:
     """A folder of shards, or a data set as `--tasks` takes it, featurised here."""
     if (source / shards.MANIFEST).exists():
         return shards.load(source)
-    from benchmarks.recipes import load  # here: it reads structures by pymatgen
+    from benchmarks.inputs import featurised  # here: these read structures by pymatgen
+    from trainables.crystals.sources import open_source
 
-    return load(source, None, backbone)
+    return featurised(open_source(source).entries(), backbone)
 
 
 class RecordedGraphs:
@@ -72,7 +73,7 @@ class Ours:
         """Reads, featurises (unless `source` is a folder of shards) and builds."""
         torch.set_num_threads(1)
         self.dataset = open_data(Path(source), backbone)
-        recipe = dataclasses.replace(RECIPES["paper", backbone], epochs=epochs)  # type: ignore[index]
+        recipe = dataclasses.replace(BACKBONES[backbone].recipes["paper"], epochs=epochs)
         spec = ArraySpec(
             backbone=backbone,
             dim=dim,
@@ -95,7 +96,7 @@ class Ours:
         return {
             "seconds": seconds,
             "train_loss": [course.train_loss[-count:] for course in self.courses],
-            "val_mae": [course.val_mae[-count:] for course in self.courses],
+            "val_mae": [course.val_error[-count:] for course in self.courses],
         }
 
     def save_weights(self, *, path: str) -> dict[str, Any]:
@@ -127,7 +128,7 @@ class Ours:
         test = {outcome.course.member.key: outcome.metrics.get("test_mae") for outcome in outcomes}
         return {
             "train_loss": [course.train_loss for course in self.courses],
-            "val_mae": [course.val_mae for course in self.courses],
+            "val_mae": [course.val_error for course in self.courses],
             "test_mae": [test[course.member.key] for course in self.courses],
         }
 

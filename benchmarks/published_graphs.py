@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.inputs import Choice, write_split
-from trainables.crystals.graph import GRAPH_KINDS, PER_ANGSTROM, Graphs
+from trainables.backbones import BACKBONES
+from trainables.crystals.graph import PER_ANGSTROM, Graphs
 from trainables.crystals.neighbours import build_graphs, find_neighbours
 from trainables.crystals.parsing import parse, parse_target
 from trainables.elements import descriptor
@@ -23,7 +24,7 @@ def write_published(choice: Choice, folder: Path) -> None:
     """
     entries = list(choice.entries())
     crystals = [parse(entry) for entry in entries]
-    kind = GRAPH_KINDS["cgcnn"]
+    kind = BACKBONES["cgcnn"].graph_kind
     (graphs,) = build_graphs(find_neighbours(crystals, [kind]), [kind])
     assert kind.max_neighbours is not None
     neighbours, distance = neighbour_table(graphs, kind.max_neighbours)

@@ -1,7 +1,7 @@
 """Validation errors of a recipe, by which recipes are chosen; test folds are never touched.
 
     python -m benchmarks.recipes PATH/matbench_phonons.json.gz --backbone megnet --recipe tuned \\
-        --folds 1 4 --mixing H -2 --set batch_size=128 weight_decay=0.01
+        --folds 1 4 --mixing H -2 --set batch_size=128 milestones=100,200
 """
 
 from __future__ import annotations
@@ -11,39 +11,40 @@ import dataclasses
 import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
-from trainables.crystals import shards
+from benchmarks.inputs import featurised
+from trainables.backbones import BACKBONES
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import open_source
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import RECIPES, Recipe
-
-
-def load(path: Path, target: str | None, backbone: str) -> Dataset:
-    """A source's crystals, featurised in this process; every one of them must be good."""
-    entries = list(open_source(path, target).entries())
-    result = featurise(entries, [GRAPH_KINDS[backbone]], max_atoms=1000)
-    bad = next((why for why in result.reasons if why), None)
-    if bad:
-        raise SystemExit(f"{path}: {bad}")
-    graphs = result.graphs[GRAPH_KINDS[backbone].name]
-    ids = [entry.id for entry in entries]
-    return shards.from_table(
-        shards.to_table(ids, range(len(entries)), result.target, graphs), len(entries)
-    )
+from trainables.training.recipe import Recipe
 
 
 def changed(recipe: Recipe, changes: list[str]) -> Recipe:
-    """The recipe with `name=value` changes, each read as the type of the field it replaces."""
+    """The recipe with `name=value` changes, each read as the type of the field it replaces.
+
+    Of a field that holds several values, they stand with commas between them.
+
+    Raises:
+        SystemExit: one line that names the change which is none.
+    """
+    types = get_type_hints(type(recipe))
     values: dict[str, Any] = {}
     for change in changes:
         name, _, text = change.partition("=")
-        values[name] = type(getattr(recipe, name))(text)
+        if name not in types:
+            raise SystemExit(f"--set {change}: a recipe has {', '.join(types)}")
+        several = get_origin(types[name]) is tuple
+        try:
+            values[name] = TypeAdapter(types[name]).validate_python(
+                tuple(text.split(",")) if several else text
+            )
+        except ValidationError as error:
+            raise SystemExit(f"--set {change}: {error.errors()[0]['msg']}") from None
     return dataclasses.replace(recipe, **values)
 
 
@@ -53,7 +54,7 @@ def best_validation(spec: ArraySpec, dataset: Dataset) -> dict[str, tuple[float,
     courses = list(training.active)
     while training.active:
         training.run_epoch()
-    return {course.member.label: (course.best_mae, course.best_epoch + 1) for course in courses}
+    return {course.member.label: (course.best_error, course.best_epoch + 1) for course in courses}
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def main() -> None:
     )
     parser.add_argument("path", type=Path, help="data set, as for --tasks of hybrid_grid")
     parser.add_argument("--target", help="column of the target")
-    parser.add_argument("--backbone", choices=GRAPH_KINDS, required=True)
+    parser.add_argument("--backbone", choices=BACKBONES, required=True)
     parser.add_argument("--recipe", choices=("paper", "tuned"), default="tuned")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--mixing", nargs="+", default=["H", "-2"])
@@ -71,8 +72,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    dataset = load(options.path, options.target, options.backbone)
-    recipe = changed(RECIPES[options.recipe, options.backbone], options.changes)
+    dataset = featurised(open_source(options.path, options.target).entries(), options.backbone)
+    recipe = changed(BACKBONES[options.backbone].recipes[options.recipe], options.changes)
     print(recipe)
     found: list[float] = []
     start = time.perf_counter()

@@ -15,23 +15,24 @@ from pathlib import Path
 from benchmarks.inputs import PUBLISHED, Choice
 from benchmarks.published_graphs import write_published
 from orchestrator.data.featurize import ShardWriter
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals import shards
 from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS
 
 
 def write_quotients(choice: Choice, folder: Path) -> None:
     """Shards of quotient graphs, a folder for each backbone."""
     entries = list(choice.entries())
-    kinds = list(GRAPH_KINDS.values())
+    kinds = graph_kinds(BACKBONES)
     found = featurise(entries, kinds, max_atoms=1000)
     bad = next((reason for reason in found.reasons if reason), None)
     if bad:
         raise SystemExit(f"{choice.source}: {bad}")
-    for backbone, kind in GRAPH_KINDS.items():
+    for backbone, spec in BACKBONES.items():
         writer = ShardWriter(folder / backbone)
         ids = [entry.id for entry in entries]
-        writer.add(shards.to_table(ids, range(len(entries)), found.target, found.graphs[kind.name]))
+        graphs = found.graphs[spec.graph_kind.name]
+        writer.add(shards.to_table(ids, range(len(entries)), found.target, graphs))
         writer.close({"total": len(entries)})
 
 

@@ -215,7 +215,7 @@ def submit(
             backbones=", ".join(sorted(set(taken["backbone"]))),
             dims=", ".join(map(str, sorted(set(taken["dim"])))),
         ),
-        references=submission.REFERENCES,
+        references=submission.references(taken["backbone"]),
         notes="" if options.authors else "authors are to be named: ensemble --authors NAMES",
     )
     durable.write_json(options.run / INFO, about)

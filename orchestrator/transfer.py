@@ -186,6 +186,7 @@ def run(
                 records,
                 options.worker,
                 make_fit=TransferFit,
+                naming=TransferArray,
                 error="val_error",
             )
             table = compile_ledger(records, keys)

@@ -13,10 +13,11 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import GRAPH_KINDS, Graphs
+from trainables.crystals.graph import Graphs
 from trainables.crystals.neighbours import build_graphs, find_neighbours
 from trainables.crystals.prototypes import Prototype, prototypes
 from trainables.crystals.quotient import quotient
@@ -24,8 +25,6 @@ from trainables.models.embedding import Mixing
 from trainables.models.graph_batch import GraphBatch
 from trainables.training.batches import DeviceGraphs
 from trainables.training.fit import build_model
-
-BACKBONES = ("cgcnn", "megnet")
 
 
 def crystal(numbers: Sequence[int], frac: object, lattice: object) -> Crystal:
@@ -126,7 +125,7 @@ def in_cell(crystal: Crystal, cell: object) -> Crystal:
 
 def graphs_of(crystals: Sequence[Crystal], backbone: str) -> Graphs:
     """The full graphs that a backbone sees."""
-    kinds = [GRAPH_KINDS[backbone]]
+    kinds = [BACKBONES[backbone].graph_kind]
     return build_graphs(find_neighbours(crystals, kinds), kinds)[0]
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.style import (
-    CATEGORIES,
     add_diagonal,
+    colour_backbone,
     finish,
     format_value,
     label_axis,
@@ -23,7 +23,6 @@ from analysis.selection import done
 
 COLUMNS = 3
 MAX_POINTS = 2000
-COLOURS = {"cgcnn": CATEGORIES[0], "megnet": CATEGORIES[1]}
 
 
 def choose_best(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -96,7 +95,7 @@ def _add_panel(
     ends = add_diagonal(fig, row, column, low, high)
     fig.add_scatter(
         x=drawn["target"], y=drawn["prediction"], mode="markers", showlegend=False,
-        marker={"size": 4, "opacity": 0.45, "color": COLOURS.get(best["backbone"], CATEGORIES[2])},
+        marker={"size": 4, "opacity": 0.45, "color": colour_backbone(best["backbone"])},
         customdata=drawn[["id"]].to_numpy(), row=row, col=column,
         hovertemplate="%{customdata[0]}<br>true %{x:.4g}, predicted %{y:.4g}<extra></extra>",
     )  # fmt: skip

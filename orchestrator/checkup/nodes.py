@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.checkup.finding import Finding, judged
 from orchestrator.checkup.machine import GIB, LEAST_DISK, cards, token, token_file
-from orchestrator.nodes import cluster
+from orchestrator.nodes import cluster, ray_internals
+from orchestrator.nodes.probe import on_node, probe_in, writes_beside
 from orchestrator.training.trials import versions
 
 SECONDS = 60.0  # that a node has to answer
@@ -24,19 +23,18 @@ SECONDS = 60.0  # that a node has to answer
 
 # One call a process: what asks torch for GPUs keeps some of their memory for as long as it lives.
 @ray.remote(num_cpus=0, max_retries=0, max_calls=1)
-def _on_node(run: str, probe: str) -> dict[str, Any]:
+def _on_node(probe: str) -> dict[str, Any]:
     """What one node has: versions, room, and whether it sees the driver's probe file."""
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides GPUs from what does not ask for them
-    folder, node = Path(run), ray._private.worker.global_worker.node
-    assert node is not None, "a worker has a node"
-    seen = (folder / probe).is_file()
+    path = Path(probe)
+    seen = path.is_file()
     return {
         "versions": versions() | {"elemgrid": version("elemgrid")},
         "sees": seen,
-        "writes": seen and os.access(folder, os.W_OK),
-        "free": shutil.disk_usage(folder).free if seen else 0,
+        "writes": writes_beside(path),
+        "free": shutil.disk_usage(path.parent).free if seen else 0,
         "others": [
-            room(Path(node.get_temp_dir_path())),
+            room(ray_internals.session_folder()),
             *cards(),
             *token(os.environ, token_file(os.environ)),
         ],
@@ -56,23 +54,18 @@ def look_at_nodes(run: Path) -> list[Finding]:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     run = run.resolve()
     fresh = not run.exists()
-    run.mkdir(parents=True, exist_ok=True)
-    probe = run / f".probe-{secrets.token_hex(8)}"
-    probe.touch()
     try:
-        asked = [
-            _on_node.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(str(run), probe.name)
-            for node in nodes
-        ]
-        found = [
-            finding
-            for node, ref in zip(nodes, asked, strict=True)
-            for finding in _node(node, ref, run)
-        ]
+        with probe_in(run) as probe:
+            asked = [
+                _on_node.options(scheduling_strategy=on_node(node)).remote(str(probe))
+                for node in nodes
+            ]
+            found = [
+                finding
+                for node, ref in zip(nodes, asked, strict=True)
+                for finding in _node(node, ref, run)
+            ]
     finally:
-        probe.unlink(missing_ok=True)
         if fresh:
             run.rmdir()
     return [*dashboard(cluster.dashboard()), *found]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from orchestrator.comparison.tables import Table
+from orchestrator.training.arrays import key_of
 from trainables.compositions.dataset import Compositions
 from trainables.training.recipe import Recipe
 from trainables.training.transfer import (
@@ -129,7 +129,7 @@ def arrays_of(
 
 def _key(data: str, table: Table, fold: int, seed: int, recipe: Recipe, trainable: bool) -> str:
     """Identity of the trained model: the data, the table, the spec and the training code."""
-    content = {
+    identity = {
         "data": data,
         "table": table.digest,
         "fold": fold,
@@ -138,7 +138,7 @@ def _key(data: str, table: Table, fold: int, seed: int, recipe: Recipe, trainabl
         "trainable": trainable,
         "training": TRANSFER_VERSION,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+    return key_of(identity)
 
 
 def _parts(keyed: Mapping[Entrant, str], device: str) -> Iterator[dict[Entrant, str]]:

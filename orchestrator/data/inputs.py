@@ -16,9 +16,9 @@ from orchestrator.data.streaming import open_streamed
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source
 from trainables.training.source import resident_bytes
 from trainables.training.split import split_fold
@@ -51,7 +51,7 @@ def featurize_all(
     Raises:
         UsageError: a source cannot be read, or too many of its crystals are bad.
     """
-    kinds = [GRAPH_KINDS[backbone] for backbone in config.backbones]
+    kinds = graph_kinds(config.backbones)
     found = {}
     for name, source in sources.items():
         shards_folder = folder / "shards" / slug(name)
@@ -88,7 +88,7 @@ def fingerprints(
     # What no model may learn from makes another data set.
     suffix = f"-{config.without}" if config.without else ""
     return {
-        (task, backbone): data.fingerprints[GRAPH_KINDS[backbone].name] + suffix
+        (task, backbone): data.fingerprints[BACKBONES[backbone].graph_kind.name] + suffix
         for task, data in featurized.items()
         for backbone in config.backbones
     }
@@ -128,7 +128,7 @@ def load_datasets(
     for task, data in featurized.items():
         try:
             for backbone in config.backbones:
-                folder = data.folders[GRAPH_KINDS[backbone].name]
+                folder = data.folders[BACKBONES[backbone].graph_kind.name]
                 found[task, backbone] = _load(f"{task} ({backbone})", folder, memory)
         except shards.ShardError as error:
             raise UsageError(str(error)) from None

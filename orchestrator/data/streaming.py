@@ -21,6 +21,7 @@ import ray
 from ray.data import Datasource, ExecutionResources, ReadTask
 from ray.data.block import BlockMetadata
 
+from orchestrator.nodes import ray_internals
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
@@ -84,8 +85,7 @@ class ShardStream:
             resources=here,
             concurrency=1,
         )
-        # Ray keeps metrics of each data set that it has run, 1.5 MB in all, and this is one a pass.
-        data._set_uuid(ray.get_runtime_context().get_worker_id())
+        ray_internals.share_metrics(data)
         context = data.context
         context.enable_progress_bars = context.print_on_execution_start = False
         context.target_max_block_size = BLOCK_BYTES

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.scores import regression_scores
+from trainables.backbones import BACKBONES
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
 
 VERSION = "0.6"
@@ -30,16 +31,11 @@ METHOD = (
     " ways (best single model, mean, greedy selection, non-negative weights of least absolute"
     " error) by cross-validation within it; intervals are quantiles of the errors there."
 )
-REFERENCES = (
-    "@article{Xie2018, title={Crystal Graph Convolutional Neural Networks for an Accurate and"
-    " Interpretable Prediction of Material Properties}, author={Xie, Tian and Grossman, Jeffrey"
-    " C.}, journal={Physical Review Letters}, volume={120}, pages={145301}, year={2018},"
-    " doi={10.1103/PhysRevLett.120.145301}}",
-    "@article{Chen2019, title={Graph Networks as a Universal Machine Learning Framework for"
-    " Molecules and Crystals}, author={Chen, Chi and Ye, Weike and Zuo, Yunxing and Zheng, Chen and"
-    " Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, pages={3564--3572},"
-    " year={2019}, doi={10.1021/acs.chemmater.9b01294}}",
-)
+
+
+def references(backbones: Iterable[str]) -> list[str]:
+    """Where the networks of an ensemble were published, in BibTeX."""
+    return [BACKBONES[name].reference for name in sorted(set(backbones))]
 
 
 def material_ids(task: str) -> list[str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.grid.config import GridConfig
+from orchestrator.training.arrays import key_of
+from trainables.backbones import BACKBONES
 from trainables.crystals.dataset import Dataset
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
-from trainables.training.recipe import Backbone, Recipe
+from trainables.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Cell:
     """One model of the grid."""
 
     task: str
-    backbone: Backbone
+    backbone: str
     dim: int
     mixing: str
     fold: int
@@ -37,8 +37,7 @@ class Cell:
         """
         spec = dataclasses.asdict(self)
         del spec["task"]  # the same data under another path or name is the same cell
-        content = {"spec": spec, "data": fingerprint, "training": TRAINING_VERSION}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+        return key_of({"spec": spec, "data": fingerprint, "training": TRAINING_VERSION})
 
 
 def cells(config: GridConfig) -> list[Cell]:
@@ -55,14 +54,10 @@ def cells(config: GridConfig) -> list[Cell]:
             fold=fold,
             seed=config.seed,
             recipe=config.recipe_of(backbone),
-            conv_width=config.conv_width if backbone == "cgcnn" else None,
+            conv_width=config.conv_width if BACKBONES[backbone].takes_conv_width else None,
         )
         for task, fold, backbone, dim, mixing in product
     ]
-
-
-# Relative cost of an epoch: a + b·width floating-point work an edge, as measured on one core.
-EDGE_COST = {"cgcnn": (4.0, 0.25), "megnet": (30.0, 0.02)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +90,7 @@ class GridArray:
 
     def cost(self, dataset: Dataset) -> float:
         """Of the whole training: epochs, models, and what an edge takes."""
-        fixed, wide = EDGE_COST[self.spec.backbone]
+        fixed, wide = BACKBONES[self.spec.backbone].edge_cost
         width = self.spec.conv_width or self.spec.dim
         models = len(self.spec.mixings)
         return float(dataset.graphs.edges * (fixed + wide * width) * models * self.epochs)

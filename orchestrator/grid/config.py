@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from orchestrator.interface.errors import UsageError
+from trainables.backbones import BACKBONES
 from trainables.crystals.registry import TASKS
-from trainables.training.recipe import RECIPES, Backbone, Recipe, RecipeName
+from trainables.training.recipe import Recipe, RecipeName
 
 MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 STRUCTURE_TASKS = tuple(name for name, task in TASKS.items() if task.kind == "structure")
@@ -26,7 +27,7 @@ class GridConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tasks: tuple[str, ...] = Field(min_length=1)
-    backbones: tuple[Backbone, ...] = Field(("cgcnn", "megnet"), min_length=1)
+    backbones: tuple[str, ...] = Field(("cgcnn", "megnet"), min_length=1)
     dims: tuple[int, ...] = Field((8, 16, 32, 64), min_length=1)
     mixing: tuple[str, ...] = Field(MIXINGS, min_length=1)
     folds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
@@ -47,6 +48,15 @@ class GridConfig(BaseModel):
         if repeated:
             raise ValueError(f"given twice: {', '.join(map(str, sorted(repeated)))}")
         return values
+
+    @field_validator("backbones")
+    @classmethod
+    def _known_backbones(cls, backbones: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in backbones if name not in BACKBONES]
+        if wrong:
+            known = " or ".join(map(repr, BACKBONES))
+            raise ValueError(f"{wrong[0]!r} is wrong, it must be {known}")
+        return backbones
 
     @field_validator("dims")
     @classmethod
@@ -71,14 +81,14 @@ class GridConfig(BaseModel):
             raise ValueError(f"{values!r} is wrong, it must be a list")
         return tuple(mixing_label(value) for value in values)
 
-    def recipe_of(self, backbone: Backbone) -> Recipe:
+    def recipe_of(self, backbone: str) -> Recipe:
         """The recipe with this grid's epochs and patience."""
         changes: dict[str, Any] = {
             name: value
             for name, value in (("epochs", self.epochs), ("patience", self.patience))
             if value is not None
         }
-        return dataclasses.replace(RECIPES[self.recipe, backbone], **changes)
+        return dataclasses.replace(BACKBONES[backbone].recipes[self.recipe], **changes)
 
 
 def mixing_label(value: object) -> str:

@@ -14,7 +14,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.parser import Parser
 from orchestrator.planning.cards import GPUS
 from orchestrator.training.worker import Worker
-from trainables.models.backbones import BACKBONES
+from trainables.backbones import BACKBONES
 
 EPILOG = """\
 data sets (--tasks), any number of:

@@ -21,6 +21,7 @@ from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import duration, significant, why, with_deviation
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import DONE, Records
+from trainables.backbones import BACKBONES
 from trainables.crystals.registry import TASKS
 
 TABLE_NAMES = {
@@ -31,9 +32,8 @@ TABLE_NAMES = {
 
 
 def _reference(task: str) -> dict[str, float]:
-    known = TASKS.get(task)
-    scores = {} if known is None else {"CGCNN": known.cgcnn, "MEGNet": known.megnet}
-    return {name: score for name, score in scores.items() if score is not None}
+    published = TASKS[task].published if task in TASKS else {}
+    return {BACKBONES[name].title: score for name, score in published.items()}
 
 
 def overview(run: FinishedRun) -> str:

@@ -12,14 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
-from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import ray_internals
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {
@@ -36,7 +33,7 @@ RUNTIME_ENVIRONMENT = {"RAY_idle_worker_killing_time_threshold_ms": "60000"}
 CHATTY_LOGGERS = {
     "ray.data": logging.ERROR,
     "ray.tune": logging.CRITICAL,
-    "ray._private.authentication": logging.ERROR,
+    ray_internals.AUTHENTICATION_LOGGER: logging.ERROR,
 }
 # A worker's share of memory, in bytes, while no node is there that takes workers.
 SHARE_TO_COME = 8 * 2**30
@@ -114,11 +111,10 @@ def _answering(address: str) -> str:
             f"--address {address}: give HOST:PORT of the head (Ray's client and job addresses are"
             " for `ray job submit --address`)"
         )
-    found = canonicalize_bootstrap_address(address)
+    found = ray_internals.find_head(address)
     if found is None:
         raise ConnectionError("none was started on this machine")
-    # As `ray start` does: with a token file, but no RAY_AUTH_MODE, it guards the cluster.
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    ray_internals.use_token_if_there_is_one()
     host, _, port = found.rpartition(":")
     host = host.strip("[]")
     socket.create_connection((host, int(port)), timeout=5).close()
@@ -141,7 +137,7 @@ def is_loopback(host: str) -> bool:
 
 def dashboard() -> str | None:
     """Address of the dashboard, if there is one."""
-    url = ray.get_runtime_context().gcs_address and ray._private.worker.get_dashboard_url()
+    url = ray_internals.dashboard_address()
     return f"http://{url}" if url else None
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
-from ray.autoscaler.v2.sdk import get_cluster_status
-from ray.autoscaler.v2.utils import is_autoscaler_v2
-from ray.experimental.internal_kv import _internal_kv_get
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
+from orchestrator.nodes.probe import on_node, probe_in, writes_beside
+from orchestrator.nodes.ray_internals import nodes_to_come
 from orchestrator.training.worker import Worker
 
 PATIENCE = 45.0  # seconds for a node that fits, unless the autoscaler is bringing nodes
@@ -67,7 +60,7 @@ def _await_node(worker: Worker) -> int:
         while time.monotonic() < until:
             if slots := cluster.worker_slots(worker.cpus, worker.gpus):
                 return slots
-            if _nodes_to_come():
+            if nodes_to_come():
                 until = min(time.monotonic() + PATIENCE, begun + LAUNCH)
             time.sleep(1)
         return 0
@@ -75,20 +68,9 @@ def _await_node(worker: Worker) -> int:
         ray.cancel(wanted)
 
 
-def _nodes_to_come() -> bool:
-    """Whether an autoscaler has asked for nodes that are not there yet, as `ray status` tells."""
-    if is_autoscaler_v2():
-        status = get_cluster_status(ray.get_runtime_context().gcs_address)
-        return bool(status.pending_launches or status.pending_nodes)
-    told = _internal_kv_get(DEBUG_AUTOSCALING_STATUS)
-    report: dict[str, Any] = (json.loads(told) if told else {}).get("autoscaler_report", {})
-    return bool(report.get("pending_launches") or report.get("pending_nodes"))
-
-
 @ray.remote(num_cpus=0, max_retries=0)
 def _reaches(probe: str) -> bool:
-    path = Path(probe)
-    return path.is_file() and os.access(path.parent, os.W_OK)
+    return writes_beside(Path(probe))
 
 
 def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
@@ -100,11 +82,11 @@ def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
     if len(nodes) < 2:
         return
     run = run.resolve()
-    with _probe(run) as probe:
+    with probe_in(run) as probe:
         asked = {
-            _reaches.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(str(probe)): node["NodeManagerAddress"]
+            _reaches.options(scheduling_strategy=on_node(node)).remote(str(probe)): node[
+                "NodeManagerAddress"
+            ]
             for node in nodes
         }
         until = time.monotonic() + ANSWER
@@ -121,14 +103,3 @@ def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
                     f"--run {run}: node {name} does not see it or may not write there; put it on"
                     " a disk that all nodes share (NFS or alike)"
                 )
-
-
-@contextmanager
-def _probe(run: Path) -> Iterator[Path]:
-    run.mkdir(parents=True, exist_ok=True)
-    probe = run / f".probe-{secrets.token_hex(8)}"
-    probe.touch()
-    try:
-        yield probe
-    finally:
-        probe.unlink(missing_ok=True)

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from ray._common.utils import get_system_memory
-from ray._private.utils import get_num_cpus
 
+from orchestrator.nodes.ray_internals import cpus_here, memory_here
 from orchestrator.training.worker import Worker
 
 FOR_WORKERS = 0.7  # of the memory; the rest is Ray's object store
@@ -58,9 +57,9 @@ def looking_around() -> Iterator[Callable[[], Machine]]:
         def found() -> Machine:
             said, _ = idle.communicate()
             return Machine(
-                cpus=int(get_num_cpus()),
+                cpus=cpus_here(),
                 gpus=torch.cuda.device_count(),
-                memory=float(get_system_memory()),
+                memory=memory_here(),
                 idle=float(said),
                 load=load,
             )

@@ -15,7 +15,7 @@ from orchestrator.grid.config import GridConfig
 from orchestrator.grid.flags import Options
 from orchestrator.runs.records import FAILED, Records
 from orchestrator.runs.run_directory import slug
-from trainables.crystals.graph import GRAPH_KINDS
+from trainables.backbones import BACKBONES
 from trainables.crystals.registry import TASKS, Task
 from trainables.crystals.sources import Source
 
@@ -79,7 +79,7 @@ def look(options: Options) -> Work:
         sources=sources,
         absent={task.name: task for task in absent},
         featurised={
-            (task, backbone): data.folders[GRAPH_KINDS[backbone].name]
+            (task, backbone): data.folders[BACKBONES[backbone].graph_kind.name]
             for (task, backbone), data in found.items()
         },
         planned=arrays(keyed),
@@ -98,7 +98,7 @@ def _featurised(
     for name, source in sources.items():
         folder = run / "shards" / slug(source.name)
         for backbone in config.backbones:
-            kind = GRAPH_KINDS[backbone]
+            kind = BACKBONES[backbone].graph_kind
             data = featurized_before(source, [kind], folder, max_atoms=config.max_atoms)
             if data is not None:
                 found[name, backbone] = data
@@ -110,4 +110,4 @@ def _key(cell: Cell, found: Mapping[tuple[str, str], Featurized]) -> str:
     data = found.get((cell.task, cell.backbone))
     if data is None:
         return f"not featurised: {dataclasses.astuple(cell)}"
-    return cell.key(data.fingerprints[GRAPH_KINDS[cell.backbone].name])
+    return cell.key(data.fingerprints[BACKBONES[cell.backbone].graph_kind.name])

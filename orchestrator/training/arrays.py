@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Any, Protocol, Self
 
 from trainables.training.outcome import Outcome
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """Key of a model: 24 hex digits of the SHA-256 over all that decides what it becomes."""
+    content = json.dumps(identity, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()[:24]
 
 
 class TrainingArray(Protocol):
@@ -44,13 +52,15 @@ class TrainingArray(Protocol):
     def cost(self, dataset: Any) -> float:
         """Relative cost of the whole training, among the arrays that are trained with it."""
 
-    @staticmethod
-    def member(row: Mapping[str, Any]) -> str:
-        """A recorded model within its array."""
 
-    @staticmethod
-    def describe(row: Mapping[str, Any]) -> str:
-        """A recorded model within its data set, in a few words."""
+class Naming(Protocol):
+    """How a person is told of a recorded model; the class of an array can do it."""
+
+    def member(self, row: Mapping[str, Any]) -> str:
+        """Within its array."""
+
+    def describe(self, row: Mapping[str, Any]) -> str:
+        """Within its data set, in a few words."""
 
 
 class Fit(Protocol):

@@ -13,7 +13,7 @@ from ray.tune.experiment import Trial
 
 from orchestrator.interface.wording import duration, why
 from orchestrator.runs.records import DONE
-from orchestrator.training.arrays import TrainingArray
+from orchestrator.training.arrays import Naming, TrainingArray
 
 SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether a person watches a terminal
 
@@ -23,6 +23,7 @@ class Progress(tune.Callback):
 
     Args:
         weights: array's id -> expected relative cost; arrays count by it in the time left.
+        naming: of the models that are told of.
         before: rows of the grid's models that are recorded already.
         error: column of the validation error.
     """
@@ -32,6 +33,7 @@ class Progress(tune.Callback):
         arrays: Sequence[TrainingArray],
         weights: Mapping[str, float],
         *,
+        naming: Naming,
         before: Sequence[Mapping[str, Any]] = (),
         error: str = "val_mae",
         stream: TextIO | None = None,
@@ -47,7 +49,7 @@ class Progress(tune.Callback):
         self._stream = stream or sys.stderr
         self._error = error
         self._told_unsaved = False
-        self._describe, self._member = arrays[0].describe, arrays[0].member
+        self._naming = naming
         for row in before:
             self._count(row)
 
@@ -103,7 +105,9 @@ class Progress(tune.Callback):
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
-                self._note(f"{row['array']} {self._member(row)}: {row['status']}: {why(row)}")
+                self._note(
+                    f"{row['array']} {self._naming.member(row)}: {row['status']}: {why(row)}"
+                )
 
     def _count(self, row: Mapping[str, Any]) -> None:
         self._finished[row["key"]] = row["status"]
@@ -112,7 +116,7 @@ class Progress(tune.Callback):
         best = self._best.get(row["task"])
         if best is None or row[self._error] < best[0]:
             # Last improved first: where the line is cut, the news stays.
-            self._best = {row["task"]: (row[self._error], self._describe(row))} | {
+            self._best = {row["task"]: (row[self._error], self._naming.describe(row))} | {
                 task: best for task, best in self._best.items() if task != row["task"]
             }
 

@@ -11,11 +11,12 @@ from typing import Any
 import ray
 from ray import tune
 
+from orchestrator.grid.cells import GridArray
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
 from orchestrator.runs.records import FAILED, Records
-from orchestrator.training.arrays import TrainingArray
+from orchestrator.training.arrays import Naming, TrainingArray
 from orchestrator.training.progress import Progress
 from orchestrator.training.trials import ArrayTrial, MakeFit
 from orchestrator.training.tuning import LOST_WORKERS, OutOfMemory, run_trials
@@ -33,6 +34,7 @@ def train(
     worker: Worker,
     *,
     make_fit: MakeFit = ArrayFit,
+    naming: Naming = GridArray,
     error: str = "val_mae",
 ) -> bool:
     """Trains the models that have no record and records each; False if the person stopped it.
@@ -42,6 +44,7 @@ def train(
         datasets: by what the arrays call their data.
         targets: task -> (name, unit).
         make_fit: begins the training of an array.
+        naming: of the models, as a person is told of them.
         error: column of the validation error, of which the progress shows the best.
 
     Raises:
@@ -58,7 +61,7 @@ def train(
         # Longest first: no worker begins a long array when the others are about to end.
         ordered = sorted(missing, key=lambda array: -weights[array.id])
         before = [records.read(key) for key in sorted(recorded)]
-        progress = Progress(ordered, weights, before=before, error=error)
+        progress = Progress(ordered, weights, naming=naming, before=before, error=error)
         held = {name: ray.put(dataset) for name, dataset in datasets.items()}
 
         def trainable(chosen: Sequence[TrainingArray]) -> Any:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from tests.crystals_for_tests import crystal, graphs_of, named_crystals
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.featurise import Featurised, featurise
-from trainables.crystals.graph import GRAPH_KINDS, Graphs
+from trainables.crystals.graph import Graphs
 from trainables.crystals.quotient import quotient
 from trainables.crystals.symbols import symbol
 
-KINDS = list(GRAPH_KINDS.values())
+KINDS = graph_kinds(BACKBONES)
 GOOD = named_crystals()
 
 
@@ -56,9 +57,9 @@ def test_good_crystals_are_all_there() -> None:
     result = run(entries)
     assert result.reasons == [""] * len(GOOD)
     assert result.target.tolist() == [i + 0.25 for i in range(len(GOOD))]
-    for backbone, kind in GRAPH_KINDS.items():
+    for backbone, spec in BACKBONES.items():
         wanted = quotient(graphs_of(list(GOOD.values()), backbone))
-        assert_same(result.graphs[kind.name], wanted)
+        assert_same(result.graphs[spec.graph_kind.name], wanted)
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from trainables.backbones import BACKBONES
 from trainables.crystals import parsing
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.reading.limited import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +118,7 @@ def test_a_reader_that_does_not_start_is_no_crystals_fault(
 def test_the_others_of_a_block_go_on() -> None:
     texts = [GOOD, EATING, GOOD.replace("K", "Na")]
     entries = [Entry(i, str(i), "poscar", text, "1", "f") for i, text in enumerate(texts)]
-    result = featurise(entries, [GRAPH_KINDS["cgcnn"]], 1000)
+    result = featurise(entries, [BACKBONES["cgcnn"].graph_kind], 1000)
     assert result.reasons == ["", "takes more than 2 GiB to read", ""]
 
 

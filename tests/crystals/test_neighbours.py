@@ -14,8 +14,9 @@ from tests.crystals_for_tests import (
     pairs,
     triclinic,
 )
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Crystal
-from trainables.crystals.graph import GRAPH_KINDS, GraphKind, Graphs
+from trainables.crystals.graph import GraphKind, Graphs
 from trainables.crystals.neighbours import Neighbours, build_graphs, find_neighbours, milli
 
 CRYSTALS = named_crystals() | {f"triclinic-{seed}": triclinic(5, seed) for seed in range(4)}
@@ -93,7 +94,7 @@ def test_an_atom_with_few_neighbours_has_few_edges() -> None:
 
 def test_edges_of_many_crystals_are_those_of_each() -> None:
     several = list(CRYSTALS.values())
-    kinds = list(GRAPH_KINDS.values())
+    kinds = graph_kinds(BACKBONES)
     made = build_graphs(find_neighbours(several, kinds), kinds)
     for together, kind in zip(made, kinds, strict=True):
         start = 0
@@ -112,7 +113,7 @@ def test_what_does_not_fit_the_sorting_key_is_refused() -> None:
 
 
 def test_no_crystals_make_no_graphs() -> None:
-    kinds = list(GRAPH_KINDS.values())
+    kinds = graph_kinds(BACKBONES)
     assert [len(graphs) for graphs in build_graphs(find_neighbours([], kinds), kinds)] == [0, 0]
 
 
@@ -123,13 +124,13 @@ def test_coordinates_outside_the_cell_are_the_same_atoms(name: str) -> None:
     snapped = crystal(one.numbers, np.round(one.frac * 1024) / 1024, one.lattice)
     shifts = np.random.default_rng(1).integers(-3, 4, snapped.frac.shape)
     moved = Crystal(snapped.numbers, snapped.frac + shifts, snapped.lattice)
-    kinds = list(GRAPH_KINDS.values())
+    kinds = graph_kinds(BACKBONES)
     assert same(find_neighbours([moved], kinds), find_neighbours([snapped], kinds))
 
 
 @each
 def test_the_first_small_radius_loses_nothing(name: str) -> None:
-    kind = GRAPH_KINDS["cgcnn"]
+    kind = BACKBONES["cgcnn"].graph_kind
     everything = GraphKind(name="all", cutoff=8.0, max_neighbours=None)
     full = build_graphs(find_neighbours([CRYSTALS[name]], [everything]), [kind])[0]
     assert same(graphs_of([CRYSTALS[name]], "cgcnn"), full)
@@ -166,9 +167,9 @@ def _turned(along: np.ndarray, aside: np.ndarray, angle: float) -> np.ndarray:
 
 @each
 def test_both_kinds_come_out_of_one_search_as_out_of_two(name: str) -> None:
-    kinds = list(GRAPH_KINDS.values())
+    kinds = graph_kinds(BACKBONES)
     both = build_graphs(find_neighbours([CRYSTALS[name]], kinds), kinds)
-    for graphs, backbone in zip(both, GRAPH_KINDS, strict=True):
+    for graphs, backbone in zip(both, BACKBONES, strict=True):
         assert same(graphs, graphs_of([CRYSTALS[name]], backbone))
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from tests.crystals_for_tests import made_up_dataset
+from trainables.backbones import BACKBONES
 from trainables.kernels import library, ops
 from trainables.training.fit import ArraySpec, fit
-from trainables.training.recipe import RECIPES
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def test_a_training_is_the_same_with_and_without(
         mixings={"H": "a", "L": "b"},
         fold=0,
         seed=0,
-        recipe=dataclasses.replace(RECIPES["paper", backbone], epochs=3, batch_size=8),
+        recipe=dataclasses.replace(BACKBONES[backbone].recipes["paper"], epochs=3, batch_size=8),
     )
     dataset = made_up_dataset(backbone, 24)
     with_kernels = fit(spec, dataset)

@@ -6,33 +6,34 @@ from functools import cache
 
 from orchestrator.planning.sample import first
 from tests.orchestrator.small_grids import embedded
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS, Graphs
+from trainables.crystals.graph import Graphs
 from trainables.training.fit import ArraySpec
-from trainables.training.recipe import RECIPES, Backbone, Recipe
+from trainables.training.recipe import Recipe
 
 CRYSTALS = 600
 
 
 @cache
-def _featurised(backbone: Backbone) -> Dataset[Graphs]:
+def _featurised(backbone: str) -> Dataset[Graphs]:
     entries = list(embedded(CRYSTALS))
-    kind = GRAPH_KINDS[backbone]
+    kind = BACKBONES[backbone].graph_kind
     result = featurise(entries, [kind], 1000)
     ids = [entry.id for entry in entries]
     table = shards.to_table(ids, range(CRYSTALS), result.target, result.graphs[kind.name])
     return shards.from_table(table, CRYSTALS)
 
 
-def featurised(backbone: Backbone, crystals: int = CRYSTALS) -> Dataset[Graphs]:
+def featurised(backbone: str, crystals: int = CRYSTALS) -> Dataset[Graphs]:
     """The first embedded crystals, as a backbone sees them."""
     return first(_featurised(backbone), crystals)
 
 
 def array_spec(
-    backbone: Backbone, dim: int, mixings: str = "H 0 L", recipe: Recipe | None = None
+    backbone: str, dim: int, mixings: str = "H 0 L", recipe: Recipe | None = None
 ) -> ArraySpec:
     return ArraySpec(
         backbone=backbone,
@@ -40,5 +41,5 @@ def array_spec(
         mixings={label: label for label in mixings.split()},
         fold=0,
         seed=0,
-        recipe=recipe or RECIPES["paper", backbone],
+        recipe=recipe or BACKBONES[backbone].recipes["paper"],
     )

@@ -30,8 +30,8 @@ from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.tables import write_distances, write_tables
 from tests.compositions_for_tests import write_formulas, write_table
 from tests.orchestrator.small_grids import Said, digests, embedded, grid
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals import shards
-from trainables.crystals.graph import GRAPH_KINDS
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 CRYSTALS = 42
@@ -173,7 +173,7 @@ def test_seven_shards_of_files_made_in_another_order(
     order = random.Random(2).sample(range(CRYSTALS), CRYSTALS)
     run_grid(write_folder(tmp_path / "tiny", order), tmp_path / "run")
     for run, cuts in ((first, 1), (tmp_path / "run", 7)):
-        for kind in GRAPH_KINDS.values():
+        for kind in graph_kinds(BACKBONES):
             assert len(shards.listing(run / "shards" / "tiny" / kind.name)) == cuts
     assert_same(bits(tmp_path / "run"), bits(first))
 

@@ -34,15 +34,15 @@ from tests.orchestrator.small_grids import (
     times,
     write_matbench,
 )
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals import shards
 from trainables.crystals.crystal import BadCrystal, Entry
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, open_source
 from trainables.crystals.symbols import symbol
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = 20 * 2**20  # bytes by which a process may grow for no reason
-KINDS = list(GRAPH_KINDS.values())
+KINDS = graph_kinds(BACKBONES)
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
@@ -349,7 +349,7 @@ def test_damaged_shards_are_named_and_made_again(tmp_path: Path) -> None:
     path = write_matbench(tmp_path / "some.json.gz", rows(20))
     run = tmp_path / "run"
     assert grid(*small_flags(path, run)).code == 0
-    (shard,) = (run / "shards" / "some" / GRAPH_KINDS["megnet"].name).glob("*.parquet")
+    (shard,) = (run / "shards" / "some" / BACKBONES["megnet"].graph_kind.name).glob("*.parquet")
     whole, before = digests(run / "shards"), times(run / "records")
     content = shard.read_bytes()
     damages = (("damaged (SHA-256 differs)", content[:-9]), ("missing", None))

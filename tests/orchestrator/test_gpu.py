@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from tests.crystals_for_tests import made_up_dataset
+from trainables.backbones import BACKBONES
 from trainables.training.fit import ArraySpec, fit
 from trainables.training.outcome import Outcome
-from trainables.training.recipe import RECIPES, Backbone
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU: torch.cuda.is_available() is False"
 )
 
 
-def trained(backbone: Backbone, device: str) -> dict[str, Outcome]:
+def trained(backbone: str, device: str) -> dict[str, Outcome]:
     import dataclasses
 
     spec = ArraySpec(
         backbone=backbone, dim=8, mixings={"H": "h", "0": "0", "L": "l"}, fold=0, seed=0,
-        recipe=dataclasses.replace(RECIPES["tuned", backbone], epochs=3),
+        recipe=dataclasses.replace(BACKBONES[backbone].recipes["tuned"], epochs=3),
     )  # fmt: skip
     return {
         outcome.course.member.key: outcome
@@ -30,7 +30,7 @@ def trained(backbone: Backbone, device: str) -> dict[str, Outcome]:
 
 
 @pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])
-def test_a_gpu_trains_as_the_cpu_does(backbone: Backbone) -> None:
+def test_a_gpu_trains_as_the_cpu_does(backbone: str) -> None:
     on_cpu, on_gpu = trained(backbone, "cpu"), trained(backbone, "cuda")
     assert on_cpu.keys() == on_gpu.keys() == {"h", "0", "l"}
     for key, reference in on_cpu.items():

@@ -18,9 +18,10 @@ from orchestrator.grid.config import GridConfig, build_config
 from orchestrator.interface.errors import UsageError
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import GRAPH_KINDS, Graphs
+from trainables.crystals.graph import Graphs
 from trainables.crystals.registry import official_folds
 from trainables.training.source import resident_bytes
 
@@ -34,7 +35,7 @@ def crystals(count: int) -> Dataset:
 
 
 def written(dataset: Dataset, folder: Path) -> Featurized:
-    kind = GRAPH_KINDS["cgcnn"].name
+    kind = BACKBONES["cgcnn"].graph_kind.name
     writer = ShardWriter(folder / kind)
     ids = dataset.ids.tolist()
     writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))

@@ -24,8 +24,8 @@ from orchestrator.grid.cells import GridArray, arrays, keyed_cells
 from orchestrator.grid.flags import parse
 from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
+from trainables.backbones import BACKBONES
 from trainables.crystals import shards
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,7 +155,7 @@ def test_stopped_and_killed_and_ended_at_last(
     # and nobody would know: the same as trained one after the other in this process
     ledger = pd.read_parquet(run / "ledger.parquet").set_index("key")
     assert set(ledger["status"]) == {"done"}
-    dataset = shards.load(run / "shards" / "tiny" / GRAPH_KINDS["cgcnn"].name)
+    dataset = shards.load(run / "shards" / "tiny" / BACKBONES["cgcnn"].graph_kind.name)
     for array in planned(data, run):
         keys = list(array.spec.mixings.values())
         # Members of an array that was cut between two of its records train on alone, and then

@@ -10,9 +10,10 @@ import pytest
 from orchestrator.grid import cells as grid
 from orchestrator.grid.cells import Cell, arrays, cells, keyed_cells
 from orchestrator.grid.config import build_config
-from trainables.training.recipe import RECIPES, Recipe
+from trainables.backbones import BACKBONES
+from trainables.training.recipe import Recipe
 
-RECIPE = RECIPES["tuned", "cgcnn"]
+RECIPE = BACKBONES["cgcnn"].recipes["tuned"]
 CELL = Cell(
     task="phonons", backbone="cgcnn", dim=16, mixing="-2", fold=1, seed=0,
     recipe=RECIPE, conv_width=None,
@@ -29,7 +30,7 @@ CELL = Cell(
         {"fold": 2},
         {"seed": 1},
         {"conv_width": 16},
-        {"recipe": RECIPES["paper", "cgcnn"]},
+        {"recipe": BACKBONES["cgcnn"].recipes["paper"]},
     ],
     ids=str,
 )

@@ -14,9 +14,9 @@ from orchestrator.grid.cells import cells
 from orchestrator.grid.flags import parse
 from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
+from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals import shards
 from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import Source, open_source
 
 SPAN = r"(<1 s|\d+ s|\d+ min \d\d s|\d+ h \d\d min|[\d ]+ h)"
@@ -47,7 +47,7 @@ ONE = ("--backbones", "cgcnn", "--dims", "4", "--mixing", "H", "L", "--folds", "
 
 def featurised(source: Source, folder: Path) -> None:
     """What the job would leave of a source, made without Ray."""
-    kinds = list(GRAPH_KINDS.values())
+    kinds = graph_kinds(BACKBONES)
     entries = list(source.entries())
     result = featurise(entries, kinds, 1000)
     for kind in kinds:
@@ -179,7 +179,7 @@ def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Pat
     config = parse(["--tasks", str(data), *flags]).config
     keys = {}
     for cell in cells(config):
-        folder = run / "shards" / "tiny" / GRAPH_KINDS[cell.backbone].name
+        folder = run / "shards" / "tiny" / BACKBONES[cell.backbone].graph_kind.name
         fingerprint = json.loads((folder / shards.MANIFEST).read_text())["fingerprint"]
         keys[cell.backbone, cell.mixing] = cell.key(fingerprint)
     records = Records(run / "records")

@@ -18,7 +18,7 @@ from orchestrator.planning.measure import Costs, Line, Record, Traffic
 from orchestrator.planning.sample import Size
 from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import array_spec
-from trainables.training.recipe import RECIPES
+from trainables.backbones import BACKBONES
 
 COSTS = Costs(
     members=3,
@@ -36,7 +36,7 @@ PLENTY = 1e15
 
 
 def array(mixings: str = "H 0 L", **recipe: int) -> GridArray:
-    changed = replace(RECIPES["paper", "cgcnn"], **recipe)
+    changed = replace(BACKBONES["cgcnn"].recipes["paper"], **recipe)
     return GridArray(task="data", spec=array_spec("cgcnn", 16, mixings, changed))
 
 

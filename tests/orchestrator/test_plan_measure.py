@@ -22,9 +22,9 @@ from orchestrator.planning.tally import Tally
 from orchestrator.runs.records import Records
 from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised
+from trainables.backbones import BACKBONES
 from trainables.kernels import ops
 from trainables.training.fit import ArrayFit, ArraySpec, fit
-from trainables.training.recipe import RECIPES, Backbone
 from trainables.training.split import split_fold
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def test_passes_are_training_steps_and_cheaper_evaluations() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])
-def test_the_time_of_an_epoch_is_foretold(backbone: Backbone) -> None:
+def test_the_time_of_an_epoch_is_foretold(backbone: str) -> None:
     spec = array_spec(backbone, 32)
     size, steps = whole(spec)
     costs = measured(spec)
@@ -71,7 +71,7 @@ def test_the_time_of_an_epoch_is_foretold(backbone: Backbone) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])
-def test_what_a_gpu_would_have_to_do_is_foretold(backbone: Backbone) -> None:
+def test_what_a_gpu_would_have_to_do_is_foretold(backbone: str) -> None:
     spec = array_spec(backbone, 16)
     size, steps = whole(spec)
     traffic = measured(spec, traffic=True).traffic
@@ -119,8 +119,8 @@ def test_nothing_is_counted_for_gpus_unasked() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])
-def test_memory_alive_is_foretold_for_batches_of_another_size(backbone: Backbone) -> None:
-    recipe = replace(RECIPES["paper", backbone], batch_size=360)
+def test_memory_alive_is_foretold_for_batches_of_another_size(backbone: str) -> None:
+    recipe = replace(BACKBONES[backbone].recipes["paper"], batch_size=360)
     spec = array_spec(backbone, 16)
     with Tally() as tally:
         training = ArrayFit(replace(spec, recipe=recipe), featurised(backbone)).training
@@ -169,7 +169,7 @@ print(peak())
 
 
 def test_the_disk_of_a_model_is_foretold(tmp_path: Path) -> None:
-    recipe = replace(RECIPES["paper", "cgcnn"], epochs=3)
+    recipe = replace(BACKBONES["cgcnn"].recipes["paper"], epochs=3)
     spec = array_spec("cgcnn", 16, "0", recipe)
     (outcome,) = fit(spec, featurised("cgcnn"))
     Records(tmp_path).write({"key": "0", "status": "done"}, outcome.arrays)

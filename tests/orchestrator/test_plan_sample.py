@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from orchestrator.planning import sample
 from orchestrator.planning.sample import KNOWN_ROWS, SAMPLE, Size, absent, draw, first, rows
 from tests.orchestrator.small_data import CRYSTALS, featurised
 from tests.orchestrator.small_grids import embedded
+from trainables.backbones import BACKBONES
 from trainables.crystals.crystal import Entry
+from trainables.crystals.graph import GraphKind
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
 from trainables.crystals.shards import ShardError
@@ -95,11 +98,16 @@ def test_the_first_crystals_are_a_data_set_of_their_own(crystals: int) -> None:
     np.testing.assert_array_equal(few.ids, whole.ids[:kept])
 
 
-def test_of_what_is_not_here_something_is_assumed_and_its_source_named() -> None:
+def test_of_what_is_not_here_something_is_assumed_and_its_source_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     known = absent(TASKS["perovskites"], "megnet", {})
-    assert known == Size(18_928, KNOWN_ROWS["perovskites"]["megnet"], "perovskites")
+    assert known == Size(18_928, KNOWN_ROWS["perovskites"]["all-r4"], "perovskites")
     assert absent(TASKS["mp_gap"], "cgcnn", {}).as_in == "phonons"
-    assert absent(TASKS["mp_gap"], "another", {}).rows == max(KNOWN_ROWS["phonons"].values())
+    kind = GraphKind(name="all-r5", cutoff=5.0, max_neighbours=None)
+    other = replace(BACKBONES["megnet"], name="other", graph_kind=kind)
+    monkeypatch.setitem(BACKBONES, "other", other)
+    assert absent(TASKS["mp_gap"], "other", {}).rows == max(KNOWN_ROWS["phonons"].values())
     here = draw(Counted(50), ["cgcnn"], 1000)["cgcnn"]
     assert absent(TASKS["mp_gap"], "cgcnn", {("phonons", "cgcnn"): here}).rows == here.size.rows
 
@@ -119,7 +127,8 @@ def test_what_is_known_was_counted(
     monkeypatch.setattr(sample, "SAMPLE", 1265 if task == "phonons" else 100)
     target = "heat_ref" if task == "perovskites" else None
     for backbone, one in draw(open_source(shared_data / file, target), KINDS, 1000).items():
-        assert one.size.rows == pytest.approx(KNOWN_ROWS[task][backbone], rel=within)
+        kind = BACKBONES[backbone].graph_kind.name
+        assert one.size.rows == pytest.approx(KNOWN_ROWS[task][kind], rel=within)
 
 
 def test_shards_without_a_manifest_are_refused(tmp_path: Path) -> None:

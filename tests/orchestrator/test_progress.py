@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +34,9 @@ class Stage:
         self.stream = stream
         # An epoch of MEGNet is said to cost thrice one of CGCNN.
         self.weights = {self.cgcnn.id: 1.0, self.megnet.id: 3.0}
-        self.progress = Progress([self.cgcnn, self.megnet], self.weights, stream=stream)
+        self.progress = Progress(
+            [self.cgcnn, self.megnet], self.weights, naming=GridArray, stream=stream
+        )
 
     def begin(self, array: GridArray) -> None:
         self.progress.on_trial_start(0, [], trial(array))
@@ -121,7 +124,9 @@ def test_the_best_of_each_task_is_named(stage: Stage) -> None:
 def test_what_was_recorded_before_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, io.StringIO())
     before = [row("cgcnn", "H", 0.5, key="a"), row("cgcnn", "L", None, key="b", status="failed")]
-    again = Progress([stage.megnet], stage.weights, before=before, stream=stage.stream)
+    again = Progress(
+        [stage.megnet], stage.weights, naming=GridArray, before=before, stream=stage.stream
+    )
     assert again.line(stage.now) == (
         "1/5 models done, 0 running, 1 failed | 0 s, … left | best val MAE: ionic 0.5 (cgcnn d8 H)"
     )
@@ -197,3 +202,20 @@ def test_a_snapshot_that_could_not_be_written_is_told_once(
             run.report(array, epoch, 3, unsaved=f"{array.id}.snapshot: No space left on device")
     assert run.shown.count("No space left on device") == 1
     assert f"{run.cgcnn.id}.snapshot: No space left on device; trainings go on" in run.shown
+
+
+def test_models_are_told_of_as_the_caller_names_them(stage: Stage) -> None:
+    """Also where all arrays of a kind are recorded, and none is there to be asked."""
+
+    class Shouting:
+        def member(self, row: Mapping[str, Any]) -> str:
+            return str(row["mixing"]).upper()
+
+        def describe(self, row: Mapping[str, Any]) -> str:
+            return str(row["backbone"]).upper()
+
+    before = [row("cgcnn", "h", 0.5, key="a")]
+    told = Progress([], {"none": 1.0}, naming=Shouting(), before=before, stream=stage.stream)
+    assert told.line(stage.now).endswith("best val MAE: ionic 0.5 (CGCNN)")
+    told.finished([row("cgcnn", "l", None, key="b", status="failed", error="why")])
+    assert stage.shown == "ionic/fold0/cgcnn/d8 L: failed: why\n"

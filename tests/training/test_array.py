@@ -127,7 +127,7 @@ def test_members_that_stop_at_different_epochs(backbone: str, averaging: float) 
 def test_patience_counts_epochs_without_a_better_one(backbone: str) -> None:
     recipe = dataclasses.replace(RECIPE, lr=0.03, epochs=25, patience=2)
     for trained in finished(started(backbone, MEMBERS, recipe)).values():
-        curve = trained.course.val_mae
+        curve = trained.course.val_error
         stops = [
             e for e in range(2, len(curve)) if min(curve[e - 1 : e + 1]) >= min(curve[: e - 1])
         ]
@@ -143,10 +143,10 @@ def test_kept_weights_are_those_of_the_best_epoch(backbone: str, averaging: floa
     not_the_last = 0
     for one in trained.values():
         course = one.course
-        assert course.best_mae == course.val_mae[course.best_epoch] == min(course.val_mae)
+        assert course.best_error == course.val_error[course.best_epoch] == min(course.val_error)
         rows = torch.from_numpy(split.validation)
         again = float(mean_absolute_errors(one.model, data, rows)[0]) * SCALE
-        assert again == pytest.approx(course.best_mae, rel=1e-10)
+        assert again == pytest.approx(course.best_error, rel=1e-10)
         not_the_last += course.best_epoch < course.epochs - 1
     assert not_the_last  # or the test would say nothing
 
@@ -166,7 +166,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(backbone: str, when: int
     assert not training.active
     assert left[MEMBERS[1].key].course.diverged
     assert left[MEMBERS[1].key].course.epochs == when + 1
-    before = left[MEMBERS[1].key].course.val_mae[:when]
+    before = left[MEMBERS[1].key].course.val_error[:when]
     best = before.index(min(before)) if before else -1
     assert left[MEMBERS[1].key].course.best_epoch == best
     others = finished(started(backbone, [MEMBERS[0], *MEMBERS[2:]], recipe))
@@ -204,7 +204,7 @@ def test_training_is_plain_training(backbone: str) -> None:
         with torch.no_grad():
             batch = data.take(torch.from_numpy(split.validation))
             curve.append(float((model(batch)[0] - batch.target).abs().mean()) * SCALE)
-    np.testing.assert_allclose(trained.course.val_mae, curve, rtol=TOLERANCE)
+    np.testing.assert_allclose(trained.course.val_error, curve, rtol=TOLERANCE)
 
 
 def test_time_is_shared_out() -> None:

@@ -190,7 +190,7 @@ def test_metrics_are_those_of_the_predictions(backbone: str) -> None:
             assert np.array_equal(arrays[f"predictions/{part}/row"], rows)
             errors = arrays[f"predictions/{part}/value"] - dataset.target[rows]
             assert metrics[name] == pytest.approx(np.abs(errors).mean(), rel=1e-12)
-        assert metrics["val_mae"] == pytest.approx(outcome.course.best_mae, rel=1e-5)
+        assert metrics["val_mae"] == pytest.approx(outcome.course.best_error, rel=1e-5)
         known = dataset.target[split.train]
         dummy = np.abs(dataset.target[split.test] - known.mean()).mean()
         assert metrics["dummy_mae"] == pytest.approx(dummy, rel=1e-12)
@@ -266,12 +266,12 @@ def test_training_loads_neither_ray_nor_pymatgen() -> None:
 
         sys.meta_path.insert(0, Refusing())
         import numpy as np
+        from trainables.backbones import BACKBONES
         from trainables.crystals import shards
         from trainables.crystals.dataset import Dataset
         from trainables.crystals.graph import Graphs
         from trainables.training import checkpoint
         from trainables.training.fit import ArraySpec, fit
-        from trainables.training.recipe import RECIPES
         import dataclasses
 
         n = 20
@@ -280,7 +280,7 @@ def test_training_loads_neither_ray_nor_pymatgen() -> None:
                         ones, 0 * ones, 0 * ones, 2500 * ones, 6 * ones)
         data = Dataset(graphs, np.arange(n) / 3, np.arange(n).astype(str), np.arange(n), n)
         for backbone in ("cgcnn", "megnet"):
-            recipe = dataclasses.replace(RECIPES["tuned", backbone], epochs=1)
+            recipe = dataclasses.replace(BACKBONES[backbone].recipes["tuned"], epochs=1)
             spec = ArraySpec(backbone=backbone, dim=4, mixings={"0": "k"}, fold=0, seed=0,
                              recipe=recipe)
             (outcome,) = fit(spec, data)

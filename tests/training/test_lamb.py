@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -51,3 +52,23 @@ def test_what_has_no_gradient_stays() -> None:
     weight = nn.Parameter(torch.ones(2, 3))
     Lamb([weight], lr=0.1).step()
     assert torch.equal(weight, torch.ones(2, 3))
+
+
+def test_what_is_loaded_goes_on_to_the_bit() -> None:
+    """The count of steps too, which decides when the weights go back."""
+    shape = (2, 3, 4)
+
+    def walked(weight: nn.Parameter, optimiser: Lamb, steps: range) -> None:
+        for step in steps:
+            weight.grad = gradients(step, 0, shape)
+            optimiser.step()
+
+    weight = nn.Parameter(torch.full(shape, 0.3, dtype=torch.float64))
+    optimiser = Lamb([weight], lr=0.05)
+    walked(weight, optimiser, range(10))
+    again = nn.Parameter(weight.detach().clone())
+    loaded = Lamb([again], lr=0.05)
+    loaded.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    walked(weight, optimiser, range(10, 15))
+    walked(again, loaded, range(10, 15))
+    assert torch.equal(weight, again)

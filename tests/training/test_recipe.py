@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.backbones import BACKBONES
 from trainables.training.array import build_optimiser
-from trainables.training.recipe import RECIPES, Recipe
+from trainables.training.recipe import Recipe
 
 STEP = Recipe(name="paper", optimiser="sgd", lr=1.0, schedule="step", milestones=(100, 200))
 COSINE = Recipe(name="tuned", optimiser="adamw", lr=1.0, schedule="cosine", warmup=0.1, epochs=200)
@@ -52,7 +53,7 @@ def test_constant() -> None:
 
 
 def test_paper_is_the_thesis() -> None:
-    cgcnn, megnet = RECIPES["paper", "cgcnn"], RECIPES["paper", "megnet"]
+    cgcnn, megnet = BACKBONES["cgcnn"].recipes["paper"], BACKBONES["megnet"].recipes["paper"]
     assert (cgcnn.optimiser, cgcnn.lr, cgcnn.schedule) == ("sgd", 0.01, "step")
     assert cgcnn.milestones == (100,)
     assert (megnet.optimiser, megnet.lr, megnet.schedule) == ("adam", 1e-3, "constant")
@@ -76,8 +77,11 @@ def test_optimisers(name: str, kind: type[torch.optim.Optimizer]) -> None:
 
 
 def test_every_recipe_is_filed_under_its_name() -> None:
-    assert all(recipe.name == name for (name, _), recipe in RECIPES.items())
-    assert len(RECIPES) == 4
+    for spec in BACKBONES.values():
+        assert {name: recipe.name for name, recipe in spec.recipes.items()} == {
+            "paper": "paper",
+            "tuned": "tuned",
+        }
 
 
 @pytest.mark.parametrize(
@@ -88,4 +92,4 @@ def test_every_recipe_is_filed_under_its_name() -> None:
 def test_a_recipe_by_which_nothing_learns_is_refused(given: dict[str, float]) -> None:
     (name,) = given
     with pytest.raises(ValueError, match=name):
-        dataclasses.replace(RECIPES["tuned", "cgcnn"], **given)
+        dataclasses.replace(BACKBONES["cgcnn"].recipes["tuned"], **given)

@@ -140,3 +140,11 @@ def test_what_is_no_snapshot_of_these_models() -> None:
             graphs("cgcnn")().load(content[:size])
     with pytest.raises(SnapshotError, match="other models"):
         graphs("cgcnn", labels="H 2")().load(content)
+
+
+def test_a_snapshot_of_an_older_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(snapshot, "FORMAT", snapshot.FORMAT - 1)
+        content = graphs("cgcnn")().save()
+    with pytest.raises(SnapshotError, match="of another version"):
+        graphs("cgcnn")().load(content)

@@ -30,14 +30,6 @@ class GraphKind:
     max_neighbours: int | None
 
 
-# CGCNN: 12 nearest within 8 Å (Xie & Grossman 2018, doi:10.1103/PhysRevLett.120.145301);
-# MEGNet: all within 4 Å (Chen et al. 2019, doi:10.1021/acs.chemmater.9b01294, as in the thesis).
-GRAPH_KINDS = {
-    "cgcnn": GraphKind(name="nn12-r8", cutoff=8.0, max_neighbours=12),
-    "megnet": GraphKind(name="all-r4", cutoff=4.0, max_neighbours=None),
-}
-
-
 @dataclass(frozen=True)
 class Graphs:
     """Flat graphs of B crystals; a full graph has all weights 1, a quotient counts.

@@ -6,8 +6,8 @@ public leaderboard of matbench.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -29,8 +29,7 @@ class Task:
     kind: str = "structure"  # or "composition"
     problem: str = "regression"  # or "classification"
     sha256: str  # first 12 hex digits of the .json.gz
-    cgcnn: float | None = None
-    megnet: float | None = None
+    published: Mapping[str, float] = field(default_factory=dict, hash=False)  # backbone -> score
     dummy: float | None = None
     best: float | None = None  # of the models that the leaderboard lists
 
@@ -51,7 +50,7 @@ def _structure(
     cgcnn, megnet, dummy, best = scores
     return Task(
         name=name, n=n, target=target, unit=unit, sha256=sha256,
-        cgcnn=cgcnn, megnet=megnet, dummy=dummy, best=best,
+        published={"cgcnn": cgcnn, "megnet": megnet}, dummy=dummy, best=best,
     )  # fmt: skip
 
 

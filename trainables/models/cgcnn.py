@@ -5,7 +5,7 @@ Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths, A node 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,11 @@ class CGCNN(nn.Module):
         )
         self.pooled = Linear(generators, width, pooled)
         self.out = Linear(generators, pooled, 1)
+
+    @staticmethod
+    def width_of(weights: Mapping[str, Tensor]) -> int:
+        """A, as the weights of a model tell: `conv_width`, or `dim` where that was None."""
+        return weights["convolutions.0.own"].shape[1]
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
         """Node features [K, N, A] after each convolution."""

@@ -22,6 +22,7 @@ from trainables.training.averaging import (
     CycleAverage,
     MovingAverage,
     NoAverage,
+    WeightAverage,
     evaluated_state,
     keep_rows,
 )
@@ -55,21 +56,21 @@ class Course:
     """How a member's training went; losses as optimised.
 
     Attributes:
-        val_mae: validation error after each epoch, the MAE in units of the target where a problem
+        val_error: validation error after each epoch, the MAE in units of the target where a problem
             does not say otherwise; that of the epoch before where a recipe does not look.
     """
 
     member: Member
     train_loss: list[float] = field(default_factory=list)
-    val_mae: list[float] = field(default_factory=list)
+    val_error: list[float] = field(default_factory=list)
     best_epoch: int = -1
-    best_mae: float = float("inf")
+    best_error: float = float("inf")
     diverged: bool = False
     seconds: float = 0.0
 
     @property
     def epochs(self) -> int:
-        return len(self.val_mae)
+        return len(self.val_error)
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,7 @@ class ArrayTraining:
         """Validation errors of what the recipe averages; none while a cycle goes on."""
         if not self.recipe.examines(self.epoch):
             return [None] * len(self.active)
-        if isinstance(self.average, CycleAverage):
-            self.average.after_cycle(self.model, self.problem.errors(self.model).tolist())
+        self.average.before_examination(self.model, self.problem.errors)
         errors: list[float] = self.problem.errors(self.average.model).tolist()
         return errors
 
@@ -203,18 +203,18 @@ class ArrayTraining:
         self.problem.keep(rows)
 
 
-def _note(course: Course, epoch: int, loss: float, mae: float | None) -> bool:
+def _note(course: Course, epoch: int, loss: float, error: float | None) -> bool:
     """Adds an epoch to a member's course; True where it is the best so far."""
     course.train_loss.append(loss)
-    if mae is None:
-        course.val_mae.append(course.val_mae[-1] if course.val_mae else float("inf"))
+    if error is None:
+        course.val_error.append(course.val_error[-1] if course.val_error else float("inf"))
         course.diverged = not np.isfinite(loss)
         return False
-    course.val_mae.append(mae)
-    course.diverged = not (np.isfinite(loss) and np.isfinite(mae))
-    if course.diverged or mae >= course.best_mae:
+    course.val_error.append(error)
+    course.diverged = not (np.isfinite(loss) and np.isfinite(error))
+    if course.diverged or error >= course.best_error:
         return False
-    course.best_epoch, course.best_mae = epoch, mae
+    course.best_epoch, course.best_error = epoch, error
     return True
 
 
@@ -231,7 +231,7 @@ def build_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
-def average_of(recipe: Recipe, model: nn.Module) -> NoAverage | MovingAverage | CycleAverage:
+def average_of(recipe: Recipe, model: nn.Module) -> WeightAverage:
     """What a recipe examines: the weights themselves, or an average of them."""
     if isinstance(recipe, CyclicRecipe):
         return CycleAverage(model)

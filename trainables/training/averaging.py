@@ -6,13 +6,45 @@ Legend: K models.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 JOINS, RESTARTS = 1.01, 0.98  # of the best validation error
+
+
+Errors = Callable[[nn.Module], Tensor]
+
+
+class WeightAverage(Protocol):
+    """What of an optimisation is examined.
+
+    Attributes:
+        model: the stacked model that is examined; the one in training where nothing is averaged.
+    """
+
+    model: nn.Module
+
+    def after_step(self, model: nn.Module) -> None:
+        """Takes in the weights after a step."""
+
+    def before_examination(self, model: nn.Module, errors: Errors) -> None:
+        """Takes in the weights after an epoch at whose end models are examined.
+
+        Args:
+            errors: [K] validation errors of a model, worked out when they are asked for.
+        """
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """The members that stay, by their places."""
+
+    def facts(self) -> dict[str, Any]:
+        """What, beside the model's tensors, says where it is; can be written as JSON."""
+
+    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
+        """Puts it where `facts` were taken, with some of the members."""
 
 
 class NoAverage:
@@ -24,15 +56,18 @@ class NoAverage:
     def after_step(self, model: nn.Module) -> None:
         """Nothing to do."""
 
+    def before_examination(self, model: nn.Module, errors: Errors) -> None:
+        """Nothing to do."""
+
     def keep(self, rows: Sequence[int]) -> None:
         """Nothing of its own."""
 
     def facts(self) -> dict[str, Any]:
-        """What, beside its tensors, says where it is."""
+        """None."""
         return {}
 
     def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
-        """Puts it where `facts` were taken, with some of the members."""
+        """Nothing of its own."""
 
 
 class MovingAverage:
@@ -51,16 +86,19 @@ class MovingAverage:
         current, averaged = model.state_dict(), self.model.state_dict()
         torch._foreach_lerp_(list(averaged.values()), list(current.values()), 1 - decay)
 
+    def before_examination(self, model: nn.Module, errors: Errors) -> None:
+        """Nothing to do; the average is over steps."""
+
     def keep(self, rows: Sequence[int]) -> None:
         """The members that stay."""
         keep_rows(self.model, rows)
 
     def facts(self) -> dict[str, Any]:
-        """As of `NoAverage`."""
+        """As of `WeightAverage`."""
         return {"steps": self._steps}
 
     def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
-        """As of `NoAverage`."""
+        """As of `WeightAverage`."""
         self._steps = facts["steps"]
 
 
@@ -82,9 +120,9 @@ class CycleAverage:
         """Nothing to do; the average is over cycles."""
 
     @torch.no_grad()
-    def after_cycle(self, model: nn.Module, errors_k: Sequence[float]) -> None:
+    def before_examination(self, model: nn.Module, errors: Errors) -> None:
         """Takes the weights at a cycle's end into the averages of those that are good there."""
-        shares = [self._share(k, error) for k, error in enumerate(errors_k)]
+        shares = [self._share(k, error) for k, error in enumerate(errors(model).tolist())]
         share_k = next(model.parameters()).new_tensor(shares)
         current = model.state_dict()
         for name, averaged in self.model.state_dict().items():
@@ -107,11 +145,11 @@ class CycleAverage:
         self._best = [self._best[k] for k in rows]
 
     def facts(self) -> dict[str, Any]:
-        """As of `NoAverage`."""
+        """As of `WeightAverage`."""
         return {"joined": self._joined, "begun": self._begun, "best": self._best}
 
     def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
-        """As of `NoAverage`."""
+        """As of `WeightAverage`."""
         self._joined, self._begun, self._best = (
             [facts[name][k] for k in rows] for name in ("joined", "begun", "best")
         )

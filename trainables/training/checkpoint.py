@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from trainables.backbones import BACKBONES
 from trainables.crystals.graph import Graphs
 from trainables.models.embedding import Mixing
 from trainables.training.batches import DeviceGraphs
@@ -44,13 +45,13 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         }
         if not weights:
             raise CheckpointError(f"{path}: holds no weights; the model did not finish")
-        convolution = weights.get("convolutions.0.own")
+        spec = BACKBONES[row["backbone"]]
         model = build_model(
             row["backbone"],
             [torch.Generator()],
             [Mixing(row["mixing"])],
             row["dim"],
-            None if convolution is None else convolution.shape[1],
+            spec.load().width_of(weights) if spec.takes_conv_width else None,
         )
         model.load_state_dict(weights)
         row["target_mean"] = float(arrays["scaler/mean"][0])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import CompositionBatch, Noise
-from trainables.training.problem import EVALUATION_BATCH, Forward
+from trainables.training.problem import EVALUATION_BATCH, Forward, standardisation
 from trainables.training.recipe import Recipe
 from trainables.training.split import Split
 
@@ -114,8 +114,10 @@ class CompositionProblem:
         self.recipe, self.steps = recipe, steps
         self.data = data
         self.splits = list(splits)
-        known = [data.data.target[split.train] for split in splits]
-        self.means, self.scales = standardisation(known, data.data.classes)
+        known = [
+            standardisation(data.data.target[split.train], data.data.classes) for split in splits
+        ]
+        self.means, self.scales = [mean for mean, _ in known], [scale for _, scale in known]
         self._order = np.random.default_rng(order_seed)
         self._generator = torch.Generator(data.device).manual_seed(order_seed)
         self._place()
@@ -196,17 +198,3 @@ class CompositionProblem:
     def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         self._order.bit_generator.state = facts["order"]
         self._generator.set_state(tensors["noise"])
-
-
-def standardisation(known: Sequence[np.ndarray], classes: bool) -> tuple[list[float], list[float]]:
-    """Means and standard deviations of training targets; 0 and 1 for classes."""
-    if classes:
-        return [0.0] * len(known), [1.0] * len(known)
-    means = [float(values.mean()) for values in known]
-    spreads = [float(values.std()) for values in known]
-    # A constant target standardises to 0, and must not to its rounding errors.
-    scales = [
-        spread if spread > 1e-12 * abs(mean) else 1.0
-        for mean, spread in zip(means, spreads, strict=True)
-    ]
-    return means, scales

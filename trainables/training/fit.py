@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainables.backbones import BACKBONES
 from trainables.crystals.dataset import Dataset
 from trainables.elements import descriptor
-from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, conclude
-from trainables.training.problem import GraphRegression
+from trainables.training.problem import GraphRegression, standardisation
 from trainables.training.recipe import Recipe
 from trainables.training.source import open_source
 from trainables.training.split import split_fold
@@ -56,7 +56,8 @@ def build_model(
     """A stacked, untrained model."""
     table = torch.from_numpy(descriptor.load())
     options = {} if conv_width is None else {"conv_width": conv_width}
-    return BACKBONES[backbone](generators, mixings, table, dim, **options)
+    model: nn.Module = BACKBONES[backbone].load()(generators, mixings, table, dim, **options)
+    return model
 
 
 class ArrayFit(FittedArray):
@@ -72,11 +73,7 @@ class ArrayFit(FittedArray):
         self.spec, self.dataset = spec, dataset
         whole = split_fold(dataset.rows, dataset.total, spec.fold, spec.seed)
         self.split = whole.without(dataset.withheld)
-        known = dataset.target[self.split.train]
-        self.mean = float(known.mean())
-        # A constant target standardises to 0, and must not to its rounding errors.
-        spread = float(known.std())
-        self.scale = spread if spread > 1e-12 * abs(self.mean) else 1.0
+        self.mean, self.scale = standardisation(dataset.target[self.split.train])
         target = (dataset.target - self.mean) / self.scale
         self.data = open_source(dataset.graphs, target, device)
         # Common random numbers: the mixings of one fold start from the same draws, so that a

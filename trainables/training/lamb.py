@@ -21,9 +21,6 @@ class Lamb(torch.optim.Optimizer):
 
     Args:
         every, back: after so many steps the weights become slow + back · (fast − slow).
-
-    Attributes:
-        taken: steps so far.
     """
 
     def __init__(
@@ -36,21 +33,22 @@ class Lamb(torch.optim.Optimizer):
         every: int = 6,
         back: float = 0.5,
     ) -> None:
-        super().__init__(parameters, {"lr": lr})
+        # The steps so far are a group's, so that `state_dict` has them.
+        super().__init__(parameters, {"lr": lr, "taken": 0})
         self.betas, self.eps, self.every, self.back = betas, eps, every, back
-        self.taken = 0
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Moves all weights that have a gradient."""
         assert closure is None
-        self.taken += 1
         for group in self.param_groups:
+            group["taken"] += 1
+            looks_back = group["taken"] % self.every == 0
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._move(weight, group["lr"])
+                    self._move(weight, group["lr"], looks_back)
 
-    def _move(self, weight: nn.Parameter, rate: float) -> None:
+    def _move(self, weight: nn.Parameter, rate: float, looks_back: bool) -> None:
         state = self.state[weight]
         if not state:
             state["mean"], state["square"] = torch.zeros_like(weight), torch.zeros_like(weight)
@@ -63,7 +61,7 @@ class Lamb(torch.optim.Optimizer):
         trust = torch.where((size > 0) & (length > 0), size / length, 1.0)
         weight.sub_(direction.mul_(trust.mul_(rate)))
         # The first time the slow weights are made, they are where the fast ones are.
-        if self.taken % self.every == 0:
+        if looks_back:
             slow = state.setdefault("slow", weight.detach().clone())
             weight.copy_(slow.lerp_(weight, self.back))
 

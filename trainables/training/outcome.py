@@ -49,7 +49,7 @@ def not_evaluated(trained: Trained, split: Split) -> Outcome:
     course.diverged = course.diverged or course.best_epoch < 0
     curves = {
         "curve/train_loss": np.asarray(course.train_loss),
-        "curve/val_mae": np.asarray(course.val_mae),
+        "curve/val_mae": np.asarray(course.val_error),
     }
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
     return Outcome(course, {}, split.sizes, curves, parameters)

@@ -111,6 +111,15 @@ class GraphRegression:
         self._order.bit_generator.state = facts["order"]
 
 
+def standardisation(known: np.ndarray, classes: bool = False) -> tuple[float, float]:
+    """Mean and standard deviation of the training targets `known` [B]; 0 and 1 for classes."""
+    if classes:
+        return 0.0, 1.0
+    mean, spread = float(known.mean()), float(known.std())
+    # A constant target standardises to 0, and must not to its rounding errors.
+    return mean, spread if spread > 1e-12 * abs(mean) else 1.0
+
+
 @torch.no_grad()
 def predictions(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
     """[K, B] standardised predictions of the crystals `rows` [B], which lies on the host."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-Backbone = Literal["cgcnn", "megnet"]
 RecipeName = Literal["paper", "tuned"]
 
 
@@ -88,27 +87,3 @@ class CyclicRecipe(Recipe):
     def examines(self, epoch: int) -> bool:
         """At the end of each cycle, and of the last epoch."""
         return (epoch + 1) % (2 * self.half) == 0 or epoch + 1 == self.epochs
-
-
-# Found on validation parts only; docs/results.md has the comparison.
-_TUNED = Recipe(
-    name="tuned",
-    optimiser="adamw",
-    lr=3e-3,
-    weight_decay=0.1,
-    loss="l1",
-    schedule="cosine",
-    averaging=0.99,
-    epochs=400,
-    batch_size=32,
-)
-
-RECIPES: dict[tuple[RecipeName, Backbone], Recipe] = {
-    # Thesis, section 3.2.2 (CGCNN: SGD and a milestone; MEGNet: Adam).
-    ("paper", "cgcnn"): Recipe(
-        name="paper", optimiser="sgd", lr=0.01, schedule="step", milestones=(100,)
-    ),
-    ("paper", "megnet"): Recipe(name="paper", optimiser="adam", lr=1e-3),
-    ("tuned", "cgcnn"): _TUNED,
-    ("tuned", "megnet"): replace(_TUNED, lr=2e-3, epochs=300),
-}

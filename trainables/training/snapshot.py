@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trainables.training.array import ArrayTraining, Course
 
-FORMAT = 1
+FORMAT = 2
 DIGEST = 32  # bytes
 
 
@@ -29,12 +29,13 @@ class SnapshotError(ValueError):
 
 def take(training: ArrayTraining) -> bytes:
     """All of an array's state between two epochs."""
+    optimiser = training.optimiser.state_dict()
     parts = {
         "model": training.model.state_dict(),
         "average": {} if training.average.model is training.model
         else training.average.model.state_dict(),
         "best": training.best,
-        "optimiser": _optimiser_state(training),
+        "optimiser": _flat(optimiser["state"]),
         "problem": training.problem.tensors(),
     }  # fmt: skip
     tensors = {
@@ -47,7 +48,7 @@ def take(training: ArrayTraining) -> bytes:
         "epoch": training.epoch,
         "courses": [_course_facts(course) for course in training.active],
         "average": training.average.facts(),
-        "steps": getattr(training.optimiser, "taken", 0),
+        "optimiser": optimiser["param_groups"],
         "problem": training.problem.facts(),
     }
     content = save(tensors, {"facts": json.dumps(facts)})
@@ -91,7 +92,12 @@ def restore(training: ArrayTraining, content: bytes) -> None:
     if parts.get("average"):
         training.average.model.load_state_dict(own("average"))
     training.best = own("best")
-    _restore_optimiser(training, parts.get("optimiser", {}), rows, facts["steps"])
+    training.optimiser.load_state_dict(
+        {
+            "state": _by_parameter(parts.get("optimiser", {}), rows),
+            "param_groups": facts["optimiser"],
+        }
+    )
     training.average.restore(facts["average"], rows)
     training.problem.restore(facts["problem"], parts.get("problem", {}))
     training.epoch = facts["epoch"]
@@ -129,26 +135,20 @@ def _restore_course(course: Course, facts: dict[str, Any]) -> None:
             setattr(course, name, value)
 
 
-def _optimiser_state(training: ArrayTraining) -> dict[str, Tensor]:
-    """Tensors by parameter's place and name; those without members are counts of steps."""
-    found = {}
-    for place, parameter in enumerate(training.model.parameters()):
-        for name, value in training.optimiser.state.get(parameter, {}).items():
-            if value is not None:
-                found[f"{place}/{name}"] = torch.as_tensor(value)
-    return found
+def _flat(state: dict[int, dict[str, Any]]) -> dict[str, Tensor]:
+    """An optimiser's tensors as "place of the parameter/name"."""
+    return {
+        f"{place}/{name}": torch.as_tensor(value)
+        for place, values in state.items()
+        for name, value in values.items()
+        if value is not None
+    }
 
 
-def _restore_optimiser(
-    training: ArrayTraining, state: dict[str, Tensor], rows: list[int], steps: int
-) -> None:
-    parameters = list(training.model.parameters())
-    device = training.problem.like.device
-    for name, value in state.items():
+def _by_parameter(flat: dict[str, Tensor], rows: list[int]) -> dict[int, dict[str, Tensor]]:
+    """What `_flat` was made of, with some of the members; what has no members counts steps."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in flat.items():
         place, _, own = name.partition("/")
-        parameter = parameters[int(place)]
-        # A fused optimiser keeps its count of steps where its parameters are.
-        kept = value[rows] if value.dim() else value
-        training.optimiser.state[parameter][own] = kept.to(device)
-    if hasattr(training.optimiser, "taken"):
-        training.optimiser.taken = steps
+        state.setdefault(int(place), {})[own] = value[rows] if value.dim() else value
+    return state

@@ -17,13 +17,10 @@ from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import CrabNet
 from trainables.models.layers import Generators
 from trainables.training.array import ArrayTraining, Member, Trained
-from trainables.training.compositions import (
-    CompositionProblem,
-    DeviceCompositions,
-    standardisation,
-)
+from trainables.training.compositions import CompositionProblem, DeviceCompositions
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
+from trainables.training.problem import standardisation
 from trainables.training.recipe import CyclicRecipe, Recipe, RecipeName
 from trainables.training.split import VALIDATION_SHARE, Split
 
@@ -176,8 +173,8 @@ def conclude(
         return outcome
     arrays = dict(outcome.arrays)
     target, classes = source.data.target, source.data.classes
-    (mean,), (scale,) = standardisation([target[split.train]], classes)
-    metrics = {"val_error": outcome.course.best_mae}
+    mean, scale = standardisation(target[split.train], classes)
+    metrics = {"val_error": outcome.course.best_error}
     if not classes:
         metrics["dummy_mae"] = _mae(target[split.test], mean)
     for part, rows in (("validation", split.validation), ("test", split.test)):

@@ -1,0 +1,104 @@
+"""All that is used of Ray beyond its public interface, so that an upgrade breaks here or nowhere.
+
+`tests/orchestrator/test_ray_internals.py` calls each without a cluster; pyproject.toml bounds Ray's
+version by it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._common.utils import get_system_memory
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+from ray._private.services import canonicalize_bootstrap_address
+from ray._private.utils import get_num_cpus
+from ray._private.worker import get_dashboard_url, global_worker
+from ray.autoscaler.v2.sdk import get_cluster_status
+from ray.autoscaler.v2.utils import is_autoscaler_v2
+from ray.data import Dataset
+from ray.experimental.internal_kv import _internal_kv_get
+
+AUTHENTICATION_LOGGER = "ray._private.authentication"  # tells that a token was made
+
+
+def find_head(address: str) -> str | None:
+    """`host:port` of the head that `ray.init(address)` would join; None where "auto" finds none.
+
+    `ray.init` alone finds it out, and then tries for minutes to reach it.
+
+    Raises:
+        ValueError: no address.
+    """
+    return canonicalize_bootstrap_address(address)
+
+
+def use_token_if_there_is_one() -> None:
+    """Guards the connection by the token file, as `ray start` does without being told to.
+
+    `ray.init` does it too, but not before it connects, and whom to connect to is judged by it.
+    """
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def dashboard_address() -> str | None:
+    """`host:port` of the dashboard of the cluster that we are connected to, if it has one.
+
+    It is public in what `ray.init` returns, and that has who called it alone: not a job within a
+    session that somebody else began.
+    """
+    return get_dashboard_url() or None
+
+
+def nodes_to_come() -> bool:
+    """Whether an autoscaler has asked for nodes that are not there yet.
+
+    `ray status` tells it, as text for people; the state API lists only nodes that have come.
+    """
+    if is_autoscaler_v2():
+        status = get_cluster_status(ray.get_runtime_context().gcs_address)
+        return bool(status.pending_launches or status.pending_nodes)
+    return pending_in(_internal_kv_get(DEBUG_AUTOSCALING_STATUS))
+
+
+def pending_in(status: bytes | None) -> bool:
+    """The same from what the first autoscaler leaves for `ray status`."""
+    report: dict[str, Any] = (json.loads(status) if status else {}).get("autoscaler_report", {})
+    return bool(report.get("pending_launches") or report.get("pending_nodes"))
+
+
+def cpus_here() -> int:
+    """CPUs that a node on this machine would offer, by the container's limits.
+
+    `ray.cluster_resources` tells it of a cluster that runs, and a plan starts none.
+    """
+    return int(get_num_cpus())
+
+
+def memory_here() -> float:
+    """Bytes of memory of this machine, or what the container may use; as `cpus_here`."""
+    return float(get_system_memory())
+
+
+def session_folder() -> Path:
+    """On a worker: where its node keeps logs, and objects that memory does not hold.
+
+    Who starts a node may choose it, and the runtime context does not say what was chosen.
+    """
+    node = global_worker.node
+    assert node is not None, "a worker has a node"
+    return Path(node.get_temp_dir_path())
+
+
+def share_metrics(data: Dataset) -> None:
+    """Gives all data sets that one worker runs the same place in Ray's metrics.
+
+    Ray keeps those of each data set, 1.5 MB in all, for as long as the cluster lives; a training
+    makes a data set a pass, and nothing public lets one go.
+    """
+    data._set_uuid(ray.get_runtime_context().get_worker_id())

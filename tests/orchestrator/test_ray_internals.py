@@ -1,0 +1,104 @@
+"""What is used of Ray's own insides is there, and does what it is used for. Starts no Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+from types import MethodType, SimpleNamespace
+
+import pytest
+import ray
+from ray._private.node import Node
+from ray.autoscaler._private.autoscaler import AutoscalerSummary
+from ray.autoscaler.v2.schema import ClusterStatus
+from ray.data import Dataset
+
+from orchestrator.nodes import ray_internals
+
+ROOT = Path(__file__).resolve().parents[2]
+# A private module, or a name with an underscore, of Ray.
+PRIVATE = re.compile(r"\bray(\.\w+)*\._\w+|ray\.autoscaler|internal_kv|\._set_uuid")
+
+
+def test_they_are_used_nowhere_else() -> None:
+    files = [*(ROOT / "orchestrator").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    assert len(files) > 50
+    using = {path.name for path in files if PRIVATE.search(path.read_text())}
+    assert using == {"ray_internals.py"}
+
+
+def test_the_head_is_found_by_its_address() -> None:
+    host, _, port = str(ray_internals.find_head("localhost:6379")).rpartition(":")
+    assert port == "6379" and host
+    with pytest.raises(ValueError, match="nonsense"):
+        ray_internals.find_head("nonsense")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_token_file_guards_the_connection(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "")  # put back afterwards, whatever is set meanwhile
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    path = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if there:
+        path.write_text("ab" * 32)
+        path.chmod(0o600)
+        ray_internals.use_token_if_there_is_one()
+        assert os.environ.get("RAY_AUTH_MODE") == "token"
+    else:
+        monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+        ray_internals.use_token_if_there_is_one()
+        assert os.environ.get("RAY_AUTH_MODE") != "token"
+
+
+def test_without_a_cluster_there_is_no_dashboard() -> None:
+    assert not ray.is_initialized()
+    with pytest.raises(ray.exceptions.RaySystemError):
+        ray_internals.dashboard_address()
+
+
+def test_nodes_that_an_autoscaler_brings_are_read_from_its_report() -> None:
+    for kind in (AutoscalerSummary, ClusterStatus):
+        names = {field.name for field in dataclasses.fields(kind)}
+        assert {"pending_launches", "pending_nodes"} <= names
+
+    def told(**changed: object) -> bytes:
+        summary = AutoscalerSummary(
+            active_nodes={"head": 1}, idle_nodes=None, pending_nodes=[], pending_launches={},
+            failed_nodes=[],
+        )  # fmt: skip
+        report = dataclasses.asdict(summary) | changed
+        return json.dumps({"autoscaler_report": report}).encode()
+
+    assert not ray_internals.pending_in(None)
+    assert not ray_internals.pending_in(told())
+    assert ray_internals.pending_in(told(pending_launches={"worker": 2}))
+    assert ray_internals.pending_in(told(pending_nodes=[["10.0.0.2", "worker", "setting-up"]]))
+
+
+def test_the_machine_as_a_node_would_see_it() -> None:
+    assert 1 <= ray_internals.cpus_here() <= (os.cpu_count() or 1)
+    assert ray_internals.memory_here() > 2**28
+
+
+def test_a_worker_knows_its_nodes_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    node = SimpleNamespace(temp_dir=str(tmp_path))
+    node.get_temp_dir_path = MethodType(Node.get_temp_dir_path, node)
+    monkeypatch.setattr(ray_internals.global_worker, "node", node)
+    assert ray_internals.session_folder() == tmp_path
+
+
+def test_data_sets_of_a_worker_share_their_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = SimpleNamespace(_in_stats=SimpleNamespace())
+    data._set_uuid = MethodType(Dataset._set_uuid, data)
+    here = SimpleNamespace(get_worker_id=lambda: "worker")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: here)
+    ray_internals.share_metrics(data)  # type: ignore[arg-type]
+    assert data._uuid == data._in_stats.dataset_uuid == "worker"

@@ -1,0 +1,180 @@
+"""One list of backbones: a new entry trains, and what others know of backbones agrees with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from analysis.figures.style import CATEGORIES, colour_backbone, name_backbone
+from orchestrator.ensembles import submission
+from orchestrator.grid.cells import arrays, cells, keyed_cells
+from orchestrator.grid.config import build_config
+from orchestrator.grid.flags import parse
+from orchestrator.interface.errors import UsageError
+from orchestrator.planning.sample import draw
+from orchestrator.runs.records import Records
+from tests.crystals_for_tests import batch_of, graphs_of, made_up, made_up_dataset, model_of
+from tests.orchestrator.small_grids import embedded
+from trainables.backbones import BACKBONES, BackboneSpec, graph_kinds
+from trainables.crystals.ionic import IonicSource
+from trainables.crystals.quotient import quotient
+from trainables.crystals.registry import TASKS
+from trainables.training.checkpoint import load_model, predict
+from trainables.training.fit import ArraySpec, fit
+from trainables.training.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> BackboneSpec:
+    """A third backbone, entered where CONTRIBUTING says; it sees the graphs that MEGNet sees."""
+    spec = BackboneSpec(
+        name="tiny",
+        title="Tiny",
+        model="tests.tiny_backbone:Tiny",
+        graph_kind=BACKBONES["megnet"].graph_kind,
+        recipes={"tuned": Recipe(name="tuned", optimiser="adam", lr=0.02, batch_size=16)},
+        edge_cost=(1.0, 0.01),
+        reference="@article{Tiny}",
+    )
+    monkeypatch.setitem(BACKBONES, "tiny", spec)
+    return spec
+
+
+def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Path) -> None:
+    overrides = {
+        "tasks": ("made-up",), "backbones": ("megnet", "tiny"), "dims": (4,), "folds": (0,),
+        "mixing": ("H", "0", "L"), "epochs": 3, "conv_width": 7,
+    }  # fmt: skip
+    config = build_config(None, overrides)
+    data = made_up_dataset("tiny", 40)
+    keyed = keyed_cells(config, {("made-up", name): "data" for name in config.backbones})
+    of_megnet, of_tiny = arrays(keyed)
+    assert of_tiny.spec.backbone == "tiny" and of_tiny.spec.conv_width is None
+    assert of_tiny.cost(data) < of_megnet.cost(data)
+    assert not set(of_tiny.keys.values()) & set(of_megnet.keys.values())
+
+    records = Records(tmp_path)
+    for outcome in fit(of_tiny.spec, data):
+        assert outcome.course.epochs == 3 and not outcome.course.diverged
+        assert outcome.course.train_loss[-1] < outcome.course.train_loss[0]
+        assert outcome.arrays["elements/layer1"].shape[1] == 4
+        row = of_tiny.row(outcome.course.member.label) | {"status": "done"}
+        records.write(row | outcome.metrics, outcome.arrays)
+        model, found = load_model(tmp_path / f"{row['key']}.safetensors")
+        kept = outcome.arrays["predictions/test/row"]
+        graphs = graphs_of([made_up(40)[i] for i in kept], "tiny")
+        np.testing.assert_allclose(
+            predict(model, found, graphs), outcome.arrays["predictions/test/value"], rtol=1e-5
+        )
+
+
+def test_an_array_of_a_new_backbone_is_its_models_alone(tiny: BackboneSpec) -> None:
+    recipe = dataclasses.replace(tiny.recipes["tuned"], epochs=2)
+    spec = ArraySpec(
+        backbone="tiny", dim=4, mixings={"H": "a", "L": "b"}, fold=0, seed=0, recipe=recipe
+    )
+    data = made_up_dataset("tiny", 30)
+    for outcome in fit(spec, data):
+        member = outcome.course.member
+        alone = dataclasses.replace(spec, mixings={member.label: member.key})
+        assert fit(alone, data)[0].metrics == pytest.approx(outcome.metrics, rel=1e-5)
+
+
+def test_the_contract_of_a_model_holds_for_the_tiny_one(tiny: BackboneSpec) -> None:
+    """Quotient = full graph, as tests/models hold every entry of the list to it."""
+    model: nn.Module = model_of("tiny", ["0", "H"]).eval()
+    full = graphs_of(made_up(8), "tiny")
+    torch.testing.assert_close(model(batch_of(full)), model(batch_of(quotient(full))))
+
+
+def test_backbones_that_see_the_same_graphs_share_their_shards(tiny: BackboneSpec) -> None:
+    assert graph_kinds(["tiny", "cgcnn", "megnet"]) == [
+        tiny.graph_kind,
+        BACKBONES["cgcnn"].graph_kind,
+    ]
+    drawn = draw(Few(), ["megnet", "tiny"], 1000)
+    assert drawn["megnet"].size == drawn["tiny"].size
+
+
+class Few(IonicSource):
+    """A few of the embedded crystals."""
+
+    def count(self) -> int:
+        return 12
+
+    def entries(self):  # type: ignore[no-untyped-def]
+        return iter(embedded(12))
+
+
+def test_a_new_backbone_is_a_choice_and_an_unknown_one_is_not(
+    tiny: BackboneSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert parse(["--tasks", "ionic", "--backbones", "tiny"]).config.backbones == ("tiny",)
+    with pytest.raises(UsageError, match="'other' is wrong, it must be 'cgcnn' or 'megnet' or"):
+        build_config("demo", {"backbones": ("cgcnn", "other")})
+
+
+def test_an_ensemble_names_where_its_networks_were_published(tiny: BackboneSpec) -> None:
+    assert submission.references(["tiny", "cgcnn", "tiny"]) == [
+        BACKBONES["cgcnn"].reference,
+        "@article{Tiny}",
+    ]
+
+
+# ------------------------------------------------------------------------------ what is there today
+
+
+# As keys were when backbones stood in eight places: old runs are to go on.
+KEYS = {
+    ("paper", "cgcnn"): "a771a0477ee1557ce9276e17",
+    ("paper", "megnet"): "aa20843aa7db1e0f5eeab016",
+    ("tuned", "cgcnn"): "c0195fd7e5b02a5e93bbd90d",
+    ("tuned", "megnet"): "74436c4d556e39b0b5c6e6ef",
+}
+
+
+@pytest.mark.parametrize("recipe", ["paper", "tuned"])
+def test_keys_of_models_are_what_they_were(recipe: str) -> None:
+    overrides = {
+        "recipe": recipe, "tasks": ("phonons",), "folds": (1,), "dims": (16,), "mixing": ("-2",),
+        "conv_width": 24,
+    }  # fmt: skip
+    for cell in cells(build_config("paper", overrides)):
+        assert cell.key("data") == KEYS[recipe, cell.backbone]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_figures_call_a_backbone_by_its_title(name: str) -> None:
+    assert name_backbone(name) == BACKBONES[name].title
+    assert colour_backbone(name) != colour_backbone("one that has no title")
+    assert colour_backbone(name) in CATEGORIES
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_an_entry_is_whole(name: str) -> None:
+    spec = BACKBONES[name]
+    assert spec.name == name
+    assert issubclass(spec.load(), nn.Module)
+    assert hasattr(spec.load(), "width_of") == spec.takes_conv_width
+    assert spec.reference.startswith("@") and spec.reference.count("{") == spec.reference.count("}")
+
+
+def test_published_scores_are_of_known_backbones() -> None:
+    assert {name for task in TASKS.values() for name in task.published} <= set(BACKBONES)
+
+
+def test_the_list_is_light_to_import() -> None:
+    code = "import sys, trainables.backbones; print({'torch', 'ray', 'pymatgen'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
