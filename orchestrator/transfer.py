@@ -13,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.comparison.datasets import resolve, unit_of
 from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
 from orchestrator.comparison.flags import TransferOptions, parse
 from orchestrator.comparison.overlap import overlap, without
 from orchestrator.comparison.results import compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table, load_tables
+from orchestrator.data.compositions import resolve, unit_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, conduct
 from orchestrator.interface.wording import duration, significant, why

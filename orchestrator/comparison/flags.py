@@ -22,13 +22,14 @@ tables (--tables), any number of:
 
 data sets (--tasks), any number of:
   NAME            a MatBench task of compositions: steels expt_gap expt_is_metal glass; read from
-                  --data-dir: matbench_NAME.json.gz or NAME.csv
+                  --data-dir (matbench_NAME.json.gz or NAME.csv) or the cache, else downloaded and
+                  checked
   FILE            a CSV with a column `formula`, or MatBench's .json.gz; two values make classes
   NAME=FILE       the same, called NAME, with what MatBench knows of a task of this name
   …:TARGET        names the target column
 
 examples:
-  python -m orchestrator.transfer --tasks steels=steels_yield.csv --tables mat2vec skipatom
+  python -m orchestrator.transfer --tasks steels --tables mat2vec skipatom
   python -m orchestrator.transfer --tasks gaps.csv:gap --tables mat2vec \\
       runs/hybrid_grid/tables/Mat2Vec-H-64.csv --seeds 0 1 2
 

@@ -25,6 +25,7 @@ data sets (--tasks), any number of:
   FILE.csv[.gz]   with a column `cif`
   FILE.parquet    with a column `structure` (JSON) or `cif`
   FOLDER          with id_prop.csv and CIF or POSCAR files
+  NAME=PATH       the same, called NAME in the results
   …:TARGET        names the target column
 
 examples:

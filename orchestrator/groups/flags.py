@@ -72,8 +72,8 @@ def _parser() -> Parser:
         nargs="+",
         default=[],
         metavar="[NAME=]FILE[:TARGET]",
-        help="screen these formulas too: CSV with a column formula (or composition) and a target;"
-        " a MatBench task is known by its name",
+        help="screen these formulas too: CSV with a column formula (or composition) and a target,"
+        " or a MatBench task by its name",
     )
     screening.add_argument(
         "--skip-screening", action="store_true", help="no forests; all data sets enter"

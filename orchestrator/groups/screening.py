@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.mapping import Map
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
-from orchestrator.comparison.datasets import resolve
+from orchestrator.data.compositions import resolve
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.crystals import shards
@@ -92,12 +92,12 @@ def of_run(run: Path, task: str) -> Formulas:
 
 
 def of_file(spec: str) -> tuple[str, Formulas]:
-    """Name and compositions of a file, `[NAME=]FILE[:TARGET]`.
+    """Name and compositions of a file, `[NAME=]FILE[:TARGET]`, or of a MatBench task.
 
     Raises:
         UsageError: with file, line and what is wrong there.
     """
-    data = resolve(spec, None, flag="--compositions")
+    data = resolve(spec, flag="--compositions")
     try:
         found = fractions(data.z, data.fraction, data.owner, len(data))
     except ValueError as error:

@@ -245,14 +245,15 @@ def test_wrong_usage_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.write_text("\n".join(["formula,target", *rows]))
     good = ("--tasks", str(path), "--run", str(tmp_path / "run"))
     assert "--tasks" in refusal(capsys)
-    assert "no such file, nor a task" in refusal(capsys, "--tasks", "nowhere.csv")
+    assert "no such file or folder" in refusal(capsys, "--tasks", "nowhere.csv")
     assert "did you mean steels?" in refusal(capsys, "--tasks", "matbench_stels")
     assert "did you mean skipatom?" in refusal(capsys, *good, "--tables", "skipatm")
     for flag in ("--tables", "--folds", "--seeds"):
         assert f"{flag}: expected at least one argument" in refusal(capsys, *good, flag)
-    assert "give --data-dir" in refusal(capsys, "--tasks", "steels")
-    missing = refusal(capsys, "--tasks", "steels", "--data-dir", str(tmp_path))
-    assert "has neither matbench_steels.json.gz nor steels.csv" in missing
+    assert "a task of crystals" in refusal(capsys, "--tasks", "phonons")
+    assert "--data-dir is not a folder" in refusal(
+        capsys, "--tasks", "steels", "--data-dir", str(tmp_path / "none")
+    )
     assert "the official folds are 0 to 4" in refusal(capsys, *good, "--folds", "5")
     assert "given twice: 1" in refusal(capsys, *good, "--seeds", "1", "1")
     assert "--epochs 0" in refusal(capsys, *good, "--epochs", "0")
