@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.nodes.actors import actor_map
+from orchestrator.runs import layout
 
 
 def mixed_vectors(
@@ -40,7 +41,7 @@ def sum_distances(
     """
     chosen = {name: keys for name, keys in strategies(ledger, on).items() if keys}
     vectors = mixed_vectors(
-        run / "embeddings.parquet", sorted(set().union(*map(set, chosen.values())))
+        run / layout.EMBEDDINGS, sorted(set().union(*map(set, chosen.values())))
     )
     on_actors = actor_map(actors)
     sums = {}

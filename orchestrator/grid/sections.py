@@ -19,6 +19,7 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import duration, significant, why, with_deviation
+from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import DONE, Records
 from trainables.crystals.registry import TASKS
@@ -167,7 +168,7 @@ def coverage(run: FinishedRun) -> str:
 
 def curves(run: FinishedRun) -> str:
     """Validation curves of the chosen configurations' first fold, all mixings."""
-    records = Records(run.folder / "records")
+    records = Records(run.folder / layout.RECORDS)
     frames = []
     for row in run.best.itertuples():
         same = run.done[
@@ -253,7 +254,7 @@ def failures(run: FinishedRun) -> str:
             "array": failed["array"],
             "mixing": failed["mixing"],
             "status": failed["status"],
-            "why": [why({"error": text}) for text in failed["error"]],
+            "why": [why(text) for text in failed["error"]],
         }
     )
     return table(frame)

@@ -103,7 +103,9 @@ class Progress(tune.Callback):
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
-                self._note(f"{row['array']} {self._member(row)}: {row['status']}: {why(row)}")
+                self._note(
+                    f"{row['array']} {self._member(row)}: {row['status']}: {why(row['error'])}"
+                )
 
     def _count(self, row: Mapping[str, Any]) -> None:
         self._finished[row["key"]] = row["status"]
