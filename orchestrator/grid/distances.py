@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.nodes.actors import actor_map
-from orchestrator.runs import layout
 
 
 def mixed_vectors(
@@ -41,7 +40,7 @@ def sum_distances(
     """
     chosen = {name: keys for name, keys in strategies(ledger, on).items() if keys}
     vectors = mixed_vectors(
-        run / layout.EMBEDDINGS, sorted(set().union(*map(set, chosen.values())))
+        run / "embeddings.parquet", sorted(set().union(*map(set, chosen.values())))
     )
     on_actors = actor_map(actors)
     sums = {}

@@ -19,7 +19,6 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import duration, significant, why, with_deviation
-from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import DONE, Records
 from trainables.crystals.registry import TASKS
@@ -168,7 +167,7 @@ def coverage(run: FinishedRun) -> str:
 
 def curves(run: FinishedRun) -> str:
     """Validation curves of the chosen configurations' first fold, all mixings."""
-    records = Records(run.folder / layout.RECORDS)
+    records = Records(run.folder / "records")
     frames = []
     for row in run.best.itertuples():
         same = run.done[
