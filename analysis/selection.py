@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 CELL = ("task", "fold", "backbone", "dim", "seed")
 LEAKS = frozenset({"test_mae"})
 STRATEGIES = ("S", "H", "L")

@@ -22,7 +22,7 @@ from ray import tune
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.grid.cells import arrays, keyed_cells
+from orchestrator.grid.cells import GridArray, arrays, keyed_cells
 from orchestrator.grid.config import build_config
 from orchestrator.nodes import cluster
 from orchestrator.runs import durable
@@ -129,6 +129,7 @@ class InstantGrid:
             {task: ("lattice_energy", None) for task in self.config.tasks},
             records,
             Worker(cpus=1, gpus=0),
+            naming=GridArray,
             make_fit=partial(InstantFit, self.samples),
         )
         table = compile_ledger(records, {key: cell.task for cell, key in self.cells})

@@ -31,7 +31,7 @@ from analysis.scale.replaceability import chemical_distances
 from analysis.scale.unidimensional import find_order
 from benchmarks.child import in_one_line
 from benchmarks.harness import Figure, Report, Spread, add_flags, alone, compare, say
-from orchestrator.scale.inputs import published_probabilities, read_replaceability
+from orchestrator.data.replaceability import published_probabilities, read_replaceability
 
 STEPS, SEED, FASTER = 500, 42, 10.0
 JOB_SECONDS = 30.0

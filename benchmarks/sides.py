@@ -14,11 +14,11 @@ from typing import Any
 from benchmarks.child import Child, whole_run
 from benchmarks.harness import Figure, Report, Side, add_flags, alone, compare, say
 from benchmarks.inputs import Choice
+from orchestrator.grid.config import MIXINGS
 
 OURS = (sys.executable, "-m", "benchmarks.ours")
 PEERS = Path(__file__).parent / "peers"
 Answers = list[dict[str, Any]]
-MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 MANY = 10**6  # epochs, where a benchmark and not the recipe decides when to end
 
 

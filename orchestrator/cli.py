@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from orchestrator.interface import interrupts
+from orchestrator.interface.errors import UsageError
 
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
@@ -20,15 +21,30 @@ JOBS = {
     "report": "write a run's report.html again",
 }
 
+# Where the command line of a job is read, without what its work needs.
+FLAGS = {
+    "hybrid_grid": "orchestrator.grid.flags",
+    "element_groups": "orchestrator.groups.flags",
+    "ensemble": "orchestrator.ensembles.flags",
+    "transfer": "orchestrator.comparison.flags",
+    "element_scale": "orchestrator.scale.flags",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Hands the remaining arguments to the job's own `main`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     job = arguments[0].replace("-", "_") if arguments else ""
     if job in JOBS:
-        # A job is imported when it is wanted: `elemgrid --help` must not start torch and Ray. That
-        # takes seconds, and an import that is broken off would say so at length.
+        # Torch and Ray take seconds to import, and an import that is broken off says so at length.
+        # So a job is imported when it is wanted, and when its command line has been understood.
         with interrupts.two_chances(), interrupts.at_once():
+            try:
+                if job in FLAGS:
+                    importlib.import_module(FLAGS[job]).parse(arguments[1:])
+            except UsageError as error:
+                print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
+                return 2
             module = importlib.import_module(f"orchestrator.{job}")
         return int(module.main(arguments[1:]))
     asked = job in ("__help", "_h", "")

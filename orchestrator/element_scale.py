@@ -24,16 +24,16 @@ from analysis.scale.replaceability import (
 from analysis.scale.search import search_pairs
 from analysis.scale.unidimensional import Order, find_order
 from orchestrator.data.datasets import resolve
+from orchestrator.data.replaceability import published_probabilities, read_replaceability
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
-from orchestrator.runs.run_directory import locked
 from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
-from orchestrator.scale.inputs import named_order, published_probabilities, read_replaceability
 from orchestrator.scale.mining import mine
+from orchestrator.scale.orders import named_order
 from trainables.crystals.sources import ANY_COLUMN, Source
 
 # Gain in hypervolume below which a round of refinement is the last.
@@ -42,19 +42,10 @@ FLAT = 1e-3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    return conduct(lambda: start(argv), stopped="nothing is written, the same command begins again")
-
-
-def start(argv: Sequence[str] | None) -> int:
-    """Looks at what is asked, and does it."""
-    options = parse(argv)
-    known = open_relations(options)
-    if options.dry_run:
-        print("the input is sound; nothing is written")
-        return OK
-    with locked(options.run):
-        run(options, known)
-    return OK
+    return conduct(
+        lambda: look_then_work(parse(argv), open_relations, run),
+        stopped="nothing is written, the same command begins again",
+    )
 
 
 def open_relations(options: ScaleOptions) -> Replaceability | Source:

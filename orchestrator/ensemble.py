@@ -22,37 +22,31 @@ from orchestrator.ensembles.files import INFO, RESULTS, forget, write_facts, wri
 from orchestrator.ensembles.flags import EnsembleOptions, parse
 from orchestrator.ensembles.predictions import FoldPredictions, read_fold
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.interface.wording import significant
 from orchestrator.report import write_report
-from orchestrator.runs import durable
+from orchestrator.runs import durable, layout
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import LedgerError
-from orchestrator.runs.run_directory import locked
 
 LEVEL = 0.95  # of the intervals, as the leaderboard has them
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    return conduct(lambda: start(argv), LedgerError, stopped="the same command begins again")
+    return conduct(
+        lambda: look_then_work(parse(argv), choose_models, run),
+        LedgerError,
+        stopped="the same command begins again",
+    )
 
 
-def start(argv: Sequence[str] | None) -> int:
-    """Looks at what is asked, and does it."""
-    options = parse(argv)
+def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
+    """The grid's run, and rows of its ledger whose models take part.
+
+    Whatever can be wrong with what was asked is found here.
+    """
     finished = FinishedRun(options.run)
-    models = choose_models(options, finished)
-    if options.dry_run:
-        print("the input is sound; nothing is written")
-        return OK
-    with locked(options.run):
-        run(options, finished, models)
-    return OK
-
-
-def choose_models(options: EnsembleOptions, finished: FinishedRun) -> pd.DataFrame:
-    """Rows of the ledger whose models take part; whatever can be wrong is found here."""
     finished.demand_files()
     models = finished.done
     for flag, column in (("tasks", "task"), ("backbones", "backbone")):
@@ -69,12 +63,12 @@ def choose_models(options: EnsembleOptions, finished: FinishedRun) -> pd.DataFra
     folds = models.groupby("task", sort=False)["fold"].nunique()
     for task, number in folds.items():
         print(f"{task}: {int((models['task'] == task).sum())} models of {number} folds")
-    return models
+    return finished, models
 
 
-def run(options: EnsembleOptions, finished: FinishedRun, models: pd.DataFrame) -> None:
+def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> None:
     """Predictions of each fold → weights and spread on validation → test, once → files."""
-    folder = options.run
+    folder, (finished, models) = options.run, chosen
     tables, facts = [], []
     for (task, fold), rows in models.groupby(["task", "fold"], sort=True):
         given = read(folder, f"{task}, fold {fold}", sorted(rows["key"]))
@@ -97,7 +91,7 @@ def run(options: EnsembleOptions, finished: FinishedRun, models: pd.DataFrame) -
 def read(folder: Path, name: str, keys: Sequence[str]) -> FoldPredictions:
     """The predictions of the models of one fold."""
     try:
-        given = read_fold(folder / "predictions.parquet", keys)
+        given = read_fold(folder / layout.PREDICTIONS, keys)
     except ValueError as error:
         raise UsageError(f"{folder}: {name}: {error}") from None
     if given.left_out:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,20 @@ from orchestrator.data.inputs import (
     open_sources,
 )
 from orchestrator.data.withheld import withhold
-from orchestrator.grid.cells import Cell, arrays, keyed_cells
-from orchestrator.grid.config import GridConfig
+from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.config import SELECTED_BY, GridConfig
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.flags import Options, parse
 from orchestrator.grid.plan import print_plan
 from orchestrator.grid.tables import write_distances, write_tables
-from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, conduct
-from orchestrator.interface.wording import duration, why
+from orchestrator.interface.job import OK, conduct
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
-from orchestrator.runs import durable
-from orchestrator.runs.ledger import compile_ledger, write_collected
-from orchestrator.runs.records import DONE, FAILED, LedgerError, Records, until_sound
+from orchestrator.runs import layout
+from orchestrator.runs.ledger import write_collected
+from orchestrator.runs.records import DONE, LedgerError, Records
 from orchestrator.runs.run_directory import locked, open_manifest, write_manifest
-from orchestrator.training.train import train
+from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
 from orchestrator.training.worker import Worker
 from trainables.crystals.dataset import Dataset
@@ -47,7 +45,6 @@ from trainables.kernels import library
 from trainables.training.fit import TRAINING_VERSION
 
 JOB = "hybrid_grid"
-LISTED = 20  # arrays with failed models that the summary names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,22 +82,18 @@ def run(options: Options) -> int:
         datasets = withhold(folder, options.withheld, datasets, featurized)
         cells = keyed_cells(config, fingerprints(config, featurized))
         _write_manifest(options, data, sources, featurized, len(cells))
-        records, keys = Records(folder / "records"), [key for _, key in cells]
-        if options.retry_failed:
-            until_sound(records, keys, lambda: records.forget_failed(keys))
-        targets = {name: (source.target_name, source.unit) for name, source in sources.items()}
-
-        def train_and_conclude() -> int:
-            finished = train(arrays(cells), datasets, targets, records, options.worker)
-            ledger = _write_ledger(folder, records, cells)
-            if not finished:
-                print(f"\nstopped with {len(ledger)} of {len(cells)} models recorded;"
-                      " the same command goes on from here", file=sys.stderr)  # fmt: skip
-                return INTERRUPTED
-            _conclude(folder, records, ledger, datasets, config)
-            return _summarise(folder, ledger)
-
-        return until_sound(records, keys, train_and_conclude)
+        records = Records(folder / layout.RECORDS)
+        return train_to_ledger(
+            arrays(cells),
+            datasets,
+            {name: (source.target_name, source.unit) for name, source in sources.items()},
+            records,
+            options.worker,
+            naming=GridArray,
+            path=folder / layout.LEDGER,
+            conclude=lambda ledger: _conclude(folder, records, ledger, datasets, config),
+            retry_failed=options.retry_failed,
+        )
 
 
 def _announce(options: Options) -> None:
@@ -149,12 +142,6 @@ def _write_manifest(
     )
 
 
-def _write_ledger(folder: Path, records: Records, cells: list[tuple[Cell, str]]) -> pd.DataFrame:
-    table = compile_ledger(records, {key: cell.task for cell, key in cells})
-    durable.write_parquet(folder / "ledger.parquet", table)
-    return table.to_pandas()
-
-
 def _conclude(
     folder: Path,
     records: Records,
@@ -170,33 +157,13 @@ def _conclude(
         name: (dataset.ids, dataset.target) for name, dataset in datasets.items()
     }
     write_collected(folder, records, done, crystals)
-    on = {"validation": "val_mae", "test": "test_mae"}[config.select_on]
+    on = SELECTED_BY[config.select_on]
     actors = max(1, cluster.worker_slots(1, 0))
     sums, keys = sum_distances(folder, ledger, on, actors)
     write_distances(folder, sums)
     for path in write_tables(folder, sums, keys, ledger, on):
         print(path)
     print(write_report(folder))
-
-
-def _summarise(folder: Path, ledger: pd.DataFrame) -> int:
-    counts = ledger["status"].value_counts()
-    seconds = ledger["seconds"].sum()
-    print(f"{counts.get(DONE, 0)} models done in {duration(seconds)} of training: {folder}")
-    bad = ledger[ledger["status"] != DONE]
-    if bad.empty:
-        return OK
-    reasons = [why({"error": error}) for error in bad["error"]]
-    alike = bad.assign(reason=reasons).groupby(["status", "array", "reason"], sort=False)["mixing"]
-    for (status, array, reason), mixings in islice(alike, LISTED):
-        print(f"  {status}: {array} {' '.join(mixings)}: {reason}", file=sys.stderr)
-    if len(alike) > LISTED:
-        print(f"  … and {len(alike) - LISTED} arrays more; all are in the report", file=sys.stderr)
-    again = "--retry-failed trains the failed ones again"
-    # The same seed diverges again.
-    hint = again if FAILED in counts else "other data, or another --recipe or --seed, may mend it"
-    print(f"{len(bad)} of {len(ledger)} models are not done; {hint}", file=sys.stderr)
-    return SOME_FAILED
 
 
 if __name__ == "__main__":

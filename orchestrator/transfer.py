@@ -1,6 +1,6 @@
 """Does an element table transfer? CrabNet with each of several tables, on the official folds.
 
-python -m orchestrator.transfer --tasks steels=yield.csv --tables mat2vec mine.csv
+python -m orchestrator.transfer --tasks steels --tables mat2vec mine.csv
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.comparison.datasets import resolve, unit_of
 from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
 from orchestrator.comparison.flags import TransferOptions, parse
-from orchestrator.comparison.overlap import overlap, without
+from orchestrator.comparison.inputs import look_for_overlap, open_data, open_tables
+from orchestrator.comparison.overlap import line_up
 from orchestrator.comparison.results import compare, in_words, score_all, score_together
-from orchestrator.comparison.tables import Table, load_tables
-from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, conduct
-from orchestrator.interface.wording import duration, significant, why
+from orchestrator.comparison.tables import Table
+from orchestrator.data.compositions import unit_of
+from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.wording import significant
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
-from orchestrator.runs import durable
-from orchestrator.runs.ledger import compile_ledger
-from orchestrator.runs.records import DONE, LedgerError, Records, until_sound
+from orchestrator.runs import durable, layout
+from orchestrator.runs.records import DONE, LedgerError, Records
 from orchestrator.runs.run_directory import locked, open_manifest, slug, write_manifest
-from orchestrator.training.train import train
+from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
 from trainables.compositions.dataset import Compositions
 from trainables.training.transfer import (
@@ -41,9 +40,6 @@ from trainables.training.transfer import (
 )
 
 JOB = "transfer"
-LISTED = 20  # models that are not done, which the summary names
-
-Lineup = Mapping[Entrant, Table]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,19 +65,6 @@ def start(argv: Sequence[str] | None) -> int:
         return run(options, data, tables, seen)
 
 
-def open_data(options: TransferOptions) -> dict[str, Compositions]:
-    """The data sets by name."""
-    found: dict[str, Compositions] = {}
-    for spec in options.tasks:
-        data = resolve(spec, options.data_dir)
-        if data.name in found:
-            raise UsageError(f"--tasks {spec}: another data set is called {data.name} too")
-        found[data.name] = data
-        kind = "two classes" if data.classes else "a number"
-        print(f"{data.name}: {len(data)} formulas of {len(data.elements)} elements, {kind}")
-    return found
-
-
 def write_formulas(
     folder: Path, options: TransferOptions, data: Mapping[str, Compositions]
 ) -> None:
@@ -92,39 +75,6 @@ def write_formulas(
         text = "\n".join(sorted({formula.replace(" ", "") for formula in formulas})) + "\n"
         durable.write_text(path, text)
         print(path)
-
-
-def open_tables(options: TransferOptions) -> list[Table]:
-    """The competitors."""
-    tables = load_tables(
-        options.tables, min(options.seeds), controls=options.controls, folds=options.folds
-    )
-    names = [table.name for table in tables]
-    if options.reference is not None and options.reference not in names:
-        raise UsageError(f"--reference {options.reference}: there are {', '.join(names)}")
-    filled = {table.name: int((~table.seen).sum()) for table in tables if not table.control}
-    told = [f"{name} ({118 - count} elements)" for name, count in filled.items()]
-    print(f"tables: {', '.join(told)}")
-    if options.controls:
-        print(f"controls: {', '.join(table.name for table in tables if table.control)}")
-    return tables
-
-
-def look_for_overlap(
-    options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
-) -> list[dict[str, Any]]:
-    """Formulas of test folds that a table's grid has seen: a row a table, data set and fold."""
-    found = [
-        row
-        for table, one, fold in product(tables, data.values(), options.folds)
-        if not table.control and (row := overlap(table, one, fold)) is not None
-    ]
-    grouped = pd.DataFrame(found).groupby(["table", "task"], sort=False) if found else ()
-    for (table, task), rows in grouped:
-        seen, total = int(rows["seen"].sum()), int(rows["formulas"].sum())
-        note = "; --strict distils it without them" if seen and not options.strict else ""
-        print(f"  {table} has seen {seen} of {total} test formulas of {task}{note}")
-    return found
 
 
 def describe(
@@ -157,49 +107,38 @@ def run(
 ) -> int:
     """Formulas and tables → models on Ray Tune → scores → paired differences → report."""
     _own_folder(options, data, tables)
-    records = Records(options.run / "records", SCHEMA)
+    records = Records(options.run / layout.RECORDS, SCHEMA)
     with cluster.connected(options.address, options.worker.cpus):
         print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
         lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}
-        arrays = [
-            array
-            for name, one in data.items()
-            for array in arrays_of(
-                name,
-                one,
-                lineups[name],
-                options.seeds,
-                _recipe(options, one),
-                trainable=options.trainable,
-                device=options.worker.device,
-            )
-        ]
-        keys = {key: array.task for array in arrays for key in array.keys.values()}
-        if options.retry_failed:
-            until_sound(records, keys, lambda: records.forget_failed(keys))
+        return train_to_ledger(
+            [array for name in data for array in _arrays(options, data[name], lineups[name])],
+            {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
+            {name: ("target", unit_of(name)) for name in data},
+            records,
+            options.worker,
+            naming=TransferArray,
+            path=options.run / LEDGER,
+            conclude=lambda ledger: conclude(options, records, ledger, data, tables, seen),
+            retry_failed=options.retry_failed,
+            make_fit=TransferFit,
+            error="val_error",
+        )
 
-        def train_and_conclude() -> int:
-            finished = train(
-                arrays,
-                {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
-                {name: ("target", unit_of(name)) for name in data},
-                records,
-                options.worker,
-                make_fit=TransferFit,
-                naming=TransferArray,
-                error="val_error",
-            )
-            table = compile_ledger(records, keys)
-            durable.write_parquet(options.run / LEDGER, table)
-            ledger = table.to_pandas()
-            if not finished:
-                print(f"\nstopped with {len(ledger)} of {len(keys)} models recorded; the same"
-                      " command goes on from here", file=sys.stderr)  # fmt: skip
-                return INTERRUPTED
-            conclude(options, records, ledger, data, tables, seen)
-            return _summarise(ledger)
 
-        return until_sound(records, keys, train_and_conclude)
+def _arrays(
+    options: TransferOptions, data: Compositions, lineup: Mapping[Entrant, Table]
+) -> list[TransferArray]:
+    """Those of one data set."""
+    return arrays_of(
+        data.name,
+        data,
+        lineup,
+        options.seeds,
+        _recipe(options, data),
+        trainable=options.trainable,
+        device=options.worker.device,
+    )
 
 
 def _own_folder(
@@ -225,28 +164,7 @@ def _own_folder(
     write_manifest(options.run, {"job": JOB, **asked, "versions": versions()})
 
 
-def line_up(
-    options: TransferOptions,
-    data: Compositions,
-    tables: Sequence[Table],
-    seen: Sequence[Mapping[str, Any]],
-) -> dict[Entrant, Table]:
-    """The table of each model; under --strict, one that has seen nothing of its test fold."""
-    tainted = {
-        (row["table"], row["fold"]) for row in seen if row["task"] == data.name and row["seen"]
-    }
-    actors = max(1, cluster.worker_slots(1, 0))
-    found: dict[Entrant, Table] = {}
-    for fold in options.folds:
-        for table in tables:
-            entrant = Entrant(table=table.name, fold=fold)
-            again = options.strict and (table.name, fold) in tainted
-            own = table.of(fold)
-            found[entrant] = without(own, data, fold, actors) if again else own
-    return found
-
-
-def _values(lineup: Lineup) -> dict[Entrant, Any]:
+def _values(lineup: Mapping[Entrant, Table]) -> dict[Entrant, Any]:
     return {entrant: table.values for entrant, table in lineup.items()}
 
 
@@ -312,20 +230,6 @@ def _asked(
         "trainable": options.trainable,
         "strict": options.strict,
     }
-
-
-def _summarise(ledger: pd.DataFrame) -> int:
-    done = ledger[ledger["status"] == DONE]
-    print(f"{len(done)} models done in {duration(float(done['seconds'].sum()))} of training")
-    bad = ledger[ledger["status"] != DONE]
-    for row in bad.head(LISTED).to_dict("records"):
-        name = TransferArray.describe(row)
-        print(f"  {row['status']}: {row['task']} {name}: {why(row)}", file=sys.stderr)
-    if bad.empty:
-        return OK
-    print(f"{len(bad)} of {len(ledger)} models are not done; --retry-failed trains them again",
-          file=sys.stderr)  # fmt: skip
-    return SOME_FAILED
 
 
 if __name__ == "__main__":

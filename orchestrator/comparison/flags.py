@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from orchestrator.grid.flags import add_machine, worker_of
-from orchestrator.interface.errors import UsageError
-from orchestrator.interface.parser import Parser
+from orchestrator.interface.parser import Distinct, Parser, whole_number
+from orchestrator.training.flags import add_machine, worker_of
 from orchestrator.training.worker import Worker
 from trainables.crystals.registry import FOLDS
 from trainables.training.recipe import RecipeName
@@ -22,13 +22,14 @@ tables (--tables), any number of:
 
 data sets (--tasks), any number of:
   NAME            a MatBench task of compositions: steels expt_gap expt_is_metal glass; read from
-                  --data-dir: matbench_NAME.json.gz or NAME.csv
+                  --data-dir (matbench_NAME.json.gz or NAME.csv) or the cache, else downloaded and
+                  checked
   FILE            a CSV with a column `formula`, or MatBench's .json.gz; two values make classes
   NAME=FILE       the same, called NAME, with what MatBench knows of a task of this name
   …:TARGET        names the target column
 
 examples:
-  python -m orchestrator.transfer --tasks steels=steels_yield.csv --tables mat2vec skipatom
+  python -m orchestrator.transfer --tasks steels --tables mat2vec skipatom
   python -m orchestrator.transfer --tasks gaps.csv:gap --tables mat2vec \\
       runs/hybrid_grid/tables/Mat2Vec-H-64.csv --seeds 0 1 2
 
@@ -71,20 +72,51 @@ def _parser() -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_comparison(parser)
+    _add_fairness(parser)
+    _add_training(parser)
+    _add_results(parser)
+    add_machine(parser).add_argument(
+        "--dry-run", action="store_true", help="check the input, say what would be trained"
+    )
+    return parser
+
+
+def _add_comparison(parser: Parser) -> None:
     what = parser.add_argument_group("what is compared")
-    what.add_argument("--tables", nargs="+", default=["mat2vec"], metavar="TABLE", help="see below")
     what.add_argument(
-        "--tasks", nargs="+", required=True, metavar="DATA", help="data sets, see below"
+        "--tables",
+        nargs="+",
+        action=Distinct,
+        default=("mat2vec",),
+        metavar="TABLE",
+        help="see below; default mat2vec",
+    )
+    what.add_argument(
+        "--tasks",
+        nargs="+",
+        action=Distinct,
+        required=True,
+        metavar="DATA",
+        help="data sets, see below",
     )
     what.add_argument("--data-dir", type=Path, help="folder with the files of MatBench's tasks")
     what.add_argument(
-        "--folds", nargs="+", type=int, default=list(range(FOLDS)), help="default 0 1 2 3 4"
+        "--folds",
+        nargs="+",
+        action=Distinct,
+        type=whole_number(0, FOLDS - 1),
+        default=tuple(range(FOLDS)),
+        metavar="N",
+        help="official folds; default 0 1 2 3 4",
     )
     what.add_argument(
         "--seeds",
         nargs="+",
-        type=int,
-        default=[0],
+        action=Distinct,
+        type=whole_number(0, 2**31 - 1),
+        default=(0,),
+        metavar="N",
         help="of weights, batches and validation parts; a fold's score is their mean; default 0",
     )
     what.add_argument(
@@ -92,37 +124,54 @@ def _parser() -> Parser:
         metavar="TABLE",
         help="by its name, which the others are compared with; default: the first",
     )
-    what.add_argument(
+
+
+def _add_fairness(parser: Parser) -> None:
+    fair = parser.add_argument_group("what keeps it fair")
+    fair.add_argument(
         "--no-controls",
         dest="controls",
         action="store_false",
         help="leave out one-hot vectors, random ones, and the first table with its rows permuted",
     )
-    what.add_argument(
+    fair.add_argument(
         "--strict",
         action="store_true",
         help="a table distilled by a grid is distilled again for each test fold, from those of the"
         " grid's models that have seen none of the fold's formulas",
     )
-    what.add_argument(
+    fair.add_argument(
         "--write-formulas",
         type=Path,
         metavar="DIR",
         help="write the formulas of each test fold into DIR and stop; hybrid_grid --without FILE"
         " trains without them, and {fold} in a table's path takes each fold's own table",
     )
+
+
+def _add_training(parser: Parser) -> None:
     training = parser.add_argument_group("training")
     training.add_argument(
         "--recipe",
-        choices=("paper", "tuned"),
+        choices=get_args(RecipeName),
         default="tuned",
         help="paper: as published, 500 epochs; tuned (default): AdamW and a cosine, 40 epochs",
     )
-    training.add_argument("--epochs", type=int, help="at most; default by recipe")
-    training.add_argument("--patience", type=int, help="epochs without improvement before a stop")
+    training.add_argument(
+        "--epochs", type=whole_number(1), metavar="N", help="at most; default by recipe"
+    )
+    training.add_argument(
+        "--patience",
+        type=whole_number(1),
+        metavar="N",
+        help="epochs without improvement before a stop",
+    )
     training.add_argument(
         "--trainable", action="store_true", help="let the tables learn too; default: frozen"
     )
+
+
+def _add_results(parser: Parser) -> None:
     results = parser.add_argument_group("results")
     results.add_argument(
         "--run", type=Path, default=Path("runs/transfer"), help="directory; default %(default)s"
@@ -134,11 +183,6 @@ def _parser() -> Parser:
         " are not trained again",
     )
     results.add_argument("--retry-failed", action="store_true", help="train failed models again")
-    machine = add_machine(parser)
-    machine.add_argument(
-        "--dry-run", action="store_true", help="check the input, say what would be trained"
-    )
-    return parser
 
 
 def parse(argv: Sequence[str] | None = None) -> TransferOptions:
@@ -146,18 +190,4 @@ def parse(argv: Sequence[str] | None = None) -> TransferOptions:
     given = vars(_parser().parse_args(argv))
     worker = worker_of(given)
     del given["cpus_per_worker"], given["gpus_per_worker"]
-    for flag in ("tables", "tasks", "folds", "seeds"):
-        twice = {value for value in given[flag] if given[flag].count(value) > 1}
-        if twice:
-            raise UsageError(f"--{flag}: given twice: {', '.join(map(str, sorted(twice)))}")
-        given[flag] = tuple(given[flag])
-    for fold in given["folds"]:
-        if not 0 <= fold < FOLDS:
-            raise UsageError(f"--folds: {fold} is wrong, the official folds are 0 to {FOLDS - 1}")
-    for seed in given["seeds"]:
-        if not 0 <= seed < 2**31:
-            raise UsageError(f"--seeds: {seed} is wrong, a seed lies between 0 and 2147483647")
-    for flag in ("epochs", "patience"):
-        if given[flag] is not None and given[flag] < 1:
-            raise UsageError(f"--{flag} {given[flag]}: must be at least 1")
     return TransferOptions(**given, worker=worker)

@@ -6,7 +6,7 @@ fold holds the same formulas, the table may know their bonds, if not their prope
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,16 +17,19 @@ import pandas as pd
 
 from analysis import tables as element_tables
 from analysis.distill import distill
+from orchestrator.comparison.flags import TransferOptions
 from orchestrator.comparison.tables import Table, scaled, sidecar_of
+from orchestrator.data.shard_folders import any_graphs_of
 from orchestrator.data.withheld import contents_of, withheld_by
+from orchestrator.grid.config import SELECTED_BY
 from orchestrator.grid.distances import sum_distances
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import cluster
 from orchestrator.runs.finished_run import FinishedRun
-from orchestrator.runs.run_directory import slug
 from trainables.compositions.dataset import Compositions
-from trainables.crystals import shards
 from trainables.elements import descriptor
 from trainables.training.split import split_fold
+from trainables.training.transfer import Entrant
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,7 @@ def seen_by(run: Path) -> Mapping[str, Seen]:
     """
     found, hidden = {}, withheld_by(run)
     for task in FinishedRun(run).manifest["datasets"]:
-        folders = sorted((run / "shards" / slug(task)).glob(f"*/{shards.MANIFEST}"))
-        if not folders:
-            raise UsageError(f"{run / 'shards' / slug(task)}: no shards; run hybrid_grid again")
-        held, formulas = contents_of(folders[0].parent)
+        held, formulas = contents_of(any_graphs_of(run, task))
         found[task] = Seen(formulas, held.rows, held.total, hidden)
     return found
 
@@ -83,6 +83,27 @@ def overlap(table: Table, data: Compositions, fold: int) -> dict[str, Any] | Non
         "seen": len(common),
         "example": common[0] if common else None,
     }
+
+
+def line_up(
+    options: TransferOptions,
+    data: Compositions,
+    tables: Sequence[Table],
+    seen: Sequence[Mapping[str, Any]],
+) -> dict[Entrant, Table]:
+    """The table of each model; under --strict, one that has seen nothing of its test fold."""
+    tainted = {
+        (row["table"], row["fold"]) for row in seen if row["task"] == data.name and row["seen"]
+    }
+    actors = max(1, cluster.worker_slots(1, 0))
+    found: dict[Entrant, Table] = {}
+    for fold in options.folds:
+        for table in tables:
+            entrant = Entrant(table=table.name, fold=fold)
+            again = options.strict and (table.name, fold) in tainted
+            own = table.of(fold)
+            found[entrant] = without(own, data, fold, actors) if again else own
+    return found
 
 
 def without(table: Table, data: Compositions, fold: int, actors: int) -> Table:
@@ -111,7 +132,7 @@ def without(table: Table, data: Compositions, fold: int, actors: int) -> Table:
             f" fold {fold}; leave the table out, or let a grid run without them (transfer"
             " --write-formulas DIR, hybrid_grid --without FILE)"
         )
-    on = {"validation": "val_mae", "test": "test_mae"}[run.manifest["config"]["select_on"]]
+    on = SELECTED_BY[run.manifest["config"]["select_on"]]
     return _distilled(table, ledger, about, on, actors)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from analysis import tables as element_tables
 from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
 from orchestrator.interface.errors import UsageError
+from orchestrator.runs import layout
 from trainables.elements import descriptor
 
 ONE_HOT = "one-hot"
@@ -139,7 +140,7 @@ def _seen(path: Path) -> np.ndarray:
 def _run_of(path: Path) -> Path | None:
     """The run directory in whose `tables/` a file lies."""
     run = path.resolve().parent.parent
-    return run if (run / "manifest.json").is_file() and (run / "shards").is_dir() else None
+    return run if (run / layout.MANIFEST).is_file() and (run / layout.SHARDS).is_dir() else None
 
 
 def _published(name: str) -> Table:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.runs.durable import sync
 
 _CHUNK = 1 << 18  # bytes
 _ATTEMPTS = 4
@@ -136,11 +137,7 @@ def _accept(url: str, part: Path, path: Path, sha256: str) -> None:
             "try again, or fetch it by other means and name its folder by --data-dir"
         )
     os.replace(part, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 def digest(path: Path) -> str:

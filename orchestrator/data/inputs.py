@@ -12,6 +12,7 @@ import numpy as np
 
 from orchestrator.data.datasets import resolve
 from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
+from orchestrator.data.shard_folders import folder_of
 from orchestrator.data.streaming import open_streamed
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
@@ -46,7 +47,7 @@ def open_sources(config: GridConfig, data_dir: Path | None) -> dict[str, Source]
 def featurize_all(
     sources: Mapping[str, Source], config: GridConfig, folder: Path
 ) -> dict[str, Featurized]:
-    """Featurises each source for the grid's backbones, into `folder`/shards.
+    """Featurises each source for the grid's backbones, into the run directory `folder`.
 
     Raises:
         UsageError: a source cannot be read, or too many of its crystals are bad.
@@ -54,7 +55,7 @@ def featurize_all(
     kinds = graph_kinds(config.backbones)
     found = {}
     for name, source in sources.items():
-        shards_folder = folder / "shards" / slug(name)
+        shards_folder = folder_of(folder, name)
         data = featurize(
             source,
             kinds,

@@ -6,15 +6,18 @@ import dataclasses
 import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.data.featurize import Featurized
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from trainables.compositions.reading import by_crystal, reduce_formula
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
+
+if TYPE_CHECKING:  # command lines read formulas, and need no Ray for it
+    from orchestrator.data.featurize import Featurized
 
 FILE = "without.txt"  # in the run directory
 

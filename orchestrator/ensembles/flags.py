@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.interface.errors import UsageError
-from orchestrator.interface.parser import Parser
+from orchestrator.interface.parser import Parser, whole_number
 
 EPILOG = """\
 examples:
@@ -57,7 +56,10 @@ def _parser() -> Parser:
         help="its name on the leaderboard (elemgrid ensemble)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the cross-validation within validation (0)"
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        help="of the cross-validation within validation (0)",
     )
     parser.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
     return parser
@@ -66,8 +68,6 @@ def _parser() -> Parser:
 def parse(argv: Sequence[str] | None) -> EnsembleOptions:
     """Raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
-    if given["seed"] < 0:
-        raise UsageError(f"--seed {given['seed']}: must be at least 0")
     for name in ("tasks", "backbones"):
         given[name] = tuple(given[name])
     return EnsembleOptions(**given)

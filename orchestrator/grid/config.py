@@ -11,11 +11,13 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.interface.errors import UsageError
 from trainables.backbones import BACKBONES
-from trainables.crystals.registry import TASKS
+from trainables.crystals.checks import MAX_ATOMS
+from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
 from trainables.training.recipe import Recipe, RecipeName
 
+# The column of the ledger that `select_on` compares mixings by.
+SELECTED_BY = {"validation": "val_mae", "test": "test_mae"}
 MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
-STRUCTURE_TASKS = tuple(name for name, task in TASKS.items() if task.kind == "structure")
 
 
 class GridConfig(BaseModel):
@@ -30,7 +32,7 @@ class GridConfig(BaseModel):
     backbones: tuple[str, ...] = Field(("cgcnn", "megnet"), min_length=1)
     dims: tuple[int, ...] = Field((8, 16, 32, 64), min_length=1)
     mixing: tuple[str, ...] = Field(MIXINGS, min_length=1)
-    folds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
+    folds: tuple[int, ...] = Field(tuple(range(FOLDS)), min_length=1)
     recipe: RecipeName = "tuned"
     epochs: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
@@ -38,7 +40,7 @@ class GridConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31)
     select_on: Literal["validation", "test"] = "validation"
     max_bad: float = Field(0.01, ge=0, le=1)
-    max_atoms: int = Field(1000, ge=1)
+    max_atoms: int = Field(MAX_ATOMS, ge=1)
     without: str | None = None  # digest of the formulas that no model may learn from
 
     @field_validator("tasks", "backbones", "dims", "mixing", "folds")
@@ -69,9 +71,9 @@ class GridConfig(BaseModel):
     @field_validator("folds")
     @classmethod
     def _five_folds(cls, folds: tuple[int, ...]) -> tuple[int, ...]:
-        wrong = [fold for fold in folds if not 0 <= fold <= 4]
+        wrong = [fold for fold in folds if not 0 <= fold < FOLDS]
         if wrong:
-            raise ValueError(f"{wrong[0]} is wrong, the official folds are 0 to 4")
+            raise ValueError(f"{wrong[0]} is wrong, the official folds are 0 to {FOLDS - 1}")
         return folds
 
     @field_validator("mixing", mode="before")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from orchestrator.data.withheld import digest_of, read_formulas
 from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.parser import Parser
+from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.planning.cards import GPUS
+from orchestrator.training.flags import add_machine, worker_of
 from orchestrator.training.worker import Worker
 from trainables.backbones import BACKBONES
+from trainables.crystals.checks import MAX_ATOMS
+from trainables.training.recipe import RecipeName
 
 EPILOG = """\
 data sets (--tasks), any number of:
@@ -25,6 +28,7 @@ data sets (--tasks), any number of:
   FILE.csv[.gz]   with a column `cif`
   FILE.parquet    with a column `structure` (JSON) or `cif`
   FOLDER          with id_prop.csv and CIF or POSCAR files
+  NAME=PATH       the same, called NAME in the results
   …:TARGET        names the target column
 
 examples:
@@ -62,6 +66,14 @@ def _parser() -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_grid(parser)
+    _add_training(parser)
+    _add_data(parser)
+    _add_plan(add_machine(parser))
+    return parser
+
+
+def _add_grid(parser: Parser) -> None:
     grid = parser.add_argument_group(
         "the grid (defaults are the thesis' unless a preset says else)"
     )
@@ -72,7 +84,7 @@ def _parser() -> Parser:
         " backbones × 4 dims × 7 mixings = 2240 models, recipe paper. Other flags override it",
     )
     grid.add_argument("--tasks", nargs="+", metavar="DATA", help="data sets, see below")
-    grid.add_argument("--backbones", nargs="+", choices=BACKBONES, help="default: both")
+    grid.add_argument("--backbones", nargs="+", choices=tuple(BACKBONES), help="default: both")
     grid.add_argument(
         "--dims", nargs="+", type=int, help="dimensions of the element vectors; default 8 16 32 64"
     )
@@ -87,10 +99,13 @@ def _parser() -> Parser:
     grid.add_argument(
         "--seed", type=int, help="of initial weights, batches and validation parts; default 0"
     )
+
+
+def _add_training(parser: Parser) -> None:
     training = parser.add_argument_group("training")
     training.add_argument(
         "--recipe",
-        choices=("paper", "tuned"),
+        choices=get_args(RecipeName),
         help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
         " and faster",
     )
@@ -101,6 +116,9 @@ def _parser() -> Parser:
     training.add_argument(
         "--conv-width", type=int, help="width of CGCNN's convolutions; default: the dimension"
     )
+
+
+def _add_data(parser: Parser) -> None:
     data = parser.add_argument_group("data and results")
     data.add_argument(
         "--run",
@@ -112,7 +130,7 @@ def _parser() -> Parser:
     data.add_argument(
         "--max-bad", type=float, help="share of bad crystals that is tolerated; default 0.01"
     )
-    data.add_argument("--max-atoms", type=int, help="per crystal; default 1000")
+    data.add_argument("--max-atoms", type=int, help=f"per crystal; default {MAX_ATOMS}")
     data.add_argument(
         "--without",
         type=Path,
@@ -132,10 +150,13 @@ def _parser() -> Parser:
         " not trained again",
     )
     data.add_argument("--retry-failed", action="store_true", help="train failed models again")
-    machine = add_machine(parser)
+
+
+def _add_plan(machine: argparse._ArgumentGroup) -> None:
+    """Memory, and what would be trained."""
     machine.add_argument(
         "--memory-per-worker",
-        type=float,
+        type=number("more than 0", lambda value: value > 0),
         metavar="GIB",
         help="a data set that would take more in a worker is streamed from its shards instead, with"
         " the same results; default: half of a worker's share of its machine's memory",
@@ -148,7 +169,7 @@ def _parser() -> Parser:
     )
     machine.add_argument(
         "--plan-gpus",
-        type=int,
+        type=whole_number(1),
         metavar="N",
         help="with --dry-run: also predict the grid on N GPUs that need not be here",
     )
@@ -159,41 +180,6 @@ def _parser() -> Parser:
         metavar="MODEL",
         help=f"which GPUs those are: {' '.join(GPUS)}",
     )
-    return parser
-
-
-def add_machine(parser: Parser) -> argparse._ArgumentGroup:
-    """The flags of where models train, which all jobs that train have."""
-    machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
-    )
-    machine.add_argument("--cpus-per-worker", type=float, default=1.0, help="default %(default)g")
-    machine.add_argument(
-        "--gpus-per-worker",
-        type=float,
-        default=0.0,
-        help="may be a fraction, so that workers share a GPU; default 0: train on the CPU",
-    )
-    return machine
-
-
-def worker_of(given: Mapping[str, Any]) -> Worker:
-    """What a worker is to have, by the flags of `add_machine`.
-
-    Raises:
-        UsageError: not what Ray could give.
-    """
-    for name in ("cpus_per_worker", "gpus_per_worker"):
-        value, least = given[name], "0 or more" if name == "gpus_per_worker" else "more than 0"
-        if not 0 <= value < 1e6 or (value == 0 and name == "cpus_per_worker"):
-            raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number, {least}")
-        if name == "gpus_per_worker" and value > 1 and value % 1:  # Ray's own rule
-            raise UsageError(f"--gpus-per-worker {value:g}: above 1 only whole numbers")
-    memory = given.get("memory_per_worker")
-    if memory is not None and not memory > 0:
-        raise UsageError(f"--memory-per-worker {memory:g}: give GiB, more than 0")
-    return Worker(cpus=given["cpus_per_worker"], gpus=given["gpus_per_worker"], memory=memory)
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -203,7 +189,6 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         UsageError: one line that names the flag, what is wrong and what is allowed.
     """
     given = vars(_parser().parse_args(argv))
-    worker = worker_of(given)
     fields = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.items()
@@ -219,7 +204,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         run=given["run"],
         data_dir=given["data_dir"],
         address=given["address"],
-        worker=worker,
+        worker=worker_of(given),
         dry_run=given["dry_run"],
         plan_gpus=_planned_gpus(given),
         extend=given["extend"],
@@ -228,14 +213,12 @@ def parse(argv: Sequence[str] | None = None) -> Options:
 
 
 def _planned_gpus(given: dict[str, Any]) -> tuple[str, int] | None:
-    number, model = given["plan_gpus"], given["plan_gpu_model"]
-    if number is None and model is None:
+    count, model = given["plan_gpus"], given["plan_gpu_model"]
+    if count is None and model is None:
         return None
-    flag = "--plan-gpus" if number is not None else "--plan-gpu-model"
+    flag = "--plan-gpus" if count is not None else "--plan-gpu-model"
     if not given["dry_run"]:
         raise UsageError(f"{flag} is for the plan of a grid: add --dry-run")
     if model is None:
-        raise UsageError(f"--plan-gpus {number}: name the cards too, as --plan-gpu-model h200")
-    if number is not None and number < 1:
-        raise UsageError(f"--plan-gpus {number}: give a number, 1 or more")
-    return model, 1 if number is None else number
+        raise UsageError(f"--plan-gpus {count}: name the cards too, as --plan-gpu-model h200")
+    return model, 1 if count is None else count

@@ -253,7 +253,7 @@ def failures(run: FinishedRun) -> str:
             "array": failed["array"],
             "mixing": failed["mixing"],
             "status": failed["status"],
-            "why": [why({"error": text}) for text in failed["error"]],
+            "why": [why(text) for text in failed["error"]],
         }
     )
     return table(frame)

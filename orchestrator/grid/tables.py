@@ -13,7 +13,7 @@ import ray
 
 from analysis import cosine, tables
 from analysis.distill import Distilled, distill
-from orchestrator.runs import durable
+from orchestrator.runs import durable, layout
 from trainables.elements import descriptor
 
 TABLE_DIMS = (32, 64)
@@ -35,7 +35,7 @@ def write_distances(run: Path, sums: Mapping[str, cosine.DistanceSums]) -> None:
     """Writes `distances.parquet`: pairs of elements, by table."""
     frames = [cosine.to_frame(sums[name], name) for name in sums]
     table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), preserve_index=False)
-    durable.write_parquet(run / "distances.parquet", table)
+    durable.write_parquet(run / layout.DISTANCES, table)
 
 
 def write_tables(
@@ -59,7 +59,7 @@ def write_tables(
     results = dict(zip(jobs, ray.get(list(jobs.values())), strict=True))
     written = []
     for (name, dim), distilled in results.items():
-        path = run / "tables" / f"Mat2Vec-{name}-{dim}.csv"
+        path = run / layout.TABLES / f"Mat2Vec-{name}-{dim}.csv"
         if isinstance(distilled, str):
             print(f"{path.name}: left out ({distilled})", file=sys.stderr)
             continue
@@ -80,7 +80,7 @@ def write_tables(
         written.append(path)
     # A table of an earlier grid in this run directory would pass for one of this grid's.
     stems = {path.stem for path in written}
-    for old in (run / "tables").glob("Mat2Vec-*"):
+    for old in (run / layout.TABLES).glob("Mat2Vec-*"):
         if old.name.partition(".")[0] not in stems:
             old.unlink()
     return written

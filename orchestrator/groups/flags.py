@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.parser import Parser
+from orchestrator.interface.parser import Parser, positive, whole_number
 
 EPILOG = """\
 examples:
@@ -55,29 +55,43 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
+    _add_models(parser)
+    _add_consensus(parser)
+    _add_relations(parser)
+    work = parser.add_argument_group("where and how")
+    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
+    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    return parser
+
+
+def _add_models(parser: Parser) -> None:
+    """Which models count, and how that is found out."""
     models = parser.add_argument_group("which models")
     models.add_argument(
         "--tasks",
         nargs="+",
-        default=[],
+        default=(),
         metavar="TASK",
         help="of these data sets only; default: those whose property composition tells (screening)",
     )
     models.add_argument(
-        "--mixings", nargs="+", default=[], metavar="γ", help="of these mixings only; default: all"
+        "--mixings", nargs="+", default=(), metavar="γ", help="of these mixings only; default: all"
     )
     screening = parser.add_argument_group("screening by a random forest on compositions")
     screening.add_argument(
         "--compositions",
         nargs="+",
-        default=[],
+        default=(),
         metavar="[NAME=]FILE[:TARGET]",
-        help="screen these formulas too: CSV with a column formula (or composition) and a target;"
-        " a MatBench task is known by its name",
+        help="screen these formulas too: CSV with a column formula (or composition) and a target,"
+        " or a MatBench task by its name",
     )
     screening.add_argument(
         "--skip-screening", action="store_true", help="no forests; all data sets enter"
     )
+
+
+def _add_consensus(parser: Parser) -> None:
     consensus = parser.add_argument_group("consensus")
     consensus.add_argument(
         "--paper",
@@ -85,25 +99,34 @@ def _parser() -> Parser:
         help="the thesis' genetic algorithm in place of the memetic one; it finds less",
     )
     consensus.add_argument(
-        "--population", type=int, default=500, metavar="N", help="of --paper (500)"
+        "--population", type=whole_number(2), default=500, metavar="N", help="of --paper (500)"
     )
     consensus.add_argument(
-        "--generations", type=int, default=2000, metavar="N", help="of --paper (2000)"
+        "--generations", type=whole_number(1), default=2000, metavar="N", help="of --paper (2000)"
     )
     consensus.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="searches, which should agree (3)"
+        "--seeds",
+        type=whole_number(1),
+        default=3,
+        metavar="N",
+        help="searches, which should agree (3)",
     )
-    consensus.add_argument("--seed", type=int, default=0, help="of all random choices (0)")
     consensus.add_argument(
-        "--seconds", type=float, default=60, help="at most for the proof of the optimum (60)"
+        "--seed", type=whole_number(0), default=0, help="of all random choices (0)"
+    )
+    consensus.add_argument(
+        "--seconds", type=positive, default=60, help="at most for the proof of the optimum (60)"
     )
     consensus.add_argument(
         "--draws",
-        type=int,
+        type=whole_number(0),
         default=100,
         metavar="N",
         help="of models, for the stability of each element's cluster (100)",
     )
+
+
+def _add_relations(parser: Parser) -> None:
     relations = parser.add_argument_group("comparison with other relations of the elements")
     relations.add_argument(
         "--counts",
@@ -116,25 +139,17 @@ def _parser() -> Parser:
         "--occurrences", type=Path, metavar="FILE", help="CSV of symbol and number of crystals"
     )
     relations.add_argument(
-        "--permutations", type=int, default=999, metavar="N", help="of the Mantel test (999)"
+        "--permutations",
+        type=whole_number(1),
+        default=999,
+        metavar="N",
+        help="of the Mantel test (999)",
     )
-    work = parser.add_argument_group("where and how")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
-    return parser
-
-
-LEAST = {"population": 2, "generations": 1, "seeds": 1, "seed": 0, "draws": 0, "permutations": 1}
 
 
 def parse(argv: Sequence[str] | None) -> GroupOptions:
     """Raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
-    for flag, least in LEAST.items():
-        if given[flag] < least:
-            raise UsageError(f"--{flag} {given[flag]}: must be at least {least}")
-    if not 0 < given["seconds"] < float("inf"):
-        raise UsageError(f"--seconds {given['seconds']:g}: must be a positive number")
     if given["occurrences"] and not given["counts"]:
         raise UsageError("--occurrences goes with --counts; leave it out, or add --counts FILE")
     if given["skip_screening"] and given["compositions"]:

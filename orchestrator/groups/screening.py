@@ -12,9 +12,9 @@ import pandas as pd
 
 from analysis.mapping import Map
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
-from orchestrator.comparison.datasets import resolve
+from orchestrator.data.compositions import resolve
+from orchestrator.data.shard_folders import any_graphs_of
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs.run_directory import slug
 from trainables.crystals import shards
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
 
@@ -77,14 +77,9 @@ def of_run(run: Path, task: str) -> Formulas:
     Raises:
         UsageError: the shards are gone or damaged.
     """
-    folders = sorted((run / "shards" / slug(task)).glob(f"*/{shards.MANIFEST}"))
-    if not folders:
-        raise UsageError(
-            f"{run / 'shards' / slug(task)}: no shards, which the screening reads; run hybrid_grid"
-            " again to featurise, or add --skip-screening"
-        )
+    folder = any_graphs_of(run, task, or_else=", or add --skip-screening")
     try:
-        held = shards.load_contents(folders[0].parent)
+        held = shards.load_contents(folder)
         found = fractions(held.z, held.multiplicity, held.crystal, len(held.target))
     except ValueError as error:
         raise UsageError(f"{task}: {error}") from None
@@ -92,12 +87,12 @@ def of_run(run: Path, task: str) -> Formulas:
 
 
 def of_file(spec: str) -> tuple[str, Formulas]:
-    """Name and compositions of a file, `[NAME=]FILE[:TARGET]`.
+    """Name and compositions of a file, `[NAME=]FILE[:TARGET]`, or of a MatBench task.
 
     Raises:
         UsageError: with file, line and what is wrong there.
     """
-    data = resolve(spec, None, flag="--compositions")
+    data = resolve(spec, flag="--compositions")
     try:
         found = fractions(data.z, data.fraction, data.owner, len(data))
     except ValueError as error:

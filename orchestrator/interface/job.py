@@ -6,14 +6,32 @@ import errno
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.wording import of_the_disk
+from orchestrator.runs.run_directory import locked
+
+T = TypeVar("T")
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
 # What the disk does to us is for the person to mend; any other OSError is a fault of ours.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+class Asked(Protocol):
+    """What a person asked of a job that works in a run directory."""
+
+    @property
+    def run(self) -> Path: ...
+
+    @property
+    def dry_run(self) -> bool: ...
+
+
+AskedOf = TypeVar("AskedOf", bound=Asked)
 
 
 def conduct(
@@ -45,3 +63,21 @@ def conduct(
     except KeyboardInterrupt:
         print(f"\nstopped; {stopped}", file=sys.stderr)
         return INTERRUPTED
+
+
+def look_then_work(
+    options: AskedOf, look: Callable[[AskedOf], T], work: Callable[[AskedOf, T], None]
+) -> int:
+    """Looks at what was asked, and works on what it found, alone in the run directory.
+
+    Args:
+        look: finds whatever can be wrong with what was asked, and changes nothing; --dry-run is no
+            more than this.
+    """
+    found = look(options)
+    if options.dry_run:
+        print("the input is sound; nothing is written")
+        return OK
+    with locked(options.run):
+        work(options, found)
+    return OK

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from orchestrator.interface.errors import UsageError
@@ -34,3 +36,51 @@ class Parser(argparse.ArgumentParser):
             close = []
         hint = f"did you mean {close[0]}?" if close else "--help lists the flags"
         raise UsageError(f"{text}; {hint}")
+
+
+class Distinct(argparse.Action):
+    """Several values, of which none may be given twice, as a tuple."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
+    ) -> None:
+        """Raises ArgumentError, which names the flag."""
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise argparse.ArgumentError(self, f"given twice: {', '.join(map(str, twice))}")
+        setattr(namespace, self.dest, tuple(values))
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """What reads a whole number, not below `least` nor above `most`."""
+    allowed = f"at least {least}" if most is None else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{value} is wrong, it must be {allowed}")
+        return value
+
+    return read
+
+
+def number(allowed: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """What reads a number that fits; `allowed` says in words which do."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"{value:g} is wrong, it must be {allowed}")
+        return value
+
+    return read
+
+
+positive = number("a positive number", lambda value: 0 < value < math.inf)
+share = number("a share between 0 and 1", lambda value: 0 <= value <= 1)

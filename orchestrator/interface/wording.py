@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 
-def why(row: Mapping[str, Any]) -> str:
+def why(error: str | None) -> str:
     """The last line of a recorded error, which names it; the rest is the way there."""
-    lines = (row["error"] or "").strip().splitlines()
+    lines = (error or "").strip().splitlines()
     return lines[-1] if lines else "no reason recorded"
 
 

@@ -16,6 +16,7 @@ from orchestrator.planning import sample
 from orchestrator.planning.measure import Costs
 from orchestrator.planning.sample import Sample, Size
 from orchestrator.planning.work import Work
+from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.shards import DamagedError, ShardError
 from trainables.training.recipe import Recipe
@@ -118,6 +119,6 @@ def _grounds(backbones: set[str], here: Mapping[Name, Sample]) -> dict[str, tupl
             grounds[backbone] = task, one
     missing = sorted(backbones - set(grounds))
     if missing:
-        drawn = sample.draw(IonicSource(), missing, max_atoms=1000)
+        drawn = sample.draw(IonicSource(), missing, max_atoms=MAX_ATOMS)
         grounds |= {backbone: (STAND_IN, one) for backbone, one in drawn.items()}
     return grounds

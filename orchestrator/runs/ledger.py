@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.runs import durable
+from orchestrator.runs import durable, layout
 from orchestrator.runs.records import Records
 
 EMBEDDINGS = pa.schema(
@@ -105,8 +105,8 @@ def write_collected(
         crystals_of: (ids, targets) by (task, backbone).
     """
     with (
-        durable.replacing(run / "embeddings.parquet") as embeddings_file,
-        durable.replacing(run / "predictions.parquet") as predictions_file,
+        durable.replacing(run / layout.EMBEDDINGS) as embeddings_file,
+        durable.replacing(run / layout.PREDICTIONS) as predictions_file,
         pq.ParquetWriter(embeddings_file, EMBEDDINGS, compression="zstd") as embeddings,
         pq.ParquetWriter(predictions_file, PREDICTIONS, compression="zstd") as predictions,
     ):

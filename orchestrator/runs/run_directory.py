@@ -15,8 +15,8 @@ from typing import Any
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
+from orchestrator.runs.layout import MANIFEST
 
-MANIFEST = "manifest.json"
 LOCK = ".lock"
 DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
 

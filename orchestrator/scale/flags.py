@@ -12,7 +12,7 @@ from analysis.elements import NUMBERS
 from analysis.scale.gaps import ETA, Repulsion
 from analysis.scale.replaceability import Kind
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.parser import Parser
+from orchestrator.interface.parser import Parser, positive, share, whole_number
 
 LAMBDAS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 100.0)
 MDS, MOD_PETTI = "mds", "mod_petti"
@@ -68,6 +68,17 @@ def _parser() -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_relations(parser)
+    _add_order(parser)
+    _add_gaps(parser)
+    work = parser.add_argument_group("where and how")
+    work.add_argument("--run", type=Path, default=Path("runs/scale"), metavar="DIR")
+    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
+    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    return parser
+
+
+def _add_relations(parser: Parser) -> None:
     data = parser.add_argument_group("the relations")
     data.add_argument("--counts", type=Path, metavar="FILE", help="counts of replacements")
     data.add_argument(
@@ -80,11 +91,19 @@ def _parser() -> Parser:
     data.add_argument("--mine", metavar="DATA", help="count replacements in these crystals")
     data.add_argument("--data-dir", type=Path, metavar="DIR", help="look for MatBench files here")
     data.add_argument(
-        "--max-bad", type=float, default=0.01, help="share of bad crystals to put up with (0.01)"
+        "--max-bad", type=share, default=0.01, help="share of bad crystals to put up with (0.01)"
     )
     data.add_argument(
-        "--leave-out", nargs="+", default=[], metavar="SYMBOL", help="elements to do without"
+        "--leave-out",
+        nargs="+",
+        type=_element,
+        default=(),
+        metavar="SYMBOL",
+        help="elements to do without",
     )
+
+
+def _add_order(parser: Parser) -> None:
     order = parser.add_argument_group("the order")
     order.add_argument(
         "--order",
@@ -101,19 +120,22 @@ def _parser() -> Parser:
         " distances; logarithm, of these",
     )
     order.add_argument(
-        "--restarts", type=int, default=20000, metavar="N", help="of the search (20000)"
+        "--restarts", type=whole_number(1), default=20000, metavar="N", help="of the search (20000)"
     )
-    order.add_argument("--seed", type=int, default=42, help="of its random starts (42)")
+    order.add_argument("--seed", type=whole_number(0), default=42, help="of its random starts (42)")
+
+
+def _add_gaps(parser: Parser) -> None:
     gaps = parser.add_argument_group("the gaps")
     gaps.add_argument(
         "--lambdas",
-        type=float,
+        type=positive,
         nargs="+",
         default=LAMBDAS,
         metavar="λ",
         help="weights of the repulsion; default " + " ".join(f"{value:g}" for value in LAMBDAS),
     )
-    gaps.add_argument("--eta", type=float, default=ETA, help=f"weight of the length ({ETA:g})")
+    gaps.add_argument("--eta", type=positive, default=ETA, help=f"weight of the length ({ETA:g})")
     gaps.add_argument(
         "--repulsion",
         choices=("all", "adjacent"),
@@ -121,22 +143,25 @@ def _parser() -> Parser:
         help="between all pairs (default, eq. 3.3), or between neighbours only",
     )
     gaps.add_argument(
-        "--refine", type=int, default=32, metavar="N", help="at most N more λ where the front bends"
+        "--refine",
+        type=whole_number(0),
+        default=32,
+        metavar="N",
+        help="at most N more λ where the front bends",
     )
     gaps.add_argument(
-        "--optuna", type=int, default=0, metavar="N", help="N trials over λ and η beside it (0)"
+        "--optuna",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="N trials over λ and η beside it (0)",
     )
     gaps.add_argument(
         "--pick",
-        default=VARIANCE,
+        type=_rule,
         metavar="variance|λ",
         help="variance (default): the least even scale on the front's hull; or a λ",
     )
-    work = parser.add_argument_group("where and how")
-    work.add_argument("--run", type=Path, default=Path("runs/scale"), metavar="DIR")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
-    return parser
 
 
 def parse(argv: Sequence[str] | None) -> ScaleOptions:
@@ -146,31 +171,18 @@ def parse(argv: Sequence[str] | None) -> ScaleOptions:
         raise UsageError("--counts and --mine: give one of them; --help says what each is for")
     if given["occurrences"] and not given["counts"]:
         raise UsageError("--occurrences goes with --counts; leave it out, or add --counts FILE")
-    for flag, least in (("restarts", 1), ("refine", 0), ("optuna", 0), ("seed", 0)):
-        if given[flag] < least:
-            raise UsageError(f"--{flag} {given[flag]}: must be at least {least}")
-    if not 0 <= given["max_bad"] <= 1:
-        raise UsageError(f"--max-bad {given['max_bad']:g}: must be a share between 0 and 1")
-    given["pick"] = None if given["pick"] == VARIANCE else _number("--pick", given["pick"])
-    positive = {"--eta": [given["eta"]], "--lambdas": given["lambdas"]}
-    if given["pick"] is not None:
-        positive["--pick"] = [given["pick"]]
-    for flag, values in positive.items():
-        for value in values:
-            if not 0 < value < float("inf"):
-                raise UsageError(f"{flag} {value:g}: must be a positive number")
-    for symbol in given["leave_out"]:
-        if symbol not in NUMBERS:
-            raise UsageError(f"--leave-out {symbol}: no such element; symbols are H to Og")
+    picked = () if given["pick"] is None else (given["pick"],)
+    given["lambdas"] = tuple(sorted({*given["lambdas"], *picked}))
     given["leave_out"] = tuple(given["leave_out"])
-    given["lambdas"] = tuple(
-        sorted({*given["lambdas"], *([given["pick"]] if given["pick"] else [])})
-    )
     return ScaleOptions(**given)
 
 
-def _number(flag: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{flag} {text}: neither `{VARIANCE}` nor a number") from None
+def _rule(text: str) -> float | None:
+    """λ, or None for the variance rule."""
+    return None if text == VARIANCE else positive(text)
+
+
+def _element(text: str) -> str:
+    if text not in NUMBERS:
+        raise argparse.ArgumentTypeError(f"{text} is no element; symbols are H to Og")
+    return text

@@ -105,9 +105,8 @@ class Progress(tune.Callback):
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
-                self._note(
-                    f"{row['array']} {self._naming.member(row)}: {row['status']}: {why(row)}"
-                )
+                member, reason = self._naming.member(row), why(row["error"])
+                self._note(f"{row['array']} {member}: {row['status']}: {reason}")
 
     def _count(self, row: Mapping[str, Any]) -> None:
         self._finished[row["key"]] = row["status"]

@@ -11,7 +11,6 @@ from typing import Any
 import ray
 from ray import tune
 
-from orchestrator.grid.cells import GridArray
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
@@ -33,8 +32,8 @@ def train(
     records: Records,
     worker: Worker,
     *,
+    naming: Naming,
     make_fit: MakeFit = ArrayFit,
-    naming: Naming = GridArray,
     error: str = "val_mae",
 ) -> bool:
     """Trains the models that have no record and records each; False if the person stopped it.
@@ -43,8 +42,8 @@ def train(
         arrays: of the whole grid.
         datasets: by what the arrays call their data.
         targets: task -> (name, unit).
-        make_fit: begins the training of an array.
         naming: of the models, as a person is told of them.
+        make_fit: begins the training of an array.
         error: column of the validation error, of which the progress shows the best.
 
     Raises:

@@ -1,12 +1,9 @@
 """What may be written after --tasks, and what is answered when it is wrong."""
 
 import dataclasses
-import functools
 import gzip
 import hashlib
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -14,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.data import datasets
-from orchestrator.data.datasets import is_here, resolve, user_cache
+from orchestrator.data import naming
+from orchestrator.data.datasets import is_here, resolve
+from orchestrator.data.naming import user_cache
 from orchestrator.interface.errors import UsageError
+from tests.serving import serving
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import CsvTable, MatBench
@@ -41,7 +40,7 @@ def known_as(monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> None:
     task = dataclasses.replace(TASKS["phonons"], sha256=hashlib.sha256(CONTENT).hexdigest()[:12])
     if url is not None:
         monkeypatch.setattr(type(task), "url", property(lambda _: url))
-    monkeypatch.setattr(datasets, "TASKS", MappingProxyType({**TASKS, "phonons": task}))
+    monkeypatch.setattr(naming, "TASKS", MappingProxyType({**TASKS, "phonons": task}))
 
 
 @pytest.fixture
@@ -49,14 +48,8 @@ def served(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "served"
     folder.mkdir()
     (folder / "matbench_phonons.json.gz").write_bytes(CONTENT)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/matbench_phonons.json.gz"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(folder) as address:
+        yield f"{address}/matbench_phonons.json.gz"
 
 
 def test_ionic() -> None:
@@ -145,6 +138,17 @@ def test_paths_with_targets(tmp_path: Path) -> None:
     assert "which column" in refusal(str(odd), None, None)
     assert "did you mean 'energy'" in refusal(f"{plain}:enegy", None, None)
     assert "no target after the colon" in refusal(f"{plain}:", None, None)
+
+
+def test_paths_with_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x=y.csv"
+    path.write_text("id,cif,gap,energy\na,x,1,2\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    named = resolve(f"mine={path}:energy")
+    assert (named.name, named.target_name) == ("mine", "energy")
+    assert resolve("mine=~/x=y.csv:gap").name == "mine"
+    assert resolve(f"{path}:gap").name == "x=y"
+    assert "no such file" in refusal(f"={path}")
 
 
 def test_a_source_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:

@@ -21,14 +21,11 @@ def test_tasks() -> None:
         assert task.name == name
         assert len(task.sha256) == 12
         assert int(task.sha256, 16) >= 0
+        assert task.url.startswith("https://")
+        assert task.url.endswith(task.file_name)
         if task.kind == "structure":
-            assert task.url is not None
-            assert task.url.startswith("https://")
-            assert task.url.endswith(task.file_name)
             assert set(task.published) == {"cgcnn", "megnet"} and task.dummy is not None
             assert max(task.published.values()) < task.dummy
-        else:
-            assert task.url is None
     assert len({task.sha256 for task in TASKS.values()}) == len(TASKS)
     assert {n for n, t in TASKS.items() if t.problem == "classification"} == {
         "expt_is_metal",

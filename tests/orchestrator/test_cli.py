@@ -67,6 +67,32 @@ def test_asking_for_help_starts_neither_torch_nor_ray() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", cli.FLAGS.values())
+def test_a_command_line_is_read_without_torch_and_ray(module: str) -> None:
+    code = (
+        f"import sys, {module}; found = {{'torch', 'ray'}} & set(sys.modules);"
+        "sys.exit(', '.join(found) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("job", list(cli.FLAGS))
+def test_a_mistyped_flag_is_told_before_the_job_is_imported(job: str) -> None:
+    code = (
+        "import sys; from orchestrator import cli;"
+        f"status = cli.main([{job!r}, '--dry-rum']);"
+        f"sys.exit(99 if 'orchestrator.{job}' in sys.modules else status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "did you mean --dry-run?" in done.stderr or "required" in done.stderr
+
+
 def test_ctrl_c_while_a_job_is_imported_is_one_line() -> None:
     code = """
 import os, signal, sys

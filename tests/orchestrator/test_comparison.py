@@ -245,18 +245,19 @@ def test_wrong_usage_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.write_text("\n".join(["formula,target", *rows]))
     good = ("--tasks", str(path), "--run", str(tmp_path / "run"))
     assert "--tasks" in refusal(capsys)
-    assert "no such file, nor a task" in refusal(capsys, "--tasks", "nowhere.csv")
+    assert "no such file or folder" in refusal(capsys, "--tasks", "nowhere.csv")
     assert "did you mean steels?" in refusal(capsys, "--tasks", "matbench_stels")
     assert "did you mean skipatom?" in refusal(capsys, *good, "--tables", "skipatm")
     for flag in ("--tables", "--folds", "--seeds"):
         assert f"{flag}: expected at least one argument" in refusal(capsys, *good, flag)
-    assert "give --data-dir" in refusal(capsys, "--tasks", "steels")
-    missing = refusal(capsys, "--tasks", "steels", "--data-dir", str(tmp_path))
-    assert "has neither matbench_steels.json.gz nor steels.csv" in missing
-    assert "the official folds are 0 to 4" in refusal(capsys, *good, "--folds", "5")
+    assert "a task of crystals" in refusal(capsys, "--tasks", "phonons")
+    assert "--data-dir is not a folder" in refusal(
+        capsys, "--tasks", "steels", "--data-dir", str(tmp_path / "none")
+    )
+    assert "--folds: 5 is wrong, it must be from 0 to 4" in refusal(capsys, *good, "--folds", "5")
     assert "given twice: 1" in refusal(capsys, *good, "--seeds", "1", "1")
-    assert "--epochs 0" in refusal(capsys, *good, "--epochs", "0")
-    assert "--cpus-per-worker 0" in refusal(capsys, *good, "--cpus-per-worker", "0")
+    assert "--epochs: 0 is wrong" in refusal(capsys, *good, "--epochs", "0")
+    assert "--cpus-per-worker: 0 is wrong" in refusal(capsys, *good, "--cpus-per-worker", "0")
     assert "there are mat2vec" in refusal(capsys, *good, "--reference", "mine")
     assert "another data set is called mine" in refusal(
         capsys, "--tasks", str(path), f"mine={path}", "--run", str(tmp_path / "run")
@@ -281,6 +282,7 @@ def test_a_dry_run_says_what_would_be_trained(
 def test_defaults() -> None:
     options = parse(["--tasks", "steels"])
     assert options.tables == ("mat2vec",) and options.folds == (0, 1, 2, 3, 4)
+    assert options.seeds == (0,) and options.tasks == ("steels",)
     assert options.controls and not options.trainable and options.recipe == "tuned"
 
 

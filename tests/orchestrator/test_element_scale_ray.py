@@ -15,12 +15,12 @@ from scipy.stats import spearmanr
 
 from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator import element_scale
+from orchestrator.data.replaceability import read_replaceability
 from orchestrator.element_scale import find_numbers
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
 from orchestrator.scale.flags import parse
-from orchestrator.scale.inputs import read_replaceability
 from orchestrator.scale.mining import mine
 from tests.orchestrator.small_grids import digests, rows, write_matbench
 from trainables.crystals.parsing import parse as parse_entry

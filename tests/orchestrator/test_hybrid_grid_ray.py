@@ -225,7 +225,7 @@ def test_models_that_fail_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> N
         for mixing in "HL":  # at once
             (line,) = [line for line in lines if line.startswith(f"{array} {mixing}: {status}: ")]
             assert words in line
-        (line,) = [line for line in lines if line.startswith(f"  {status}: {array} H L: ")]
+        (line,) = [line for line in lines if line.startswith(f"  {status}: {array} H, L: ")]
         assert words in line  # and at the end
     assert "Traceback" not in said.err
     report = (run / "report.html").read_text()

@@ -282,7 +282,10 @@ def test_bad_crystals_machines_and_clusters_are_warned_of(tmp_path: Path) -> Non
         (["--plan-gpus", "8"], ["--plan-gpus", "add --dry-run"]),
         (["--plan-gpu-model", "h100"], ["--plan-gpu-model", "add --dry-run"]),
         (["--dry-run", "--plan-gpus", "8"], ["name the cards too", "--plan-gpu-model h200"]),
-        (["--dry-run", "--plan-gpus", "0", "--plan-gpu-model", "t4"], ["0: give", "1 or more"]),
+        (
+            ["--dry-run", "--plan-gpus", "0", "--plan-gpu-model", "t4"],
+            ["--plan-gpus: 0 is wrong", "at least 1"],
+        ),
         (["--dry-run", "--plan-gpus", "x"], ["--plan-gpus", "'x'"]),
         (["--dry-run", "--plan-gpu-model", "h20"], ["'h20'", "did you mean h200?"]),
         (["--dry-run", "--plan-gpu-model", "RTX4900"], ["did you mean rtx4090?"]),

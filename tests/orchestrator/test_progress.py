@@ -189,7 +189,7 @@ def test_durations(seconds: float, text: str) -> None:
     [("a\nb: c\n", "b: c"), ("", "no reason recorded"), (None, "no reason recorded"), ("x", "x")],
 )
 def test_the_last_line_of_an_error_says_why(error: str | None, text: str) -> None:
-    assert why({"error": error}) == text
+    assert why(error) == text
 
 
 def test_a_snapshot_that_could_not_be_written_is_told_once(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator import hybrid_grid, report
+from orchestrator import report
 from orchestrator.interface.errors import UsageError
 from orchestrator.report import write_report
 from orchestrator.runs.finished_run import FILES
@@ -163,27 +163,3 @@ def test_a_damaged_record_is_one_line(
     assert report.main([str(run)]) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and "damaged; run the command that trained it again" in err
-
-
-def test_the_summary_of_many_failures_is_short(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [
-        {"status": "failed", "array": f"salts/fold{n}", "mixing": mixing, "error": "x\nBug: why",
-         "seconds": None}
-        for n in range(30)
-        for mixing in ("H", "L")
-    ]  # fmt: skip
-    ledger = pd.DataFrame([*rows, {"status": "done", "seconds": 61.0, "error": ""}])
-    assert hybrid_grid._summarise(tmp_path, ledger) == hybrid_grid.SOME_FAILED
-    out, err = capsys.readouterr()
-    assert out == f"1 models done in 1 min 01 s of training: {tmp_path}\n"
-    lines = err.splitlines()
-    assert lines[0] == "  failed: salts/fold0 H L: Bug: why"
-    assert lines[20] == "  … and 10 arrays more; all are in the report"
-    assert lines[21] == "60 of 61 models are not done; --retry-failed trains the failed ones again"
-    assert len(lines) == 22
-    diverged = ledger.replace({"status": {"failed": "diverged"}})
-    assert hybrid_grid._summarise(tmp_path, diverged) == hybrid_grid.SOME_FAILED
-    assert "--retry-failed" not in capsys.readouterr().err
-    assert hybrid_grid._summarise(tmp_path, ledger[ledger["status"] == "done"]) == hybrid_grid.OK

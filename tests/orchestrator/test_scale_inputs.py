@@ -11,16 +11,15 @@ import pytest
 from analysis.elements import MAX_Z, NUMBERS
 from analysis.scale.replaceability import Replaceability, from_counts
 from orchestrator import element_scale
-from orchestrator.interface.errors import UsageError
-from orchestrator.scale.flags import LAMBDAS, parse
-from orchestrator.scale.inputs import (
-    named_order,
+from orchestrator.data.replaceability import (
     published_probabilities,
     read_counts,
     read_occurrences,
-    read_order,
     read_replaceability,
 )
+from orchestrator.interface.errors import UsageError
+from orchestrator.scale.flags import LAMBDAS, parse
+from orchestrator.scale.orders import named_order, read_order
 
 LI, NA, K, HE = (NUMBERS[symbol] for symbol in ("Li", "Na", "K", "He"))
 GOOD = "element,Li,Na,K\nLi,0,6,0\nNa,6,0,2\nK,0,2,0\n"
@@ -166,13 +165,13 @@ def test_published_probabilities_are_conditional() -> None:
     [
         (["--counts", "a", "--mine", "b"], "--counts and --mine"),
         (["--occurrences", "a"], "--occurrences goes with --counts"),
-        (["--restarts", "0"], "--restarts 0: must be at least 1"),
-        (["--lambdas", "1", "-2"], "--lambdas -2: must be a positive number"),
-        (["--eta", "0"], "--eta 0: must be a positive number"),
-        (["--pick", "six"], "--pick six: neither"),
-        (["--pick", "0"], "--pick 0: must be a positive number"),
-        (["--leave-out", "Xx"], "--leave-out Xx: no such element"),
-        (["--max-bad", "2"], "--max-bad 2: must be a share"),
+        (["--restarts", "0"], "--restarts: 0 is wrong, it must be at least 1"),
+        (["--lambdas", "1", "-2"], "--lambdas: -2 is wrong, it must be a positive number"),
+        (["--eta", "0"], "--eta: 0 is wrong, it must be a positive number"),
+        (["--pick", "six"], "--pick: 'six' is no number"),
+        (["--pick", "0"], "--pick: 0 is wrong, it must be a positive number"),
+        (["--leave-out", "Xx"], "--leave-out: Xx is no element"),
+        (["--max-bad", "2"], "--max-bad: 2 is wrong, it must be a share"),
         (["--repulsion", "ajacent"], "did you mean adjacent?"),
         (["--mds-on", "shares"], "did you mean share?"),
         (["--lamdas", "1"], "did you mean --lambdas?"),

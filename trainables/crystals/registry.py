@@ -39,9 +39,9 @@ class Task:
         return f"matbench_{self.name}.json.gz"
 
     @property
-    def url(self) -> str | None:
-        """Where the file is fetched from; None for a composition task, which holds no crystals."""
-        return _URL.format(self.name) if self.kind == "structure" else None
+    def url(self) -> str:
+        """Where the file is fetched from."""
+        return _URL.format(self.name)
 
 
 def _structure(

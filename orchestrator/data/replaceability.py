@@ -1,4 +1,4 @@
-"""What `element_scale` reads: counts, occurrences, orders, pymatgen's probabilities."""
+"""How readily elements replace each other: from files of counts, or as pymatgen ships it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
-from analysis.scale.fidelity import MODIFIED_PETTIFOR, known_scales
 from analysis.scale.replaceability import Replaceability, check_counts, from_counts
 from orchestrator.interface.errors import UsageError
-from orchestrator.scale.flags import MOD_PETTI
 
 
 def read_replaceability(counts: Path, occurrences: Path | None) -> Replaceability:
@@ -35,14 +33,14 @@ def read_replaceability(counts: Path, occurrences: Path | None) -> Replaceabilit
 
 def read_counts(path: Path) -> np.ndarray:
     """Counts [119, 119] by atomic number, of a CSV with symbols or a bare matrix."""
-    rows = _rows(path)
+    rows = cells_of(path)
     if not rows:
         raise UsageError(f"{path}: empty; a matrix of counts is wanted")
     labelled = any(cell in NUMBERS for cell in rows[0])
     counts = np.zeros((MAX_Z + 1, MAX_Z + 1))
     if labelled:
-        columns = _symbols(path, 1, rows[0][1:] if rows[0][0] not in NUMBERS else rows[0])
-        names = _symbols(path, 2, [row[0] for row in rows[1:]], down=True)
+        columns = atomic_numbers(path, 1, rows[0][1:] if rows[0][0] not in NUMBERS else rows[0])
+        names = atomic_numbers(path, 2, [row[0] for row in rows[1:]], down=True)
         if set(columns) != set(names):
             odd = SYMBOLS[min(set(columns) ^ set(names))]
             raise UsageError(f"{path}: {odd} has a row or a column, but not both")
@@ -74,7 +72,7 @@ def read_counts(path: Path) -> np.ndarray:
 
 def read_occurrences(path: Path) -> np.ndarray:
     """Crystals with an element [119], of a CSV of symbol and number, header or not."""
-    rows = [row for row in _rows(path) if row]
+    rows = [row for row in cells_of(path) if row]
     if rows and len(rows[0]) >= 2 and rows[0][0] not in NUMBERS and not _is_number(rows[0][1]):
         rows, first = rows[1:], 2
     else:
@@ -82,7 +80,7 @@ def read_occurrences(path: Path) -> np.ndarray:
     if not rows:
         raise UsageError(f"{path}: empty; rows of symbol and number of crystals are wanted")
     found = np.zeros(MAX_Z + 1)
-    numbers = _symbols(path, first, [row[0] for row in rows], down=True)
+    numbers = atomic_numbers(path, first, [row[0] for row in rows], down=True)
     for line, (z, row) in enumerate(zip(numbers, rows, strict=True), first):
         if len(row) != 2:
             raise UsageError(f"{path}, line {line}: {len(row)} cells; symbol and number are wanted")
@@ -91,43 +89,6 @@ def read_occurrences(path: Path) -> np.ndarray:
             raise UsageError(f"{path}, line {line}: {row[1]} crystals; a number of at least 0")
         found[z] = value
     return found
-
-
-def read_order(path: Path) -> list[int]:
-    """Atomic numbers of a file with one symbol a line, or with a column `symbol`."""
-    rows = [row for row in _rows(path) if row]
-    header = [cell.lower() for cell in rows[0]] if rows else []
-    column, first = (header.index("symbol"), 2) if "symbol" in header else (0, 1)
-    rows = rows[first - 1 :]
-    if not rows:
-        raise UsageError(f"{path}: no element in it; one symbol a line is wanted")
-    cells = [row[column] if len(row) > column else "" for row in rows]
-    return _symbols(path, first, cells, down=True)
-
-
-def named_order(order: str, known: Replaceability, leave_out: Sequence[str]) -> np.ndarray:
-    """Atomic numbers in the asked order.
-
-    An order of a file must have every element with relations; it may have more. Of the modified
-    Pettifor order, the elements without data are left away.
-    """
-    unwanted = {NUMBERS[symbol] for symbol in leave_out}
-    wanted = {int(z) for z in known.numbers} - unwanted
-    if order == MOD_PETTI:
-        places = known_scales()[MODIFIED_PETTIFOR]
-        return np.array(sorted(wanted & set(places), key=places.__getitem__))
-    path = Path(order)
-    if not path.is_file():
-        raise UsageError(f"--order {order}: no such file; give mds, {MOD_PETTI} or a file")
-    numbers = [z for z in read_order(path) if z not in unwanted]
-    missing = sorted(wanted - set(numbers) - set(known.isolated))
-    if missing:
-        names = " ".join(SYMBOLS[z] for z in missing)
-        raise UsageError(
-            f"{path}: {names} have replaceabilities and no place in this order; add them, or do"
-            f" without: --leave-out {names}"
-        )
-    return np.array(numbers)
 
 
 def published_probabilities() -> Replaceability:
@@ -155,8 +116,12 @@ def published_probabilities() -> Replaceability:
     return from_counts(shared * mined.Z, whole)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """Cells of a text file, divided by commas or, where there are none, by spaces."""
+def cells_of(path: Path) -> list[list[str]]:
+    """Rows of cells of a text file, divided by commas or, where there are none, by spaces.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -169,8 +134,17 @@ def _rows(path: Path) -> list[list[str]]:
     return [line.split() for line in lines]
 
 
-def _symbols(path: Path, first: int, cells: Sequence[str], *, down: bool = False) -> list[int]:
-    """Atomic numbers of symbols, each once."""
+def atomic_numbers(
+    path: Path, first: int, cells: Sequence[str], *, down: bool = False
+) -> list[int]:
+    """Atomic numbers of symbols, each once.
+
+    Args:
+        first: line of the first, or of all unless they stand one below the other (`down`).
+
+    Raises:
+        UsageError: one is no element, or is there twice.
+    """
     for place, cell in enumerate(cells, first):
         if cell not in NUMBERS:
             where = f"line {place}" if down else "line 1"

@@ -1,0 +1,11 @@
+"""What a grid leaves in its run directory is called; docs/architecture.md says what each holds."""
+
+MANIFEST = "manifest.json"
+SHARDS = "shards"
+RECORDS = "records"
+LEDGER = "ledger.parquet"
+EMBEDDINGS = "embeddings.parquet"
+PREDICTIONS = "predictions.parquet"
+DISTANCES = "distances.parquet"
+TABLES = "tables"
+REPORT = "report.html"

@@ -1,0 +1,106 @@
+"""From arrays to a ledger: every model gets its record, all records one table, the job a status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
+from orchestrator.interface.wording import duration, why
+from orchestrator.runs import durable
+from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.records import DONE, FAILED, Records, until_sound
+from orchestrator.training.arrays import Naming, TrainingArray
+from orchestrator.training.train import train
+from orchestrator.training.trials import MakeFit
+from orchestrator.training.worker import Worker
+from trainables.training.fit import ArrayFit
+
+LISTED = 20  # arrays with models that are not done, which the summary names
+
+
+def train_to_ledger(
+    arrays: Sequence[TrainingArray],
+    datasets: Mapping[Any, Any],
+    targets: Mapping[str, tuple[str, str | None]],
+    records: Records,
+    worker: Worker,
+    *,
+    naming: Naming,
+    path: Path,
+    conclude: Callable[[pd.DataFrame], None],
+    retry_failed: bool,
+    make_fit: MakeFit = ArrayFit,
+    error: str = "val_mae",
+) -> int:
+    """Trains what has no record, writes the ledger, and concludes from it if nothing is left.
+
+    A damaged record, whoever meets it, is set aside and its model trained again before all else.
+
+    Args:
+        arrays, datasets, targets, records, worker, naming, make_fit, error: as of `train`.
+        path: of the ledger.
+        conclude: what the job makes of the whole ledger.
+        retry_failed: models that failed before are trained again.
+
+    Returns:
+        The status of the job.
+    """
+    tasks = {key: array.task for array in arrays for key in array.keys.values()}
+
+    def work() -> int:
+        finished = train(
+            arrays,
+            datasets,
+            targets,
+            records,
+            worker,
+            naming=naming,
+            make_fit=make_fit,
+            error=error,
+        )
+        table = compile_ledger(records, tasks)
+        durable.write_parquet(path, table)
+        ledger = table.to_pandas()
+        if not finished:
+            print(f"\nstopped with {len(ledger)} of {len(tasks)} models recorded; the same command"
+                  " goes on from here", file=sys.stderr)  # fmt: skip
+            return INTERRUPTED
+        conclude(ledger)
+        return summarise(ledger, naming.member, path)
+
+    if retry_failed:
+        until_sound(records, tasks, lambda: records.forget_failed(tasks))
+    return until_sound(records, tasks, work)
+
+
+def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], path: Path) -> int:
+    """Says in a few lines how the models of a ledger ended; the status of the job.
+
+    Args:
+        member: names a model within its array.
+        path: of the ledger.
+    """
+    counts = ledger["status"].value_counts()
+    seconds = float(ledger["seconds"].sum())
+    print(f"{counts.get(DONE, 0)} models done in {duration(seconds)} of training: {path.parent}")
+    bad = ledger[ledger["status"] != DONE]
+    if bad.empty:
+        return OK
+    named = [member(row) for row in bad.to_dict("records")]
+    told = bad.assign(member=named, reason=bad["error"].map(why))
+    alike = told.groupby(["status", "array", "reason"], sort=False)["member"]
+    for (status, array, reason), members in islice(alike, LISTED):
+        print(f"  {status}: {array} {', '.join(members)}: {reason}", file=sys.stderr)
+    if len(alike) > LISTED:
+        print(f"  … and {len(alike) - LISTED} arrays more; all are in {path}", file=sys.stderr)
+    again = "--retry-failed trains the failed ones again"
+    # The same seed diverges again.
+    hint = again if FAILED in counts else "other data, another recipe or another seed may mend it"
+    print(f"{len(bad)} of {len(ledger)} models are not done; {hint}", file=sys.stderr)
+    return SOME_FAILED

@@ -1,0 +1,48 @@
+"""Values on a command line: read, or refused in one line that says what is allowed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.parser import Distinct, Parser, positive, share, whole_number
+
+
+def parser() -> Parser:
+    made = Parser(prog="test")
+    made.add_argument("--seeds", nargs="+", action=Distinct, type=whole_number(0), default=(0,))
+    made.add_argument("--fold", type=whole_number(0, 4))
+    made.add_argument("--eta", type=positive)
+    made.add_argument("--max-bad", type=share)
+    return made
+
+
+def test_values_that_are_right() -> None:
+    given = parser().parse_args(
+        ["--seeds", "3", "0", "--fold", "4", "--eta", "1e-3", "--max-bad", "1"]
+    )
+    assert vars(given) == {"seeds": (3, 0), "fold": 4, "eta": 1e-3, "max_bad": 1.0}
+    assert parser().parse_args([]).seeds == (0,)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--seeds 1 2 1 2", "--seeds: given twice: 1, 2"),
+        ("--seeds 1 -2", "--seeds: -2 is wrong, it must be at least 0"),
+        ("--seeds one", "--seeds: 'one' is no whole number"),
+        ("--fold 5", "--fold: 5 is wrong, it must be from 0 to 4"),
+        ("--fold 1.0", "--fold: '1.0' is no whole number"),
+        ("--eta 0", "--eta: 0 is wrong, it must be a positive number"),
+        ("--eta inf", "--eta: inf is wrong"),
+        ("--eta nan", "--eta: nan is wrong"),
+        ("--eta much", "--eta: 'much' is no number"),
+        ("--max-bad 1.5", "--max-bad: 1.5 is wrong, it must be a share between 0 and 1"),
+    ],
+)
+def test_values_that_are_wrong(flags: str, words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)) as caught:
+        parser().parse_args(flags.split())
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,53 @@
+"""How the models of a job ended, in a few lines. No Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator.comparison.entries import TransferArray
+from orchestrator.grid.cells import GridArray
+from orchestrator.interface.job import OK, SOME_FAILED
+from orchestrator.training.recorded import summarise
+
+
+def test_the_summary_of_many_failures_is_short(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ledger.parquet"
+    rows = [
+        {"status": "failed", "array": f"salts/fold{n}", "mixing": mixing, "error": "x\nBug: why",
+         "seconds": None}
+        for n in range(30)
+        for mixing in ("H", "L")
+    ]  # fmt: skip
+    ledger = pd.DataFrame([*rows, {"status": "done", "seconds": 61.0, "error": ""}])
+    assert summarise(ledger, GridArray.member, path) == SOME_FAILED
+    out, err = capsys.readouterr()
+    assert out == f"1 models done in 1 min 01 s of training: {tmp_path}\n"
+    lines = err.splitlines()
+    assert lines[0] == "  failed: salts/fold0 H, L: Bug: why"
+    assert lines[20] == f"  … and 10 arrays more; all are in {path}"
+    assert lines[21] == "60 of 61 models are not done; --retry-failed trains the failed ones again"
+    assert len(lines) == 22
+    diverged = ledger.replace({"status": {"failed": "diverged"}})
+    assert summarise(diverged, GridArray.member, path) == SOME_FAILED
+    assert "--retry-failed" not in capsys.readouterr().err
+    assert summarise(ledger[ledger["status"] == "done"], GridArray.member, path) == OK
+
+
+def test_a_comparison_is_summed_up_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"status": "diverged", "array": "salts/fold0/seed0/one", "table": table, "fold": 0,
+         "error": "the loss became NaN or infinite", "seconds": 1.0}
+        for table in ("one", "two")
+    ]  # fmt: skip
+    path = tmp_path / "transfer_ledger.parquet"
+    assert summarise(pd.DataFrame(rows), TransferArray.member, path) == SOME_FAILED
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("  diverged: salts/fold0/seed0/one one fold 0, two fold 0: the loss")
+    assert last.endswith("another seed may mend it"), "to train them again mends nothing"
