@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.crystals.crystal import BadCrystal, Crystal
-from trainables.crystals.symbols import SYMBOLS, symbol
+from trainables.crystals.symbols import MAX_Z, symbol
 
 MIN_DISTANCE = 0.5  # Å; no two nuclei come this near in any crystal (H2 has 0.74)
 MAX_ATOMS = 1000
@@ -30,7 +30,7 @@ def check(crystal: Crystal, max_atoms: int = MAX_ATOMS) -> None:
     if count > max_atoms:
         raise BadCrystal(f"too many atoms: {count} of at most {max_atoms}, raise it by --max-atoms")
     low, high = int(crystal.numbers.min()), int(crystal.numbers.max())
-    if low < 1 or high > len(SYMBOLS):
+    if low < 1 or high > MAX_Z:
         raise BadCrystal(f"unknown element: atomic number {low if low < 1 else high}")
     if not np.isfinite(crystal.lattice).all():
         raise BadCrystal("lattice is not finite: a cell vector holds NaN or infinity")
