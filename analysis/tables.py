@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.cosine import DistanceSums
 from analysis.distill import Distilled
-from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
+from analysis.elements import MAX_Z, SYMBOLS
 from analysis.selection import leaks
 
 NEIGHBOURS = 3
@@ -152,12 +152,11 @@ def sidecar(
     tasks: Sequence[str],
     models: int,
     selected_on: str,
-    extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a table is and where each row comes from; every value can be written as JSON.
 
     ``spread`` of an element is the mean over partners of the standard deviation over models of
-    their normalised distance. ``extra`` is added at the top level.
+    their normalised distance.
     """
     numbers = sums.numbers()
     counts, spread = sums.models(), sums.spread()
@@ -196,13 +195,4 @@ def sidecar(
         "fill_rule": FILL_RULE,
         "elements_seen": len(numbers),
         "elements": elements,
-        **(extra or {}),
     }
-
-
-def symbols_to_numbers(symbols: Sequence[str]) -> np.ndarray:
-    """Atomic numbers of symbols; raises ValueError naming one that is no element."""
-    unknown = [symbol for symbol in symbols if symbol not in NUMBERS]
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is not the symbol of an element")
-    return np.array([NUMBERS[symbol] for symbol in symbols], dtype=np.int64)

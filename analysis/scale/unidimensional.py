@@ -40,7 +40,6 @@ class Order:
         stress: Σ_{i<j} (d_ij − |x_i − x_j|)².
         restarts: how many were made.
         hits: how many of them ended at this stress.
-        stresses: of all restarts [r].
     """
 
     order: np.ndarray
@@ -48,7 +47,6 @@ class Order:
     stress: float
     restarts: int
     hits: int
-    stresses: np.ndarray
 
 
 def find_order(
@@ -86,14 +84,7 @@ def find_order(
         stress=squares - merit / n,
         restarts=restarts,
         hits=int((merits >= merit * (1 - SAME)).sum()),
-        stresses=squares - merits / n,
     )
-
-
-def stress_of(distances_nn: np.ndarray, coordinates_n: np.ndarray) -> float:
-    """Σ_{i<j} (d_ij − |x_i − x_j|)² of any coordinates."""
-    apart = np.abs(coordinates_n[:, None] - coordinates_n[None, :])
-    return float(((distances_nn - apart) ** 2).sum() / 2)
 
 
 def _search_block(

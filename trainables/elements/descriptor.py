@@ -68,11 +68,6 @@ def read() -> str:
     )
 
 
-def column_names() -> list[str]:
-    """Names of the 92 columns: property, then the class or the two edges of the bin."""
-    return next(csv.reader(io.StringIO(read())))[1:]
-
-
 def symbols() -> list[str]:
     """Element symbols by atomic number: ``symbols()[Z]``; index 0 is the empty string."""
     return ["", *(row[0] for row in list(csv.reader(io.StringIO(read())))[1:])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +114,4 @@ def _target_text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return json.dumps(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
     return str(value)
