@@ -19,10 +19,16 @@ _BLOCK = 64  # atoms compared at once with all others, to bound the memory of cl
 
 
 def check(crystal: Crystal, max_atoms: int = MAX_ATOMS) -> None:
-    """Everything but the distances: atoms, elements, finite numbers, cell. Raises BadCrystal.
+    """Everything but the distances: atoms, elements, finite numbers, cell.
 
-    Distances are left to ``check_distances`` because the neighbour lists, which the graph needs
+    Distances are left to `check_distances` because the neighbour lists, which the graph needs
     anyway, hold them.
+
+    Args:
+        max_atoms: of one cell.
+
+    Raises:
+        BadCrystal: something is wrong.
     """
     count = len(crystal.numbers)
     if count == 0:
@@ -66,11 +72,16 @@ def check_distances(
     second: NDArray[np.int64],
     distance: NDArray[np.float64],
 ) -> None:
-    """Refuse atoms closer than 0.5 Å, given neighbour pairs of one crystal.
+    """Refuses atoms closer than 0.5 Å, given neighbour pairs of one crystal.
 
-    ``numbers`` [N] atomic numbers; ``first``, ``second`` [E] atom indices (0-based), ``distance``
-    [E] in Å, periodic images included, an atom's pair with itself in the same cell left out.
-    The closest pair is named, atoms counted from 1. Raises BadCrystal.
+    Args:
+        numbers: [N] atomic numbers.
+        first, second: [E] atom indices from 0.
+        distance: [E] in Å, periodic images included, an atom's pair with itself in the same cell
+            left out.
+
+    Raises:
+        BadCrystal: two atoms are too close; the closest pair is named, atoms counted from 1.
     """
     if distance.size == 0:
         return
@@ -85,7 +96,11 @@ def check_distances(
 
 
 def check_closest(crystal: Crystal) -> None:
-    """``check_distances`` for a caller without neighbour lists. Raises BadCrystal."""
+    """`check_distances` for a caller without neighbour lists.
+
+    Raises:
+        BadCrystal: two atoms are too close.
+    """
     i, j, distance = closest_pair(crystal)
     check_distances(crystal.numbers, np.array([i]), np.array([j]), np.array([distance]))
 

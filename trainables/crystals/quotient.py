@@ -2,12 +2,12 @@
 
 Legend: B crystals, N atoms, E edges of the full graph.
 
-Colour refinement (1-WL; Weisfeiler & Leman 1968) starts with the atomic number and refines a
-node's class by the multiset of (distance, class of the neighbour) until the classes are stable.
-The partition is then equitable: every atom of a class has the same number n of neighbours of a
-given class at a given distance. So any invariant message-passing network gives all atoms of a class
-one feature vector, and a network that weighs sums by n and means over atoms by the class' size m
-computes the same function, with the same gradients, on the quotient.
+Colour refinement (1-WL; Weisfeiler & Leman 1968, Nauchno-Tekh. Inf. 2 (9), 12) starts with the
+atomic number and refines a node's class by the multiset of (distance, class of the neighbour) until
+the classes are stable. The partition is then equitable: every atom of a class has the same number n
+of neighbours of a given class at a given distance. So any invariant message-passing network gives
+all atoms of a class one feature vector, and a network that weighs sums by n and means over atoms by
+the class' size m computes the same function, with the same gradients, on the quotient.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """MEGNet's update of bonds: from the atoms' features to the new bond, a tile of rows at a time.
 
+Chen et al. 2019, doi:10.1021/acs.chemmater.9b01294; eq. 2.8 of the thesis.
+
 Legend: K models, N nodes, E edges, L distinct bond lengths, H = 64 hidden and W = 32 features.
 """
 

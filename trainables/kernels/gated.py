@@ -1,5 +1,7 @@
 """CGCNN's gated messages (Xie & Grossman 2018, eq. 5, doi:10.1103/PhysRevLett.120.145301).
 
+Eqs 2.6 and 2.7 of the thesis.
+
 Legend: K models, N nodes, E edges, L distinct bond lengths, A node width; C = 2A channels, of which
 the first half is the gate and the second the core.
 """

@@ -24,9 +24,10 @@ from trainables.models.layers import (
 
 
 class GatedConvolution(nn.Module):
-    """v_i' = softplus(v_i + BN₂(Σ_j n_ij σ(filter)·softplus(core))), eq. 5 with norms.
+    """v_i' = softplus(v_i + BN₂(Σ_j n_ij σ(filter)·softplus(core))).
 
-    [filter, core] = BN₁(W[v_i, v_j, e_ij]), n_ij the neighbours that an edge stands for.
+    [filter, core] = BN₁(W[v_i, v_j, e_ij]), n_ij the neighbours that an edge stands for: eq. 5
+    with norms (eqs 2.5–2.7 of the thesis).
 
     W is applied in parts, W₁v_i + W₂v_j + W₃e_ij: products per node and per distinct length, then
     a gather per edge. It needs no bias, since BN₁ subtracts it again.

@@ -69,6 +69,7 @@ class Course:
 
     @property
     def epochs(self) -> int:
+        """Epochs that are over."""
         return len(self.val_mae)
 
 
