@@ -24,8 +24,8 @@ class Clustering:
     """Labels [n], 0 to k − 1, and how well they are separated.
 
     Attributes:
-        inertia: sum of squared distances to the clusters' means.
-        silhouette: mean silhouette coefficient (Rousseeuw 1987, eq. 3.8 of the thesis).
+        inertia: sum of squared distances to the clusters' means (eq. 2.2 of the thesis).
+        silhouette: mean silhouette coefficient (eq. 3.8 of the thesis; as `silhouette`).
     """
 
     labels: np.ndarray
@@ -85,7 +85,10 @@ def _best_start(vectors: np.ndarray, k: int, starts: int, seed: int) -> tuple[np
 
 @njit(cache=True)
 def _spread_seeds(vectors: np.ndarray, k: int) -> np.ndarray:
-    """k of the vectors, each drawn by its squared distance to those before (k-means++)."""
+    """k of the vectors, each drawn by its squared distance to those before.
+
+    k-means++ (Arthur & Vassilvitskii 2007, 10.5555/1283383.1283494).
+    """
     n, d = vectors.shape
     seeds = np.empty((k, d))
     nearest = np.full(n, np.inf)
@@ -165,7 +168,11 @@ def _move_until_still(vectors: np.ndarray, labels: np.ndarray, k: int) -> float:
 
 @njit(cache=True)
 def silhouette(vectors: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Mean silhouette coefficient; an element alone in its cluster counts 0."""
+    """Mean silhouette coefficient; an element alone in its cluster counts 0.
+
+    (b − a) / max(a, b), with a the mean distance to the rest of the own cluster and b the least
+    mean distance to another (Rousseeuw 1987, 10.1016/0377-0427(87)90125-7).
+    """
     n = len(vectors)
     sizes = np.zeros(k)
     for label in labels:

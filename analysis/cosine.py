@@ -1,7 +1,7 @@
 """Cosine distances between element vectors, and their mean over many models.
 
-Z elements of one model, D dims. Sums are indexed by atomic number: ``[119, 119]``, row 0 unused.
-Equations 4.3 and section 4.2.3 of the thesis: d_ij = 1 - cos, each model's matrix divided by the
+Z elements of one model, D dims. Sums are indexed by atomic number: [119, 119], row 0 unused.
+Equation 4.3 and section 4.2.3 of the thesis: d_ij = 1 − cos, each model's matrix divided by the
 median of its non-zero distances, mean over the models that contain both elements.
 
 The keys are cut into chunks of a fixed size and the chunks' sums are added in the order of the
@@ -31,10 +31,14 @@ Model = tuple[np.ndarray, np.ndarray]
 def cosine_distances(
     vectors_zd: np.ndarray, numbers: Sequence[int] | np.ndarray | None = None
 ) -> np.ndarray:
-    """Distances 1 - cos between rows, ``[Z, Z]`` float64 in [0, 2], zero diagonal.
+    """Distances 1 − cos between rows, [Z, Z] float64 in [0, 2], zero diagonal (eq. 4.3).
 
-    ``numbers`` (atomic numbers of the rows) only serve to name an element in an error. Raises
-    ValueError for a zero or non-finite vector.
+    Args:
+        vectors_zd: a vector an element.
+        numbers: atomic numbers of the rows, to name an element in an error.
+
+    Raises:
+        ValueError: a vector is zero or not finite.
     """
     vectors = np.asarray(vectors_zd, dtype=np.float64)
     norms = np.sqrt(np.einsum("zd,zd->z", vectors, vectors))
@@ -65,9 +69,12 @@ def normalised(distances_zz: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class DistanceSums:
-    """Sums over models of normalised distances; all ``[119, 119]`` by atomic number.
+    """Sums over models of normalised distances; all [119, 119] by atomic number.
 
-    ``count`` on the diagonal is the number of models that contain the element.
+    Attributes:
+        total: of distances.
+        squares: of their squares.
+        count: models that have both elements; on the diagonal, that have the element.
     """
 
     total: np.ndarray
@@ -89,7 +96,7 @@ class DistanceSums:
         return np.sqrt(np.maximum(square - mean**2, 0.0))
 
     def models(self) -> np.ndarray:
-        """Number of models that contain each element, ``[119]`` int64."""
+        """Number of models that contain each element, [119] int64."""
         return np.diagonal(self.count).copy()
 
     def numbers(self) -> np.ndarray:
@@ -107,9 +114,13 @@ def empty() -> DistanceSums:
 
 
 def accumulate(models: Sequence[Model]) -> DistanceSums:
-    """Sums over models in their order; a model is (atomic numbers ``[Z]``, vectors ``[Z, D]``).
+    """Sums over models in their order.
 
-    Raises ValueError for numbers that repeat, lie outside 1-118 or do not match the vectors.
+    Args:
+        models: of each, atomic numbers [Z] and vectors [Z, D].
+
+    Raises:
+        ValueError: numbers that repeat, lie outside 1 to 118 or do not match the vectors.
     """
     sums = empty()
     for numbers, vectors in models:
@@ -137,7 +148,7 @@ def merge(parts: Iterable[DistanceSums]) -> DistanceSums:
 
 
 def chunks(keys: Sequence[str], size: int = CHUNK) -> list[list[str]]:
-    """Sorted keys in runs of ``size``, the last one shorter."""
+    """Sorted keys in runs of `size`, the last one shorter."""
     ordered = sorted(keys)
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
 
@@ -154,10 +165,13 @@ def aggregate(
     keys: Sequence[str],
     map: Map = map,
 ) -> DistanceSums:
-    """Sums over all ``keys``.
+    """Sums over all models.
 
-    ``models_of_chunk`` reads the models of some keys, in their order. ``map`` may run the chunks
-    anywhere and give their results in any order: they are added in the order of the keys.
+    Args:
+        models_of_chunk: reads the models of some keys, in their order.
+        keys: of all models.
+        map: may run the chunks anywhere and give their results in any order: they are added in the
+            order of the keys.
     """
     parts = list(map(partial(_sum_chunk, models_of_chunk), list(enumerate(chunks(keys)))))
     return merge(part for _, part in sorted(parts, key=lambda indexed: indexed[0]))
@@ -184,9 +198,13 @@ def to_frame(sums: DistanceSums, table: str) -> pd.DataFrame:
 
 
 def to_matrix(frame: pd.DataFrame, table: str) -> tuple[np.ndarray, np.ndarray]:
-    """Atomic numbers ``[n]`` and mean distances ``[n, n]`` of one table; NaN where unknown.
+    """Atomic numbers [n] and mean distances [n, n] of one table; NaN where unknown.
 
-    Raises ValueError when the frame (of ``to_frame``) has no rows of that table.
+    Args:
+        frame: of `to_frame`, of one table or several.
+
+    Raises:
+        ValueError: there are no distances of that table.
     """
     rows = frame[frame["table"] == table]
     if rows.empty:

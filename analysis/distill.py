@@ -1,7 +1,9 @@
 """From a matrix of distances to a table of element vectors (thesis 4.2.3).
 
-Metric MDS (SMACOF) finds points whose Euclidean distances come near the aggregated ones; the
-columns are then standardised. n elements, D dims.
+Metric MDS (SMACOF; de Leeuw & Mair 2009, 10.18637/jss.v031.i03) finds points whose Euclidean
+distances come near the aggregated ones; the columns are then standardised.
+
+Shape letters: n elements, D dims.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ from analysis.paths import find_shortest_paths
 class Distilled:
     """A table's vectors and how well they keep the distances.
 
-    ``vectors`` ``[n, D]`` float64 with standardised columns; ``normalised_stress`` is Kruskal's
-    stress-1 of the MDS before standardising (0 is perfect); ``pearson`` correlates the input
-    distances with the cosine distances of ``vectors`` over all pairs (NaN when either is
-    constant); ``cosine_low`` and ``cosine_high`` span the latter; ``filled_pairs`` counts the
-    pairs that no model had.
+    Attributes:
+        vectors: [n, D] float64 with standardised columns.
+        normalised_stress: stress-1 of the MDS before standardising; 0 is perfect (Kruskal 1964,
+            10.1007/BF02289565; eq. 2.1 of the thesis).
+        pearson: correlation of the given distances with the vectors' cosine distances, over all
+            pairs; NaN where either is constant.
+        cosine_low, cosine_high: the span of the latter.
+        filled_pairs: pairs that no model had.
     """
 
     vectors: np.ndarray
@@ -40,8 +45,10 @@ def fill_missing(distances_nn: np.ndarray) -> np.ndarray:
     """Distances without NaN.
 
     A pair that no model has gets the shortest path through known pairs, but no more than the
-    largest known distance; a pair that no path joins gets the median of the known ones. Raises
-    ValueError when no pair is known.
+    largest known distance; a pair that no path joins gets the median of the known ones.
+
+    Raises:
+        ValueError: no pair is known.
     """
     known = np.isfinite(distances_nn)
     np.fill_diagonal(known, False)
@@ -64,7 +71,11 @@ def standardised(vectors_nd: np.ndarray) -> np.ndarray:
 
 
 def check_distances(distances_nn: np.ndarray, numbers: Sequence[int] | np.ndarray) -> None:
-    """Raise ValueError unless the matrix is square, symmetric, non-negative and fits numbers."""
+    """Accepts a matrix of distances, or says what is wrong with it.
+
+    Raises:
+        ValueError: it is not square, symmetric and at least 0, or does not fit the numbers.
+    """
     n = len(numbers)
     if distances_nn.shape != (n, n):
         raise ValueError(f"distances have shape {distances_nn.shape}, expected {(n, n)}")
@@ -84,16 +95,43 @@ def distill(
     n_init: int = 8,
     max_iter: int = 2000,
 ) -> Distilled:
-    """Vectors ``[n, dim]`` whose geometry keeps ``distances_nn``; NaN marks an unknown pair.
+    """Vectors [n, D] whose geometry keeps some distances.
 
-    ``numbers`` are the atomic numbers of the rows. The best of ``n_init`` random starts is kept;
-    the defaults are the thesis'. Raises ValueError for a matrix that is not one of distances.
+    Args:
+        distances_nn: NaN marks an unknown pair.
+        numbers: atomic numbers of the rows [n].
+        dim: D.
+        seed, n_init, max_iter: of the MDS, the best of whose random starts is kept; the defaults
+            are the thesis'.
+
+    Raises:
+        ValueError: the matrix is not one of distances, or all of them are zero.
     """
     distances = np.asarray(distances_nn, dtype=np.float64)
     check_distances(distances, numbers)
     filled = fill_missing(distances)
     if not filled.any():
         raise ValueError("all distances are zero: the models do not tell the elements apart")
+    points, stress = _scaled(filled, dim, seed, n_init, max_iter)
+    vectors = standardised(points)
+    pairs = np.triu_indices(len(vectors), k=1)
+    cosine = cosine_distances(vectors, numbers)[pairs]
+    given = filled[pairs]
+    varied = len(given) > 1 and np.ptp(given) > 0 and np.ptp(cosine) > 0
+    return Distilled(
+        vectors=vectors,
+        normalised_stress=stress,
+        pearson=float(np.corrcoef(given, cosine)[0, 1]) if varied else float("nan"),
+        cosine_low=float(cosine.min()),
+        cosine_high=float(cosine.max()),
+        filled_pairs=int(np.isnan(distances[pairs]).sum()),
+    )
+
+
+def _scaled(
+    distances_nn: np.ndarray, dim: int, seed: int, n_init: int, max_iter: int
+) -> tuple[np.ndarray, float]:
+    """Points [n, D] by metric MDS, and their stress-1."""
     scaling = MDS(
         n_components=dim,
         metric="precomputed",
@@ -106,17 +144,5 @@ def distill(
     )
     # One BLAS thread: the bits must not depend on the machine's number of cores.
     with threadpool_limits(limits=1):
-        points = scaling.fit_transform((filled + filled.T) / 2)
-    vectors = standardised(points)
-    pairs = np.triu_indices(len(vectors), k=1)
-    cosine = cosine_distances(vectors, numbers)[pairs]
-    given = filled[pairs]
-    varied = len(given) > 1 and np.ptp(given) > 0 and np.ptp(cosine) > 0
-    return Distilled(
-        vectors=vectors,
-        normalised_stress=float(scaling.stress_),
-        pearson=float(np.corrcoef(given, cosine)[0, 1]) if varied else float("nan"),
-        cosine_low=float(cosine.min()),
-        cosine_high=float(cosine.max()),
-        filled_pairs=int(np.isnan(distances[pairs]).sum()),
-    )
+        points = scaling.fit_transform((distances_nn + distances_nn.T) / 2)
+    return points, float(scaling.stress_)

@@ -12,9 +12,15 @@ CONFIGURATION = ("task", "backbone", "dim", "mixing")
 def summary(ledger: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over folds (and seeds) per (task, backbone, dim, mixing).
 
-    Columns: task, backbone, dim, mixing, models, folds, test_mae, test_std, val_mae, val_std,
-    dummy_mae and, where the ledger has it, unit. Standard deviations are of the sample (n-1), NaN
-    for one model. Failed and diverged models are left out; raises ValueError if none is left.
+    Failed and diverged models are left out.
+
+    Returns:
+        task, backbone, dim, mixing, models, folds, test_mae, test_std, val_mae, val_std, dummy_mae
+        and, where the ledger has it, unit. Standard deviations are of the sample (n − 1), NaN for
+        one model.
+
+    Raises:
+        ValueError: no model is left.
     """
     rows = done(ledger, "test_mae")
     named = {
@@ -39,10 +45,10 @@ def summary(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_by_validation(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per (task, backbone) the row of ``summary`` with the lowest mean validation MAE.
+    """Per (task, backbone) the row of `summary` with the lowest mean validation MAE.
 
     Only configurations with as many folds as the fullest of their (task, backbone) compete, so
-    that one lucky fold of an unfinished grid cannot win. Its ``test_mae`` is therefore an honest
+    that one lucky fold of an unfinished grid cannot win. Its `test_mae` is therefore an honest
     estimate. Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
     found = summary(ledger).dropna(subset=["val_mae"])

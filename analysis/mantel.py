@@ -1,4 +1,4 @@
-"""Do two matrices of relations between the elements agree? (Mantel 1967)
+"""Do two matrices of relations between the elements agree? (Mantel 1967, Cancer Res. 27, 209)
 
 Pairs are not independent, as each element is in many; so the significance comes from renaming the
 elements of one matrix at random. Shape letters: n elements.

@@ -6,9 +6,12 @@ import numpy as np
 
 
 def find_shortest_paths(edges_nn: np.ndarray) -> np.ndarray:
-    """Lengths of the shortest paths (Floyd-Warshall); inf marks a pair without an edge or path.
+    """Lengths [n, n] of the shortest paths (Floyd 1962, 10.1145/367766.368168).
 
     Unlike scipy's, it does not take an edge of length zero for none.
+
+    Args:
+        edges_nn: lengths; inf marks a pair without an edge, and in the result one without a path.
     """
     paths = edges_nn.copy()
     for k in range(len(paths)):

@@ -1,7 +1,9 @@
 """Scores of predictions, as MatBench v0.1 defines them, and what it leaves out.
 
-The leaderboard's ``rocauc`` is computed from labels cut at 0.5, which makes it the balanced
-accuracy; the area under the true curve, from probabilities, is ``roc_auc`` here.
+Dunn et al. 2020, 10.1038/s41524-020-00406-3.
+
+The leaderboard's `rocauc` is computed from labels cut at 0.5, which makes it the balanced
+accuracy; the area under the true curve, from probabilities, is `roc_auc` here.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def regression_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, f
 def classification_scores(target: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """Scores of the probabilities [B] of class 1.
 
-    ``roc_auc`` is the area under the curve, NaN where one class alone is there; ``rocauc_labels``
+    `roc_auc` is the area under the curve, NaN where one class alone is there; `rocauc_labels`
     what the leaderboard calls rocauc; accuracy, balanced_accuracy and f1 are of labels too.
     """
     truth, labels = target > THRESHOLD, probability > THRESHOLD

@@ -16,14 +16,15 @@ STRATEGIES = ("S", "H", "L")
 
 
 def leaks(on: str) -> bool:
-    """Whether choosing by column ``on`` lets the test part decide."""
+    """Whether choosing by column `on` lets the test part decide."""
     return on in LEAKS
 
 
 def order_of(mixing: str) -> int:
     """Place of a mixing in H, -4, -2, 0, 2, 4, L; others are put by their number.
 
-    Raises ValueError for a mixing that is neither H, L nor a number.
+    Raises:
+        ValueError: it is neither H, L nor a number.
     """
     if mixing == "H":
         return -1_000_000
@@ -36,9 +37,13 @@ def order_of(mixing: str) -> int:
 
 
 def done(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
-    """Rows of finished models with a finite ``on``, sorted by key.
+    """Rows of finished models with a finite value, sorted by key.
 
-    Raises ValueError when the column is absent or no model is left.
+    Args:
+        on: column of the value.
+
+    Raises:
+        ValueError: the column is absent, or no model is left.
     """
     if on not in ledger.columns:
         raise ValueError(f"ledger has no column {on!r}; its columns are {', '.join(ledger)}")
@@ -52,10 +57,15 @@ def done(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
 
 
 def best_mixing(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
-    """Winning row of each cell among the finished models, lowest ``on`` first.
+    """Winning row of each cell among the finished models, the lowest value first; sorted by cell.
 
-    Equal values are decided by the order H, -4, -2, 0, 2, 4, L, then by key. The result is sorted
-    by cell. ``on="test_mae"`` is allowed and leaks (see ``leaks``).
+    Equal values are decided by the order H, -4, -2, 0, 2, 4, L, then by key.
+
+    Args:
+        on: column that decides; `test_mae` is allowed and leaks (see `leaks`).
+
+    Raises:
+        ValueError: as by `done`.
     """
     rows = done(ledger, on)
     cell = [name for name in CELL if name in rows.columns]

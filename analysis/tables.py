@@ -1,4 +1,4 @@
-"""Element tables in the format of ``mat2vec.csv``: ``element,0,1,…`` and 118 rows H…Og.
+"""Element tables in the format of `mat2vec.csv`: `element,0,1,…` and 118 rows H…Og.
 
 CrabNet reads such a file by row position, so a table with a gap would be silently wrong: every
 table has 118 rows, and a row that no model has seen is filled and flagged in the sidecar.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.cosine import DistanceSums
 from analysis.distill import Distilled
-from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
+from analysis.elements import MAX_Z, SYMBOLS
 from analysis.selection import leaks
 
 NEIGHBOURS = 3
@@ -33,8 +33,11 @@ def nearest_seen(
 ) -> dict[int, dict[int, float]]:
     """For each unseen Z the seen elements that stand in for it, Z -> weight, summing to 1.
 
-    ``numbers`` are the seen atomic numbers, ``descriptor`` is ``[119, 92]`` by atomic number. When
-    nothing is similar the neighbours weigh the same.
+    When nothing is similar the neighbours weigh the same.
+
+    Args:
+        numbers: the seen atomic numbers.
+        descriptor: [119, 92] by atomic number.
     """
     seen = np.unique(np.asarray(numbers, dtype=np.int64))
     norms = np.linalg.norm(descriptor, axis=1)
@@ -54,9 +57,18 @@ def nearest_seen(
 def complete(
     numbers: Sequence[int] | np.ndarray, vectors: np.ndarray, descriptor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Table ``[118, D]`` (row Z-1) with unseen rows filled, and the mask ``[118]`` of seen rows.
+    """A table with unseen rows filled by `FILL_RULE`.
 
-    The rule is ``FILL_RULE``. Raises ValueError for no element, repeated or impossible numbers.
+    Args:
+        numbers: the seen atomic numbers [n].
+        vectors: [n, D].
+        descriptor: [119, 92] by atomic number.
+
+    Returns:
+        The table [118, D], row Z − 1 for element Z, and the mask [118] of seen rows.
+
+    Raises:
+        ValueError: no element, or numbers that repeat or are none of an element.
     """
     seen = np.asarray(numbers, dtype=np.int64)
     if not seen.size or len(seen) != len(vectors):
@@ -73,9 +85,10 @@ def complete(
 
 
 def to_csv(table: np.ndarray) -> str:
-    """CSV text of a table ``[118, D]``; numbers are written so that they read back exactly.
+    """CSV text of a table [118, D]; numbers are written so that they read back exactly.
 
-    Raises ValueError unless there are 118 finite rows.
+    Raises:
+        ValueError: there are not 118 finite rows.
     """
     if table.ndim != 2 or table.shape[0] != MAX_Z or not table.shape[1]:
         raise ValueError(f"a table has {MAX_Z} rows and at least one column, not {table.shape}")
@@ -109,10 +122,11 @@ def _parse_row(path: Path, line: int, row: list[str], width: int, expected: str)
 
 
 def read_csv(path: str | Path) -> tuple[list[str], np.ndarray]:
-    """Symbols (H…Og) and vectors ``[118, D]`` float64 of a table.
+    """Symbols (H…Og) and vectors [118, D] float64 of a table.
 
-    Raises ValueError, in one line with file, line and element, when the header does not begin
-    with ``element``, a row is missing, out of order, extra or short, or a value is not finite.
+    Raises:
+        ValueError: in one line with file, line and element: the header does not begin with
+            `element`, a row is missing, out of order, extra or short, or a value is not finite.
     """
     path = Path(path)
     try:
@@ -152,29 +166,21 @@ def sidecar(
     tasks: Sequence[str],
     models: int,
     selected_on: str,
-    extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a table is and where each row comes from; every value can be written as JSON.
 
-    ``spread`` of an element is the mean over partners of the standard deviation over models of
-    their normalised distance. ``extra`` is added at the top level.
+    `spread` of an element is the mean over partners of the standard deviation over models of
+    their normalised distance.
+
+    Args:
+        strategy: S, H or L.
+        distilled: the table's vectors.
+        sums: of the distances behind it.
+        descriptor: [119, 92] by atomic number.
+        tasks: names of the data sets.
+        models: how many are behind it.
+        selected_on: column of the ledger that chose them.
     """
-    numbers = sums.numbers()
-    counts, spread = sums.models(), sums.spread()
-    filled = nearest_seen(numbers, descriptor)
-    elements: dict[str, Any] = {}
-    for z in range(1, MAX_Z + 1):
-        partners = spread[z][[n for n in numbers if n != z]]
-        partners = partners[np.isfinite(partners)]
-        near = filled.get(z)
-        elements[SYMBOLS[z]] = {
-            "seen": near is None,
-            "models": int(counts[z]),
-            "spread": _finite(partners.mean()) if near is None and partners.size else None,
-            "filled_from": None
-            if near is None
-            else {SYMBOLS[other]: round(weight, 6) for other, weight in near.items()},
-        }
     rule = {
         "S": f"best mixing of each (task, fold, backbone, dim, seed) by {selected_on}",
         "H": "all models with mixing H (handcrafted only)",
@@ -194,15 +200,27 @@ def sidecar(
         "cosine_distance_range": [_finite(distilled.cosine_low), _finite(distilled.cosine_high)],
         "pairs_filled": distilled.filled_pairs,
         "fill_rule": FILL_RULE,
-        "elements_seen": len(numbers),
-        "elements": elements,
-        **(extra or {}),
+        "elements_seen": len(sums.numbers()),
+        "elements": _origins(sums, descriptor),
     }
 
 
-def symbols_to_numbers(symbols: Sequence[str]) -> np.ndarray:
-    """Atomic numbers of symbols; raises ValueError naming one that is no element."""
-    unknown = [symbol for symbol in symbols if symbol not in NUMBERS]
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is not the symbol of an element")
-    return np.array([NUMBERS[symbol] for symbol in symbols], dtype=np.int64)
+def _origins(sums: DistanceSums, descriptor: np.ndarray) -> dict[str, Any]:
+    """By symbol, what each of the 118 rows is made from."""
+    numbers = sums.numbers()
+    counts, spread = sums.models(), sums.spread()
+    filled = nearest_seen(numbers, descriptor)
+    elements: dict[str, Any] = {}
+    for z in range(1, MAX_Z + 1):
+        partners = spread[z][[n for n in numbers if n != z]]
+        partners = partners[np.isfinite(partners)]
+        near = filled.get(z)
+        elements[SYMBOLS[z]] = {
+            "seen": near is None,
+            "models": int(counts[z]),
+            "spread": _finite(partners.mean()) if near is None and partners.size else None,
+            "filled_from": None
+            if near is None
+            else {SYMBOLS[other]: round(weight, 6) for other, weight in near.items()},
+        }
+    return elements

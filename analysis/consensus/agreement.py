@@ -1,7 +1,8 @@
 """How well a partition of the elements agrees with many clusterings (thesis 3.2.4, eq. 3.10, 3.11).
 
-The score of a partition is the mean over references of the share of pairs on which both agree, on
-the elements that the reference has. It is linear in c_ij = 1 where i and j share a cluster:
+The score of a partition is the mean over references of the share of pairs on which both agree
+(Rand 1971, 10.1080/01621459.1971.10482356), on the elements that the reference has. It is linear
+in c_ij = 1 where i and j share a cluster:
 
     F(c) = F₀ + Σ_{i<j} W_ij c_ij
     W_ij = (1/R) Σ_r w_r m^r_ij (2 a^r_ij − 1)

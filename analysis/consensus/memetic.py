@@ -20,23 +20,19 @@ from analysis.consensus.local import improve
 from analysis.mapping import Map
 
 ISLANDS, POPULATION, ROUNDS, CHILDREN = 4, 16, 4, 150
-# Scores that differ by less are one: sums in another order.
-SAME = 1e-12
 
 
 @dataclass(frozen=True)
 class Found:
-    """The best partition, and how sure the islands are of it.
+    """The best partition.
 
     Attributes:
         labels: [n], 0, 1, … in the order in which clusters appear.
         score: F.
-        islands: share of the islands whose best has this score.
     """
 
     labels: np.ndarray
     score: float
-    islands: float
 
 
 def evolve(agreement: Agreement, seed: int, map: Map = map) -> Found:
@@ -53,8 +49,7 @@ def evolve(agreement: Agreement, seed: int, map: Map = map) -> Found:
     people = islands[home]
     assert people is not None
     labels = canonical(people[agreement.scores(people).argmax()])
-    agreeing = sum(one >= best[home] - SAME for one in best) / ISLANDS
-    return Found(labels, agreement.score(labels), agreeing)
+    return Found(labels, agreement.score(labels))
 
 
 def improve_from(labels_n: np.ndarray, agreement: Agreement, seed: int) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 Legend: M models, V validation crystals.
 
-- ``mean``: all alike.
-- ``greedy``: models are added one at a time, each as often as it helps (Caruana et al. 2004,
+- `mean`: all alike.
+- `greedy`: models are added one at a time, each as often as it helps (Caruana et al. 2004,
   10.1145/1015330.1015432); the first is the best single one.
-- ``fitted``: weights of at least 0 that sum to 1 with the least mean absolute error, a linear
+- `fitted`: weights of at least 0 that sum to 1 with the least mean absolute error, a linear
   programme.
-- ``best``: the best single model, which the others have to beat.
+- `best`: the best single model, which the others have to beat.
 
 An ensemble that was fitted on some crystals looks better on them than it is. So the way is chosen
 by cross-validation within the validation part: weights of one half of it are scored on the other.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -43,23 +44,48 @@ def _choose_ticks(values: pd.Series) -> list[float]:
     return [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
 
 
+def _tick(fig: go.Figure, row: int, column: int, values: pd.Series) -> None:
+    """Marks the error axis of a panel by its values."""
+    ticks = _choose_ticks(values) if len(values) else []
+    labels = [format_value(tick) for tick in ticks]
+    fig.update_yaxes(tickvals=ticks, ticktext=labels, row=row, col=column)
+
+
 def _describe(line: pd.DataFrame) -> str:
     first = line.iloc[0]
     words = [f"{name} {first[name]}" for name in ("dim", "fold", "seed") if name in line.columns]
     return f"γ = {label_mixing(str(first['mixing']))}, " + ", ".join(words)
 
 
+def _line(line: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
+    """How one model's curve is drawn."""
+    mixing = str(line["mixing"].iloc[0])
+    return {
+        "x": line["epoch"],
+        "y": line[metric],
+        "mode": "lines",
+        "name": label_mixing(mixing),
+        "legendgroup": mixing,
+        "line": {"color": fade(colour, 0.75), "width": 1.3},
+        "hovertemplate": _describe(line) + "<br>epoch %{x}: %{y:.4g}<extra></extra>",
+    }
+
+
 def learning_curves(
     curves: pd.DataFrame, metric: str = "val_mae", at_most: int = MAX_LINES
 ) -> go.Figure:
-    """``metric`` (logarithmic) against epoch, a row of panels per task, a column per backbone.
+    """Error (logarithmic) against epoch, a row of panels per task, a column per backbone.
 
-    ``curves`` has key, task, backbone, mixing, epoch and the metric, one row per epoch; optional
-    dim, fold, seed (named on hovering) and unit. At most ``at_most`` models per panel are drawn.
-    Rows without a finite positive value are dropped; raises ValueError when nothing is left.
+    Args:
+        curves: key, task, backbone, mixing, epoch and the metric, a row an epoch; optional dim,
+            fold, seed (named on hovering) and unit. What is not finite and positive is left out.
+        metric: the column to draw.
+        at_most: models a panel, evenly chosen.
+
+    Raises:
+        ValueError: no row has a finite positive value.
     """
-    rows = curves[pd.to_numeric(curves[metric], errors="coerce").gt(0)]
-    rows = rows[rows[metric] < float("inf")]
+    rows = curves[pd.to_numeric(curves[metric], errors="coerce").between(0, math.inf, "neither")]
     if rows.empty:
         raise ValueError(f"no learning curve has a finite {metric}")
     units = units_of(rows)
@@ -76,20 +102,14 @@ def learning_curves(
         for column, backbone in enumerate(backbones, 1):
             here = rows[(rows["task"] == task) & (rows["backbone"] == backbone)]
             keys = here["key"].unique().tolist()
-            ticks = _choose_ticks(here[metric]) if keys else []
-            labels = [format_value(tick) for tick in ticks]
-            fig.update_yaxes(tickvals=ticks, ticktext=labels, row=row, col=column)
+            _tick(fig, row, column, here[metric])
             thinned = thinned or len(keys) > at_most
             for key in _thin(keys, at_most):
                 line = here[here["key"] == key].sort_values("epoch")
                 mixing = str(line["mixing"].iloc[0])
                 fig.add_scatter(
-                    x=line["epoch"], y=line[metric], mode="lines", name=label_mixing(mixing),
-                    legendgroup=mixing, showlegend=mixing not in shown,
-                    legendrank=1000 + mixings.index(mixing),
-                    line={"color": fade(colours[mixing], 0.75), "width": 1.3},
-                    hovertemplate=_describe(line) + "<br>epoch %{x}: %{y:.4g}<extra></extra>",
-                    row=row, col=column,
+                    **_line(line, metric, colours[mixing]), showlegend=mixing not in shown,
+                    legendrank=1000 + mixings.index(mixing), row=row, col=column,
                 )  # fmt: skip
                 shown.add(mixing)
         part = "validation" if metric == "val_mae" else metric.removesuffix("_mae")

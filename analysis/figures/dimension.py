@@ -22,7 +22,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def regime_of(mixing: str) -> str:
-    """Which channel leads: ``REGIMES[0]`` for γ <= 0 and H, else ``REGIMES[1]``."""
+    """Which channel leads: `REGIMES[0]` for γ <= 0 and H, else `REGIMES[1]`."""
     return REGIMES[0] if order_of(mixing) <= 0 else REGIMES[1]
 
 
@@ -51,7 +51,8 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
 def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
     """Relative test MAE against dimension: a panel per task, colour by regime, dash by backbone.
 
-    Raises ValueError when no model has finished.
+    Raises:
+        ValueError: no model has finished.
     """
     found = relative_errors(ledger)
     tasks = sorted(found["task"].unique())

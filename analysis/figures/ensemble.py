@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,12 @@ MAX_POINTS = 2000
 def parity_with_spread(predicted: pd.DataFrame, units: Mapping[str, str]) -> go.Figure:
     """Test predictions against targets, a panel a task; a bar reaches one deviation up and down.
 
-    ``predicted`` has task, id, target, prediction and std. The MAE in a panel is of all its
-    points, of which at most 2 000 are drawn, the most uncertain darkest.
+    The MAE in a panel is of all its points, of which at most 2 000 are drawn, the most uncertain
+    darkest.
+
+    Args:
+        predicted: task, id, target, prediction and std.
+        units: of each task's target.
     """
     pools = list(predicted.groupby("task", sort=False))
     columns = min(COLUMNS, len(pools))
@@ -83,8 +88,11 @@ def calibration(coverage: pd.DataFrame, predicted: pd.DataFrame) -> go.Figure:
     """Left: share of test targets within their intervals against what the intervals promise.
 
     Right: mean absolute error of the crystals, in tenths from the most certain to the least, over
-    the mean of their task. ``coverage`` has task, fold, level, covered; ``predicted`` has task,
-    target, prediction and std.
+    the mean of their task.
+
+    Args:
+        coverage: task, fold, level, covered.
+        predicted: task, target, prediction and std.
     """
     tasks = list(dict.fromkeys(coverage["task"]))
     colours = colour_categories(tasks)
@@ -99,15 +107,7 @@ def calibration(coverage: pd.DataFrame, predicted: pd.DataFrame) -> go.Figure:
     fig.add_hline(y=1, line={"color": MUTED, "width": 1, "dash": "dot"}, row=1, col=2)
     for task in tasks:
         of_task = coverage[coverage["task"] == task].groupby("level")["covered"]
-        kept, low, high = of_task.mean(), of_task.min(), of_task.max()
-        fig.add_scatter(
-            x=kept.index, y=kept, mode="lines+markers", name=shorten(task, 24),
-            showlegend=len(tasks) > 1, line={"color": colours[task]}, marker={"size": 6},
-            row=1, col=1,
-            error_y={"type": "data", "symmetric": False, "array": high - kept,
-                     "arrayminus": kept - low, "thickness": 1, "width": 2},
-            hovertemplate="promised %{x:.0%}, kept %{y:.1%}<extra></extra>",
-        )  # fmt: skip
+        _add_promises(fig, of_task, shorten(task, 24), colours[task], len(tasks) > 1)
         tenth, relative = _by_certainty(predicted[predicted["task"] == task])
         fig.add_scatter(
             x=tenth, y=relative, mode="lines+markers", showlegend=False,
@@ -127,6 +127,18 @@ def calibration(coverage: pd.DataFrame, predicted: pd.DataFrame) -> go.Figure:
     fig.update_yaxes(title_text="MAE over the task's MAE", rangemode="tozero", color=INK,
                      row=1, col=2)  # fmt: skip
     return fig
+
+
+def _add_promises(fig: go.Figure, of_task: Any, name: str, colour: str, legend: bool) -> None:
+    """What one task's intervals keep, with the span of its folds."""
+    kept, low, high = of_task.mean(), of_task.min(), of_task.max()
+    fig.add_scatter(
+        x=kept.index, y=kept, mode="lines+markers", name=name, showlegend=legend,
+        line={"color": colour}, marker={"size": 6}, row=1, col=1,
+        error_y={"type": "data", "symmetric": False, "array": high - kept,
+                 "arrayminus": kept - low, "thickness": 1, "width": 2},
+        hovertemplate="promised %{x:.0%}, kept %{y:.1%}<extra></extra>",
+    )  # fmt: skip
 
 
 def _by_certainty(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

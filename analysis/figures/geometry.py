@@ -34,7 +34,11 @@ KINDS = {"pearson": "Pearson", "spearman": "Spearman"}
 def correlations(found: pd.DataFrame) -> go.Figure:
     """Heat maps of correlation with the error, a panel for Pearson and one for Spearman.
 
-    ``found`` is of ``geometry.correlation.correlate``. Raises ValueError where it is empty.
+    Args:
+        found: of `geometry.correlation.correlate`.
+
+    Raises:
+        ValueError: it is empty.
     """
     if found.empty:
         raise ValueError("no correlation is known")
@@ -70,8 +74,11 @@ def correlations(found: pd.DataFrame) -> go.Figure:
 def layers(models: pd.DataFrame) -> go.Figure:
     """ARI of the clusters with the ten classes, from the embedding through the layers.
 
-    ``models`` has task, backbone, strategy, layer (0 is the embedding) and ari, a row a model and
-    layer; means, with the interquartile range as a band. A panel a backbone and task.
+    Means, with the interquartile range as a band. A panel a backbone and task.
+
+    Args:
+        models: task, backbone, strategy, layer (0 is the embedding) and ari, a row a model and
+            layer.
     """
     if models["ari"].notna().sum() == 0:
         raise ValueError("no ARI is known")
@@ -116,7 +123,8 @@ def layers(models: pd.DataFrame) -> go.Figure:
 def angle_variances(models: pd.DataFrame) -> go.Figure:
     """Variance over the elements of the angle between the channels, by data set and mixing.
 
-    ``models`` has task, backbone, mixing, dim, angle_variance; only rows with one count.
+    Args:
+        models: task, backbone, mixing, dim, angle_variance (deg²); only rows with one count.
     """
     known = models[np.isfinite(models["angle_variance"])]
     if known.empty:

@@ -52,9 +52,14 @@ def cluster_table(
 ) -> go.Figure:
     """Periodic table coloured by cluster.
 
-    ``clusters`` is Z -> 1, 2, …; ``below`` is what stands under the symbol. An element in no
-    cluster is grey, one that is alone in its cluster nearly white. Raises ValueError where no
-    element is in a cluster.
+    An element in no cluster is grey, one that is alone in its cluster nearly white.
+
+    Args:
+        clusters: Z -> 1, 2, …
+        below: Z -> what stands under the symbol.
+
+    Raises:
+        ValueError: no element is in a cluster.
     """
     if not clusters:
         raise ValueError("no element is in a cluster")

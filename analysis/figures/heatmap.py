@@ -86,18 +86,8 @@ def _label_axes(fig: go.Figure, names: Sequence[str]) -> None:
     )  # fmt: skip
 
 
-def cosine_heatmap(
-    distances_nn: np.ndarray,
-    symbols: Sequence[str],
-    cut: float | None = None,
-    title: str = "Cosine distances between the elements",
-) -> go.Figure:
-    """Heat map of ``distances [n, n]``: below the diagonal all pairs, above only those under a cut.
-
-    Rows and columns are put in order of atomic number. NaN (a pair that no model has) stays grey.
-    ``cut`` defaults to the distance below which a fifth of the pairs lie. Raises ValueError for an
-    unknown symbol or a matrix that does not fit the symbols.
-    """
+def _by_number(distances_nn: np.ndarray, symbols: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Distances and symbols in order of atomic number."""
     unknown = [symbol for symbol in symbols if symbol not in NUMBERS]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not the symbol of an element")
@@ -105,14 +95,16 @@ def cosine_heatmap(
     if distances_nn.shape != (n, n) or not n:
         raise ValueError(f"distances have shape {distances_nn.shape} for {n} symbols")
     order = np.argsort([NUMBERS[symbol] for symbol in symbols], kind="stable")
-    names = [symbols[i] for i in order]
     distances = np.asarray(distances_nn, dtype=float)[np.ix_(order, order)]
-    cut = choose_cut(distances) if cut is None else cut
+    return distances, [symbols[i] for i in order]
+
+
+def _add_map(fig: go.Figure, distances: np.ndarray, names: Sequence[str], cut: float) -> None:
+    """All pairs below the diagonal, those under the cut above it."""
+    n = len(names)
     shown = distances.copy()
-    upper = np.triu(np.ones((n, n), dtype=bool), k=1)
-    shown[upper & ~(distances < cut)] = np.nan
+    shown[np.triu(np.ones((n, n), dtype=bool), k=1) & ~(distances < cut)] = np.nan
     np.fill_diagonal(shown, np.nan)
-    fig = go.Figure()
     fig.add_heatmap(
         z=shown, x=list(range(n)), y=list(range(n)), colorscale=SCALE, hoverongaps=False,
         zmin=float(np.nanmin(shown)) if np.isfinite(shown).any() else 0.0,
@@ -122,8 +114,33 @@ def cosine_heatmap(
         colorbar={"title": {"text": "distance", "side": "right"}, "thickness": 14, "len": 0.6,
                   "outlinewidth": 0},
     )  # fmt: skip
+
+
+def cosine_heatmap(
+    distances_nn: np.ndarray,
+    symbols: Sequence[str],
+    cut: float | None = None,
+    title: str = "Cosine distances between the elements",
+) -> go.Figure:
+    """Heat map of distances: below the diagonal all pairs, above only those under a cut.
+
+    Rows and columns are put in order of atomic number. A pair that no model has stays grey.
+
+    Args:
+        distances_nn: NaN where no model has both.
+        symbols: of the rows [n].
+        cut: where None, the distance below which a fifth of the pairs lie.
+
+    Raises:
+        ValueError: an unknown symbol, or a matrix that does not fit the symbols.
+    """
+    distances, names = _by_number(distances_nn, symbols)
+    n = len(names)
+    cut = choose_cut(distances) if cut is None else cut
+    fig = go.Figure()
+    _add_map(fig, distances, names, cut)
     _mark_blocks(fig, [NUMBERS[name] for name in names])
-    unknown_pairs = not np.isfinite(distances[~upper & ~np.eye(n, dtype=bool)]).all()
+    unknown_pairs = not np.isfinite(distances[np.tril_indices(n, k=-1)]).all()
     finish(
         fig,
         title=title,

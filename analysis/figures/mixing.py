@@ -134,13 +134,26 @@ def _add_panel(
         _add_mark(fig, row, column, cell, name, "circle-open", legend.is_new(name))
 
 
+def _label_mixings(fig: go.Figure, mixings: list[str], rows: int) -> None:
+    """The γ of all panels, named under the last row."""
+    labels = [label_mixing(mixing) for mixing in order_mixings(mixings)]
+    fig.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
+    fig.update_xaxes(range=[-0.3, len(labels) - 0.7])
+    fig.update_xaxes(title_text="mixing γ = log₁₀(learned / handcrafted)", row=rows)
+
+
 def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> go.Figure:
     """Mean test MAE over the folds against γ, a row of panels per task, a column per backbone.
 
     One line per dimension, its band one standard deviation over folds (none for a single fold).
     A star marks the lowest mean test MAE, a ring the configuration that the mean validation MAE
-    picks. ``references`` (task -> name -> MAE) are dotted; those far off the scale are named only.
-    Raises ValueError when no model has finished.
+    picks.
+
+    Args:
+        references: task -> name -> MAE, drawn dotted; those far off the scale are named only.
+
+    Raises:
+        ValueError: no model has finished.
     """
     cells = summary(ledger)
     chosen = best_by_validation(ledger)
@@ -166,10 +179,7 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
                 here["test_mae"] - half, here["test_mae"] + half,
             )  # fmt: skip
         fig.update_yaxes(title_text=label_axis("test MAE", units.get(task, "")), row=row, col=1)
-    labels = [label_mixing(mixing) for mixing in order_mixings(cells["mixing"].tolist())]
-    fig.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
-    fig.update_xaxes(range=[-0.3, len(labels) - 0.7])
-    fig.update_xaxes(title_text="mixing γ = log₁₀(learned / handcrafted)", row=len(tasks))
+    _label_mixings(fig, cells["mixing"].tolist(), len(tasks))
     folds = cells["folds"].max()
     subtitle = f"mean of {folds} folds, band ± one standard deviation" if folds > 1 else "one fold"
     subtitle += "; H handcrafted only, L learned only"

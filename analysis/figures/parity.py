@@ -42,7 +42,7 @@ def _pool(best: pd.Series, rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.
 
 
 def _thin(points: pd.DataFrame) -> pd.DataFrame:
-    """At most ``MAX_POINTS`` rows, evenly from the rows in order of target, key and id."""
+    """At most `MAX_POINTS` rows, evenly from the rows in order of target, key and id."""
     ordered = points.sort_values(["target", "key", "id"], kind="stable")
     if len(ordered) <= MAX_POINTS:
         return ordered
@@ -53,8 +53,10 @@ def parity(predictions: pd.DataFrame, ledger: pd.DataFrame) -> go.Figure:
     """Test predictions against targets, a panel per task, all folds of the best configuration.
 
     The configuration is the one that the mean validation MAE picks. The MAE and R² in a panel are
-    of all its points, of which at most 2 000 are drawn. Raises ValueError when no model has
-    finished or none of the chosen has test predictions.
+    of all its points, of which at most 2 000 are drawn.
+
+    Raises:
+        ValueError: no model has finished, or none of the chosen has test predictions.
     """
     rows = done(ledger)
     pools = [(best, _pool(best, rows, predictions)) for _, best in choose_best(ledger).iterrows()]

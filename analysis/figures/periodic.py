@@ -18,7 +18,7 @@ EDGES = [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 7.85, 8.85, 9.85]
 
 
 def _cell(z: int) -> tuple[int, int]:
-    """Row and column of element Z in the ``[10, 18]`` grid of tiles."""
+    """Row and column of element Z in the [10, 18] grid of tiles."""
     row, column = place(z)
     return row - 1 + (row > 7), column - 1
 
@@ -38,7 +38,7 @@ def _choose_ticks(low: float, high: float, logarithmic: bool) -> list[float]:
 
 
 def fill_tiles(texts: Mapping[int, str], values: Mapping[int, float]) -> dict[str, list[list]]:
-    """``z``, ``text`` and ``customdata`` grids for a heat map; None where no element stands."""
+    """`z`, `text` and `customdata` grids for a heat map; None where no element stands."""
     grids: dict[str, list[list]] = {
         name: [[None] * COLUMNS for _ in range(ROWS)] for name in ("z", "text", "customdata")
     }
@@ -95,11 +95,15 @@ def periodic_table(
     logarithmic: bool = False,
     subtitle: str = "",
 ) -> go.Figure:
-    """Periodic table coloured by ``values`` (Z -> number); elements without one are grey.
+    """Periodic table coloured by a number; elements without one are grey.
 
-    ``text`` (Z -> str) is written under the symbol, by default the value. ``logarithmic`` colours
-    by the logarithm; then values that are not positive count as absent. Raises ValueError for a
-    number that is no element.
+    Args:
+        values: Z -> number.
+        text: Z -> what stands under the symbol, by default the value.
+        logarithmic: colours by the logarithm; values that are not positive then count as absent.
+
+    Raises:
+        ValueError: a number that is no element.
     """
     wrong = [z for z in values if not 1 <= z <= MAX_Z]
     if wrong:

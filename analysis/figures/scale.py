@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,10 +47,61 @@ def _lanes(positions: Sequence[float], width: float) -> list[int]:
     return lanes
 
 
+class _Placed(NamedTuple):
+    """A symbol at (x, y) of the picture, on a stem that stands on the base of its row."""
+
+    symbol: str
+    position: float
+    x: float
+    base: float
+    y: float
+
+
+def _draw_axes(fig: go.Figure, baselines: np.ndarray, low: float, length: float) -> None:
+    """A line a row, with the positions of its ends."""
+    for row, base in enumerate(baselines):
+        start = low + row * length
+        fig.add_shape(type="line", x0=0, x1=length, y0=base, y1=base, line={"color": MUTED})
+        for x, value, anchor in ((0.0, start, "left"), (length, start + length, "right")):
+            fig.add_annotation(
+                x=x, y=base, text=format_value(value), showarrow=False, xanchor=anchor,
+                yanchor="top", font={"size": 10, "color": MUTED},
+            )  # fmt: skip
+
+
+def _add_block(fig: go.Figure, name: str, placed: Sequence[_Placed]) -> None:
+    """The symbols of one block, their stems and their entry in the legend."""
+    if not placed:
+        return
+    fig.add_scatter(
+        x=[x for one in placed for x in (one.x, one.x, None)],
+        y=[y for one in placed for y in (one.base, one.y + 0.2, None)],
+        mode="lines", line={"color": BLOCK_COLOURS[name], "width": 1},
+        showlegend=False, hoverinfo="skip",
+    )  # fmt: skip
+    fig.add_scatter(
+        x=[one.x for one in placed], y=[one.y for one in placed], mode="text",
+        text=[f"<b>{one.symbol}</b>" for one in placed],
+        textfont={"color": BLOCK_COLOURS[name], "size": 13},
+        customdata=[[one.symbol, one.position] for one in placed],
+        hovertemplate="%{customdata[0]}: %{customdata[1]:.3f}<extra></extra>",
+        showlegend=False,
+    )  # fmt: skip
+    fig.add_scatter(
+        x=[None], y=[None], mode="markers", name=f"{name} block",
+        marker={"symbol": "square", "size": 11, "color": BLOCK_COLOURS[name]},
+    )  # fmt: skip
+
+
 def scale_line(positions: Mapping[str, float], rows: int = ROWS) -> go.Figure:
     """The axis in rows, read like text; symbols coloured by block, crowded ones one over another.
 
-    ``positions`` is symbol -> position. Raises ValueError for fewer than two elements.
+    Args:
+        positions: symbol -> position.
+        rows: of the picture.
+
+    Raises:
+        ValueError: fewer than two elements.
     """
     if len(positions) < 2:
         raise ValueError("a scale needs two elements")
@@ -63,42 +115,15 @@ def scale_line(positions: Mapping[str, float], rows: int = ROWS) -> go.Figure:
     lanes = [_lanes([x for _, x in row], SYMBOL_WIDTH * length) for row in by_row]
     heights = [1.6 + 0.62 * max(lane, default=0) for lane in lanes]
     baselines = np.cumsum([0.0, *heights[:-1]]) + np.array(heights)
+    placed = [
+        _Placed(symbol, positions[symbol], x, base, base - 0.42 - 0.62 * lane)
+        for row, base, lane_of in zip(by_row, baselines, lanes, strict=True)
+        for (symbol, x), lane in zip(row, lane_of, strict=True)
+    ]
     fig = go.Figure()
-    for row, base in enumerate(baselines):
-        start = low + row * length
-        fig.add_shape(type="line", x0=0, x1=length, y0=base, y1=base, line={"color": MUTED})
-        for x, value, anchor in ((0.0, start, "left"), (length, start + length, "right")):
-            fig.add_annotation(
-                x=x, y=base, text=format_value(value), showarrow=False, xanchor=anchor,
-                yanchor="top", font={"size": 10, "color": MUTED},
-            )  # fmt: skip
+    _draw_axes(fig, baselines, low, length)
     for name in BLOCK_NAMES:
-        found = [
-            (symbol, x, base, base - 0.42 - 0.62 * lane)
-            for row, base, lane_of in zip(by_row, baselines, lanes, strict=True)
-            for (symbol, x), lane in zip(row, lane_of, strict=True)
-            if block(NUMBERS[symbol]) == name
-        ]
-        if not found:
-            continue
-        stems_x = [v for _, x, _, _ in found for v in (x, x, None)]
-        stems_y = [v for _, _, base, y in found for v in (base, y + 0.2, None)]
-        fig.add_scatter(
-            x=stems_x, y=stems_y, mode="lines", line={"color": BLOCK_COLOURS[name], "width": 1},
-            showlegend=False, hoverinfo="skip",
-        )  # fmt: skip
-        fig.add_scatter(
-            x=[x for _, x, _, _ in found], y=[y for *_, y in found], mode="text",
-            text=[f"<b>{symbol}</b>" for symbol, *_ in found],
-            textfont={"color": BLOCK_COLOURS[name], "size": 13},
-            customdata=[[symbol, positions[symbol]] for symbol, *_ in found],
-            hovertemplate="%{customdata[0]}: %{customdata[1]:.3f}<extra></extra>",
-            showlegend=False,
-        )  # fmt: skip
-        fig.add_scatter(
-            x=[None], y=[None], mode="markers", name=f"{name} block",
-            marker={"symbol": "square", "size": 11, "color": BLOCK_COLOURS[name]},
-        )  # fmt: skip
+        _add_block(fig, name, [one for one in placed if block(NUMBERS[one.symbol]) == name])
     finish(
         fig,
         title="The elements on one axis",
@@ -160,7 +185,9 @@ def relation_maps(
 def gap_bars(symbols: Sequence[str], gaps: Mapping[float, Sequence[float]]) -> go.Figure:
     """Gaps between neighbours, in proportion to an even scale; a panel for each λ.
 
-    ``symbols`` in the order of the scale; ``gaps`` is λ -> gaps, one fewer than symbols.
+    Args:
+        symbols: in the order of the scale.
+        gaps: λ -> gaps, one fewer than symbols.
     """
     between = [f"{a}–{b}" for a, b in itertools.pairwise(symbols)]
     columns = 2 if len(gaps) > 1 else 1
@@ -190,7 +217,8 @@ def gap_bars(symbols: Sequence[str], gaps: Mapping[float, Sequence[float]]) -> g
 def pareto_front(front: pd.DataFrame) -> go.Figure:
     """Crowding against pull with the hull, and the variance of the gaps against λ.
 
-    ``front`` has lambda, source (grid, refined, optuna), pull, crowding, on_hull, variance, chosen.
+    Args:
+        front: lambda, source (grid, refined, optuna), pull, crowding, on_hull, variance, chosen.
     """
     fig = panels(1, 2, ["the front", "how uneven the scale is"], panel_height=380, horizontal=0.1)
     looks = {

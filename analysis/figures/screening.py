@@ -13,7 +13,8 @@ from analysis.screening import LEAST_COVERED
 def composition_bars(screened: pd.DataFrame) -> go.Figure:
     """R² (or balanced accuracy) and share of the way to the best model, a bar a data set.
 
-    ``screened`` has task, explained, covered (NaN where no model is known), enters.
+    Args:
+        screened: task, explained, covered (NaN where no model is known), enters.
     """
     ordered = screened.sort_values("explained")
     names = [shorten(task, 24) for task in ordered["task"]]
@@ -45,7 +46,8 @@ def composition_bars(screened: pd.DataFrame) -> go.Figure:
 def relation_map(compared: pd.DataFrame) -> go.Figure:
     """Spearman's correlation between relations of the elements, each with each.
 
-    ``compared`` has one, other, elements, correlation, p.
+    Args:
+        compared: one, other, elements, correlation, p.
     """
     names = list(dict.fromkeys([*compared["one"], *compared["other"]]))
     square = pd.DataFrame(np.nan, index=names, columns=names)

@@ -74,7 +74,7 @@ def colour_mixings(mixings: Sequence[str]) -> dict[str, str]:
 
 
 def fade(colour: str, alpha: float) -> str:
-    """``rgba`` of a ``#rrggbb`` or ``rgb(...)`` colour."""
+    """`rgba` of a `#rrggbb` or `rgb(...)` colour."""
     if colour.startswith("#"):
         parts = [str(int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
     else:
@@ -111,8 +111,8 @@ def label_axis(name: str, unit: str = "") -> str:
 def panels(rows: int, columns: int, titles: Sequence[str], **options: Any) -> go.Figure:
     """Grid of panels with small bold titles; spacing is in pixels, so any number of rows fits.
 
-    Options: ``panel_height`` (px, 230), ``gap`` (px between rows, 64), ``shared_x`` (False),
-    ``horizontal`` (fraction between columns, 0.09). The figure's height is set.
+    Options: `panel_height` (px, 230), `gap` (px between rows, 64), `shared_x` (False),
+    `horizontal` (fraction between columns, 0.09). The figure's height is set.
     """
     panel_height, gap = options.get("panel_height", 230), options.get("gap", 64)
     inner = rows * panel_height + (rows - 1) * gap
@@ -149,7 +149,7 @@ def finish(
 ) -> go.Figure:
     """Apply the common look, title above, legend between title and panels; returns the figure.
 
-    ``legend=False`` takes the legend's line away from the height.
+    `legend=False` takes the legend's line away from the height.
     """
     top = TOP if legend else TOP - 32
     height = (height or int(fig.layout.height or 520)) - (TOP - top)

@@ -22,9 +22,14 @@ def paired_differences(
 ) -> go.Figure:
     """Differences of each fold from the reference, with the mean and its 95 % interval.
 
-    ``compared`` has task, table, metric and, but for the reference, difference, low, high (None for
-    one fold), established; ``folds`` has for each task a row a fold and a column a table. What is
-    established is drawn in colour.
+    What is established is drawn in colour.
+
+    Args:
+        compared: task, table, metric and, but for the reference, difference, low, high (None for
+            one fold), established.
+        folds: for each task a row a fold and a column a table.
+        reference: name of the table that the others are held against.
+        units: of each task's target.
     """
     tasks = list(dict.fromkeys(row["task"] for row in compared))
     columns = min(COLUMNS, len(tasks))

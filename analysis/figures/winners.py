@@ -103,9 +103,9 @@ def _by_task(wins: pd.DataFrame, mixings: list[str]) -> go.Figure:
 def winners(
     ledger: pd.DataFrame, by: Literal["backbone", "task"] = "backbone", on: str = "val_mae"
 ) -> go.Figure:
-    """Share of cells (task, fold, backbone, dim) that each mixing wins, chosen on ``on``.
+    """Share of cells (task, fold, backbone, dim) that each mixing wins, chosen on `on`.
 
-    ``by="backbone"`` compares the backbones over all tasks; ``by="task"`` shows each task. Raises
+    `by="backbone"` compares the backbones over all tasks; `by="task"` shows each task. Raises
     ValueError when no model has finished.
     """
     wins = count_wins(ledger, on)

@@ -13,12 +13,14 @@ MIXED = "mixed"
 
 
 def strategy_of(mixing: str) -> str:
-    """Handcrafted, learned or mixed."""
+    """Whether a mixing is handcrafted, learned or mixed."""
     return STRATEGIES.get(mixing, MIXED)
 
 
 def correlate(models: pd.DataFrame, indicators: Sequence[str]) -> pd.DataFrame:
     """Pearson's and Spearman's correlation of each indicator with the error, averaged over tasks.
+
+    Eqs 2.3 and 2.4 of the thesis.
 
     Args:
         models: a row a model: task, backbone, mixing, error, and the indicators.

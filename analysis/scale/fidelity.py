@@ -25,8 +25,8 @@ class Fidelity:
 
     Attributes:
         elements: how many were compared.
-        stress: Kruskal's stress-1 of the distances on the scale, stretched to fit best, against
-            the chemical distances; 0 is perfect.
+        stress: stress-1 of the distances on the scale, stretched to fit best, against the chemical
+            distances; 0 is perfect (Kruskal 1964, 10.1007/BF02289565).
         spearman: rank correlation of distance on the scale with −S, over pairs with S > 0.
         neighbours: share of an element's most replaceable partners (at most `NEIGHBOURS`) that are
             among as many nearest on the scale; mean over the elements that have partners.
@@ -71,7 +71,12 @@ def _kept(apart_nn: np.ndarray, replaceability_nn: np.ndarray) -> float:
 
 
 def known_scales() -> dict[str, dict[int, float]]:
-    """Scales of the literature: name, then atomic number to position."""
+    """Scales of the literature: name, then atomic number to position.
+
+    Pettifor (1984, 10.1016/0038-1098(84)90765-8), modified Pettifor (Glawe et al. 2016,
+    10.1088/1367-2630/18/9/093011) and Mendeleev numbers (Villars et al. 2004,
+    10.1016/j.jallcom.2003.08.060); scripts/make_scales.py wrote the file.
+    """
     with resources.as_file(_SCALES) as path, open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name != "symbol"]

@@ -1,8 +1,8 @@
 """How readily an element is replaced by another in known crystals (thesis 3.1.2).
 
-S_AB = n_AB / N_A (eq. 3.1): of the N_A crystals with element A, how often putting B for A gives
-another known crystal. Chemical distances are d = 1 / S, with missing pairs by way of others: along
-a path distances multiply (eq. 3.2).
+S_AB = n_AB / N_A (eq. 3.1; Wang et al. 2021, 10.1038/s41524-020-00481-6): of the N_A crystals with
+element A, how often putting B for A gives another known crystal. Chemical distances are d = 1 / S,
+with missing pairs by way of others: along a path distances multiply (eq. 3.2).
 
 Shape letters: n elements, Z atomic numbers 0 to 118.
 """
@@ -132,10 +132,10 @@ def chemical_distances(replaceability: Replaceability) -> np.ndarray:
 def dissimilarities(replaceability: Replaceability, kind: Kind) -> np.ndarray:
     """What MDS is to keep [n, n], symmetric with zero diagonal.
 
-    - ``share``: 1 − S / max S, with the larger of S_AB and S_BA. Every replacement counts, and all
+    - `share`: 1 − S / max S, with the larger of S_AB and S_BA. Every replacement counts, and all
       pairs that were never seen are equally far.
-    - ``logarithm``: of the chemical distances.
-    - ``product``: the chemical distances themselves, as in the thesis. They span six orders of
+    - `logarithm`: of the chemical distances.
+    - `product`: the chemical distances themselves, as in the thesis. They span six orders of
       magnitude, so the least often replaced elements decide the order of all.
     """
     if kind == "share":
@@ -149,7 +149,11 @@ def dissimilarities(replaceability: Replaceability, kind: Kind) -> np.ndarray:
 
 
 def check_counts(counts_zz: np.ndarray) -> None:
-    """Raises ValueError, naming the pair, for a count that is no number of at least 0."""
+    """Accepts counts by atomic number, or says what is wrong with them.
+
+    Raises:
+        ValueError: a count is no number of at least 0; the pair is named.
+    """
     bad = np.argwhere(~(np.isfinite(counts_zz) & (counts_zz >= 0)))
     if len(bad):
         a, b = (SYMBOLS[z] or "0" for z in bad[0])

@@ -1,4 +1,7 @@
-"""Radius and sign of an element's ion, as `data/ions.csv` has them (scripts/make_ions.py)."""
+"""Radius and sign of an element's ion, as `data/ions.csv` has them (scripts/make_ions.py).
+
+Mostly Shannon's radii (1976, 10.1107/S0567739476001551).
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from trainables.crystals.checks import check
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources import Source
-from trainables.crystals.symbols import SYMBOLS
+from trainables.crystals.symbols import MAX_Z
 from trainables.crystals.wyckoff import find_prototype
 
 PARTS_PER_CPU = 4
@@ -35,7 +35,7 @@ def mine(source: Source, max_bad: float) -> tuple[np.ndarray, np.ndarray]:
             in one element only.
     """
     slots = _slots(source, max_bad)
-    counts = np.zeros((len(SYMBOLS) + 1, len(SYMBOLS) + 1), dtype=np.int64)
+    counts = np.zeros((MAX_Z + 1, MAX_Z + 1), dtype=np.int64)
     if len(slots):
         for row in _elements_by_slot(slots):
             elements = np.array(row["elements"])

@@ -16,7 +16,6 @@ from analysis.tables import (
     nearest_seen,
     read_csv,
     sidecar,
-    symbols_to_numbers,
     to_csv,
 )
 
@@ -201,13 +200,11 @@ def test_sidecar_says_where_each_row_comes_from() -> None:
         tasks=["phonons", "dielectric"],
         models=2,
         selected_on="test_mae",
-        extra={"run": "abc"},
     )
     assert json.loads(json.dumps(made, allow_nan=False)) == made
     assert made["table"] == "Mat2Vec-S-2"
     assert made["selection_leaks_test_data"] is True
     assert made["tasks"] == ["dielectric", "phonons"]
-    assert made["run"] == "abc"
     assert list(made["elements"]) == list(SYMBOLS[1:])
     assert made["elements_seen"] == 4
     assert made["elements"]["F"]["models"] == 1
@@ -238,12 +235,6 @@ def test_only_choosing_on_test_leaks(strategy: str, on: str, leaking: bool) -> N
         selected_on=on,
     )
     assert made["selection_leaks_test_data"] is leaking
-
-
-def test_symbols_become_atomic_numbers() -> None:
-    assert symbols_to_numbers(["Og", "H", "Fe"]).tolist() == [118, 1, 26]
-    with pytest.raises(ValueError, match="'Xx' is not the symbol"):
-        symbols_to_numbers(["H", "Xx"])
 
 
 def test_every_element_has_a_place_of_its_own() -> None:

@@ -216,3 +216,13 @@ def test_compression_of_phonons(shared_data: Path, backbone: str) -> None:
     classes = quotient(graphs)
     assert len(graphs.dst) / len(classes.dst) >= 4.5
     assert len(graphs.z) / len(classes.z) >= 2
+
+
+def test_what_does_not_fit_the_sorting_key_is_refused() -> None:
+    one, start = np.ones(1, dtype=np.int32), np.zeros(1, dtype=np.int32)
+    ptr = np.array([0, 1])
+    far = Graphs(ptr, ptr, one.astype(np.uint8), one, start, start, one << 14, one)
+    with pytest.raises(ValueError, match="edges of 16384 mÅ"):
+        quotient(far)
+    longest = Graphs(ptr, ptr, far.z, one, start, start, (one << 14) - 1, one)
+    assert quotient(longest).distance.tolist() == [16383]

@@ -161,7 +161,11 @@ def parse_formula(formula: str) -> dict[int, float]:
 
 
 def reduce_formula(formula: str) -> str:
-    """A formula as `reduced` writes it; raises ValueError as `parse_formula`."""
+    """A formula as `reduced` writes it.
+
+    Raises:
+        ValueError: as by `parse_formula`.
+    """
     atoms = parse_formula(formula)
     return reduced(list(atoms), list(atoms.values()))
 
@@ -178,7 +182,11 @@ def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.n
 def by_crystal(
     z: np.ndarray, multiplicity: np.ndarray, crystal: np.ndarray
 ) -> Iterator[tuple[int, str]]:
-    """The reduced formula of each crystal of a shard; `crystal` [N] is that of each node."""
+    """Each crystal of a shard that has nodes, and its reduced formula.
+
+    Args:
+        z, multiplicity, crystal: [N] atomic number, atoms and crystal of each node.
+    """
     if not len(z):
         return
     order = np.lexsort((z, crystal))

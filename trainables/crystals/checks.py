@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.crystals.crystal import BadCrystal, Crystal
-from trainables.crystals.symbols import SYMBOLS, symbol
+from trainables.crystals.symbols import MAX_Z, symbol
 
 MIN_DISTANCE = 0.5  # Å; no two nuclei come this near in any crystal (H2 has 0.74)
 MAX_ATOMS = 1000
@@ -19,10 +19,16 @@ _BLOCK = 64  # atoms compared at once with all others, to bound the memory of cl
 
 
 def check(crystal: Crystal, max_atoms: int = MAX_ATOMS) -> None:
-    """Everything but the distances: atoms, elements, finite numbers, cell. Raises BadCrystal.
+    """Everything but the distances: atoms, elements, finite numbers, cell.
 
-    Distances are left to ``check_distances`` because the neighbour lists, which the graph needs
+    Distances are left to `check_distances` because the neighbour lists, which the graph needs
     anyway, hold them.
+
+    Args:
+        max_atoms: of one cell.
+
+    Raises:
+        BadCrystal: something is wrong.
     """
     count = len(crystal.numbers)
     if count == 0:
@@ -30,7 +36,7 @@ def check(crystal: Crystal, max_atoms: int = MAX_ATOMS) -> None:
     if count > max_atoms:
         raise BadCrystal(f"too many atoms: {count} of at most {max_atoms}, raise it by --max-atoms")
     low, high = int(crystal.numbers.min()), int(crystal.numbers.max())
-    if low < 1 or high > len(SYMBOLS):
+    if low < 1 or high > MAX_Z:
         raise BadCrystal(f"unknown element: atomic number {low if low < 1 else high}")
     if not np.isfinite(crystal.lattice).all():
         raise BadCrystal("lattice is not finite: a cell vector holds NaN or infinity")
@@ -66,11 +72,16 @@ def check_distances(
     second: NDArray[np.int64],
     distance: NDArray[np.float64],
 ) -> None:
-    """Refuse atoms closer than 0.5 Å, given neighbour pairs of one crystal.
+    """Refuses atoms closer than 0.5 Å, given neighbour pairs of one crystal.
 
-    ``numbers`` [N] atomic numbers; ``first``, ``second`` [E] atom indices (0-based), ``distance``
-    [E] in Å, periodic images included, an atom's pair with itself in the same cell left out.
-    The closest pair is named, atoms counted from 1. Raises BadCrystal.
+    Args:
+        numbers: [N] atomic numbers.
+        first, second: [E] atom indices from 0.
+        distance: [E] in Å, periodic images included, an atom's pair with itself in the same cell
+            left out.
+
+    Raises:
+        BadCrystal: two atoms are too close; the closest pair is named, atoms counted from 1.
     """
     if distance.size == 0:
         return
@@ -85,7 +96,11 @@ def check_distances(
 
 
 def check_closest(crystal: Crystal) -> None:
-    """``check_distances`` for a caller without neighbour lists. Raises BadCrystal."""
+    """`check_distances` for a caller without neighbour lists.
+
+    Raises:
+        BadCrystal: two atoms are too close.
+    """
     i, j, distance = closest_pair(crystal)
     check_distances(crystal.numbers, np.array([i]), np.array([j]), np.array([distance]))
 

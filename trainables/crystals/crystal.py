@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 
 class BadCrystal(ValueError):
-    """A crystal that cannot be used; ``str(error)`` is the reason in one line."""
+    """A crystal that cannot be used; `str(error)` is the reason in one line."""
 
 
 def one_line(error: object, limit: int = 160) -> str:
-    """Text of an error or message without line breaks, cut to ``limit`` characters."""
+    """Text of an error or message without line breaks, cut to `limit` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -34,8 +34,13 @@ class Crystal:
 class Entry:
     """One raw row of a source, not yet parsed; cheap to ship between processes.
 
-    ``format`` is ``"json"``, ``"cif"``, ``"poscar"`` or ``"bad"``; for ``"bad"`` the text is the
-    reason why the source could not deliver the crystal.
+    Attributes:
+        row: position in file order, from 0; it decides the official folds.
+        format: `json`, `cif`, `poscar` or `bad`.
+        text: JSON of a pymatgen Structure dict, CIF text or POSCAR text; of a `bad` one the reason
+            why the source could not deliver the crystal.
+        target: JSON text or CSV cell of the target; empty where it is missing.
+        origin: `file.csv.gz:12` or `folder/a.cif`, the place that quarantine lines name.
     """
 
     row: int  # 0-based position in file order; it decides the official folds

@@ -25,8 +25,13 @@ def ewald_energy(
 ) -> float:
     """Energy of one cell in eV, the medium around being a conductor (no surface term).
 
-    ``lattice`` [3, 3] rows in Å, ``frac`` [N, 3], ``charges`` [N] in units of e. Raises ValueError
-    unless the cell is neutral.
+    Args:
+        lattice: [3, 3] rows in Å.
+        frac: [N, 3] fractional coordinates.
+        charges: [N] in units of e.
+
+    Raises:
+        ValueError: the cell is not neutral.
     """
     if abs(charges.sum()) > 1e-9:
         raise ValueError(f"the cell carries a charge of {charges.sum():g} e, it must be neutral")

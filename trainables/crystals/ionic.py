@@ -1,6 +1,6 @@
-"""The embedded set ``ionic``: crystals of touching ions with a computed lattice energy.
+"""The embedded set `ionic`: crystals of touching ions with a computed lattice energy.
 
-Every charge-neutral filling of the structure types in ``prototypes`` by ions with a Shannon radius
+Every charge-neutral filling of the structure types in `prototypes` by ions with a Shannon radius
 is tried. The cell is made as small as the rule allows that no cation and anion come nearer than
 the sum of their radii. A filling is kept if then
   * no two ions of like charge overlap: their distance is at least 90 % of the sum of their radii
@@ -47,7 +47,7 @@ _SLACK = 1e-9  # contact is equality; rounding must not decide it
 
 @dataclass(frozen=True, slots=True)
 class _Filling:
-    """One structure type with an ion in each role and the edge ``a`` in Å."""
+    """One structure type with an ion in each role and the edge `a` in Å."""
 
     id: str
     prototype: Prototype

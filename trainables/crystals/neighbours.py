@@ -13,6 +13,7 @@ from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.graph import PER_ANGSTROM, GraphKind, Graphs
+from trainables.crystals.sorting_key import DISTANCE_BITS, INDEX_BITS, NUMBER_BITS, fits, low
 
 # Symmetric crystals love distances such as 2.8125 Å, on which round-half flips with the last bit
 # of a rotated lattice. An odd offset moves the borders of the bins to where no such distance lies.
@@ -65,18 +66,18 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
     others = np.flatnonzero((found.dst != src) | found.offset.any(axis=1))
     base, src = base[others], src[others]
     dst, distance = found.dst[others] + base, milli(found.distance[others])
-    # One integer a pair sorts many times faster than four keys: dst 24 bits, distance 14, Z 7,
-    # index within the crystal 16.
-    if node_ptr[-1] >> 24 or sizes.max() >> 16 or (len(distance) and distance.max() >> 14):
+    if not fits(int(node_ptr[-1]), int(sizes.max()), int(distance.max(initial=0))):
         raise ValueError(
             f"{node_ptr[-1]} atoms, {sizes.max()} in one crystal, cutoffs "
             f"{[kind.cutoff for kind in kinds]} Å: at most 2^24, 2^16 and 16.38 Å can be sorted"
         )
-    key = (((dst << 14 | distance) << 7 | z[src + base]) << 16) | src
+    key = dst << DISTANCE_BITS | distance
+    key = (key << NUMBER_BITS | z[src + base]) << INDEX_BITS | src
     key.sort()
-    dst = key >> 37
-    src = (key & 0xFFFF) + node_ptr[:-1].repeat(sizes)[dst]
-    return Neighbours(node_ptr, z, dst, src, (key >> 23) & 0x3FFF)
+    src = key & low(INDEX_BITS)
+    key >>= NUMBER_BITS + INDEX_BITS
+    dst, distance = key >> DISTANCE_BITS, key & low(DISTANCE_BITS)
+    return Neighbours(node_ptr, z, dst, src + node_ptr[:-1].repeat(sizes)[dst], distance)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def parse(entry: Entry) -> Crystal:
     """Crystal of one entry, as its file says: no symmetrising, no primitive cell.
 
-    Raises BadCrystal with a one-line reason; physical sense is judged by ``checks.check``.
+    Physical sense is judged by `checks.check`.
+
+    Raises:
+        BadCrystal: the reason in one line.
     """
     if entry.format == "bad":
         raise BadCrystal(entry.text)
@@ -48,7 +51,11 @@ def parse(entry: Entry) -> Crystal:
 
 
 def parse_target(entry: Entry) -> float:
-    """The target as a finite float; booleans count as 1 and 0. Raises BadCrystal."""
+    """The target as a finite float; booleans count as 1 and 0.
+
+    Raises:
+        BadCrystal: it is missing, or no finite number.
+    """
     text = entry.target.strip()
     lower = text.lower()
     if lower in ("", "null", "none"):

@@ -25,8 +25,12 @@ _IDEAL_HEX = math.sqrt(8 / 3)  # c/a of close-packed spheres
 class Prototype:
     """One structure type: which roles sit where, and what may fill them.
 
-    ``charges`` lists the charge patterns, one number a role; ``coordination`` the number of nearest
-    counter-ions of each role, which selects the Shannon radius.
+    Attributes:
+        lattice: [3, 3] rows, with a = 1.
+        frac: [N, 3] fractional coordinates.
+        roles: [N] int64, the role of each site.
+        coordination: nearest counter-ions of each role, which selects the Shannon radius.
+        charges: patterns, one number a role.
     """
 
     name: str

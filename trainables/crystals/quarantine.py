@@ -11,14 +11,15 @@ _PLACE = re.compile(r"(.+):(\d+)")
 
 
 class TooManyBad(ValueError):
-    """More crystals are bad than the limit allows; ``str(error)`` says it in one line."""
+    """More crystals are bad than the limit allows; `str(error)` says it in one line."""
 
 
 class Quarantine:
     """Counts the rows of one source, catches ids seen before and collects what is bad.
 
-    ``limit`` is the share of bad rows that is still put up with; ``expected`` the number of rows
-    of the source if it is known, which lets a hopeless job stop before the end.
+    Args:
+        limit: share of bad rows that is still put up with.
+        expected: rows of the source where known, which lets a hopeless job stop before the end.
     """
 
     def __init__(self, limit: float = 0.01, expected: int | None = None) -> None:
@@ -50,9 +51,10 @@ class Quarantine:
         return True
 
     def add(self, origin: str, id: str, reason: str, row: int | None = None) -> None:
-        """Put one crystal on the list; without ``row`` the number at the origin's end is taken.
+        """Puts one crystal on the list; one that is already there keeps its first reason.
 
-        A crystal that is already there keeps its first reason.
+        Args:
+            row: its row, from 1; where None, the number at the origin's end.
         """
         if (origin, id) in self._bad_origins:
             return
@@ -72,10 +74,15 @@ class Quarantine:
         return sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
 
     def raise_if_over_limit(self, final: bool = False) -> None:
-        """Raise TooManyBad when the share of bad rows is above the limit.
+        """Stops the job when the share of bad rows is above the limit.
 
-        Before the end (``final`` false) only when the rows still to come cannot mend it any more,
-        so that the verdict never depends on the order of the file.
+        Args:
+            final: whether all rows were seen. Before that it stops only when the rows still to
+                come cannot mend it any more, so that the verdict never depends on the order of the
+                file.
+
+        Raises:
+            TooManyBad: too many are bad, or there is no row at all.
         """
         if final and self.seen == 0:
             raise TooManyBad("no crystals: the source holds not a single row")

@@ -2,12 +2,12 @@
 
 Legend: B crystals, N atoms, E edges of the full graph.
 
-Colour refinement (1-WL; Weisfeiler & Leman 1968) starts with the atomic number and refines a
-node's class by the multiset of (distance, class of the neighbour) until the classes are stable.
-The partition is then equitable: every atom of a class has the same number n of neighbours of a
-given class at a given distance. So any invariant message-passing network gives all atoms of a class
-one feature vector, and a network that weighs sums by n and means over atoms by the class' size m
-computes the same function, with the same gradients, on the quotient.
+Colour refinement (1-WL; Weisfeiler & Leman 1968, Nauchno-Tekh. Inf. 2 (9), 12) starts with the
+atomic number and refines a node's class by the multiset of (distance, class of the neighbour) until
+the classes are stable. The partition is then equitable: every atom of a class has the same number n
+of neighbours of a given class at a given distance. So any invariant message-passing network gives
+all atoms of a class one feature vector, and a network that weighs sums by n and means over atoms by
+the class' size m computes the same function, with the same gradients, on the quotient.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainables.crystals.graph import Graphs
+from trainables.crystals.sorting_key import DISTANCE_BITS, INDEX_BITS, fits, low
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -71,6 +72,9 @@ def quotient(graphs: Graphs) -> Graphs:
 
     Nodes come in the order of (Z, colour), edges in the order of (dst, distance, src), so that the
     result is the same bits however the atoms were listed.
+
+    Raises:
+        ValueError: more than 2^24 classes, or 2^16 in one crystal, or an edge beyond 16.38 Å.
     """
     colour = refine(graphs)
     node_crystal = graphs.node_crystal
@@ -89,9 +93,17 @@ def quotient(graphs: Graphs) -> Graphs:
     kept = chosen[dst]
     class_base = node_ptr[:-1][graphs.edge_crystal[kept]]
     dst_class, src_class = node_class[dst[kept]], node_class[src[kept]] - class_base
-    key = (dst_class << 14 | graphs.distance[kept]) << 16 | src_class
+    distance = graphs.distance[kept].astype(np.int64)
+    largest, longest = int(np.diff(node_ptr).max(initial=0)), int(distance.max(initial=0))
+    if not fits(int(node_ptr[-1]), largest, longest):
+        raise ValueError(
+            f"{node_ptr[-1]} classes, {largest} in one crystal, edges of {longest} mÅ: at most"
+            " 2^24, 2^16 and 16.38 Å can be sorted"
+        )
+    key = (dst_class << DISTANCE_BITS | distance) << INDEX_BITS | src_class
     key, count = np.unique(key, return_counts=True)
-    dst_class = key >> 30
+    src_class, key = key & low(INDEX_BITS), key >> INDEX_BITS
+    dst_class, distance = key >> DISTANCE_BITS, key & low(DISTANCE_BITS)
     edge_ptr = np.searchsorted(dst_class, node_ptr)
     crystal = np.repeat(np.arange(len(graphs)), np.diff(edge_ptr))
     return Graphs(
@@ -100,7 +112,7 @@ def quotient(graphs: Graphs) -> Graphs:
         z=graphs.z[representative],
         multiplicity=np.bincount(node_class, graphs.multiplicity).astype(np.int32),
         dst=(dst_class - node_ptr[:-1][crystal]).astype(np.int32),
-        src=(key & 0xFFFF).astype(np.int32),
-        distance=((key >> 16) & 0x3FFF).astype(np.int32),
+        src=src_class.astype(np.int32),
+        distance=distance.astype(np.int32),
         count=count.astype(np.int32),
     )

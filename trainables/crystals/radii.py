@@ -53,10 +53,10 @@ def born_exponent(element: str, charge: int) -> int:
 
 @lru_cache(maxsize=4096)
 def shannon_radius(element: str, charge: int, coordination: int) -> float | None:
-    """Radius in Å of an ion, None if Shannon gives none or it is below ``SMALLEST``.
+    """Radius in Å of an ion, None if Shannon gives none or it is below `SMALLEST`.
 
     A coordination number that is not tabulated takes the nearest one that is, of two equally near
-    the lower, and for cations none that is more than ``FURTHEST`` away. Square-planar and pyramidal
+    the lower, and for cations none that is more than `FURTHEST` away. Square-planar and pyramidal
     entries are left aside.
     """
     from pymatgen.core import Element

@@ -89,10 +89,14 @@ Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 def official_folds(
     n: int | None = None, classes: Sequence[bool] | Sequence[int] | None = None
 ) -> list[Fold]:
-    """MatBench's five (train, test) index pairs, on the order of the file.
+    """MatBench's five (train, test) index pairs, on the order of the file; shuffled by `FOLD_SEED`.
 
-    Give ``n`` for a regression task (KFold) or ``classes`` [n] for a classification task
-    (StratifiedKFold); both shuffle with the seed 18012019. Raises ValueError below five rows.
+    Args:
+        n: rows of a regression task (KFold).
+        classes: [n] of a classification task (StratifiedKFold).
+
+    Raises:
+        ValueError: fewer than five rows, or neither argument.
     """
     from sklearn.model_selection import KFold, StratifiedKFold
 

@@ -13,19 +13,21 @@ Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm E
 Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es
 Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 """
-SYMBOLS: tuple[str, ...] = tuple(_IN_ORDER.split())  # SYMBOLS[Z - 1]
+SYMBOLS: tuple[str, ...] = ("", *_IN_ORDER.split())  # SYMBOLS[Z], of which 0 is none
+MAX_Z = len(SYMBOLS) - 1
 
 # Deuterium and tritium are hydrogen to every model here: no mass enters a graph.
-NUMBERS: dict[str, int] = {s: z for z, s in enumerate(SYMBOLS, 1)} | {"D": 1, "T": 1}
+NUMBERS: dict[str, int] = {s: z for z, s in enumerate(SYMBOLS) if z} | {"D": 1, "T": 1}
 
 _SPECIES = re.compile(r"([A-Z][a-z]?)(?:0\+?|[0-9.]*[+-]|[+-][0-9.]+)?(?:,.*)?")
 
 
 @lru_cache(maxsize=4096)
 def atomic_number(label: str) -> int:
-    """Atomic number of ``"Fe"``, ``"Fe2+"``, ``"Fe+2"``, ``"Fe3+,spin=5"`` or ``"D"``.
+    """Atomic number of `Fe`, `Fe2+`, `Fe+2`, `Fe3+,spin=5` or `D`.
 
-    Raises BadCrystal for anything that is no element.
+    Raises:
+        BadCrystal: it is no element.
     """
     number = NUMBERS.get(label)
     if number is None:
@@ -37,5 +39,5 @@ def atomic_number(label: str) -> int:
 
 
 def symbol(number: int) -> str:
-    """Symbol of an atomic number; a number outside 1..118 is shown as ``"Z=number"``."""
-    return SYMBOLS[number - 1] if 1 <= number <= len(SYMBOLS) else f"Z={number}"
+    """Symbol of an atomic number; a number outside 1 to 118 is shown as `Z=number`."""
+    return SYMBOLS[number] if 1 <= number <= MAX_Z else f"Z={number}"

@@ -1,4 +1,4 @@
-// Fused arithmetic of a training step on the CPU, single precision; `ops.py` says what each is for.
+// Fused arithmetic of a training step on the CPU, single precision; the Python beside it says for what.
 //
 // Legend: K models, N nodes, E edges, L distinct bond lengths, D, F and A features. Arrays are dense,
 // in the order of their letters. Model by model, so that one model's rows stay in the cache; inner

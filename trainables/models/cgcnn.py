@@ -1,6 +1,7 @@
 """CGCNN (Xie & Grossman 2018, doi:10.1103/PhysRevLett.120.145301) over quotient graphs.
 
-Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths, A node width.
+Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths, A node width, C = 2A
+channels of a message, G Gaussians, D width of a crystal's vector.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from trainables.models.layers import (
 class GatedConvolution(nn.Module):
     """v_i' = softplus(v_i + BN₂(Σ_j n_ij σ(filter)·softplus(core))).
 
-    [filter, core] = BN₁(W[v_i, v_j, e_ij]), n_ij the neighbours that an edge stands for.
+    [filter, core] = BN₁(W[v_i, v_j, e_ij]), n_ij the neighbours that an edge stands for: eq. 5
+    with norms (eqs 2.5–2.7 of the thesis).
 
     W is applied in parts, W₁v_i + W₂v_j + W₃e_ij: products per node and per distinct length, then
     a gather per edge. It needs no bias, since BN₁ subtracts it again.
@@ -41,25 +43,32 @@ class GatedConvolution(nn.Module):
         self.norm_edges = BatchNorm(len(generators), 2 * width)
         self.norm_nodes = BatchNorm(len(generators), width)
 
-    def forward(self, v: Tensor, length: Tensor, batch: GraphBatch) -> Tensor:
-        lengths = length.expand(len(v), *length.shape)
-        parts = torch.bmm(v, self.own), torch.bmm(v, self.other), torch.bmm(lengths, self.edge)
-        total = self._messages(parts, batch)
-        return softplus(v + self.norm_nodes(total, batch.multiplicity))
+    def forward(self, v_kna: Tensor, length_lg: Tensor, batch: GraphBatch) -> Tensor:
+        """New node features, [K, N, A].
+
+        Args:
+            length_lg: the batch's distinct bond lengths in the Gaussian basis.
+        """
+        length_klg = length_lg.expand(len(v_kna), *length_lg.shape)
+        own_knc, other_knc = torch.bmm(v_kna, self.own), torch.bmm(v_kna, self.other)
+        parts = own_knc, other_knc, torch.bmm(length_klg, self.edge)
+        total_kna = self._messages(parts, batch)
+        return softplus(v_kna + self.norm_nodes(total_kna, batch.multiplicity))
 
     def _messages(self, parts: tuple[Tensor, Tensor, Tensor], batch: GraphBatch) -> Tensor:
+        """The sum of messages to each node, [K, N, A]."""
         indices = batch.dst, batch.src, batch.edge_length
         norm = self.norm_edges
         # A batch without edges has no statistics, and no messages either.
         if not norm.training or not len(batch.dst):
-            scale = norm.weight * torch.rsqrt(norm.var + norm.eps)
-            offset = norm.bias - norm.mean * scale
-            return gated_messages(parts, indices, batch.count, scale, offset)
-        total, mean, var = normed_gated_messages(
+            scale_k1c = norm.weight * torch.rsqrt(norm.var + norm.eps)
+            offset_k1c = norm.bias - norm.mean * scale_k1c
+            return gated_messages(parts, indices, batch.count, scale_k1c, offset_k1c)
+        total_kna, mean_k1c, var_k1c = normed_gated_messages(
             parts, indices, batch.count, batch.bonds, norm.weight, norm.bias, norm.eps
         )
-        norm.remember(mean, var, batch.bonds)
-        return total
+        norm.remember(mean_k1c, var_k1c, batch.bonds)
+        return total_kna
 
 
 class CGCNN(nn.Module):
@@ -71,6 +80,8 @@ class CGCNN(nn.Module):
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
         conv_width: node width A; the embedding's dimension where None.
+        layers: convolutions.
+        pooled: width D of a crystal's vector after pooling.
     """
 
     def __init__(
@@ -90,7 +101,7 @@ class CGCNN(nn.Module):
         self.widen = Linear(generators, dim, width) if width != dim else nn.Identity()
         self.basis = GaussianBasis(0.0, 8.0, 41, 0.2)
         self.convolutions = nn.ModuleList(
-            GatedConvolution(generators, width, 41) for _ in range(layers)
+            GatedConvolution(generators, width, len(self.basis.centres)) for _ in range(layers)
         )
         self.pooled = Linear(generators, width, pooled)
         self.out = Linear(generators, pooled, 1)
@@ -102,16 +113,17 @@ class CGCNN(nn.Module):
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
         """Node features [K, N, A] after each convolution."""
-        v = gather(self.widen(self.embedding()), batch.z)
-        length = self.basis(batch.length)
+        v_kna = gather(self.widen(self.embedding()), batch.z)
+        length_lg = self.basis(batch.length)
         layers = []
         for convolution in self.convolutions:
-            v = convolution(v, length, batch)
-            layers.append(v)
+            v_kna = convolution(v_kna, length_lg, batch)
+            layers.append(v_kna)
         return layers
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        v = self.node_layers(batch)[-1]
-        crystal = scatter_mean(v, batch.node_crystal, batch.crystals, batch.multiplicity)
-        crystal = softplus(self.pooled(softplus(crystal)))
-        return self.out(crystal).squeeze(-1)
+        """Standardised predictions, [K, B]."""
+        v_kna = self.node_layers(batch)[-1]
+        crystal_kba = scatter_mean(v_kna, batch.node_crystal, batch.crystals, batch.multiplicity)
+        crystal_kbd = softplus(self.pooled(softplus(crystal_kba)))
+        return self.out(crystal_kbd).squeeze(-1)

@@ -1,7 +1,7 @@
 """CrabNet (Wang et al. 2021, doi:10.1038/s41524-021-00545-1): a transformer over a formula.
 
 Legend: K models, B compositions, M elements of all of them, P places of the longest, Z = 119 rows
-by atomic number, F columns of a table, D width.
+by atomic number, F columns of a table, D width, H heads, d = D/H.
 
 The published code pads every formula to the longest of the data set and computes all places. Here
 all that goes on in one element (four fifths of the work are its dense layers) is computed for the
@@ -95,9 +95,10 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(models, 1, width))
         self.bias = nn.Parameter(torch.zeros(models, 1, width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        normal = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
-        return torch.addcmul(self.bias, normal, self.weight)
+    def forward(self, x_kmd: Tensor) -> Tensor:
+        """(x − mean)/√(var + eps)·gain + bias, with statistics over the width, [K, M, D]."""
+        normal_kmd = nn.functional.layer_norm(x_kmd, x_kmd.shape[-1:], eps=self.eps)
+        return torch.addcmul(self.bias, normal_kmd, self.weight)
 
 
 class EncoderLayer(nn.Module):
@@ -120,31 +121,34 @@ class EncoderLayer(nn.Module):
         self.norm_1 = LayerNorm(len(generators), width)
         self.norm_2 = LayerNorm(len(generators), width)
 
-    def _attend(self, x: Tensor, batch: CompositionBatch) -> Tensor:
+    def _attend(self, x_kmd: Tensor, batch: CompositionBatch) -> Tensor:
         """[K, M, D]: what each element gathers from those of its formula."""
-        models, _, width = x.shape
+        models, _, width = x_kmd.shape
         each, places = batch.compositions, batch.places
-        projected = torch.baddbmm(self.project_bias, x, self.project)
+        projected = torch.baddbmm(self.project_bias, x_kmd, self.project)
         padded = projected.new_zeros(models, each * places, 3 * width)
         padded = padded.index_copy(1, batch.place, projected)
         split = padded.view(models, each, places, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(3, 0, 1, 4, 2, 5).unbind(0)  # [K, B, heads, P, d]
-        score = query @ key.transpose(-1, -2) / math.sqrt(width // self.heads)
-        score = score.masked_fill(~batch.filled[:, None, None, :], -math.inf)
-        share = torch.softmax(score, dim=-1)
+        query, key, value = split.permute(3, 0, 1, 4, 2, 5).unbind(0)  # [K, B, H, P, d]
+        score_kbhpp = query @ key.transpose(-1, -2) / math.sqrt(width // self.heads)
+        score_kbhpp = score_kbhpp.masked_fill(~batch.filled[:, None, None, :], -math.inf)
+        share_kbhpp = torch.softmax(score_kbhpp, dim=-1)
         if batch.noise is not None:
-            share = share * batch.noise.of_pairs(self.heads, places, x)
-        read = (share @ value).transpose(2, 3).reshape(models, each * places, width)
+            share_kbhpp = share_kbhpp * batch.noise.of_pairs(self.heads, places, x_kmd)
+        read = (share_kbhpp @ value).transpose(2, 3).reshape(models, each * places, width)
         return self.join(read.index_select(1, batch.place))
 
-    def forward(self, x: Tensor, batch: CompositionBatch) -> Tensor:
-        x = self.norm_1(x + _dropped(self._attend(x, batch), batch))
-        hidden = _dropped(torch.relu(self.first(x)), batch)
-        return self.norm_2(x + _dropped(self.second(hidden), batch))
+    def forward(self, x_kmd: Tensor, batch: CompositionBatch) -> Tensor:
+        """New vectors of the elements, [K, M, D]."""
+        x_kmd = self.norm_1(x_kmd + _dropped(self._attend(x_kmd, batch), batch))
+        hidden = _dropped(torch.relu(self.first(x_kmd)), batch)
+        return self.norm_2(x_kmd + _dropped(self.second(hidden), batch))
 
 
-def _dropped(x: Tensor, batch: CompositionBatch) -> Tensor:
-    return x if batch.noise is None else x * batch.noise.of_elements(x.shape[-1], x)
+def _dropped(x_kmd: Tensor, batch: CompositionBatch) -> Tensor:
+    if batch.noise is None:
+        return x_kmd
+    return x_kmd * batch.noise.of_elements(x_kmd.shape[-1], x_kmd)
 
 
 class FractionEncoding(nn.Module):
@@ -167,10 +171,11 @@ class FractionEncoding(nn.Module):
         self.register_buffer("waves", waves.to(torch.get_default_dtype()), persistent=False)
         self.logarithmic = logarithmic
 
-    def forward(self, fraction: Tensor) -> Tensor:
-        x = 0.0025 * torch.log2(fraction) ** 2 if self.logarithmic else fraction
-        x = x.clamp(min=1 / RESOLUTION, max=1)
-        return self.waves[torch.round(x * RESOLUTION).long() - 1]
+    def forward(self, fraction_m: Tensor) -> Tensor:
+        """Of shares above 0 and at most 1, [M, D/2]."""
+        x_m = 0.0025 * torch.log2(fraction_m) ** 2 if self.logarithmic else fraction_m
+        x_m = x_m.clamp(min=1 / RESOLUTION, max=1)
+        return self.waves[torch.round(x_m * RESOLUTION).long() - 1]
 
 
 class ResidualHead(nn.Module):
@@ -183,11 +188,12 @@ class ResidualHead(nn.Module):
         self.past = nn.ModuleList(Linear(generators, a, b, bias=False) for a, b in sizes)
         self.out = Linear(generators, widths[-1], 3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x_kmd: Tensor) -> Tensor:
+        """Of each element its contribution, its logarithmic error and a logit, [K, M, 3]."""
         for dense, past in zip(self.dense, self.past, strict=True):
-            x = nn.functional.leaky_relu(dense(x)) + past(x)
-        y: Tensor = self.out(x)
-        return y
+            x_kmd = nn.functional.leaky_relu(dense(x_kmd)) + past(x_kmd)
+        y_km3: Tensor = self.out(x_kmd)
+        return y_km3
 
 
 class CrabNet(nn.Module):
@@ -237,26 +243,27 @@ class CrabNet(nn.Module):
     def _entered(self, batch: CompositionBatch) -> Tensor:
         """[K, M, D] element vectors, with their shares written over them."""
         of_elements, of_shares, of_small = self.scales
-        vectors: Tensor = self.enter(self.table) * 2**of_elements
-        shares = torch.cat(
+        vectors_kzd: Tensor = self.enter(self.table) * 2**of_elements
+        shares_kmd = torch.cat(
             [
                 self.linear(batch.fraction) * 2 ** ((1 - of_shares) ** 2),
                 self.logarithmic(batch.fraction) * 2 ** ((1 - of_small) ** 2),
             ],
             dim=-1,
         )
-        return vectors.index_select(1, batch.z) + shares
+        return vectors_kzd.index_select(1, batch.z) + shares_kmd
 
     def forward(self, batch: CompositionBatch) -> Tensor:
-        x = self._entered(batch)
+        """Standardised prediction (or logit) and logarithmic scale of its error, [K, B, 2]."""
+        x_kmd = self._entered(batch)
         for layer in self.layers:
-            x = layer(x, batch)
-        raw = self.head(x)
-        count = batch.filled.sum(dim=1, keepdim=True).to(raw.dtype)
-        total = raw.new_zeros(len(raw), batch.compositions, 3)
-        mean = total.index_add(1, batch.owner, raw) / count
-        prediction, scale, logit = mean.unbind(-1)
-        return torch.stack([prediction * torch.sigmoid(logit), scale], dim=-1)
+            x_kmd = layer(x_kmd, batch)
+        raw_km3 = self.head(x_kmd)
+        count_b1 = batch.filled.sum(dim=1, keepdim=True).to(raw_km3.dtype)
+        total_kb3 = raw_km3.new_zeros(len(raw_km3), batch.compositions, 3)
+        mean_kb3 = total_kb3.index_add(1, batch.owner, raw_km3) / count_b1
+        prediction_kb, scale_kb, logit_kb = mean_kb3.unbind(-1)
+        return torch.stack([prediction_kb * torch.sigmoid(logit_kb), scale_kb], dim=-1)
 
 
 def _narrow_linear(

@@ -1,5 +1,7 @@
 """The hybrid element embedding: handcrafted and learned vectors, mixed.
 
+Section 4.1.2 and eq. 4.1 of the thesis (docs/references.md).
+
 Legend: K models, Z = 119 rows by atomic number (row 0 unused), D dimensions.
 """
 
@@ -17,7 +19,7 @@ from trainables.models.layers import Generators, Linear
 
 @dataclass(frozen=True)
 class Mixing:
-    """How much of the learned vector enters: z = w_H·h + w_L·l, γ = log10(w_L/w_H).
+    """How much of the learned vector enters: z = w_H·h + w_L·l, γ = log10(w_L/w_H) (eq. 4.1).
 
     `Mixing("H")` is γ = −∞, `Mixing("L")` is γ = +∞, else the label is γ as a number.
     """
@@ -26,6 +28,7 @@ class Mixing:
 
     @property
     def gamma(self) -> float:
+        """γ; infinite at the ends."""
         ends = {"H": -math.inf, "L": math.inf}
         return ends[self.label] if self.label in ends else float(self.label)
 
@@ -72,5 +75,5 @@ class HybridEmbedding(nn.Module):
 
     def forward(self) -> Tensor:
         """The mixed vectors z [K, Z, D]."""
-        h, l = self.channels()  # noqa: E741
-        return self.w_h * h + self.w_l * l
+        h_kzd, l_kzd = self.channels()
+        return self.w_h * h_kzd + self.w_l * l_kzd

@@ -1,6 +1,7 @@
 """Layers of K models side by side, over weighted graphs.
 
-Legend: K models, B crystals, N nodes, E edges, D and F feature dimensions.
+Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths, D and F feature dimensions,
+G Gaussians, S rows of a sum.
 
 Weights carry the leading axis K and every product is batched over it, so K small models cost
 little more than one. Statistics over nodes and edges are weighted by how many atoms or bonds of
@@ -25,7 +26,7 @@ def uniform(generators: Generators, shape: tuple[int, ...], bound: float) -> Ten
 
 
 class Linear(nn.Module):
-    """x [K, *, D] -> [K, *, F]; initialised as torch.nn.Linear. A shared x [*, D] is broadcast."""
+    """x [K, N, D] -> [K, N, F]; starts as torch.nn.Linear. A shared x [N, D] is broadcast."""
 
     def __init__(self, generators: Generators, d_in: int, d_out: int, bias: bool = True) -> None:
         super().__init__()
@@ -33,12 +34,13 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(uniform(generators, (d_in, d_out), bound))
         self.bias = nn.Parameter(uniform(generators, (1, d_out), bound)) if bias else None
 
-    def product(self, x: Tensor) -> Tensor:
-        """Without the bias."""
-        return torch.bmm(x.expand(len(self.weight), *x.shape[-2:]), self.weight)
+    def product(self, x_knd: Tensor) -> Tensor:
+        """x W without the bias, [K, N, D] or [N, D] -> [K, N, F]."""
+        return torch.bmm(x_knd.expand(len(self.weight), *x_knd.shape[-2:]), self.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.product(x) if self.bias is None else self.product(x) + self.bias
+    def forward(self, x_knd: Tensor) -> Tensor:
+        """x W + b, [K, N, D] or [N, D] -> [K, N, F]."""
+        return self.product(x_knd) if self.bias is None else self.product(x_knd) + self.bias
 
 
 class GlorotLinear(Linear):
@@ -80,30 +82,43 @@ class BatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(models, 1, features))
         self.register_buffer("var", torch.ones(models, 1, features))
 
-    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, x_knf: Tensor, weight_n: Tensor) -> Tensor:
+        """(x − mean)/√(var + eps)·gain + bias, [K, N, F].
+
+        In training the statistics are the batch's, and join the running ones; else those are used.
+
+        Args:
+            weight_n: how often each row counts.
+        """
         if not self.training:
-            return (x - self.mean) * (self.weight * torch.rsqrt(self.var + self.eps)) + self.bias
-        if not x.shape[1]:  # a batch without edges: nothing seen, nothing to remember
-            return x
-        share = (weight / weight.sum()).expand(len(x), 1, -1)
-        mean = torch.bmm(share, x)
-        centred = x - mean
-        var = torch.bmm(share, centred.square())
-        self.remember(mean, var, weight)
-        return centred * (self.weight * torch.rsqrt(var + self.eps)) + self.bias
+            gain_k1f = self.weight * torch.rsqrt(self.var + self.eps)
+            return (x_knf - self.mean) * gain_k1f + self.bias
+        if not x_knf.shape[1]:  # a batch without edges: nothing seen, nothing to remember
+            return x_knf
+        share_k1n = (weight_n / weight_n.sum()).expand(len(x_knf), 1, -1)
+        mean_k1f = torch.bmm(share_k1n, x_knf)
+        centred_knf = x_knf - mean_k1f
+        var_k1f = torch.bmm(share_k1n, centred_knf.square())
+        self.remember(mean_k1f, var_k1f, weight_n)
+        return centred_knf * (self.weight * torch.rsqrt(var_k1f + self.eps)) + self.bias
 
     @torch.no_grad()
-    def remember(self, mean: Tensor, var: Tensor, weight: Tensor) -> None:
-        """Takes a batch's statistics [K, 1, F] into the running ones."""
-        total = weight.sum()
-        self.mean.lerp_(mean, self.momentum)
-        self.var.lerp_(var * (total / (total - 1).clamp(min=1)), self.momentum)
+    def remember(self, mean_k1f: Tensor, var_k1f: Tensor, weight_n: Tensor) -> None:
+        """Takes a batch's statistics into the running ones."""
+        total = weight_n.sum()
+        self.mean.lerp_(mean_k1f, self.momentum)
+        self.var.lerp_(var_k1f * (total / (total - 1).clamp(min=1)), self.momentum)
 
 
-def scatter_mean(x_ked: Tensor, index: Tensor, size: int, weight: Tensor) -> Tensor:
-    """Weighted mean of the rows that share an index; 0 where there is none -> [K, size, D]."""
-    total = weight.new_zeros(size).index_add(0, index, weight)
-    return scatter_sum(x_ked, index, size, weight / total.clamp(min=1e-30)[index])
+def scatter_mean(x_ked: Tensor, index_e: Tensor, size: int, weight_e: Tensor) -> Tensor:
+    """The weighted mean of the rows that share an index, [K, S, D]; 0 where there is none.
+
+    Args:
+        index_e: int64.
+        size: S.
+    """
+    total_s = weight_e.new_zeros(size).index_add(0, index_e, weight_e)
+    return scatter_sum(x_ked, index_e, size, weight_e / total_s.clamp(min=1e-30)[index_e])
 
 
 class Set2Set(nn.Module):
@@ -122,28 +137,41 @@ class Set2Set(nn.Module):
         self.hidden = nn.Parameter(uniform(generators, (d, 4 * d), bound))
         self.bias = nn.Parameter(uniform(generators, (1, 4 * d), bound))
 
-    def forward(self, x: Tensor, weight: Tensor, index: Tensor, size: int) -> Tensor:
-        models = len(x)
-        hidden = x.new_zeros(models, size, self.d)
-        cell = torch.zeros_like(hidden)
-        pooled = x.new_zeros(models, size, 2 * self.d)
+    def forward(self, x_knd: Tensor, weight_n: Tensor, crystal_n: Tensor, size: int) -> Tensor:
+        """Query and what it read, side by side, [K, B, 2D] (eqs 3–7).
+
+        Args:
+            weight_n: atoms or bonds that a row stands for.
+            crystal_n: int64, the crystal of each row.
+            size: B.
+        """
+        models = len(x_knd)
+        hidden_kbd = x_knd.new_zeros(models, size, self.d)
+        cell_kbd = torch.zeros_like(hidden_kbd)
+        pooled = x_knd.new_zeros(models, size, 2 * self.d)
         for _ in range(self.iterations):
-            gates = torch.baddbmm(self.bias, pooled, self.input) + torch.bmm(hidden, self.hidden)
+            gates = torch.baddbmm(self.bias, pooled, self.input)
+            gates = gates + torch.bmm(hidden_kbd, self.hidden)
             take, forget, value, show = gates.chunk(4, dim=-1)
-            cell = torch.sigmoid(forget) * cell + torch.sigmoid(take) * torch.tanh(value)
-            hidden = torch.sigmoid(show) * torch.tanh(cell)
-            read = attention_pool(x, hidden, weight, index)
-            pooled = torch.cat([hidden, read], dim=-1)
+            cell_kbd = torch.sigmoid(forget) * cell_kbd + torch.sigmoid(take) * torch.tanh(value)
+            hidden_kbd = torch.sigmoid(show) * torch.tanh(cell_kbd)
+            read_kbd = attention_pool(x_knd, hidden_kbd, weight_n, crystal_n)
+            pooled = torch.cat([hidden_kbd, read_kbd], dim=-1)
         # No rows, no set: the query alone would say something about the weights, not the crystal.
-        filled = x.new_zeros(size).index_fill(0, index, 1.0)
-        return pooled * filled[:, None]
+        filled_b = x_knd.new_zeros(size).index_fill(0, crystal_n, 1.0)
+        return pooled * filled_b[:, None]
 
 
 class GaussianBasis(nn.Module):
-    """exp(−(d−μ)²/s²) of distances [L] in Å -> [L, centres]; the same for every model.
+    """exp(−(d − μ)²/s²) of distances in Å, [L] -> [L, G]; the same for every model.
 
     Values below e⁻⁶⁰ are 0: no sum in single or double precision feels them, but most would be
     denormal numbers, with which processors multiply a hundred times slower.
+
+    Args:
+        start, stop: the first and the last μ in Å, evenly spaced between.
+        centres: G.
+        scale: s in Å.
     """
 
     centres: Tensor
@@ -153,6 +181,7 @@ class GaussianBasis(nn.Module):
         self.register_buffer("centres", torch.linspace(start, stop, centres), persistent=False)
         self.scale = scale
 
-    def forward(self, distance: Tensor) -> Tensor:
-        square = ((distance[:, None] - self.centres) / self.scale) ** 2
-        return torch.where(square < 60, torch.exp(-square.clamp(max=60)), 0)
+    def forward(self, distance_l: Tensor) -> Tensor:
+        """Of distances in Å, [L, G]."""
+        square_lg = ((distance_l[:, None] - self.centres) / self.scale) ** 2
+        return torch.where(square_lg < 60, torch.exp(-square_lg.clamp(max=60)), 0)

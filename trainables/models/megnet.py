@@ -1,6 +1,7 @@
 """MEGNet (Chen et al. 2019, doi:10.1021/acs.chemmater.9b01294) over quotient graphs.
 
-Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths; v atoms, e bonds, u state.
+Legend: K models, B crystals, N nodes, E edges, L distinct bond lengths, W = 32 features, H = 64
+hidden ones, M rows of any kind, D and F feature dimensions; v atoms, e bonds, u state.
 """
 
 from __future__ import annotations
@@ -25,33 +26,33 @@ from trainables.models.layers import (
 
 WIDTH = 32
 HIDDEN = 64
-
-
 LN_2 = math.log(2)
 
 
-def shifted_softplus(x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """softplus(x + bias) − ln 2, which is 0 at 0."""
-    return softplus(x, LN_2, bias)
+def shifted_softplus(x_kmf: Tensor, bias_k1f: Tensor | None = None) -> Tensor:
+    """softplus(x + bias) − ln 2, [K, M, F], which is 0 at 0."""
+    return softplus(x_kmf, LN_2, bias_k1f)
 
 
 class ActivatedLinear(GlorotLinear):
-    """`shifted_softplus` of a linear layer, [K, *, D] -> [K, *, F]."""
+    """`shifted_softplus` of a linear layer, [K, M, D] -> [K, M, F]."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return shifted_softplus(self.product(x), self.bias)
+    def forward(self, x_kmd: Tensor) -> Tensor:
+        """`shifted_softplus`(x W + b), [K, M, F]; an x [M, D] is shared by the models."""
+        return shifted_softplus(self.product(x_kmd), self.bias)
 
 
 class PreDense(nn.Module):
-    """[K, *, D] -> [K, *, 32] by two activated layers [64, 32]."""
+    """[K, M, D] -> [K, M, W] by two activated layers [64, 32]."""
 
     def __init__(self, generators: Generators, d_in: int) -> None:
         super().__init__()
         self.first = ActivatedLinear(generators, d_in, HIDDEN)
         self.second = ActivatedLinear(generators, HIDDEN, WIDTH)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(x))
+    def forward(self, x_kmd: Tensor) -> Tensor:
+        """Both layers, one after the other, [K, M, W]; an x [M, D] is shared by the models."""
+        return self.second(self.first(x_kmd))
 
 
 class Update(nn.Module):
@@ -72,15 +73,17 @@ class Update(nn.Module):
         self.second = ActivatedLinear(generators, HIDDEN, HIDDEN)
         self.third = GlorotLinear(generators, HIDDEN, WIDTH)
 
-    def project(self, part: int, x: Tensor) -> Tensor:
-        return torch.bmm(x, self.parts[part])
+    def project(self, part: int, x_kmw: Tensor) -> Tensor:
+        """The first layer's product of one of the parts, [K, M, H], without bias."""
+        return torch.bmm(x_kmw, self.parts[part])
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.third(self.second(hidden))
+    def forward(self, hidden_kmh: Tensor) -> Tensor:
+        """The layers after the first, whose activated output comes in, [K, M, W]."""
+        return self.third(self.second(hidden_kmh))
 
 
 class MEGNetBlock(nn.Module):
-    """One update of bonds, atoms and state (eqs 2.8–2.13 of the thesis), with residuals."""
+    """One update of bonds, atoms and state, with residuals (eqs 2.8–2.13 of the thesis)."""
 
     def __init__(self, generators: Generators, *, pre_dense: bool) -> None:
         super().__init__()
@@ -100,45 +103,53 @@ class MEGNetBlock(nn.Module):
         return BondLayers(*pre.first.affine(), *pre.second.affine(), self.bond.parts[2], *rest)
 
     def forward(
-        self, v: Tensor, e: Tensor, u: Tensor, batch: GraphBatch
+        self, v_knw: Tensor, e_kew: Tensor, u_kbw: Tensor, batch: GraphBatch
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Updated v [K, N, 32], e [K, E, 32] and u [K, B, 32].
+        """Updated atoms [K, N, W], bonds [K, E, W] and states [K, B, W].
 
-        Before the first block, bonds of one length are alike, and e comes as [K, L, 32].
+        Before the first block, bonds of one length are alike, and e comes as [K, L, W].
         """
-        v_in, e_in, u_in = v, e, u
+        v_in, e_in, u_in = v_knw, e_kew, u_kbw
         if self.pre is not None:
-            v, u = self.pre[0](v), self.pre[2](u)
+            v_knw, u_kbw = self.pre[0](v_knw), self.pre[2](u_kbw)
         bond, atom, state = self.bond, self.atom, self.state
         # An edge lies in the crystal of its dst, so the state comes along with dst's features.
-        of_state = gather(bond.project(3, u) + bond.bias, batch.node_crystal)
-        own, other = bond.project(1, v) + of_state, bond.project(0, v)
+        of_state_knh = gather(bond.project(3, u_kbw) + bond.bias, batch.node_crystal)
+        own_knh, other_knh = bond.project(1, v_knw) + of_state_knh, bond.project(0, v_knw)
+        kind_e, given = None, e_kew
         if self.pre is None:
-            kind, e_in = batch.edge_length, gather(e, batch.edge_length)
-            e = bond.project(2, e)
-        else:
-            kind = None
-        e = update_bonds(own, other, e, (batch.dst, batch.src, kind), self._bond_layers(), LN_2)
-        v = atom(
+            kind_e, e_in = batch.edge_length, gather(e_kew, batch.edge_length)
+            given = bond.project(2, e_kew)
+        indices = batch.dst, batch.src, kind_e
+        e_kew = update_bonds(own_knh, other_knh, given, indices, self._bond_layers(), LN_2)
+        v_knw = atom(
             shifted_softplus(
-                atom.project(0, scatter_mean(e, batch.dst, batch.nodes, batch.count))
-                + atom.project(1, v)
-                + gather(atom.project(2, u), batch.node_crystal),
+                atom.project(0, scatter_mean(e_kew, batch.dst, batch.nodes, batch.count))
+                + atom.project(1, v_knw)
+                + gather(atom.project(2, u_kbw), batch.node_crystal),
                 atom.bias,
             )
         )
-        mean_e = scatter_mean(e, batch.edge_crystal, batch.crystals, batch.bonds)
-        mean_v = scatter_mean(v, batch.node_crystal, batch.crystals, batch.multiplicity)
-        u = state.project(0, mean_e) + state.project(1, mean_v) + state.project(2, u)
-        u = state(shifted_softplus(u, state.bias))
-        return v_in + v, e_in + e, u_in + u
+        mean_e_kbw = scatter_mean(e_kew, batch.edge_crystal, batch.crystals, batch.bonds)
+        mean_v_kbw = scatter_mean(v_knw, batch.node_crystal, batch.crystals, batch.multiplicity)
+        u_kbh = (
+            state.project(0, mean_e_kbw) + state.project(1, mean_v_kbw) + state.project(2, u_kbw)
+        )
+        u_kbw = state(shifted_softplus(u_kbh, state.bias))
+        return v_in + v_knw, e_in + e_kew, u_in + u_kbw
 
 
 class MEGNet(nn.Module):
     """[K, B] standardised predictions of K MEGNets; the state of a crystal starts as two zeros.
 
     The mean over no bonds is 0 and Set2Set over no bonds is 0: an isolated atom is no special case.
-    Arguments as of `CGCNN`.
+
+    Args:
+        generators: one a model; they alone decide the initial weights.
+        mixings: [K].
+        descriptor: [119, 92] handcrafted columns.
+        dim: of the element embedding.
+        blocks: updates.
     """
 
     def __init__(
@@ -154,7 +165,7 @@ class MEGNet(nn.Module):
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
         self.basis = GaussianBasis(0.0, 4.0, 25, 0.4 * math.sqrt(2))
         self.atoms = PreDense(generators, dim)
-        self.bonds = PreDense(generators, 25)
+        self.bonds = PreDense(generators, len(self.basis.centres))
         self.state = PreDense(generators, 2)
         self.blocks = nn.ModuleList(
             MEGNetBlock(generators, pre_dense=block > 0) for block in range(blocks)
@@ -166,23 +177,25 @@ class MEGNet(nn.Module):
         self.out = GlorotLinear(generators, 16, 1)
 
     def _passed(self, batch: GraphBatch) -> tuple[list[Tensor], Tensor, Tensor]:
-        v = gather(self.atoms(self.embedding()), batch.z)
-        e = self.bonds(self.basis(batch.length))
-        u = self.state(batch.length.new_zeros(batch.crystals, 2))
+        """Atoms [K, N, W] after each block; bonds [K, E, W] and states [K, B, W] after the last."""
+        v_knw = gather(self.atoms(self.embedding()), batch.z)
+        e_kew = self.bonds(self.basis(batch.length))
+        u_kbw = self.state(batch.length.new_zeros(batch.crystals, 2))
         layers = []
         for block in self.blocks:
-            v, e, u = block(v, e, u, batch)
-            layers.append(v)
-        return layers, e, u
+            v_knw, e_kew, u_kbw = block(v_knw, e_kew, u_kbw, batch)
+            layers.append(v_knw)
+        return layers, e_kew, u_kbw
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
-        """Node features [K, N, 32] after each block."""
+        """Node features [K, N, W] after each block."""
         return self._passed(batch)[0]
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        layers, e, u = self._passed(batch)
+        """Standardised predictions, [K, B]."""
+        layers, e_kew, u_kbw = self._passed(batch)
         size = batch.crystals
-        atoms = self.pool_atoms(layers[-1], batch.multiplicity, batch.node_crystal, size)
-        bonds = self.pool_bonds(e, batch.bonds, batch.edge_crystal, size)
-        crystal = self.head_2(self.head_1(torch.cat([atoms, bonds, u], dim=-1)))
-        return self.out(crystal).squeeze(-1)
+        atoms_kbd = self.pool_atoms(layers[-1], batch.multiplicity, batch.node_crystal, size)
+        bonds_kbd = self.pool_bonds(e_kew, batch.bonds, batch.edge_crystal, size)
+        crystal_kbd = self.head_1(torch.cat([atoms_kbd, bonds_kbd, u_kbw], dim=-1))
+        return self.out(self.head_2(crystal_kbd)).squeeze(-1)

@@ -70,6 +70,7 @@ class Course:
 
     @property
     def epochs(self) -> int:
+        """Epochs that are over."""
         return len(self.val_error)
 
 

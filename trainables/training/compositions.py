@@ -136,9 +136,14 @@ class CompositionProblem:
 
     @property
     def like(self) -> Tensor:
+        """The standardised targets, [K, B], on the training device."""
         return self._target
 
     def batches(self) -> Iterator[CompositionBatch]:
+        """The whole data set in a new random order, less the rows that no member learns from.
+
+        Moves the random generators of order, jitter and dropout on.
+        """
         order = self._order.permutation(len(self.data.data))
         for rows in np.array_split(order, self.steps):
             kept = self._trained[rows]
@@ -146,6 +151,14 @@ class CompositionProblem:
                 yield self.data.batch(rows, kept, self._generator)
 
     def loss(self, forward: Forward, batch: CompositionBatch) -> Tensor:
+        """[K] mean loss of each member over those of a batch's rows that are in its training part.
+
+        Binary cross-entropy for classes; else absolute or squared error, or the negative logarithm
+        of a Laplace distribution: √2·|error|·e^(−scale) + scale. A member without a row has loss 0.
+
+        Args:
+            forward: batch -> [K, b, 2], prediction (or logit) and logarithmic scale.
+        """
         said, scale = forward(batch).unbind(-1)
         rows = batch.rows.to(said.device, non_blocking=True)
         target, weight = self._target[:, rows], self._weight[:, rows]
@@ -159,6 +172,7 @@ class CompositionProblem:
         return (loss * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
     def share(self, batch: CompositionBatch) -> Tensor:
+        """[K] share of each member's training part that lies in a batch."""
         rows = batch.rows.to(self._weight.device, non_blocking=True)
         return self._weight[:, rows].sum(dim=1) / self._weight.sum(dim=1)
 
@@ -184,17 +198,21 @@ class CompositionProblem:
         return said.new_tensor(1 - roc_auc_score(truth, said.double().cpu().numpy()))
 
     def keep(self, rows: Sequence[int]) -> None:
+        """The members that stay, by their places; their targets and splits with them."""
         self.splits = [self.splits[k] for k in rows]
         self.means = [self.means[k] for k in rows]
         self.scales = [self.scales[k] for k in rows]
         self._place()
 
     def facts(self) -> dict[str, Any]:
+        """Where the order of the batches is; can be written as JSON."""
         return {"order": self._order.bit_generator.state}
 
     def tensors(self) -> dict[str, Tensor]:
+        """Where the generator of jitter and dropout is."""
         return {"noise": self._generator.get_state()}
 
     def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Puts both generators where `facts` and `tensors` were taken."""
         self._order.bit_generator.state = facts["order"]
         self._generator.set_state(tensors["noise"])

@@ -25,6 +25,7 @@ class FittedArray(ABC):
 
     @property
     def finished(self) -> bool:
+        """Whether all members have left the array."""
         return not self.training.active
 
     @property
@@ -37,7 +38,11 @@ class FittedArray(ABC):
         return snapshot.take(self.training)
 
     def load(self, content: bytes) -> None:
-        """Goes on where a fit of the same models was saved; raises SnapshotError."""
+        """Goes on where a fit of the same models was saved.
+
+        Raises:
+            SnapshotError: the bytes are no snapshot of these models.
+        """
         snapshot.restore(self.training, content)
 
     def advance(self) -> Iterator[Outcome]:

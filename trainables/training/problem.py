@@ -78,36 +78,50 @@ class GraphRegression:
 
     @property
     def like(self) -> Tensor:
+        """The targets, [B], which lie on the training device."""
         return self.data.target
 
     @property
     def steps(self) -> int:
+        """Batches of an epoch; the last may be smaller by one crystal a batch."""
         return -(-len(self._train) // self.recipe.batch_size)
 
     def batches(self) -> Iterator[GraphBatch]:
+        """The training crystals in a new random order; moves the random generator on."""
         shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
         return self.data.batches(shuffled, self.recipe.batch_size)
 
     def loss(self, forward: Forward, batch: GraphBatch) -> Tensor:
+        """[K] mean absolute or squared error of standardised predictions, as the recipe says.
+
+        Args:
+            forward: batch -> [K, B] predictions.
+            batch: of B crystals with standardised targets.
+        """
         error = forward(batch) - batch.target
         return (error.abs() if self.recipe.loss == "l1" else error.square()).mean(dim=1)
 
     def share(self, batch: GraphBatch) -> float:
+        """Share of the training crystals that lie in a batch; the same for all members."""
         return batch.crystals / len(self._train)
 
     def errors(self, model: nn.Module) -> Tensor:
+        """[K] validation MAE in the target's unit."""
         return mean_absolute_errors(model, self.data, self._validation) * self.scale
 
     def keep(self, rows: Sequence[int]) -> None:
         """Nothing here is a member's own."""
 
     def facts(self) -> dict[str, Any]:
+        """Where the order of the batches is; can be written as JSON."""
         return {"order": self._order.bit_generator.state}
 
     def tensors(self) -> dict[str, Tensor]:
+        """None; `facts` say it all."""
         return {}
 
     def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Goes on with the order of the batches from where `facts` were taken."""
         self._order.bit_generator.state = facts["order"]
 
 

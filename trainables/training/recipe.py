@@ -42,7 +42,11 @@ class Recipe:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
-        """Raises ValueError where no model could learn."""
+        """Refuses what no model could learn by.
+
+        Raises:
+            ValueError: a rate that is not above 0, or a number below 1.
+        """
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr {self.lr:g}: a rate is a finite number above 0")
         for name in ("epochs", "patience", "batch_size"):

@@ -55,15 +55,6 @@ def take(training: ArrayTraining) -> bytes:
     return hashlib.sha256(content).digest() + content
 
 
-def keys_of(content: bytes) -> list[str]:
-    """The members of a snapshot.
-
-    Raises:
-        SnapshotError: damaged, or of another version.
-    """
-    return [course["key"] for course in _facts(content)["courses"]]
-
-
 def restore(training: ArrayTraining, content: bytes) -> None:
     """Puts an array that has just been made where a snapshot was taken.
 

@@ -46,7 +46,10 @@ class Reader:
         self._lock = threading.Lock()
 
     def read(self, form: str, text: str) -> Atoms:
-        """Atomic numbers, fractional coordinates and cell of a text; `form` is one of `FORMATS`.
+        """Atomic numbers [N], fractional coordinates [N, 3] and cell [3, 3] in Å of a text.
+
+        Args:
+            form: one of `FORMATS`.
 
         Raises:
             BadCrystal: the reason in one line; limits are reasons too.
@@ -129,7 +132,12 @@ def _start(seconds: float, memory: int) -> subprocess.Popen[bytes]:
 
 
 def _exactly(pipe: int, size: int, deadline: float) -> bytes:
-    """So many bytes; raises EOFError or TimeoutError."""
+    """So many bytes.
+
+    Raises:
+        EOFError: there are no more.
+        TimeoutError: they do not come in time.
+    """
     coming = select.poll()
     coming.register(pipe, select.POLLIN)
     got = bytearray()

@@ -22,9 +22,14 @@ Atoms = tuple[list[int], list[list[float]], list[list[float]]]  # [N], fractiona
 
 
 def read(form: str, text: str) -> Atoms:
-    """Atomic numbers, fractional coordinates and cell of a text of the format ``form``.
+    """Atomic numbers [N], fractional coordinates [N, 3] and cell [3, 3] in Å of a text.
 
-    Raises BadCrystal with a one-line reason, and MemoryError.
+    Args:
+        form: `cif` or `poscar`.
+
+    Raises:
+        BadCrystal: the reason in one line.
+        MemoryError: the text wants more than the process may have.
     """
     return _plain(_READERS[form](text))
 

@@ -17,7 +17,11 @@ LAYOUTS = (
 
 
 def open_source(path: Path, target: str | None = None, name: str | None = None) -> Source:
-    """The source for a path, told by its suffix. Raises SourceError in one line."""
+    """The source for a path, told by its suffix.
+
+    Raises:
+        SourceError: in one line, that there is no such file or that it is of no known kind.
+    """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder; check the path")
     if path.is_dir():

@@ -50,7 +50,11 @@ class Source(Protocol):
         """Number of entries, None if only reading all of them would tell."""
 
     def entries(self) -> Iterator[Entry]:
-        """All entries in file order, streamed; raises SourceError if the file breaks midway."""
+        """All entries in file order, streamed.
+
+        Raises:
+            SourceError: the file breaks midway.
+        """
 
 
 def file_digest(path: Path, target_name: str) -> str:
@@ -112,7 +116,7 @@ def open_text(path: Path, newline: str | None = "", *, whole: bool = False) -> I
 
 
 def stem(path: Path) -> str:
-    """File name without ``.gz`` and without its own suffix."""
+    """File name without `.gz` and without its own suffix."""
     name = path.name.removesuffix(".gz")
     return name.rsplit(".", 1)[0] if "." in name[1:] else name
 
@@ -126,10 +130,14 @@ def is_numeric(cells: Iterable[str]) -> bool:
 def choose_target(
     path: Path, columns: Sequence[str], numeric: Sequence[str], wanted: str | None
 ) -> str:
-    """The target column: the wanted one, else ``target``, else the only numeric one left.
+    """The target column: the wanted one, else `target`, else the only numeric one left.
 
-    ``numeric`` holds the columns that could be a target. ``ANY_COLUMN`` is content with whatever
-    there is, for readers that want the crystals alone. Raises SourceError with the choice.
+    Args:
+        numeric: the columns that could be a target.
+        wanted: `ANY_COLUMN` takes whatever there is, for readers that want the crystals alone.
+
+    Raises:
+        SourceError: no column, or several, would do; the choice is named.
     """
     if wanted == ANY_COLUMN and columns:
         return next(iter([*numeric, *columns]))

@@ -1,4 +1,4 @@
-"""A folder with ``id_prop.csv`` and one structure file a row, as CGCNN and ALIGNN lay it out."""
+"""A folder with `id_prop.csv` and one structure file a row, as CGCNN and ALIGNN lay it out."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ _LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hun
 
 
 class Folder:
-    """Streams the structure files that ``id_prop.csv`` (id, target; header optional) lists.
+    """Streams the structure files that `id_prop.csv` (id, target; header optional) lists.
 
     A file is looked for as ID itself, ID.cif, ID.vasp, ID.poscar, POSCAR-ID, ID/POSCAR, ID.json.
-    Raises SourceError when built on a folder without a usable table.
+
+    Raises:
+        SourceError: built on a folder without a usable table.
     """
 
     unit: str | None = None
@@ -73,7 +75,7 @@ class Folder:
         return len(self._rows)
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row of the table; a missing or forbidden file gives a ``bad`` entry."""
+        """One entry a row of the table; a missing or forbidden file gives a `bad` entry."""
         for row, cells in enumerate(self._rows):
             name = cells[0].strip()
             target = cells[self._target_at] if len(cells) > self._target_at else ""

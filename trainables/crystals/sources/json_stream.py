@@ -25,7 +25,7 @@ class JsonStream:
         self._decoder = json.JSONDecoder()
 
     def peek(self) -> str:
-        """The next character that is not white space, ``""`` at the end."""
+        """The next character that is not white space, `""` at the end."""
         while True:
             while self._at < len(self._buffer):
                 if self._buffer[self._at] not in _SPACE:
@@ -35,19 +35,31 @@ class JsonStream:
                 return ""
 
     def skip(self, character: str) -> bool:
-        """Step over ``character`` if it comes next; tell whether it did."""
+        """Step over `character` if it comes next; tell whether it did."""
         if self.peek() != character:
             return False
         self._at += 1
         return True
 
     def expect(self, character: str, where: str) -> None:
-        """Step over ``character`` or raise SourceError."""
+        """Steps over `character`.
+
+        Raises:
+            SourceError: something else comes next.
+        """
         if not self.skip(character):
             raise self.broken(f"{character!r} expected {where}")
 
     def value(self, where: str, limit: int = _LARGEST_VALUE) -> tuple[Any, str]:
-        """The next value and its text as it stands in the file. Raises SourceError."""
+        """The next value and its text as it stands in the file.
+
+        Args:
+            where: in the file, for an error.
+            limit: characters of a value at most.
+
+        Raises:
+            SourceError: there is no readable value.
+        """
         self.peek()
         chunk = _CHUNK
         while True:

@@ -1,4 +1,4 @@
-"""A MatBench file: ``{"index": […], "columns": [structure, target], "data": [[…, y], …]}``."""
+"""A MatBench file: `{"index": […], "columns": [structure, target], "data": [[…, y], …]}`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ _TASK_FILE = re.compile(r"matbench_(\w+)\.json(?:\.gz)?")
 
 
 class MatBench:
-    """Streams a MatBench ``.json.gz`` (or plain ``.json``); one row is held at a time.
+    """Streams a MatBench `.json.gz` (or plain `.json`); one row is held at a time.
 
-    Ids are MatBench's own (``mb-phonons-0001``) when the file has its name, else the index.
-    Raises SourceError when built on a missing, broken or different file.
+    Ids are MatBench's own (`mb-phonons-0001`) when the file has its name, else the index.
+
+    Raises:
+        SourceError: built on a missing, broken or different file.
     """
 
     def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
@@ -54,7 +56,11 @@ class MatBench:
         return len(self._index)
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row; raises SourceError if rows are missing or the file is damaged."""
+        """One entry a row.
+
+        Raises:
+            SourceError: rows are missing, or the file is damaged.
+        """
         with readable(self.path), open_text(self.path) as file:
             stream = JsonStream(file, self.path)
             self._head(stream)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +26,10 @@ _BATCH = 256  # rows in memory at once
 
 
 class ParquetTable:
-    """Streams a Parquet file with a ``structure`` (JSON text), ``cif`` or ``poscar`` column.
+    """Streams a Parquet file with a `structure` (JSON text), `cif` or `poscar` column.
 
-    Raises SourceError when built on a missing, broken or unsuitable file.
+    Raises:
+        SourceError: built on a missing, broken or unsuitable file.
     """
 
     unit: str | None = None
@@ -61,7 +61,11 @@ class ParquetTable:
         return self._rows
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row; raises SourceError if the file is damaged."""
+        """One entry a row.
+
+        Raises:
+            SourceError: the file is damaged.
+        """
         form = STRUCTURE_COLUMNS[self._structure]
         wanted = [self._structure, self.target_name]
         wanted += [self._id_column] if self._id_column else []
@@ -115,6 +119,4 @@ def _target_text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return json.dumps(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
     return str(value)

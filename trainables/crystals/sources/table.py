@@ -27,10 +27,13 @@ _SAMPLE = 200  # rows looked at to tell the numeric columns
 
 
 class CsvTable:
-    """Streams a CSV with a ``cif`` (or ``poscar``, or pymatgen JSON ``structure``) column.
+    """Streams a CSV with a `cif` (or `poscar`, or pymatgen JSON `structure`) column.
 
-    Delimiter ``,`` ``;`` or tab, BOM and Windows line ends are fine. The id column is material_id,
-    id or mbid, else the row's number. Raises SourceError when built on an unsuitable file.
+    Delimiter `,` `;` or tab, BOM and Windows line ends are fine. The id column is material_id,
+    id or mbid, else the row's number.
+
+    Raises:
+        SourceError: built on an unsuitable file.
     """
 
     unit: str | None = None
@@ -64,7 +67,11 @@ class CsvTable:
         return sum(1 for row in self._rows() if row) - 1
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row; raises SourceError if the file breaks midway."""
+        """One entry a row.
+
+        Raises:
+            SourceError: the file breaks midway.
+        """
         text_at = self._header.index(self._structure)
         target_at = self._header.index(self.target_name)
         id_at = None if self._id_column is None else self._header.index(self._id_column)
@@ -101,5 +108,5 @@ class CsvTable:
 
 
 def sniff_delimiter(line: str) -> str:
-    """The one of ``,`` ``;`` and tab that a line holds most of; comma if none."""
+    """The one of `,` `;` and tab that a line holds most of; comma if none."""
     return max((",", ";", "\t"), key=line.count)
