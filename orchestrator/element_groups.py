@@ -46,6 +46,7 @@ from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.records import LedgerError
 from orchestrator.runs.run_directory import locked
 from orchestrator.scale.inputs import published_probabilities, read_replaceability
 
@@ -70,7 +71,7 @@ class Consensus:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    return conduct(lambda: start(argv), stopped="the same command begins again")
+    return conduct(lambda: start(argv), LedgerError, stopped="the same command begins again")
 
 
 def start(argv: Sequence[str] | None) -> int:

@@ -29,6 +29,7 @@ from orchestrator.interface.job import OK, conduct
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
+from orchestrator.runs.records import LedgerError
 from orchestrator.runs.run_directory import locked
 from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
@@ -42,7 +43,11 @@ FLAT = 1e-3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    return conduct(lambda: start(argv), stopped="nothing is written, the same command begins again")
+    return conduct(
+        lambda: start(argv),
+        LedgerError,
+        stopped="nothing is written, the same command begins again",
+    )
 
 
 def start(argv: Sequence[str] | None) -> int:
