@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from analysis.elements import NUMBERS, block
 from analysis.figures.style import (
+    BLOCK_COLOURS,
     CATEGORIES,
     GRID,
     INK,
@@ -25,8 +26,6 @@ from analysis.figures.style import (
 )
 from analysis.scale.gaps import rescaled
 
-BLOCK_NAMES = ("s", "p", "d", "f")
-BLOCK_COLOURS = dict(zip(BLOCK_NAMES, CATEGORIES, strict=False))
 # Share of a row's length that a symbol takes up.
 SYMBOL_WIDTH = 0.021
 ROWS = 5
@@ -72,7 +71,7 @@ def scale_line(positions: Mapping[str, float], rows: int = ROWS) -> go.Figure:
                 x=x, y=base, text=format_value(value), showarrow=False, xanchor=anchor,
                 yanchor="top", font={"size": 10, "color": MUTED},
             )  # fmt: skip
-    for name in BLOCK_NAMES:
+    for name, colour in BLOCK_COLOURS.items():
         found = [
             (symbol, x, base, base - 0.42 - 0.62 * lane)
             for row, base, lane_of in zip(by_row, baselines, lanes, strict=True)
@@ -84,20 +83,20 @@ def scale_line(positions: Mapping[str, float], rows: int = ROWS) -> go.Figure:
         stems_x = [v for _, x, _, _ in found for v in (x, x, None)]
         stems_y = [v for _, _, base, y in found for v in (base, y + 0.2, None)]
         fig.add_scatter(
-            x=stems_x, y=stems_y, mode="lines", line={"color": BLOCK_COLOURS[name], "width": 1},
+            x=stems_x, y=stems_y, mode="lines", line={"color": colour, "width": 1},
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
         fig.add_scatter(
             x=[x for _, x, _, _ in found], y=[y for *_, y in found], mode="text",
             text=[f"<b>{symbol}</b>" for symbol, *_ in found],
-            textfont={"color": BLOCK_COLOURS[name], "size": 13},
+            textfont={"color": colour, "size": 13},
             customdata=[[symbol, positions[symbol]] for symbol, *_ in found],
             hovertemplate="%{customdata[0]}: %{customdata[1]:.3f}<extra></extra>",
             showlegend=False,
         )  # fmt: skip
         fig.add_scatter(
             x=[None], y=[None], mode="markers", name=f"{name} block",
-            marker={"symbol": "square", "size": 11, "color": BLOCK_COLOURS[name]},
+            marker={"symbol": "square", "size": 11, "color": colour},
         )  # fmt: skip
     finish(
         fig,
