@@ -85,12 +85,13 @@ def _parser() -> Parser:
         nargs="+",
         type=int,
         default=[0],
-        help="of weights, batches and validation parts; a fold's score is their mean; default 0",
+        help="seeds of weights, batches and validation parts; the score of a fold is their mean;"
+        " default 0",
     )
     what.add_argument(
         "--reference",
         metavar="TABLE",
-        help="by its name, which the others are compared with; default: the first",
+        help="name of the table with which the others are compared; default: the first",
     )
     what.add_argument(
         "--no-controls",
@@ -118,25 +119,29 @@ def _parser() -> Parser:
         default="tuned",
         help="paper: as published, 500 epochs; tuned (default): AdamW and a cosine, 40 epochs",
     )
-    training.add_argument("--epochs", type=int, help="at most; default by recipe")
-    training.add_argument("--patience", type=int, help="epochs without improvement before a stop")
+    training.add_argument("--epochs", type=int, help="largest number of epochs; default by recipe")
+    training.add_argument(
+        "--patience", type=int, help="epochs without improvement before a model stops"
+    )
     training.add_argument(
         "--trainable", action="store_true", help="let the tables learn too; default: frozen"
     )
     results = parser.add_argument_group("results")
     results.add_argument(
-        "--run", type=Path, default=Path("runs/transfer"), help="directory; default %(default)s"
+        "--run", type=Path, default=Path("runs/transfer"), help="run directory; default %(default)s"
     )
     results.add_argument(
         "--extend",
         action="store_true",
-        help="let a directory that holds another comparison be this one's; models that both have"
-        " are not trained again",
+        help="continue a run directory of another comparison with this one; models that both"
+        " have are not trained again",
     )
     results.add_argument("--retry-failed", action="store_true", help="train failed models again")
     machine = add_machine(parser)
     machine.add_argument(
-        "--dry-run", action="store_true", help="check the input, say what would be trained"
+        "--dry-run",
+        action="store_true",
+        help="check the input and say what would be trained; write nothing",
     )
     return parser
 

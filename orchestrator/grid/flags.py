@@ -85,7 +85,7 @@ def _parser() -> Parser:
     )
     grid.add_argument("--folds", nargs="+", type=int, help="official folds; default 0 1 2 3 4")
     grid.add_argument(
-        "--seed", type=int, help="of initial weights, batches and validation parts; default 0"
+        "--seed", type=int, help="seed of initial weights, batches and validation parts; default 0"
     )
     training = parser.add_argument_group("training")
     training.add_argument(
@@ -94,7 +94,7 @@ def _parser() -> Parser:
         help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
         " and faster",
     )
-    training.add_argument("--epochs", type=int, help="at most; default by recipe")
+    training.add_argument("--epochs", type=int, help="largest number of epochs; default by recipe")
     training.add_argument(
         "--patience", type=int, help="epochs without improvement before a model stops; default 500"
     )
@@ -110,9 +110,11 @@ def _parser() -> Parser:
     )
     data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
     data.add_argument(
-        "--max-bad", type=float, help="share of bad crystals that is tolerated; default 0.01"
+        "--max-bad", type=float, help="largest accepted fraction of bad crystals; default 0.01"
     )
-    data.add_argument("--max-atoms", type=int, help="per crystal; default 1000")
+    data.add_argument(
+        "--max-atoms", type=int, help="largest number of atoms of a crystal; default 1000"
+    )
     data.add_argument(
         "--without",
         type=Path,
@@ -123,12 +125,13 @@ def _parser() -> Parser:
     data.add_argument(
         "--select-on",
         choices=("validation", "test"),
-        help="MAE that picks the best mixing; `test` is the thesis' literal choice, which leaks",
+        help="MAE that picks the best mixing; `test` follows the thesis literally, and leaks test"
+        " data",
     )
     data.add_argument(
         "--extend",
         action="store_true",
-        help="let a run directory that holds another grid be this one's; models that both have are"
+        help="continue a run directory of another grid with this one; models that both have are"
         " not trained again",
     )
     data.add_argument("--retry-failed", action="store_true", help="train failed models again")
@@ -168,7 +171,9 @@ def add_machine(parser: Parser) -> argparse._ArgumentGroup:
     machine.add_argument(
         "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
     )
-    machine.add_argument("--cpus-per-worker", type=float, default=1.0, help="default %(default)g")
+    machine.add_argument(
+        "--cpus-per-worker", type=float, default=1.0, help="CPUs of a worker; default %(default)g"
+    )
     machine.add_argument(
         "--gpus-per-worker",
         type=float,

@@ -61,10 +61,14 @@ def _parser() -> Parser:
         nargs="+",
         default=[],
         metavar="TASK",
-        help="of these data sets only; default: those whose property composition tells (screening)",
+        help="models of these data sets only; default: those that pass the screening",
     )
     models.add_argument(
-        "--mixings", nargs="+", default=[], metavar="γ", help="of these mixings only; default: all"
+        "--mixings",
+        nargs="+",
+        default=[],
+        metavar="γ",
+        help="models of these mixings only; default: all",
     )
     screening = parser.add_argument_group("screening by a random forest on compositions")
     screening.add_argument(
@@ -76,7 +80,7 @@ def _parser() -> Parser:
         " a MatBench task is known by its name",
     )
     screening.add_argument(
-        "--skip-screening", action="store_true", help="no forests; all data sets enter"
+        "--skip-screening", action="store_true", help="no random forests; use all data sets"
     )
     consensus = parser.add_argument_group("consensus")
     consensus.add_argument(
@@ -85,24 +89,41 @@ def _parser() -> Parser:
         help="the thesis' genetic algorithm in place of the memetic one; it finds less",
     )
     consensus.add_argument(
-        "--population", type=int, default=500, metavar="N", help="of --paper (500)"
+        "--population",
+        type=int,
+        default=500,
+        metavar="N",
+        help="population size of --paper (default 500)",
     )
     consensus.add_argument(
-        "--generations", type=int, default=2000, metavar="N", help="of --paper (2000)"
+        "--generations",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="generations of --paper (default 2000)",
     )
     consensus.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="searches, which should agree (3)"
+        "--seeds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="number of searches, which should agree (default 3)",
     )
-    consensus.add_argument("--seed", type=int, default=0, help="of all random choices (0)")
     consensus.add_argument(
-        "--seconds", type=float, default=60, help="at most for the proof of the optimum (60)"
+        "--seed", type=int, default=0, help="seed of all random choices (default 0)"
+    )
+    consensus.add_argument(
+        "--seconds",
+        type=float,
+        default=60,
+        help="time limit of the proof of optimality in seconds (default 60)",
     )
     consensus.add_argument(
         "--draws",
         type=int,
         default=100,
         metavar="N",
-        help="of models, for the stability of each element's cluster (100)",
+        help="resamplings of the models, for the stability of each element's cluster (default 100)",
     )
     relations = parser.add_argument_group("comparison with other relations of the elements")
     relations.add_argument(
@@ -116,11 +137,17 @@ def _parser() -> Parser:
         "--occurrences", type=Path, metavar="FILE", help="CSV of symbol and number of crystals"
     )
     relations.add_argument(
-        "--permutations", type=int, default=999, metavar="N", help="of the Mantel test (999)"
+        "--permutations",
+        type=int,
+        default=999,
+        metavar="N",
+        help="permutations of the Mantel test (default 999)",
     )
     work = parser.add_argument_group("where and how")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
+    work.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 

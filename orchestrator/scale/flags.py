@@ -80,10 +80,13 @@ def _parser() -> Parser:
     data.add_argument("--mine", metavar="DATA", help="count replacements in these crystals")
     data.add_argument("--data-dir", type=Path, metavar="DIR", help="look for MatBench files here")
     data.add_argument(
-        "--max-bad", type=float, default=0.01, help="share of bad crystals to put up with (0.01)"
+        "--max-bad",
+        type=float,
+        default=0.01,
+        help="largest accepted fraction of bad crystals (default 0.01)",
     )
     data.add_argument(
-        "--leave-out", nargs="+", default=[], metavar="SYMBOL", help="elements to do without"
+        "--leave-out", nargs="+", default=[], metavar="SYMBOL", help="elements to leave out"
     )
     order = parser.add_argument_group("the order")
     order.add_argument(
@@ -101,9 +104,15 @@ def _parser() -> Parser:
         " distances; logarithm, of these",
     )
     order.add_argument(
-        "--restarts", type=int, default=20000, metavar="N", help="of the search (20000)"
+        "--restarts",
+        type=int,
+        default=20000,
+        metavar="N",
+        help="random starts of the search (default 20000)",
     )
-    order.add_argument("--seed", type=int, default=42, help="of its random starts (42)")
+    order.add_argument(
+        "--seed", type=int, default=42, help="seed of the random starts (default 42)"
+    )
     gaps = parser.add_argument_group("the gaps")
     gaps.add_argument(
         "--lambdas",
@@ -113,7 +122,9 @@ def _parser() -> Parser:
         metavar="λ",
         help="weights of the repulsion; default " + " ".join(f"{value:g}" for value in LAMBDAS),
     )
-    gaps.add_argument("--eta", type=float, default=ETA, help=f"weight of the length ({ETA:g})")
+    gaps.add_argument(
+        "--eta", type=float, default=ETA, help=f"weight of the total length (default {ETA:g})"
+    )
     gaps.add_argument(
         "--repulsion",
         choices=("all", "adjacent"),
@@ -121,10 +132,18 @@ def _parser() -> Parser:
         help="between all pairs (default, eq. 3.3), or between neighbours only",
     )
     gaps.add_argument(
-        "--refine", type=int, default=32, metavar="N", help="at most N more λ where the front bends"
+        "--refine",
+        type=int,
+        default=32,
+        metavar="N",
+        help="at most N more values of λ where the front bends (default 32)",
     )
     gaps.add_argument(
-        "--optuna", type=int, default=0, metavar="N", help="N trials over λ and η beside it (0)"
+        "--optuna",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also N Optuna trials over λ and η (default 0)",
     )
     gaps.add_argument(
         "--pick",
@@ -134,8 +153,10 @@ def _parser() -> Parser:
     )
     work = parser.add_argument_group("where and how")
     work.add_argument("--run", type=Path, default=Path("runs/scale"), metavar="DIR")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
+    work.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 

@@ -17,7 +17,7 @@ class TooManyBad(ValueError):
 class Quarantine:
     """Counts the rows of one source, catches ids seen before and collects what is bad.
 
-    ``limit`` is the share of bad rows that is still put up with; ``expected`` the number of rows
+    ``limit`` is the largest accepted fraction of bad rows; ``expected`` the number of rows
     of the source if it is known, which lets a hopeless job stop before the end.
     """
 
