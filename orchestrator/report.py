@@ -73,7 +73,7 @@ def parts_of(folder: Path) -> list[Callable[[Path], Part]]:
     Raises:
         UsageError: no job has, or a file of a grid is missing or damaged.
     """
-    others = [
+    others: list[Callable[[Path], Part]] = [
         make
         for there, make in (
             (FinishedScale(folder).exists, _scale),
