@@ -13,8 +13,8 @@ from orchestrator.interface.errors import UsageError
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
     "element_groups": "what a grid's models say about the elements: consensus, substitution groups",
-    "ensemble": "a grid's models as one, with a spread, as the leaderboard takes it",
-    "substitutes": "which elements may stand in an element's place",
+    "ensemble": "the models of each fold combined, with uncertainties, as a leaderboard submission",
+    "substitutes": "which elements may replace an element",
     "transfer": "does an element table transfer? CrabNet with each, on the official folds",
     "element_scale": "a one-dimensional scale of the elements",
     "doctor": "is this machine, or this cluster, ready for a run?",

@@ -47,10 +47,20 @@ def _parser() -> Parser:
         epilog="exit status: 0 nothing is bad, 1 something is, 2 wrong usage, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", type=Path, default=Path("runs"), help="of a job to come (runs)")
-    parser.add_argument("--address", help="a Ray cluster, whose nodes are looked at one by one")
     parser.add_argument(
-        "--cluster", nargs="+", type=Path, default=[], metavar="FILE", help="files for `ray up`"
+        "--run",
+        type=Path,
+        default=Path("runs"),
+        help="run directory of a planned job (default runs)",
+    )
+    parser.add_argument("--address", help="a Ray cluster, every node of which is checked")
+    parser.add_argument(
+        "--cluster",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="configuration files for `ray up`",
     )
     return parser
 

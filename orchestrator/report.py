@@ -5,13 +5,10 @@ python -m orchestrator.report runs/demo
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-
-import pyarrow as pa
 
 from orchestrator.comparison.files import FinishedTransfer
 from orchestrator.comparison.sections import TRANSFER_SECTIONS
@@ -21,15 +18,37 @@ from orchestrator.grid.sections import SECTIONS
 from orchestrator.groups.files import FinishedGroups
 from orchestrator.groups.sections import GROUP_SECTIONS, Grouped
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
 from orchestrator.interface.page import render
 from orchestrator.interface.parser import Parser
 from orchestrator.runs import durable
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.records import LedgerError
+from orchestrator.runs.run_directory import locked
 from orchestrator.scale.files import FinishedScale
 from orchestrator.scale.sections import SCALE_SECTIONS
 
 Sections = list[tuple[str, str]]
+Part = tuple[str, str, Sections]  # title, subtitle, sections
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the report of a run; 0 done, 2 no such run or a damaged one, 130 interrupted."""
+    return conduct(lambda: start(argv), LedgerError, stopped="the same command begins again")
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    parser = Parser(
+        prog="python -m orchestrator.report", description="Writes a run's report.html again."
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of a job")
+    folder = parser.parse_args(argv).run
+    parts_of(folder)  # before the lock, whose file is to be in run directories alone
+    # A job that is at work replaces the files one by one, and writes its own report at the end.
+    with locked(folder):
+        print(write_report(folder))
+    return OK
 
 
 def write_report(folder: Path) -> Path:
@@ -38,26 +57,9 @@ def write_report(folder: Path) -> Path:
     What the jobs left there has its sections: models, their groups of elements, an element scale.
 
     Raises:
-        UsageError: the folder is no finished run; the missing file is named.
+        UsageError: the folder is no finished run, or a file is missing or damaged, which is named.
     """
-    others = [
-        (job, make)
-        for job, there, make in (
-            ("element_scale", FinishedScale(folder).exists, _scale),
-            ("transfer", FinishedTransfer(folder).exists, _transfer),
-        )
-        if there
-    ]
-    grid = not others or any((folder / name).exists() for name in FILES[1:])
-    job = "hybrid_grid" if grid else others[0][0]
-    try:
-        parts = [_grid(FinishedRun(folder))] if grid else []
-        parts += [make(folder) for _, make in others]
-    except (json.JSONDecodeError, pa.ArrowInvalid) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UsageError(
-            f"{folder}: a file is damaged ({reason}); run {job} again, it writes them anew"
-        ) from None
+    parts = [make(folder) for make in parts_of(folder)]
     title, subtitle, _ = parts[0]
     sections = [section for _, _, part in parts for section in part]
     path = folder / "report.html"
@@ -65,9 +67,29 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def _grid(run: FinishedRun) -> tuple[str, str, Sections]:
+def parts_of(folder: Path) -> list[Callable[[Path], Part]]:
+    """What makes a part of the report, for each job that has left its files in a folder.
+
+    Raises:
+        UsageError: no job has, or a file of a grid is missing or damaged.
+    """
+    others: list[Callable[[Path], Part]] = [
+        make
+        for there, make in (
+            (FinishedScale(folder).exists, _scale),
+            (FinishedTransfer(folder).exists, _transfer),
+        )
+        if there
+    ]
+    if others and not any((folder / name).exists() for name in FILES[1:]):
+        return others
+    FinishedRun(folder).demand_files()
+    return [_grid, *others]
+
+
+def _grid(folder: Path) -> Part:
     """Title, subtitle and sections of a grid."""
-    run.demand_files()
+    run = FinishedRun(folder)
     if run.done.empty:
         raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
     names = ", ".join(run.manifest["datasets"])
@@ -100,7 +122,7 @@ def _groups(run: FinishedRun) -> Sections:
     return [(title, body) for title, make in GROUP_SECTIONS if (body := make(grouped))]
 
 
-def _scale(folder: Path) -> tuple[str, str, Sections]:
+def _scale(folder: Path) -> Part:
     """Title, subtitle and sections of an element scale."""
     scale = FinishedScale(folder)
     return (
@@ -111,7 +133,7 @@ def _scale(folder: Path) -> tuple[str, str, Sections]:
     )
 
 
-def _transfer(folder: Path) -> tuple[str, str, Sections]:
+def _transfer(folder: Path) -> Part:
     """Title, subtitle and sections of tables that were compared."""
     done = FinishedTransfer(folder)
     reference = done.facts["reference"]
@@ -122,20 +144,6 @@ def _transfer(folder: Path) -> tuple[str, str, Sections]:
         " · ".join(names),
         [(title, body) for title, make in TRANSFER_SECTIONS if (body := make(done))],
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the report of a run; 0 done, 2 no such run."""
-    parser = Parser(
-        prog="python -m orchestrator.report", description="Writes a run's report.html again."
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of a job")
-    try:
-        print(write_report(parser.parse_args(argv).run))
-    except (UsageError, LedgerError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -37,18 +37,20 @@ def start(argv: Sequence[str] | None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m orchestrator.substitutes",
-        description="Lists the elements that may stand in an element's place: those of its group"
+        description="Lists the elements that may replace an element: those of its group"
         " first, then those that most models cluster with it.",
     )
-    parser.add_argument("symbol", metavar="SYMBOL", help="of the element, as Fe")
+    parser.add_argument("symbol", metavar="SYMBOL", help="symbol of the element, such as Fe")
     parser.add_argument(
         "--run",
         type=Path,
         default=Path("runs/hybrid_grid"),
         metavar="DIR",
-        help="run directory where element_groups has been (runs/hybrid_grid)",
+        help="run directory with the results of element_groups (default runs/hybrid_grid)",
     )
-    parser.add_argument("--top", type=int, default=12, metavar="N", help="partners to list (12)")
+    parser.add_argument(
+        "--top", type=int, default=12, metavar="N", help="number of partners to list (default 12)"
+    )
     return parser
 
 

@@ -1,12 +1,27 @@
-"""The README promises flags, jobs and make targets; they must exist, and none may be missing."""
+"""What README and architecture promise exists: flags, jobs, make targets, modules; none is missing.
+
+The block that uses a trained model is run as it stands.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
 
 from orchestrator.cli import JOBS
 from orchestrator.grid.flags import _parser
+from tests.orchestrator.finished_runs import make_run
+from trainables.crystals.featurise import featurise
+from trainables.crystals.graph import GRAPH_KINDS
+from trainables.crystals.sources import open_source
+from trainables.training.checkpoint import load_model, predict
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -33,3 +48,89 @@ def test_every_link_leads_somewhere() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
     assert not missing
+
+
+# ------------------------------------------------------------------------------ the architecture
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+MAP = ARCHITECTURE.split("## Where things are")[1].split("```")[1]
+PACKAGES = ("trainables", "analysis", "orchestrator")
+
+
+def part_of_the_map(folder: Path) -> str:
+    """The lines of the map about a folder: its own one and those that are indented below it."""
+    lines = MAP.splitlines()
+    for name in folder.parts:
+        starts = [n for n, line in enumerate(lines) if line.split()[:1] == [f"{name}/"]]
+        if not starts:
+            return ""
+        first = starts[0]
+        indent = len(lines[first]) - len(lines[first].lstrip())
+        last = first + 1
+        while last < len(lines) and lines[last].startswith(" " * (indent + 1)):
+            last += 1
+        lines = lines[first:last]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_map_has_every_module(package: str) -> None:
+    """Each by its name, in the part of its folder."""
+    missing = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if not path.name.startswith("__")
+        and not re.search(rf"\b{path.name}", part_of_the_map(path.parent.relative_to(ROOT)))
+    ]
+    assert not missing, "docs/architecture.md, Where things are"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_map_has_nothing_else(package: str) -> None:
+    there = {path.name for path in (ROOT / package).rglob("*.py")}
+    assert set(re.findall(r"\w+\.py", part_of_the_map(Path(package)))) <= there
+
+
+# ------------------------------------------------------------------------------- a trained model
+
+ROCK_SALT = """rock salt
+1.0
+0.00 2.82 2.82
+2.82 0.00 2.82
+2.82 2.82 0.00
+Na Cl
+1 1
+direct
+0.0 0.0 0.0
+0.5 0.5 0.5
+"""
+
+
+def test_the_block_that_uses_a_trained_model_works(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path / "runs" / "demo", backbones=("megnet",), dims=(4,), mixing=("0",), folds=(0,)
+    )
+    (key,) = pd.read_parquet(run / "ledger.parquet")["key"]
+    crystals = tmp_path / "my_crystals"
+    crystals.mkdir()
+    (crystals / "id_prop.csv").write_text("a,0\nb,0\n")
+    for name, text in (("a", ROCK_SALT), ("b", ROCK_SALT.replace("2.82", "2.60"))):
+        (crystals / f"{name}.vasp").write_text(text)
+    block = README.split("### Use a trained model")[1].split("```python\n")[1].split("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", block.replace("KEY.", f"{key}.")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    reasons, predicted = done.stdout.splitlines()
+    assert reasons == "['', '']"
+    model, row = load_model(run / "records" / f"{key}.safetensors")
+    kind = GRAPH_KINDS["megnet"]
+    graphs = featurise(list(open_source(crystals).entries()), [kind], 1000).graphs[kind.name]
+    expected = predict(model, row, graphs)
+    assert expected[0] != expected[1]
+    assert predicted == f"{np.asarray(expected)} {row['unit']}"

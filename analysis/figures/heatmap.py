@@ -8,9 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.elements import NUMBERS, block, period
-from analysis.figures.style import GRID, INK, MISSING, MUTED, finish, format_value
+from analysis.figures.style import BLOCK_COLOURS, GRID, INK, MISSING, MUTED, finish, format_value
 
-BLOCK_COLOURS = {"s": "#E69F00", "p": "#009E73", "d": "#0072B2", "f": "#CC79A7"}
 SCALE = "Viridis"
 # The share of the closest pairs that the upper triangle shows unless a cut is given.
 DEFAULT_SHARE = 0.2

@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 
 from analysis.elements import NUMBERS, block
 from analysis.figures.style import (
+    BLOCK_COLOURS,
     CATEGORIES,
     GRID,
     INK,
@@ -26,8 +27,6 @@ from analysis.figures.style import (
 )
 from analysis.scale.gaps import rescaled
 
-BLOCK_NAMES = ("s", "p", "d", "f")
-BLOCK_COLOURS = dict(zip(BLOCK_NAMES, CATEGORIES, strict=False))
 # Share of a row's length that a symbol takes up.
 SYMBOL_WIDTH = 0.021
 ROWS = 5
@@ -122,7 +121,7 @@ def scale_line(positions: Mapping[str, float], rows: int = ROWS) -> go.Figure:
     ]
     fig = go.Figure()
     _draw_axes(fig, baselines, low, length)
-    for name in BLOCK_NAMES:
+    for name in BLOCK_COLOURS:
         _add_block(fig, name, [one for one in placed if block(NUMBERS[one.symbol]) == name])
     finish(
         fig,

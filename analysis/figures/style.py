@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -22,6 +21,8 @@ TOP, BOTTOM = 116, 64
 
 # Okabe & Ito's palette, without its yellow and black.
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Blocks of the periodic table.
+BLOCK_COLOURS = {"s": "#E69F00", "p": "#009E73", "d": "#0072B2", "f": "#CC79A7"}
 # Titles as in trainables/backbones.py, which is not known here; a test holds them together.
 BACKBONES = {"cgcnn": "CGCNN", "megnet": "MEGNet"}
 MIXING_SCALE = ["#2166ac", "#67a9cf", "#87909c", "#f4a582", "#b2182b"]
@@ -108,20 +109,28 @@ def label_axis(name: str, unit: str = "") -> str:
     return f"{name} ({unit})" if unit else name
 
 
-def panels(rows: int, columns: int, titles: Sequence[str], **options: Any) -> go.Figure:
-    """Grid of panels with small bold titles; spacing is in pixels, so any number of rows fits.
+def panels(
+    rows: int,
+    columns: int,
+    titles: Sequence[str],
+    *,
+    panel_height: int = 230,
+    gap: int = 64,
+    horizontal: float = 0.09,
+) -> go.Figure:
+    """Grid of panels with small bold titles, of a height for which any number of rows fits.
 
-    Options: `panel_height` (px, 230), `gap` (px between rows, 64), `shared_x` (False),
-    `horizontal` (fraction between columns, 0.09). The figure's height is set.
+    Args:
+        panel_height, gap: of a panel, and between rows, in pixels.
+        horizontal: between columns, as a fraction of the figure's width.
     """
-    panel_height, gap = options.get("panel_height", 230), options.get("gap", 64)
     inner = rows * panel_height + (rows - 1) * gap
     fig = make_subplots(
         rows=rows,
         cols=columns,
         subplot_titles=[f"<b>{title}</b>" for title in titles],
         vertical_spacing=gap / inner if rows > 1 else 0,
-        horizontal_spacing=options.get("horizontal", 0.09) if columns > 1 else 0,
+        horizontal_spacing=horizontal if columns > 1 else 0,
     )
     fig.update_annotations(font={"size": 13, "color": INK})
     fig.update_layout(height=inner + TOP + BOTTOM)

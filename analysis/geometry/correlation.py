@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
@@ -64,5 +65,5 @@ def _pair(indicator: pd.Series, error: pd.Series) -> tuple[float, float, int] | 
     return float(pearsonr(x, y).statistic), float(spearmanr(x, y).statistic), len(x)
 
 
-def _constant(values) -> bool:  # type: ignore[no-untyped-def]
+def _constant(values: np.ndarray) -> bool:
     return bool(values.max() - values.min() <= 1e-12 * max(1.0, abs(values.max())))

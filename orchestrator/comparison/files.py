@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from orchestrator.runs import durable
-from orchestrator.runs.finished_files import FinishedFiles
+from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 SCORES, FACTS, LEDGER = "transfer.parquet", "transfer.json", "transfer_ledger.parquet"
 SCHEMA = pa.schema(
@@ -40,11 +40,11 @@ def write_facts(run: Path, facts: dict[str, Any]) -> Path:
 class FinishedTransfer(FinishedFiles):
     """The files of a comparison, read when they are needed."""
 
-    facts_file = FACTS
+    job, facts_file = "transfer", FACTS
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / SCORES)
+        return read_parquet(self.folder / SCORES, self.job)
 
     @cached_property
     def compared(self) -> pd.DataFrame:

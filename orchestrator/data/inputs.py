@@ -82,14 +82,19 @@ def _counter(name: str, expected: int | None) -> Callable[[int], None]:
     return show
 
 
+def fingerprint(config: GridConfig, data: Featurized, backbone: str) -> str:
+    """The data's part of a model's key."""
+    own = data.fingerprints[BACKBONES[backbone].graph_kind.name]
+    # What no model may learn from makes another data set.
+    return f"{own}-{config.without}" if config.without else own
+
+
 def fingerprints(
     config: GridConfig, featurized: Mapping[str, Featurized]
 ) -> dict[tuple[str, str], str]:
     """The data's part of each model's key, by (task, backbone)."""
-    # What no model may learn from makes another data set.
-    suffix = f"-{config.without}" if config.without else ""
     return {
-        (task, backbone): data.fingerprints[BACKBONES[backbone].graph_kind.name] + suffix
+        (task, backbone): fingerprint(config, data, backbone)
         for task, data in featurized.items()
         for backbone in config.backbones
     }

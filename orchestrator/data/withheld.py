@@ -12,6 +12,8 @@ import numpy as np
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
+from orchestrator.runs.finished_files import reading
+from orchestrator.runs.finished_run import JOB
 from trainables.compositions.reading import by_crystal, reduce_formula
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
@@ -92,6 +94,13 @@ def withhold(
 
 
 def withheld_by(run: Path) -> frozenset[str]:
-    """What a run withheld from its models."""
+    """What a run withheld from its models.
+
+    Raises:
+        UsageError: the list is damaged.
+    """
     path = run / FILE
-    return frozenset(path.read_text().splitlines()) if path.is_file() else frozenset()
+    if not path.is_file():
+        return frozenset()
+    with reading(path, JOB):
+        return frozenset(path.read_text(encoding="utf-8").splitlines())

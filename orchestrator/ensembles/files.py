@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from orchestrator.runs import durable
-from orchestrator.runs.finished_files import FinishedFiles
+from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 PREDICTIONS, FACTS, SUBMISSION = "ensemble.parquet", "ensemble.json", "submission"
 RESULTS, INFO = f"{SUBMISSION}/results.json.gz", f"{SUBMISSION}/info.json"
@@ -45,11 +45,11 @@ def write_facts(run: Path, facts: dict[str, Any]) -> Path:
 class FinishedEnsemble(FinishedFiles):
     """The files of an ensemble, read when they are needed."""
 
-    facts_file = FACTS
+    job, facts_file = "ensemble", FACTS
 
     @cached_property
     def predicted(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / PREDICTIONS)
+        return read_parquet(self.folder / PREDICTIONS, self.job)
 
     @cached_property
     def folds(self) -> pd.DataFrame:

@@ -14,6 +14,9 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from orchestrator.runs.finished_files import reading
+from orchestrator.runs.finished_run import JOB
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoldPredictions:
@@ -43,9 +46,11 @@ def read_fold(predictions: Path, keys: Sequence[str]) -> FoldPredictions:
     the other took. Test crystals that not all models have are left out.
 
     Raises:
+        UsageError: the file is damaged.
         ValueError: the models have no test crystal in common, or no finite prediction.
     """
-    table = pads.dataset(predictions).to_table(filter=pc.field("key").isin(sorted(keys)))
+    with reading(predictions, JOB):
+        table = pads.dataset(predictions).to_table(filter=pc.field("key").isin(sorted(keys)))
     frame = table.to_pandas().sort_values("key", kind="stable")
     parts = dict(list(frame.groupby("part", sort=True)))
     if set(parts) != {"test", "validation"}:

@@ -12,17 +12,24 @@ import pyarrow.parquet as pq
 from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.nodes.actors import actor_map
+from orchestrator.runs.finished_files import reading
+from orchestrator.runs.finished_run import JOB
 
 
 def mixed_vectors(
     embeddings: Path, keys: Sequence[str]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(atomic numbers [Z], mixed element vectors [Z, D]) of the given models."""
-    table = pq.read_table(
-        embeddings,
-        columns=["key", "dim", "numbers", "values"],
-        filters=[("channel", "=", "mixed"), ("key", "in", list(keys))],
-    )
+    """(atomic numbers [Z], mixed element vectors [Z, D]) of the given models.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    with reading(embeddings, JOB):
+        table = pq.read_table(
+            embeddings,
+            columns=["key", "dim", "numbers", "values"],
+            filters=[("channel", "=", "mixed"), ("key", "in", list(keys))],
+        )
     found = {}
     for row in table.to_pylist():
         values = np.array(row["values"], dtype=np.float64).reshape(-1, row["dim"])

@@ -19,7 +19,8 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import duration, significant, why, with_deviation
-from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.finished_files import read_parquet
+from orchestrator.runs.finished_run import JOB, FinishedRun
 from orchestrator.runs.records import DONE, Records
 from trainables.backbones import BACKBONES
 from trainables.crystals.registry import TASKS
@@ -141,8 +142,9 @@ def heatmap(run: FinishedRun) -> str:
 
 def coverage(run: FinishedRun) -> str:
     """Elements that the models have seen, and how often."""
-    embeddings = pd.read_parquet(
+    embeddings = read_parquet(
         run.folder / "embeddings.parquet",
+        JOB,
         columns=["key", "numbers", "counts"],
         filters=[("channel", "=", "mixed")],
     )

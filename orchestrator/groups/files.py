@@ -15,7 +15,7 @@ from analysis.consensus.agreement import Agreement
 from analysis.elements import NUMBERS, SYMBOLS
 from analysis.substitution.groups import Member
 from orchestrator.runs import durable
-from orchestrator.runs.finished_files import FinishedFiles
+from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parquet
 
 if TYPE_CHECKING:
     from orchestrator.groups.models import Measured
@@ -24,6 +24,12 @@ GEOMETRY, CLUSTERINGS, PARTNERS = "geometry.parquet", "clusterings.parquet", "pa
 MIXED = "mixed"  # channel of the vectors that a model starts from
 GROUPS, FACTS = "groups.csv", "consensus.json"
 SCREENING, ANGLES, RELATIONS = "screening.csv", "untrained_angles.csv", "relations.csv"
+COLUMNS = {
+    GROUPS: ("symbol", "cluster", "subgroup", "sign", "radius", "stability"),
+    SCREENING: (*("task", "crystals", "error", "dummy", "best", "explained", "covered", "enters"),),
+    ANGLES: ("dim", "mean", "variance"),
+    RELATIONS: ("one", "other", "correlation", "p"),
+}
 
 
 def write_models(run: Path, measured: Measured) -> list[Path]:
@@ -97,25 +103,27 @@ def write_facts(run: Path, facts: dict[str, Any]) -> Path:
 class FinishedGroups(FinishedFiles):
     """The files of the groups, read when they are needed."""
 
-    facts_file = FACTS
+    job, facts_file = "element_groups", FACTS
 
     @cached_property
     def groups(self) -> pd.DataFrame:
         missing = {"radius": [""], "stability": [""]}
-        return pd.read_csv(self.folder / GROUPS, keep_default_na=False, na_values=missing)
+        return self._csv(GROUPS, keep_default_na=False, na_values=missing)
 
     @cached_property
     def geometry(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / GEOMETRY)
+        return read_parquet(self.folder / GEOMETRY, self.job)
 
     @cached_property
     def partners(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / PARTNERS)
+        return read_parquet(self.folder / PARTNERS, self.job)
 
     def optional(self, name: str) -> pd.DataFrame:
         """A table that not every run has; empty where it is not there."""
-        path = self.folder / name
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        return self._csv(name) if (self.folder / name).is_file() else pd.DataFrame()
+
+    def _csv(self, name: str, **options: Any) -> pd.DataFrame:
+        return read_csv(self.folder / name, self.job, COLUMNS[name], **options)
 
     @cached_property
     def clusters(self) -> dict[int, int]:

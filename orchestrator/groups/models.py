@@ -27,6 +27,8 @@ from analysis.geometry.classes import classes_of
 from analysis.geometry.metrics import INDICATORS, shape
 from analysis.mapping import Map
 from orchestrator.groups.files import MIXED
+from orchestrator.runs.finished_files import reading
+from orchestrator.runs.finished_run import JOB
 
 HANDCRAFTED, LEARNED = "h", "l"
 
@@ -66,8 +68,13 @@ class _Table:
 
 
 def measure(embeddings: Path, keys: Sequence[str], seed: int, map: Map = map) -> Measured:
-    """Measures the models `keys`, in the order of the file."""
-    groups = range(pq.ParquetFile(embeddings).num_row_groups)
+    """Measures the models `keys`, in the order of the file.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    with reading(embeddings, JOB):
+        groups = range(pq.ParquetFile(embeddings).num_row_groups)
     found = Measured()
     for part in map(partial(_measure_group, embeddings, frozenset(keys), seed), groups):
         found.take(part)
@@ -97,7 +104,9 @@ def _measure_group(embeddings: Path, keys: frozenset[str], seed: int, group: int
 
 
 def _read(embeddings: Path, group: int) -> Iterator[_Table]:
-    for row in pq.ParquetFile(embeddings).read_row_group(group).to_pylist():
+    with reading(embeddings, JOB):
+        rows = pq.ParquetFile(embeddings).read_row_group(group).to_pylist()
+    for row in rows:
         vectors = np.array(row["values"], dtype=np.float64).reshape(-1, row["dim"])
         numbers = np.array(row["numbers"], dtype=np.int64)
         yield _Table(row["key"], row["channel"], numbers, vectors)

@@ -10,6 +10,7 @@ import ray
 from ray.util import ActorPool
 
 from analysis.mapping import Map
+from orchestrator.interface.errors import UsageError
 
 # Losing a machine is no fault of what it computes: that is begun again elsewhere this often.
 LOST_ACTORS = 3
@@ -44,6 +45,9 @@ def actor_map(actors: int) -> Map:
         started.extend(mapper.remote() for _ in range(wanted - len(started)))
         shared = ray.put(function)
         pool = ActorPool(started)
-        yield from pool.map(lambda actor, item: actor.apply.remote(shared, item), listed)
+        try:
+            yield from pool.map(lambda actor, item: actor.apply.remote(shared, item), listed)
+        except UsageError as error:  # Ray's own text of it is a traceback
+            raise getattr(error, "cause", error) from None
 
     return run

@@ -76,8 +76,8 @@ def _losses_told() -> Iterator[None]:
     except RayError as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
-            f"the cluster lost what was at work, and each new try ({why}); when it is well, or has"
-            " more memory, run the same command again: it goes on from what is done"
+            f"the cluster failed while running this work, and all retries failed ({why}); when it"
+            " works again, or has more memory, run the same command: it continues from what is done"
         ) from None
 
 

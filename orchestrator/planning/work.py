@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.data.datasets import is_here
 from orchestrator.data.featurize import Featurized, featurized_before
-from orchestrator.data.inputs import open_sources
+from orchestrator.data.inputs import fingerprint, open_sources
 from orchestrator.grid.cells import Cell, GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
 from orchestrator.grid.flags import Options
@@ -69,7 +69,11 @@ def look(options: Options) -> Work:
     names = tuple(name_of.get(spec, spec.removeprefix("matbench_")) for spec in specs)
     config = options.config.model_copy(update={"tasks": names})
     found = _featurised(config, sources, options.run)
-    keyed = [(cell, _key(cell, found)) for cell in cells(config)]
+    known = {
+        (task, backbone): fingerprint(config, data, backbone)
+        for (task, backbone), data in found.items()
+    }
+    keyed = [(cell, _key(cell, known)) for cell in cells(config)]
     records = Records(options.run / "records")
     recorded = records.recorded(key for _, key in keyed)
     if options.retry_failed:
@@ -105,9 +109,7 @@ def _featurised(
     return found
 
 
-def _key(cell: Cell, found: Mapping[tuple[str, str], Featurized]) -> str:
+def _key(cell: Cell, fingerprints: Mapping[tuple[str, str], str]) -> str:
     """The cell's key if its data has been featurised into this run, else one that no record has."""
-    data = found.get((cell.task, cell.backbone))
-    if data is None:
-        return f"not featurised: {dataclasses.astuple(cell)}"
-    return cell.key(data.fingerprints[BACKBONES[cell.backbone].graph_kind.name])
+    own = fingerprints.get((cell.task, cell.backbone))
+    return f"not featurised: {dataclasses.astuple(cell)}" if own is None else cell.key(own)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from analysis import leaderboard
 from orchestrator.interface.errors import UsageError
+from orchestrator.runs.finished_files import read_json, read_parquet, reading
 from orchestrator.runs.records import DONE
+
+JOB = "hybrid_grid"
 
 FILES = (
     "manifest.json",
@@ -31,21 +34,25 @@ class FinishedRun:
     folder: Path
 
     def demand_files(self) -> None:
-        """Raises UsageError where one is missing."""
+        """Raises UsageError where one is missing, or is not even of its kind."""
         for name in FILES:
-            if not (self.folder / name).is_file():
+            path = self.folder / name
+            if not path.is_file():
                 raise UsageError(
-                    f"{self.folder / name}: missing; {self.folder} is no finished run, let"
-                    " hybrid_grid end first"
+                    f"{path}: missing; {self.folder} is no finished run, let {JOB} end first"
                 )
+            if path.suffix == ".parquet":
+                with reading(path, JOB):
+                    pq.read_metadata(path)
+        _ = self.manifest
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / "manifest.json").read_text()))
+        return read_json(self.folder / "manifest.json", JOB)
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "ledger.parquet")
+        return read_parquet(self.folder / "ledger.parquet", JOB)
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -53,7 +60,7 @@ class FinishedRun:
 
     @cached_property
     def distances(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "distances.parquet")
+        return read_parquet(self.folder / "distances.parquet", JOB)
 
     @cached_property
     def best(self) -> pd.DataFrame:
@@ -62,4 +69,4 @@ class FinishedRun:
     def test_predictions(self, keys: Sequence[str]) -> pd.DataFrame:
         """Test predictions of some models."""
         chosen = [("part", "=", "test"), ("key", "in", list(keys))]
-        return pd.read_parquet(self.folder / "predictions.parquet", filters=chosen)
+        return read_parquet(self.folder / "predictions.parquet", JOB, filters=chosen)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -24,7 +23,7 @@ from analysis.scale.replaceability import Replaceability
 from analysis.scale.unidimensional import Order
 from orchestrator.data.download import digest
 from orchestrator.runs import durable
-from orchestrator.runs.finished_files import FinishedFiles
+from orchestrator.runs.finished_files import FinishedFiles, read_json, read_parquet
 from orchestrator.scale.flags import ScaleOptions
 from trainables.crystals.sources import Source
 
@@ -198,20 +197,20 @@ def _compare(scale: Scale) -> dict[str, Any]:
 class FinishedScale(FinishedFiles):
     """The files of a scale, read when they are needed."""
 
-    facts_file = FACTS
+    job, facts_file = "element_scale", FACTS
 
     @cached_property
     def positions(self) -> dict[str, float]:
-        return dict(json.loads((self.folder / EXPORT).read_text()))
+        return read_json(self.folder / EXPORT, self.job)
 
     @cached_property
     def front(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / FRONT)
+        return read_parquet(self.folder / FRONT, self.job)
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Replaceability and distance [n, n], elements by atomic number."""
-        table = pd.read_parquet(self.folder / PAIRS)
+        table = read_parquet(self.folder / PAIRS, self.job)
         by_number = sorted(self.positions, key=NUMBERS.__getitem__)
         found = []
         for column, own in (("replaceability", 0.0), ("distance", 0.0)):

@@ -142,9 +142,8 @@ class ArrayTrial(tune.Trainable):
 
     def _begin(self, array: TrainingArray) -> Fit:
         """An array's training, from where it was last saved."""
-        sys.audit(
-            "elemgrid.train", *array.keys.values()
-        )  # for whoever watches; see architecture.md
+        # for whoever watches: docs/reliability.md, "How it is tested"
+        sys.audit("elemgrid.train", *array.keys.values())
         self._checkpoints.begin()
         content = self._checkpoints.read(array.id)
         if content is not None:

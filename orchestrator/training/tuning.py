@@ -21,6 +21,7 @@ from orchestrator.interface import interrupts
 
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
+EXPERIMENT = "elemgrid"  # as Tune calls what it runs, whichever the job
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -75,7 +76,7 @@ def _tuner(
         param_space={"array": tune.grid_search(list(names))},
         tune_config=tune.TuneConfig(reuse_actors=True, scheduler=reached),
         run_config=tune.RunConfig(
-            name="hybrid_grid",
+            name=EXPERIMENT,
             storage_path=str(scratch),
             callbacks=callbacks,
             stop=_OnceOfTheDisk(),

@@ -16,7 +16,8 @@ from analysis.figures.heatmap import choose_cut, cosine_heatmap
 from analysis.figures.mixing import mae_vs_gamma
 from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
-from analysis.figures.style import label_mixing, shorten
+from analysis.figures.scale import scale_line
+from analysis.figures.style import BLOCK_COLOURS, label_mixing, panels, shorten
 from analysis.figures.winners import count_wins, winners
 
 Make = Callable[..., pd.DataFrame]
@@ -318,3 +319,21 @@ def test_grid_without_a_finished_model_is_refused(make_ledger: Make, name: str) 
 def test_long_names_are_cut_in_the_middle() -> None:
     assert shorten("phonons") == "phonons"
     assert shorten("a" * 30 + "b" * 30, 11) == "aaaaa…bbbbb"
+
+
+# ---------------------------------------------------------------------------------- all figures
+
+
+def test_a_misspelt_option_of_panels_is_refused() -> None:
+    with pytest.raises(TypeError, match="panel_hight"):
+        panels(1, 1, ["a"], panel_hight=3)  # type: ignore[call-arg]
+
+
+def test_a_block_has_one_colour_in_all_figures() -> None:
+    figures = (
+        cosine_heatmap(np.zeros((4, 4)), ["H", "O", "Fe", "Ce"], cut=1.0),
+        scale_line({"H": 1.0, "O": 2.0, "Fe": 3.0, "Ce": 4.0}),
+    )
+    for fig in figures:
+        drawn = {t.name: t.marker.color for t in fig.data if str(t.name).endswith(" block")}
+        assert drawn == {f"{name} block": colour for name, colour in BLOCK_COLOURS.items()}

@@ -1,4 +1,4 @@
-"""Paired differences of folds: intervals that count in what the folds share."""
+"""Paired differences of folds: intervals corrected for what the folds share."""
 
 from __future__ import annotations
 

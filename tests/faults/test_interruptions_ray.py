@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from orchestrator.training.tuning import EXPERIMENT
 from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, wait_until
@@ -72,7 +73,7 @@ def test_two_drivers(site: Site) -> None:
 
 
 def test_tunes_own_files_do_not_matter(site: Site) -> None:
-    """A killed driver's state, halved, emptied or full of malice, changes nothing."""
+    """A killed driver's state, truncated or deliberately corrupted, changes nothing."""
     run, since = "tune", time.time()
     site.arm("elemgrid.train", "*", how="hold")
     driver = site.start(site.flags(run))
@@ -85,10 +86,10 @@ def test_tunes_own_files_do_not_matter(site: Site) -> None:
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     for name in ("experiment_state-2026-01-01_00-00-00.json", "tuner.pkl", "trainable.pkl"):
-        (state / "hybrid_grid").mkdir(parents=True, exist_ok=True)
+        (state / EXPERIMENT).mkdir(parents=True, exist_ok=True)
         # To unpickle it is to make the file.
         opened = f"cbuiltins\nopen\n(V{canary}\nVw\ntR."
-        (state / "hybrid_grid" / name).write_text(opened)
+        (state / EXPERIMENT / name).write_text(opened)
     recorded = keys(site.runs / run)
     ended = site.drive(site.flags(run))
     assert ended.code == 0, ended.err

@@ -113,6 +113,17 @@ def test_the_job_from_models_to_report(run: Path, capsys: pytest.CaptureFixture[
         assert title in page
 
 
+def test_vectors_that_an_actor_cannot_read_are_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "embeddings.parquet"
+    content = path.read_bytes()
+    footer = 8 + int.from_bytes(content[-8:-4], "little")
+    path.write_bytes(content[:4] + b"\xff" * (len(content) - 4 - footer) + content[-footer:])
+    line = refused(run, capsys, "--skip-screening")
+    assert line.startswith(f"error: {path}: damaged (") and "run hybrid_grid again" in line
+
+
 def element_groups_sections() -> list[tuple[str, object]]:
     from orchestrator.groups.sections import GROUP_SECTIONS
 

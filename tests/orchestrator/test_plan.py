@@ -10,8 +10,10 @@ import pytest
 
 from orchestrator.data import featurize as job
 from orchestrator.data.featurize import ShardWriter
-from orchestrator.grid.cells import cells
+from orchestrator.data.inputs import fingerprints
+from orchestrator.grid.cells import arrays, cells, keyed_cells
 from orchestrator.grid.flags import parse
+from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
 from trainables.backbones import BACKBONES, graph_kinds
@@ -201,6 +203,25 @@ def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Pat
     # other crystals in the file: what was recorded is not of them
     write_matbench(data, rows(60, start=5))
     assert "4 models in 2 arrays; 0 are recorded" in dry(data, run, *flags).out
+
+
+@pytest.mark.parametrize("hidden", ["", "NaCl"], ids=["all", "without"])
+def test_the_plan_and_the_job_have_the_same_keys(data: Path, tmp_path: Path, hidden: str) -> None:
+    run, more = tmp_path / "run", []
+    if hidden:
+        (tmp_path / "hidden.txt").write_text(hidden)
+        more = ["--without", str(tmp_path / "hidden.txt")]
+    options = parse(["--tasks", str(data), "--run", str(run), *ONE[:-2], *more])
+    source = open_source(data)
+    featurised(source, run / "shards" / "tiny")
+    config = options.config.model_copy(update={"tasks": ("tiny",)})
+    kinds = [BACKBONES["cgcnn"].graph_kind]
+    found = job.featurized_before(
+        source, kinds, run / "shards" / "tiny", max_atoms=config.max_atoms
+    )
+    assert found is not None
+    expected = arrays(keyed_cells(config, fingerprints(config, {"tiny": found})))
+    assert look(options).planned == expected
 
 
 def test_damaged_shards_are_planned_from_the_source(data: Path, tmp_path: Path) -> None:

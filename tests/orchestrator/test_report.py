@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,9 @@ from orchestrator import report
 from orchestrator.interface.errors import UsageError
 from orchestrator.report import write_report
 from orchestrator.runs.finished_run import FILES
+from orchestrator.runs.run_directory import locked
 from tests.orchestrator.finished_runs import make_run
+from tests.orchestrator.small_disks import small_disk
 
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
 SECTIONS = (
@@ -125,14 +128,6 @@ def test_an_unfinished_run_is_refused_in_one_line(made: Path, tmp_path: Path, na
     assert not (run / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_one_line(made: Path, tmp_path: Path, name: str) -> None:
-    run = shutil.copytree(made, tmp_path / "run")
-    (run / name).write_bytes((run / name).read_bytes()[:-20])
-    text = refusal(run)
-    assert text.startswith(f"{run}: a file is damaged (") and "run hybrid_grid again" in text
-
-
 def test_a_run_without_a_single_model_is_refused(tmp_path: Path, made: Path) -> None:
     run = shutil.copytree(made, tmp_path / "run")
     ledger = pd.read_parquet(run / "ledger.parquet").assign(status="failed")
@@ -163,3 +158,52 @@ def test_a_damaged_record_is_one_line(
     assert report.main([str(run)]) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and "damaged; run the command that trained it again" in err
+
+
+# --------------------------------------------------------------------- how the job of its own ends
+
+
+def test_a_run_that_a_job_is_at_work_in_is_left_alone(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    (run / "report.html").unlink(missing_ok=True)
+    with locked(run):
+        assert report.main([str(run)]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "is working in it; wait for it" in err
+    assert not (run / "report.html").exists()
+    assert report.main([str(run)]) == 0
+
+
+def test_no_lock_is_left_in_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    assert report.main([str(tmp_path)]) == 2
+    assert report.main([str(tmp_path / "new")]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_line(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", "64m") as disk:
+        run = shutil.copytree(made, disk.folder / "run", ignore=shutil.ignore_patterns("*.html"))
+        room = shutil.disk_usage(disk.folder).free - 2**20  # a page has some MB
+        (disk.folder / "filler").write_bytes(bytes(room))
+        assert report.main([str(run)]) == 2
+        assert capsys.readouterr().err == (
+            f"error: {run / 'report.html'}: No space left on device;"
+            " the same command begins again\n"
+        )
+        assert not (run / "report.html").exists()
+
+
+def test_an_interruption_is_one_line(
+    made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object) -> str:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(report, "render", interrupted)
+    assert report.main([str(made)]) == 130
+    assert capsys.readouterr().err == "\nstopped; the same command begins again\n"

@@ -11,6 +11,7 @@ import pytest
 
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from tests.crystals_for_tests import made_up_dataset
+from trainables.training import snapshot
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
 from trainables.training.recipe import CyclicRecipe, Recipe

@@ -18,8 +18,8 @@ class Quarantine:
     """Counts the rows of one source, catches ids seen before and collects what is bad.
 
     Args:
-        limit: share of bad rows that is still put up with.
-        expected: rows of the source where known, which lets a hopeless job stop before the end.
+    limit: largest accepted fraction of bad rows.
+    expected: rows of the source where known, which lets a hopeless job stop before the end.
     """
 
     def __init__(self, limit: float = 0.01, expected: int | None = None) -> None:
