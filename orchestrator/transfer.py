@@ -90,7 +90,11 @@ def write_formulas(
         formulas = data[name].formulas[data[name].test_rows(fold)]
         path = folder / f"{slug(name)}-fold{fold}.txt"
         text = "\n".join(sorted({formula.replace(" ", "") for formula in formulas})) + "\n"
-        durable.write_text(path, text)
+        try:
+            durable.write_text(path, text)
+        except OSError as error:
+            reason = f"--write-formulas {folder}: {error.strerror}; name a folder to write into"
+            raise UsageError(reason) from None
         print(path)
 
 
