@@ -273,6 +273,10 @@ def conclude(
     for row in compared:
         row["together"] = together.get((row["task"], row["table"]))
         print(in_words(row, reference) or _of_reference(row))
+    told = {(row["task"], row["table"]) for row in compared}
+    for name, table in product(data, tables):
+        if (name, table.name) not in told:
+            print(f"{name}: no model of {table.name} is done; it is compared with nothing")
     facts = _asked(options, data, tables) | {
         "reference": reference,
         "overlap": seen,

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.transfer import paired_differences
+from orchestrator.comparison import results
 from orchestrator.comparison.files import FinishedTransfer
 from orchestrator.comparison.published import LEADERBOARD, thesis_score
 from orchestrator.comparison.results import METRIC, by_fold, in_words
@@ -59,7 +60,9 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
                 if bounded
                 else "–",
                 "p": f"{row['p']:.2g}" if bounded else "–",
-                "established": row["verdict"] if rival else "reference",
+                "established": row["verdict"]
+                if row["table"] != facts["reference"]
+                else "reference",
                 "thesis": significant(known) if known else "–",
             }
         )
@@ -78,9 +81,10 @@ def _difference(facts: dict[str, Any]) -> str:
     if len(facts["tables"]) < 2:
         return ""
     return (
-        f" Difference: from {html.escape(facts['reference'])}, fold by fold, with a 95 % interval"
-        " that counts in how much training data the folds share; p is Holm's over the tables of a"
-        " data set."
+        f" Difference: from {html.escape(facts['reference'])}, between models of the same fold and"
+        " seed, fold by fold, with a 95 % interval that counts in how much training data the folds"
+        " share. The interval is of this one difference; p is Holm's over the tables of a data set,"
+        " and decides what is established."
     )
 
 
@@ -99,20 +103,19 @@ def _count(values: list[int], what: str) -> str:
 def differences(done: FinishedTransfer) -> str:
     """The paired differences, and what they establish in words."""
     facts = done.facts
-    listed = facts["compared"]
-    rivals = [row for row in listed if "difference" in row]
-    if not rivals:
+    reference = facts["reference"]
+    told = [row for row in facts["compared"] if "verdict" in row]
+    rivals = [row for row in told if "difference" in row]
+    if not told:
         return ""
     folds = {
-        task: by_fold(done.scores, task, METRIC[about["classes"]])
+        task: results.differences(done.scores, task, METRIC[about["classes"]], reference)
         for task, about in facts["tasks"].items()
     }
     units = {task: about["unit"] or "" for task, about in facts["tasks"].items()}
-    words = "".join(f"<li>{html.escape(in_words(row, facts['reference']))}</li>" for row in rivals)
-    return (
-        figure(paired_differences(listed, folds, facts["reference"], units))
-        + f"<details><summary>in words</summary><ul>{words}</ul></details>"
-    )
+    words = "".join(f"<li>{html.escape(in_words(row, reference))}</li>" for row in told)
+    shown = figure(paired_differences(rivals, folds, reference, units)) if rivals else ""
+    return f"{shown}<details><summary>in words</summary><ul>{words}</ul></details>"
 
 
 def labels(done: FinishedTransfer) -> str:

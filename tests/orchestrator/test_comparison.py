@@ -19,12 +19,21 @@ from analysis import tables as element_tables
 from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator import transfer
 from orchestrator.comparison.entries import arrays_of, fingerprint
+from orchestrator.comparison.files import write_facts, write_scores
 from orchestrator.comparison.flags import parse
 from orchestrator.comparison.published import thesis_score
-from orchestrator.comparison.results import by_fold, compare, in_words, score_all, score_together
+from orchestrator.comparison.results import (
+    by_fold,
+    compare,
+    differences,
+    in_words,
+    score_all,
+    score_together,
+)
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.data.withheld import digest_of, read_formulas, withheld_by
 from orchestrator.interface.errors import UsageError
+from orchestrator.report import write_report
 from orchestrator.runs.records import Records
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.compositions.reading import read_compositions
@@ -204,6 +213,83 @@ def test_more_area_is_better_and_one_fold_is_nothing() -> None:
     assert two["verdict"] == "not established", "two folds agree by chance"
 
 
+def test_seeds_are_paired_as_folds_are() -> None:
+    """A table that lost a seed, here the one of lower errors, is compared on those it has."""
+    scores = scored(base=[10.0, 11, 12, 13, 14], same=[10.0, 11, 12, 13, 14])
+    lost = (scores["table"] == "same") & (scores["seed"] == 0) & (scores["fold"] < 3)
+    row = compare(
+        scores[~lost], {"made-up": made_up_compositions()}, ["base", "same"], "base", 0.25
+    )[1]
+    assert (row["difference"], row["low"], row["high"]) == (0, 0, 0) and row["p"] == 1
+    apart = differences(scores[~lost], "made-up", "mae", "base")
+    assert apart["same"].tolist() == [0] * 5
+    assert row["score"] > 12, "its own mean is over the seeds that it has"
+
+
+def test_relative_is_to_the_reference_on_common_folds() -> None:
+    scores = scored(base=[10.0, 10, 10, 1000, 1000], half=[5.0, 5, 5, 5, 5])
+    kept = scores[(scores["table"] == "base") | (scores["fold"] < 3)]
+    row = compare(kept, {"made-up": made_up_compositions()}, ["base", "half"], "base", 0.25)[1]
+    assert row["pairs"] == 3 and row["relative"] == pytest.approx(-0.5)
+
+
+def test_nothing_in_common_is_said_in_a_line() -> None:
+    data = {"made-up": made_up_compositions()}
+    scores = scored(base=[10.0, 11, 12], other=[10.0, 11, 12], third=[9.0, 10.2, 11.1])
+    apart = scores[(scores["table"] != "other") | (scores["fold"] == 2)]
+    apart = apart[(apart["table"] != "base") | (apart["fold"] < 2)]
+    base, other, third = compare(apart, data, ["base", "other", "third"], "base", 0.25)
+    assert "verdict" not in base and other["pairs"] == 0 and third["pairs"] == 2
+    assert in_words(other, "base") == (
+        "made-up: other 12 (mae) is compared with nothing, since base has no model that is done in"
+        " any of its folds and seeds"
+    )
+    # another seed of the same fold is no pair either
+    seeds = scores[(scores["table"] == "base") == (scores["seed"] == 0)]
+    assert [row.get("pairs") for row in compare(seeds, data, ["base", "other"], "base", 0.25)] == [
+        None, 0,
+    ]  # fmt: skip
+    gone = scores[scores["table"] != "base"]
+    other, third = compare(gone, data, ["base", "other", "third"], "base", 0.25)
+    assert (other["verdict"], third["pairs"], other["score"]) == ("no reference", 0, 11)
+    assert in_words(other, "base").endswith("since base has no model that is done")
+
+
+def test_words_say_which_figure_is_corrected() -> None:
+    data = {"made-up": made_up_compositions()}
+    scores = scored(base=[10.0, 11, 12], one=[8.0, 9.1, 9.9], two=[9.0, 11, 12.5])
+    three = compare(scores, data, ["base", "one", "two"], "base", 0.25)[1]
+    assert "of this difference alone" in in_words(three, "base")
+    assert ", Holm's for 2 tables)" in in_words(three, "base")
+    single = compare(scores, data, ["base", "one"], "base", 0.25)[1]
+    assert "Holm" not in in_words(single, "base") and "alone" not in in_words(single, "base")
+    two = compare(scores[scores["fold"] < 2], data, ["base", "one"], "base", 0.25)[1]
+    assert in_words(two, "base").endswith(": on two folds, too few to tell")
+
+
+def test_a_report_of_what_cannot_be_compared(tmp_path: Path) -> None:
+    """Two data sets: the reference has no model in one, and one table a fold of its own."""
+    data = {"made-up": made_up_compositions(), "other": made_up_compositions(name="other")}
+    whole = scored(base=[10.0, 11, 12], one=[8.0, 9.1, 9.9], two=[9.0, 11, 12.5])
+    first = whole[(whole["table"] != "two") | (whole["fold"] == 2)]
+    first = first[(first["table"] != "base") | (first["fold"] < 2)]
+    second = whole[whole["table"] != "base"].assign(task="other")
+    scores = pd.concat([first, second], ignore_index=True)
+    names = ["base", "one", "two"]
+    facts = {
+        "tables": [{"name": name, "columns": 3, "control": False} for name in names],
+        "tasks": {name: {"formulas": 40, "classes": False, "unit": None} for name in data},
+        "recipe": "tuned", "epochs": dict.fromkeys(data, 2), "seeds": [0, 1], "folds": [0, 1, 2],
+        "trainable": False, "strict": False, "reference": "base", "overlap": [],
+        "compared": compare(scores, data, names, "base", 0.25), "seconds": 1.0,
+    }  # fmt: skip
+    write_scores(tmp_path, scores)
+    write_facts(tmp_path, facts)
+    text = write_report(tmp_path).read_text()
+    for words in ("no common fold", "no reference", "two 12.5 (mae) is compared with nothing"):
+        assert words in text
+
+
 class KeptArrays:
     """The arrays of records, from memory."""
 
@@ -227,6 +313,10 @@ def test_seeds_together_are_one_prediction() -> None:
     together = score_together(records, ledger, {"made-up": data})
     assert together == {("made-up", "a"): pytest.approx(1)}
     assert score_together(records, ledger.iloc[:3], {"made-up": data}) == {}, "a fold has one seed"
+    other = ledger.assign(table="b")
+    other.loc[3, "status"] = "diverged"  # of one table a seed is lost: fewer seeds are no rival
+    both = pd.concat([ledger, other], ignore_index=True)
+    assert list(score_together(records, both, {"made-up": data})) == [("made-up", "a")]
 
 
 def test_the_thesis_beside_ours() -> None:
