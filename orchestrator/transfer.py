@@ -17,7 +17,12 @@ from orchestrator.comparison.datasets import resolve, unit_of
 from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
 from orchestrator.comparison.flags import TransferOptions, parse
-from orchestrator.comparison.overlap import overlap, without
+from orchestrator.comparison.overlap import (
+    demand_untouched,
+    of_unknown_source,
+    overlap,
+    without,
+)
 from orchestrator.comparison.results import compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.interface.errors import UsageError
@@ -32,6 +37,7 @@ from orchestrator.runs.run_directory import locked, open_manifest, slug, write_m
 from orchestrator.training.train import train
 from orchestrator.training.trials import versions
 from trainables.compositions.dataset import Compositions
+from trainables.training.recipe import Recipe
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,
@@ -77,6 +83,7 @@ def open_data(options: TransferOptions) -> dict[str, Compositions]:
         if data.name in found:
             raise UsageError(f"--tasks {spec}: another data set is called {data.name} too")
         found[data.name] = data
+        _recipe(options, data)
         kind = "two classes" if data.classes else "a number"
         print(f"{data.name}: {len(data)} formulas of {len(data.elements)} elements, {kind}")
     return found
@@ -101,7 +108,11 @@ def write_formulas(
 def open_tables(options: TransferOptions) -> list[Table]:
     """The competitors."""
     tables = load_tables(
-        options.tables, min(options.seeds), controls=options.controls, folds=options.folds
+        options.tables,
+        min(options.seeds),
+        controls=options.controls,
+        folds=options.folds,
+        rescaled=_rescales(options),
     )
     names = [table.name for table in tables]
     if options.reference is not None and options.reference not in names:
@@ -117,7 +128,11 @@ def open_tables(options: TransferOptions) -> list[Table]:
 def look_for_overlap(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> list[dict[str, Any]]:
-    """Formulas of test folds that a table's grid has seen: a row a table, data set and fold."""
+    """Formulas of test folds that a table has seen: a row a table, data set and fold.
+
+    Raises:
+        UsageError: --strict cannot be had.
+    """
     found = [
         row
         for table, one, fold in product(tables, data.values(), options.folds)
@@ -126,8 +141,12 @@ def look_for_overlap(
     grouped = pd.DataFrame(found).groupby(["table", "task"], sort=False) if found else ()
     for (table, task), rows in grouped:
         seen, total = int(rows["seen"].sum()), int(rows["formulas"].sum())
-        note = "; --strict distils it without them" if seen and not options.strict else ""
+        note = "; --strict takes models alone that have not" if seen and not options.strict else ""
         print(f"  {table} has seen {seen} of {total} test formulas of {task}{note}")
+    for name in of_unknown_source(tables, options.folds):
+        print(f"  what {name} has seen is not known: it lies outside the run that distilled it")
+    if options.strict:
+        demand_untouched(options, data, tables, found)
     return found
 
 
@@ -145,12 +164,25 @@ def describe(
     print("the input is sound; nothing is written")
 
 
-def _recipe(options: TransferOptions, data: Compositions) -> Any:
+def _rescales(options: TransferOptions) -> bool:
+    """The published CrabNet takes a table as it is."""
+    return options.recipe != "paper"
+
+
+def _recipe(options: TransferOptions, data: Compositions) -> Recipe:
+    """The recipe of a data set; UsageError where a model would stop before it is validated."""
     given = {"epochs": options.epochs, "patience": options.patience}
     changes = {name: value for name, value in given.items() if value is not None}
     if options.epochs is not None and options.patience is None:
         changes["patience"] = options.epochs
-    return recipe_for(options.recipe, len(data), **changes)
+    recipe = recipe_for(options.recipe, len(data), **changes)
+    first = next(epoch + 1 for epoch in range(recipe.epochs) if recipe.examines(epoch))
+    if recipe.patience < first:
+        raise UsageError(
+            f"--patience {recipe.patience}: recipe {recipe.name} validates after epoch {first} for"
+            f" the first time; give {first} or more, or leave it out"
+        )
+    return recipe
 
 
 def run(
@@ -212,7 +244,7 @@ def _own_folder(
     asked = {
         "config": {
             "tasks": list(data),
-            "tables": {table.name: table.digest for table in tables},
+            "tables": {table.name: table.digests for table in tables},
             "folds": list(options.folds),
             "seeds": list(options.seeds),
             "recipe": options.recipe,
@@ -245,7 +277,9 @@ def line_up(
             entrant = Entrant(table=table.name, fold=fold)
             again = options.strict and (table.name, fold) in tainted
             own = table.of(fold)
-            found[entrant] = without(own, data, fold, actors) if again else own
+            found[entrant] = (
+                without(own, data, fold, actors, rescaled=_rescales(options)) if again else own
+            )
     return found
 
 
@@ -280,6 +314,7 @@ def conclude(
     facts = _asked(options, data, tables) | {
         "reference": reference,
         "overlap": seen,
+        "unknown": of_unknown_source(tables, options.folds),
         "compared": compared,
         "seconds": float(done["seconds"].sum()),
     }

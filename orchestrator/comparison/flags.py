@@ -96,13 +96,15 @@ def _parser() -> Parser:
         "--no-controls",
         dest="controls",
         action="store_false",
-        help="leave out one-hot vectors, random ones, and the first table with its rows permuted",
+        help="leave out one-hot vectors, random ones as wide as each table, and the first table"
+        " with its rows permuted",
     )
     what.add_argument(
         "--strict",
         action="store_true",
         help="a table distilled by a grid is distilled again for each test fold, from those of the"
-        " grid's models that have seen none of the fold's formulas",
+        " grid's models that have learned none of the fold's formulas; refused, with the commands"
+        " that make such models, where there are none",
     )
     what.add_argument(
         "--write-formulas",
@@ -116,10 +118,16 @@ def _parser() -> Parser:
         "--recipe",
         choices=("paper", "tuned"),
         default="tuned",
-        help="paper: as published, 500 epochs; tuned (default): AdamW and a cosine, 40 epochs",
+        help="paper: as published, 500 epochs at most with an early stop, a quarter of the rows"
+        " that are not for the test validates, tables are taken as they are; tuned (default):"
+        " AdamW and a cosine, 40 epochs, a tenth validates, tables are given unit size",
     )
     training.add_argument("--epochs", type=int, help="at most; default by recipe")
-    training.add_argument("--patience", type=int, help="epochs without improvement before a stop")
+    training.add_argument(
+        "--patience",
+        type=int,
+        help="epochs without improvement before a stop; recipe paper validates every 20th only",
+    )
     training.add_argument(
         "--trainable", action="store_true", help="let the tables learn too; default: frozen"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import itertools
 import json
 import tempfile
@@ -21,7 +22,7 @@ from orchestrator import transfer
 from orchestrator.comparison.entries import arrays_of, fingerprint
 from orchestrator.comparison.files import write_facts, write_scores
 from orchestrator.comparison.flags import parse
-from orchestrator.comparison.published import thesis_score
+from orchestrator.comparison.published import THESIS, thesis_score
 from orchestrator.comparison.results import (
     by_fold,
     compare,
@@ -33,6 +34,7 @@ from orchestrator.comparison.results import (
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.data.withheld import digest_of, read_formulas, withheld_by
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.wording import significant
 from orchestrator.report import write_report
 from orchestrator.runs.records import Records
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
@@ -44,13 +46,17 @@ def test_a_file_a_published_table_and_controls(tmp_path: Path) -> None:
     mine = write_table(tmp_path / "mine.csv")
     found = load_tables([str(mine), f"other={mine}", "megnet16"], 0, controls=True)
     names = [table.name for table in found]
-    assert names == ["mine", "other", "megnet16", "one-hot", "random-5", "mine permuted"]
-    assert [table.control for table in found] == [False] * 3 + [True] * 3
+    assert names == [
+        "mine", "other", "megnet16", "one-hot", "random-5", "random-16", "mine permuted",
+    ]  # fmt: skip
+    assert [table.control for table in found] == [False] * 3 + [True] * 4
     assert np.array_equal(found[0].values, found[1].values)
     assert found[2].values.shape == (118, 16) and not found[2].seen[NUMBERS["Og"] - 1]
-    one_hot, drawn, permuted = found[3:]
+    one_hot, drawn, wide, permuted = found[3:]
     assert len(np.unique(one_hot.values, axis=0)) == 118 and one_hot.values.shape == (118, 118)
-    assert drawn.values.shape == (118, 5)
+    assert drawn.values.shape == (118, 5) and wide.values.shape == (118, 16)
+    (alone,) = (one for one in load_tables([str(mine)], 0, controls=True) if one.name == "random-5")
+    assert alone.digest == drawn.digest, "whatever other tables there are"
     same = np.sort(permuted.values, axis=0) == np.sort(found[0].values, axis=0)
     assert same.all() and not np.array_equal(permuted.values, found[0].values)
 
@@ -85,6 +91,20 @@ def test_the_unit_of_a_table_does_not_count(tmp_path: Path) -> None:
     one, large = load_tables(paths, 0, controls=False)
     assert one.values == pytest.approx(large.values)
     assert ((one.values - one.values.mean(axis=0)) ** 2).mean() == pytest.approx(1)
+
+
+def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
+    values = made_up_table(4) * 7 + 2
+    path = tmp_path / "mine.csv"
+    path.write_text(element_tables.to_csv(values))
+    flags = ["--tasks", "steels", "--tables", str(path), "megnet16", "--recipe"]
+    paper, tuned = (transfer.open_tables(parse([*flags, name])) for name in ("paper", "tuned"))
+    assert np.array_equal(paper[0].values, values)
+    size = np.sqrt(((values - values.mean(axis=0)) ** 2).mean())
+    assert tuned[0].values == pytest.approx(values / size)
+    assert sorted(map(tuple, paper[-1].values)) == sorted(map(tuple, values)), "permuted as it is"
+    assert np.array_equal(paper[2].values, np.eye(118)) and tuned[2].values.max() > 1
+    assert not np.array_equal(paper[1].values, tuned[1].values)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +310,31 @@ def test_a_report_of_what_cannot_be_compared(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_what_the_thesis_has_and_we_have_not_stands_in_the_report(tmp_path: Path) -> None:
+    data = {"steels": made_up_compositions(name="steels")}
+    scores = scored(mat2vec=[10.0, 11, 12], mine=[8.0, 9.1, 9.9]).assign(task="steels")
+    facts = {
+        "tables": [{"name": name, "columns": 3, "control": False} for name in ("mat2vec", "mine")],
+        "tasks": {"steels": {"formulas": 40, "classes": False, "unit": "MPa"}},
+        "recipe": "tuned", "epochs": {"steels": 2}, "seeds": [0, 1], "folds": [0, 1, 2],
+        "trainable": False, "strict": False, "reference": "mat2vec",
+        "overlap": [
+            {"table": "mine", "task": "steels", "fold": fold, "formulas": 20, "seen": fold}
+            for fold in (0, 1, 2)
+        ],
+        "compared": compare(scores, data, ["mat2vec", "mine"], "mat2vec", 0.25), "seconds": 1.0,
+    }  # fmt: skip
+    write_scores(tmp_path, scores)
+    write_facts(tmp_path, facts)
+    text = write_report(tmp_path).read_text()
+    for name, score in THESIS["steels"].items():
+        assert (f"{name} (the thesis')" in html.unescape(text)) == (name != "Mat2Vec")
+        assert significant(score) in text
+    for seen in ("3 (5.0%)", "0 of 20", "1 of 20", "2 of 20", "fold 2"):
+        assert seen in text
+    assert "not the properties tested" not in text
+
+
 class KeptArrays:
     """The arrays of records, from memory."""
 
@@ -323,6 +368,8 @@ def test_the_thesis_beside_ours() -> None:
     assert thesis_score("steels", "mat2vec") == 106.6691
     assert thesis_score("expt_gap", "phonons-Mat2Vec-H-64") == 0.3274
     assert thesis_score("steels", "one-hot") is None and thesis_score("salts", "mat2vec") is None
+    for other in ("my-own-not-mat2vec", "notmat2vec", "myMat2Vec-H-64", "mat2vec-h-641"):
+        assert thesis_score("steels", other) is None, other
 
 
 # ------------------------------------------------------------------------ flags
@@ -352,6 +399,12 @@ def test_wrong_usage_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "the official folds are 0 to 4" in refusal(capsys, *good, "--folds", "5")
     assert "given twice: 1" in refusal(capsys, *good, "--seeds", "1", "1")
     assert "--epochs 0" in refusal(capsys, *good, "--epochs", "0")
+    early = refusal(capsys, *good, "--recipe", "paper", "--patience", "19")
+    assert "--patience 19: recipe paper validates after epoch 20 for the first time" in early
+    for fits in (["--patience", "20"], ["--patience", "5", "--epochs", "5"]):
+        asked = parse([*good, "--recipe", "paper", *fits])
+        assert list(transfer.open_data(asked)) == ["mine"]
+    capsys.readouterr()
     assert "--cpus-per-worker 0" in refusal(capsys, *good, "--cpus-per-worker", "0")
     assert "there are mat2vec" in refusal(capsys, *good, "--reference", "mine")
     assert "another data set is called mine" in refusal(
@@ -478,6 +531,12 @@ def test_a_table_for_each_fold(tmp_path: Path) -> None:
     (table,) = load_tables([f"own={tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 2))
     assert table.name == "own"
     assert table.of(0).digest == table.digest != table.of(2).digest
+    before = table.digests
+    (tmp_path / "without2.csv").write_text(element_tables.to_csv(made_up_table(4, seed=9)))
+    (changed,) = load_tables(
+        [f"own={tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 2)
+    )
+    assert changed.digest == table.digest and changed.digests != before, "of the second fold"
     assert {table.of(fold).name for fold in (0, 2)} == {"own"}
     with pytest.raises(UsageError, match="no such file"):
         load_tables([f"{tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 1))
