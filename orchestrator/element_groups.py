@@ -41,6 +41,7 @@ from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
 from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.records import LedgerError
 
 # Lines about single models or elements that are printed; all are in `consensus.json`.
 LISTED = 5
@@ -49,7 +50,9 @@ LISTED = 5
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
     return conduct(
-        lambda: look_then_work(parse(argv), open_run, run), stopped="the same command begins again"
+        lambda: look_then_work(parse(argv), open_run, run),
+        LedgerError,
+        stopped="the same command begins again",
     )
 
 

@@ -30,6 +30,7 @@ from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
+from orchestrator.runs.records import LedgerError
 from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
 from orchestrator.scale.mining import mine
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
     return conduct(
         lambda: look_then_work(parse(argv), open_relations, run),
+        LedgerError,
         stopped="nothing is written, the same command begins again",
     )
 

@@ -82,7 +82,13 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     for task, rows in predicted.groupby("task", sort=False):
         say(str(task), rows, facts, models)
     written += submit(options, finished, models, predicted, facts)
-    content = {"seed": options.seed, "level": LEVEL, "folds": facts}
+    content = {
+        "tasks": list(options.tasks),
+        "backbones": list(options.backbones),
+        "seed": options.seed,
+        "level": LEVEL,
+        "folds": facts,
+    }
     for path in [*written, write_facts(folder, content)]:
         print(path)
     print(write_report(folder))

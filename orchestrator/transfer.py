@@ -16,11 +16,12 @@ import pandas as pd
 from orchestrator.comparison.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.comparison.files import LEDGER, write_facts, write_scores
 from orchestrator.comparison.flags import TransferOptions, parse
-from orchestrator.comparison.inputs import look_for_overlap, open_data, open_tables
-from orchestrator.comparison.overlap import line_up
+from orchestrator.comparison.inputs import look_for_overlap, open_data, open_tables, recipe_of
+from orchestrator.comparison.overlap import line_up, of_unknown_source
 from orchestrator.comparison.results import compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table
 from orchestrator.data.compositions import unit_of
+from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, conduct
 from orchestrator.interface.wording import significant
 from orchestrator.nodes import cluster, preflight
@@ -36,7 +37,6 @@ from trainables.training.transfer import (
     Entrant,
     TransferData,
     TransferFit,
-    recipe_for,
 )
 
 JOB = "transfer"
@@ -73,7 +73,11 @@ def write_formulas(
         formulas = data[name].formulas[data[name].test_rows(fold)]
         path = folder / f"{slug(name)}-fold{fold}.txt"
         text = "\n".join(sorted({formula.replace(" ", "") for formula in formulas})) + "\n"
-        durable.write_text(path, text)
+        try:
+            durable.write_text(path, text)
+        except OSError as error:
+            reason = f"--write-formulas {folder}: {error.strerror}; name a folder to write into"
+            raise UsageError(reason) from None
         print(path)
 
 
@@ -82,21 +86,13 @@ def describe(
 ) -> None:
     """What would be trained."""
     for one in data.values():
-        recipe = _recipe(options, one)
+        recipe = recipe_of(options, one)
         models = len(tables) * len(options.folds) * len(options.seeds)
         print(
             f"{one.name}: {models} models, {recipe.epochs} epochs at most in batches of"
             f" {recipe.batch_size}"
         )
     print("the input is sound; nothing is written")
-
-
-def _recipe(options: TransferOptions, data: Compositions) -> Any:
-    given = {"epochs": options.epochs, "patience": options.patience}
-    changes = {name: value for name, value in given.items() if value is not None}
-    if options.epochs is not None and options.patience is None:
-        changes["patience"] = options.epochs
-    return recipe_for(options.recipe, len(data), **changes)
 
 
 def run(
@@ -135,7 +131,7 @@ def _arrays(
         data,
         lineup,
         options.seeds,
-        _recipe(options, data),
+        recipe_of(options, data),
         trainable=options.trainable,
         device=options.worker.device,
     )
@@ -148,7 +144,7 @@ def _own_folder(
     asked = {
         "config": {
             "tasks": list(data),
-            "tables": {table.name: table.digest for table in tables},
+            "tables": {table.name: table.digests for table in tables},
             "folds": list(options.folds),
             "seeds": list(options.seeds),
             "recipe": options.recipe,
@@ -188,9 +184,14 @@ def conclude(
     for row in compared:
         row["together"] = together.get((row["task"], row["table"]))
         print(in_words(row, reference) or _of_reference(row))
+    told = {(row["task"], row["table"]) for row in compared}
+    for name, table in product(data, tables):
+        if (name, table.name) not in told:
+            print(f"{name}: no model of {table.name} is done; it is compared with nothing")
     facts = _asked(options, data, tables) | {
         "reference": reference,
         "overlap": seen,
+        "unknown": of_unknown_source(tables, options.folds),
         "compared": compared,
         "seconds": float(done["seconds"].sum()),
     }
@@ -224,7 +225,7 @@ def _asked(
             for name, one in data.items()
         },
         "recipe": options.recipe,
-        "epochs": {name: _recipe(options, one).epochs for name, one in data.items()},
+        "epochs": {name: recipe_of(options, one).epochs for name, one in data.items()},
         "seeds": list(options.seeds),
         "folds": list(options.folds),
         "trainable": options.trainable,

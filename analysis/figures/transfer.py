@@ -27,30 +27,29 @@ def paired_differences(
     Args:
         compared: task, table, metric and, but for the reference, difference, low, high (None for
             one fold), established.
-        folds: for each task a row a fold and a column a table.
+        folds: for each task the differences, a row a fold and a column a table.
         reference: name of the table that the others are held against.
         units: of each task's target.
     """
     tasks = list(dict.fromkeys(row["task"] for row in compared))
     columns = min(COLUMNS, len(tasks))
-    rivals = [row for row in compared if "difference" in row]
-    tallest = max((sum(row["task"] == task for row in rivals) for task in tasks), default=1)
+    tallest = max((sum(row["task"] == task for row in compared) for task in tasks), default=1)
     fig = panels(
         -(-len(tasks) // columns), columns, [shorten(task, 30) for task in tasks],
         panel_height=60 + 34 * max(tallest, 1), gap=100, horizontal=0.16,
     )  # fmt: skip
     for place, task in enumerate(tasks):
         row, column = place // columns + 1, place % columns + 1
-        shown = [one for one in rivals if one["task"] == task]
-        _add_panel(fig, row, column, shown, folds[task], reference)
-        metric = shown[0]["metric"] if shown else "mae"
+        shown = [one for one in compared if one["task"] == task]
+        _add_panel(fig, row, column, shown, folds[task])
+        metric = shown[0]["metric"]
         unit = units.get(task, "") if metric == "mae" else ""
         fig.update_xaxes(title_text=label_axis(NAMES[metric], unit), row=row, col=column)
     return finish(
         fig,
         title=f"What each table changes against {reference}",
-        subtitle="dots: folds; bars: mean and 95 % interval, corrected for the folds' common"
-        " training data; in colour what is established",
+        subtitle="dots: folds; bars: mean and its own 95 % interval, corrected for the folds'"
+        " common training data, not for the number of tables; in colour what is established",
         legend=False,
     )
 
@@ -61,13 +60,12 @@ def _add_panel(
     column: int,
     shown: Sequence[Mapping[str, Any]],
     folds: pd.DataFrame,
-    reference: str,
 ) -> None:
     fig.add_vline(x=0, line={"color": MUTED, "width": 1, "dash": "dot"}, row=row, col=column)
     for one in shown:
         name = shorten(one["table"], 26)
         colour = CATEGORIES[0] if one["established"] else MUTED
-        differences = (folds[one["table"]] - folds[reference]).dropna()
+        differences = folds[one["table"]].dropna()
         fig.add_scatter(
             x=differences, y=[name] * len(differences), mode="markers", showlegend=False,
             marker={"size": 5, "color": colour, "opacity": 0.45},

@@ -62,6 +62,11 @@ class TransferOptions:
     worker: Worker
     dry_run: bool
 
+    @property
+    def rescales(self) -> bool:
+        """Whether tables are given unit size; the published CrabNet takes them as they are."""
+        return self.recipe != "paper"
+
 
 def _parser() -> Parser:
     parser = Parser(
@@ -133,13 +138,15 @@ def _add_fairness(parser: Parser) -> None:
         "--no-controls",
         dest="controls",
         action="store_false",
-        help="leave out one-hot vectors, random ones, and the first table with its rows permuted",
+        help="leave out one-hot vectors, random ones as wide as each table, and the first table"
+        " with its rows permuted",
     )
     fair.add_argument(
         "--strict",
         action="store_true",
         help="a table distilled by a grid is distilled again for each test fold, from those of the"
-        " grid's models that have seen none of the fold's formulas",
+        " grid's models that have learned none of the fold's formulas; refused, with the commands"
+        " that make such models, where there are none",
     )
     fair.add_argument(
         "--write-formulas",
@@ -156,7 +163,9 @@ def _add_training(parser: Parser) -> None:
         "--recipe",
         choices=get_args(RecipeName),
         default="tuned",
-        help="paper: as published, 500 epochs; tuned (default): AdamW and a cosine, 40 epochs",
+        help="paper: as published, 500 epochs at most with an early stop, a quarter of the rows"
+        " that are not for the test validates, tables are taken as they are; tuned (default):"
+        " AdamW and a cosine, 40 epochs, a tenth validates, tables are given unit size",
     )
     training.add_argument(
         "--epochs",
@@ -168,7 +177,8 @@ def _add_training(parser: Parser) -> None:
         "--patience",
         type=whole_number(1),
         metavar="N",
-        help="epochs without improvement before a model stops",
+        help="epochs without improvement before a model stops; recipe paper validates every 20th"
+        " epoch only",
     )
     training.add_argument(
         "--trainable", action="store_true", help="let the tables learn too; default: frozen"

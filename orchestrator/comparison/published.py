@@ -34,8 +34,28 @@ THESIS = {
 LEADERBOARD = {"steels": 107.316, "expt_gap": 0.3463}
 
 
+DISTILLED = "mat2vec-"  # how the names of tables begin that anybody's grid may distil
+SEPARATORS = "-_ /."  # between what a person puts before such a name, and the name
+
+
 def thesis_score(task: str, table: str) -> float | None:
-    """The thesis' score of a table by its name; of a name that ends in one of these too."""
-    scores = THESIS.get(task, {})
+    """The thesis' score of a table by its name, as `thesis_name` finds it."""
+    found = thesis_name(task, table)
+    return None if found is None else THESIS[task][found]
+
+
+def thesis_name(task: str, table: str) -> str | None:
+    """The thesis' name of a table.
+
+    Distilled tables may have something before their name, as `phonons-Mat2Vec-H-64`; Mat2Vec and
+    SkipAtom are one table each, and another that ends like them is not theirs.
+    """
     wanted = table.lower()
-    return next((score for name, score in scores.items() if wanted.endswith(name.lower())), None)
+    for name in THESIS.get(task, {}):
+        own = name.lower()
+        before = wanted.removesuffix(own)
+        if wanted == own or (
+            own.startswith(DISTILLED) and before != wanted and before.endswith(tuple(SEPARATORS))
+        ):
+            return name
+    return None

@@ -1,7 +1,8 @@
 """Scores of a comparison's models, and what their differences establish.
 
 Legend: a fold's score is the mean over its seeds' models, each scored alone; its joint score is
-that of the one prediction that is the mean of theirs.
+that of the one prediction that is the mean of theirs. Differences are taken model by model, of the
+same fold and seed, before they are averaged.
 """
 
 from __future__ import annotations
@@ -49,28 +50,56 @@ def score_all(
 def score_together(
     records: Records, ledger: pd.DataFrame, data: Mapping[str, Compositions]
 ) -> dict[tuple[str, str], float]:
-    """(data set, table) -> mean joint score over the folds; none where a fold has but one seed."""
-    found: dict[tuple[str, str], list[float]] = {}
+    """(data set, table) -> mean joint score over the folds.
+
+    None where a fold has but one seed, or where a model is not done: a joint score of fewer seeds
+    is worse for that alone.
+    """
+    found: dict[tuple[str, str], float] = {}
     done = ledger[ledger["status"] == DONE]
-    for (task, table, _), rows in done.groupby(["task", "table", "fold"], sort=False):
-        scores = found.setdefault((task, table), [])
-        if len(rows) < 2:
-            scores.append(np.nan)
+    for (task, table), rows in done.groupby(["task", "table"], sort=False):
+        asked = ledger[ledger["task"] == task]
+        folds, seeds = asked["fold"].nunique(), asked["seed"].nunique()
+        if seeds < 2 or len(rows) < folds * seeds:
             continue
-        each = [records.arrays(key) for key in rows["key"]]
-        value = np.mean([arrays["predictions/test/value"] for arrays in each], axis=0)
-        target = data[task].target[each[0]["predictions/test/row"]]
         classes = data[task].classes
         score = classification_scores if classes else regression_scores
-        scores.append(score(target, value)[METRIC[classes]])
-    means = {pair: float(np.mean(scores)) for pair, scores in found.items()}
-    return {pair: mean for pair, mean in means.items() if np.isfinite(mean)}
+        joint = []
+        for _, models in rows.groupby("fold"):
+            each = [records.arrays(key) for key in models["key"]]
+            value = np.mean([arrays["predictions/test/value"] for arrays in each], axis=0)
+            target = data[task].target[each[0]["predictions/test/row"]]
+            joint.append(score(target, value)[METRIC[classes]])
+        if np.isfinite(mean := float(np.mean(joint))):
+            found[task, table] = mean
+    return found
+
+
+def by_model(scores: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
+    """A row a (fold, seed), a column a table."""
+    chosen = scores[(scores["task"] == task) & (scores["metric"] == metric)]
+    return chosen.pivot_table(index=["fold", "seed"], columns="table", values="value", sort=False)
 
 
 def by_fold(scores: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
     """Mean over seeds: a row a fold, a column a table."""
-    chosen = scores[(scores["task"] == task) & (scores["metric"] == metric)]
-    return chosen.pivot_table(index="fold", columns="table", values="value", sort=False)
+    return _over_seeds(by_model(scores, task, metric))
+
+
+def _over_seeds(models: pd.DataFrame) -> pd.DataFrame:
+    return models.groupby(level="fold", sort=False).mean()
+
+
+def differences(scores: pd.DataFrame, task: str, metric: str, reference: str) -> pd.DataFrame:
+    """Each table less the reference: a row a fold, a column a table.
+
+    Of a fold the mean over the seeds that both have, whose models started alike and met the same
+    batches; NaN where there is none.
+    """
+    models = by_model(scores, task, metric)
+    if reference not in models:
+        return models.iloc[:0, :0]
+    return _over_seeds(models.drop(columns=reference).sub(models[reference], axis=0))
 
 
 def compare(
@@ -80,18 +109,23 @@ def compare(
     reference: str,
     test_by_train: float,
 ) -> list[dict[str, Any]]:
-    """Each table beside the reference on each data set; p is Holm's within the data set."""
+    """Each table beside the reference on each data set; p is Holm's within the data set.
+
+    Where table and reference have no fold and seed in common, `pairs` is 0 and nothing is compared.
+    """
     found: list[dict[str, Any]] = []
     listed = list(tables)
     for task, chosen in data.items():
         metric = METRIC[chosen.classes]
-        folds = by_fold(scores, task, metric)
-        if reference not in folds:
-            continue
-        rivals = [table for table in listed if table != reference and table in folds]
-        tests = [_difference(folds, table, reference, test_by_train) for table in rivals]
-        adjusted = holm([test.p for test in tests])
-        base = float(folds[reference].mean())
+        models = by_model(scores, task, metric)
+        folds = _over_seeds(models)
+        apart = differences(scores, task, metric, reference).dropna(how="all", axis=1)
+        tests = {
+            table: paired(apart[table].dropna().to_numpy(), test_by_train)
+            for table in listed
+            if table in apart
+        }
+        adjusted = dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
         for table in listed:
             if table not in folds:
                 continue
@@ -103,16 +137,16 @@ def compare(
                 "score": float(folds[table].mean()),
                 "deviation": _number(folds[table].std()),
             }
-            if table in rivals:
-                place = rivals.index(table)
-                row |= _verdict(tests[place], adjusted[place], base, chosen.classes)
+            if table in tests:
+                common = _over_seeds(models[[table, reference]].dropna())
+                base = float(common[reference].mean())
+                row |= _verdict(tests[table], adjusted[table], base, chosen.classes)
+                row["tests"] = len(tests)
+            elif table != reference:
+                missing = reference not in folds
+                row |= {"pairs": 0, "verdict": "no reference" if missing else "no common fold"}
             found.append(row)
     return found
-
-
-def _difference(folds: pd.DataFrame, table: str, reference: str, share: float) -> Paired:
-    both = folds[[table, reference]].dropna()
-    return paired((both[table] - both[reference]).to_numpy(), share)
 
 
 def _verdict(test: Paired, p: float, base: float, more_is_better: bool) -> dict[str, Any]:
@@ -138,19 +172,28 @@ def in_words(row: Mapping[str, Any], reference: str) -> str:
     """What a comparison establishes, in a line; "" for the reference itself."""
     if "verdict" not in row:
         return ""
+    if not row["pairs"]:
+        return (
+            f"{row['task']}: {row['table']} {significant(row['score'])} ({row['metric']}) is"
+            f" compared with nothing, since {reference} has no model that is done"
+            + ("" if row["verdict"] == "no reference" else " in any of its folds and seeds")
+        )
     kind = {"mae": "a MAE", "roc_auc": "an area under the ROC curve"}[row["metric"]]
     more = "higher" if row["difference"] > 0 else "lower"
     size = f"{significant(abs(row['difference']))} {more}"
     share = "" if row["relative"] is None else f" ({abs(row['relative']):.1%})"
+    told = f"{row['task']}: {row['table']} has {kind} {size}{share}"
     if row["low"] is None:
-        return (
-            f"{row['task']}: {row['table']} has {kind} {size}{share} than {reference} on one"
-            " fold, which establishes nothing"
-        )
+        return f"{told} than {reference} on one fold, which establishes nothing"
     interval = f"95 % interval {significant(row['low'])} to {significant(row['high'])}"
+    if row["pairs"] < LEAST_FOLDS:
+        return f"{told} than {reference}, {interval}: on two folds, too few to tell"
+    tests = row.get("tests", 1)
+    alone = " of this difference alone" if tests > 1 else ""
+    p = f"p = {row['p']:.2g}" + (f", Holm's for {tests} tables" if tests > 1 else "")
     held = (
-        f"{row['verdict']} than {reference} is established (p = {row['p']:.2g})"
+        f"{row['verdict']} than {reference} is established ({p})"
         if row["established"]
-        else f"a difference from {reference} is not established (p = {row['p']:.2g})"
+        else f"a difference from {reference} is not established ({p})"
     )
-    return f"{row['task']}: {row['table']} has {kind} {size}{share}, {interval}: {held}"
+    return f"{told}, {interval}{alone}: {held}"

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.transfer import paired_differences
+from orchestrator.comparison import results
 from orchestrator.comparison.files import FinishedTransfer
-from orchestrator.comparison.published import LEADERBOARD, thesis_score
+from orchestrator.comparison.published import LEADERBOARD, THESIS, thesis_name
 from orchestrator.comparison.results import METRIC, by_fold, in_words
 from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import duration, significant, with_deviation
@@ -39,9 +40,10 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
     columns = {one["name"]: one["columns"] for one in facts["tables"]}
     kind = KINDS[METRIC[about["classes"]]]
     unit = f" ({about['unit']})" if about["unit"] and not about["classes"] else ""
+    known = THESIS.get(task, {})
     shown = []
     for row in rows.to_dict("records"):
-        known = thesis_score(task, row["table"])
+        name = thesis_name(task, row["table"])
         rival = pd.notna(row.get("difference"))
         bounded = rival and pd.notna(row["low"])
         shown.append(
@@ -59,10 +61,18 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
                 if bounded
                 else "–",
                 "p": f"{row['p']:.2g}" if bounded else "–",
-                "established": row["verdict"] if rival else "reference",
-                "thesis": significant(known) if known else "–",
+                "established": row["verdict"]
+                if row["table"] != facts["reference"]
+                else "reference",
+                "thesis": significant(known[name]) if name else "–",
             }
         )
+    ours, empty = {thesis_name(task, row) for row in rows["table"]}, dict.fromkeys(shown[0], "–")
+    shown += [
+        {**empty, "table": f"{name} (the thesis')", "thesis": significant(score)}
+        for name, score in known.items()
+        if name not in ours
+    ]
     listed = LEADERBOARD.get(task)
     note = f" Leaderboard, CrabNet with Mat2Vec: {significant(listed)}." if listed else ""
     return f"{table(pd.DataFrame(shown))}<p>{about['formulas']} formulas.{note}</p>"
@@ -78,9 +88,10 @@ def _difference(facts: dict[str, Any]) -> str:
     if len(facts["tables"]) < 2:
         return ""
     return (
-        f" Difference: from {html.escape(facts['reference'])}, fold by fold, with a 95 % interval"
-        " that counts in how much training data the folds share; p is Holm's over the tables of a"
-        " data set."
+        f" Difference: from {html.escape(facts['reference'])}, between models of the same fold and"
+        " seed, fold by fold, with a 95 % interval that counts in how much training data the folds"
+        " share. The interval is of this one difference; p is Holm's over the tables of a data set,"
+        " and decides what is established."
     )
 
 
@@ -99,20 +110,19 @@ def _count(values: list[int], what: str) -> str:
 def differences(done: FinishedTransfer) -> str:
     """The paired differences, and what they establish in words."""
     facts = done.facts
-    listed = facts["compared"]
-    rivals = [row for row in listed if "difference" in row]
-    if not rivals:
+    reference = facts["reference"]
+    told = [row for row in facts["compared"] if "verdict" in row]
+    rivals = [row for row in told if "difference" in row]
+    if not told:
         return ""
     folds = {
-        task: by_fold(done.scores, task, METRIC[about["classes"]])
+        task: results.differences(done.scores, task, METRIC[about["classes"]], reference)
         for task, about in facts["tasks"].items()
     }
     units = {task: about["unit"] or "" for task, about in facts["tasks"].items()}
-    words = "".join(f"<li>{html.escape(in_words(row, facts['reference']))}</li>" for row in rivals)
-    return (
-        figure(paired_differences(listed, folds, facts["reference"], units))
-        + f"<details><summary>in words</summary><ul>{words}</ul></details>"
-    )
+    words = "".join(f"<li>{html.escape(in_words(row, reference))}</li>" for row in told)
+    shown = figure(paired_differences(rivals, folds, reference, units)) if rivals else ""
+    return f"{shown}<details><summary>in words</summary><ul>{words}</ul></details>"
 
 
 def labels(done: FinishedTransfer) -> str:
@@ -145,15 +155,22 @@ def labels(done: FinishedTransfer) -> str:
 def leaks(done: FinishedTransfer) -> str:
     """What distilled tables have seen of the test folds."""
     seen = pd.DataFrame(done.facts["overlap"])
+    unknown = done.facts.get("unknown", [])
+    outside = (
+        f"<p>What {html.escape(', '.join(unknown))} has seen is not known: a grid distilled it, but"
+        " the file lay outside that grid's run.</p>"
+        if unknown
+        else ""
+    )
     if seen.empty:
-        return ""
+        return outside
     rows = [
         {
             "table": name,
             "data set": task,
             "test formulas": str(part["formulas"].sum()),
             "seen": f"{part['seen'].sum()} ({part['seen'].sum() / part['formulas'].sum():.1%})",
-            "in the worst fold": f"{(part['seen'] / part['formulas']).max():.1%}",
+            **{f"fold {one.fold}": f"{one.seen} of {one.formulas}" for one in part.itertuples()},
         }
         for (name, task), part in seen.groupby(["table", "task"], sort=False)
     ]
@@ -164,10 +181,10 @@ def leaks(done: FinishedTransfer) -> str:
         else " <code>--strict</code> distils a table for each fold without the models that had."
     )
     return (
-        "<p>A table that a grid has distilled comes of models that have seen its data sets'"
-        " crystals (not the properties tested here). So many of the test formulas were among"
-        " them:</p>"
-        f"{table(pd.DataFrame(rows))}<p>{strict}</p>"
+        "<p>A table that a grid has distilled knows what its models learned from, by their training"
+        " and validation parts. So many of the test formulas were among that, whatever property of"
+        " them the grid learned:</p>"
+        f"{table(pd.DataFrame(rows))}<p>{strict}</p>{outside}"
     )
 
 

@@ -32,10 +32,11 @@ class Table:
 
     Attributes:
         name: as results call it.
-        values: [118, F], scaled to a mean square of 1 about the mean of its columns.
+        values: [118, F], as they are, or scaled to a mean square of 1 about the columns' means.
         seen: [118] bool, elements that the table itself has; the rest were filled.
         path: file that it was read from; None for others.
         run: directory of the grid that it was distilled from, if it is known.
+        distilled: whether a grid distilled it, as its sidecar says.
         control: whether it is there to be beaten.
         by_fold: another table in its place for some folds.
     """
@@ -45,6 +46,7 @@ class Table:
     seen: np.ndarray
     path: Path | None = None
     run: Path | None = None
+    distilled: bool = False
     control: bool = False
     by_fold: Mapping[int, Table] = field(default_factory=dict)
 
@@ -54,31 +56,56 @@ class Table:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the numbers."""
+        """SHA-256 (hex) of the numbers; those of one fold, where others have their own."""
         return hashlib.sha256(np.ascontiguousarray(self.values).tobytes()).hexdigest()
+
+    @property
+    def digests(self) -> str:
+        """SHA-256 (hex) of the numbers for all folds."""
+        if not self.by_fold:
+            return self.digest
+        each = [f"{fold} {table.digest}" for fold, table in sorted(self.by_fold.items())]
+        return hashlib.sha256("\n".join(each).encode()).hexdigest()
 
 
 def load_tables(
-    specs: Sequence[str], seed: int, *, controls: bool, folds: Sequence[int] = (0,)
+    specs: Sequence[str],
+    seed: int,
+    *,
+    controls: bool,
+    folds: Sequence[int] = (0,),
+    rescaled: bool = True,
 ) -> list[Table]:
-    """The tables in the order given, and after them the controls of the first.
+    """The tables in the order given, and after them their controls.
 
     `{fold}` in a file's path stands for the number of the fold that is tested.
 
-    Controls are one-hot vectors, random vectors of as many columns as the first table has, and the
-    first table with its rows given to other elements.
+    Controls are one-hot vectors, random vectors of as many columns as each of the tables has, and
+    the first table with its rows given to other elements.
+
+    Args:
+        seed: of the controls.
+        rescaled: whether tables are given unit size, or taken as they are.
 
     Raises:
         UsageError: a table is neither a file nor a published one, is broken, or is there twice.
     """
     found = [_load_by_fold(spec, folds) if FOLD in spec else _load(spec) for spec in specs]
+    found = [_checked(table, rescaled) for table in found]
     if controls:
-        found += _controls(found[0], seed)
+        found += _controls(found, seed, rescaled)
     names = [table.name for table in found]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"--tables: two are called {name}; give one another name (NAME=FILE)")
     return found
+
+
+def _checked(table: Table, rescaled: bool) -> Table:
+    """The table with its values as they are to be trained with, those of each fold too."""
+    values = scaled(table.name, table.values, table.seen)
+    by_fold = {fold: _checked(own, rescaled) for fold, own in table.by_fold.items()}
+    return replace(table, values=values if rescaled else table.values, by_fold=by_fold)
 
 
 def _load_by_fold(spec: str, folds: Sequence[int]) -> Table:
@@ -104,7 +131,12 @@ def _load(spec: str) -> Table:
         file, seen = Path(path), _seen(Path(path))
         name = name or file.stem
         return Table(
-            name=name, values=scaled(name, values, seen), seen=seen, path=file, run=_run_of(file)
+            name=name,
+            values=values,
+            seen=seen,
+            path=file,
+            run=_run_of(file),
+            distilled="strategy" in sidecar_of(file),
         )
     if equals or "/" in spec or spec.endswith(".csv"):
         raise UsageError(f"--tables {spec}: no such file; check the path")
@@ -163,20 +195,27 @@ def _published(name: str) -> Table:
     numbers = sorted(known)
     stacked = np.array([known[z] for z in numbers])
     values, seen = element_tables.complete(numbers, stacked, descriptor.load())
-    return Table(name=name, values=scaled(name, values, seen), seen=seen)
+    return Table(name=name, values=values, seen=seen)
 
 
-def _controls(first: Table, seed: int) -> list[Table]:
+def _controls(tables: Sequence[Table], seed: int, rescaled: bool) -> list[Table]:
+    first = tables[0]
     random = np.random.default_rng([seed, 1])
-    columns = first.values.shape[1]
     every = np.ones(MAX_Z, dtype=bool)
-    drawn = random.normal(size=(MAX_Z, columns))
-    own = np.flatnonzero(first.seen)
+    widths = list(dict.fromkeys(int(table.values.shape[1]) for table in tables))
+    drawn = {widths[0]: random.normal(size=(MAX_Z, widths[0]))}
+    for columns in widths[1:]:
+        own = np.random.default_rng([seed, 1, columns])  # whatever other tables there are
+        drawn[columns] = own.normal(size=(MAX_Z, columns))
+    seen = np.flatnonzero(first.seen)
     shuffled = first.values.copy()
-    shuffled[own] = first.values[own[random.permutation(len(own))]]
-    one_hot = scaled(ONE_HOT, np.eye(MAX_Z), every)
+    shuffled[seen] = first.values[seen[random.permutation(len(seen))]]
+    one_hot = Table(name=ONE_HOT, values=np.eye(MAX_Z), seen=every, control=True)
     return [
-        Table(name=ONE_HOT, values=one_hot, seen=every, control=True),
-        Table(name=f"random-{columns}", values=drawn, seen=every, control=True),
+        _checked(one_hot, rescaled),
+        *(
+            Table(name=f"random-{columns}", values=values, seen=every, control=True)
+            for columns, values in drawn.items()
+        ),
         Table(name=f"{first.name} permuted", values=shuffled, seen=first.seen, control=True),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB
-from trainables.compositions.reading import by_crystal, reduce_formula
+from orchestrator.runs.layout import MANIFEST
+from trainables.compositions.reading import FORMULA_VERSION, by_crystal, reduce_formula
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 
@@ -48,8 +50,13 @@ def read_formulas(path: Path) -> frozenset[str]:
 
 
 def digest_of(formulas: Collection[str]) -> str:
-    """SHA-256 (hex, 16 digits) of formulas, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(formulas)).encode()).hexdigest()[:16]
+    """SHA-256 (hex, 16 digits) of reduced formulas, whatever their order.
+
+    It is part of the keys of a grid without them, and another one where formulas are reduced in
+    another way, since the same list then is of other crystals.
+    """
+    lines = [f"reduced {FORMULA_VERSION}", *sorted(formulas)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def contents_of(folder: Path) -> tuple[shards.Contents, np.ndarray]:
@@ -94,13 +101,22 @@ def withhold(
 
 
 def withheld_by(run: Path) -> frozenset[str]:
-    """What a run withheld from its models.
+    """What a run withheld from its models, as its manifest says.
 
     Raises:
-        UsageError: the list is damaged.
+        UsageError: manifest or list are damaged, the list is not that of the manifest, or formulas
+            were reduced in another way.
     """
-    path = run / FILE
-    if not path.is_file():
+    with reading(run / MANIFEST, JOB):
+        asked = json.loads((run / MANIFEST).read_text())["config"].get("without")
+    if asked is None:  # though a list may lie there, of a grid before it was extended
         return frozenset()
+    path = run / FILE
     with reading(path, JOB):
-        return frozenset(path.read_text(encoding="utf-8").splitlines())
+        found = frozenset(path.read_text(encoding="utf-8").splitlines())
+    if digest_of(found) != asked:
+        raise UsageError(
+            f"{path}: not the formulas that this grid was trained without, or of an earlier"
+            " version, which let models learn from some of them; train it in a new folder"
+        )
+    return found

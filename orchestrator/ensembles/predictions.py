@@ -5,6 +5,7 @@ Legend: M models, V validation crystals, T test crystals.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ class FoldPredictions:
         validation: [M, V] predictions; `validation_target` [V].
         ids: [T] test crystals, in the order of the data set.
         test: [M, T] predictions; `target` [T].
-        left_out: keys of models that were not validated on the same crystals as most.
+        left_out: keys of models that were not validated on the same crystals as most; of equally
+            many, as the one of the least key.
     """
 
     keys: list[str]
@@ -55,10 +57,13 @@ def read_fold(predictions: Path, keys: Sequence[str]) -> FoldPredictions:
     parts = dict(list(frame.groupby("part", sort=True)))
     if set(parts) != {"test", "validation"}:
         raise ValueError("no predictions of these models")
-    validated = parts["validation"].groupby("key")["id"].agg(lambda ids: hash(tuple(sorted(ids))))
-    usual = validated.mode().iloc[0]
+    validated = {
+        str(key): tuple(sorted(ids)) for key, ids in parts["validation"].groupby("key")["id"]
+    }
+    # Keys ascend, and of crystals that equally many were validated on the first that is met wins.
+    usual, _ = Counter(validated.values()).most_common(1)[0]
     broken = set(frame.loc[~np.isfinite(frame["prediction"]), "key"])
-    kept = [key for key in validated.index if validated[key] == usual and key not in broken]
+    kept = [key for key, ids in validated.items() if ids == usual and key not in broken]
     if not kept:
         raise ValueError("no model with finite predictions")
     validation, validation_target = _side_by_side(parts["validation"], kept)

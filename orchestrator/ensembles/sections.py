@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis import leaderboard
 from analysis.figures.ensemble import calibration, parity_with_spread
 from analysis.figures.style import units_of
 from orchestrator.ensembles.files import RESULTS, FinishedEnsemble
@@ -34,8 +36,11 @@ class Combined:
 def errors(combined: Combined) -> str:
     """What combining the models of a fold gains."""
     folds = combined.ensemble.folds
-    configurations = combined.run.best.sort_values("val_mae").drop_duplicates("task")
-    best = configurations.set_index("task")["test_mae"]
+    rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
+    if asked:
+        rivals = rivals[rivals["backbone"].isin(asked)]
+    configurations = leaderboard.best_by_validation(rivals).sort_values("val_mae")
+    best = configurations.drop_duplicates("task").set_index("task")["test_mae"]
     rows = []
     for task, part in folds.groupby("task", sort=False):
         known = TASKS.get(str(task))
@@ -63,8 +68,13 @@ def errors(combined: Combined) -> str:
         " of the ways beside each other here, cross-validation within it picked the one that is"
         " called the ensemble, fold by fold. Test MAE, mean (± deviation) over the folds. †: of"
         f" the models that MatBench v0.1 lists and we know of.{submission}</p>"
-        f"{table(pd.DataFrame(rows))}"
+        f"{table(pd.DataFrame(rows))}{_restricted(combined)}"
     )
+
+
+def _restricted(combined: Combined) -> str:
+    asked = combined.ensemble.facts.get("backbones")
+    return f"<p>Models of {html.escape(', '.join(asked))} alone.</p>" if asked else ""
 
 
 def parity(combined: Combined) -> str:

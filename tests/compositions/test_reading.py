@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.compositions.reading import by_crystal, read_compositions, reduced
+from trainables.compositions.reading import (
+    by_crystal,
+    parse_formula,
+    read_compositions,
+    reduce_formula,
+    reduced,
+)
 from trainables.crystals.registry import official_folds
 from trainables.crystals.sources.base import SourceError
 
@@ -143,6 +150,63 @@ def test_multiples_of_a_composition_are_one_formula(amounts: dict[int, int], fac
     backwards = numbers[::-1]
     one = reduced(numbers, [amounts[z] for z in numbers])
     assert one == reduced(backwards, [factor * amounts[z] for z in backwards])
+
+
+@given(st.dictionaries(st.integers(1, 118), st.integers(1, 40), min_size=1, max_size=8))
+def test_amounts_and_shares_of_a_composition_are_one_formula(amounts: dict[int, int]) -> None:
+    """However the shares were worked out: their rounding errors move no tie."""
+    total = sum(amounts.values())
+    one = reduced(list(amounts), list(amounts.values()))
+    for shares in (
+        [n / total for n in amounts.values()],
+        [n * 0.1 for n in amounts.values()],
+        [n * (1 / total) / 3 for n in amounts.values()],
+        [round(Fraction(10**4 * n, total)) / 10**4 for n in amounts.values()],  # to four digits
+    ):
+        assert reduced(list(amounts), shares) == one
+
+
+@given(st.dictionaries(st.integers(1, 118), st.floats(1e-6, 1e3), min_size=1, max_size=30))
+def test_a_reduced_formula_is_its_own(amounts: dict[int, float]) -> None:
+    one = reduced(list(amounts), list(amounts.values()))
+    assert reduce_formula(one) == one == reduce_formula(one.replace(" ", ""))
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("AgSO4", "O0.6666 S0.1667 Ag0.1667"),
+        ("O0.6667 S0.1667 Ag0.1667", "O0.6666 S0.1667 Ag0.1667"),  # rounded one by one: sum 1.0001
+        ("Na2Cl2", "Na0.5000 Cl0.5000"),
+        ("Fe0.99998C0.00002", "Fe1.0000"),
+        ("LiAl15", "Li0.0625 Al0.9375"),
+        ("LiAl31", "Li0.0312 Al0.9688"),  # of a tie the even one
+    ],
+)
+def test_reduced_formulas(formula: str, expected: str) -> None:
+    assert reduce_formula(formula) == expected
+
+
+@pytest.mark.parametrize("name", ["expt_gap", "expt_is_metal", "steels_yield"])
+def test_reduced_formulas_of_real_data_are_their_own(shared_data: Path, name: str) -> None:
+    formulas = read_compositions(shared_data / "matbench_composition" / f"{name}.csv").formulas
+    assert [reduce_formula(one.replace(" ", "")) for one in formulas] == formulas.tolist()
+
+
+@pytest.mark.parametrize(
+    "formula", ["CuSO4.5H2O", "CuSO4.5(H2O)", "MgCl2.H2O", "Na2CO3.10D2O", "CuSO4 .5H2O"]
+)
+def test_water_after_a_dot_is_no_amount(tmp_path: Path, formula: str) -> None:
+    """It would be SO4.5 and one H2O."""
+    told = refused(write(tmp_path, table().replace("GaAs", formula)))
+    assert "line 10" in told and "may be water" in told and "CuSO4(H2O)5" in told
+
+
+def test_what_only_looks_like_water() -> None:
+    assert parse_formula("Na0.5H2O") == {11: 0.5, 1: 2.0, 8: 1.0}
+    assert parse_formula("Ti1.5H2O3") == {22: 1.5, 1: 2.0, 8: 3.0}
+    assert parse_formula("H2OCuSO4.5") == {1: 2.0, 8: 5.5, 29: 1.0, 16: 1.0}
+    assert parse_formula("CuSO4(H2O)5") == {29: 1.0, 16: 1.0, 8: 9.0, 1: 10.0}
 
 
 def test_formulas_of_crystals_are_those_of_files(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -88,6 +89,25 @@ def test_some_of_the_models(run: Path) -> None:
     assert {fold["models"] for fold in FinishedEnsemble(run).facts["folds"]} == {3}
 
 
+def test_what_was_asked_is_kept_and_the_report_is_of_these_models(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {}
+    for backbone in ("cgcnn", "megnet"):
+        assert ensemble.main([str(run), "--tasks", "salts", "--backbones", backbone]) == 0
+        facts = FinishedEnsemble(run).facts
+        assert (facts["tasks"], facts["backbones"]) == (["salts"], [backbone])
+        (best,) = re.findall(r"best configuration (\S+) ", capsys.readouterr().out)
+        text = (run / "report.html").read_text()
+        section = text.partition(">Ensemble</h2>")[2].partition("</h2>")[0]
+        assert f">{best}</td>" in section and f"Models of {backbone} alone" in section
+        told[backbone] = best
+    assert told["cgcnn"] != told["megnet"]
+    assert ensemble.main([str(run)]) == 0
+    assert FinishedEnsemble(run).facts["backbones"] == []
+    assert " alone.</p>" not in (run / "report.html").read_text()
+
+
 def test_the_report_tells_of_it(run: Path) -> None:
     assert "Ensemble" not in write_report(run).read_text()
     assert ensemble.main([str(run)]) == 0
@@ -111,6 +131,19 @@ def test_models_of_other_crystals_are_left_out(run: Path) -> None:
     assert found.left_out == sorted([stranger, broken])
     assert lacks not in set(found.ids) and len(found.ids) == 5
     assert found.test.shape == (4, 5)
+
+
+def test_of_two_halves_that_of_the_least_key_is_kept(run: Path) -> None:
+    """Whatever the crystals are called, and whatever Python's hashes of these names are."""
+    frame = pd.read_parquet(run / "predictions.parquet")
+    ledger = pd.read_parquet(run / "ledger.parquet")
+    keys = sorted(ledger.loc[ledger["fold"] == 0, "key"])
+    others = frame["key"].isin(keys[1:4]) & (frame["part"] == "validation")
+    for number in range(8):
+        renamed = frame.assign(id=frame["id"].where(~others, frame["id"] + f"x{number}"))
+        renamed.to_parquet(run / "predictions.parquet", index=False)
+        found = read_fold(run / "predictions.parquet", keys)
+        assert found.keys == [keys[0], *keys[4:]] and found.left_out == keys[1:4]
 
 
 def test_predictions_stand_in_the_order_of_the_data(run: Path) -> None:

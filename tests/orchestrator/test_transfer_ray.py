@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.scores import regression_scores
 from orchestrator import transfer
 from orchestrator.comparison.entries import SCHEMA
 from orchestrator.comparison.files import FACTS, LEDGER, SCORES
 from orchestrator.comparison.flags import parse
-from orchestrator.comparison.overlap import overlap, seen_by, without
-from orchestrator.comparison.tables import load_tables
+from orchestrator.comparison.overlap import overlap, source_of, without
+from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.records import Records
 from tests.compositions_for_tests import made_up_compositions, write_formulas, write_table
 from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
 from trainables.compositions.dataset import Compositions
+from trainables.compositions.reading import read_compositions
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Two tables and three controls on two folds: ten models."""
+    """Two tables and four controls on two folds: twelve models."""
     folder = tmp_path_factory.mktemp("transfer")
     tables = [str(write_table(folder / f"{name}.csv", n)) for name, n in (("one", 3), ("two", 6))]
     return [
@@ -45,13 +47,14 @@ def run(flags: list[str], ray_cluster: object) -> Path:
 def test_every_model_is_scored_on_its_test_part(run: Path) -> None:
     scores = pd.read_parquet(run / SCORES)
     assert list(scores) == ["table", "task", "fold", "seed", "metric", "value"]
-    names = ["one", "two", "one-hot", "random-3", "one permuted"]
+    names = ["one", "two", "one-hot", "random-3", "random-6", "one permuted"]
     assert set(scores["table"]) == set(names)
     assert set(scores["metric"]) == {"mae", "rmse", "mape", "max_error", "val_error"}
-    assert len(scores) == 5 * 2 * 5
+    assert len(scores) == 6 * 2 * 5
     ledger = pd.read_parquet(run / LEDGER)
-    assert set(ledger["status"]) == {"done"} and len(ledger) == 10
-    assert set(ledger["n_test"]) == {5} or set(ledger["n_test"]) == {4, 5}
+    assert set(ledger["status"]) == {"done"} and len(ledger) == 12
+    assert set(ledger["n_test"]) == {5}  # of 24 formulas folds 0 to 3 have 5
+    data = read_compositions(run.parent / "formulas.csv")
     records = Records(run / "records", SCHEMA)
     for row in ledger.itertuples():
         arrays = records.arrays(row.key)
@@ -60,16 +63,18 @@ def test_every_model_is_scored_on_its_test_part(run: Path) -> None:
         mae = float(scores.loc[one & (scores["metric"] == "mae"), "value"].iloc[0])
         assert mae == pytest.approx(row.test_mae)
         assert len(arrays["predictions/test/value"]) == row.n_test
-        assert regression_scores(np.zeros(1), np.ones(1))["mae"] == 1
+        tested = data.target[arrays["predictions/test/row"]]
+        assert arrays["predictions/test/row"].tolist() == data.test_rows(row.fold).tolist()
+        assert mae == pytest.approx(np.abs(arrays["predictions/test/value"] - tested).mean())
 
 
 def test_the_comparison_is_with_the_first_table(run: Path) -> None:
     facts = json.loads((run / FACTS).read_text())
     assert facts["reference"] == "one" and facts["overlap"] == []
     assert [row["table"] for row in facts["compared"] if "verdict" in row] == [
-        "two", "one-hot", "random-3", "one permuted",
+        "two", "one-hot", "random-3", "random-6", "one permuted",
     ]  # fmt: skip
-    assert [table["control"] for table in facts["tables"]] == [False, False, True, True, True]
+    assert [table["control"] for table in facts["tables"]] == [False] * 2 + [True] * 4
     text = (run / "report.html").read_text()
     for title in ("Tables in CrabNet", "Paired differences", "Cost"):
         assert f">{title}</h2>" in text
@@ -82,7 +87,7 @@ def test_nothing_is_trained_twice(
     before = {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     kept = {name: (run / name).read_bytes() for name in (SCORES, FACTS)}
     assert transfer.main(flags) == 0
-    assert "10 models in the grid, 10 recorded before" in capsys.readouterr().out
+    assert "12 models in the grid, 12 recorded before" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     assert kept == {name: (run / name).read_bytes() for name in kept}
     # another table: its two models alone, beside the two of the reference
@@ -196,53 +201,126 @@ def formulas_as(formulas: list[str]) -> Compositions:
     return Compositions(**{**vars(data), "formulas": named})
 
 
-def test_overlap_is_counted_and_undone(distilled: Path) -> None:
-    (table,) = load_tables([str(distilled / "tables" / "Mat2Vec-H-32.csv")], 0, controls=False)
-    assert table.run == distilled
-    (seen,) = seen_by(distilled).values()
-    learned = seen.learned(0, seed=0)
-    hidden = sorted(set(seen.formulas) - learned)[:4]
-    assert hidden and learned
-    clean = formulas_as(hidden)
-    row = overlap(table, clean, 0)
-    assert row is not None and (row["seen"], row["formulas"]) == (len(hidden), len(hidden))
-    # The grid has them, but its models (of fold 0) have not learned them: nothing changes.
-    again = without(table, clean, 0, actors=1)
-    assert again.values == pytest.approx(table.values, abs=1e-6)
-    # One formula that they have learned, and no model is left.
-    tainted = formulas_as([*hidden[:-1], sorted(learned)[0]])
-    with pytest.raises(UsageError, match="--strict: each model behind Mat2Vec-H-32") as caught:
-        without(table, tainted, 0, actors=1)
-    assert "\n" not in str(caught.value)
-    strangers = made_up_compositions(20)
-    assert overlap(table, strangers, 0)["seen"] == 0  # type: ignore[index]
+@pytest.fixture(scope="module")
+def of_two_folds(tmp_path_factory: pytest.TempPathFactory, ray_cluster: object) -> Path:
+    """The same grid, of folds 0 and 1."""
+    folder = tmp_path_factory.mktemp("folds")
+    data = write_matbench(folder / "crystals.json.gz", rows(60))
+    said = grid(*small_flags(data, folder / "run"), "--folds", "0", "1")
+    assert said.code == 0, said.err
+    return folder / "run"
+
+
+def table_of(run: Path) -> Table:
+    (table,) = load_tables([str(run / "tables" / "Mat2Vec-H-32.csv")], 0, controls=False)
+    return table
+
+
+def test_what_models_learned_is_seen_and_no_more(distilled: Path, of_two_folds: Path) -> None:
+    """The test part of the only fold of a grid is in its shards, and no model learned from it."""
+    table = table_of(distilled)
+    assert table.run == distilled and table.distilled
+    learned = source_of(distilled).learned
+    assert len(learned) == 1, "one data set, one fold"
+    (formulas,) = learned.values()
+    (seen,) = source_of(distilled).data.values()
+    fresh = sorted(set(seen.formulas) - formulas)[:4]
+    assert fresh and formulas
+    row = overlap(table, formulas_as(fresh), 0)
+    assert row is not None and (row["seen"], row["formulas"]) == (0, len(fresh))
+    row = overlap(table, formulas_as([*fresh[1:], sorted(formulas)[0]]), 0)
+    assert row is not None and (row["seen"], row["formulas"]) == (1, len(fresh))
+    # with fold 1, whose models learn from fold 0's test part
+    row = overlap(table_of(of_two_folds), formulas_as(fresh), 0)
+    assert row is not None and row["seen"] == len(fresh)
+    assert overlap(table, made_up_compositions(20), 0)["seen"] == 0  # type: ignore[index]
     (elsewhere,) = load_tables(["megnet16"], 0, controls=False)
-    assert overlap(elsewhere, clean, 0) is None
+    assert overlap(elsewhere, formulas_as(fresh), 0) is None and not elsewhere.distilled
+
+
+def test_strict_drops_the_models_that_have_seen_the_fold(
+    distilled: Path, of_two_folds: Path
+) -> None:
+    """Without those of fold 1 the table is that of the grid that had none."""
+    one, both = table_of(distilled), table_of(of_two_folds)
+    (formulas,) = source_of(distilled).learned.values()
+    (seen,) = source_of(distilled).data.values()
+    fresh = formulas_as(sorted(set(seen.formulas) - formulas)[:4])
+    again = without(both, fresh, 0, actors=1)
+    assert np.abs(both.values - one.values).max() > 0.01
+    assert again.values == pytest.approx(one.values, abs=1e-6)
+    # where no model has seen anything, all are taken
+    assert without(both, made_up_compositions(20), 0, 1).values == pytest.approx(
+        both.values, abs=1e-6
+    )
 
 
 def test_strict_refuses_what_it_cannot_undo(
     distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "known.csv"
-    formulas = [
-        formula.replace(" ", "") for formula in next(iter(seen_by(distilled).values())).formulas
-    ]
-    lines = [f"{formula},{place}" for place, formula in enumerate(formulas)]
+    (learned,) = source_of(distilled).learned.values()
+    lines = [f"{name.replace(' ', '')},{place}" for place, name in enumerate(sorted(learned))]
     path.write_text("\n".join(["formula,target", *lines]))
     table = str(distilled / "tables" / "Mat2Vec-H-32.csv")
+    run = tmp_path / "run"
     flags = ["--tasks", str(path), "--tables", table, "--no-controls", "--folds", "1",
-             "--epochs", "1", "--run", str(tmp_path / "run")]  # fmt: skip
+             "--epochs", "1", "--run", str(run)]  # fmt: skip
     assert transfer.main([*flags, "--dry-run"]) == 0
-    assert "has seen 12 of 12 test formulas of known; --strict" in capsys.readouterr().out
+    (number,) = re.findall(r"has seen (\d+) of \1 test formulas of known; --strict",
+                           capsys.readouterr().out)  # fmt: skip
+    assert int(number) > 5
+    for more in (["--strict", "--dry-run"], ["--strict"]):
+        assert transfer.main([*flags, *more]) == 2
+        told = capsys.readouterr()
+        assert "the input is sound" not in told.out and "Ray:" not in told.out
+        (line,) = told.err.splitlines()
+        assert "has learned formulas of known's test fold 1" in line
+        assert not run.exists()
+    # the commands that it names, as a person would run them
+    job = r"python -m orchestrator\.hybrid_grid"
+    asked = re.search(rf"{job} (.*) --without (\S+) --run (\S+);", line)
+    assert asked is not None
+    (tmp_path / "formulas").mkdir()
+    words = ["--tasks", str(path), "--folds", "1", "--write-formulas", str(tmp_path / "formulas")]
+    assert f"orchestrator.transfer {' '.join(words[:-1])} formulas && for F in 1; do" in line
+    assert transfer.main(words) == 0
+    assert "cat formulas/known-fold$F.txt > formulas/without$F.txt" in line
+    named = [word.strip("'") for word in asked[1].split()]
+    own = f"{distilled}-without1"
+    assert asked[3].replace("$F", "1") == own
+    said = grid(*named, "--without", str(tmp_path / "formulas" / "known-fold1.txt"), "--run", own)
+    assert said.code == 0, said.err
+    (spec,) = re.findall(r"then give --tables (\S+) ", line)
+    capsys.readouterr()
+    tables = flags.index("--tables") + 1
+    assert transfer.main([*flags[:tables], spec, *flags[tables + 1 :], "--strict"]) == 0
+    assert "has seen 0 of" in capsys.readouterr().out
+
+
+def test_a_table_outside_its_run_is_of_unknown_source(
+    distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for suffix in (".csv", ".meta.json"):
+        file = (distilled / "tables" / "Mat2Vec-H-32.csv").with_suffix(suffix)
+        shutil.copy(file, tmp_path / f"mine{suffix}")
+    flags = ["--tasks", str(write_formulas(tmp_path / "salts.csv")), "--no-controls",
+             "--tables", str(tmp_path / "mine.csv"), "--folds", "0", "--epochs", "1",
+             "--run", str(tmp_path / "run")]  # fmt: skip
     assert transfer.main([*flags, "--strict"]) == 2
-    assert "has learned formulas of known's test fold 1" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--strict: what mine has seen is not known" in line
+    assert not (tmp_path / "run").exists()
+    assert transfer.main(flags) == 0
+    assert "what mine has seen is not known" in capsys.readouterr().out
+    assert "What mine has seen is not known" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_grid_without_the_formulas_has_nothing_to_undo(
     distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Test formulas out, a grid without them, its table under --strict."""
-    (seen,) = seen_by(distilled).values()
+    (seen,) = source_of(distilled).data.values()
     formulas = sorted(set(seen.formulas))[:12]
     path = tmp_path / "known.csv"
     lines = [f"{name.replace(' ', '')},{place}" for place, name in enumerate(formulas)]

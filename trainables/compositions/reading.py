@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,12 @@ from trainables.crystals.symbols import NUMBERS, symbol
 FORMULA_COLUMNS = ("formula", "composition")
 LEAST_ROWS = 10
 BOOLEANS = {"true": 1.0, "false": 0.0}
+# Of what `reduced` writes, for the digests of lists of formulas: other text is another list.
+FORMULA_VERSION = 2
+PARTS = 10**4  # of a whole, in which reduced formulas count
+EXACT = 7  # digits of a part that are no rounding errors of whoever worked the share out
+# Of a dot before water, where no amount below 1 ends: CuSO4.5H2O would be read as SO4.5 and H2O.
+WATER = re.compile(r"(?<![^\d]0)\.\d*\(?[HD]2O(?!\d)")
 
 Row = tuple[int, str, str]  # line in the file, formula, target
 
@@ -133,9 +140,8 @@ def _atoms(path: Path, line: int, formula: str) -> tuple[np.ndarray, np.ndarray,
     except ValueError as error:
         raise SourceError(f"{path}, line {line}: {error}") from None
     numbers = np.array(sorted(by_number, key=lambda z: (-by_number[z], z)))
-    shares = np.array([by_number[z] for z in numbers])
-    shares = shares / shares.sum()
-    return numbers, shares, reduced(numbers, shares)
+    amounts = np.array([by_number[z] for z in numbers])
+    return numbers, amounts / amounts.sum(), reduced(numbers, amounts)
 
 
 def parse_formula(formula: str) -> dict[int, float]:
@@ -146,6 +152,11 @@ def parse_formula(formula: str) -> dict[int, float]:
     """
     from pymatgen.core import Composition  # here: it takes a second to import
 
+    if (water := WATER.search(formula)) is not None:  # the dot would be an amount's
+        raise ValueError(
+            f"{formula!r} is no formula ({water.group()!r} may be water or an amount that is no"
+            " whole number; write CuSO4(H2O)5 for the one, H2OCuSO4.5 for the other)"
+        )
     try:
         amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
     except (ValueError, AttributeError, TypeError) as error:
@@ -171,12 +182,30 @@ def reduce_formula(formula: str) -> str:
 
 
 def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.ndarray) -> str:
-    """A composition as text, the same for all multiples of it: shares to four digits, by Z."""
-    total = float(np.sum(amounts))
-    pairs: Iterable[tuple[int, float]] = sorted(
-        (int(z), float(amount) / total) for z, amount in zip(numbers, amounts, strict=True)
+    """A composition as text, the same for all multiples of it: shares to four digits, by Z.
+
+    What is rounded may not sum to 1, and is rounded again until that changes nothing. So the text,
+    read as a formula, gives itself again; and so do shares that somebody else has rounded to four
+    digits, halves to the even one. Elements of less than 0.00005 are left out.
+    """
+    ordered = sorted((int(z), float(amount)) for z, amount in zip(numbers, amounts, strict=True))
+    parts = _in_parts([amount for _, amount in ordered])
+    while (again := _in_parts(parts)) != parts:
+        parts = again
+    return " ".join(
+        f"{symbol(z)}{part / PARTS:.4f}"
+        for (z, _), part in zip(ordered, parts, strict=True)
+        if part
     )
-    return " ".join(f"{symbol(z)}{share:.4f}" for z, share in pairs)
+
+
+def _in_parts(amounts: Sequence[float]) -> list[int]:
+    """Each amount in `PARTS` of their sum, to the nearest whole; halves to the even one.
+
+    Given such parts, those it gives have a sum no farther from `PARTS`, so that to repeat it ends.
+    """
+    total = math.fsum(amounts)
+    return [round(round(PARTS * amount / total, EXACT)) for amount in amounts]
 
 
 def by_crystal(
