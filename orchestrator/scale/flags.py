@@ -179,7 +179,13 @@ def parse(argv: Sequence[str] | None) -> ScaleOptions:
 
 def _rule(text: str) -> float | None:
     """λ, or None for the variance rule."""
-    return None if text == VARIANCE else positive(text)
+    if text == VARIANCE:
+        return None
+    try:
+        float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `{VARIANCE}` nor a number") from None
+    return positive(text)
 
 
 def _element(text: str) -> str:
