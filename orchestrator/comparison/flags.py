@@ -77,7 +77,9 @@ def _parser() -> Parser:
     _add_training(parser)
     _add_results(parser)
     add_machine(parser).add_argument(
-        "--dry-run", action="store_true", help="check the input, say what would be trained"
+        "--dry-run",
+        action="store_true",
+        help="check the input and say what would be trained; write nothing",
     )
     return parser
 
@@ -117,12 +119,13 @@ def _add_comparison(parser: Parser) -> None:
         type=whole_number(0, 2**31 - 1),
         default=(0,),
         metavar="N",
-        help="of weights, batches and validation parts; a fold's score is their mean; default 0",
+        help="seeds of weights, batches and validation parts; the score of a fold is their mean;"
+        " default 0",
     )
     what.add_argument(
         "--reference",
         metavar="TABLE",
-        help="by its name, which the others are compared with; default: the first",
+        help="name of the table with which the others are compared; default: the first",
     )
 
 
@@ -158,13 +161,16 @@ def _add_training(parser: Parser) -> None:
         help="paper: as published, 500 epochs; tuned (default): AdamW and a cosine, 40 epochs",
     )
     training.add_argument(
-        "--epochs", type=whole_number(1), metavar="N", help="at most; default by recipe"
+        "--epochs",
+        type=whole_number(1),
+        metavar="N",
+        help="largest number of epochs; default by recipe",
     )
     training.add_argument(
         "--patience",
         type=whole_number(1),
         metavar="N",
-        help="epochs without improvement before a stop",
+        help="epochs without improvement before a model stops",
     )
     training.add_argument(
         "--trainable", action="store_true", help="let the tables learn too; default: frozen"
@@ -174,13 +180,13 @@ def _add_training(parser: Parser) -> None:
 def _add_results(parser: Parser) -> None:
     results = parser.add_argument_group("results")
     results.add_argument(
-        "--run", type=Path, default=Path("runs/transfer"), help="directory; default %(default)s"
+        "--run", type=Path, default=Path("runs/transfer"), help="run directory; default %(default)s"
     )
     results.add_argument(
         "--extend",
         action="store_true",
-        help="let a directory that holds another comparison be this one's; models that both have"
-        " are not trained again",
+        help="continue a run directory of another comparison with this one; models that both"
+        " have are not trained again",
     )
     results.add_argument("--retry-failed", action="store_true", help="train failed models again")
 

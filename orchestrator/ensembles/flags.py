@@ -47,21 +47,23 @@ def _parser() -> Parser:
             f"--{flag}", nargs="+", default=[], help=f"models of these {what} only; default: all"
         )
     parser.add_argument(
-        "--authors", default="", metavar="NAMES", help="as info.json of the submission names them"
+        "--authors", default="", metavar="NAMES", help="authors for info.json of the submission"
     )
     parser.add_argument(
         "--algorithm",
         default="elemgrid ensemble",
         metavar="NAME",
-        help="its name on the leaderboard (elemgrid ensemble)",
+        help="its name on the leaderboard (default: elemgrid ensemble)",
     )
     parser.add_argument(
         "--seed",
         type=whole_number(0),
         default=0,
-        help="of the cross-validation within validation (0)",
+        help="seed of the cross-validation within the validation part (default 0)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 

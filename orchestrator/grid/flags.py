@@ -96,7 +96,7 @@ def _add_grid(parser: Parser) -> None:
     )
     grid.add_argument("--folds", nargs="+", type=int, help="official folds; default 0 1 2 3 4")
     grid.add_argument(
-        "--seed", type=int, help="of initial weights, batches and validation parts; default 0"
+        "--seed", type=int, help="seed of initial weights, batches and validation parts; default 0"
     )
 
 
@@ -108,7 +108,7 @@ def _add_training(parser: Parser) -> None:
         help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
         " and faster",
     )
-    training.add_argument("--epochs", type=int, help="at most; default by recipe")
+    training.add_argument("--epochs", type=int, help="largest number of epochs; default by recipe")
     training.add_argument(
         "--patience", type=int, help="epochs without improvement before a model stops; default 500"
     )
@@ -127,9 +127,11 @@ def _add_data(parser: Parser) -> None:
     )
     data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
     data.add_argument(
-        "--max-bad", type=float, help="share of bad crystals that is tolerated; default 0.01"
+        "--max-bad", type=float, help="largest accepted fraction of bad crystals; default 0.01"
     )
-    data.add_argument("--max-atoms", type=int, help=f"per crystal; default {MAX_ATOMS}")
+    data.add_argument(
+        "--max-atoms", type=int, help=f"largest number of atoms of a crystal; default {MAX_ATOMS}"
+    )
     data.add_argument(
         "--without",
         type=Path,
@@ -140,12 +142,13 @@ def _add_data(parser: Parser) -> None:
     data.add_argument(
         "--select-on",
         choices=("validation", "test"),
-        help="MAE that picks the best mixing; `test` is the thesis' literal choice, which leaks",
+        help="MAE that picks the best mixing; `test` follows the thesis literally, and leaks test"
+        " data",
     )
     data.add_argument(
         "--extend",
         action="store_true",
-        help="let a run directory that holds another grid be this one's; models that both have are"
+        help="continue a run directory of another grid with this one; models that both have are"
         " not trained again",
     )
     data.add_argument("--retry-failed", action="store_true", help="train failed models again")

@@ -59,8 +59,10 @@ def _parser() -> Parser:
     _add_consensus(parser)
     _add_relations(parser)
     work = parser.add_argument_group("where and how")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
+    work.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 
@@ -72,10 +74,14 @@ def _add_models(parser: Parser) -> None:
         nargs="+",
         default=(),
         metavar="TASK",
-        help="of these data sets only; default: those whose property composition tells (screening)",
+        help="models of these data sets only; default: those that pass the screening",
     )
     models.add_argument(
-        "--mixings", nargs="+", default=(), metavar="γ", help="of these mixings only; default: all"
+        "--mixings",
+        nargs="+",
+        default=(),
+        metavar="γ",
+        help="models of these mixings only; default: all",
     )
     screening = parser.add_argument_group("screening by a random forest on compositions")
     screening.add_argument(
@@ -87,7 +93,7 @@ def _add_models(parser: Parser) -> None:
         " or a MatBench task by its name",
     )
     screening.add_argument(
-        "--skip-screening", action="store_true", help="no forests; all data sets enter"
+        "--skip-screening", action="store_true", help="no random forests; use all data sets"
     )
 
 
@@ -99,30 +105,41 @@ def _add_consensus(parser: Parser) -> None:
         help="the thesis' genetic algorithm in place of the memetic one; it finds less",
     )
     consensus.add_argument(
-        "--population", type=whole_number(2), default=500, metavar="N", help="of --paper (500)"
+        "--population",
+        type=whole_number(2),
+        default=500,
+        metavar="N",
+        help="population size of --paper (default 500)",
     )
     consensus.add_argument(
-        "--generations", type=whole_number(1), default=2000, metavar="N", help="of --paper (2000)"
+        "--generations",
+        type=whole_number(1),
+        default=2000,
+        metavar="N",
+        help="generations of --paper (default 2000)",
     )
     consensus.add_argument(
         "--seeds",
         type=whole_number(1),
         default=3,
         metavar="N",
-        help="searches, which should agree (3)",
+        help="number of searches, which should agree (default 3)",
     )
     consensus.add_argument(
-        "--seed", type=whole_number(0), default=0, help="of all random choices (0)"
+        "--seed", type=whole_number(0), default=0, help="seed of all random choices (default 0)"
     )
     consensus.add_argument(
-        "--seconds", type=positive, default=60, help="at most for the proof of the optimum (60)"
+        "--seconds",
+        type=positive,
+        default=60,
+        help="time limit of the proof of optimality in seconds (default 60)",
     )
     consensus.add_argument(
         "--draws",
         type=whole_number(0),
         default=100,
         metavar="N",
-        help="of models, for the stability of each element's cluster (100)",
+        help="resamplings of the models, for the stability of each element's cluster (default 100)",
     )
 
 
@@ -143,7 +160,7 @@ def _add_relations(parser: Parser) -> None:
         type=whole_number(1),
         default=999,
         metavar="N",
-        help="of the Mantel test (999)",
+        help="permutations of the Mantel test (default 999)",
     )
 
 

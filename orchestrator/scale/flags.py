@@ -73,8 +73,10 @@ def _parser() -> Parser:
     _add_gaps(parser)
     work = parser.add_argument_group("where and how")
     work.add_argument("--run", type=Path, default=Path("runs/scale"), metavar="DIR")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
+    work.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 
@@ -91,7 +93,10 @@ def _add_relations(parser: Parser) -> None:
     data.add_argument("--mine", metavar="DATA", help="count replacements in these crystals")
     data.add_argument("--data-dir", type=Path, metavar="DIR", help="look for MatBench files here")
     data.add_argument(
-        "--max-bad", type=share, default=0.01, help="share of bad crystals to put up with (0.01)"
+        "--max-bad",
+        type=share,
+        default=0.01,
+        help="largest accepted fraction of bad crystals (default 0.01)",
     )
     data.add_argument(
         "--leave-out",
@@ -99,7 +104,7 @@ def _add_relations(parser: Parser) -> None:
         type=_element,
         default=(),
         metavar="SYMBOL",
-        help="elements to do without",
+        help="elements to leave out",
     )
 
 
@@ -120,9 +125,15 @@ def _add_order(parser: Parser) -> None:
         " distances; logarithm, of these",
     )
     order.add_argument(
-        "--restarts", type=whole_number(1), default=20000, metavar="N", help="of the search (20000)"
+        "--restarts",
+        type=whole_number(1),
+        default=20000,
+        metavar="N",
+        help="random starts of the search (default 20000)",
     )
-    order.add_argument("--seed", type=whole_number(0), default=42, help="of its random starts (42)")
+    order.add_argument(
+        "--seed", type=whole_number(0), default=42, help="seed of the random starts (default 42)"
+    )
 
 
 def _add_gaps(parser: Parser) -> None:
@@ -135,7 +146,9 @@ def _add_gaps(parser: Parser) -> None:
         metavar="λ",
         help="weights of the repulsion; default " + " ".join(f"{value:g}" for value in LAMBDAS),
     )
-    gaps.add_argument("--eta", type=positive, default=ETA, help=f"weight of the length ({ETA:g})")
+    gaps.add_argument(
+        "--eta", type=positive, default=ETA, help=f"weight of the total length (default {ETA:g})"
+    )
     gaps.add_argument(
         "--repulsion",
         choices=("all", "adjacent"),
@@ -147,14 +160,14 @@ def _add_gaps(parser: Parser) -> None:
         type=whole_number(0),
         default=32,
         metavar="N",
-        help="at most N more λ where the front bends",
+        help="at most N more values of λ where the front bends (default 32)",
     )
     gaps.add_argument(
         "--optuna",
         type=whole_number(0),
         default=0,
         metavar="N",
-        help="N trials over λ and η beside it (0)",
+        help="also N Optuna trials over λ and η (default 0)",
     )
     gaps.add_argument(
         "--pick",
