@@ -82,7 +82,9 @@ def _parser() -> Parser:
     _add_training(parser)
     _add_results(parser)
     add_machine(parser).add_argument(
-        "--dry-run", action="store_true", help="check the input, say what would be trained"
+        "--dry-run",
+        action="store_true",
+        help="check the input and say what would be trained; write nothing",
     )
     return parser
 

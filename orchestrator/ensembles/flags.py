@@ -61,6 +61,9 @@ def _parser() -> Parser:
         default=0,
         help="seed of the cross-validation within the validation part (default 0)",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 

@@ -131,9 +131,7 @@ def _add_data(parser: Parser) -> None:
         "--max-bad", type=float, help="largest accepted fraction of bad crystals; default 0.01"
     )
     data.add_argument(
-        "--max-atoms",
-        type=int,
-        help=f"largest number of atoms of a crystal; default {MAX_ATOMS}",
+        "--max-atoms", type=int, help=f"largest number of atoms of a crystal; default {MAX_ATOMS}"
     )
     data.add_argument(
         "--without",

@@ -59,8 +59,10 @@ def _parser() -> Parser:
     _add_consensus(parser)
     _add_relations(parser)
     work = parser.add_argument_group("where and how")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
+    work.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 

@@ -73,8 +73,10 @@ def _parser() -> Parser:
     _add_gaps(parser)
     work = parser.add_argument_group("where and how")
     work.add_argument("--run", type=Path, default=Path("runs/scale"), metavar="DIR")
-    work.add_argument("--address", help="a running Ray cluster; without it, one for this run")
-    work.add_argument("--dry-run", action="store_true", help="check the input, say what is in it")
+    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
+    work.add_argument(
+        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
+    )
     return parser
 
 
@@ -190,7 +192,13 @@ def parse(argv: Sequence[str] | None) -> ScaleOptions:
 
 def _rule(text: str) -> float | None:
     """λ, or None for the variance rule."""
-    return None if text == VARIANCE else positive(text)
+    if text == VARIANCE:
+        return None
+    try:
+        float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `{VARIANCE}` nor a number") from None
+    return positive(text)
 
 
 def _element(text: str) -> str:

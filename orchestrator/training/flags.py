@@ -23,7 +23,7 @@ def add_machine(parser: Parser) -> argparse._ArgumentGroup:
         type=number("more than 0", lambda value: 0 < value < MOST),
         default=1.0,
         metavar="N",
-        help="default %(default)g",
+        help="CPUs of a worker; default %(default)g",
     )
     machine.add_argument(
         "--gpus-per-worker",

@@ -258,7 +258,7 @@ def test_what_is_no_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "is no finished run" in refused(tmp_path / "nowhere", capsys)
     assert "--tasks phonons" in refused(run, capsys, "--tasks", "phonons")
     assert "--mixings 7" in refused(run, capsys, "--mixings", "7")
-    assert "--seeds 0" in refused(run, capsys, "--seeds", "0")
+    assert "--seeds: 0 is wrong" in refused(run, capsys, "--seeds", "0")
     shutil.rmtree(run / "shards")
     assert "--skip-screening" in refused(run, capsys)
     change(run, lambda frame: frame.assign(status="failed"), "ledger.parquet")

@@ -163,7 +163,7 @@ def test_wrong_usage_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) 
         capsys, str(run), "--tasks", "sugar"
     )
     assert "there are: cgcnn, megnet" in refused(capsys, str(run), "--backbones", "schnet")
-    assert "--seed -1" in refused(capsys, str(run), "--seed", "-1")
+    assert "--seed: -1 is wrong" in refused(capsys, str(run), "--seed", "-1")
     assert "manifest.json: missing" in refused(capsys, str(run.parent))
     assert "did you mean --tasks" in refused(capsys, str(run), "--task", "salts")
 

@@ -168,7 +168,7 @@ def test_published_probabilities_are_conditional() -> None:
         (["--restarts", "0"], "--restarts: 0 is wrong, it must be at least 1"),
         (["--lambdas", "1", "-2"], "--lambdas: -2 is wrong, it must be a positive number"),
         (["--eta", "0"], "--eta: 0 is wrong, it must be a positive number"),
-        (["--pick", "six"], "--pick: 'six' is no number"),
+        (["--pick", "six"], "--pick: 'six' is neither `variance` nor"),
         (["--pick", "0"], "--pick: 0 is wrong, it must be a positive number"),
         (["--leave-out", "Xx"], "--leave-out: Xx is no element"),
         (["--max-bad", "2"], "--max-bad: 2 is wrong, it must be a share"),
