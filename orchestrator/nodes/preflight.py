@@ -83,14 +83,12 @@ def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
         return
     run = run.resolve()
     with probe_in(run) as probe:
-        asked = {
-            _reaches.options(scheduling_strategy=on_node(node)).remote(str(probe)): node[
-                "NodeManagerAddress"
-            ]
-            for node in nodes
-        }
+        asked = [
+            _reaches.options(scheduling_strategy=on_node(node)).remote(str(probe)) for node in nodes
+        ]
         until = time.monotonic() + ANSWER
-        for ref, name in asked.items():
+        for node, ref in zip(nodes, asked, strict=True):
+            name = node["NodeManagerAddress"]
             try:
                 reached = ray.get(ref, timeout=max(0.0, until - time.monotonic()))
             except ray.exceptions.RayError:

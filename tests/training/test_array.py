@@ -64,7 +64,7 @@ def finished(training: ArrayTraining) -> dict[str, Trained]:
 def assert_alike(a: Trained, b: Trained) -> None:
     assert a.course.epochs == b.course.epochs
     assert a.course.best_epoch == b.course.best_epoch
-    for name in ("val_mae", "train_loss"):
+    for name in ("val_error", "train_loss"):
         np.testing.assert_allclose(
             getattr(a.course, name), getattr(b.course, name), rtol=TOLERANCE, atol=TOLERANCE
         )
