@@ -29,7 +29,7 @@ from orchestrator.interface.job import OK, conduct
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
-from orchestrator.runs.run_directory import locked
+from orchestrator.runs.run_directory import demand_folder, locked
 from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
 from orchestrator.scale.inputs import named_order, published_probabilities, read_replaceability
@@ -50,6 +50,7 @@ def start(argv: Sequence[str] | None) -> int:
     options = parse(argv)
     known = open_relations(options)
     if options.dry_run:
+        demand_folder(options.run)
         print("the input is sound; nothing is written")
         return OK
     with locked(options.run):

@@ -36,7 +36,12 @@ from orchestrator.report import write_report
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger, write_collected
 from orchestrator.runs.records import DONE, FAILED, LedgerError, Records, until_sound
-from orchestrator.runs.run_directory import locked, open_manifest, write_manifest
+from orchestrator.runs.run_directory import (
+    demand_folder,
+    locked,
+    open_manifest,
+    write_manifest,
+)
 from orchestrator.training.train import train
 from orchestrator.training.trials import versions
 from orchestrator.training.worker import Worker
@@ -64,6 +69,7 @@ def start(argv: Sequence[str] | None) -> int:
     """Looks at what is asked, and does it."""
     options = parse(argv)
     if options.dry_run:
+        demand_folder(options.run)
         print_plan(options)
         return OK
     with locked(options.run):

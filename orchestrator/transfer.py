@@ -28,7 +28,13 @@ from orchestrator.report import write_report
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import DONE, LedgerError, Records, until_sound
-from orchestrator.runs.run_directory import locked, open_manifest, slug, write_manifest
+from orchestrator.runs.run_directory import (
+    demand_folder,
+    locked,
+    open_manifest,
+    slug,
+    write_manifest,
+)
 from orchestrator.training.train import train
 from orchestrator.training.trials import versions
 from trainables.compositions.dataset import Compositions
@@ -63,6 +69,7 @@ def start(argv: Sequence[str] | None) -> int:
     tables = open_tables(options)
     seen = look_for_overlap(options, data, tables)
     if options.dry_run:
+        demand_folder(options.run)
         describe(options, data, tables)
         return OK
     with locked(options.run):

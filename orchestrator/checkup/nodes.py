@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.checkup.finding import Finding, judged
 from orchestrator.checkup.machine import GIB, LEAST_DISK, cards, token, token_file
+from orchestrator.interface.wording import of_the_disk
 from orchestrator.nodes import cluster
 from orchestrator.training.trials import versions
 
@@ -56,9 +57,13 @@ def look_at_nodes(run: Path) -> list[Finding]:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     run = run.resolve()
     fresh = not run.exists()
-    run.mkdir(parents=True, exist_ok=True)
-    probe = run / f".probe-{secrets.token_hex(8)}"
-    probe.touch()
+    probe = run / f".probe-{secrets.token_hex(8)}.tmp"  # as `durable` names what may go
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        found = [Finding("bad", "run directory", of_the_disk(error), "name another --run")]
+        return [*dashboard(cluster.dashboard()), *found]
     try:
         asked = [
             _on_node.options(

@@ -39,6 +39,10 @@ def resolve(
         return _path(spec, target)
     except SourceError as error:
         raise UsageError(str(error)) from None
+    except (OSError, RuntimeError) as error:  # of a name too long, of a person's home unknown
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+        shown = spec if len(spec) < 200 else f"{spec[:100]}…"
+        raise UsageError(f"{shown}: {why}; check the path") from None
 
 
 def is_here(spec: str, data_dir: Path | None = None, cache_dir: Path | None = None) -> bool:
