@@ -97,8 +97,8 @@ def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
     Raises:
         UsageError: one does not, or does not answer; its address is named.
     """
-    if len(nodes) < 2:
-        return
+    if {node["NodeID"] for node in nodes} <= {ray.get_runtime_context().get_node_id()}:
+        return  # the driver's own
     run = run.resolve()
     with _probe(run) as probe:
         asked = {
@@ -126,7 +126,7 @@ def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
 @contextmanager
 def _probe(run: Path) -> Iterator[Path]:
     run.mkdir(parents=True, exist_ok=True)
-    probe = run / f".probe-{secrets.token_hex(8)}"
+    probe = run / f".probe-{secrets.token_hex(8)}.tmp"
     probe.touch()
     try:
         yield probe
