@@ -134,7 +134,10 @@ def read_csv(path: str | Path) -> tuple[list[str], np.ndarray]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ValueError(f"{path}: cannot read the table ({reason})") from None
-    rows = list(csv.reader(io.StringIO(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise ValueError(f"{path}: not CSV ({error})") from None
     while rows and not rows[-1]:
         rows.pop()
     if not rows or len(rows[0]) < 2 or rows[0][0] != "element":

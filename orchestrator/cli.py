@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
 
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
@@ -48,16 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             module = importlib.import_module(f"orchestrator.{job}")
         return int(module.main(arguments[1:]))
     asked = job in ("__help", "_h", "")
-    stream = sys.stdout if asked else sys.stderr
     if not asked:
         close = difflib.get_close_matches(job, JOBS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(JOBS)}"
-        print(f"error: no job {arguments[0]!r}; {hint}", file=stream)
+        print(f"error: no job {arguments[0]!r}; {hint}", file=sys.stderr)
         return 2
-    print("usage: elemgrid JOB [flags]; each job has --help\n", file=stream)
+    return conduct(_list_jobs)
+
+
+def _list_jobs() -> int:
+    print("usage: elemgrid JOB [flags]; each job has --help\n")
     for name, what in JOBS.items():
-        print(f"  {name:<15} {what}", file=stream)
-    return 0
+        print(f"  {name:<15} {what}")
+    return OK
 
 
 if __name__ == "__main__":

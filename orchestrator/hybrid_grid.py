@@ -34,7 +34,7 @@ from orchestrator.report import write_report
 from orchestrator.runs import layout
 from orchestrator.runs.ledger import write_collected
 from orchestrator.runs.records import DONE, LedgerError, Records
-from orchestrator.runs.run_directory import locked, open_manifest, write_manifest
+from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
 from orchestrator.training.worker import Worker
@@ -61,6 +61,7 @@ def start(argv: Sequence[str] | None) -> int:
     """Looks at what is asked, and does it."""
     options = parse(argv)
     if options.dry_run:
+        demand_folder(options.run)
         print_plan(options)
         return OK
     with locked(options.run):

@@ -28,7 +28,13 @@ from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
 from orchestrator.runs import durable, layout
 from orchestrator.runs.records import DONE, LedgerError, Records
-from orchestrator.runs.run_directory import locked, open_manifest, slug, write_manifest
+from orchestrator.runs.run_directory import (
+    demand_folder,
+    locked,
+    open_manifest,
+    slug,
+    write_manifest,
+)
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
 from trainables.compositions.dataset import Compositions
@@ -59,6 +65,7 @@ def start(argv: Sequence[str] | None) -> int:
     tables = open_tables(options)
     seen = look_for_overlap(options, data, tables)
     if options.dry_run:
+        demand_folder(options.run)
         describe(options, data, tables)
         return OK
     with locked(options.run):

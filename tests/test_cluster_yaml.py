@@ -50,6 +50,15 @@ def test_valid_and_closed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
+def test_the_token_is_closed_on_every_node(name: str) -> None:
+    """Ray makes it readable to all, and rsync keeps modes; the commands of all nodes mend that."""
+    config = validated(load(name))
+    assert f"chmod 600 {cluster_file.TOKEN}" in config["setup_commands"][0]
+    for who in ("head", "worker"):
+        assert f"chmod 600 {cluster_file.TOKEN}" in config[f"{who}_setup_commands"][0]
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
 def test_misspelt_key_is_refused(name: str) -> None:
     config = load(name)
     config["max_workerz"] = 3

@@ -40,7 +40,7 @@ def test_a_process_that_dies_midway_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     durable.write_text(path, "old")
     script = (
-        "import os, pathlib, sys; from orchestrator import durable\n"
+        "import os, pathlib, sys; from orchestrator.runs import durable\n"
         "with durable.replacing(pathlib.Path(sys.argv[1])) as file:\n"
         "    file.write(b'half'); file.flush(); os._exit(9)\n"
     )
@@ -67,6 +67,15 @@ def test_writing_makes_folders_and_replaces(tmp_path: Path) -> None:
     durable.write_parquet(path, table)
     assert pq.read_table(path).equals(table)
     assert listing(path.parent) == ["data"]
+
+
+def test_the_names_of_new_folders_are_made_to_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync", synced.append)
+    durable.write_bytes(tmp_path / "a" / "b" / "data", b"one")
+    assert {tmp_path, tmp_path / "a", tmp_path / "a" / "b"} <= set(synced)
 
 
 def test_files_have_the_mode_that_the_user_wants(tmp_path: Path) -> None:

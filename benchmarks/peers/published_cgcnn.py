@@ -35,7 +35,7 @@ class GraphFile(Dataset[Any]):
     """Items as those of CIFData, from neighbour lists that were made before; kept once made."""
 
     def __init__(self, path: Path, basis: Any) -> None:
-        content = np.load(path)
+        content = np.load(path)  # noqa: TID251 - of arrays alone: allow_pickle is off
         self.arrays = {name: content[name] for name in content.files}
         self.basis = basis
         pairs = zip(self.arrays["ids"].tolist(), self.arrays["target"].tolist(), strict=True)
@@ -199,7 +199,7 @@ class Published:
 
     def _copy(self, path: str) -> None:
         """Weights of our CGCNN, as tests/models/test_published_cgcnn.py maps them."""
-        ours = {name: torch.from_numpy(value[0]) for name, value in np.load(path).items()}
+        ours = {name: torch.from_numpy(value[0]) for name, value in np.load(path).items()}  # noqa: TID251 - as above
 
         def linear(layer: nn.Linear, name: str) -> None:
             layer.weight.data = ours[f"{name}.weight"].T.clone().to(self.device)

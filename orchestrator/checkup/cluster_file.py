@@ -12,6 +12,9 @@ import yaml
 from orchestrator.checkup.finding import Finding
 
 TOKEN = "~/.ray/auth_token"
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+DASHBOARD_HOST = re.compile(r"--dashboard-host[=\s]+['\"]?([^\s'\";]+)")
+WORLD = re.compile(r"\b0\.0\.0\.0\b|::/0|--(dashboard-host|node-ip-address)[=\s]+['\"]?::(?!\d)")
 PLACEHOLDERS = re.compile(r"\b(ami|sg)-0{17}\b|\b192\.0\.2\.\d+\b")
 
 
@@ -27,10 +30,12 @@ def open_doors(config: dict[str, Any], text: str = "") -> list[tuple[str, str]]:
 
 def _starts(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     starts = {
-        who: [line for line in config.get(f"{who}_start_ray_commands", []) if "ray start" in line]
+        who: [line for line in _lines(config, f"{who}_start_ray_commands") if "ray start" in line]
         for who in ("head", "worker")
     }
-    if not all("--dashboard-host=127.0.0.1" in line for line in starts["head"]):
+    # Where a file leaves the head's start to Ray, its dashboard listens to the world.
+    hosts = [DASHBOARD_HOST.findall(line) for line in starts["head"]]
+    if not hosts or not all(found and set(found) <= LOOPBACK for found in hosts):
         yield "dashboard not bound to 127.0.0.1", "add --dashboard-host=127.0.0.1 to `ray start`"
     for who, lines in starts.items():
         if not lines or not all("RAY_AUTH_MODE=token" in line for line in lines):
@@ -41,20 +46,49 @@ def _starts(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _reach(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if TOKEN not in config.get("file_mounts", {}):
+    if TOKEN not in _section(config, "file_mounts"):
         yield "the token file does not reach the nodes", f"mount {TOKEN} by file_mounts"
-    if "0.0.0.0" in yaml.safe_dump(config):
+    if any(WORLD.search(text) for text in _texts(config)):
         yield "an address open to the world", "name the addresses that you log in from"
-    if config.get("provider", {}).get("type") != "aws":
+    if _section(config, "provider").get("type") != "aws":
         return
     # Without a group of its own, Ray makes one whose port 22 is open to 0.0.0.0/0, and
-    # provider.security_group only adds rules to that one.
-    for name, kind in config.get("available_node_types", {}).items():
-        if not kind.get("node_config", {}).get("SecurityGroupIds"):
+    # provider.security_group only adds rules to that one. So it does for the node types that it
+    # fills in where a file has none.
+    kinds = _section(config, "available_node_types")
+    if not kinds:
+        yield "no node types, so that Ray's own open SSH to the world", "add available_node_types"
+    for name, kind in kinds.items():
+        if not _section({"kind": kind}, "kind", "node_config").get("SecurityGroupIds"):
             yield (
                 f"node type {name} leaves its security group to Ray",
                 "give it SecurityGroupIds (deploy/aws_prepare.sh makes one)",
             )
+
+
+def _section(config: dict[str, Any], *names: str) -> dict[str, Any]:
+    """What stands below some names; empty where that is no section."""
+    found: Any = config
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _lines(config: dict[str, Any], name: str) -> list[str]:
+    found = config.get(name)
+    return [line for line in found if isinstance(line, str)] if isinstance(found, list) else []
+
+
+def _texts(config: Any) -> Iterator[str]:
+    """All texts of a file, each part once, however often other parts refer to it."""
+    left, seen = [config], set()
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict | list) and id(part) not in seen:
+            seen.add(id(part))
+            left += [*part, *part.values()] if isinstance(part, dict) else part
 
 
 def _secrets(text: str) -> Iterator[tuple[str, str]]:

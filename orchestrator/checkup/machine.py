@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.checkup.finding import Finding, judged
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs.run_directory import demand_folder
 
 GIB = 2**30
 LEAST_DISK, LEAST_SHARED, LEAST_FILES = 2 * GIB, GIB, 4096
@@ -51,6 +53,10 @@ def kernels() -> Finding:
 
 def disk(run: Path) -> Finding:
     """Room where the run is to be."""
+    try:
+        demand_folder(run)
+    except UsageError as error:
+        return Finding("bad", "disk", str(error))
     there = next(folder for folder in (run, *run.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     seen = f"{free / GIB:.1f} GiB free in {there}"

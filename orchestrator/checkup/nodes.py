@@ -14,6 +14,7 @@ import ray
 
 from orchestrator.checkup.finding import Finding, judged
 from orchestrator.checkup.machine import GIB, LEAST_DISK, cards, token, token_file
+from orchestrator.interface.wording import of_the_disk
 from orchestrator.nodes import cluster, ray_internals
 from orchestrator.nodes.probe import on_node, probe_in, writes_beside
 from orchestrator.training.trials import versions
@@ -65,8 +66,10 @@ def look_at_nodes(run: Path) -> list[Finding]:
                 for node, ref in zip(nodes, asked, strict=True)
                 for finding in _node(node, ref, run)
             ]
+    except OSError as error:
+        found = [Finding("bad", "run directory", of_the_disk(error), "name another --run")]
     finally:
-        if fresh:
+        if fresh and run.is_dir():
             run.rmdir()
     return [*dashboard(cluster.dashboard()), *found]
 

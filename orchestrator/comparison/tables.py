@@ -158,9 +158,12 @@ def sidecar_of(path: Path) -> dict[str, Any]:
     if not sidecar.is_file():
         return {}
     try:
-        return dict(json.loads(sidecar.read_text()))
-    except (ValueError, TypeError):
+        facts = dict(json.loads(sidecar.read_text()))
+        if not all(isinstance(about, dict) for about in facts.get("elements", {}).values()):
+            raise TypeError("an element is to have facts")
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{sidecar}: damaged; distil the table again") from None
+    return facts
 
 
 def _seen(path: Path) -> np.ndarray:

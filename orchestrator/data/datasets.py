@@ -42,6 +42,10 @@ def resolve(
         return MatBench(file_of(task, data_dir, cache_dir), name=task.name)
     except SourceError as error:
         raise UsageError(str(error)) from None
+    except (OSError, RuntimeError) as error:  # of a name too long, of a person's home unknown
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+        shown = spec if len(spec) < 200 else f"{spec[:100]}…"
+        raise UsageError(f"{shown}: {why}; check the path") from None
 
 
 def is_here(spec: str, data_dir: Path | None = None, cache_dir: Path | None = None) -> bool:

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -20,6 +21,21 @@ from orchestrator.runs.durable import sync
 _CHUNK = 1 << 18  # bytes
 _ATTEMPTS = 4
 _TIMEOUT = 30.0  # seconds without a byte
+
+
+class _OnlyEncrypted(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect that leaves HTTPS, where others could read and change what comes."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """The next request; raises UsageError where it would not be encrypted any more."""
+        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+            raise UsageError(
+                f"{req.full_url}: the server leads to {newurl}, which is not HTTPS; fetch the file"
+                " by other means and name its folder by --data-dir"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _Interrupted(Exception):
@@ -80,7 +96,8 @@ def _fetch(url: str, part: Path, label: str, quiet: bool) -> None:
         headers["Range"] = f"bytes={have}-"
     try:
         request = urllib.request.Request(url, headers=headers)
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+        opener = urllib.request.build_opener(_OnlyEncrypted)
+        with opener.open(request, timeout=_TIMEOUT) as response:
             resumed = response.status == 206 and _starts_at(response, have)
             _write(response, part, have if resumed else 0, label, quiet)
     except urllib.error.HTTPError as error:

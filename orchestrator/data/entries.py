@@ -17,6 +17,7 @@ from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import Entry
 from trainables.crystals.quarantine import Quarantine, TooManyBad
 from trainables.crystals.sources import Source, SourceError
+from trainables.crystals.sources.base import with_sound_ids
 
 ROWS_PER_BLOCK = 256
 BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
@@ -125,7 +126,7 @@ class EntryDatasource(Datasource):
 
 def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
     """Tables of one row, which holds some entries: Ray Data keeps a row whole, but joins rows."""
-    entries = source.entries()
+    entries = with_sound_ids(source.entries())
     while True:
         block: list[Entry] = []
         try:

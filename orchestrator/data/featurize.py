@@ -86,10 +86,9 @@ def featurize(
     done = _existing(folder, kinds, made_from)
     if done is not None and _undamaged(done, source.name):
         return done
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{folder.name}.*"):  # by a driver that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    durable.make_folder(folder.parent)
+    # A driver that is killed leaves it to the next one, which clears such names away.
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
     try:
         _write(source, kinds, scratch, made_from, max_bad, max_atoms, on_rows)
         shutil.rmtree(folder, ignore_errors=True)

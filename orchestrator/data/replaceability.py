@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +12,8 @@ import numpy as np
 from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
 from analysis.scale.replaceability import Replaceability, check_counts, from_counts
 from orchestrator.interface.errors import UsageError
+from trainables.crystals.sources import SourceError
+from trainables.crystals.sources.base import csv_rows
 
 
 def read_replaceability(counts: Path, occurrences: Path | None) -> Replaceability:
@@ -130,7 +130,10 @@ def cells_of(path: Path) -> list[list[str]]:
         raise UsageError(f"{path}: not a text file; a table of plain text is wanted") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if any("," in line for line in lines):
-        return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO("\n".join(lines)))]
+        try:
+            return [[cell.strip() for cell in row] for _, row in csv_rows(lines, path, ",")]
+        except SourceError as error:
+            raise UsageError(str(error)) from None
     return [line.split() for line in lines]
 
 

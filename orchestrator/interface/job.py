@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import io
+import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,12 @@ from typing import Protocol, TypeVar
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.wording import of_the_disk
-from orchestrator.runs.run_directory import locked
+from orchestrator.runs.run_directory import demand_folder, locked
 
 T = TypeVar("T")
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
-# What the disk does to us is for the person to mend; any other OSError is a fault of ours.
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+NOBODY_READS = 141  # as shells have it: 128 + SIGPIPE
 
 
 class Asked(Protocol):
@@ -47,7 +47,8 @@ def conduct(
     interrupts.by_sigterm_too()
     told: tuple[type[Exception], ...] = (UsageError, *expected)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a log is to show what happens, not what was
+        # A log is to show what happens, not what was; and a path need not be text.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         with interrupts.two_chances():
             return work()
@@ -55,11 +56,12 @@ def conduct(
         # a name that was given, and is now told, may hold line breaks
         print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         return USAGE
+    except BrokenPipeError as error:
+        if _stdout_is_read():
+            return _refused_by_the_disk(error, stopped)
+        return NOBODY_READS
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        print(f"error: {of_the_disk(error)}; {stopped}", file=sys.stderr)
-        return USAGE
+        return _refused_by_the_disk(error, stopped)
     except KeyboardInterrupt:
         print(f"\nstopped; {stopped}", file=sys.stderr)
         return INTERRUPTED
@@ -76,8 +78,31 @@ def look_then_work(
     """
     found = look(options)
     if options.dry_run:
+        demand_folder(options.run)
         print("the input is sound; nothing is written")
         return OK
     with locked(options.run):
         work(options, found)
     return OK
+
+
+def _refused_by_the_disk(error: OSError, stopped: str) -> int:
+    """What the system does to us is for the person to mend, whatever it is."""
+    print(f"error: {' '.join(of_the_disk(error).splitlines())}; {stopped}", file=sys.stderr)
+    return USAGE
+
+
+def _stdout_is_read() -> bool:
+    """Whether somebody still reads what is printed; if not, Python is not to tell it at its end."""
+    try:
+        handle = sys.stdout.fileno()
+    except (OSError, ValueError):  # somebody's own stream in its place
+        return True
+    looking = select.poll()
+    looking.register(handle, 0)
+    if not any(event & select.POLLERR for _, event in looking.poll(0)):
+        return True
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, handle)
+    os.close(nowhere)
+    return False

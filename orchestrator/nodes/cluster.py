@@ -17,6 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import ray_internals
+from orchestrator.nodes.doors import keep_token_to_oneself, on_loopback, takes_strangers
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {
@@ -91,7 +92,9 @@ def _begin(address: str | None, cpus_per_worker: float) -> None:
     if address is None or is_local(address):
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        ray.init(address="local", dashboard_host="127.0.0.1", **common)
+        keep_token_to_oneself()
+        with on_loopback():
+            ray.init(address="local", dashboard_host="127.0.0.1", **common)
         return
     try:
         ray.init(address=_answering(address), **common)
@@ -122,6 +125,11 @@ def _answering(address: str) -> str:
         raise UsageError(
             f"--address {address}: {host} takes anyone who reaches it; start both sides with"
             " RAY_AUTH_MODE=token (docs/cluster.md), or it with --node-ip-address=127.0.0.1"
+        )
+    if not is_loopback(host) and takes_strangers(found):
+        raise UsageError(
+            f"--address {address}: {host} asks nobody for the token, so that anyone who reaches it"
+            " may run anything there; start it again with RAY_AUTH_MODE=token (docs/cluster.md)"
         )
     return found
 

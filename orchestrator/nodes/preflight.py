@@ -79,8 +79,8 @@ def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
     Raises:
         UsageError: one does not, or does not answer; its address is named.
     """
-    if len(nodes) < 2:
-        return
+    if {node["NodeID"] for node in nodes} <= {ray.get_runtime_context().get_node_id()}:
+        return  # the driver's own
     run = run.resolve()
     with probe_in(run) as probe:
         asked = [

@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 def probe_in(run: Path) -> Iterator[Path]:
     """A file of a name of its own, while the block lasts; the folder is made, and stays."""
     run.mkdir(parents=True, exist_ok=True)
-    probe = run / f".probe-{secrets.token_hex(8)}"
+    probe = run / f".probe-{secrets.token_hex(8)}.tmp"  # as `durable` names what may go
     probe.touch()
     try:
         yield probe

@@ -22,7 +22,8 @@ from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import featurise
 from trainables.crystals.graph import Graphs
 from trainables.crystals.registry import Task
-from trainables.crystals.sources import Source
+from trainables.crystals.sources import Source, SourceError
+from trainables.crystals.sources.base import with_sound_ids
 
 SAMPLE = 400  # crystals
 SCANNED = 20_000  # rows of a source that they are spread over: the rest of a large file is not read
@@ -73,16 +74,21 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
     """By backbone, entries from all over the first part of a source.
 
     Raises:
-        SourceError: the source breaks off.
+        SourceError: the source breaks off, or all of them are bad.
     """
     start = time.perf_counter()
     count = source.count()
     stride = max(1, min(count or 0, SCANNED) // SAMPLE)
-    entries = list(islice(source.entries(), 0, stride * SAMPLE, stride))
+    entries = list(islice(with_sound_ids(source.entries()), 0, stride * SAMPLE, stride))
     reading = time.perf_counter() - start
     result = featurise(entries, graph_kinds(backbones), max_atoms)
     featurising = time.perf_counter() - start - reading
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
+    if entries and not good:
+        raise SourceError(
+            f"{source.name}: all {len(entries)} crystals that were looked at are bad, the first"
+            f" ({entries[0].origin}) for {result.reasons[0]}"
+        )
     total = count or len(entries)
     seconds = (reading / stride + featurising) * total / max(1, len(entries))
     samples = {}

@@ -13,6 +13,7 @@ from orchestrator.data.inputs import fingerprint, open_sources
 from orchestrator.grid.cells import Cell, GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
 from orchestrator.grid.flags import Options
+from orchestrator.interface.errors import UsageError
 from orchestrator.runs.records import FAILED, Records
 from orchestrator.runs.run_directory import slug
 from trainables.backbones import BACKBONES
@@ -59,6 +60,8 @@ def look(options: Options) -> Work:
     Raises:
         UsageError: a data set cannot be had, or two have one name.
     """
+    if options.data_dir is not None and not options.data_dir.is_dir():
+        raise UsageError(f"{options.data_dir}: --data-dir is not a folder; check the path")
     specs = options.config.tasks
     here = tuple(spec for spec in specs if is_here(spec, options.data_dir))
     absent = [TASKS[spec.removeprefix("matbench_")] for spec in specs if spec not in here]

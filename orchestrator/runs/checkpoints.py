@@ -41,6 +41,7 @@ class Checkpoints:
         """Replaces an array's snapshot; OSError leaves the former one, and is not tried at once."""
         start = time.monotonic()
         try:
+            self.folder.mkdir(exist_ok=True)  # not the run directory: a disk may have gone
             durable.write_bytes(self._file(array), content)
         finally:
             self._last = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it that are missing, and lets their names last."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
         try:
             handle = os.open(draft.name, NEW, 0o666)
         except FileNotFoundError:  # seldom, and to ask each time costs as long as to open
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             handle = os.open(draft.name, NEW, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -113,14 +122,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what writers that were killed have left half, wherever it lies below a folder.
+    """Removes files and folders that writers that were killed have left half, wherever they lie.
 
     A writer that lives on gets a FileNotFoundError instead of its file.
     """
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(".") and name.endswith(".tmp"):
-                Path(place, name).unlink(missing_ok=True)
+    for place, folders, names in os.walk(folder):
+        for name in filter(_is_draft, names):
+            Path(place, name).unlink(missing_ok=True)
+        for name in filter(_is_draft, list(folders)):
+            shutil.rmtree(Path(place, name), ignore_errors=True)
+            folders.remove(name)
+
+
+def _is_draft(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

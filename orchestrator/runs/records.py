@@ -111,7 +111,8 @@ class Records:
         A worker that its driver has lost, but that lives on, may finish the model that another one
         trains in its place; its arrays must not slip in under the other's digest.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Not the run directory: where that is missing, this node does not share the run's disk.
+        self.folder.mkdir(exist_ok=True)
         with open(self.folder / ".lock", "ab") as file:
             # One byte of the (empty) file stands for a key, or each worker would wait for the disk
             # of all others; taken in order, or two workers might wait for each other.

@@ -16,6 +16,7 @@ from typing import Any
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from orchestrator.runs.layout import MANIFEST
+from trainables.crystals.sources.base import is_text
 
 LOCK = ".lock"
 DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
@@ -37,13 +38,10 @@ def locked(run: Path) -> Iterator[None]:
         UsageError: another driver works in it, who is named by host and pid; or it cannot be
             written.
     """
-    fresh = not run.exists()
     with ExitStack() as held:
         try:
-            run.mkdir(parents=True, exist_ok=True)
-            file = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            held.callback(os.close, file)
-            _take(run, file)
+            demand_folder(run)
+            file, fresh = _open_and_take(run, held)
             # Under the lock nobody else writes here but workers of a driver that died, which
             # record nothing that anybody waits for.
             durable.remove_leftovers(run)
@@ -57,6 +55,50 @@ def locked(run: Path) -> Iterator[None]:
                 os.ftruncate(file, 0)
                 if fresh:
                     _remove_if_empty(run)
+
+
+def demand_folder(run: Path) -> None:
+    """Raises UsageError where a run directory can neither be nor be made: its path is no folder's.
+
+    The name is to be text, since report and tables tell it.
+    """
+    if not is_text(str(run)):
+        raise UsageError(f"--run {str(run)!a}: its name is not UTF-8; name another folder")
+    try:
+        taken = next((path for path in (run, *run.parents) if path.exists()), run)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", error)
+        raise UsageError(f"--run {_shown(run)}: cannot be written ({why})") from None
+    if taken.exists() and not taken.is_dir():
+        raise UsageError(f"--run {run}: {taken} is no folder; name another")
+
+
+def _shown(run: Path) -> str:
+    text = str(run)
+    return text if len(text) < 200 else f"{text[:100]}…"
+
+
+def _open_and_take(run: Path, held: ExitStack) -> tuple[int, bool]:
+    """The lock's file, open as long as `held`, its lock ours; and whether the folder is new."""
+    while True:
+        fresh = not run.exists()
+        durable.make_folder(run)
+        with ExitStack() as own:
+            file = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            own.callback(os.close, file)
+            _take(run, file)
+            # A driver that was refused removes its folder: then this lock is of a file that nobody
+            # else will find any more.
+            if _same(file, run / LOCK):
+                held.push(own.pop_all())
+                return file, fresh
+
+
+def _same(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _take(run: Path, file: int) -> None:

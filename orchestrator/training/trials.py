@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 import sys
@@ -10,11 +11,13 @@ import traceback
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import ray
 import torch
 from ray import tune
+from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.interface.wording import of_the_disk
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
@@ -84,11 +87,15 @@ class ArrayTrial(tune.Trainable):
         A disk that cannot be written or read is no error of a model: it ends the trial, and the
         report's `disk` says why. `unsaved` says why a snapshot could not be written, which ends
         nothing.
+
+        Raises:
+            RayError: the cluster lost the data; Tune then begins the trial again.
         """
         finished: list[dict[str, Any]] = []
         start, disk = time.perf_counter(), ""
         try:
             if self._waiting is None:
+                _demand_folder(self._records.folder)
                 self._waiting = self._unrecorded(self._array)
             while self._waiting and time.perf_counter() - start < SECONDS_PER_REPORT:
                 finished.extend(self._advance(self._waiting))
@@ -107,10 +114,12 @@ class ArrayTrial(tune.Trainable):
         """One epoch, or what is done where it fails; the rows of the models that are over."""
         try:
             return self._epoch(waiting)
-        except OSError:
-            raise
-        except Exception as error:  # a model that raises is a record; the grid goes on
-            return self._give_up(waiting, error)
+        except Exception as error:
+            # What a task raised, in reading the data for one, is as if it were raised here.
+            of_cluster = isinstance(error, RayError) and not isinstance(error, RayTaskError)
+            if of_cluster or isinstance(error, OSError):  # no model is to blame
+                raise
+            return self._give_up(waiting, error)  # a record; the grid goes on
 
     def _unrecorded(self, array: TrainingArray) -> list[TrainingArray]:
         """The array without what is recorded already; nothing if that is all of it."""
@@ -207,6 +216,13 @@ class ArrayTrial(tune.Trainable):
             **outcome.sizes,
             **outcome.metrics,
         }
+
+
+def _demand_folder(folder: Path) -> None:
+    """Raises OSError on a node that does not share the run's disk, as one that came later may."""
+    if not folder.is_dir():
+        where = f"not on node {ray.util.get_node_ip_address()}; all nodes must share --run"
+        raise FileNotFoundError(errno.ENOENT, where, str(folder))
 
 
 @lru_cache  # the packages' metadata are parsed anew for each question

@@ -143,6 +143,8 @@ def damage(kind: str) -> str:
             lines[8] = "O,1,2"
         case "blank line":
             lines[8] = ""
+        case "huge cell":
+            lines[8] = f"O,1,2,{'3' * 70_000_000},4,5"
         case "header":
             lines[0] = "symbol,0,1,2,3,4"
         case "nothing":
@@ -161,6 +163,7 @@ def damage(kind: str) -> str:
         ("nan", ["line 9", "(O)", "not a finite number"]),
         ("short row", ["line 9", "(O)", "3 cells, header has 6"]),
         ("blank line", ["line 9", "expected element O", "an empty line"]),
+        ("huge cell", ["not CSV"]),
         ("header", ["line 1", "element,0,1"]),
         ("nothing", ["line 1", "header"]),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from fractions import Fraction
@@ -141,6 +142,40 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert "no MatBench file" in refused(path)
     path.write_bytes(gzip.compress(json.dumps({"columns": ["structure"], "data": []}).encode()))
     assert "no compositions" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "why"),
+    [
+        (["composition", "y"], [1], "row 12 is no list of 2 cells"),
+        (["composition", "y"], [["NaCl"]], "row 12 is no list of 2 cells"),
+        (["composition", "y"], [{"a": 1, "b": 2}], "row 12 is no list of 2 cells"),
+        (["composition", 2], [], "column 2 is no text"),
+        ([["composition"], "composition"], [], "column ['composition'] is no text"),
+        (["composition", "\ud800"], [], r"column '\ud800' is no text"),
+    ],
+)
+def test_what_is_no_table(
+    tmp_path: Path, columns: list[object], rows: list[object], why: str
+) -> None:
+    good = [[f"Na{n}Cl", n] for n in range(1, 12)]
+    content = json.dumps({"columns": columns, "data": [*good, *rows]})
+    assert f"no MatBench file ({why})" in refused(write(tmp_path, content, "data.json"))
+
+
+def test_amounts_beyond_numbers_are_no_formula(tmp_path: Path) -> None:
+    told = refused(write(tmp_path, table().replace("GaAs", f"Na{'9' * 400}Cl")))
+    assert "line 10" in told and "too large" in told and len(told) < 300
+
+
+def test_huge_cells(tmp_path: Path) -> None:
+    """Beyond what csv takes by itself, where no other table has raised its limit."""
+    csv.field_size_limit(131_072)
+    lines = table().splitlines()
+    text = "\n".join(
+        ["id," + lines[0], f"{'a' * 200_000},{lines[1]}", *map("b,{}".format, lines[2:])]
+    )
+    assert "line 2: id too long: 200000 characters" in refused(write(tmp_path, text))
 
 
 @given(st.dictionaries(st.integers(1, 118), st.integers(1, 20), min_size=1, max_size=6),

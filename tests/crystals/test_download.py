@@ -3,12 +3,13 @@
 import hashlib
 import http.server
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestrator.data.download import digest, download
+from orchestrator.data.download import _OnlyEncrypted, digest, download
 from orchestrator.interface.errors import UsageError
 
 CONTENT = bytes(range(256)) * 8000  # 2 MB
@@ -30,6 +31,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range")
         self.server.requests.append(asked)
+        if self.server.status == 302:
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            self.end_headers()
+            return
         if self.server.status != 200:
             self.send_error(self.server.status)
             return
@@ -122,6 +128,31 @@ def test_a_wrong_digest_deletes_the_file(server: Server, tmp_path: Path, left: b
     assert "deleted" in text
     assert list(tmp_path.iterdir()) == []
     assert fetch(server, tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_no_redirect_leaves_https() -> None:
+    handler, url = _OnlyEncrypted(), "https://example.org/file.json.gz"
+    request = urllib.request.Request(url)
+    asked = ("", 302, "Found", {})
+    again = handler.redirect_request(request, *asked, "https://example.org/other")  # type: ignore[arg-type]
+    assert again is not None and again.full_url == "https://example.org/other"
+    with pytest.raises(UsageError, match=r"leads to http://example.org/other, which is not HTTPS"):
+        handler.redirect_request(request, *asked, "http://example.org/other")  # type: ignore[arg-type]
+
+
+def test_redirects_are_looked_at(server: Server, tmp_path: Path) -> None:
+    """By the opener that downloads, which here follows one as from an encrypted page."""
+    looked: list[str] = []
+
+    def look(self: object, request: object, *given: object) -> None:
+        looked.append(str(given[-1]))
+        raise UsageError("refused")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_OnlyEncrypted, "redirect_request", look)
+        server.status = 302
+        assert refusal(server, tmp_path / "file.json.gz") == "refused"
+    assert looked == ["http://127.0.0.1:1/elsewhere"]
 
 
 def test_not_found_is_not_tried_again(server: Server, tmp_path: Path) -> None:

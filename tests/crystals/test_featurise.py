@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 import tracemalloc
 
 import numpy as np
@@ -108,3 +109,17 @@ def test_a_collapsed_cell_is_refused_before_its_neighbours_are_listed() -> None:
     assert peak < 10e6
     assert result.reasons[0].startswith("atoms too close: Fe")
     assert result.reasons[1] == ""
+
+
+@pytest.mark.parametrize(("height", "atoms"), [(10.0, 200), (20.0, 400), (60.0, 900)])
+def test_a_skewed_cell_that_is_dense_is_refused_in_bounded_time(height: float, atoms: int) -> None:
+    # Three vectors, 120° apart and steep: short ones are only in their sums, so that the closest
+    # pair is among millions of images.
+    turned = [(0.6, 0.0), (-0.3, 0.3 * 3**0.5), (-0.3, -0.3 * 3**0.5)]
+    lattice = np.array([(x, y, height) for x, y in turned])
+    places = np.random.default_rng(0).random((atoms, 3))
+    begun = time.process_time()
+    result = featurise([entry(0, crystal([11] * atoms, places, lattice))], KINDS, max_atoms=1000)
+    assert result.reasons[0].startswith("atoms too close: ")
+    assert "Å³ an atom, so that some are nearer than 0.5 Å" in result.reasons[0]
+    assert time.process_time() - begun < 5

@@ -17,6 +17,7 @@ from trainables.crystals.checks import check
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
 from trainables.crystals.parsing import parse, parse_target
 from trainables.crystals.sources import SourceError, open_source
+from trainables.crystals.sources.base import LONGEST_ID, with_sound_ids
 
 MATRIX = [[4.2, 0, 0], [0, 4.2, 0], [0, 0, 4.2]]
 SITES = [
@@ -150,6 +151,42 @@ def test_a_file_of_any_bytes(tmp_path: Path, name: str, packed: bool, rest: byte
             read(entry.text, entry.format)
     except SourceError as error:
         one_line(error)
+
+
+# JSON may hold halves of characters, which UTF-8 cannot.
+NAMES = st.text(st.characters(), max_size=4) | st.sampled_from(["\ud800", "a\udfffb", "x" * 300])
+
+
+@searching(60)
+@given(index=st.lists(NAMES | st.integers() | st.none(), min_size=1, max_size=4), column=NAMES)
+def test_ids_and_columns_of_anything(tmp_path: Path, index: list[Any], column: str) -> None:
+    path = tmp_path / "crystals.json"
+    data = [[json.loads(VALID["json"]), 1]] * len(index)
+    path.write_text(json.dumps({"index": index, "columns": ["structure", column], "data": data}))
+    try:
+        source = open_source(path)
+    except SourceError as error:
+        one_line(error)
+        str(error).encode()
+        return
+    assert len(source.digest()) == 64
+    for entry in with_sound_ids(source.entries()):
+        assert len(entry.id.encode()) <= 4 * LONGEST_ID
+        read(entry.text, entry.format)
+
+
+@searching(40)
+@given(columns=st.lists(NAMES | st.integers(), max_size=3), cells=st.lists(NESTED, max_size=3))
+def test_formulas_in_json_of_anything(tmp_path: Path, columns: list[Any], cells: list[Any]) -> None:
+    path = tmp_path / "formulas.json"
+    for names in (columns, ["composition", *columns], ["composition", "y"]):
+        rows = [[f"Na{n}Cl", n] for n in range(1, 12)]
+        path.write_text(json.dumps({"columns": names, "data": [*rows, cells, *cells]}))
+        try:
+            read_compositions(path)
+        except SourceError as error:
+            one_line(error)
+            str(error).encode()
 
 
 @pytest.mark.parametrize("name", ["formulas.csv", "formulas.json"])

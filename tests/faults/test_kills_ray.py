@@ -14,7 +14,7 @@ from tests.faults.site import Ended, Event, Site
 
 pytestmark = pytest.mark.ray
 KILLED = -signal.SIGKILL
-RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp$|(?<=/)\.tiny\.\w{8}(?=/)|(?<=/\d{4}-)[0-9a-f]{12}")
+RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp$|\.tiny\.\w{8}\.tmp(?=/|$)|(?<=/\d{4}-)[0-9a-f]{12}")
 KEY = re.compile(r"(?<=/\.)[0-9a-f]{24}|(?<=/)[0-9a-f]{24}")
 TABLE = re.compile(r"Mat2Vec-[SHL]-\d+")
 
@@ -40,9 +40,9 @@ def _pattern(site: Site, event: Event) -> str:
 
 
 def _like(random: str) -> str:
-    if random.endswith(".tmp"):
-        return ".*.tmp"
-    return ".tiny.*" if random.startswith(".tiny") else "*"
+    if random.startswith(".tiny"):
+        return ".tiny.*.tmp"
+    return ".*.tmp" if random.endswith(".tmp") else "*"
 
 
 def the_cause(ended: Ended) -> None:

@@ -122,6 +122,14 @@ def test_what_is_no_table(spec: str, why: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ['{"elements": [1]}', '{"elements": {"H": 1}}', "[1]", "{"])
+def test_a_damaged_sidecar_is_named(tmp_path: Path, content: str) -> None:
+    path = write_table(tmp_path / "mine.csv", 4)
+    (tmp_path / "mine.meta.json").write_text(content)
+    with pytest.raises(UsageError, match=r"mine\.meta\.json: damaged; distil the table again"):
+        load_tables([str(path)], 0, controls=False)
+
+
 def test_a_table_twice_and_a_table_of_nothing(tmp_path: Path) -> None:
     mine = write_table(tmp_path / "mine.csv")
     with pytest.raises(UsageError, match="two are called mine"):

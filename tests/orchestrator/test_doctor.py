@@ -74,6 +74,11 @@ def test_the_files_that_come_along_are_closed() -> None:
     ("before", "after", "seen"),
     [
         ("--dashboard-host=127.0.0.1", "", "dashboard not bound"),
+        ("--dashboard-host=127.0.0.1", "--dashboard-host=127.0.0.1 --dashboard-host='::'", "bound"),
+        ("upscaling_speed: 1.0", "x: [{CidrIpv6: '::/0'}]", "open to the world"),
+        ("head_start_ray_commands", "other_commands", "dashboard not bound"),
+        ("head_start_ray_commands", "other_commands", "head starts without"),
+        ("available_node_types", "other_node_types", "open SSH to the world"),
         ("export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0;", "", "without RAY_AUTH_MODE"),
         ('"~/.ray/auth_token"', '"~/other"', "token file does not reach"),
         ("SecurityGroupIds", "Groups", "leaves its security group to Ray"),
@@ -88,6 +93,35 @@ def test_doors_that_stand_open(tmp_path: Path, before: str, after: str, seen: st
     path.write_text(text.replace(before, after))
     bad = [finding.line for finding in look_at_file(path) if finding.verdict == "bad"]
     assert any(seen in line for line in bad), bad
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "provider: null",
+        "provider: {type: aws}\navailable_node_types: [a]",
+        "provider: {type: aws}\navailable_node_types: {a: null}",
+        "provider: {type: aws}\navailable_node_types: {a: {node_config: 1}}",
+        "head_start_ray_commands: null\nfile_mounts: null",
+        "head_start_ray_commands: [1]",
+        "1: 2",
+        "a: &a {b: *a}",
+    ],
+)
+def test_sections_that_are_none(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(content)
+    seen = [finding.seen for finding in look_at_file(path)]
+    assert "dashboard not bound to 127.0.0.1" in seen
+    assert "the token file does not reach the nodes" in seen
+
+
+def test_a_file_of_references_to_references(tmp_path: Path) -> None:
+    """Written out, it would be beyond any memory."""
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 30)]
+    path = tmp_path / "cluster.yaml"
+    path.write_text("\n".join(lines))
+    assert verdicts(look_at_file(path)) == {"bad"}
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a: [", b"- 1"])

@@ -1,15 +1,110 @@
-"""What jobs have in common beside how they end: first a look, then the work."""
+"""How a job begins with a look, and how it ends when the system refuses it something."""
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from orchestrator import doctor, hybrid_grid, transfer
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, look_then_work
+from orchestrator.interface.job import OK, conduct, look_then_work
 from orchestrator.runs.run_directory import locked
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ENOSPC",
+        "EROFS",
+        "EIO",
+        "ESTALE",
+        "ENOTCONN",
+        "ENAMETOOLONG",
+        "ENOTDIR",
+        "EISDIR",
+        "EPIPE",
+        "EFBIG",
+        "EMFILE",
+        "ENOENT",
+    ],
+)
+def test_every_error_of_the_system_is_one_line(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = getattr(errno, name)
+
+    def work() -> int:
+        raise OSError(number, os.strerror(number), "/nfs/run/ledger.parquet")
+
+    assert conduct(work, stopped="again") == 2
+    told = f"error: /nfs/run/ledger.parquet: {os.strerror(number)}; again\n"
+    assert capsys.readouterr() == ("", told)
+
+
+@pytest.mark.parametrize("flags", [("doctor", "--run", "x"), ()])
+def test_nobody_reads_what_is_printed(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """As in `elemgrid doctor | true`."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator.cli", *flags], stdout=writes, cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, timeout=120,
+        )  # fmt: skip
+    finally:
+        os.close(writes)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_what_is_no_run_directory(
+    tmp_path: Path, dry: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for run, why in (
+        (str(file), f"{file} is no folder"),
+        (f"{file}/run", f"{file} is no folder"),
+        (LONG, "File name too long"),
+        ("\udcff", "not UTF-8"),
+    ):
+        assert hybrid_grid.main(["--preset", "demo", "--run", run, *dry]) == 2
+        assert why in one_line(capsys)
+
+
+def test_the_doctor_tells_what_is_no_run_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for run in (str(file), LONG):
+        assert doctor.main(["--run", run]) == 1
+        assert "BAD   disk: --run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tasks", [LONG, "~nosuchuser/x.csv", f"{LONG}:y"])
+@pytest.mark.parametrize("job", [hybrid_grid, transfer])
+def test_what_is_no_data_set(
+    tmp_path: Path, job: object, tasks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert job.main(["--run", str(tmp_path / "run"), "--tasks", tasks]) == 2  # type: ignore[attr-defined]
+    assert len(one_line(capsys)) < 700
+    assert not (tmp_path / "run").exists()
 
 
 @dataclass(frozen=True)

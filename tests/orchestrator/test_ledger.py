@@ -10,10 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import FEW, LedgerError, Records
 from tests.orchestrator.small_records import arrays, row
 
 # ------------------------------------------------------------------------------------ one record
+
+
+def test_no_node_makes_a_run_directory_that_it_lacks(tmp_path: Path) -> None:
+    """Where its disk is not the run's, what it writes would be lost on it."""
+    gone = tmp_path / "gone"
+    with pytest.raises(FileNotFoundError):
+        Records(gone / "records").write(row("a"), arrays())
+    with pytest.raises(FileNotFoundError):
+        Checkpoints(gone / "checkpoints").write("array", b"")
+    assert not gone.exists()
 
 
 def test_a_record_comes_back(records: Records) -> None:

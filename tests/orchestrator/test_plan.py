@@ -28,7 +28,7 @@ SPAN = r"(<1 s|\d+ s|\d+ min \d\d s|\d+ h \d\d min|[\d ]+ h)"
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache is empty, and whoever reaches for the network is told."""
     monkeypatch.setenv("ELEMGRID_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("urllib.request.urlopen", _refuse)
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", _refuse)
 
 
 def _refuse(*args: object, **more: object) -> None:
@@ -89,7 +89,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Said:
     data = write_matbench(folder / "tiny.json.gz", rows(60))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELEMGRID_CACHE", str(folder / "cache"))
-        patch.setattr("urllib.request.urlopen", _refuse)
+        patch.setattr("urllib.request.OpenerDirector.open", _refuse)
         before = digests(folder)
         said = grid(
             *("--tasks", str(data), "phonons", "--run", str(folder / "run"), "--dry-run"),
@@ -268,6 +268,20 @@ def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-500])
     said = dry(path, tmp_path / "run")
     assert said.code == 2 and str(path) in said.error
+
+
+def test_bad_crystals_alone_are_refused(tmp_path: Path) -> None:
+    path = write_matbench(tmp_path / "bad.json.gz", [({}, y) for _, y in rows(20)])
+    said = dry(path, tmp_path / "run")
+    assert said.code == 2
+    assert "bad: all 20 crystals that were looked at are bad, the first (bad.json.gz:1) for no" in (
+        said.error
+    )
+
+
+def test_a_data_folder_that_is_none(data: Path, tmp_path: Path) -> None:
+    said = dry(data, tmp_path / "run", "--data-dir", str(data))
+    assert said.code == 2 and f"{data}: --data-dir is not a folder" in said.error
 
 
 def test_a_handful_of_crystals_gets_no_estimate(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -52,13 +52,13 @@ def own_mounts() -> bool:
 
 
 @contextmanager
-def node(*flags: str, before: tuple[str, ...] = ()) -> Iterator[None]:
+def node(*flags: str, before: tuple[str, ...] = (), mode: str = "token") -> Iterator[None]:
     """A node that ends with the block, and its processes with it."""
     ports = ["--min-worker-port=0", "--max-worker-port=0", f"--metrics-export-port={free_port()}"]
     ports += [f"--dashboard-agent-listen-port={free_port()}"]
     started = subprocess.Popen(
         [*before, str(RAY), "start", "--block", "--num-cpus=1", "--num-gpus=0", *ports, *flags],
-        env={**os.environ, "RAY_AUTH_MODE": "token"},
+        env={**os.environ, "RAY_AUTH_MODE": mode},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -69,19 +69,26 @@ def node(*flags: str, before: tuple[str, ...] = ()) -> Iterator[None]:
 
 
 @contextmanager
-def two_nodes(*before: str) -> Iterator[str]:
-    """The address of a cluster of two nodes, the second of which is started by `before`."""
+def head(*flags: str, mode: str = "token") -> Iterator[str]:
+    """The address of a cluster of one node."""
     # Ray takes no other address of this machine for a driver's
     address = f"{get_node_ip_address()}:{free_port()}"
+    with (
+        tempfile.TemporaryDirectory(prefix="eg", dir="/tmp") as folder,
+        node(
+            "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
+            "--include-dashboard=false", f"--dashboard-port={free_port()}",
+            f"--ray-client-server-port={free_port()}", *flags, mode=mode,
+        ),
+    ):  # fmt: skip
+        yield address
+
+
+@contextmanager
+def two_nodes(*before: str, head_takes_work: bool = True) -> Iterator[str]:
+    """The address of a cluster of two nodes, the second of which is started by `before`."""
     with ExitStack() as nodes:
-        folder = nodes.enter_context(tempfile.TemporaryDirectory(prefix="eg", dir="/tmp"))
-        nodes.enter_context(
-            node(
-                "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
-                "--include-dashboard=false", f"--dashboard-port={free_port()}",
-                f"--ray-client-server-port={free_port()}",
-            )
-        )  # fmt: skip
+        address = nodes.enter_context(head(*([] if head_takes_work else ["--num-cpus=0"])))
         until(lambda: nodes_of(address) == 1)
         nodes.enter_context(
             node(f"--address={address}", f"--node-ip-address={SECOND}", before=before)
@@ -93,8 +100,9 @@ def two_nodes(*before: str) -> Iterator[str]:
 def until(true: object) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if true():  # type: ignore[operator]
-            return
+        with suppress(OSError):
+            if true():  # type: ignore[operator]
+                return
         time.sleep(1)
     raise TimeoutError("the cluster did not start")
 
@@ -145,3 +153,23 @@ def test_what_no_cluster_can_do_is_refused(tmp_path: Path) -> None:
         assert said.code == 2 and "(the most are 1 and 0)" in said.error
         assert "no node has the 64 CPUs and 0 GPUs" in said.error
         assert not (shared / "other").exists()
+
+
+@pytest.mark.skipif(not own_mounts(), reason="no right to mount namespaces (unshare -m)")
+def test_one_node_that_takes_work_is_asked_unless_it_is_the_drivers(tmp_path: Path) -> None:
+    """As where a head has no CPUs to give, and one worker has come so far."""
+    covered = f'mount -t tmpfs none {tmp_path} && exec "$@"'
+    with two_nodes("unshare", "-m", "sh", "-c", covered, "-", head_takes_work=False) as address:
+        said = run("-c", LOOK, address, str(tmp_path / "run"))
+    assert said.code != 0
+    assert f"--run {tmp_path / 'run'}: node {SECOND} does not see it" in said.err
+
+
+def test_a_cluster_that_asks_nobody_for_a_token_is_refused(tmp_path: Path) -> None:
+    """Though the driver has one, and shows it."""
+    with head(mode="disabled") as address:
+        host, _, port = address.rpartition(":")
+        until(lambda: socket.create_connection((host, int(port)), timeout=5).close() is None)
+        said = grid(address, tmp_path / "run")
+    assert said.code == 2 and f"{host} asks nobody for the token" in said.error
+    assert not (tmp_path / "run").exists()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -75,6 +77,38 @@ def test_the_lock_of_a_killed_driver_is_free_at_once(
         assert psutil.pid_exists(child)
         assert (run / LOCK).read_text() == f"pid {os.getpid()} on {platform.node()}"
     assert (run / LOCK).read_text() == ""
+
+
+def test_a_lock_that_was_removed_meanwhile_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second driver has opened the file when the first, refused at once, removes it all."""
+    run, first, second = tmp_path / "run", ExitStack(), ExitStack()
+    first.enter_context(locked(run))
+    take = fcntl.flock
+
+    def take_late(file: int, how: int) -> None:
+        first.close()
+        take(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", take_late)
+    second.enter_context(locked(run))
+    monkeypatch.undo()
+    assert f"pid {os.getpid()} on {platform.node()} is working in it" in refused(run)
+    second.close()
+    assert not run.exists()
+
+
+def test_what_a_killed_job_left_is_cleared_away(tmp_path: Path) -> None:
+    """Probes, and the half-made shards of whatever data set."""
+    run = tmp_path / "run"
+    scratch = run / "shards" / ".salts.0123.tmp"
+    scratch.mkdir(parents=True)
+    (scratch / "0.parquet").touch()
+    (run / ".probe-0123.tmp").touch()
+    (run / "manifest.json").touch()
+    with locked(run):
+        assert sorted(path.name for path in run.rglob("*")) == [LOCK, "manifest.json", "shards"]
 
 
 def test_a_job_that_is_refused_at_once_leaves_no_folder(tmp_path: Path) -> None:

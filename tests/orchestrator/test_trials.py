@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray._private.internal_api import free
+from ray.exceptions import ObjectLostError, RayError
 
 from orchestrator.grid.cells import GridArray
+from orchestrator.nodes import cluster
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
+from orchestrator.training.train import train
 from orchestrator.training.trials import ArrayTrial
+from orchestrator.training.worker import Worker
 from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.recipe import Recipe
@@ -42,6 +50,7 @@ def trial_of(array: GridArray, folder: Path) -> ArrayTrial:
     """A trial as Tune would set it up."""
     import ray
 
+    (folder / "records").mkdir(parents=True, exist_ok=True)  # as the driver does
     trial = ArrayTrial.__new__(ArrayTrial)
     trial.setup(
         {"array": array.id},
@@ -95,6 +104,57 @@ def test_an_error_is_tried_once_more(
     assert row["status"] == status
     assert begun == [0, 1, 0, 1, 2][: 5 if errors == 1 else 4]
     assert ("stumbled" in row["error"]) == (status == "failed")
+
+
+def test_lost_data_are_no_fault_of_a_model(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
+    """Tune begins the trial again, as where a worker is lost; nothing is recorded."""
+    array = small_array(epochs=2)
+    trial = trial_of(array, tmp_path)
+    lost = trial._datasets["made-up", "cgcnn"]
+    free([lost])
+    with pytest.raises(RayError):
+        for _ in range(3):
+            trial.step()
+    records = Records(tmp_path / "records")
+    assert records.recorded(array.keys.values()) == set()
+    assert {row["status"] for row in finished_rows(trial_of(array, tmp_path))} == {"done"}
+
+
+def begun_again(mark: Path, spec: ArraySpec, data: Any, device: str) -> ArrayFit:
+    """A training whose data are lost when it is begun for the first time."""
+    if not mark.exists():
+        mark.touch()
+        raise ObjectLostError("ff" * 28, None, "")
+    return ArrayFit(spec, data, device)
+
+
+def test_tune_begins_a_trial_again_whose_data_were_lost(
+    tmp_path: Path, ray_cluster: dict[str, Any]
+) -> None:
+    array, records = small_array(epochs=2), Records(tmp_path / "records")
+    with cluster.connected(None, 1), redirect_stderr(io.StringIO()):
+        assert train(
+            [array],
+            {("made-up", "cgcnn"): made_up_dataset("cgcnn", 24)},
+            {"made-up": ("y", None)},
+            records,
+            Worker(cpus=1, gpus=0),
+            make_fit=partial(begun_again, tmp_path / "mark"),
+        )
+    assert (tmp_path / "mark").exists()
+    assert {records.read(key)["status"] for key in array.keys.values()} == {"done"}
+
+
+def test_a_node_without_the_run_directory_ends_the_trial(
+    tmp_path: Path, ray_cluster: dict[str, Any]
+) -> None:
+    trial = trial_of(small_array(epochs=2), tmp_path)
+    (tmp_path / "records").rmdir()
+    report = trial.step()
+    assert report["done"] and not report["finished"]
+    assert report["disk"].startswith(f"{tmp_path / 'records'}: not on node ")
+    assert "all nodes must share --run" in report["disk"]
+    assert not (tmp_path / "records").exists()
 
 
 def epochs_run(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from trainables.compositions.dataset import Compositions
+from trainables.crystals.crystal import one_line
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources.base import (
     ID_COLUMNS,
     SourceError,
     choose_target,
+    csv_rows,
     is_numeric,
+    is_text,
     open_text,
     readable,
     stem,
+    why_no_id,
 )
 from trainables.crystals.sources.table import sniff_delimiter
 from trainables.crystals.symbols import NUMBERS, symbol
@@ -81,9 +85,9 @@ def _csv_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
     with readable(path), open_text(path) as file:
         delimiter = sniff_delimiter(file.readline())
     with readable(path), open_text(path, whole=True) as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        header = [cell.strip() for cell in next(reader, [])]
-        rows = [(reader.line_num, cells) for cells in reader if cells]
+        reader = csv_rows(file, path, delimiter)
+        header = [cell.strip() for cell in next(reader, (0, []))[1]]
+        rows = [(line, cells) for line, cells in reader if cells]
     formula = next((column for column in FORMULA_COLUMNS if column in header), None)
     if formula is None:
         raise SourceError(
@@ -101,6 +105,9 @@ def _csv_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
     at, value = header.index(formula), header.index(choose_target(path, header, numeric, target))
     named = next((header.index(column) for column in ID_COLUMNS if column in header), None)
     ids = [] if named is None else [cells[named].strip() for _, cells in rows]
+    for (line, _), name in zip(rows, ids, strict=False):
+        if reason := why_no_id(name):
+            raise SourceError(f"{path}, line {line}: {reason}")
     return [(line, cells[at], cells[value]) for line, cells in rows], ids
 
 
@@ -110,16 +117,28 @@ def _json_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
             with open_text(path, whole=True) as file:
                 content = json.load(file)
             columns, data = list(content["columns"]), list(content["data"])
+            _demand_table(columns, data)
         except SourceError:
             raise
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SourceError(f"{path}: no MatBench file ({error}); fetch it again") from None
+            reason = one_line(error)
+            raise SourceError(f"{path}: no MatBench file ({reason}); fetch it again") from None
     formula = next((column for column in FORMULA_COLUMNS if column in columns), None)
     if formula is None:
         raise SourceError(f"{path}: holds {', '.join(columns)}, no compositions")
     value = choose_target(path, columns, [c for c in columns if c != formula], target)
     at, to = columns.index(formula), columns.index(value)
     return [(row + 1, str(cells[at]), str(cells[to])) for row, cells in enumerate(data)], []
+
+
+def _demand_table(columns: list[Any], data: list[Any]) -> None:
+    """Raises ValueError where the names are no texts, or a row has not a cell for each of them."""
+    for name in columns:
+        if not (isinstance(name, str) and is_text(name)):
+            raise ValueError(f"column {name!a} is no text")
+    for row, cells in enumerate(data, 1):
+        if not isinstance(cells, list) or len(cells) != len(columns):
+            raise ValueError(f"row {row} is no list of {len(columns)} cells")
 
 
 def _value(path: Path, line: int, cell: str) -> float:
@@ -168,6 +187,8 @@ def parse_formula(formula: str) -> dict[int, float]:
     by_number: dict[int, float] = {}
     for name, amount in amounts.items():
         by_number[NUMBERS[name]] = by_number.get(NUMBERS[name], 0.0) + amount
+    if not 0 < sum(by_number.values()) < math.inf:
+        raise ValueError(f"{one_line(formula, 60)!r} is no formula (too large)")
     return by_number
 
 

@@ -15,6 +15,7 @@ from trainables.crystals.symbols import MAX_Z, symbol
 
 MIN_DISTANCE = 0.5  # Å; no two nuclei come this near in any crystal (H2 has 0.74)
 MAX_ATOMS = 1000
+_MOST_IMAGES, _MOST_PAIRS = 1000, 3e7  # that are compared within seconds
 _BLOCK = 64  # atoms compared at once with all others, to bound the memory of closest_pair
 
 
@@ -105,6 +106,20 @@ def check_closest(crystal: Crystal) -> None:
     check_distances(crystal.numbers, np.array([i]), np.array([j]), np.array([distance]))
 
 
+def closest_pair_is_near(crystal: Crystal) -> bool:
+    """Whether `closest_pair` takes seconds at most; in a skewed cell its images have no bound."""
+    images = float(np.prod(2.0 * _reach(crystal.lattice) + 1))
+    return images <= _MOST_IMAGES and images * len(crystal.numbers) ** 2 <= _MOST_PAIRS
+
+
+def _reach(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[3] images to each side among which the closest pair is, for differences in [-1/2, 1/2]."""
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
+    shortest = float(np.linalg.norm(lattice, axis=1).min())
+    # An image n steps away is (n - 1/2) heights off.
+    return np.floor(shortest / heights + 0.5)
+
+
 def closest_pair(crystal: Crystal) -> tuple[int, int, float]:
     """The two nearest atoms (i ≤ j, 0-based; i = j for an atom and its image) and their Å.
 
@@ -112,10 +127,7 @@ def closest_pair(crystal: Crystal) -> tuple[int, int, float]:
     """
     lattice = crystal.lattice
     frac = crystal.frac - np.floor(crystal.frac)
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
-    shortest = float(np.linalg.norm(lattice, axis=1).min())
-    # With differences folded into [-1/2, 1/2] an image n steps away is (n - 1/2) heights off.
-    reach = np.floor(shortest / heights + 0.5).astype(int)
+    reach = _reach(lattice).astype(int)
     images = np.array(list(itertools.product(*(range(-r, r + 1) for r in reach))), dtype=float)
     home = int(np.flatnonzero(~images.any(axis=1))[0])
     best = (0, 0, np.inf)

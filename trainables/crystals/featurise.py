@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.crystals.checks import MIN_DISTANCE, check, check_closest, check_distances
+from trainables.crystals.checks import (
+    MIN_DISTANCE,
+    check,
+    check_closest,
+    check_distances,
+    closest_pair_is_near,
+)
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
 from trainables.crystals.graph import PER_ANGSTROM, GraphKind, Graphs
 from trainables.crystals.neighbours import Neighbours, build_graphs, find_neighbours
@@ -73,8 +79,15 @@ def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: i
 def _check_density(crystal: Crystal) -> None:
     """Refuses what is denser than any crystal before its neighbours, far too many, are listed."""
     volume = abs(float(np.linalg.det(crystal.lattice)))
-    if volume < SMALLEST_VOLUME * len(crystal.numbers):
+    if volume >= SMALLEST_VOLUME * len(crystal.numbers):
+        return
+    # The closest pair is named where that costs little; in a skewed cell it may cost hours.
+    if closest_pair_is_near(crystal):
         check_closest(crystal)
+    raise BadCrystal(
+        f"atoms too close: {volume / len(crystal.numbers):.2g} Å³ an atom, so that some are nearer"
+        f" than {MIN_DISTANCE} Å"
+    )
 
 
 def _too_close(crystals: Sequence[Crystal], neighbours: Neighbours) -> dict[int, str]:

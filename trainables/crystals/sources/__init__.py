@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError
+from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError, is_text
 from trainables.crystals.sources.folder import Folder
 from trainables.crystals.sources.matbench import MatBench
 from trainables.crystals.sources.parquet import ParquetTable
@@ -24,6 +24,8 @@ def open_source(path: Path, target: str | None = None, name: str | None = None) 
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder; check the path")
+    if not is_text(path.resolve().name):
+        raise SourceError(f"{str(path)!a}: its name is not UTF-8; rename it")
     if path.is_dir():
         return Folder(path, target, name)
     plain = path.name.lower().removesuffix(".gz")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import difflib
 import gzip
 import hashlib
@@ -13,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
-from trainables.crystals.crystal import Entry
+from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources import gunzip
 
 ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
+LONGEST_ID = 200  # characters; an array of ids gives to each what the longest one needs
+LARGEST_CELL = 64 << 20  # characters of a CSV; csv's own limit (131 072) is below a large CIF
 LARGEST_WHOLE = 256 << 20  # bytes of a table of ids or formulas; some millions of rows
 _GZIP_MAGIC = b"\x1f\x8b"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|true|false", re.IGNORECASE)
@@ -113,6 +117,48 @@ def open_text(path: Path, newline: str | None = "", *, whole: bool = False) -> I
         if whole and path.stat().st_size > LARGEST_WHOLE:
             raise SourceError(f"{path}: {gunzip.too_large(LARGEST_WHOLE)}")
         return path.open(encoding="utf-8-sig", newline=newline)
+
+
+def csv_rows(
+    lines: Iterable[str], path: Path, delimiter: str, *, strict: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line, and cells, of each row of a CSV; raises SourceError."""
+    csv.field_size_limit(max(csv.field_size_limit(), LARGEST_CELL))
+    reader = csv.reader(lines, delimiter=delimiter, strict=strict)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise SourceError(
+            f"{path}: line {reader.line_num} is not CSV ({error}); mend the quotes"
+        ) from None
+
+
+def with_sound_ids(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries; one whose id cannot be kept is bad, and is called by its row."""
+    for entry in entries:
+        reason = why_no_id(entry.id)
+        if reason:
+            name = f"row {entry.row + 1}"
+            yield dataclasses.replace(entry, id=name, format="bad", text=reason, target="")
+        else:
+            yield entry
+
+
+def why_no_id(text: str) -> str:
+    """Why a text is no id that can be kept, in one line; "" where it is."""
+    if len(text) > LONGEST_ID:
+        return f"id too long: {len(text)} characters of at most {LONGEST_ID}"
+    return "" if is_text(text) else f"id is no text: {one_line(ascii(text), 60)}"
+
+
+def is_text(name: str) -> bool:
+    """Whether UTF-8 can hold it: JSON and names of files may have halves of characters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def stem(path: Path) -> str:

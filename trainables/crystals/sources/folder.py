@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -11,6 +10,7 @@ from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources.base import (
     SourceError,
     choose_target,
+    csv_rows,
     is_numeric,
     open_text,
     readable,
@@ -92,8 +92,9 @@ class Folder:
     def _read_table(self) -> list[list[str]]:
         with readable(self._table), open_text(self._table, whole=True) as file:
             text = file.read()
-        reader = csv.reader(text.splitlines(), delimiter=sniff_delimiter(text.split("\n", 1)[0]))
-        rows = [row for row in reader if any(cell.strip() for cell in row)]
+        delimiter = sniff_delimiter(text.split("\n", 1)[0])
+        found = csv_rows(text.splitlines(), self._table, delimiter)
+        rows = [row for _, row in found if any(cell.strip() for cell in row)]
         if not rows:
             raise SourceError(f"{self._table}: the table is empty; write lines ID,TARGET")
         if len(rows[0]) < 2:

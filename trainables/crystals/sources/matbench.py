@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trainables.crystals.crystal import Entry
+from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources.base import (
     choose_target,
     file_digest,
+    is_text,
     lacks_structures,
     open_text,
     readable,
@@ -89,7 +90,11 @@ class MatBench:
         for key in ("index", "columns"):
             if not isinstance(found.get(key), list):
                 raise stream.broken(f"no list {key!r} before 'data'")
-        return found["index"], [str(name) for name in found["columns"]]
+        columns = [str(name) for name in found["columns"]]
+        odd = next((name for name in columns if not is_text(name)), None)
+        if odd is not None:
+            raise stream.broken(f"column {one_line(ascii(odd), 60)} is no text")
+        return found["index"], columns
 
     def _check_rows(self, stream: JsonStream) -> None:
         if stream.peek() != "[":

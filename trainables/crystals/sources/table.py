@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
@@ -13,6 +12,7 @@ from trainables.crystals.sources.base import (
     ID_COLUMNS,
     SourceError,
     choose_target,
+    csv_rows,
     file_digest,
     is_numeric,
     lacks_structures,
@@ -22,7 +22,6 @@ from trainables.crystals.sources.base import (
 )
 
 STRUCTURE_COLUMNS = {"cif": "cif", "poscar": "poscar", "structure": "json"}  # column: format
-_LARGEST_CELL = 64 << 20  # characters; csv's own limit (131 072) is below a large CIF
 _SAMPLE = 200  # rows looked at to tell the numeric columns
 
 
@@ -87,15 +86,9 @@ class CsvTable:
             yield Entry(row, name, form, cells[text_at], cells[target_at], origin)
 
     def _rows(self) -> Iterator[list[str]]:
-        csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
         with readable(self.path), open_text(self.path) as file:
-            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
-            try:
-                yield from reader
-            except csv.Error as error:
-                raise SourceError(
-                    f"{self.path}: line {reader.line_num} is not CSV ({error}); mend the quotes"
-                ) from None
+            for _, cells in csv_rows(file, self.path, self._delimiter, strict=True):
+                yield cells
 
     def _numeric(self, rows: Iterator[list[str]]) -> list[str]:
         sample = [r for r in islice(rows, _SAMPLE) if len(r) == len(self._header)]
