@@ -21,6 +21,7 @@ from orchestrator.grid.sections import SECTIONS
 from orchestrator.groups.files import FinishedGroups
 from orchestrator.groups.sections import GROUP_SECTIONS, Grouped
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, STATUSES, conduct
 from orchestrator.interface.page import render
 from orchestrator.interface.parser import Parser
 from orchestrator.runs import durable
@@ -125,17 +126,20 @@ def _transfer(folder: Path) -> tuple[str, str, Sections]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the report of a run; 0 done, 2 no such run."""
+    """Writes the report of a run; 0 done, 2 no such run, 130 interrupted."""
+    return conduct(lambda: start(argv), LedgerError, stopped="the report is as it was")
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
     parser = Parser(
-        prog="python -m orchestrator.report", description="Writes a run's report.html again."
+        prog="python -m orchestrator.report",
+        description="Writes a run's report.html again.",
+        epilog=STATUSES,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of a job")
-    try:
-        print(write_report(parser.parse_args(argv).run))
-    except (UsageError, LedgerError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    print(write_report(parser.parse_args(argv).run))
+    return OK
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.grid.flags import add_machine, worker_of
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser
 from orchestrator.training.worker import Worker
 from trainables.crystals.registry import FOLDS
@@ -33,7 +34,6 @@ examples:
       runs/hybrid_grid/tables/Mat2Vec-H-64.csv --seeds 0 1 2
 
 The same command is always safe to run again: a model that is recorded is never trained again.
-exit status: 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted
 """
 
 
@@ -68,7 +68,7 @@ def _parser() -> Parser:
         description="Puts tables of element vectors into CrabNet, which knows a material by its"
         " formula alone, and compares them on the official folds: each fold's difference from a"
         " reference, with what it establishes and what it does not.",
-        epilog=EPILOG,
+        epilog=EPILOG + STATUSES_OF_MODELS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what is compared")

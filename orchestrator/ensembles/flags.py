@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser
 
 EPILOG = """\
@@ -16,7 +17,6 @@ examples:
   python -m orchestrator.ensemble runs/hybrid_grid --tasks phonons --backbones megnet
   python -m orchestrator.ensemble runs/hybrid_grid --authors "A. Name, B. Name"
 
-exit status: 0 done, 2 wrong usage or input, 130 interrupted
 """
 
 
@@ -39,7 +39,7 @@ def _parser() -> Parser:
         description="Combines the models of each fold of a grid into one: members and weights are"
         " chosen on the validation part, the spread is calibrated there, and what has all five"
         " folds of a MatBench task is written as the leaderboard takes it.",
-        epilog=EPILOG,
+        epilog=EPILOG + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")

@@ -12,6 +12,12 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.wording import of_the_disk
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
+# The last words of each --help; docs/reliability.md has the table.
+STATUSES = (
+    f"exit status: {OK} done, {USAGE} wrong usage or input, or a disk or cluster that fails,"
+    f" {INTERRUPTED} interrupted"
+)
+STATUSES_OF_MODELS = STATUSES.replace("done", f"all models done, {SOME_FAILED} some failed", 1)
 # What the disk does to us is for the person to mend; any other OSError is a fault of ours.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
