@@ -142,7 +142,9 @@ def _same_to_rounding(ours: Path, theirs: Path) -> None:
 
 def _same_places(ours: Path, theirs: Path) -> None:
     """Two tables of elements put these as far from each other; each may be turned or mirrored."""
-    one, other = (pd.read_csv(path, index_col="element", na_values=[]) for path in (ours, theirs))
+    one, other = (
+        pd.read_csv(path, index_col="element", keep_default_na=False) for path in (ours, theirs)
+    )
     assert list(one.index.astype(str)) == list(other.index.astype(str)), f"{ours}: other rows"
     _close(pdist(one.to_numpy()), pdist(other.to_numpy()), str(ours))
 
