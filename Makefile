@@ -47,7 +47,8 @@ test-ray: $(STAMP)
 	$(BIN)/python -m pytest -q -m ray
 
 faults: $(STAMP)  ## every fault at every point (half an hour)
-	$(BIN)/python -m pytest -q tests/faults --all-faults
+	$(BIN)/python -m pytest -q --all-faults \
+	    -m "case(section='Faults') or (faults and not case(section='Load'))"
 
 soak: $(STAMP)  ## 200 random faults; SEED=n and FAULTS=n (an hour or two)
 	$(BIN)/python -m tests.faults.soak --seed $(SEED) --faults $(FAULTS)

@@ -12,12 +12,13 @@ and nothing else.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.child import in_one_line
-from benchmarks.harness import Report, add_flags, alone, timed
+from benchmarks.harness import Figure, Report, Spread, add_flags, alone, say, timed
 from benchmarks.instant import InstantGrid
-from benchmarks.orchestration import Answers, figure, side
+from benchmarks.orchestration import Answers, side
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import SCHEMA, Records
@@ -63,9 +64,10 @@ class Ledger:
             self._records.write_all([(self._row | {"key": key}, self._arrays) for key in keys])
 
     def clear(self) -> None:
-        """Takes all of them back."""
+        """Takes all of them back; what the disk has to do for that is over then."""
         shutil.rmtree(self._records.folder, ignore_errors=True)
         shutil.rmtree(self._scratch, ignore_errors=True)
+        os.sync()
 
     def only_the_disk(self) -> None:
         """The same bytes in as many files."""
@@ -87,20 +89,25 @@ class Ledger:
 def many(
     report: Report, what: str, ledger: Ledger, repeats: int, bars: Mapping[str, float]
 ) -> None:
-    """The figures of one folder of records."""
+    """The figures of one folder of records.
 
-    def write(together: int) -> float:
+    The ways of writing and the disk alone take turns, so that a disk that slows down, as virtual
+    ones do by the hour, slows all of them.
+    """
+    seven, thousand = f"{what}: written, {SEVEN} at once", f"{what}: written, {THOUSAND} at once"
+    disk, seconds = f"{what}: the disk alone", defaultdict[str, list[float]](list)
+    for number in range(repeats):
         ledger.clear()
-        return timed(partial(ledger.write, together))()
-
-    def only_the_disk() -> float:
-        return timed(ledger.only_the_disk)()
-
+        seconds[seven].append(timed(partial(ledger.write, SEVEN))())
+        seconds[disk].append(timed(ledger.only_the_disk)())
+        ledger.clear()
+        seconds[thousand].append(timed(partial(ledger.write, THOUSAND))())
+        last = ", ".join(f"{values[-1]:.1f}" for values in seconds.values())
+        say(f"{what}: {number + 1}/{repeats}, {last} s")
+    for name, values in seconds.items():
+        bar = None if name == disk else bars.get("written")
+        report.add(Figure(name, "s", Spread(tuple(values)), bar=bar))
     common: dict[str, Any] = {"unit": "s", "repeats": repeats}
-    for together in (SEVEN, THOUSAND):
-        name, bar = f"{what}: written, {together} at once", bars.get("written")
-        report.add(alone(name, partial(write, together), warm_up=0, bar=bar, **common))
-    report.add(alone(f"{what}: the disk alone", only_the_disk, warm_up=0, **common))
     report.add(alone(f"{what}: opened", timed(ledger.open), bar=bars.get("opened"), **common))
     report.add(alone(f"{what}: all verified", timed(ledger.verify), **common))
     ledger.clear()
@@ -109,11 +116,11 @@ def many(
 def resumed(report: Report, tasks: int, repeats: int) -> None:
     """Seconds from where data and Ray are ready to the record of the only model that is missing."""
     answers: Answers = []
-    for _ in range(repeats):
-        side("ours", answers, tasks=tasks)()
+    say("a grid to be taken up again")
+    side("ours", answers, tasks=tasks, again=repeats)()
     name = f"{answers[0]['models']} models, one not recorded: until it is"
-    first = itemgetter("resumed_first_record")
-    report.add(figure(name, "s", answers, first, bar=BARS["resumed"]))
+    values = tuple(answers[0]["resumed_first_record"])
+    report.add(Figure(name, "s", Spread(values), bar=BARS["resumed"]))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -44,7 +44,8 @@ def _parser() -> Parser:
         description="Looks at this machine, at cluster files and at the nodes of a cluster:"
         " software, disk, memory, GPUs, tokens, open doors, and whether all nodes reach the run's"
         " directory.",
-        epilog="exit status: 0 nothing is bad, 1 something is, 2 wrong usage, 130 interrupted",
+        epilog="exit status: 0 nothing is bad, 1 something is, 2 wrong usage, or no cluster,"
+        " 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

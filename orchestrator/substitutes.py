@@ -16,7 +16,7 @@ from analysis.substitution.groups import fit
 from analysis.substitution.ions import ions
 from orchestrator.groups.files import FinishedGroups
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.job import OK, STATUSES, conduct
 from orchestrator.interface.parser import Parser
 
 ORDER = {"free": 0, "limited": 1, "hardly": 2, "unknown": 3, "other sign": 4}
@@ -39,6 +39,7 @@ def _parser() -> Parser:
         prog="python -m orchestrator.substitutes",
         description="Lists the elements that may replace an element: those of its group"
         " first, then those that most models cluster with it.",
+        epilog=STATUSES,
     )
     parser.add_argument("symbol", metavar="SYMBOL", help="symbol of the element, such as Fe")
     parser.add_argument(

@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # The first that fits: cases.csv goes from the particular to the general.
         case = next((case for case in CASES if item.nodeid.startswith(case["test"])), None)
         if case is not None:
-            item.add_marker(pytest.mark.case)
+            item.add_marker(pytest.mark.case(section=case["section"]))
             item.user_properties += case.items()
         if item.get_closest_marker("faults") and not item.config.getoption("--all-faults"):
             item.add_marker(pytest.mark.skip("a fault of `make faults`"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Distinct, Parser, whole_number
 from orchestrator.training.flags import add_machine, worker_of
 from orchestrator.training.worker import Worker
@@ -34,7 +35,6 @@ examples:
       runs/hybrid_grid/tables/Mat2Vec-H-64.csv --seeds 0 1 2
 
 The same command is always safe to run again: a model that is recorded is never trained again.
-exit status: 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted
 """
 
 
@@ -74,7 +74,7 @@ def _parser() -> Parser:
         description="Puts tables of element vectors into CrabNet, which knows a material by its"
         " formula alone, and compares them on the official folds: each fold's difference from a"
         " reference, with what it establishes and what it does not.",
-        epilog=EPILOG,
+        epilog=EPILOG + STATUSES_OF_MODELS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_comparison(parser)

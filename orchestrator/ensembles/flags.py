@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, whole_number
 
 EPILOG = """\
@@ -15,7 +16,6 @@ examples:
   python -m orchestrator.ensemble runs/hybrid_grid --tasks phonons --backbones megnet
   python -m orchestrator.ensemble runs/hybrid_grid --authors "A. Name, B. Name"
 
-exit status: 0 done, 2 wrong usage or input, 130 interrupted
 """
 
 
@@ -38,7 +38,7 @@ def _parser() -> Parser:
         description="Combines the models of each fold of a grid into one: members and weights are"
         " chosen on the validation part, the spread is calibrated there, and what has all five"
         " folds of a MatBench task is written as the leaderboard takes it.",
-        epilog=EPILOG,
+        epilog=EPILOG + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from orchestrator.data.withheld import digest_of, read_formulas
 from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.planning.cards import GPUS
 from orchestrator.training.flags import add_machine, worker_of
@@ -38,7 +39,6 @@ examples:
   python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
 
 The same command is always safe to run again: a model that is recorded is never trained again.
-exit status: 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted
 """
 
 
@@ -63,7 +63,7 @@ def _parser() -> Parser:
         prog="python -m orchestrator.hybrid_grid",
         description="Trains a grid of crystal networks with handcrafted, learned and mixed element"
         " vectors, and distils what they learned into tables of the elements.",
-        epilog=EPILOG,
+        epilog=EPILOG + STATUSES_OF_MODELS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_grid(parser)

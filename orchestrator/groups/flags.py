@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, positive, whole_number
 
 EPILOG = """\
@@ -18,7 +19,6 @@ examples:
   python -m orchestrator.element_groups runs/hybrid_grid --compositions steels=yield.csv
   elemgrid substitutes Fe --run runs/hybrid_grid
 
-exit status: 0 done, 2 wrong usage or input, 130 interrupted
 """
 
 
@@ -51,7 +51,7 @@ def _parser() -> Parser:
         description="What a grid's trained models say about the elements: the geometry of their"
         " vectors, the clustering on which the models agree most, and groups of elements that may"
         " substitute each other.",
-        epilog=EPILOG,
+        epilog=EPILOG + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")

@@ -43,7 +43,7 @@ def at_once_until_the_job() -> None:
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Within it the first SIGINT leaves, for what must not be broken off by an exception.
+    """Within it the first SIGINT or SIGTERM leaves, for what an exception must not break off.
 
     A driver whose `ray.init` is broken off ends in a segmentation fault: Ray's part of it is there,
     and nobody holds it who could shut it down.
@@ -51,11 +51,16 @@ def at_once() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not _stop:
         yield
         return
+    as_sigint = signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     signal.signal(signal.SIGINT, _leave)
+    if as_sigint:
+        signal.signal(signal.SIGTERM, _leave)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, _stop)
+        if as_sigint:
+            by_sigterm_too()
 
 
 def by_sigterm_too() -> None:

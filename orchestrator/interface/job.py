@@ -19,6 +19,12 @@ T = TypeVar("T")
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
 NOBODY_READS = 141  # as shells have it: 128 + SIGPIPE
+# The last words of each --help; docs/reliability.md has the table.
+STATUSES = (
+    f"exit status: {OK} done, {USAGE} wrong usage or input, or a disk or cluster that fails,"
+    f" {INTERRUPTED} interrupted"
+)
+STATUSES_OF_MODELS = STATUSES.replace("done", f"all models done, {SOME_FAILED} some failed", 1)
 
 
 class Asked(Protocol):

@@ -16,7 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import ray_internals
+from orchestrator.nodes import lifeline, ray_internals
 from orchestrator.nodes.doors import keep_token_to_oneself, on_loopback, takes_strangers
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
@@ -60,7 +60,7 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
         _begin(address or os.environ.get("RAY_ADDRESS"), cpus_per_worker)
         interrupts.by_sigterm_too()
     try:
-        with _losses_told():
+        with _losses_told(), lifeline.held(ray.get_runtime_context().gcs_address):
             yield
     finally:
         with interrupts.at_once():

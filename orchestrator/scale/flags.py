@@ -12,6 +12,7 @@ from analysis.elements import NUMBERS
 from analysis.scale.gaps import ETA, Repulsion
 from analysis.scale.replaceability import Kind
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, positive, share, whole_number
 
 LAMBDAS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 100.0)
@@ -31,7 +32,6 @@ examples:
   python -m orchestrator.element_scale --counts counts.csv --occurrences crystals.csv \\
       --order mod_petti --pick 6
 
-exit status: 0 done, 2 wrong usage or input, 130 interrupted
 """
 
 
@@ -65,7 +65,7 @@ def _parser() -> Parser:
         prog="python -m orchestrator.element_scale",
         description="Places the elements on one axis: those that replace each other in known"
         " crystals close together, the others apart.",
-        epilog=EPILOG,
+        epilog=EPILOG + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_relations(parser)

@@ -2,39 +2,77 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import psutil
+from scipy.spatial.distance import pdist
 
+from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, USAGE
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
-from tests.faults.site import Event, Site
+from tests.faults.site import MARK, Ended, Event, Site
 
+# The one line that says why, by exit status.
+CAUSES = {
+    SOME_FAILED: re.compile(r"\d+ of \d+ models are not done; \S"),
+    USAGE: re.compile(r"error: \S"),
+    INTERRUPTED: re.compile(r"stopped (with \d+ of \d+ models recorded|at once)|stopped; \S"),
+}
+# By signals that a program is not asked about, or not for a second time, or not yet.
+BY_SIGNAL = (-signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
 # What is said of a training, not of its result.
 CIRCUMSTANCES = ["seconds", "array", "device", "versions"]
 RESULTS = ("distances.parquet", "embeddings.parquet", "predictions.parquet")
 # Between a model of an array and the same one trained with fewer beside it: sums in another order.
 STACKING = 1e-3
+OF_TABLES = 1e-2  # of what is largest in a column: what is made of several such models
+# What a cluster consists of while it has nothing to do.
+CLUSTERS_OWN = re.compile(
+    r"ray::IDLE|ray-|\S*/ray/core/src/ray/|\S*python\S* (-\S+ )*\S*/ray/(_private|dashboard)/"
+    r"|\S*python\S* \S*/bin/ray start |ray::DashboardAgent|ray::RuntimeEnvAgent"
+)
 
 
-def check(site: Site, run: str, golden: str, since: float, *, damaged: bool = False) -> None:
+def check(
+    site: Site, run: str, golden: str, since: float, *ended: Ended, damaged: bool = False
+) -> None:
     """Fails unless a finished run is as if nothing had happened.
 
     Args:
         run, golden: of the run after the faults, and of one without any.
         since: when the first driver of `run` was started.
+        ended: how the drivers of `run` ended; the last one finished it.
         damaged: whether records were damaged on purpose, so that their models began again.
     """
+    assert ended, "nobody has worked in the run"
+    for one in ended:
+        with_its_cause(one)
+    assert ended[-1].code == OK, ended[-1].err
     folder, undisturbed = site.runs / run, site.runs / golden
     events = [event for event in site.events(since) if "/runs/" not in event.about or
-              event.about.startswith(str(folder))]  # fmt: skip
+              event.about.startswith(f"{folder}/")]  # fmt: skip
     one_record_each(folder, undisturbed)
     nothing_trained_again(folder, events)
     assert damaged or not list(folder.rglob("*.damaged"))
     as_undisturbed(folder, undisturbed, events)
-    nothing_left(folder)
+    nothing_left(site, folder)
+
+
+def with_its_cause(ended: Ended) -> None:
+    """A documented exit status, and on stderr exactly one line that says why, and no traceback."""
+    assert ended.code in (OK, *CAUSES, *BY_SIGNAL), f"exit status {ended.code}:\n{ended.err}"
+    assert "Traceback" not in ended.err, ended.err
+    lines = ended.err.splitlines()
+    told = [status for line in lines for status, cause in CAUSES.items() if cause.match(line)]
+    if ended.code in BY_SIGNAL:  # no last words, unless the signal came after them
+        assert len(told) <= 1, ended.err
+    else:
+        assert told == ([] if ended.code == OK else [ended.code]), ended.err
 
 
 def one_record_each(folder: Path, golden: Path) -> None:
@@ -76,11 +114,44 @@ def as_undisturbed(folder: Path, golden: Path, events: list[Event]) -> None:
     for key in cut:
         one, other = ours.loc[key, "val_mae"], theirs.loc[key, "val_mae"]
         assert np.isclose(one, other, rtol=STACKING), f"{key}: {one} instead of {other}"
-    if cut:
-        return
-    for path in [golden / name for name in RESULTS] + sorted((golden / "tables").glob("*.csv")):
+    tables = sorted((golden / "tables").glob("*.csv"))
+    assert tables, "the golden run has no tables"
+    for path in [golden / name for name in RESULTS] + tables:
         again = folder / path.relative_to(golden)
-        assert again.read_bytes() == path.read_bytes(), f"{again} differs"
+        if not cut:
+            assert again.read_bytes() == path.read_bytes(), f"{again} differs"
+        elif path.suffix == ".csv":
+            _same_places(again, path)
+        else:
+            _same_to_rounding(again, path)
+
+
+def _same_to_rounding(ours: Path, theirs: Path) -> None:
+    one, other = pd.read_parquet(ours), pd.read_parquet(theirs)
+    assert list(one) == list(other) and len(one) == len(other), f"{ours}: other rows"
+    for name in other:
+        if isinstance(other[name].iloc[0], np.ndarray):
+            flat = [np.concatenate(list(table[name])) for table in (one, other)]
+        else:
+            flat = [table[name].to_numpy() for table in (one, other)]
+        if np.issubdtype(flat[1].dtype, np.floating):
+            _close(flat[0], flat[1], f"{ours}: {name}")
+        else:
+            assert (flat[0] == flat[1]).all(), f"{ours}: {name}"
+
+
+def _same_places(ours: Path, theirs: Path) -> None:
+    """Two tables of elements put these as far from each other; each may be turned or mirrored."""
+    one, other = (
+        pd.read_csv(path, index_col="element", keep_default_na=False) for path in (ours, theirs)
+    )
+    assert list(one.index.astype(str)) == list(other.index.astype(str)), f"{ours}: other rows"
+    _close(pdist(one.to_numpy()), pdist(other.to_numpy()), str(ours))
+
+
+def _close(one: Any, other: Any, what: str) -> None:
+    largest = np.nanmax(np.abs(other))
+    np.testing.assert_allclose(one, other, rtol=0, atol=OF_TABLES * largest, err_msg=what)
 
 
 def _cut(folder: Path, events: list[Event]) -> set[str]:
@@ -96,15 +167,29 @@ def _cut(folder: Path, events: list[Event]) -> set[str]:
     return {key for key in last if last[key] != together[key]}
 
 
-def nothing_left(folder: Path, seconds: float = 20) -> None:
+def nothing_left(site: Site, folder: Path, seconds: float = 120) -> None:
     """No file that is half written, nothing that only a run in progress needs, no process."""
     left = [path for path in folder.rglob(".*") if path.name != ".lock"]
     assert not left, f"left behind: {left}"
     assert not (folder / "checkpoints").exists()
     end = time.monotonic() + seconds
-    while trainers := trainers_alive():
-        assert time.monotonic() < end, f"still running: {trainers}"
+    while running := at_work(site):
+        assert time.monotonic() < end, f"still running: {running}"
         time.sleep(0.1)
+
+
+def at_work(site: Site) -> list[str]:
+    """All processes of a site, by the mark in their environment, but those of an idle cluster."""
+    mark, found = str(site.faults), []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                line = _line(process)
+                if line and not CLUSTERS_OWN.match(line):
+                    found.append(f"{process.pid} {line}")
+        except psutil.Error:  # it has just ended, or is not ours
+            continue
+    return found
 
 
 def trainers_alive() -> list[psutil.Process]:

@@ -20,6 +20,8 @@ from tests.orchestrator.small_grids import rows, write_matbench
 
 ROOT = Path(__file__).resolve().parents[2]
 INJECT = Path(__file__).parent / "inject"
+MARK = "ELEMGRID_FAULTS"  # in the environment of every process of a site: its armed faults and log
+MEMORY = {"object_store_memory": 100 * 2**20}
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,14 @@ class Site:
     Attributes:
         folder: everything below it is watched.
         environment: of every process that belongs to the test.
+        nodes, second: the cluster, and its second node if it has one.
     """
 
     folder: Path
     environment: dict[str, str]
     address: str | None = None
+    nodes: Cluster | None = None
+    second: Any = None
     started: list[Driver] = field(default_factory=list)
 
     @classmethod
@@ -87,8 +92,8 @@ class Site:
         own = {
             "PYTHONPATH": path,
             "PYTHONUNBUFFERED": "1",
-            "ELEMGRID_FAULTS": str(faults),
-            "ELEMGRID_FAULTS_BELOW": str(runs),
+            MARK: str(faults),
+            f"{MARK}_BELOW": str(runs),
         }
         return cls(folder, dict(os.environ, **own))
 
@@ -98,23 +103,39 @@ class Site:
         with watched(self.environment):
             cluster = Cluster(
                 initialize_head=True,
-                head_node_args={"num_cpus": 2, "object_store_memory": 100 * 2**20, **more},
+                head_node_args={"num_cpus": 2, **MEMORY, **more},
             )
-        self.address = cluster.address
+        self.nodes, self.address = cluster, cluster.address
         try:
             yield cluster
         finally:
-            self.address = None
+            self.nodes = self.second = self.address = None
             cluster.shutdown()
+
+    def replace_node(self) -> None:
+        """Removes the second node without grace, if there is one, and adds one with one CPU."""
+        assert self.nodes is not None
+        self.remove_node()
+        with watched(self.environment):
+            self.second = self.nodes.add_node(num_cpus=1, **MEMORY)
+
+    def remove_node(self) -> None:
+        """Removes the second node without grace, if there is one."""
+        if self.nodes is not None and self.second is not None:
+            self.nodes.remove_node(self.second, allow_graceful=False)
+        self.second = None
 
     # ------------------------------------------------------------------------------- drivers
 
     def flags(self, run: str, *more: str) -> list[str]:
-        """4 models in 2 arrays."""
+        """4 models in 2 arrays, each of which one model leaves before the other.
+
+        Then what goes on is saved, so that there are snapshots in a run that is over in seconds.
+        """
         return [
             *("--tasks", str(self.folder / "tiny.json.gz"), "--run", str(self.runs / run)),
             *("--dims", "4", "--mixing", "H", "L", "--folds", "0", "1", "--backbones", "cgcnn"),
-            *("--epochs", "3", *more),
+            *("--epochs", "40", "--patience", "2", *more),
         ]
 
     def start(self, flags: Sequence[str], job: str = "orchestrator.hybrid_grid") -> Driver:
@@ -142,38 +163,49 @@ class Site:
     def runs(self) -> Path:
         return self.folder / "runs"
 
+    @property
+    def faults(self) -> Path:
+        return self.folder / "faults"
+
     # -------------------------------------------------------------------------------- faults
 
     def arm(self, event: str, about: str, how: str = "kill", **more: str | bool) -> Path:
         """Makes the next process that comes to a point die there; gives the fault's file."""
-        faults = self.folder / "faults"
-        path = faults / f"{len(list(faults.iterdir())):05d}.armed"
+        path = self.faults / f"{time.time_ns()}.armed"
         hidden = path.with_suffix(".new")
         hidden.write_text(json.dumps({"event": event, "about": about, "how": how, **more}))
         return hidden.rename(path)
 
     def struck(self) -> int:
         """Faults that have happened."""
-        return len(list((self.folder / "faults").glob("*.struck")))
+        return len(list(self.faults.glob("*.struck")))
 
     def release(self) -> None:
         """Lets processes that are held go on."""
-        for path in (self.folder / "faults").glob("*.struck"):
+        for path in self.faults.glob("*.struck"):
             path.unlink()
 
     def disarm(self) -> int:
         """Takes back the faults that have not happened; how many these were."""
-        left = list((self.folder / "faults").glob("*.armed"))
+        left = list(self.faults.glob("*.armed"))
         for path in left:
             path.unlink(missing_ok=True)
         return len(left)
 
     def events(self, since: float = 0.0) -> list[Event]:
         """What the watched processes were about to do, by time."""
-        log = self.folder / "faults" / "events.jsonl"
+        log = self.faults / "events.jsonl"
         lines = log.read_text().splitlines() if log.exists() else []
         found = [Event(*json.loads(line)) for line in lines]
         return [event for event in found if event.time >= since]
+
+    def begun(self, since: float) -> int:
+        """Trainings that have begun."""
+        return sum(event.name == "elemgrid.train" for event in self.events(since))
+
+    def until_training(self, since: float, count: int = 1) -> None:
+        """Waits for the beginning of so many."""
+        wait_until(lambda: self.begun(since) >= count, f"{count} trainings", 240)
 
     def clean(self) -> None:
         """Ends drivers that are left."""
@@ -195,7 +227,7 @@ def watched(environment: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def wait_until(reached: Any, what: str, seconds: float = 60) -> None:
+def wait_until(reached: Any, what: str, seconds: float = 240) -> None:
     """Waits for a condition; fails the test if it is not met in time."""
     end = time.monotonic() + seconds
     while not reached():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,4 +25,4 @@ def test_three_random_faults() -> None:
     assert ended.returncode == 0, ended.stderr
     first, *_, last = ended.stdout.splitlines()
     assert first.startswith("seed 1, 3 faults;")
-    assert last == "3 faults on 1 runs: nothing lost, nothing done twice"
+    assert re.fullmatch(r"3 faults on [123] runs: nothing lost, nothing done twice", last)

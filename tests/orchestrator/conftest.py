@@ -23,3 +23,23 @@ def finished(ray_cluster: object, tmp_path_factory: pytest.TempPathFactory) -> F
     data = write_matbench(folder / "tiny.json.gz", rows(CRYSTALS))
     job = FinishedGrid(data, folder / "run", Said(-1, "", ""))
     return dataclasses.replace(job, said=grid(*job.flags()))
+
+
+@pytest.fixture(scope="session")
+def half_failed(
+    ray_cluster: object, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], Path, Said]:
+    """A grid's flags, run and last words: CGCNN wider than any memory, and an infinite loss.
+
+    One data set has targets so large that their squares are infinite.
+    """
+    folder, data = tmp_path_factory.mktemp("half"), rows(30)
+    good = write_matbench(folder / "good.json.gz", data)
+    huge = write_matbench(
+        folder / "huge.json.gz", [(s, 1e300 if i < 20 else t) for i, (s, t) in enumerate(data)]
+    )
+    flags = [
+        *("--tasks", str(good), str(huge), "--dims", "4", "--mixing", "H", "L", "--folds", "0"),
+        *("--epochs", "2", "--conv-width", "10000000000000", "--run", str(folder / "run")),
+    ]
+    return flags, folder / "run", grid(*flags)

@@ -43,6 +43,21 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
+@pytest.fixture(scope="module")
+def unscreened(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run with its groups, to be read; screening takes the longest and is left out."""
+    folder = tmp_path_factory.mktemp("unscreened") / "run"
+    run = Path(shutil.copytree(finished, folder))
+    grouped(run, "--skip-screening")
+    return run
+
+
+@pytest.fixture
+def with_groups(unscreened: Path, tmp_path: Path) -> Path:
+    """A copy of that which a test may spoil."""
+    return Path(shutil.copytree(unscreened, tmp_path / "with_groups"))
+
+
 def grouped(run: Path, *flags: str) -> None:
     assert element_groups.main([str(run), *QUICK, *flags]) == 0
 
@@ -130,8 +145,8 @@ def element_groups_sections() -> list[tuple[str, object]]:
     return list(GROUP_SECTIONS)
 
 
-def test_the_same_command_gives_the_same_bytes(run: Path) -> None:
-    grouped(run, "--skip-screening")
+def test_the_same_command_gives_the_same_bytes(with_groups: Path) -> None:
+    run = with_groups
     first = digests(run)
     grouped(run, "--skip-screening")
     second = digests(run)
@@ -141,8 +156,8 @@ def test_the_same_command_gives_the_same_bytes(run: Path) -> None:
     assert "What the models agree on" in write_report(run).read_text()
 
 
-def test_the_published_search_is_no_better(run: Path) -> None:
-    grouped(run, "--skip-screening")
+def test_the_published_search_is_no_better(with_groups: Path) -> None:
+    run = with_groups
     best = json.loads((run / "consensus.json").read_text())
     grouped(run, "--skip-screening", "--paper", "--population", "30", "--generations", "5")
     other = json.loads((run / "consensus.json").read_text())
@@ -157,11 +172,13 @@ def test_a_part_of_the_models(run: Path) -> None:
     assert facts["models"] == 8 and facts["tasks"] == ["one"] and facts["mixings"] == ["H", "L"]
 
 
-def test_partners_of_an_element(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["substitutes", "Na", "--run", str(run)]) == 2
-    assert "run element_groups" in capsys.readouterr().err
-    grouped(run, "--skip-screening")
+def test_partners_of_an_element(
+    finished: Path, unscreened: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     capsys.readouterr()
+    assert cli.main(["substitutes", "Na", "--run", str(finished)]) == 2
+    assert "run element_groups" in capsys.readouterr().err
+    run = unscreened
     assert cli.main(["substitutes", "Na", "--run", str(run), "--top", "5"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[0].startswith("Na: group ") and "radius 1.16 Å" in lines[0]

@@ -25,6 +25,7 @@ from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
 from orchestrator.interface.errors import UsageError
 from tests.crystals_for_tests import triclinic
 from tests.orchestrator.small_grids import (
+    FinishedGrid,
     Row,
     digests,
     grid,
@@ -345,11 +346,10 @@ def flipped(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
-def test_damaged_shards_are_named_and_made_again(tmp_path: Path) -> None:
-    path = write_matbench(tmp_path / "some.json.gz", rows(20))
-    run = tmp_path / "run"
-    assert grid(*small_flags(path, run)).code == 0
-    (shard,) = (run / "shards" / "some" / BACKBONES["megnet"].graph_kind.name).glob("*.parquet")
+def test_damaged_shards_are_named_and_made_again(finished: FinishedGrid, tmp_path: Path) -> None:
+    run = finished.copy(tmp_path / "run")
+    kind = BACKBONES["megnet"].graph_kind.name
+    (shard,) = (run / "shards" / "tiny" / kind).glob("*.parquet")
     whole, before = digests(run / "shards"), times(run / "records")
     content = shard.read_bytes()
     damages = (("damaged (SHA-256 differs)", content[:-9]), ("missing", None))
@@ -357,10 +357,10 @@ def test_damaged_shards_are_named_and_made_again(tmp_path: Path) -> None:
         shard.unlink()
         if left is not None:
             shard.write_bytes(left)
-        said = grid(*small_flags(path, run))
+        said = grid(*finished.flags(run))
         assert said.code == 0
-        assert said.err.splitlines()[0] == f"{shard}: {words}; some is featurised again"
-        assert "4 models in the grid, 4 recorded before" in said.out
+        assert said.err.splitlines()[0] == f"{shard}: {words}; tiny is featurised again"
+        assert "12 models in the grid, 12 recorded before" in said.out
         assert digests(run / "shards") == whole, "made again, they are other shards"
         assert times(run / "records") == before, "a model was trained again"
 

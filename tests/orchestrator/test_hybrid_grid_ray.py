@@ -18,6 +18,7 @@ from orchestrator.runs.records import SCHEMA
 from tests.orchestrator.small_grids import (
     CRYSTALS,
     FinishedGrid,
+    Said,
     digests,
     grid,
     key_of,
@@ -190,19 +191,11 @@ def test_the_manifest_says_what_was_done(finished: FinishedGrid) -> None:
 # ------------------------------------------------------------------------------- what goes wrong
 
 
-def test_models_that_fail_are_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_models_that_fail_are_recorded_and_the_rest_goes_on(
+    half_failed: tuple[list[str], Path, Said],
+) -> None:
     """CGCNN wider than any memory, and one target so large that its square is infinite."""
-    data = rows(30)
-    good = write_matbench(tmp_path / "good.json.gz", data)
-    huge = write_matbench(
-        tmp_path / "huge.json.gz", [(s, 1e300 if i < 20 else t) for i, (s, t) in enumerate(data)]
-    )
-    run = tmp_path / "run"
-    flags = [
-        *("--tasks", str(good), str(huge), "--dims", "4", "--mixing", "H", "L", "--folds", "0"),
-        *("--epochs", "2", "--conv-width", "10000000000000", "--run", str(run)),
-    ]
-    said = grid(*flags)
+    flags, run, said = half_failed
     assert said.code == 1
     ledger = pd.read_parquet(run / "ledger.parquet").set_index(["task", "backbone", "mixing"])
     assert len(ledger) == 8

@@ -1,6 +1,6 @@
 """A driver that is stopped or killed in the middle; the next one ends what it began.
 
-These start the program as a person does, each with a Ray runtime of its own.
+These start the program as a person does, with a Ray runtime of its own or on that of the session.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+import ray
 
 from orchestrator.grid.cells import GridArray, arrays, keyed_cells
 from orchestrator.grid.flags import parse
@@ -134,9 +135,10 @@ def test_stopped_and_killed_and_ended_at_last(
     assert not (run / "report.html").exists()
     assert not list((run / "records").glob(".*.tmp"))
 
-    # kill -9
+    # kill -9, on a cluster that lives on
+    cluster = ["--address", ray.get_runtime_context().gcs_address]
     kept = {path: path.stat().st_mtime_ns for path in (run / "records").glob("*.json")}
-    driver = start(flags(data, run))
+    driver = start([*flags(data, run), *cluster])
     driver.wait_until(lambda: len(recorded(run)) >= len(after_stop) + 2)
     driver.remember()
     driver.process.send_signal(signal.SIGKILL)

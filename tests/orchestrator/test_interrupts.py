@@ -52,8 +52,8 @@ class Job:
         assert self.process.stdout is not None
         self.out = self.process.stdout
 
-    def press(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+    def press(self, number: int = signal.SIGINT) -> None:
+        self.process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
         try:
@@ -84,10 +84,11 @@ def test_while_a_job_is_imported() -> None:
     assert "\nstopped at once\n" in err and "Traceback" not in err
 
 
-def test_where_an_exception_would_do_harm_once_is_at_once() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_where_an_exception_would_do_harm_once_is_at_once(number: int) -> None:
     job = Job("begins")
     assert job.out.readline() == "at work\n"
-    job.press()
+    job.press(number)
     assert job.end() == (130, "\nstopped at once\n")
     assert not job.said
 

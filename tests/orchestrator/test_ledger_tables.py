@@ -97,7 +97,7 @@ def test_a_damaged_record_leaves_the_collected_tables_as_they_were(
 
 
 def test_ten_thousand_records(
-    records: Records, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    records: Records, monkeypatch: pytest.MonkeyPatch, record_property: pytest.RecordProperty
 ) -> None:
     """Several grids of the paper: our part of writing and opening them must not be felt.
 
@@ -112,7 +112,6 @@ def test_ten_thousand_records(
     start = time.process_time()
     table = compile_ledger(records, dict.fromkeys(keys, "salts"))
     opened = time.process_time() - start
-    with capsys.disabled():
-        print(f"\n10 000 records: written in {written:.1f} s, opened in {opened:.2f} s of a core")
+    record_property("seen", f"{written:.1f} s and {opened:.2f} s of a core")
     assert table["key"].to_pylist() == keys
     assert written < 20 and opened < 1.5

@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import redirect_stderr
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -25,6 +27,44 @@ pytestmark = pytest.mark.ray
 SECONDS_A_MODEL = 0.15  # a trial a model costs ten times as much
 BYTES_A_MODEL = 100_000  # a fifth of what a model leaves on the disk
 TUNE_FILES = 4  # its own state; loggers would leave five files a trial
+
+
+@dataclass(frozen=True)
+class Long:
+    """How a long grid went: when each model was recorded, and bytes that the driver took more."""
+
+    moments: list[float]
+    growth: int
+
+
+@pytest.fixture(scope="module")
+def long(ray_cluster: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Long:
+    """Three thousand models that train nothing, after 35 that pay for what is paid once."""
+    for tasks in (1, 86):
+        grid = InstantGrid(tasks, ["cgcnn"], crystals=60, dims=(16,))
+        folder = tmp_path_factory.mktemp("long")
+        with cluster.connected(None, 1), redirect_stderr(io.StringIO()), Watch() as watch:
+            assert grid.train(folder)
+    return Long(record_times(folder), watch.peak - watch.begin)
+
+
+@pytest.mark.faults
+def test_the_last_thousand_is_as_fast_as_the_first(
+    long: Long, record_property: pytest.RecordProperty
+) -> None:
+    """By the median of ten hundreds each: a machine that is busy for a moment is no reason."""
+    assert len(long.moments) == 3010
+    hundreds = np.diff(long.moments[::100])
+    ratio = np.median(hundreds[-10:]) / np.median(hundreds[:10])
+    record_property("seen", f"{ratio:.2f} × of 3 010 models")
+    assert ratio < 1.5
+
+
+@pytest.mark.faults
+def test_the_driver_grows_by_little(long: Long, record_property: pytest.RecordProperty) -> None:
+    growth = long.growth / len(long.moments)
+    record_property("seen", f"{growth / 1e3:.1f} KB a model of 3 010")
+    assert growth < 20_000
 
 
 @pytest.fixture

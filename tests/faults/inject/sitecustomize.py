@@ -7,6 +7,7 @@ gets an error, there. The product knows nothing of it.
 """
 
 import contextlib
+import errno
 import fnmatch
 import json
 import os
@@ -77,7 +78,7 @@ def _taken(event: str, about: str) -> dict[str, str] | None:
                 if not fault.get("always"):
                     fault["struck"] = f"{FOLDER}/{name}.{os.getpid()}.struck"
                     os.rename(f"{FOLDER}/{name}", fault["struck"])
-                return fault
+                return fault | {"of": about}
     return None
 
 
@@ -92,6 +93,10 @@ def _strike(fault: dict[str, str]) -> None:
         for _ in range(int(fault["gib"]) * 16):
             eaten.append(b"\1" * 2**26)
             time.sleep(0.02)
+    elif how == "refuse":  # as a disk that is full
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), fault["of"])
+    elif how == "wait":
+        time.sleep(float(fault["seconds"]))
     elif how == "hold":  # until the test takes the file away
         while os.path.exists(fault["struck"]):
             time.sleep(0.05)

@@ -1,0 +1,60 @@
+"""Whether the cluster that a job works on is still there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orchestrator.interface.job import USAGE
+
+EVERY = 2.0  # seconds between two looks
+# Seconds without an answer. A head that begins again has them; Ray's own patience is a minute.
+PATIENCE = 40.0
+
+
+@contextmanager
+def held(address: str) -> Iterator[None]:
+    """Within it the process ends with status 2 and one line when its cluster's head is gone.
+
+    Else Ray's part of a driver would end it, with a status that says that some models have failed,
+    and at length. Nothing is to be tidied up: what is recorded is whole, and the lock of a run
+    directory ends with the process.
+
+    Args:
+        address: HOST:PORT of the head.
+    """
+    over = threading.Event()
+    threading.Thread(target=_watch, args=[address, over], daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _watch(address: str, over: threading.Event) -> None:
+    answered = time.monotonic()
+    while not over.wait(EVERY):
+        if _answers(address):
+            answered = time.monotonic()
+        elif time.monotonic() - answered > PATIENCE and not over.is_set():
+            print(
+                f"error: the cluster at {address} does not answer any more; what is recorded stays:"
+                " start one, and run the same command again",
+                file=sys.stderr,
+                flush=True,
+            )
+            os._exit(USAGE)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=EVERY).close()
+    except OSError:
+        return False
+    return True
