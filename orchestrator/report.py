@@ -18,7 +18,7 @@ from orchestrator.grid.sections import SECTIONS
 from orchestrator.groups.files import FinishedGroups
 from orchestrator.groups.sections import GROUP_SECTIONS, Grouped
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.job import OK, STATUSES, conduct
 from orchestrator.interface.page import render
 from orchestrator.interface.parser import Parser
 from orchestrator.runs import durable
@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def start(argv: Sequence[str] | None) -> int:
     """Looks at what is asked, and does it."""
     parser = Parser(
-        prog="python -m orchestrator.report", description="Writes a run's report.html again."
+        prog="python -m orchestrator.report",
+        description="Writes a run's report.html again.",
+        epilog=STATUSES,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of a job")
     folder = parser.parse_args(argv).run
