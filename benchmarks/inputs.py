@@ -17,7 +17,6 @@ from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import featurise
 from trainables.crystals.graph import Graphs
 from trainables.crystals.parsing import parse, parse_target
 from trainables.crystals.sources import open_source
@@ -51,12 +50,17 @@ class Choice:
         return islice(open_source(self.source).entries(), self.limit)
 
 
+# pymatgen is imported where it is used: a GPU machine reads shards and has none.
+
+
 def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
     """The crystals of some entries as a backbone sees them, featurised in this process.
 
     Raises:
         SystemExit: one of them is bad.
     """
+    from trainables.crystals.featurise import featurise
+
     listed = list(entries)
     kind = BACKBONES[backbone].graph_kind
     result = featurise(listed, [kind], max_atoms=1000)
@@ -66,9 +70,6 @@ def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
     ids = [entry.id for entry in listed]
     table = shards.to_table(ids, range(len(ids)), result.target, result.graphs[kind.name])
     return shards.from_table(table, len(ids))
-
-
-# pymatgen is imported where it is used: a GPU machine reads shards and has none.
 
 
 def write_cif_folder(choice: Choice, folder: Path) -> int:

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
+from trainables.crystals.sources import open_source
 from trainables.models.graph_batch import GraphBatch
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
@@ -31,9 +33,6 @@ def open_data(source: Path, backbone: str) -> Dataset[Graphs]:
     """A folder of shards, or a data set as `--tasks` takes it, featurised here."""
     if (source / shards.MANIFEST).exists():
         return shards.load(source)
-    from benchmarks.inputs import featurised  # here: these read structures by pymatgen
-    from trainables.crystals.sources import open_source
-
     return featurised(open_source(source).entries(), backbone)
 
 
