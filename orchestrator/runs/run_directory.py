@@ -70,7 +70,7 @@ def demand_folder(run: Path) -> None:
         why = getattr(error, "strerror", error)
         raise UsageError(f"--run {_shown(run)}: cannot be written ({why})") from None
     if taken.exists() and not taken.is_dir():
-        raise UsageError(f"--run {run}: {taken} is no folder; name another")
+        raise UsageError(f"--run {run}: cannot be written ({taken} is no folder); name another")
 
 
 def _shown(run: Path) -> str:

@@ -35,6 +35,7 @@ def make_run(
     )
     data = {backbone: made_up_dataset(backbone, 30) for backbone in config.backbones}
     keyed = keyed_cells(config, {(task, backbone): backbone for backbone in config.backbones})
+    folder.mkdir(parents=True, exist_ok=True)
     records = Records(folder / "records")
     for array in arrays(keyed):
         spec = array.spec
