@@ -18,8 +18,8 @@ import pytest
 from orchestrator.cli import JOBS
 from orchestrator.grid.flags import _parser
 from tests.orchestrator.finished_runs import make_run
+from trainables.backbones import BACKBONES
 from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import GRAPH_KINDS
 from trainables.crystals.sources import open_source
 from trainables.training.checkpoint import load_model, predict
 
@@ -129,7 +129,7 @@ def test_the_block_that_uses_a_trained_model_works(tmp_path: Path) -> None:
     reasons, predicted = done.stdout.splitlines()
     assert reasons == "['', '']"
     model, row = load_model(run / "records" / f"{key}.safetensors")
-    kind = GRAPH_KINDS["megnet"]
+    kind = BACKBONES["megnet"].graph_kind
     graphs = featurise(list(open_source(crystals).entries()), [kind], 1000).graphs[kind.name]
     expected = predict(model, row, graphs)
     assert expected[0] != expected[1]

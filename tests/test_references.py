@@ -15,7 +15,7 @@ SOURCES = sorted(
     path for package in ("trainables", "analysis") for path in (ROOT / package).rglob("*.py")
 )
 # A DOI may hold brackets, and stands in brackets or before a comma itself.
-DOI = re.compile(r"10\.\d{4,}/(?:[^\s(),;\]]|\([^\s()]*\))+")
+DOI = re.compile(r"10\.\d{4,}/(?:[^\s(),;\]}]|\([^\s()]*\))+")
 ARXIV = re.compile(r"arXiv:\d{4}\.\d{5}")
 
 
