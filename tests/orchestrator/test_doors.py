@@ -126,7 +126,7 @@ with cluster.connected(None, 1):
     for process in (us, *us.children(recursive=True)):
         for connection in process.net_connections("inet"):
             if connection.status == "LISTEN":
-                print(connection.laddr.ip, process.name(), *process.cmdline()[:3])
+                print(connection.laddr.ip, process.name())
 """
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray._private.internal_api import free
+import ray
 from ray.exceptions import ObjectLostError, RayError
 
 from orchestrator.grid.cells import GridArray
@@ -48,8 +48,6 @@ def finished_rows(trial: ArrayTrial) -> list[dict[str, Any]]:
 
 def trial_of(array: GridArray, folder: Path) -> ArrayTrial:
     """A trial as Tune would set it up."""
-    import ray
-
     (folder / "records").mkdir(parents=True, exist_ok=True)  # as the driver does
     trial = ArrayTrial.__new__(ArrayTrial)
     trial.setup(
@@ -106,12 +104,20 @@ def test_an_error_is_tried_once_more(
     assert ("stumbled" in row["error"]) == (status == "failed")
 
 
+class Owner:
+    """Whose objects are lost with it."""
+
+    def put(self, value: Any) -> list[ray.ObjectRef]:
+        return [ray.put(value)]
+
+
 def test_lost_data_are_no_fault_of_a_model(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
     """Tune begins the trial again, as where a worker is lost; nothing is recorded."""
     array = small_array(epochs=2)
-    trial = trial_of(array, tmp_path)
-    lost = trial._datasets["made-up", "cgcnn"]
-    free([lost])
+    trial, owner = trial_of(array, tmp_path), ray.remote(num_cpus=0)(Owner).remote()
+    (lost,) = ray.get(owner.put.remote(made_up_dataset("cgcnn", 24)))
+    trial._datasets = {("made-up", "cgcnn"): lost}
+    ray.kill(owner)
     with pytest.raises(RayError):
         for _ in range(3):
             trial.step()
