@@ -53,18 +53,25 @@ def given_file(spec: str, known: Sequence[str], layouts: str) -> Given:
 
 
 def _path_and_target(spec: str, text: str) -> tuple[Path, str | None] | None:
-    path = Path(text).expanduser()
+    path = _expanded(text)
     if text and path.exists():
         return path, None
     at = text.rfind(":")
     while at > 0:
-        path, target = Path(text[:at]).expanduser(), text[at + 1 :]
+        path, target = _expanded(text[:at]), text[at + 1 :]
         if path.exists():
             if not target.strip():
                 raise UsageError(f"{spec}: no target after the colon; write {spec}COLUMN")
             return path, target
         at = text.rfind(":", 0, at)
     return None
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of nobody, so there is no such file
+        return Path(text)
 
 
 def _unknown(spec: str, known: Sequence[str], layouts: str) -> str:

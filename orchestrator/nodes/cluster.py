@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import lifeline, ray_internals
-from orchestrator.nodes.doors import keep_token_to_oneself, on_loopback, takes_strangers
+from orchestrator.nodes.doors import keep_token_to_oneself, takes_strangers
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {
@@ -93,7 +93,7 @@ def _begin(address: str | None, cpus_per_worker: float) -> None:
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         keep_token_to_oneself()
-        with on_loopback():
+        with ray_internals.on_loopback():
             ray.init(address="local", dashboard_host="127.0.0.1", **common)
         return
     try:

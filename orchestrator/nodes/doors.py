@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
-from ray._private import ray_constants
-from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
-from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
+
+from orchestrator.nodes.ray_internals import ask_head_whether_alive
 
 SECONDS = 5.0
 
@@ -20,25 +18,10 @@ def takes_strangers(address: str) -> bool:
     """Whether the head at `address` answers one who shows no token."""
     with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            NodeInfoGcsServiceStub(channel).CheckAlive(CheckAliveRequest(), timeout=SECONDS)
+            ask_head_whether_alive(channel, SECONDS)
         except grpc.RpcError:  # it asks for a token or a certificate, or is no head at all
             return False
     return True
-
-
-@contextmanager
-def on_loopback() -> Iterator[None]:
-    """Within it a runtime that begins listens on this machine's loopback alone, with all its ports.
-
-    So Ray does by itself on macOS and Windows, to be asked nothing by their firewalls. Elsewhere it
-    takes the machine's address in the network even where it is given the loopback's.
-    """
-    was = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = was
 
 
 def keep_token_to_oneself() -> None:

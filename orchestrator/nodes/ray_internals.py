@@ -7,11 +7,15 @@ version by it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import ray
 from ray._common.utils import get_system_memory
+from ray._private import ray_constants
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
@@ -21,6 +25,8 @@ from ray._private.utils import get_num_cpus
 from ray._private.worker import get_dashboard_url, global_worker
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.autoscaler.v2.utils import is_autoscaler_v2
+from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
+from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 from ray.data import Dataset
 from ray.experimental.internal_kv import _internal_kv_get
 
@@ -44,6 +50,30 @@ def use_token_if_there_is_one() -> None:
     `ray.init` does it too, but not before it connects, and whom to connect to is judged by it.
     """
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Within it a runtime that begins listens on this machine's loopback alone, with all its ports.
+
+    So Ray does by itself on macOS and Windows, to be asked nothing by their firewalls. Elsewhere it
+    takes the machine's address in the network even where it is given the loopback's.
+    """
+    was = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = was
+
+
+def ask_head_whether_alive(channel: grpc.Channel, seconds: float) -> None:
+    """The smallest question to a head. `ray health-check` asks it too, but always with a token.
+
+    Raises:
+        grpc.RpcError: it does not answer, or wants a token.
+    """
+    NodeInfoGcsServiceStub(channel).CheckAlive(CheckAliveRequest(), timeout=seconds)
 
 
 def dashboard_address() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from analysis.substitution.groups import divide
 from analysis.substitution.ions import ions
 from orchestrator import cli
 from orchestrator.comparison.files import FinishedTransfer
+from orchestrator.data.withheld import digest_of
 from orchestrator.ensembles.files import FinishedEnsemble
 from orchestrator.groups import files as groups
 from orchestrator.groups.files import FinishedGroups
@@ -59,6 +61,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.to_csv(run / "tables" / "mine.csv")
     (run / "shards").mkdir()
     (run / "without.txt").write_text("NaCl\n")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"]["without"] = digest_of({"NaCl"})
+    (run / "manifest.json").write_text(json.dumps(manifest))
     return run
 
 

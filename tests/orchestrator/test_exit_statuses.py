@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator import doctor
 from orchestrator.cli import JOBS
-from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, USAGE
+from orchestrator.interface.job import INTERRUPTED, NOBODY_READS, OK, SOME_FAILED, USAGE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 KILLED = 128 + signal.SIGKILL  # as shells tell of a signal
@@ -23,7 +23,7 @@ def test_the_table_is_that_of_the_constants() -> None:
         PAGE.read_text(encoding="utf-8").partition("## Exit status\n")[2].partition("\n## ")[0]
     )
     listed = [int(found) for found in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]
-    assert listed == [OK, SOME_FAILED, USAGE, INTERRUPTED, KILLED, BEFORE_THE_JOB]
+    assert listed == [OK, SOME_FAILED, USAGE, INTERRUPTED, KILLED, NOBODY_READS, BEFORE_THE_JOB]
     assert doctor.AMISS == SOME_FAILED
 
 
