@@ -31,10 +31,13 @@ RESULTS = ("distances.parquet", "embeddings.parquet", "predictions.parquet")
 # Between a model of an array and the same one trained with fewer beside it: sums in another order.
 STACKING = 1e-3
 OF_TABLES = 1e-2  # of what is largest in a column: what is made of several such models
-# What a cluster consists of while it has nothing to do.
+# What a cluster consists of while it has nothing to do: Ray's own programs, the dashboard's
+# children, workers that wait, and the two actors that Ray Data leaves to the cluster.
 CLUSTERS_OWN = re.compile(
-    r"ray::IDLE|ray-|\S*/ray/core/src/ray/|\S*python\S* (-\S+ )*\S*/ray/(_private|dashboard)/"
-    r"|\S*python\S* \S*/bin/ray start |ray::DashboardAgent|ray::RuntimeEnvAgent"
+    r"ray::IDLE|ray::_StatsActor|ray::_AutoscalingCoordinatorActor|ray::\w*Agent\b|ray-dashboard-"
+    r"|\S*/ray/core/src/ray/(gcs|raylet)/"
+    r"|\S*python\S* (-\S+ )*\S*/ray/(_private|dashboard|autoscaler)/"
+    r"|\S*python\S* -B -c from multiprocessing\.|\S*python\S* \S*/bin/ray start "
 )
 
 
@@ -167,7 +170,7 @@ def _cut(folder: Path, events: list[Event]) -> set[str]:
     return {key for key in last if last[key] != together[key]}
 
 
-def nothing_left(site: Site, folder: Path, seconds: float = 120) -> None:
+def nothing_left(site: Site, folder: Path, seconds: float = 60) -> None:
     """No file that is half written, nothing that only a run in progress needs, no process."""
     left = [path for path in folder.rglob(".*") if path.name != ".lock"]
     assert not left, f"left behind: {left}"
