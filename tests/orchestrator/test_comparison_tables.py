@@ -1,0 +1,174 @@
+"""Tables, controls and keys of a comparison, without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import tables as element_tables
+from analysis.elements import NUMBERS
+from orchestrator import transfer
+from orchestrator.comparison.entries import arrays_of, fingerprint
+from orchestrator.comparison.flags import parse
+from orchestrator.comparison.tables import Table, load_tables
+from orchestrator.interface.errors import UsageError
+from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
+from trainables.training.transfer import Entrant, recipe_for
+
+
+def test_a_file_a_published_table_and_controls(tmp_path: Path) -> None:
+    mine = write_table(tmp_path / "mine.csv")
+    found = load_tables([str(mine), f"other={mine}", "megnet16"], 0, controls=True)
+    names = [table.name for table in found]
+    assert names == [
+        "mine", "other", "megnet16", "one-hot", "random-5", "random-16", "mine permuted",
+    ]  # fmt: skip
+    assert [table.control for table in found] == [False] * 3 + [True] * 4
+    assert np.array_equal(found[0].values, found[1].values)
+    assert found[2].values.shape == (118, 16) and not found[2].seen[NUMBERS["Og"] - 1]
+    one_hot, drawn, wide, permuted = found[3:]
+    assert len(np.unique(one_hot.values, axis=0)) == 118 and one_hot.values.shape == (118, 118)
+    assert drawn.values.shape == (118, 5) and wide.values.shape == (118, 16)
+    (alone,) = (one for one in load_tables([str(mine)], 0, controls=True) if one.name == "random-5")
+    assert alone.digest == drawn.digest, "whatever other tables there are"
+    same = np.sort(permuted.values, axis=0) == np.sort(found[0].values, axis=0)
+    assert same.all() and not np.array_equal(permuted.values, found[0].values)
+
+
+def test_the_same_seed_draws_the_same_controls(tmp_path: Path) -> None:
+    mine = str(write_table(tmp_path / "mine.csv"))
+    one, two, three = (load_tables([mine], seed, controls=True) for seed in (1, 1, 2))
+    assert [table.digest for table in one] == [table.digest for table in two]
+    assert one[2].digest != three[2].digest and one[1].digest == three[1].digest
+
+
+def test_rows_are_looked_up_by_element_not_by_place() -> None:
+    """SkipAtom lacks elements in the middle; what follows them must not slide up."""
+    from elementembeddings.core import Embedding
+
+    vectors = Embedding.load_data("skipatom").embeddings
+    (table,) = load_tables(["skipatom"], 0, controls=False)
+    factor = table.values[NUMBERS["Fe"] - 1] / vectors["Fe"]
+    assert np.ptp(factor) < 1e-9
+    for symbol in ("H", "Li", "U"):
+        row = table.values[NUMBERS[symbol] - 1]
+        assert row == pytest.approx(factor[0] * np.asarray(vectors[symbol]))
+
+
+def test_the_unit_of_a_table_does_not_count(tmp_path: Path) -> None:
+    values = made_up_table(4)
+    paths = []
+    for name, scale in (("one", 1.0), ("large", 1e4)):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(element_tables.to_csv(values * scale))
+        paths.append(str(path))
+    one, large = load_tables(paths, 0, controls=False)
+    assert one.values == pytest.approx(large.values)
+    assert ((one.values - one.values.mean(axis=0)) ** 2).mean() == pytest.approx(1)
+
+
+def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
+    values = made_up_table(4) * 7 + 2
+    path = tmp_path / "mine.csv"
+    path.write_text(element_tables.to_csv(values))
+    flags = ["--tasks", "steels", "--tables", str(path), "megnet16", "--recipe"]
+    paper, tuned = (transfer.open_tables(parse([*flags, name])) for name in ("paper", "tuned"))
+    assert np.array_equal(paper[0].values, values)
+    size = np.sqrt(((values - values.mean(axis=0)) ** 2).mean())
+    assert tuned[0].values == pytest.approx(values / size)
+    assert sorted(map(tuple, paper[-1].values)) == sorted(map(tuple, values)), "permuted as it is"
+    assert np.array_equal(paper[2].values, np.eye(118)) and tuned[2].values.max() > 1
+    assert not np.array_equal(paper[1].values, tuned[1].values)
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("nowhere.csv", "no such file"),
+        ("x=nowhere", "no such file"),
+        ("mat3vec", "neither a file nor a table of ElementEmbeddings"),
+    ],
+)
+def test_what_is_no_table(spec: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why) as caught:
+        load_tables([spec], 0, controls=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ['{"elements": [1]}', '{"elements": {"H": 1}}', "[1]", "{"])
+def test_a_damaged_sidecar_is_named(tmp_path: Path, content: str) -> None:
+    path = write_table(tmp_path / "mine.csv", 4)
+    (tmp_path / "mine.meta.json").write_text(content)
+    with pytest.raises(UsageError, match=r"mine\.meta\.json: damaged; distil the table again"):
+        load_tables([str(path)], 0, controls=False)
+
+
+def test_a_table_twice_and_a_table_of_nothing(tmp_path: Path) -> None:
+    mine = write_table(tmp_path / "mine.csv")
+    with pytest.raises(UsageError, match="two are called mine"):
+        load_tables([str(mine), f"mine={mine}"], 0, controls=False)
+    flat = tmp_path / "flat.csv"
+    flat.write_text(element_tables.to_csv(np.ones((118, 3))))
+    with pytest.raises(UsageError, match="all elements have the same vector"):
+        load_tables([str(flat)], 0, controls=False)
+    broken = tmp_path / "broken.csv"
+    broken.write_text(mine.read_text().replace("Li,", "Be,"))
+    with pytest.raises(UsageError, match="line 4: expected element Li, found 'Be'"):
+        load_tables([str(broken)], 0, controls=False)
+
+
+# ------------------------------------------------------------------------ models
+
+
+def lineup(folds: tuple[int, ...] = (0, 1), names: str = "abc") -> dict[Entrant, Table]:
+    seen = np.ones(118, bool)
+    return {
+        Entrant(table=name, fold=fold): Table(
+            name=name, values=made_up_table(3, ord(name)), seen=seen
+        )
+        for fold in folds
+        for name in names
+    }
+
+
+def test_a_core_takes_the_tables_of_a_fold_and_a_gpu_all() -> None:
+    data, recipe = made_up_compositions(), recipe_for("tuned", 40)
+    on = {
+        device: arrays_of("t", data, lineup(), (0, 1), recipe, trainable=False, device=device)
+        for device in ("cpu", "cuda")
+    }
+    assert [len(array.keys) for array in on["cpu"]] == [3, 3, 3, 3]
+    assert [len(array.keys) for array in on["cuda"]] == [6, 6]
+    assert len({array.id for array in on["cpu"]}) == 4
+    keys = {device: {key for a in found for key in a.keys.values()} for device, found in on.items()}
+    assert keys["cpu"] == keys["cuda"] and len(keys["cpu"]) == 12
+    part = on["cpu"][0].only(["fold0/b"])
+    assert list(part.keys) == ["fold0/b"]
+    row = part.row("fold0/b")
+    assert (row["table"], row["fold"], row["key"]) == ("b", 0, part.keys["fold0/b"])
+
+
+def test_a_key_is_of_all_that_decides_a_model() -> None:
+    data, recipe = made_up_compositions(), recipe_for("tuned", 40)
+    one = lineup((0,), "a")
+    other_table = {entrant: lineup((0,), "b")[Entrant(table="b", fold=0)] for entrant in one}
+
+    def key(**changes: object) -> str:
+        given = {"data": data, "tables": one, "seeds": (0,), "recipe": recipe,
+                 "trainable": False} | changes  # fmt: skip
+        (array,) = arrays_of(
+            "t", given["data"], given["tables"], given["seeds"], given["recipe"],  # type: ignore
+            trainable=given["trainable"], device="cpu",  # type: ignore
+        )  # fmt: skip
+        return next(iter(array.keys.values()))
+
+    assert key() == key()
+    moved = made_up_compositions(seed=1)
+    assert fingerprint(data) != fingerprint(moved)
+    variants = [
+        key(), key(data=moved), key(tables=other_table), key(seeds=(1,)), key(trainable=True),
+        key(recipe=recipe_for("tuned", 40, epochs=3)), key(recipe=recipe_for("paper", 40)),
+    ]  # fmt: skip
+    assert len(set(variants)) == len(variants)
