@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import MethodType, SimpleNamespace
 
@@ -37,31 +39,36 @@ def test_the_head_is_found_by_its_address() -> None:
         ray_internals.find_head("nonsense")
 
 
+def fresh(code: str, **environment: str) -> str:
+    """What code prints in a process of its own, where no test has begun Ray or shown it a token."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    done = subprocess.run(
+        [sys.executable, "-c", f"from orchestrator.nodes import ray_internals\n{code}"],
+        cwd=ROOT, env=clean | environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize("there", [False, True])
-def test_a_token_file_guards_the_connection(
-    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "")  # put back afterwards, whatever is set meanwhile
-    monkeypatch.delenv("RAY_AUTH_MODE")
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    path = tmp_path / "token"
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_a_token_file_guards_the_connection(there: bool, tmp_path: Path) -> None:
+    path = tmp_path / ".ray" / "auth_token"
     if there:
+        path.parent.mkdir()
         path.write_text("ab" * 32)
         path.chmod(0o600)
-        ray_internals.use_token_if_there_is_one()
-        assert os.environ.get("RAY_AUTH_MODE") == "token"
-    else:
-        monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
-        ray_internals.use_token_if_there_is_one()
-        assert os.environ.get("RAY_AUTH_MODE") != "token"
+    look = "import os; ray_internals.use_token_if_there_is_one()"
+    said = fresh(f"{look}; print(os.environ.get('RAY_AUTH_MODE'))", HOME=str(tmp_path))
+    assert said == ("token" if there else "None")
 
 
 def test_without_a_cluster_there_is_no_dashboard() -> None:
-    assert not ray.is_initialized()
-    with pytest.raises(ray.exceptions.RaySystemError):
-        ray_internals.dashboard_address()
+    code = """
+try:
+    ray_internals.dashboard_address()
+except Exception as error:
+    print(type(error).__name__, "ray.init" in str(error))
+"""
+    assert fresh(code) == "RaySystemError True"
 
 
 def test_nodes_that_an_autoscaler_brings_are_read_from_its_report() -> None:
