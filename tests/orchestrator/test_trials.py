@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import ray
-from ray.exceptions import ObjectLostError, RayError
+from ray.exceptions import ObjectLostError, WorkerCrashedError
 
 from orchestrator.grid.cells import GridArray
 from orchestrator.nodes import cluster
@@ -104,21 +105,13 @@ def test_an_error_is_tried_once_more(
     assert ("stumbled" in row["error"]) == (status == "failed")
 
 
-class Owner:
-    """Whose objects are lost with it."""
-
-    def put(self, value: Any) -> list[ray.ObjectRef]:
-        return [ray.put(value)]
-
-
 def test_lost_data_are_no_fault_of_a_model(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
     """Tune begins the trial again, as where a worker is lost; nothing is recorded."""
     array = small_array(epochs=2)
-    trial, owner = trial_of(array, tmp_path), ray.remote(num_cpus=0)(Owner).remote()
-    (lost,) = ray.get(owner.put.remote(made_up_dataset("cgcnn", 24)))
+    trial = trial_of(array, tmp_path)
+    lost = ray.remote(num_cpus=0, max_retries=0)(os._exit).remote(1)
     trial._datasets = {("made-up", "cgcnn"): lost}
-    ray.kill(owner)
-    with pytest.raises(RayError):
+    with pytest.raises(WorkerCrashedError):
         for _ in range(3):
             trial.step()
     records = Records(tmp_path / "records")
