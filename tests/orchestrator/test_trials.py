@@ -105,11 +105,16 @@ def test_an_error_is_tried_once_more(
     assert ("stumbled" in row["error"]) == (status == "failed")
 
 
+def dies() -> None:
+    """As a worker does whose machine is taken away."""
+    os._exit(1)
+
+
 def test_lost_data_are_no_fault_of_a_model(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
     """Tune begins the trial again, as where a worker is lost; nothing is recorded."""
     array = small_array(epochs=2)
     trial = trial_of(array, tmp_path)
-    lost = ray.remote(num_cpus=0, max_retries=0)(os._exit).remote(1)
+    lost = ray.remote(num_cpus=0, max_retries=0)(dies).remote()
     trial._datasets = {("made-up", "cgcnn"): lost}
     with pytest.raises(WorkerCrashedError):
         for _ in range(3):
