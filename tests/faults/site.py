@@ -135,7 +135,7 @@ class Site:
         return [
             *("--tasks", str(self.folder / "tiny.json.gz"), "--run", str(self.runs / run)),
             *("--dims", "4", "--mixing", "H", "L", "--folds", "0", "1", "--backbones", "cgcnn"),
-            *("--epochs", "40", "--patience", "2", *more),
+            *("--epochs", "60", "--patience", "2", *more),
         ]
 
     def start(self, flags: Sequence[str], job: str = "orchestrator.hybrid_grid") -> Driver:
