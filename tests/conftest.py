@@ -3,7 +3,9 @@
 import csv
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +89,19 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
     )
     yield ray.cluster_resources()
     ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A job that was interrupted leaves the next Ctrl-C to the system, as long as it lives."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        if handler is not None:  # one of compiled code
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
