@@ -142,7 +142,7 @@ def _errs(item: int) -> int:
 
 def test_an_actor_that_dies_at_each_try_is_told_in_one_line() -> None:
     with (
-        pytest.raises(UsageError, match=r"the cluster lost what was at work.*same command") as told,
+        pytest.raises(UsageError, match=r"the cluster failed while running this work.*same command") as told,
         cluster.connected(None, 1),
     ):
         list(actor_map(1)(_dies, [0]))
