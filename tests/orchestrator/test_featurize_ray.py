@@ -23,6 +23,7 @@ from orchestrator.data import entries
 from orchestrator.data import featurize as job
 from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
 from orchestrator.interface.errors import UsageError
+from orchestrator.runs.run_directory import locked
 from tests.crystals_for_tests import triclinic
 from tests.orchestrator.small_grids import (
     FinishedGrid,
@@ -174,8 +175,10 @@ def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
     assert made(open_source(path), folder) == first
     assert times(folder) == before
 
-    left = folder.parent / ".some.killed"  # by a driver that was killed in the middle
+    left = folder.parent / ".some.killed.tmp"  # by a driver that was killed in the middle
     left.mkdir()
+    with locked(tmp_path):  # as the next driver does
+        assert not left.exists()
     write_matbench(path, [*data[:19], (data[19][0], 0.125)])
     second = made(open_source(path), folder)
     assert second.fingerprints != first.fingerprints
