@@ -141,10 +141,8 @@ def _errs(item: int) -> int:
 
 
 def test_an_actor_that_dies_at_each_try_is_told_in_one_line() -> None:
-    with (
-        pytest.raises(UsageError, match=r"the cluster failed while running this work.*same command") as told,
-        cluster.connected(None, 1),
-    ):
+    told_in_words = r"the cluster failed while running this work.*same command"
+    with pytest.raises(UsageError, match=told_in_words) as told, cluster.connected(None, 1):
         list(actor_map(1)(_dies, [0]))
     assert "\n" not in str(told.value)
 
