@@ -143,6 +143,7 @@ def test_tune_begins_a_trial_again_whose_data_were_lost(
             {"made-up": ("y", None)},
             records,
             Worker(cpus=1, gpus=0),
+            naming=GridArray,
             make_fit=partial(begun_again, tmp_path / "mark"),
         )
     assert (tmp_path / "mark").exists()
