@@ -6,17 +6,16 @@ Records are written as a worker does, an array's seven at once, each file whole 
 thousand at once, which share the syncing of the folder and of the disk's journal as those of many
 workers do. Those with arrays hold what a model of the paper's grid leaves on the embedded crystals.
 The disk alone is as many files of the same sizes, each written and synced under as many threads,
-and nothing else.
+and nothing else; and as many names with nothing in them, not synced, which is what a file system
+takes to make a file.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import tempfile
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,7 @@ from benchmarks.child import in_one_line
 from benchmarks.harness import Figure, Report, Spread, add_flags, alone, say, timed
 from benchmarks.instant import InstantGrid
 from benchmarks.orchestration import Answers, side
-from orchestrator.runs import durable
+from orchestrator.runs import durable, record_file
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import SCHEMA, Records
 from orchestrator.training.trials import versions
@@ -53,29 +52,32 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> None:
-        self._records, self._scratch = Records(folder / "records"), folder / "files"
+        self._records = Records(folder)
         self._keys = [f"{key:024x}" for key in range(number)]
         self._row, self._arrays = typical_row(), dict(arrays)
 
     def write(self, together: int) -> None:
-        """All records anew, so many at once."""
+        """All records, so many at once."""
         for first in range(0, len(self._keys), together):
             keys = self._keys[first : first + together]
             self._records.write_all([(self._row | {"key": key}, self._arrays) for key in keys])
 
-    def clear(self) -> None:
-        """Takes all of them back; what the disk has to do for that is over then."""
-        shutil.rmtree(self._records.folder, ignore_errors=True)
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        os.sync()
-
     def only_the_disk(self) -> None:
         """The same bytes in as many files."""
-        files = [path.read_bytes() for path in self._records.folder.glob(f"{self._keys[0]}.*")]
-        names = [(self._scratch / f"{key}.{part}", data) for key in self._keys
-                 for part, data in enumerate(files)]  # fmt: skip
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda file: durable.Draft.of(*file).sync(), names))
+            list(pool.map(lambda file: durable.Draft.of(*file).sync(), self._files()))
+
+    def only_names(self) -> None:
+        """As many files, and nothing in them."""
+        for path, _ in self._files():
+            path.touch()
+
+    def _files(self) -> Iterator[tuple[Path, bytes]]:
+        row, arrays = record_file.encode(self._row, self._arrays, SCHEMA.names)
+        for key in self._keys:
+            yield self._records.folder / f"{key}.json", row
+            if arrays:
+                yield self._records.folder / f"{key}.safetensors", arrays
 
     def open(self) -> None:
         """All rows, each checked against its digest, as a table."""
@@ -86,31 +88,41 @@ class Ledger:
         assert not self._records.damage(self._keys)
 
 
+WAYS: dict[str, Callable[[Ledger], object]] = {
+    "the names alone": Ledger.only_names,
+    "the disk alone": Ledger.only_the_disk,
+    f"written, {SEVEN} at once": lambda ledger: ledger.write(SEVEN),
+    f"written, {THOUSAND} at once": lambda ledger: ledger.write(THOUSAND),
+}
+
+
 def many(
-    report: Report, what: str, ledger: Ledger, repeats: int, bars: Mapping[str, float]
+    report: Report,
+    what: str,
+    empty: Callable[[], Ledger],
+    repeats: int,
+    bars: Mapping[str, float],
 ) -> None:
-    """The figures of one folder of records.
+    """The figures of so many records.
 
     The ways of writing and the disk alone take turns, so that a disk that slows down, as virtual
-    ones do by the hour, slows all of them.
+    ones do by the hour, slows all of them. Nothing is deleted meanwhile: for some minutes after
+    that, ext4 looks at each deleted file whenever it makes a new one.
     """
-    seven, thousand = f"{what}: written, {SEVEN} at once", f"{what}: written, {THOUSAND} at once"
-    disk, seconds = f"{what}: the disk alone", defaultdict[str, list[float]](list)
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for number in range(repeats):
-        ledger.clear()
-        seconds[seven].append(timed(partial(ledger.write, SEVEN))())
-        seconds[disk].append(timed(ledger.only_the_disk)())
-        ledger.clear()
-        seconds[thousand].append(timed(partial(ledger.write, THOUSAND))())
+        for way, work in WAYS.items():
+            ledger = empty()
+            os.sync()
+            seconds[way].append(timed(partial(work, ledger))())
         last = ", ".join(f"{values[-1]:.1f}" for values in seconds.values())
         say(f"{what}: {number + 1}/{repeats}, {last} s")
-    for name, values in seconds.items():
-        bar = None if name == disk else bars.get("written")
-        report.add(Figure(name, "s", Spread(tuple(values)), bar=bar))
+    for way, values in seconds.items():
+        bar = bars.get("written") if way.startswith("written") else None
+        report.add(Figure(f"{what}: {way}", "s", Spread(tuple(values)), bar=bar))
     common: dict[str, Any] = {"unit": "s", "repeats": repeats}
     report.add(alone(f"{what}: opened", timed(ledger.open), bar=bars.get("opened"), **common))
     report.add(alone(f"{what}: all verified", timed(ledger.verify), **common))
-    ledger.clear()
 
 
 def resumed(report: Report, tasks: int, repeats: int) -> None:
@@ -140,9 +152,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     sample = InstantGrid(1, ["cgcnn"], dims=(16,)).samples["cgcnn", 16].arrays
     size = sum(array.nbytes for array in sample.values())
     with tempfile.TemporaryDirectory() as folder:
-        rows = Ledger(Path(folder), options.records, {})
+
+        def empty(number: int, arrays: Mapping[str, np.ndarray]) -> Ledger:
+            return Ledger(Path(tempfile.mkdtemp(dir=folder)), number, arrays)
+
+        rows = partial(empty, options.records, {})
         many(report, f"{options.records} rows", rows, options.repeats, BARS)
-        whole = Ledger(Path(folder), options.with_arrays, sample)
+        whole = partial(empty, options.with_arrays, sample)
         what = f"{options.with_arrays} records of {size / 1e3:.0f} KB"
         many(report, what, whole, options.repeats, {})
     resumed(report, options.tasks, options.repeats)
