@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.manifold import MDS
 from threadpoolctl import threadpool_limits
 
 from analysis.cosine import cosine_distances
@@ -132,6 +131,9 @@ def _scaled(
     distances_nn: np.ndarray, dim: int, seed: int, n_init: int, max_iter: int
 ) -> tuple[np.ndarray, float]:
     """Points [n, D] by metric MDS, and their stress-1."""
+    # Here, as it takes a second, and who reads tables has no use for it.
+    from sklearn.manifold import MDS
+
     scaling = MDS(
         n_components=dim,
         metric="precomputed",

@@ -9,7 +9,6 @@ accuracy; the area under the true curve, from probabilities, is `roc_auc` here.
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 # Relative errors of smaller targets say nothing; the leaderboard leaves them out, and so do we.
 LEAST_TARGET = 1e-5
@@ -35,6 +34,14 @@ def classification_scores(target: np.ndarray, probability: np.ndarray) -> dict[s
     `roc_auc` is the area under the curve, NaN where one class alone is there; `rocauc_labels`
     what the leaderboard calls rocauc; accuracy, balanced_accuracy and f1 are of labels too.
     """
+    # Here, as it takes a second, and regressions have no use for it.
+    from sklearn.metrics import (
+        accuracy_score,
+        balanced_accuracy_score,
+        f1_score,
+        roc_auc_score,
+    )
+
     truth, labels = target > THRESHOLD, probability > THRESHOLD
     both = 0 < truth.sum() < len(truth)
     return {

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from scipy.stats import pearsonr, spearmanr
 
 LEAST_MODELS = 3
 STRATEGIES = {"H": "handcrafted", "L": "learned"}
@@ -59,11 +57,11 @@ def correlate(models: pd.DataFrame, indicators: Sequence[str]) -> pd.DataFrame:
 
 def _pair(indicator: pd.Series, error: pd.Series) -> tuple[float, float, int] | None:
     usable = indicator.notna() & error.notna()
-    x, y = indicator[usable].to_numpy(dtype=float), error[usable].to_numpy(dtype=float)
+    x, y = indicator[usable].astype(float), error[usable].astype(float)
     if len(x) < LEAST_MODELS or _constant(x) or _constant(y):
         return None
-    return float(pearsonr(x, y).statistic), float(spearmanr(x, y).statistic), len(x)
+    return float(x.corr(y)), float(x.corr(y, method="spearman")), len(x)
 
 
-def _constant(values: np.ndarray) -> bool:
+def _constant(values: pd.Series) -> bool:
     return bool(values.max() - values.min() <= 1e-12 * max(1.0, abs(values.max())))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
-from scipy.stats import spearmanr
+import pandas as pd
 
 from analysis.elements import NUMBERS
 
@@ -48,11 +48,11 @@ def fidelity(
     apart, wanted = apart_nn[upper], distances_nn[upper]
     stretch = float(apart @ wanted) / max(float(apart @ apart), np.finfo(float).tiny)
     seen = replaceability_nn[upper] > 0
-    ranks = spearmanr(apart[seen], -replaceability_nn[upper][seen]) if seen.sum() > 2 else None
+    near, alike = pd.Series(-apart[seen]), pd.Series(replaceability_nn[upper][seen])
     return Fidelity(
         elements=n,
         stress=float(np.sqrt(((wanted - stretch * apart) ** 2).sum() / (wanted**2).sum())),
-        spearman=float(ranks.statistic) if ranks is not None else float("nan"),
+        spearman=float(near.corr(alike, method="spearman", min_periods=3)),
         neighbours=_kept(apart_nn, replaceability_nn),
     )
 

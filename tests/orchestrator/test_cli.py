@@ -108,3 +108,16 @@ sys.exit(cli.main(["report", "--help"]))
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped at once\n")
+
+
+def test_a_grid_begins_without_what_its_end_alone_wants() -> None:
+    """Each driver and many a worker would wait for these, some of them for a second."""
+    slow = {"sklearn", "scipy.stats", "matplotlib", "pymatgen.core", "optuna", "deap"}
+    code = (
+        f"import sys, orchestrator.hybrid_grid; found = {slow} & set(sys.modules);"
+        "sys.exit(', '.join(found) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
