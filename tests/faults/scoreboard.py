@@ -27,31 +27,37 @@ SECTIONS = ("Faults", "Determinism", "Load", "Bad input", "Security")
 
 @dataclass
 class Case:
-    """One row: its tests' outcomes, and what they said."""
+    """One row: its tests' outcomes, what they said, and why some were skipped."""
 
     section: str
     what: str
     expected: str
     outcomes: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
         """In words."""
-        bad = [outcome for outcome in self.outcomes if outcome not in ("passed", "skipped")]
         ran = [outcome for outcome in self.outcomes if outcome != "skipped"]
+        bad = [outcome for outcome in ran if outcome != "passed"]
+        left = [f"not tried here: {why}" for why in dict.fromkeys(self.skipped)]
         if bad:
             return f"**not so in {len(bad)} of {len(ran)} tests**"
-        if not ran:
-            return "not tried here: " + "; ".join(dict.fromkeys(self.seen))
-        told = "; ".join(dict.fromkeys(self.seen)) or "as expected"
-        return told if len(ran) == 1 else f"{told} ({len(ran)} tests)"
+        told = ["; ".join(dict.fromkeys(self.seen)) or "as expected"] if ran else []
+        number = f" ({len(ran)} tests)" if len(ran) > 1 else ""
+        return "; ".join([*told, *left]) + number
 
 
-def cases(report: Path) -> list[Case]:
-    """Of a JUnit file as pytest writes it, by section."""
+def cases(*reports: Path) -> list[Case]:
+    """Of JUnit files as pytest writes them, by section; what was run again is as it was last."""
+    tests = {
+        (test.get("classname"), test.get("name")): test
+        for report in reports
+        for test in ElementTree.parse(report).iter("testcase")
+    }
     found: dict[tuple[str, str], Case] = {}
-    for test in ElementTree.parse(report).iter("testcase"):
+    for test in tests.values():
         properties = list(_properties(test))
         told = dict(properties)
         if "case" not in told:
@@ -64,7 +70,7 @@ def cases(report: Path) -> list[Case]:
         case.outcomes.append(outcome)
         case.seen += [value for name, value in properties if name == "seen"]
         if outcome == "skipped":
-            case.seen += [test.find("skipped").get("message", "")]  # type: ignore[union-attr]
+            case.skipped += [test.find("skipped").get("message", "")]  # type: ignore[union-attr]
     return sorted(found.values(), key=lambda case: SECTIONS.index(case.section))
 
 
@@ -98,18 +104,24 @@ def table(rows: Sequence[Case]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the tests of all cases, unless a report is given, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--report", type=Path, help="of tests that have been run")
-    report: Path | None = parser.parse_args(argv).report
-    if report is None:
-        report = ROOT / "runs" / "reliability.xml"
-        report.parent.mkdir(exist_ok=True)
-        flags = ["-q", "-m", "case", "--all-faults", f"--junitxml={report}"]
-        report.unlink(missing_ok=True)
+    parser.add_argument(
+        "--report",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="of tests that have been run, a later one of those that were run again",
+    )
+    reports: list[Path] = parser.parse_args(argv).report
+    if not reports:
+        reports = [ROOT / "runs" / "reliability.xml"]
+        reports[0].parent.mkdir(exist_ok=True)
+        flags = ["-q", "-m", "case", "--all-faults", f"--junitxml={reports[0]}"]
+        reports[0].unlink(missing_ok=True)
         status = subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=ROOT).returncode
-        if not report.exists():
+        if not reports[0].exists():
             print(f"error: the tests ended with status {status} before their end", file=sys.stderr)
             return status
-    rows = cases(report)
+    rows = cases(*reports)
     text = PAGE.read_text(encoding="utf-8")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     PAGE.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
