@@ -169,6 +169,20 @@ FAULTS: tuple[Fault, ...] = (
 # --------------------------------------------------------------------------------------- soak
 
 
+def wait_for_a_moment(driver: Driver, run: Path, dice: random.Random, span: float) -> None:
+    """Until some second of a run, or until some number of models is recorded; or the driver ends.
+
+    By the clock alone most faults would meet a driver that begins: nothing else takes as long.
+    """
+    if dice.random() < 0.5:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.process.wait(dice.uniform(0, span))
+        return
+    enough = dice.randint(min(len(keys(run)) + 1, MODELS), MODELS)
+    while driver.process.poll() is None and len(keys(run)) < enough:
+        time.sleep(0.02)
+
+
 def disturbed(site: Site, run: str, dice: random.Random, at_most: int) -> int:
     """Runs a grid to its end through some faults; how many there were."""
     since, happened = time.time(), 0
@@ -179,8 +193,7 @@ def disturbed(site: Site, run: str, dice: random.Random, at_most: int) -> int:
         begun = time.monotonic()
         fault: Fault | None = None
         if happened < at_most:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                driver.process.wait(dice.uniform(0, span))
+            wait_for_a_moment(driver, site.runs / run, dice, span)
             if driver.process.poll() is None:
                 fault = dice.choice(FAULTS)
                 if fault(site, driver, site.runs / run, dice):
