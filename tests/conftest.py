@@ -41,8 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "ray_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
-        # The first that fits: cases.csv goes from the particular to the general.
-        case = next((case for case in CASES if item.nodeid.startswith(case["test"])), None)
+        fits = [case for case in CASES if item.nodeid.startswith(case["test"])]
+        case = max(fits, key=lambda case: len(case["test"]), default=None)  # the most particular
         if case is not None:
             item.add_marker(pytest.mark.case(section=case["section"]))
             item.user_properties += case.items()
