@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # of which scipy.stats, that takes a second, makes its t
+from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
 LEVEL = 0.95
 
@@ -50,7 +50,8 @@ def paired(differences: Sequence[float] | np.ndarray, test_by_train: float) -> P
         return Paired(mean=mean, low=-math.inf, high=math.inf, p=math.nan, pairs=pairs)
     error = math.sqrt((1 / pairs + test_by_train) * float(values.var(ddof=1)))
     half = float(stdtrit(pairs - 1, (1 + LEVEL) / 2)) * error
-    t = abs(mean) / error if error else math.inf if mean else 0.0
+    certain = math.inf if mean else 0.0  # where all differences are alike
+    t = abs(mean) / error if error > 0 else certain
     p = 2 * float(stdtr(pairs - 1, -t))
     return Paired(mean=mean, low=mean - half, high=mean + half, p=p, pairs=pairs)
 
