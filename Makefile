@@ -91,7 +91,8 @@ wheel: $(STAMP)  ## dist/: what cluster.yaml copies to each machine, and no more
 
 clean:  ## remove caches (runs/ and .venv stay)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
-	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find .ci orchestrator trainables analysis benchmarks scripts tests \
+	    -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-env: clean  ## remove .venv too
 	rm -rf $(VENV)

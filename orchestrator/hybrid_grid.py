@@ -64,11 +64,11 @@ def start(argv: Sequence[str] | None) -> int:
         demand_folder(options.run)
         print_plan(options)
         return OK
-    with locked(options.run):
-        return run(options)
+    with locked(options.run) as lease:
+        return run(options, lease)
 
 
-def run(options: Options) -> int:
+def run(options: Options, lease: str) -> int:
     """Structures → shards → models → distances → tables → report, each step kept in the run."""
     config, folder = options.config, options.run
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
@@ -83,7 +83,7 @@ def run(options: Options) -> int:
         datasets = withhold(folder, options.withheld, datasets, featurized)
         cells = keyed_cells(config, fingerprints(config, featurized))
         _write_manifest(options, data, sources, featurized, len(cells))
-        records = Records(folder / layout.RECORDS)
+        records = Records(folder / layout.RECORDS, lease=lease)
         return train_to_ledger(
             arrays(cells),
             datasets,

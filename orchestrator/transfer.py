@@ -68,8 +68,8 @@ def start(argv: Sequence[str] | None) -> int:
         demand_folder(options.run)
         describe(options, data, tables)
         return OK
-    with locked(options.run):
-        return run(options, data, tables, seen)
+    with locked(options.run) as lease:
+        return run(options, lease, data, tables, seen)
 
 
 def write_formulas(
@@ -81,6 +81,9 @@ def write_formulas(
         path = folder / f"{slug(name)}-fold{fold}.txt"
         text = "\n".join(sorted({formula.replace(" ", "") for formula in formulas})) + "\n"
         try:
+            if path.exists() and path.read_bytes() != text.encode():
+                other = f"{path}: is there with other content; remove it or name another folder"
+                raise UsageError(f"--write-formulas {folder}: {other}")
             durable.write_text(path, text)
         except OSError as error:
             reason = f"--write-formulas {folder}: {error.strerror}; name a folder to write into"
@@ -104,13 +107,14 @@ def describe(
 
 def run(
     options: TransferOptions,
+    lease: str,
     data: dict[str, Compositions],
     tables: list[Table],
     seen: list[dict[str, Any]],
 ) -> int:
     """Formulas and tables → models on Ray Tune → scores → paired differences → report."""
     _own_folder(options, data, tables)
-    records = Records(options.run / layout.RECORDS, SCHEMA)
+    records = Records(options.run / layout.RECORDS, SCHEMA, lease)
     with cluster.connected(options.address, options.worker.cpus):
         print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
         lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}

@@ -108,14 +108,10 @@ def test_of_many_that_create_at_once_one_wins(tmp_path: Path) -> None:
     assert listing(tmp_path) == ["record.json"]
 
 
-def test_leftovers_are_removed_wherever_they_lie(tmp_path: Path) -> None:
-    kept = durable.Draft.of(tmp_path / "records" / "a.json", b"{}")
-    assert kept.create()
-    for path in (tmp_path / "b.json", tmp_path / "shards" / "x" / "0.parquet"):
-        durable.Draft.of(path, b"half")
-    (tmp_path / "notes.tmp").write_text("not ours")
-    durable.remove_leftovers(tmp_path)
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.json", "notes.tmp"}
+@pytest.mark.parametrize("name", [".x.tmp", ".a.json.0123.tmp", "a.json.0123456789abcdef.tmp", "."])
+def test_what_is_no_draft_of_ours_is_none(name: str) -> None:
+    assert durable.draft_of(name) is None
+    assert durable.draft_of(durable.name_draft(Path("a.json")).name) == "a.json"
 
 
 @pytest.mark.parametrize("publish", [durable.Draft.create, durable.Draft.replace])
@@ -125,7 +121,7 @@ def test_a_draft_that_was_taken_away_is_an_error_of_the_disk(
     """By the next driver, from a worker that its own has lost."""
     path = tmp_path / "a.json"
     draft = durable.Draft.of(path, b"late")
-    durable.remove_leftovers(tmp_path)
+    draft.name.unlink()
     with pytest.raises(FileNotFoundError) as caught:
         publish(draft)
     assert caught.value.filename == str(path)

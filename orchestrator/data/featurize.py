@@ -6,9 +6,9 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from trainables.crystals.sources import Source
 
 ROWS_PER_SHARD = 8192
 QUARANTINE = "quarantine.csv"
+SHARD = re.compile(rf"\d{{4,}}-[0-9a-f]{{12}}\.parquet|{re.escape(shards.MANIFEST)}")  # of a kind
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,15 @@ def featurize(
     done = _existing(folder, kinds, made_from)
     if done is not None and _undamaged(done, source.name):
         return done
+    _demand_ours(folder)
     durable.make_folder(folder.parent)
     # A driver that is killed leaves it to the next one, which clears such names away.
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+    scratch = durable.name_draft(folder)
+    scratch.mkdir()
     try:
         _write(source, kinds, scratch, made_from, max_bad, max_atoms, on_rows)
+        _demand_ours(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        scratch.chmod(0o755)
         scratch.rename(folder)
         durable.sync(folder.parent)
     finally:
@@ -100,6 +103,16 @@ def featurize(
     written = _existing(folder, kinds, made_from)
     assert written is not None
     return written
+
+
+def _demand_ours(folder: Path) -> None:
+    """Raises UsageError where something else lies in a folder that is to be made anew."""
+    for path in folder.rglob("*"):
+        inner = len(path.relative_to(folder).parts) == 2
+        ours = SHARD.fullmatch(path.name) if inner else path.is_dir() or path.name == QUARANTINE
+        if not ours or path.is_symlink():
+            reason = f"is not of the shards in {folder}, which are to be made anew; move it away"
+            raise UsageError(f"{path}: {reason}")
 
 
 def featurized_before(

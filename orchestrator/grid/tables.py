@@ -81,6 +81,6 @@ def write_tables(
     # A table of an earlier grid in this run directory would pass for one of this grid's.
     stems = {path.stem for path in written}
     for old in (run / layout.TABLES).glob("Mat2Vec-*"):
-        if old.name.partition(".")[0] not in stems:
+        if layout.TABLE.fullmatch(old.name) and old.name.partition(".")[0] not in stems:
             old.unlink()
     return written

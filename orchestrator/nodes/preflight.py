@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import cluster
-from orchestrator.nodes.probe import on_node, probe_in, writes_beside
+from orchestrator.nodes import cluster, storage
+from orchestrator.nodes.probe import in_another_process, on_node, probe_in
 from orchestrator.nodes.ray_internals import nodes_to_come
 from orchestrator.training.worker import Worker
 
@@ -31,7 +32,7 @@ def ready(worker: Worker, address: str | None, run: Path) -> int:
         slots = _await_node(worker)
     if not slots:
         raise UsageError(_lacking(worker))
-    _demand_reach(run, cluster.nodes_for(worker.cpus, worker.gpus))
+    _demand_storage(run, cluster.nodes_for(worker.cpus, worker.gpus))
     return slots
 
 
@@ -69,35 +70,63 @@ def _await_node(worker: Worker) -> int:
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _reaches(probe: str) -> bool:
-    return writes_beside(Path(probe))
+def _look(probe: str) -> dict[str, Any]:
+    return storage.look(probe)
 
 
-def _demand_reach(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
-    """Asks each node whether it sees the run directory and may write there.
+def _demand_storage(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
+    """Lets a process of each node try the disk of the run directory, beside this one.
+
+    What a disk lacks that can be done without is told in one line.
 
     Raises:
-        UsageError: one does not, or does not answer; its address is named.
+        UsageError: a node does not reach the folder, does not answer, or its disk fails; its
+            address is named.
     """
-    if {node["NodeID"] for node in nodes} <= {ray.get_runtime_context().get_node_id()}:
-        return  # the driver's own
-    run = run.resolve()
-    with probe_in(run) as probe:
-        asked = [
-            _reaches.options(scheduling_strategy=on_node(node)).remote(str(probe)) for node in nodes
-        ]
-        until = time.monotonic() + ANSWER
-        for node, ref in zip(nodes, asked, strict=True):
-            name = node["NodeManagerAddress"]
-            try:
-                reached = ray.get(ref, timeout=max(0.0, until - time.monotonic()))
-            except ray.exceptions.RayError:
+    lacking: dict[str, str] = {}
+    with probe_in(run.resolve()) as probe, storage.shown(str(probe)):
+        for name, found in _found(probe, nodes):
+            where = "this machine" if name is None else f"node {name}"
+            if not found["seen"]:
                 raise UsageError(
-                    f"node {name} does not answer within {ANSWER:g} s; look at its raylet.out, or"
-                    " take it out of the cluster"
-                ) from None
-            if not reached:
-                raise UsageError(
-                    f"--run {run}: node {name} does not see it or may not write there; put it on"
+                    f"--run {run}: {where} does not see it or may not write there; put it on"
                     " a disk that all nodes share (NFS or alike)"
                 )
+            left = Path(found["left"] or probe)
+            if found["fails"] or not left.exists():
+                why = found["fails"] or "what it writes is not seen here"
+                raise UsageError(
+                    f"--run {run}: {where} cannot work on its disk ({why}); name a folder on a file"
+                    " system that renames files and makes them exclusively"
+                )
+            if left != probe:
+                left.unlink()
+            lacking |= {what: where for what in found["lacks"] if what not in lacking}
+    if lacking:
+        told = ", ".join(f"no {what} ({where})" for what, where in lacking.items())
+        print(
+            f"note: the disk of --run {run} has {told}; the run does without, for what that costs"
+            " see docs/reliability.md",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _found(
+    probe: Path, nodes: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """What each node finds, by its address; None is this machine, where it alone takes work."""
+    if {node["NodeID"] for node in nodes} <= {ray.get_runtime_context().get_node_id()}:
+        yield None, in_another_process(probe)
+        return
+    asked = [_look.options(scheduling_strategy=on_node(node)).remote(str(probe)) for node in nodes]
+    until = time.monotonic() + ANSWER
+    for node, ref in zip(nodes, asked, strict=True):
+        name = node["NodeManagerAddress"]
+        try:
+            yield name, ray.get(ref, timeout=max(0.0, until - time.monotonic()))
+        except ray.exceptions.RayError:
+            raise UsageError(
+                f"node {name} does not answer within {ANSWER:g} s; look at its raylet.out, or"
+                " take it out of the cluster"
+            ) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +13,18 @@ from typing import Any
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.nodes import storage
+from orchestrator.runs.durable import name_draft
+from orchestrator.runs.layout import PROBE
+
+SECONDS = 30.0  # for a disk that is slow
+
 
 @contextmanager
 def probe_in(run: Path) -> Iterator[Path]:
     """A file of a name of its own, while the block lasts; the folder is made, and stays."""
     run.mkdir(parents=True, exist_ok=True)
-    probe = run / f".probe-{secrets.token_hex(8)}.tmp"  # as `durable` names what may go
+    probe = name_draft(run / PROBE)
     probe.touch()
     try:
         yield probe
@@ -27,6 +35,22 @@ def probe_in(run: Path) -> Iterator[Path]:
 def writes_beside(probe: Path) -> bool:
     """Whether this node sees the probe and may write into its folder."""
     return probe.is_file() and os.access(probe.parent, os.W_OK)
+
+
+def in_another_process(probe: Path) -> dict[str, Any]:
+    """What a second process of this machine finds, as `storage.look` gives it.
+
+    Raises:
+        OSError: it did not tell within seconds, as on a disk that does not answer.
+    """
+    # Neither site-packages nor what is in the environment: it is to take milliseconds.
+    command = [sys.executable, "-I", "-S", storage.__file__, str(probe)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as error:
+        raise OSError(f"{probe.parent}: its disk could not be tried ({error})") from None
+    return found
 
 
 def on_node(node: Mapping[str, Any]) -> NodeAffinitySchedulingStrategy:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.runs import durable
+from orchestrator.runs.layout import CHECKPOINTS, SNAPSHOT
 
-FOLDER = "checkpoints"
+FOLDER = CHECKPOINTS
 SECONDS_BETWEEN = 60.0
 # Where a snapshot takes long to write, at most this share of the time goes into it.
 SHARE = 0.05
@@ -57,6 +58,15 @@ class Checkpoints:
     def forget(self, array: str) -> None:
         """The array is over, or its snapshot of no use; the last one takes the folder along."""
         self._file(array).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def forget_all(self) -> None:
+        """No array is in training: removes snapshots, and the folder if nothing else is in it."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for path in list(self.folder.iterdir()):
+                if SNAPSHOT.fullmatch(durable.draft_of(path.name) or path.name):
+                    path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
 

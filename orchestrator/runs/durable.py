@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,13 +17,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+# What a file system answers to a call that it does not have: FAT and exFAT to a hard link (EPERM),
+# FUSE and SMB variously, and some to the fsync of a folder.
+LACKING = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.ENOTTY)
+DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 def sync(path: Path) -> None:
-    """Makes what a file holds, or the names in a folder, survive a power cut."""
+    """Makes what a file holds, or the names in a folder, survive a power cut.
+
+    A file system that syncs no folders keeps names as it will; there is no other way to ask it.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in LACKING or not path.is_dir():
+            raise
     finally:
         os.close(handle)
 
@@ -70,8 +81,35 @@ class Draft:
                 os.link(self.name, self.path)  # unlike a rename, a link never overwrites
             except FileExistsError:
                 return False
+            except OSError as error:
+                # Linux says EPERM also of a file that is another user's: it is not, we have made it
+                if error.errno not in LACKING:
+                    raise
+                return self._create_without_links()
             finally:
                 self.drop()
+        return True
+
+    def _create_without_links(self) -> bool:
+        """Takes its place where the file system has no hard links.
+
+        An empty file that nobody else can make holds the place until the draft is renamed over it.
+        A process that is killed between the two leaves it empty, which is not whole for any reader.
+        """
+        try:
+            os.close(os.open(self.path, NEW, 0o666))
+        except FileExistsError:
+            return False
+        try:
+            # One that was suspended here may find the place cleared, or another's file in it.
+            if os.stat(self.path).st_size:
+                return False
+            os.replace(self.name, self.path)
+        except OSError:
+            with suppress(OSError):
+                if not os.stat(self.path).st_size:
+                    self.path.unlink()
+            raise
         return True
 
     def drop(self) -> None:
@@ -89,11 +127,16 @@ class Draft:
             raise
 
 
+def name_draft(path: Path) -> Path:
+    """A new name beside a file or folder, under which it may be made; `draft_of` tells of it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
 @contextmanager
 def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
     """A file to write; it is a draft when the block ends well, else it is gone."""
     # Not mkstemp, whose files are for the owner alone; results are to be read by the group.
-    draft = Draft(path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp"), path)
+    draft = Draft(name_draft(path), path)
     with draft._naming():
         try:
             handle = os.open(draft.name, NEW, 0o666)
@@ -121,21 +164,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes files and folders that writers that were killed have left half, wherever they lie.
-
-    A writer that lives on gets a FileNotFoundError instead of its file.
-    """
-    for place, folders, names in os.walk(folder):
-        for name in filter(_is_draft, names):
-            Path(place, name).unlink(missing_ok=True)
-        for name in filter(_is_draft, list(folders)):
-            shutil.rmtree(Path(place, name), ignore_errors=True)
-            folders.remove(name)
+def draft_of(name: str) -> str | None:
+    """The name of the file that one of this name is a draft of; None where it is no draft."""
+    found = DRAFT.fullmatch(name)
+    return found and found[1]
 
 
-def _is_draft(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
+def same(file: int, path: Path) -> bool:
+    """Whether an open file is the one that has a name."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def write_bytes(path: Path, data: bytes) -> None:

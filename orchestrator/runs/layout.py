@@ -1,4 +1,6 @@
-"""What a grid leaves in its run directory is called; docs/architecture.md says what each holds."""
+"""What jobs leave in a run directory is called; docs/architecture.md says what each holds."""
+
+import re
 
 MANIFEST = "manifest.json"
 SHARDS = "shards"
@@ -9,3 +11,23 @@ PREDICTIONS = "predictions.parquet"
 DISTANCES = "distances.parquet"
 TABLES = "tables"
 REPORT = "report.html"
+LOCK = ".lock"
+CHECKPOINTS = "checkpoints"
+TUNE = ".tune"  # what Ray Tune writes down of its trials; never read again
+PROBE = "probe"  # a draft by which nodes tell whether they reach the run directory
+SUBMISSION = "submission"
+SCALE_FACTS = "scale.meta.json"
+
+TABLE = re.compile(r"Mat2Vec-[SHL]-\d+\.(csv|meta\.json)")
+SNAPSHOT = re.compile(r"[0-9a-f]{24}\.snapshot")
+FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
+# Names that the jobs give to files at the top of a run directory. Whoever writes one more adds it
+# here, or what a killed job leaves of it stays: tests/orchestrator/test_ownership.py compares.
+FILES = frozenset(
+    {MANIFEST, LEDGER, EMBEDDINGS, PREDICTIONS, DISTANCES, REPORT, PROBE, "without.txt"}
+    | {"ensemble.parquet", "ensemble.json"}
+    | {"groups.csv", "consensus.json", "partners.parquet", "geometry.parquet"}
+    | {"clusterings.parquet", "screening.csv", "untrained_angles.csv", "relations.csv"}
+    | {"scale.csv", "element_scale.json", "pareto.parquet", "replaceability.parquet", SCALE_FACTS}
+    | {"transfer.parquet", "transfer.json", "transfer_ledger.parquet"}
+)

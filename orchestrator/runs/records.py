@@ -8,10 +8,10 @@ trained again. So is one whose record is damaged: that is set aside first.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sys
+import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import load as decode_arrays
 
-from orchestrator.runs import durable, record_file
+from orchestrator.runs import durable, lease, record_file
+from orchestrator.runs.layout import LOCK
 
 T = TypeVar("T")
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
@@ -41,6 +42,7 @@ SCHEMA = pa.schema(
 )
 
 FEW = 100  # keys that are looked up one by one; for more, the folder is listed
+PATIENCE = 20.0  # seconds that a record waits for another writer of the same model
 AGAIN = "run the command that trained it again: it trains this model anew"
 
 
@@ -50,10 +52,16 @@ class LedgerError(ValueError):
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a run directory, whose rows have the columns of a schema."""
+    """The records of a run directory, whose rows have the columns of a schema.
+
+    Attributes:
+        lease: token of the driver's; once another driver has the run, nothing is recorded. "" for
+            one that asks nobody.
+    """
 
     folder: Path
     schema: pa.Schema = SCHEMA
+    lease: str = ""
 
     def write(self, row: dict[str, Any], arrays: dict[str, np.ndarray]) -> bool:
         """Records a model, unless it is recorded already: the first result stands.
@@ -88,7 +96,7 @@ class Records:
             syncing = {key: [submit(file.sync) for file in files] for key, files in drafts.items()}
             for key, files in drafts.items():
                 try:
-                    written[key] = _publish(files, syncing[key])
+                    written[key] = self._publish(key, files, syncing[key])
                 except OSError as error:
                     refused.append(error)
             durable.sync(self.folder)
@@ -104,20 +112,43 @@ class Records:
         with _dropped_on_failure(drafts):
             return [*drafts, durable.Draft.of(self._json(key), row)]
 
+    def _publish(
+        self, key: str, drafts: Sequence[durable.Draft], syncing: Iterable[Future[None]]
+    ) -> bool:
+        """Makes a record of its drafts: the arrays, then the row. False where there is one."""
+        if not drafts:
+            return False
+        with _dropped_on_failure(drafts):
+            for each in syncing:
+                each.result()
+            if self.lease:
+                lease.demand(self.folder.parent, self.lease)
+            if self._json(key).exists():  # of one who did not wait for this process: `_one_writer`
+                for draft in drafts:
+                    draft.drop()
+                return False
+            for draft in drafts[:-1]:
+                draft.replace()
+            return drafts[-1].create()
+
     @contextmanager
     def _one_writer(self, keys: Iterable[str]) -> Iterator[None]:
         """One process at a time writes the record of a key.
 
         A worker that its driver has lost, but that lives on, may finish the model that another one
-        trains in its place; its arrays must not slip in under the other's digest.
+        trains in its place; its arrays must not slip in under the other's digest. One that is
+        suspended in here is not waited for longer than `PATIENCE`, and finds a record when it wakes
+        up. Where there are no locks, or that comes between its look and its rename, the digest
+        tells, and the model is trained again.
         """
         # Not the run directory: where that is missing, this node does not share the run's disk.
         self.folder.mkdir(exist_ok=True)
-        with open(self.folder / ".lock", "ab") as file:
+        with open(self.folder / LOCK, "ab") as file:
+            until = time.monotonic() + PATIENCE
             # One byte of the (empty) file stands for a key, or each worker would wait for the disk
             # of all others; taken in order, or two workers might wait for each other.
             for byte in sorted({zlib.crc32(key.encode()) for key in keys}):
-                fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
+                lease.lock_byte(file.fileno(), byte, until)
             yield
 
     def _json(self, key: str) -> Path:
@@ -245,15 +276,3 @@ def _dropped_on_failure(drafts: Sequence[durable.Draft]) -> Iterator[None]:
         for draft in drafts:
             draft.drop()
         raise
-
-
-def _publish(drafts: Sequence[durable.Draft], syncing: Iterable[Future[None]]) -> bool:
-    """Makes a record of its drafts: the arrays, then the row. False where there are none."""
-    if not drafts:
-        return False
-    with _dropped_on_failure(drafts):
-        for each in syncing:
-            each.result()
-        for draft in drafts[:-1]:
-            draft.replace()
-        return drafts[-1].create()

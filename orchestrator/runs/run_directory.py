@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import platform
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs import durable
+from orchestrator.runs import durable, lease, ownership
 from orchestrator.runs.layout import MANIFEST
+from orchestrator.runs.ownership import PROGRAM
 from trainables.crystals.sources.base import is_text
 
-LOCK = ".lock"
 DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
 
 
@@ -28,33 +25,26 @@ def slug(name: str) -> str:
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[None]:
+def locked(run: Path) -> Iterator[str]:
     """Keeps a second driver out of a run directory, and clears away what a dead one left half.
 
-    The lock is the kernel's: it goes when the process does, however that ends, and what the process
-    has started does not inherit it.
+    Gives the token of the lease, by which workers know whether it still holds.
 
     Raises:
-        UsageError: another driver works in it, who is named by host and pid; or it cannot be
-            written.
+        UsageError: another driver works in it, who is named by host and pid; it is a folder of
+            something else, in which nothing is touched; or it cannot be written.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
             demand_folder(run)
-            file, fresh = _open_and_take(run, held)
-            # Under the lock nobody else writes here but workers of a driver that died, which
+            ownership.demand_ours(run)
+            token = stack.enter_context(lease.held(run))
+            # Under the lease nobody else writes here but workers of a driver that died, which
             # record nothing that anybody waits for.
-            durable.remove_leftovers(run)
+            ownership.sweep(run)
         except OSError as error:
             raise UsageError(f"--run {run}: cannot be written ({error.strerror})") from None
-        try:
-            yield
-        finally:
-            # What ended the job, a full disk for one, is to be told and not what it means here.
-            with suppress(OSError):
-                os.ftruncate(file, 0)
-                if fresh:
-                    _remove_if_empty(run)
+        yield token
 
 
 def demand_folder(run: Path) -> None:
@@ -64,6 +54,9 @@ def demand_folder(run: Path) -> None:
     """
     if not is_text(str(run)):
         raise UsageError(f"--run {str(run)!a}: its name is not UTF-8; name another folder")
+    if str(run).startswith("~"):
+        home = "the shell leaves ~ as it is here (in quotes, or after =); write the folder out"
+        raise UsageError(f"--run {run}: {home}")
     try:
         taken = next((path for path in (run, *run.parents) if path.exists()), run)
     except (OSError, ValueError) as error:
@@ -76,52 +69,6 @@ def demand_folder(run: Path) -> None:
 def _shown(run: Path) -> str:
     text = str(run)
     return text if len(text) < 200 else f"{text[:100]}…"
-
-
-def _open_and_take(run: Path, held: ExitStack) -> tuple[int, bool]:
-    """The lock's file, open as long as `held`, its lock ours; and whether the folder is new."""
-    while True:
-        fresh = not run.exists()
-        durable.make_folder(run)
-        with ExitStack() as own:
-            file = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            own.callback(os.close, file)
-            _take(run, file)
-            # A driver that was refused removes its folder: then this lock is of a file that nobody
-            # else will find any more.
-            if _same(file, run / LOCK):
-                held.push(own.pop_all())
-                return file, fresh
-
-
-def _same(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _take(run: Path, file: int) -> None:
-    """Takes the lock and writes down who has it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(file, 1000, 0).decode(errors="replace").strip() or "another process"
-        raise UsageError(
-            f"--run {run}: {holder} is working in it; wait for it or name another folder"
-        ) from None
-    os.ftruncate(file, 0)
-    os.write(file, f"pid {os.getpid()} on {platform.node()}".encode())
-
-
-def _remove_if_empty(run: Path) -> None:
-    """A job that was refused at its very start leaves no folder behind."""
-    folders = [path for path in sorted(run.rglob("*"), reverse=True) if path.is_dir()]
-    if any(path.is_file() and path.name != LOCK for path in run.rglob("*")):
-        return
-    (run / LOCK).unlink(missing_ok=True)
-    for folder in [*folders, run]:
-        folder.rmdir()
 
 
 def open_manifest(
@@ -180,4 +127,4 @@ def write_manifest(run: Path, content: dict[str, Any]) -> None:
     created = datetime.now(UTC).isoformat(timespec="seconds")
     with suppress(FileNotFoundError, ValueError, AttributeError):
         created = json.loads(path.read_text()).get("created", created)
-    durable.write_json(path, {"created": created, **content})
+    durable.write_json(path, {"program": PROGRAM, "created": created, **content})

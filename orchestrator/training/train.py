@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -12,17 +11,15 @@ import ray
 from ray import tune
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs import durable
-from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
+from orchestrator.runs import layout, ownership
+from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import FAILED, Records
 from orchestrator.training.arrays import Naming, TrainingArray
 from orchestrator.training.progress import Progress
 from orchestrator.training.trials import ArrayTrial, MakeFit
-from orchestrator.training.tuning import LOST_WORKERS, OutOfMemory, run_trials
+from orchestrator.training.tuning import EXPERIMENT, LOST_WORKERS, OutOfMemory, run_trials
 from orchestrator.training.worker import Worker
 from trainables.training.fit import ArrayFit
-
-SCRATCH = ".tune"  # what Tune writes down of its trials, in the run directory; never read again
 
 
 def train(
@@ -54,7 +51,7 @@ def train(
     missing = [array for given in arrays if (array := _missing(given, recorded))]
     print(f"{len(keys)} models in the grid, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
-    shutil.rmtree(run / SCRATCH, ignore_errors=True)  # of a driver that was killed
+    ownership.remove_tunes(run, EXPERIMENT)  # of a driver that was killed
     if missing:
         weights = {array.id: array.cost(datasets[array.data]) for array in missing}
         # Longest first: no worker begins a long array when the others are about to end.
@@ -75,8 +72,8 @@ def train(
     if records.recorded(keys) != keys:
         return False
     # Of workers that were killed: snapshots at their very end, and records half written.
-    shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
-    durable.remove_leftovers(records.folder)
+    Checkpoints(run / layout.CHECKPOINTS).forget_all()
+    ownership.sweep(run)
     return True
 
 
@@ -93,13 +90,13 @@ def _train(
     training then is tried again alone, after all else.
     """
     records.folder.mkdir(parents=True, exist_ok=True)
-    scratch = records.folder.resolve().parent / SCRATCH
+    run = records.folder.resolve().parent
     killed: Counter[str] = Counter()
     while left := _unrecorded(ordered, records):
         chosen = [array for array in left if not killed[array.id]] or left[:1]
         names = [array.id for array in chosen]
         try:
-            ending = run_trials(trainable(chosen), names, scratch, [progress])
+            ending = run_trials(trainable(chosen), names, run, [progress])
         except OutOfMemory as error:
             running = error.running or names
             killed.update(running)

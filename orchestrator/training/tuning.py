@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import threading
@@ -18,6 +17,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from orchestrator.interface import interrupts
+from orchestrator.runs.layout import TUNE
+from orchestrator.runs.ownership import remove_tunes
 
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
@@ -38,12 +39,12 @@ class OutOfMemory(Exception):
 
 
 def run_trials(
-    trainable: Any, names: Sequence[str], scratch: Path, callbacks: Sequence[tune.Callback]
+    trainable: Any, names: Sequence[str], run: Path, callbacks: Sequence[tune.Callback]
 ) -> Ending:
     """Trains arrays by name until all are over, or the person or a disk stops them.
 
     Args:
-        scratch: a folder for what Tune writes down, which is gone afterwards.
+        run: the run directory, where what Tune writes down is gone afterwards.
 
     Raises:
         OutOfMemory: Tune takes a worker that Ray killed for its memory for a mistake of its own and
@@ -52,14 +53,14 @@ def run_trials(
     ending, reached = Ending(), _Reached()
     try:
         with _own_interrupts():
-            _tuner(trainable, names, scratch, [*callbacks, ending], reached).fit()
+            _tuner(trainable, names, run / TUNE, [*callbacks, ending], reached).fit()
     except RuntimeError as error:
         if not isinstance(error.__cause__, OutOfMemoryError):
             raise
         reached.clean_up()
         raise OutOfMemory(sorted(ending.running), str(error.__cause__)) from None
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_tunes(run, EXPERIMENT)
     return ending
 
 

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from orchestrator.runs.records import Records
-from orchestrator.runs.run_directory import locked
+from orchestrator.runs.run_directory import locked, write_manifest
 from tests.orchestrator.small_disks import small_disk
 
 
@@ -46,6 +46,7 @@ def test_a_full_disk_takes_what_fits(tmp_path: Path) -> None:
 
 def test_a_read_only_disk_is_named_with_the_file(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "256k") as disk:
+        write_manifest(disk.folder, {})
         path = disk.folder / "result.json"
         durable.write_text(path, "old")
         assert disk.option("ro")
@@ -63,7 +64,8 @@ def test_a_read_only_disk_is_named_with_the_file(tmp_path: Path) -> None:
 
 def test_a_run_directory_on_a_full_disk_is_refused(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "64k") as disk:
-        (disk.folder / "filler").write_bytes(bytes(16 * 4096))
+        (disk.folder / "manifest.json").write_text('{"program": "elemgrid"}')
+        (disk.folder / "filler").write_bytes(bytes(15 * 4096))
         with (
             pytest.raises(UsageError, match=r"cannot be written \(No space left on device\)"),
             locked(disk.folder),

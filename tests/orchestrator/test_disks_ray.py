@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.runs import checkpoints
-from orchestrator.runs.durable import remove_leftovers
+from orchestrator.runs.ownership import sweep
 from orchestrator.runs.records import Records
 from tests.orchestrator.small_disks import small_disk
 from tests.orchestrator.test_trials import finished_rows, small_array, trial_of
@@ -38,7 +38,7 @@ def test_a_late_worker_whose_file_is_taken_away_records_nothing(
 
     def swept(self: Records, *record: object) -> object:
         drafts = write(self, *record)  # type: ignore[arg-type]
-        remove_leftovers(tmp_path)
+        sweep(tmp_path)
         return drafts
 
     array = small_array(epochs=2)

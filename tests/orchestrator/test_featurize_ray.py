@@ -23,7 +23,8 @@ from orchestrator.data import entries
 from orchestrator.data import featurize as job
 from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs.run_directory import locked
+from orchestrator.runs.durable import name_draft
+from orchestrator.runs.run_directory import locked, write_manifest
 from tests.crystals_for_tests import triclinic
 from tests.orchestrator.small_grids import (
     FinishedGrid,
@@ -169,15 +170,17 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
 def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
     data = rows(20)
     path = write_matbench(tmp_path / "some.json.gz", data)
-    folder = tmp_path / "out" / "some"
+    run = tmp_path / "run"
+    write_manifest(run, {})
+    folder = run / "shards" / "some"
     first = made(open_source(path), folder)
     before = times(folder)
     assert made(open_source(path), folder) == first
     assert times(folder) == before
 
-    left = folder.parent / ".some.killed.tmp"  # by a driver that was killed in the middle
+    left = name_draft(folder)  # by a driver that was killed in the middle
     left.mkdir()
-    with locked(tmp_path):  # as the next driver does
+    with locked(run):  # as the next driver does
         assert not left.exists()
     write_matbench(path, [*data[:19], (data[19][0], 0.125)])
     second = made(open_source(path), folder)

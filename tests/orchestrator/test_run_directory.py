@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,10 @@ import psutil
 import pytest
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs.run_directory import LOCK, locked, open_manifest, write_manifest
+from orchestrator.runs import durable, lease
+from orchestrator.runs.layout import LOCK
+from orchestrator.runs.ownership import MARK
+from orchestrator.runs.run_directory import locked, open_manifest, write_manifest
 
 # A driver that has started a process, with all that it would hand on to one, as Ray's are started.
 DRIVER = """
@@ -53,7 +57,7 @@ def test_the_second_is_told_who_is_there(
     tmp_path: Path, driver: tuple[subprocess.Popen[str], int]
 ) -> None:
     run, (first, _) = tmp_path / "run", driver
-    half = run / ".result.json.0123.tmp"
+    half = run / ".ledger.parquet.0123456789abcdef.tmp"
     half.write_text("what the first is writing")
     told = refused(run)
     assert f"--run {run}: pid {first.pid} on {platform.node()} is working in it" in told
@@ -72,11 +76,15 @@ def test_the_lock_of_a_killed_driver_is_free_at_once(
     run, (first, child) = tmp_path / "run", driver
     first.send_signal(signal.SIGKILL)
     first.wait(30)
-    assert (run / LOCK).read_text() == f"pid {first.pid} on {platform.node()}"
-    with locked(run):
+    (run / "manifest.json").write_text("{")  # there is something to keep
+    assert f"\npid {first.pid} on {platform.node()}\n" in (run / LOCK).read_text()
+    begun = time.monotonic()
+    with locked(run) as token:
+        assert time.monotonic() - begun < lease.BEAT, "it waited for a dead driver's heart"
         assert psutil.pid_exists(child)
-        assert (run / LOCK).read_text() == f"pid {os.getpid()} on {platform.node()}"
-    assert (run / LOCK).read_text() == ""
+        held = (run / LOCK).read_text()
+        assert f"\npid {os.getpid()} on {platform.node()}\ntoken {token} " in held
+    assert (run / LOCK).read_bytes() == MARK
 
 
 def test_a_lock_that_was_removed_meanwhile_is_no_lock(
@@ -102,11 +110,11 @@ def test_a_lock_that_was_removed_meanwhile_is_no_lock(
 def test_what_a_killed_job_left_is_cleared_away(tmp_path: Path) -> None:
     """Probes, and the half-made shards of whatever data set."""
     run = tmp_path / "run"
-    scratch = run / "shards" / ".salts.0123.tmp"
+    scratch = durable.name_draft(run / "shards" / "salts")
     scratch.mkdir(parents=True)
     (scratch / "0.parquet").touch()
-    (run / ".probe-0123.tmp").touch()
-    (run / "manifest.json").touch()
+    durable.name_draft(run / "probe").touch()
+    write_manifest(run, {})
     with locked(run):
         assert sorted(path.name for path in run.rglob("*")) == [LOCK, "manifest.json", "shards"]
 
