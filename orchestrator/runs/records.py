@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import load as decode_arrays
 
-from orchestrator.runs import durable, record_file
+from orchestrator.runs import durable
+from trainables.training import record_file
 
 T = TypeVar("T")
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
