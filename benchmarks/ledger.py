@@ -28,10 +28,11 @@ from benchmarks.child import in_one_line
 from benchmarks.harness import Figure, Report, Spread, add_flags, alone, say, timed
 from benchmarks.instant import InstantGrid
 from benchmarks.orchestration import Answers, side
-from orchestrator.runs import durable, record_file
+from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import SCHEMA, Records
 from orchestrator.training.trials import versions
+from trainables.training import record_file
 
 SEVEN, THOUSAND = 7, 1000  # models of an array, and of many
 BARS = {"written": 5.0, "opened": 0.5, "resumed": 30.0}  # seconds: 10 000, 10 000 and 2 240 records

@@ -20,7 +20,7 @@ from orchestrator.grid.flags import _parser
 from tests.orchestrator.finished_runs import make_run
 from trainables.backbones import BACKBONES
 from trainables.crystals.featurise import featurise
-from trainables.crystals.sources import open_source
+from trainables.crystals.sources import ANY_COLUMN, open_source
 from trainables.training.checkpoint import load_model, predict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,8 +113,9 @@ def test_the_block_that_uses_a_trained_model_works(tmp_path: Path) -> None:
     (key,) = pd.read_parquet(run / "ledger.parquet")["key"]
     crystals = tmp_path / "my_crystals"
     crystals.mkdir()
-    (crystals / "id_prop.csv").write_text("a,0\nb,0\n")
-    for name, text in (("a", ROCK_SALT), ("b", ROCK_SALT.replace("2.82", "2.60"))):
+    (crystals / "id_prop.csv").write_text("a,\nb,\nc,\n")  # no targets
+    texts = (ROCK_SALT, ROCK_SALT.replace("2.82", "2.60"), ROCK_SALT.replace("Na Cl", "Na Cm"))
+    for name, text in zip("abc", texts, strict=True):
         (crystals / f"{name}.vasp").write_text(text)
     block = README.split("### Use a trained model")[1].split("```python\n")[1].split("```")[0]
     done = subprocess.run(
@@ -126,11 +127,13 @@ def test_the_block_that_uses_a_trained_model_works(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    reasons, predicted = done.stdout.splitlines()
-    assert reasons == "['', '']"
+    left_out, predicted, reasons = done.stdout.splitlines()
+    assert left_out == "['', '', '']"
+    assert reasons == "['', '', 'Cm was in no training crystal']"
     model, row = load_model(run / "records" / f"{key}.safetensors")
     kind = BACKBONES["megnet"].graph_kind
-    graphs = featurise(list(open_source(crystals).entries()), [kind], 1000).graphs[kind.name]
-    expected = predict(model, row, graphs)
-    assert expected[0] != expected[1]
-    assert predicted == f"{np.asarray(expected)} {row['unit']}"
+    entries = list(open_source(crystals, ANY_COLUMN).entries())
+    graphs = featurise(entries, [kind], 1000, targets=False).graphs[kind.name]
+    expected, _ = predict(model, row, graphs)
+    assert expected[0] != expected[1] and np.isnan(expected[2])
+    assert predicted == f"{expected} {row['unit']}"

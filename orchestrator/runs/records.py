@@ -25,8 +25,9 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import load as decode_arrays
 
-from orchestrator.runs import durable, lease, record_file
+from orchestrator.runs import durable, lease
 from orchestrator.runs.layout import LOCK
+from trainables.training import record_file
 
 T = TypeVar("T")
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.runs import record_file
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import AGAIN, LedgerError, Records, until_sound
 from tests.orchestrator.small_records import arrays, row
+from trainables.training import record_file
 
 
 def is_noticed(records: Records, path: Path) -> bool:

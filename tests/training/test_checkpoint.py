@@ -1,16 +1,16 @@
-"""A recorded model predicts what was recorded of it."""
+"""A recorded model predicts what was recorded of it, or says why it does not."""
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
-from orchestrator.runs.records import Records
-from tests.crystals_for_tests import BACKBONES, graphs_of, made_up, made_up_dataset
+from orchestrator.runs.records import SCHEMA, Records
+from tests.crystals_for_tests import BACKBONES, filled, graphs_of, made_up, made_up_dataset
+from trainables.training import record_file
 from trainables.training.checkpoint import CheckpointError, load_model, predict
 from trainables.training.fit import ArraySpec, fit
 from trainables.training.recipe import Recipe
@@ -33,6 +33,15 @@ def recorded(folder: Path, backbone: str, conv_width: int | None = None) -> dict
     return {label: folder / f"{key}.safetensors" for label, key in mixings.items()}
 
 
+def refused(path: Path) -> str:
+    """The line that `load_model` refuses a file with."""
+    with pytest.raises(CheckpointError) as caught:
+        load_model(path)
+    text = str(caught.value)
+    assert "\n" not in text and path.stem in text
+    return text
+
+
 @pytest.mark.parametrize(("backbone", "width"), [("cgcnn", None), ("cgcnn", 9), ("megnet", None)])
 def test_predictions_are_the_recorded_ones(
     tmp_path: Path, backbone: str, width: int | None
@@ -42,37 +51,108 @@ def test_predictions_are_the_recorded_ones(
         arrays = Records(tmp_path).arrays(path.stem)
         rows = arrays["predictions/test/row"]
         graphs = graphs_of([made_up(40)[i] for i in rows], backbone)
-        np.testing.assert_allclose(
-            predict(model, row, graphs), arrays["predictions/test/value"], rtol=1e-5
-        )
+        values, reasons = predict(model, row, graphs)
+        np.testing.assert_allclose(values, arrays["predictions/test/value"], rtol=1e-5)
+        assert reasons == [""] * len(rows)
         assert (row["backbone"], row["mixing"], row["dim"]) == (backbone, label, 6)
+        assert set(SCHEMA.names) <= set(row)
         errors = arrays["predictions/test/value"] - made_up_dataset(backbone, 40).target[rows]
         assert row["test_mae"] == pytest.approx(np.abs(errors).mean())
         assert not model.training
 
 
+# ----------------------------------------------------------------------------- unseen elements
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_a_damaged_record_is_named(tmp_path: Path, backbone: str) -> None:
-    path = recorded(tmp_path, backbone)["H"]
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=r"a\.safetensors: damaged"):
-        load_model(path)
+def test_an_element_that_no_training_crystal_had_gives_a_reason_and_no_number(
+    tmp_path: Path, backbone: str
+) -> None:
+    new = [filled("wurtzite", elements, 3.9) for elements in ((11, 17), (18, 17), (18, 96))]
+    for path in recorded(tmp_path, backbone).values():
+        model, row = load_model(path)
+        assert row["elements"] == Records(tmp_path).arrays(path.stem)["elements/numbers"].tolist()
+        assert {11, 17} <= set(row["elements"]) and not {18, 96} & set(row["elements"])
+        values, reasons = predict(model, row, graphs_of(new, backbone))
+        assert reasons == [
+            "", "Ar was in no training crystal", "Ar, Cm were in no training crystal",
+        ]  # fmt: skip
+        assert np.isfinite(values).tolist() == [True, False, False]
+        alone, _ = predict(model, row, graphs_of(new[:1], backbone))
+        assert values[0] == pytest.approx(alone[0], rel=1e-6)
+        values, reasons = predict(model, row, graphs_of(new[1:], backbone))
+        assert np.isnan(values).all() and all(reasons)
+
+
+# ------------------------------------------------------------------------------ what is damaged
+
+
+def test_each_flipped_bit_of_a_record_is_an_error_and_never_another_model(tmp_path: Path) -> None:
+    path = recorded(tmp_path, "cgcnn")["-2"]
+    for file in (path, path.with_suffix(".json")):
+        whole = file.read_bytes()
+        rng = np.random.default_rng(5)
+        places = [*range(16), *rng.choice(len(whole), 140, replace=False), len(whole) - 1]
+        for place in places:
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << int(rng.integers(8))
+            file.write_bytes(flipped)
+            assert f"{file}: damaged" in refused(path), place
+        for size in (0, 1, len(whole) // 2, len(whole) - 1):
+            file.write_bytes(whole[:size])
+            assert f"{file}: damaged" in refused(path), size
+        file.write_bytes(whole)
+    assert load_model(path)
+
+
+def test_weights_without_their_row_are_refused_as_are_those_of_another_model(
+    tmp_path: Path,
+) -> None:
+    paths = recorded(tmp_path, "cgcnn")
+    alone = tmp_path / "alone" / "a.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(paths["H"], alone)
+    assert "a.json is not beside it" in refused(alone) and "copy both files" in refused(alone)
+    shutil.copy(paths["L"].with_suffix(".json"), alone.with_suffix(".json"))
+    assert "not of the row in a.json" in refused(alone)
+    shutil.copy(paths["L"], alone)  # a whole record in the place of another
+    assert "holds the model c; name both files by that" in refused(alone)
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(paths["H"].with_suffix(suffix), alone.with_suffix(suffix))
+    assert load_model(alone)
 
 
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    with pytest.raises(CheckpointError, match=r"x\.safetensors: no such file"):
-        load_model(path)
+    assert "x.safetensors: no such file" in refused(path)
     path.write_text("not tensors")
-    with pytest.raises(CheckpointError, match="damaged"):
-        load_model(path)
-    save_file({"curve/val_mae": np.ones(2)}, path)
-    with pytest.raises(CheckpointError, match="not a record"):
-        load_model(path)
-    row = {"row": json.dumps({"backbone": "cgcnn", "dim": 4, "mixing": "0"})}
-    save_file({"curve/val_mae": np.ones(2)}, path, row)
-    with pytest.raises(CheckpointError, match="no weights"):
-        load_model(path)
-    save_file({"weights/out.bias": np.ones((1, 1))}, path, row)
-    with pytest.raises(CheckpointError, match="not a model of this version"):
-        load_model(path)
+    assert "x.json is not beside it" in refused(path)
+    path.with_suffix(".json").mkdir()
+    assert "x.json: cannot be read" in refused(path)
+    path.with_suffix(".json").rmdir()
+    for text in (b"", b"{}", b"[1", b'{"key": 1'):
+        path.with_suffix(".json").write_bytes(text + record_file.seal(text))
+        assert "x.json: damaged, or not the row of a record" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"backbone": None}, "not a model of this version"),
+        ({"dim": "four"}, "not a model of this version"),
+        ({"mixing": "Q"}, "not a model of this version"),
+        ({"dim": 5}, "not a model of this version"),
+    ],
+)
+def test_a_whole_record_that_makes_no_model_is_refused(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    path = recorded(tmp_path, "cgcnn")["H"]
+    records = Records(tmp_path)
+    row, arrays = records.read("a"), records.arrays("a")
+    records.forget("a")
+    records.write(row | change, arrays)
+    assert words in refused(path)
+    records.forget("a")
+    records.write(row, {"curve/val_mae": np.ones(2)})
+    assert "holds no weights" in refused(path)

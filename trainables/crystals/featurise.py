@@ -5,6 +5,7 @@ Legend: B crystals.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,18 +47,24 @@ class Featurised:
     graphs: dict[str, Graphs]
 
 
-def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: int) -> Featurised:
-    """Parses, checks and featurises; a bad crystal costs only itself."""
+def featurise(
+    entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: int, *, targets: bool = True
+) -> Featurised:
+    """Parses, checks and featurises; a bad crystal costs only itself.
+
+    Args:
+        targets: whether each crystal has to have one; else it is not read, and NaN.
+    """
     reasons = [""] * len(entries)
     crystals: list[Crystal] = []
-    targets: list[float] = []
+    values: list[float] = []
     places: list[int] = []
     for place, entry in enumerate(entries):
         try:
             crystal = parse(entry)
             check(crystal, max_atoms)
             _check_density(crystal)
-            targets.append(parse_target(entry))
+            values.append(parse_target(entry) if targets else math.nan)
         except BadCrystal as bad:
             reasons[place] = str(bad)
         else:
@@ -69,11 +76,11 @@ def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: i
         reasons[places[index]] = reason
     if close:
         kept = [index for index in range(len(crystals)) if index not in close]
-        targets = [targets[index] for index in kept]
+        values = [values[index] for index in kept]
         neighbours = find_neighbours([crystals[index] for index in kept], kinds)
     graphs = build_graphs(neighbours, kinds)
     quotients = {kind.name: quotient(graph) for kind, graph in zip(kinds, graphs, strict=True)}
-    return Featurised(reasons, np.array(targets, dtype=np.float64), quotients)
+    return Featurised(reasons, np.array(values, dtype=np.float64), quotients)
 
 
 def _check_density(crystal: Crystal) -> None:

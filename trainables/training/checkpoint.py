@@ -1,50 +1,74 @@
-"""A recorded model, ready to predict: `records/<key>.safetensors` of a run.
+"""A recorded model, ready to predict: `records/<key>.safetensors` of a run, and the row beside it.
 
 Legend: B crystals.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as decode_tensors
 from torch import nn
 
 from trainables.backbones import BACKBONES
 from trainables.crystals.graph import Graphs
+from trainables.crystals.symbols import symbol
 from trainables.models.embedding import Mixing
+from trainables.training import record_file
 from trainables.training.batches import DeviceGraphs
 from trainables.training.fit import build_model
 from trainables.training.problem import predictions
+
+COPY = "copy the record again, or run the command that trained it"
 
 
 class CheckpointError(ValueError):
     """A file that is not a recorded model, in one line that names it."""
 
 
+class Predicted(NamedTuple):
+    """What a model says of B crystals.
+
+    Attributes:
+        values: [B] float64 in the target's unit; NaN where the model has no ground for a number.
+        reasons: per crystal, "" or why: like "Ar was in no training crystal".
+    """
+
+    values: np.ndarray
+    reasons: list[str]
+
+
 def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The best-validation model of a record, in evaluation mode, on the CPU.
 
+    A record is two files. The row, `<key>.json`, ends with a checksum of itself and has the SHA-256
+    of the weights, `<key>.safetensors`; a model comes of them only if both hold.
+
+    Args:
+        path: of the weights; the row lies beside them.
+
     Returns:
         An array of one model, whose output [1, B] is standardised, and the row of the ledger with
-        `target_mean` and `target_scale` beside it: prediction = output · scale + mean.
+        `target_mean` and `target_scale` beside it (prediction = output · scale + mean), and
+        `elements`, the atomic numbers that occur in the training part.
 
     Raises:
-        CheckpointError: not a record, or one of a model that was not finished.
+        CheckpointError: not a record, damaged, or one of a model that was not finished.
     """
     row, arrays = _read(path)
+    weights = {
+        name.removeprefix("weights/"): value[None]
+        for name, value in arrays.items()
+        if name.startswith("weights/")
+    }
+    if not weights:
+        raise CheckpointError(f"{path}: holds no weights; the model did not finish")
     try:
-        weights = {
-            name.removeprefix("weights/"): value[None]
-            for name, value in arrays.items()
-            if name.startswith("weights/")
-        }
-        if not weights:
-            raise CheckpointError(f"{path}: holds no weights; the model did not finish")
         spec = BACKBONES[row["backbone"]]
         model = build_model(
             row["backbone"],
@@ -56,30 +80,86 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         model.load_state_dict(weights)
         row["target_mean"] = float(arrays["scaler/mean"][0])
         row["target_scale"] = float(arrays["scaler/scale"][0])
-    except (KeyError, RuntimeError) as error:
+        row["elements"] = arrays["elements/numbers"].tolist()
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"{path}: not a model of this version ({reason})") from None
     return model.eval(), row
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Both files of a record, each as it was written."""
+    content, beside = _bytes(path), path.with_suffix(".json")
+    if not beside.exists():
+        raise CheckpointError(
+            f"{path}: {beside.name} is not beside it, which says whether the weights are whole;"
+            " copy both files of the record"
+        )
+    row = _row(beside)
+    if row.get("arrays_sha256") != hashlib.sha256(content).hexdigest():
+        raise CheckpointError(f"{path}: damaged, or not of the row in {beside.name}; {COPY}")
+    if row["key"] != path.stem:  # or one model might stand in for another
+        raise CheckpointError(f"{path}: holds the model {row['key']}; name both files by that")
     try:
-        with safe_open(path, framework="pt") as file:
-            row = json.loads((file.metadata() or {})["row"])
-            return row, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays = decode_tensors(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: holds no tensors ({error}); {COPY}") from None
+    del row["arrays_sha256"], row["crc32"]
+    return row, arrays
+
+
+def _row(path: Path) -> dict[str, Any]:
+    content = _bytes(path)
+    try:
+        row = record_file.opened(content)
+    except (ValueError, RecursionError):
+        row = {}
+    if not isinstance(row, dict) or not isinstance(row.get("key"), str):
+        raise CheckpointError(f"{path}: damaged, or not the row of a record; {COPY}")
+    return row
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; records/ of a run has them") from None
-    except (SafetensorError, OSError, KeyError, ValueError):
-        raise CheckpointError(f"{path}: damaged, or not a record of a model") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> np.ndarray:
-    """Predictions [B] of a loaded model in the target's unit.
+def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
+    """Predictions of a loaded model, and for which crystals it has none.
+
+    An element that no training crystal had is a vector that nothing was learned about, and that is
+    random in the learned part of an embedding: a crystal with one gets no number but a reason.
 
     Args:
         row: as of `load_model`.
-        graphs: of the kind that the model's backbone takes, full or quotient.
+        graphs: of B crystals and of the kind that the model's backbone takes, full or quotient.
     """
-    data = DeviceGraphs.load(graphs, np.zeros(len(graphs)))
-    value = predictions(model, data, torch.arange(len(graphs)))[0].double().numpy()
-    return np.asarray(value * row["target_scale"] + row["target_mean"])
+    reasons = [_why(unseen) for unseen in unseen_elements(graphs, row["elements"])]
+    values = np.full(len(graphs), np.nan)
+    known = np.flatnonzero([not reason for reason in reasons])
+    if len(known):
+        data = DeviceGraphs.load(graphs, np.zeros(len(graphs)))
+        said = predictions(model, data, torch.from_numpy(known))[0].double().numpy()
+        values[known] = said * row["target_scale"] + row["target_mean"]
+    return Predicted(values, reasons)
+
+
+def unseen_elements(graphs: Graphs, known: list[int]) -> list[list[int]]:
+    """For each crystal its atomic numbers that are not among the known ones, ascending."""
+    strange = np.flatnonzero(~np.isin(graphs.z, known))
+    owners = np.searchsorted(graphs.node_ptr, strange, side="right") - 1
+    found: list[set[int]] = [set() for _ in range(len(graphs))]
+    for owner, number in zip(owners, graphs.z[strange], strict=True):
+        found[owner].add(int(number))
+    return [sorted(numbers) for numbers in found]
+
+
+def _why(unseen: list[int]) -> str:
+    if not unseen:
+        return ""
+    named = ", ".join(map(symbol, unseen))
+    return f"{named} {'was' if len(unseen) == 1 else 'were'} in no training crystal"
