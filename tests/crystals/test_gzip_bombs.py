@@ -86,7 +86,7 @@ def test_a_stream_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("name", ["id_prop.csv", "formulas.csv", "formulas.json"])
+@pytest.mark.parametrize("name", ["formulas.csv", "formulas.json"])
 def test_what_is_held_whole_has_a_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, packed: bool
 ) -> None:

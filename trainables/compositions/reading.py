@@ -19,7 +19,6 @@ from trainables.crystals.sources.base import (
     SourceError,
     choose_target,
     csv_rows,
-    is_numeric,
     is_text,
     open_text,
     readable,
@@ -28,6 +27,7 @@ from trainables.crystals.sources.base import (
 )
 from trainables.crystals.sources.table import sniff_delimiter
 from trainables.crystals.symbols import NUMBERS, symbol
+from trainables.crystals.targets import is_numeric
 
 FORMULA_COLUMNS = ("formula", "composition")
 LEAST_ROWS = 10

@@ -39,7 +39,8 @@ class Entry:
         format: `json`, `cif`, `poscar` or `bad`.
         text: JSON of a pymatgen Structure dict, CIF text or POSCAR text; of a `bad` one the reason
             why the source could not deliver the crystal.
-        target: JSON text or CSV cell of the target; empty where it is missing.
+        target: JSON text or CSV cell of the target; empty where it is missing, None where the
+            crystals alone are wanted.
         origin: `file.csv.gz:12` or `folder/a.cif`, the place that quarantine lines name.
     """
 
@@ -47,5 +48,5 @@ class Entry:
     id: str
     format: str
     text: str  # JSON of a pymatgen Structure dict, CIF text or POSCAR text
-    target: str  # JSON text or CSV cell of the target; "" is missing
+    target: str | None  # JSON text or CSV cell of the target; "" is missing, None is not wanted
     origin: str  # "file.csv.gz:12" or "folder/a.cif": the place named in quarantine lines

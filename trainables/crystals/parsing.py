@@ -9,8 +9,6 @@ Shape letters: N atoms of one crystal.
 from __future__ import annotations
 
 import json
-import math
-import re
 from typing import Any
 
 import numpy as np
@@ -18,13 +16,13 @@ import numpy as np
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry, one_line
 from trainables.crystals.reading import limited
 from trainables.crystals.symbols import atomic_number
+from trainables.crystals.targets import read_target
 
 ALLOWED_MODULES = frozenset(
     f"pymatgen.core.{name}"
     for name in ("structure", "lattice", "sites", "periodic_table", "composition")
 )
 LARGEST_TEXT = 16 << 20  # characters; a crystal of a thousand atoms needs a few hundred thousand
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def parse(entry: Entry) -> Crystal:
@@ -51,25 +49,12 @@ def parse(entry: Entry) -> Crystal:
 
 
 def parse_target(entry: Entry) -> float:
-    """The target as a finite float; booleans count as 1 and 0.
+    """The target as a finite float; see `targets.read_target`.
 
     Raises:
         BadCrystal: it is missing, or no finite number.
     """
-    text = entry.target.strip()
-    lower = text.lower()
-    if lower in ("", "null", "none"):
-        raise BadCrystal("missing target: the cell is empty")
-    if lower in ("true", "false"):
-        return float(lower == "true")
-    if lower.lstrip("+-") in ("nan", "inf", "infinity"):
-        raise BadCrystal(f"target is not finite: {text[:30]}")
-    if not _NUMBER.fullmatch(text):
-        raise BadCrystal(f"target is not a number: {text[:30]!r}")
-    value = float(text)
-    if not math.isfinite(value):
-        raise BadCrystal(f"target is not finite: {text[:30]}")
-    return value
+    return read_target(entry.target)
 
 
 def _from_json(text: str) -> Crystal:

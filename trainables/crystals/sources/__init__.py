@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError, is_text
-from trainables.crystals.sources.folder import Folder
+from trainables.crystals.sources.folder import TABLE, Folder
 from trainables.crystals.sources.matbench import MatBench
 from trainables.crystals.sources.parquet import ParquetTable
 from trainables.crystals.sources.table import CsvTable
@@ -16,8 +16,20 @@ LAYOUTS = (
 )
 
 
-def open_source(path: Path, target: str | None = None, name: str | None = None) -> Source:
+def open_source(
+    path: Path,
+    target: str | None = None,
+    name: str | None = None,
+    *,
+    follow_links: bool = False,
+) -> Source:
     """The source for a path, told by its suffix.
+
+    Args:
+        target: its column; `ANY_COLUMN` where the crystals alone are wanted, so that no row needs
+            a target and none is given.
+        name: of the data set; the file's unless given.
+        follow_links: whether the structure files of a folder may be links that lead out of it.
 
     Raises:
         SourceError: in one line, that there is no such file or that it is of no known kind.
@@ -26,8 +38,10 @@ def open_source(path: Path, target: str | None = None, name: str | None = None) 
         raise SourceError(f"{path}: no such file or folder; check the path")
     if not is_text(path.resolve().name):
         raise SourceError(f"{str(path)!a}: its name is not UTF-8; rename it")
+    if path.name == TABLE:
+        path = path.parent
     if path.is_dir():
-        return Folder(path, target, name)
+        return Folder(path, target, name, follow_links=follow_links)
     plain = path.name.lower().removesuffix(".gz")
     if plain.endswith(".json"):
         return MatBench(path, target, name)

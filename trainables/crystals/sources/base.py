@@ -7,8 +7,6 @@ import dataclasses
 import difflib
 import gzip
 import hashlib
-import io
-import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,14 +15,13 @@ from typing import IO, Protocol, runtime_checkable
 
 from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources import gunzip
+from trainables.crystals.sources.bounded import LARGEST_ROW, BoundedLines, MeasuredRows
 
 ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
 LONGEST_ID = 200  # characters; an array of ids gives to each what the longest one needs
-LARGEST_CELL = 64 << 20  # characters of a CSV; csv's own limit (131 072) is below a large CIF
 LARGEST_WHOLE = 256 << 20  # bytes of a table of ids or formulas; some millions of rows
 _GZIP_MAGIC = b"\x1f\x8b"
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|true|false", re.IGNORECASE)
 
 
 class SourceError(ValueError):
@@ -113,25 +110,35 @@ def open_text(path: Path, newline: str | None = "", *, whole: bool = False) -> I
             raise SourceError(f"{path}: the file is empty; fetch or write it again")
         if magic == _GZIP_MAGIC:
             packed = gunzip.opened(path, LARGEST_WHOLE if whole else gunzip.LARGEST_STREAM)
-            return io.TextIOWrapper(packed, encoding="utf-8-sig", newline=newline)
+            return BoundedLines(packed, encoding="utf-8-sig", newline=newline)
         if whole and path.stat().st_size > LARGEST_WHOLE:
             raise SourceError(f"{path}: {gunzip.too_large(LARGEST_WHOLE)}")
-        return path.open(encoding="utf-8-sig", newline=newline)
+        plain = path.open("rb")
+        return BoundedLines(plain, encoding="utf-8-sig", newline=newline)
 
 
 def csv_rows(
     lines: Iterable[str], path: Path, delimiter: str, *, strict: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
-    """Number of the last line, and cells, of each row of a CSV; raises SourceError."""
-    csv.field_size_limit(max(csv.field_size_limit(), LARGEST_CELL))
-    reader = csv.reader(lines, delimiter=delimiter, strict=strict)
+    """Number of the last line, and cells, of each row of a CSV.
+
+    Raises:
+        SourceError: quotes are wrong, or a row is larger than any crystal needs, as where a quote
+            never closes; it is given up before it is held.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), LARGEST_ROW))
+    measured = MeasuredRows(lines, delimiter)
+    reader = csv.reader(measured, delimiter=delimiter, strict=strict)
     try:
         for cells in reader:
+            measured.begin_row(reader.line_num + 1)
             yield reader.line_num, cells
     except csv.Error as error:
         raise SourceError(
             f"{path}: line {reader.line_num} is not CSV ({error}); mend the quotes"
         ) from None
+    except gunzip.TooMuchText as error:
+        raise SourceError(f"{path}: {error.strerror}") from None
 
 
 def with_sound_ids(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -167,52 +174,45 @@ def stem(path: Path) -> str:
     return name.rsplit(".", 1)[0] if "." in name[1:] else name
 
 
-def is_numeric(cells: Iterable[str]) -> bool:
-    """True if some cell is filled and every filled one is a number or a boolean."""
-    filled = [cell for cell in (c.strip() for c in cells) if cell]
-    return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
-
-
 def choose_target(
-    path: Path, columns: Sequence[str], numeric: Sequence[str], wanted: str | None
+    path: Path,
+    columns: Sequence[str],
+    numeric: Sequence[str],
+    wanted: str | None,
+    given: str | None = None,
 ) -> str:
     """The target column: the wanted one, else `target`, else the only numeric one left.
 
     Args:
         numeric: the columns that could be a target.
         wanted: `ANY_COLUMN` takes whatever there is, for readers that want the crystals alone.
+        given: what stands before the colon on the command line; the path's name unless given.
 
     Raises:
         SourceError: no column, or several, would do; the choice is named.
     """
-    if wanted == ANY_COLUMN and columns:
-        return next(iter([*numeric, *columns]))
-    if wanted is not None:
-        if wanted in columns:
-            return wanted
-        close = difflib.get_close_matches(wanted, columns, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise SourceError(f"{path}: no column {wanted!r}{hint}; it has {_listed(columns)}")
-    if "target" in columns:
-        return "target"
-    if len(numeric) == 1:
-        return numeric[0]
-    if not numeric:
-        raise SourceError(f"{path}: no numeric column for a target; it has {_listed(columns)}")
-    raise SourceError(
-        f"{path}: which column is the target? name it as {path.name}:COLUMN, "
-        f"one of {_listed(numeric)}"
-    )
+    if wanted == ANY_COLUMN:
+        return next(iter([*numeric, *columns]), "")
+    if wanted is not None and wanted not in columns:
+        alike = {name.lower(): name for name in columns}
+        close = difflib.get_close_matches(wanted.lower(), alike, n=1)
+        hint = f" (did you mean {alike[close[0]]!r}?)" if close else ""
+        raise SourceError(f"{path}: no column {wanted!r}{hint}; it has {listed(columns)}")
+    named = wanted or next((name for name in columns if name.lower() == "target"), None)
+    if named is None and not numeric:
+        raise SourceError(f"{path}: no numeric column for a target; it has {listed(columns)}")
+    if named is None and len(set(numeric)) > 1:
+        raise SourceError(
+            f"{path}: which column is the target? name it as {given or path.name}:COLUMN, "
+            f"one of {listed(numeric)}"
+        )
+    chosen = named or numeric[0]
+    if columns.count(chosen) > 1:
+        raise SourceError(f"{path}: column {chosen!r} is there twice; rename one")
+    return chosen
 
 
-def _listed(columns: Sequence[str]) -> str:
+def listed(columns: Sequence[str]) -> str:
+    """The first names of a table's columns, for a message."""
     shown = [name for name in columns if name][:20]
     return ", ".join(shown) + (", …" if len(columns) > 20 else "") if shown else "no columns"
-
-
-def lacks_structures(path: Path, columns: Sequence[str], wanted: str) -> SourceError:
-    """The error for a table without crystals in it."""
-    also = ""
-    if "formula" in columns or "composition" in columns:
-        also = "; formulas alone are for the transfer job"
-    return SourceError(f"{path}: no {wanted} column; it has {_listed(columns)}{also}")

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trainables.crystals.crystal import Entry, one_line
-from trainables.crystals.sources.base import (
-    SourceError,
-    choose_target,
-    csv_rows,
-    is_numeric,
-    open_text,
-    readable,
-)
-from trainables.crystals.sources.table import sniff_delimiter
+from trainables.crystals.sources.base import ANY_COLUMN, ID_COLUMNS, SourceError, is_text, readable
+from trainables.crystals.sources.columns import SAMPLE, commas_are_decimal, find_target
+from trainables.crystals.sources.table import delimiter_of, table_rows, with_decimals
+from trainables.crystals.targets import is_missing, is_numeric
 
 TABLE = "id_prop.csv"
 _PATTERNS = ("{}", "{}.cif", "{}.vasp", "{}.poscar", "POSCAR-{}", "{}/POSCAR", "{}.json")
+_SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
 _LONGEST_ID = 200  # bytes; file systems take names of 255
 _LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hundred kB
 
@@ -27,6 +24,11 @@ class Folder:
     """Streams the structure files that `id_prop.csv` (id, target; header optional) lists.
 
     A file is looked for as ID itself, ID.cif, ID.vasp, ID.poscar, POSCAR-ID, ID/POSCAR, ID.json.
+    Where the crystals alone are wanted (`ANY_COLUMN`), the table may have one column; without a
+    table, all structure files of the folder are taken, in the order of their names.
+
+    Args:
+        follow_links: whether structure files may be links that lead out of the folder.
 
     Raises:
         SourceError: built on a folder without a usable table.
@@ -34,33 +36,35 @@ class Folder:
 
     unit: str | None = None
 
-    def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        target: str | None = None,
+        name: str | None = None,
+        *,
+        follow_links: bool = False,
+    ) -> None:
         self.path = path
         self.name = name or path.resolve().name
+        self._follow_links = follow_links
+        self._wanted = target != ANY_COLUMN
         self._table = path / TABLE
-        if not self._table.is_file():
-            raise SourceError(f"{path}: no {TABLE} in this folder; write one with lines ID,TARGET")
-        rows = self._read_table()
-        header = self._header(rows)
-        self._rows = rows[1:] if self._has_header else rows
-        others = header[1:]
-        numeric = [
-            column
-            for at, column in enumerate(others, 1)
-            if len(others) == 1 or is_numeric(r[at] for r in self._rows if len(r) > at)
-        ]
-        if not self._has_header and target == "target" and len(others) == 1:
-            target = None
-        self.target_name = choose_target(self._table, others, numeric, target)
-        self._target_at = header.index(self.target_name, 1)
+        self._bare = not self._table.is_file()
+        self._has_header = self._commas = False
+        if self._bare:
+            self._read_listing()
+        else:
+            self._read_table(target)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the table, of each listed file's name and bytes, and the target."""
         digest = hashlib.sha256()
-        with readable(self._table):
-            digest.update(self._table.read_bytes())
-        for row in self._rows:
-            file, reason = self._find(row[0].strip())
+        if not self._bare:
+            with readable(self._table), self._table.open("rb") as table:
+                while chunk := table.read(1 << 20):
+                    digest.update(chunk)
+        for cells in self._rows():
+            file, reason = self._find(cells[0].strip())
             if file is None:
                 digest.update(b"\0" + reason.encode())
                 continue
@@ -72,48 +76,99 @@ class Folder:
 
     def count(self) -> int:
         """Number of rows in the table."""
-        return len(self._rows)
+        return self._count
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row of the table; a missing or forbidden file gives a `bad` entry."""
-        for row, cells in enumerate(self._rows):
+        """One entry a row of the table; a missing or forbidden file gives a `bad` entry.
+
+        Raises:
+            SourceError: the table breaks midway.
+        """
+        for row, cells in enumerate(self._rows()):
             name = cells[0].strip()
             target = cells[self._target_at] if len(cells) > self._target_at else ""
+            wanted = target if self._wanted else None
             file, reason = self._find(name)
-            origin = f"{self.path.name}/{TABLE}:{row + 1}"
             if file is None:
-                yield Entry(row, name, "bad", reason, target, origin)
+                table = f"{self.path.name}/{TABLE}" if not self._bare else self.path.name
+                origin = f"{table}:{row + 1}"
+                yield Entry(row, name, "bad", reason, wanted, origin)
                 continue
             origin = f"{self.path.name}/{file.relative_to(self.path).as_posix()}"
             with readable(file):
                 text = file.read_bytes().decode("utf-8-sig", errors="replace")
-            yield Entry(row, name, _format(file), text, target, origin)
+            entry = Entry(row, name, _format(file), text, wanted, origin)
+            yield with_decimals(entry, self._commas)
 
-    def _read_table(self) -> list[list[str]]:
-        with readable(self._table), open_text(self._table, whole=True) as file:
-            text = file.read()
-        delimiter = sniff_delimiter(text.split("\n", 1)[0])
-        found = csv_rows(text.splitlines(), self._table, delimiter)
-        rows = [row for _, row in found if any(cell.strip() for cell in row)]
+    def _rows(self) -> Iterator[list[str]]:
+        """The rows of the table, or one for each structure file where there is none."""
+        if self._bare:
+            yield from ([name] for name in self._listing)
+            return
+        filled = (cells for _, cells in table_rows(self._table) if any(c.strip() for c in cells))
+        yield from islice(filled, int(self._has_header), None)
+
+    def _read_listing(self) -> None:
+        if self._wanted:
+            raise SourceError(
+                f"{self.path}: no {TABLE} in this folder; write one with lines ID,TARGET"
+            )
+        with readable(self.path):
+            self._listing = sorted(filter(None, map(_as_structure, self.path.iterdir())))
+        if not self._listing:
+            raise SourceError(
+                f"{self.path}: no structure files in this folder; they are called POSCAR…, or"
+                f" …{', …'.join(_SUFFIXES)}"
+            )
+        self._count, self._target_at, self.target_name = len(self._listing), 1, ""
+
+    def _read_table(self, target: str | None) -> None:
+        """Looks through the table once, and holds no more of it than its first rows."""
+        sample: list[list[str]] = []
+        width = rows = 0
+        for cells in self._rows():
+            rows, width = rows + 1, max(width, len(cells))
+            if len(sample) <= SAMPLE:
+                sample.append(cells)
         if not rows:
             raise SourceError(f"{self._table}: the table is empty; write lines ID,TARGET")
-        if len(rows[0]) < 2:
+        if len(sample[0]) < 2 and self._wanted:
             raise SourceError(f"{self._table}: line 1 has one column; write lines ID,TARGET")
-        return rows
+        header = self._header(sample[0], width)
+        self._count = rows - self._has_header
+        if len(header) == 1:
+            self._target_at, self.target_name = 1, ""
+            return
+        if not self._has_header and target == "target" and len(header) == 2:
+            target = None
+        data = [row[: len(header)] for row in sample[int(self._has_header) :]]
+        filled = [row + [""] * (len(header) - len(row)) for row in data]
+        self.target_name = find_target(
+            self._table, header[1:], [row[1:] for row in filled], target, given=str(self.path)
+        )
+        self._target_at = header.index(self.target_name, 1)
+        if self._wanted:
+            targets = [row[self._target_at] for row in filled]
+            delimiter = delimiter_of(self._table)
+            self._commas = commas_are_decimal(self._table, self.target_name, targets, delimiter)
 
-    def _header(self, rows: list[list[str]]) -> list[str]:
-        first = [cell.strip() for cell in rows[0]]
-        text_only = not any(is_numeric([cell]) for cell in first[1:]) and all(first[1:])
-        self._has_header = text_only and self._find(first[0])[0] is None
+    def _header(self, first: list[str], width: int) -> list[str]:
+        """The names of the columns: those of the first row, if no structure file has its id."""
+        first = [cell.strip() for cell in first]
+        named = not any(is_numeric([cell]) or is_missing(cell) for cell in first[1:])
+        self._has_header = named and self._find(first[0])[0] is None
+        if self._has_header and len(first) == 1:
+            self._has_header = first[0].lower() in (*ID_COLUMNS, "name", "file")
         if self._has_header:
             return first
-        width = max(len(row) for row in rows)
-        return ["id", "target"] if width == 2 else ["id", *map(str, range(1, width))]
+        return ["id", "target"][:width] if width <= 2 else ["id", *map(str, range(1, width))]
 
     def _find(self, name: str) -> tuple[Path | None, str]:
         """The structure file of an id, or None and the reason in one line."""
         if not name:
             return None, "missing id: the cell is empty"
+        if not is_text(name):
+            return None, "no structure file: its name is not UTF-8; rename it"
         if len(name.encode()) > _LONGEST_ID:
             return None, f"id too long for a file's name: {one_line(name, 40)!r}"
         posix, windows = PurePosixPath(name), PureWindowsPath(name)
@@ -124,15 +179,27 @@ class Folder:
             try:
                 if not file.is_file():
                     continue
+                leaves = not file.resolve().is_relative_to(self.path.resolve())
+                if leaves and not self._follow_links:
+                    return None, (
+                        "forbidden path: the file is a link that leaves the folder;"
+                        " --follow-links allows that"
+                    )
+                if file.stat().st_size > _LARGEST_FILE:
+                    return None, f"file too large: more than {_LARGEST_FILE >> 20} MB"
             except OSError as error:  # such as a folder that may not be entered
                 return None, f"no structure file: {error.strerror}"
-            if not file.resolve().is_relative_to(self.path.resolve()):
-                return None, "forbidden path: the file is a link that leaves the folder"
-            if file.stat().st_size > _LARGEST_FILE:
-                return None, f"file too large: more than {_LARGEST_FILE >> 20} MB"
             return file, ""
         tried = ", ".join(pattern.format(name) for pattern in _PATTERNS)
         return None, f"no structure file: {one_line(tried, 200)}"
+
+
+def _as_structure(file: Path) -> str:
+    """The name by which a file or folder is a structure, or nothing."""
+    if (file / "POSCAR").is_file():
+        return f"{file.name}/POSCAR"
+    named = file.name.startswith(("POSCAR", "CONTCAR")) or file.name.lower().endswith(_SUFFIXES)
+    return file.name if named and not file.is_dir() else ""
 
 
 def _format(file: Path) -> str:

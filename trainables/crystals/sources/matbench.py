@@ -10,14 +10,15 @@ from typing import Any
 from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources.base import (
+    ANY_COLUMN,
     choose_target,
     file_digest,
     is_text,
-    lacks_structures,
     open_text,
     readable,
     stem,
 )
+from trainables.crystals.sources.columns import find_column, lacks_structures
 from trainables.crystals.sources.json_stream import JsonStream
 
 _TASK_FILE = re.compile(r"matbench_(\w+)\.json(?:\.gz)?")
@@ -41,10 +42,13 @@ class MatBench:
             stream = JsonStream(file, path)
             self._index, self._columns = self._head(stream)
             self._check_rows(stream)
-        if "structure" not in self._columns:
+        found = find_column(path, self._columns, ["structure"])
+        if found is None:
             raise lacks_structures(path, self._columns, "structure")
-        others = [name for name in self._columns if name != "structure"]
+        self._structure = found
+        others = [name for name in self._columns if name != found]
         self.target_name = choose_target(path, others, others, target)
+        self._wanted = target != ANY_COLUMN
         known = TASKS.get(self._task or "")
         self.unit = known.unit if known and known.target == self.target_name else None
 
@@ -116,8 +120,8 @@ class MatBench:
             reason = f"broken row: {len(cells)} cells, but {len(self._columns)} columns"
             return Entry(row, self._id(row), "bad", reason, "", origin)
         by_name = dict(zip(self._columns, cells, strict=True))
-        target = by_name[self.target_name]
-        return Entry(row, self._id(row), "json", by_name["structure"], target, origin)
+        target = by_name[self.target_name] if self._wanted else None
+        return Entry(row, self._id(row), "json", by_name[self._structure], target, origin)
 
     def _id(self, row: int) -> str:
         if self._task is None:

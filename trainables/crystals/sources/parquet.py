@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.crystals.crystal import Entry
+from trainables.crystals.crystal import Entry, one_line
+from trainables.crystals.sources import gunzip
 from trainables.crystals.sources.base import (
+    ANY_COLUMN,
     ID_COLUMNS,
     SourceError,
     choose_target,
     file_digest,
-    lacks_structures,
+    is_text,
     readable,
     stem,
 )
+from trainables.crystals.sources.columns import called, find_column, lacks_structures
+from trainables.crystals.sources.pages import BadPage, largest_page
 
 STRUCTURE_COLUMNS = {"structure": "json", "cif": "cif", "poscar": "poscar"}  # column: format
 _BATCH = 256  # rows in memory at once
+_BATCH_BYTES = 64 << 20  # of these rows, as unpacked: a page may repeat one long text
+_LARGEST_TEXT = 16 << 20  # bytes; as `parsing` has it
+_BUFFER = 1 << 20  # bytes of a column read at a time
+_MOST_PARTS = 100_000  # groups of rows, and columns, for each of which some hundred bytes are held
+_HARMLESS_ROWS = 1 << 20  # more of them want a byte each at least
 
 
 class ParquetTable:
@@ -40,17 +49,28 @@ class ParquetTable:
         with self._opened() as file:
             schema = file.schema_arrow
             self._rows = file.metadata.num_rows
+        if self._rows > max(_HARMLESS_ROWS, path.stat().st_size):
+            raise SourceError(
+                f"{path}: it says that it has {self._rows} rows, which so small a file cannot hold"
+            )
         columns = list(schema.names)
-        found = [column for column in STRUCTURE_COLUMNS if column in columns]
-        if not found:
+        odd = next((column for column in columns if not is_text(column)), None)
+        if odd is not None:
+            raise SourceError(f"{path}: column {one_line(ascii(odd), 60)} is no text; rename it")
+        found = find_column(path, columns, STRUCTURE_COLUMNS)
+        if found is None:
             raise lacks_structures(path, columns, "structure")
-        self._structure = found[0]
-        if not _is_text(schema.field(self._structure).type):
-            raise SourceError(f"{path}: column {self._structure!r} holds no text; store JSON texts")
-        self._id_column = next((c for c in ID_COLUMNS if c in columns), None)
-        skip = {*STRUCTURE_COLUMNS, *ID_COLUMNS}
-        numeric = [f.name for f in schema if f.name not in skip and _is_number(f.type)]
+        self._structure = found
+        self._demand(schema, found, _is_text, "text; store JSON texts")
+        self._id_column = find_column(path, columns, ID_COLUMNS)
+        if self._id_column is not None:
+            self._demand(schema, self._id_column, _names_something, "names or numbers; rename it")
+        other = called(columns, (*STRUCTURE_COLUMNS, *ID_COLUMNS))
+        numeric = [f.name for f in schema if f.name not in other and _is_number(f.type)]
         self.target_name = choose_target(path, columns, numeric, target)
+        self._wanted = target != ANY_COLUMN
+        if self._wanted:
+            self._demand(schema, self.target_name, _says_number, "numbers; name another")
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes and the target's name."""
@@ -64,22 +84,72 @@ class ParquetTable:
         """One entry a row.
 
         Raises:
-            SourceError: the file is damaged.
+            SourceError: the file is damaged, or would take more memory than crystals do.
         """
-        form = STRUCTURE_COLUMNS[self._structure]
-        wanted = [self._structure, self.target_name]
+        wanted = [self._structure]
+        wanted += [self.target_name] if self._wanted else []
         wanted += [self._id_column] if self._id_column else []
+        columns = list(dict.fromkeys(wanted))
+        came, most = 0, max(gunzip.HARMLESS, gunzip.LARGEST_RATIO * self.path.stat().st_size)
         row = 0
         with self._opened() as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(wanted))):
-                texts = batch.column(self._structure).to_pylist()
-                targets = batch.column(self.target_name).to_pylist()
-                ids = batch.column(self._id_column).to_pylist() if self._id_column else None
-                for at, (text, target) in enumerate(zip(texts, targets, strict=True)):
-                    name = str(row + 1) if ids is None else _id_text(ids[at])
-                    origin = f"{self.path.name}:{row + 1}"
-                    yield Entry(row, name, form, text or "", _target_text(target), origin)
+            for batch in file.iter_batches(self._rows_at_once(file, columns), columns=columns):
+                for at in range(len(batch)):
+                    entry = self._entry(batch, at, row)
+                    came += len(entry.text) + len(entry.id)
+                    if came > most:
+                        raise SourceError(
+                            f"{self.path}: its texts come to more than {gunzip.LARGEST_RATIO} times the"
+                            " size of the file; write each crystal once"
+                        )
+                    yield entry
                     row += 1
+
+    def _entry(self, batch: pa.RecordBatch, at: int, row: int) -> Entry:
+        origin = f"{self.path.name}:{row + 1}"
+        name = str(row + 1)
+        if self._id_column:
+            name = _id_text(batch.column(self._id_column)[at].as_py())
+        target = None
+        if self._wanted:
+            target = _target_text(batch.column(self.target_name)[at].as_py())
+        cell = batch.column(self._structure)[at]
+        if isinstance(cell, pa.DictionaryScalar):
+            cell = cell.value
+        # before it is a text of Python's, which may be four times as large
+        size = 0 if not cell.is_valid else cell.as_buffer().size
+        if size > _LARGEST_TEXT:
+            reason = f"text too large: more than {_LARGEST_TEXT >> 20} million characters"
+            return Entry(row, name, "bad", reason, target, origin)
+        try:
+            text = cell.as_py() or ""
+        except UnicodeDecodeError:
+            return Entry(row, name, "bad", "broken text: it is not UTF-8", target, origin)
+        form = STRUCTURE_COLUMNS[self._structure.strip().lower()]
+        return Entry(row, name, form, text, target, origin)
+
+    def _rows_at_once(self, file: pq.ParquetFile, columns: list[str]) -> int:
+        """So many that they fit into memory, even if each repeats what fills a page."""
+        schema = file.metadata.schema
+        # Arrow takes `a.b` along with `a`, whether it is in it or merely has that name.
+        leaves = [
+            leaf
+            for leaf in range(len(schema))
+            if any(f"{schema.column(leaf).path}.".startswith(f"{name}.") for name in columns)
+        ]
+        with self.path.open("rb") as plain:
+            page = largest_page(plain, file.metadata, leaves)
+        return max(1, min(_BATCH, _BATCH_BYTES // max(1, page * len(leaves))))
+
+    def _demand(
+        self, schema: pa.Schema, column: str, fits: Callable[[pa.DataType], bool], what: str
+    ) -> None:
+        if schema.names.count(column) > 1:
+            raise SourceError(f"{self.path}: column {column!r} is there twice; rename one")
+        kind = schema.field(column).type
+        if not fits(kind):
+            held = one_line(kind, 60)
+            raise SourceError(f"{self.path}: column {column!r} holds {held}, no {what}")
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
@@ -87,27 +157,47 @@ class ParquetTable:
             if not self.path.is_file():
                 raise SourceError(f"{self.path}: no such file; check the path")
             try:
-                with pq.ParquetFile(self.path) as file:
+                with pq.ParquetFile(
+                    self.path,
+                    buffer_size=_BUFFER,
+                    thrift_container_size_limit=_MOST_PARTS,
+                    thrift_string_size_limit=_LARGEST_TEXT,
+                ) as file:
                     yield file
+            except BadPage as error:
+                raise SourceError(f"{self.path}: {error}; write it again") from None
             except pa.ArrowException as error:
-                reason = str(error).splitlines()[0] if str(error) else "no reason given"
+                reason = one_line(str(error).partition("\n")[0] or "no reason given")
                 raise SourceError(
                     f"{self.path}: broken or not Parquet ({reason}); write it again"
                 ) from None
 
 
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    types, kind = pa.types, _plain(kind)
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    types = pa.types
+    types, kind = pa.types, _plain(kind)
     return bool(
         types.is_floating(kind)
         or types.is_integer(kind)
         or types.is_boolean(kind)
         or types.is_decimal(kind)
     )
+
+
+def _says_number(kind: pa.DataType) -> bool:
+    return _is_number(kind) or _is_text(kind)
+
+
+def _names_something(kind: pa.DataType) -> bool:
+    return _says_number(kind) or pa.types.is_null(kind)
 
 
 def _id_text(value: object) -> str:

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from trainables.crystals.crystal import Entry
+from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.sources.base import (
+    ANY_COLUMN,
     ID_COLUMNS,
     SourceError,
-    choose_target,
     csv_rows,
     file_digest,
-    is_numeric,
-    lacks_structures,
     open_text,
     readable,
     stem,
 )
+from trainables.crystals.sources.columns import (
+    FORMULA_COLUMNS,
+    SAMPLE,
+    called,
+    commas_are_decimal,
+    find_column,
+    find_target,
+    lacks_structures,
+)
+from trainables.crystals.targets import with_point
 
 STRUCTURE_COLUMNS = {"cif": "cif", "poscar": "poscar", "structure": "json"}  # column: format
-_SAMPLE = 200  # rows looked at to tell the numeric columns
+DELIMITERS = ("\t", ";", ",")
+_QUOTED = re.compile(r'"[^"]*("|$)')
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first one, as Excel wants it
 
 
 class CsvTable:
     """Streams a CSV with a `cif` (or `poscar`, or pymatgen JSON `structure`) column.
 
-    Delimiter `,` `;` or tab, BOM and Windows line ends are fine. The id column is material_id,
-    id or mbid, else the row's number.
+    Delimiter `,` `;` or tab, BOM and Windows line ends are fine, and decimal commas between
+    semicolons or tabs. The id column is material_id, id or mbid, else the row's number.
 
     Raises:
         SourceError: built on an unsuitable file.
@@ -40,18 +52,21 @@ class CsvTable:
     def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
         self.path = path
         self.name = name or stem(path)
-        with readable(path), open_text(path) as file:
-            self._delimiter = sniff_delimiter(file.readline())
-        rows = self._rows()
-        self._header = [cell.strip() for cell in next(rows, [])]
-        found = [column for column in STRUCTURE_COLUMNS if column in self._header]
-        if not found:
+        rows = table_rows(path)
+        self._header = [cell.strip() for cell in next(rows, (0, []))[1]]
+        found = find_column(path, self._header, STRUCTURE_COLUMNS)
+        if found is None:
             raise lacks_structures(path, self._header, "cif")
-        self._structure = found[0]
-        self._id_column = next((c for c in ID_COLUMNS if c in self._header), None)
-        self.target_name = choose_target(path, self._header, self._numeric(rows), target)
-        if self._header.count(self.target_name) > 1:
-            raise SourceError(f"{path}: column {self.target_name!r} is there twice; rename one")
+        self._structure = found
+        self._id_column = find_column(path, self._header, ID_COLUMNS)
+        sample = [cells for _, cells in islice(rows, SAMPLE) if len(cells) == len(self._header)]
+        other = called(self._header, (*STRUCTURE_COLUMNS, *ID_COLUMNS, *FORMULA_COLUMNS))
+        self.target_name = find_target(path, self._header, sample, target, other=other)
+        self._wanted = target != ANY_COLUMN
+        at = self._header.index(self.target_name)
+        self._commas = self._wanted and commas_are_decimal(
+            path, self.target_name, [cells[at] for cells in sample], delimiter_of(path)
+        )
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes and the target's name."""
@@ -63,7 +78,7 @@ class CsvTable:
 
     @cached_property
     def _count(self) -> int:
-        return sum(1 for row in self._rows() if row) - 1
+        return sum(1 for _ in table_rows(self.path)) - 1
 
     def entries(self) -> Iterator[Entry]:
         """One entry a row.
@@ -74,32 +89,66 @@ class CsvTable:
         text_at = self._header.index(self._structure)
         target_at = self._header.index(self.target_name)
         id_at = None if self._id_column is None else self._header.index(self._id_column)
-        data = (cells for cells in islice(self._rows(), 1, None) if cells)
-        for row, cells in enumerate(data):
+        form = STRUCTURE_COLUMNS[self._structure.lower()]
+        for row, (_, cells) in enumerate(islice(table_rows(self.path), 1, None)):
             origin = f"{self.path.name}:{row + 1}"
             if len(cells) != len(self._header):
                 reason = f"broken row: {len(cells)} cells, but {len(self._header)} columns"
                 yield Entry(row, f"row {row + 1}", "bad", reason, "", origin)
                 continue
             name = str(row + 1) if id_at is None else cells[id_at].strip()
-            form = STRUCTURE_COLUMNS[self._structure]
-            yield Entry(row, name, form, cells[text_at], cells[target_at], origin)
+            target = cells[target_at] if self._wanted else None
+            yield with_decimals(
+                Entry(row, name, form, cells[text_at], target, origin), self._commas
+            )
 
-    def _rows(self) -> Iterator[list[str]]:
-        with readable(self.path), open_text(self.path) as file:
-            for _, cells in csv_rows(file, self.path, self._delimiter, strict=True):
-                yield cells
 
-    def _numeric(self, rows: Iterator[list[str]]) -> list[str]:
-        sample = [r for r in islice(rows, _SAMPLE) if len(r) == len(self._header)]
-        skip = {*STRUCTURE_COLUMNS, *ID_COLUMNS, "formula", "composition", ""}
-        return [
-            column
-            for at, column in enumerate(self._header)
-            if column not in skip and is_numeric(cells[at] for cells in sample)
-        ]
+def with_decimals(entry: Entry, commas: bool) -> Entry:
+    """The entry with its target as `read_target` takes it, where the table has decimal commas."""
+    if not commas or entry.target is None:
+        return entry
+    try:
+        return dataclasses.replace(entry, target=with_point(entry.target))
+    except BadCrystal as bad:
+        return dataclasses.replace(entry, format="bad", text=str(bad))
+
+
+def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line, and cells, of each row of a CSV in which something stands.
+
+    Raises:
+        SourceError: the file cannot be read, or is no CSV.
+    """
+    delimiter, skipped = _layout(path)
+    with readable(path), open_text(path) as file:
+        for _ in range(skipped):
+            file.readline()
+        for line, cells in csv_rows(file, path, delimiter, strict=True):
+            if cells:
+                yield line + skipped, cells
+
+
+def delimiter_of(path: Path) -> str:
+    """What parts the cells of a CSV, as its first line shows; raises SourceError."""
+    return _layout(path)[0]
+
+
+def _layout(path: Path) -> tuple[str, int]:
+    """The delimiter, and how many lines stand before the table: Excel's `sep=;` is one."""
+    with readable(path), open_text(path) as file:
+        blank = 0
+        while (first := file.readline()) and not first.strip():
+            blank += 1
+    if "\0" in first:
+        raise SourceError(f"{path}: line 1 holds zero bytes, so it is no UTF-8; save it as UTF-8")
+    told = _SEPARATOR_LINE.fullmatch(first)
+    return (told[1], blank + 1) if told else (sniff_delimiter(first), 0)
 
 
 def sniff_delimiter(line: str) -> str:
-    """The one of `,` `;` and tab that a line holds most of; comma if none."""
-    return max((",", ";", "\t"), key=line.count)
+    """The one of tab `;` and `,` that a line holds most of, outside of quotes; comma if none.
+
+    A semicolon goes before as many commas, which are decimal then.
+    """
+    bare = _QUOTED.sub("", line)
+    return max(DELIMITERS, key=bare.count) if any(map(bare.count, DELIMITERS)) else ","

@@ -1,0 +1,97 @@
+"""Which column of a table holds what, and how its numbers are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from trainables.crystals.sources.base import ANY_COLUMN, SourceError, choose_target, listed
+from trainables.crystals.targets import has_decimal_commas, is_numeric, words
+
+FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
+SAMPLE = 200  # rows looked at to tell what columns hold
+MOST_CLASSES = 10  # different words; where there are more, they are rather names or remarks
+
+
+def find_column(path: Path, columns: Sequence[str], names: Iterable[str]) -> str | None:
+    """The first of the names that a column has, in capitals or not: the column as it is spelled.
+
+    Raises:
+        SourceError: two columns have it.
+    """
+    for name in names:
+        found = [column for column in columns if called([column], [name])]
+        if len(found) > 1:
+            raise SourceError(f"{path}: two columns are called {name!r}; rename one")
+        if found:
+            return found[0]
+    return None
+
+
+def called(columns: Iterable[str], names: Iterable[str]) -> set[str]:
+    """The columns that have one of the names, in capitals or not, with spaces for underscores."""
+    names = set(names)
+    return {
+        column
+        for column in columns
+        if column.strip().lower().replace(" ", "_").replace("-", "_") in names
+    }
+
+
+def lacks_structures(path: Path, columns: Sequence[str], wanted: str) -> SourceError:
+    """The error for a table without crystals in it."""
+    also = ""
+    if called(columns, FORMULA_COLUMNS):
+        also = "; formulas alone are for the transfer job"
+    return SourceError(f"{path}: no {wanted} column; it has {listed(columns)}{also}")
+
+
+def find_target(
+    path: Path,
+    columns: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    wanted: str | None,
+    *,
+    other: Iterable[str] = (),
+    given: str | None = None,
+) -> str:
+    """The target among the columns of a text table, as `base.choose_target`.
+
+    Args:
+        sample: the first rows.
+        other: columns that hold something else.
+        given: what stands before the colon on the command line.
+
+    Raises:
+        SourceError: also where the column holds words: classes, which the grid does not train.
+    """
+    of = {name: [cells[at] for cells in sample] for at, name in enumerate(columns)}
+    left = [name for name in columns if name not in {*other, ""}]
+    numeric = [name for name in left if is_numeric(of[name])]
+    if wanted == ANY_COLUMN:
+        return choose_target(path, columns, numeric, wanted)
+    if not sample:
+        raise SourceError(f"{path}: no row below the header has {len(columns)} cells like it")
+    if wanted is None and not numeric:
+        told = [name for name in left if 1 < len(words(of[name])) <= MOST_CLASSES]
+        wanted = told[0] if len(told) == 1 else None
+    chosen = choose_target(path, columns, numeric, wanted, given)
+    if classes := words(of[chosen]):
+        raise SourceError(
+            f"{path}: column {chosen!r} holds words ({listed(classes[:3])}) and no numbers;"
+            " hybrid_grid trains regressions, and classes are for the transfer job, which takes"
+            " formulas"
+        )
+    return chosen
+
+
+def commas_are_decimal(path: Path, column: str, cells: Iterable[str], delimiter: str) -> bool:
+    """Whether the target's column writes 1,5 for one and a half.
+
+    Raises:
+        SourceError: its numbers can be read in two ways.
+    """
+    try:
+        return has_decimal_commas(cells, may=delimiter != ",")
+    except ValueError as error:
+        raise SourceError(f"{path}: column {column!r}: {error}") from None
