@@ -149,6 +149,10 @@ class _Reading:
 
     def end(self) -> None:
         """Enters the loop or the single value that ends here."""
+        if self.columns and len(self._items) == 1 < len(self.columns):
+            # No loop has less than a row: an empty one, and a tag with its value after it.
+            self._block.put(self.columns.pop(), self._items)
+            self._items = []
         if self.columns:
             count, width = len(self._items), len(self.columns)
             for at, tag in enumerate(self.columns):

@@ -12,8 +12,8 @@ from trainables.crystals.reading.cif_syntax import Block
 from trainables.crystals.reading.numbers import number
 from trainables.crystals.symbols import NUMBERS
 
-# Atoms by which a cell may differ from its formula, whose amounts may be rounded (`Al0.67` × 3).
-TOLERANCE = 0.1
+# Atoms of a formula unit by which a cell may differ, since amounts may be rounded (`Al0.67` × 3).
+TOLERANCE = 0.02
 _AMOUNT = r"(\d+\.?\d*|\.\d+)?(?:\(\d+\))?"
 _TERM = re.compile(rf"([A-Z][a-z]?){_AMOUNT}")
 _LOOSE = re.compile(rf"([A-Za-z]{{1,2}}){_AMOUNT}")
@@ -119,7 +119,8 @@ def _plain(element: str) -> str:
 
 
 def _same(atoms: Mapping[str, int], reading: Amounts, times: float) -> bool:
+    tolerance = min(TOLERANCE * max(times, 1.0), 0.5)
     return all(
-        abs(atoms.get(element, 0) - times * reading.get(element, 0)) <= TOLERANCE
+        abs(atoms.get(element, 0) - times * reading.get(element, 0)) <= tolerance
         for element in {*atoms, *reading}
     )

@@ -203,7 +203,8 @@ def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) 
     """Whether a list holds all atoms of the cell, since it has the named symmetry already.
 
     In a cell that the named group does not leave as it is (a primitive one, say) the symmetry that
-    spglib finds has to be that group's.
+    spglib finds has to be that group's, about an origin that the cell keeps: a lone atom anywhere
+    has all symmetries of its lattice.
     """
     if fitting:
         return any(is_closed(crystal, operations) for operations in fitting)
@@ -213,7 +214,10 @@ def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) 
         found = spglib.get_symmetry_dataset(cell, symprec=SAME_ATOM / 10)
     except spglib.SpglibError:
         return False
-    return found is not None and numbers == {found.number}
+    if found is None or numbers != {found.number}:
+        return False
+    eighths = 8 * found.origin_shift
+    return bool((np.abs(eighths - np.round(eighths)) < 1e-3).all())
 
 
 def _by_formula(candidates: Sequence[Crystal], formula: Formula | None) -> Crystal | None:
