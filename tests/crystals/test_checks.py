@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from trainables.crystals.checks import check, check_closest, check_distances, closest_pair
+from trainables.crystals.checks import (
+    check,
+    check_closest,
+    check_distances,
+    closest_pair,
+    covalent_sums,
+)
 from trainables.crystals.crystal import BadCrystal, Crystal
 
 
@@ -77,14 +83,64 @@ def test_atoms_too_close_across_the_cell_wall() -> None:
         check_closest(bad)
 
 
-def test_neighbour_arrays_name_the_closest_pair() -> None:
+def test_neighbour_arrays_name_the_pair_that_is_nearest_for_its_elements() -> None:
     first, second = np.array([0, 1, 2]), np.array([1, 0, 1])
-    distance = np.array([2.0, 0.4, 0.3])
     numbers = np.array([11, 17, 8], dtype=np.uint8)
-    with pytest.raises(BadCrystal, match=r"Cl2 and O3 are 0\.300 Å apart"):
-        check_distances(numbers, first, second, distance)
-    check_distances(numbers, first, second, np.array([2.0, 0.5, 0.5]))
-    check_distances(numbers, first[:0], second[:0], distance[:0])
+    with pytest.raises(BadCrystal, match=r"Cl2 and O3 are 0\.300 Å apart, at least 0\.81 Å"):
+        check_distances(numbers, first, second, np.array([2.0, 2.0, 0.3]))
+    with pytest.raises(BadCrystal, match=r"Na1 and Cl2 are 1\.200 Å apart, at least 1\.27 Å"):
+        check_distances(numbers, first, second, np.array([1.2, 2.0, 0.9]))
+    check_distances(numbers, first, second, np.array([2.0, 1.3, 0.9]))
+    check_distances(numbers, first[:0], second[:0], np.zeros(0))
+
+
+def dimer(a: int, b: int, distance: float) -> Crystal:
+    return crystal([a, b], [[0, 0, 0], [distance / 12, 0, 0]], 12.0 * np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "distance"),
+    [
+        (1, 1, 0.74),  # H2
+        (1, 1, 0.8),  # metallic hydrogen
+        (1, 9, 0.92),  # HF
+        (7, 7, 1.10),
+        (6, 8, 1.13),
+        (3, 9, 1.56),  # LiF, a molecule
+        (11, 11, 1.90),  # Na of hP4 at 300 GPa
+        (19, 19, 2.5),  # K at 100 GPa
+        (55, 55, 2.9),  # Cs at 50 GPa
+        (92, 8, 1.75),  # uranyl
+    ],
+)
+def test_short_bonds_that_exist_are_left_alone(a: int, b: int, distance: float) -> None:
+    check_closest(dimer(a, b, distance))
+
+
+def test_heavy_atoms_too_close_are_refused_where_light_ones_pass() -> None:
+    with pytest.raises(BadCrystal, match=r"Bi1 and Bi2 are 1\.200 Å apart, at least 1\.51 Å"):
+        check_closest(dimer(83, 83, 1.2))
+    check_closest(dimer(6, 6, 1.2))
+    # 36 in 61 Å³, evenly: no pair is below 0.5 Å
+    grid = np.stack(np.meshgrid(*(np.arange(n) / n for n in (4, 3, 3)), indexing="ij"), -1)
+    with pytest.raises(BadCrystal, match="Bi1 and Bi"):
+        check_closest(crystal([83] * 36, grid, np.diag([4.4, 3.7, 3.75])))
+
+
+def test_a_pair_that_is_not_the_nearest_may_be_the_bad_one() -> None:
+    bad = crystal(
+        [1, 1, 83, 83], [[0, 0, 0], [0.1, 0, 0], [0.5, 0.5, 0.4], [0.5, 0.5, 0.55]], 8 * np.eye(3)
+    )
+    with pytest.raises(BadCrystal, match="Bi3 and Bi4"):
+        check_closest(bad)
+
+
+def test_the_radii_are_those_of_their_source() -> None:
+    from scripts.make_covalent_radii import OUT, table
+
+    assert OUT.read_text() == table()
+    assert np.array_equal(covalent_sums(), covalent_sums().T)
+    assert covalent_sums()[83, 83] == pytest.approx(2 * 1.51)
 
 
 def test_a_lone_atom_is_nearest_to_its_image() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,30 @@ from trainables.crystals.reading.limited import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nK\n1\nDirect\n0 0 0\n"
-EATING = GOOD.replace("\n1\n", "\n1000000000\n")  # 50 bytes that ask for a list of 8 GB
-HANGING = "data_x\n_cell_length_a 4\n_x " + "'a " * 400_000  # pymatgen looks for each quote's end
+CIF = "data_x\n" + "".join(
+    f"_cell_{name} {value}\n"
+    for names, value in (
+        ("length_a length_b length_c", 9),
+        ("angle_alpha angle_beta angle_gamma", 90),
+    )
+    for name in names.split()
+)
+SITES = "loop_\n_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n"
+# Operations of which each pair is compared: some gigabytes for a quarter of a megabyte of text.
+EATING = (
+    CIF
+    + "loop_\n_symmetry_equiv_pos_as_xyz\n"
+    + "".join(f"x+{at / 12001:.6f},y,z\n" for at in range(12001))
+    + SITES
+    + "K1 0 0 0\n"
+)
+# Four million atoms for half a megabyte of text.
+HANGING = (
+    CIF
+    + "_space_group_IT_number 225\n"
+    + SITES
+    + "".join(f"K1 0.{at} 0.2{at} 0.7{at}\n" for at in range(1, 20_000))
+)
 
 # A process that reads a text and tells its child's id before.
 READING = """
@@ -77,9 +100,10 @@ def test_a_text_that_hangs_is_given_up_and_the_next_is_read(reader: Reader) -> N
     assert child_of(reader) != pid
 
 
-def test_a_text_that_eats_memory_is_given_up_and_the_next_is_read(reader: Reader) -> None:
-    assert refusal(reader, "poscar", EATING) == "takes more than 2 GiB to read"
-    assert reader.read("poscar", GOOD)[0] == [19]
+def test_a_text_that_eats_memory_is_given_up_and_the_next_is_read() -> None:
+    with closing(Reader(seconds=60)) as reader:
+        assert refusal(reader, "cif", EATING) == "takes more than 2 GiB to read"
+        assert reader.read("poscar", GOOD)[0] == [19]
 
 
 def test_one_child_reads_all_that_is_merely_bad(reader: Reader) -> None:
@@ -117,7 +141,9 @@ def test_a_reader_that_does_not_start_is_no_crystals_fault(
 
 def test_the_others_of_a_block_go_on() -> None:
     texts = [GOOD, EATING, GOOD.replace("K", "Na")]
-    entries = [Entry(i, str(i), "poscar", text, "1", "f") for i, text in enumerate(texts)]
+    forms = ["poscar", "cif", "poscar"]
+    pairs = zip(forms, texts, strict=True)
+    entries = [Entry(i, str(i), form, text, "1", "f") for i, (form, text) in enumerate(pairs)]
     result = featurise(entries, [BACKBONES["cgcnn"].graph_kind], 1000)
     assert result.reasons == ["", "takes more than 2 GiB to read", ""]
 

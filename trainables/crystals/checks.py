@@ -5,7 +5,10 @@ Shape letters: N atoms of one crystal, E neighbour pairs of it.
 
 from __future__ import annotations
 
+import csv
 import itertools
+from functools import cache
+from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,9 @@ from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.symbols import MAX_Z, symbol
 
 MIN_DISTANCE = 0.5  # Å; no two nuclei come this near in any crystal (H2 has 0.74)
+# Of the sum of two covalent radii that atoms are apart at least; docs/results.md has what real
+# crystals keep, under pressure too.
+LEAST_SHARE = 0.5
 MAX_ATOMS = 1000
 _MOST_IMAGES, _MOST_PAIRS = 1000, 3e7  # that are compared within seconds
 _BLOCK = 64  # atoms compared at once with all others, to bound the memory of closest_pair
@@ -67,13 +73,32 @@ def _check_cell(lattice: NDArray[np.float64]) -> None:
             )
 
 
+@cache
+def covalent_sums() -> NDArray[np.float64]:
+    """[119, 119] sums of two elements' covalent radii in Å, by atomic numbers; row 0 is none's.
+
+    Source: P. Pyykkö and M. Atsumi, Chem. Eur. J. 15, 186 (2009), doi:10.1002/chem.200800987, table
+    1 (single bonds), as `scripts/make_covalent_radii.py` writes it.
+    """
+    text = resources.files("trainables.crystals").joinpath("covalent_radii.csv").read_text()
+    radii = np.zeros(MAX_Z + 1)
+    radii[1:] = [float(row["radius_pm"]) / 100 for row in csv.DictReader(text.splitlines())]
+    return radii[:, None] + radii[None]
+
+
+@cache
+def least_distances() -> NDArray[np.float64]:
+    """[119, 119] Å that two elements' atoms are apart at least, by atomic numbers."""
+    return np.maximum(LEAST_SHARE * covalent_sums(), MIN_DISTANCE)
+
+
 def check_distances(
     numbers: NDArray[np.uint8],
     first: NDArray[np.int64],
     second: NDArray[np.int64],
     distance: NDArray[np.float64],
 ) -> None:
-    """Refuses atoms closer than 0.5 Å, given neighbour pairs of one crystal.
+    """Refuses atoms closer than `least_distances`, given neighbour pairs of one crystal.
 
     Args:
         numbers: [N] atomic numbers.
@@ -82,17 +107,19 @@ def check_distances(
             left out.
 
     Raises:
-        BadCrystal: two atoms are too close; the closest pair is named, atoms counted from 1.
+        BadCrystal: two atoms are too close; the pair that is nearest for its elements is named,
+            atoms counted from 1.
     """
     if distance.size == 0:
         return
-    place = int(distance.argmin())
-    if distance[place] >= MIN_DISTANCE:
+    least = least_distances()[numbers[first], numbers[second]]
+    place = int((distance / least).argmin())
+    if distance[place] >= least[place]:
         return
     i, j = sorted((int(first[place]), int(second[place])))
     raise BadCrystal(
         f"atoms too close: {symbol(int(numbers[i]))}{i + 1} and {symbol(int(numbers[j]))}{j + 1} "
-        f"are {distance[place]:.3f} Å apart, at least {MIN_DISTANCE} Å is needed"
+        f"are {distance[place]:.3f} Å apart, at least {least[place]:.3g} Å is needed"
     )
 
 
@@ -108,41 +135,48 @@ def check_closest(crystal: Crystal) -> None:
 
 def closest_pair_is_near(crystal: Crystal) -> bool:
     """Whether `closest_pair` takes seconds at most; in a skewed cell its images have no bound."""
-    images = float(np.prod(2.0 * _reach(crystal.lattice) + 1))
+    images = float(np.prod(2.0 * _reach(crystal) + 1))
     return images <= _MOST_IMAGES and images * len(crystal.numbers) ** 2 <= _MOST_PAIRS
 
 
-def _reach(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[3] images to each side among which the closest pair is, for differences in [-1/2, 1/2]."""
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
-    shortest = float(np.linalg.norm(lattice, axis=1).min())
+def _reach(crystal: Crystal) -> NDArray[np.float64]:
+    """[3] images to each side among which the pair is, for differences in [-1/2, 1/2]."""
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
+    shortest = float(np.linalg.norm(crystal.lattice, axis=1).min())
+    elements = np.unique(crystal.numbers)
+    farthest = max(shortest, float(least_distances()[np.ix_(elements, elements)].max()))
     # An image n steps away is (n - 1/2) heights off.
-    return np.floor(shortest / heights + 0.5)
+    return np.floor(farthest / heights + 0.5)
 
 
 def closest_pair(crystal: Crystal) -> tuple[int, int, float]:
-    """The two nearest atoms (i ≤ j, 0-based; i = j for an atom and its image) and their Å.
+    """The two atoms nearest for their elements (i ≤ j, 0-based; i = j for an atom and its image).
 
-    Exact for any cell with finite numbers and non-zero volume; of equal pairs the first is given.
+    Nearest is what is the smallest multiple of `least_distances`. Exact where any pair is below
+    them, and where all atoms are of one element, for any cell with finite numbers and non-zero
+    volume; of equal pairs the first is given. The third number is the distance in Å.
     """
     lattice = crystal.lattice
     frac = crystal.frac - np.floor(crystal.frac)
-    reach = _reach(lattice).astype(int)
+    reach = _reach(crystal).astype(int)
     images = np.array(list(itertools.product(*(range(-r, r + 1) for r in reach))), dtype=float)
     home = int(np.flatnonzero(~images.any(axis=1))[0])
-    best = (0, 0, np.inf)
+    best, smallest = (0, 0, np.inf), np.inf
     for start in range(0, len(frac), _BLOCK):
         block = frac[start : start + _BLOCK, None] - frac[None]
         block -= np.round(block)
+        numbers = crystal.numbers[start : start + _BLOCK]
+        least = least_distances()[np.ix_(numbers, crystal.numbers)] ** 2
         for place, image in enumerate(images):
             vectors = (block + image) @ lattice
             squares = np.einsum("ijk,ijk->ij", vectors, vectors)
             if place == home:
                 rows = np.arange(len(squares))
                 squares[rows, rows + start] = np.inf
-            flat = int(squares.argmin())
+            shares = squares / least
+            flat = int(shares.argmin())
             i, j = divmod(flat, len(frac))
-            distance = float(np.sqrt(squares[i, j]))
-            if distance < best[2] - 1e-12:
-                best = (min(i + start, j), max(i + start, j), distance)
+            if shares[i, j] < smallest * (1 - 1e-9):
+                smallest = float(shares[i, j])
+                best = (min(i + start, j), max(i + start, j), float(np.sqrt(squares[i, j])))
     return best

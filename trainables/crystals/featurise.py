@@ -17,6 +17,7 @@ from trainables.crystals.checks import (
     check_closest,
     check_distances,
     closest_pair_is_near,
+    least_distances,
 )
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
 from trainables.crystals.graph import PER_ANGSTROM, GraphKind, Graphs
@@ -98,9 +99,11 @@ def _check_density(crystal: Crystal) -> None:
 
 
 def _too_close(crystals: Sequence[Crystal], neighbours: Neighbours) -> dict[int, str]:
-    """Reasons, by index, of the crystals with two atoms on top of each other."""
+    """Reasons, by index, of the crystals with two atoms nearer than any of their elements are."""
     found: dict[int, str] = {}
-    near = np.flatnonzero(neighbours.distance < MIN_DISTANCE * PER_ANGSTROM)
+    z = neighbours.z
+    least = (least_distances() * PER_ANGSTROM)[z[neighbours.dst], z[neighbours.src]]
+    near = np.flatnonzero(neighbours.distance < least)
     crystal_of = np.searchsorted(neighbours.node_ptr, neighbours.dst[near], side="right") - 1
     for index in np.unique(crystal_of):
         pairs = near[crystal_of == index]

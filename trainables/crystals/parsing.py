@@ -1,7 +1,7 @@
 """From one raw row to a crystal and a number; whatever is wrong comes out as BadCrystal.
 
 JSON is read by hand: no class named in it is ever looked up or imported, so a hostile file is
-only data. CIF and POSCAR go through pymatgen, in a process with limits of time and memory.
+only data. CIF and POSCAR are read in a process with limits of time and memory.
 
 Shape letters: N atoms of one crystal.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry, one_line
 from trainables.crystals.reading import limited
-from trainables.crystals.symbols import atomic_number
+from trainables.crystals.symbols import OCCUPANCY_TOLERANCE, atomic_number
 from trainables.crystals.targets import read_target
 
 ALLOWED_MODULES = frozenset(
@@ -111,7 +111,7 @@ def _site_number(site: dict[str, Any], place: int) -> int:
         raise BadCrystal(f"partial occupancy: site {place + 1} holds {len(species)} species")
     (only,) = species
     occupancy = only.get("occu", 1)
-    if occupancy != 1:
+    if not abs(occupancy - 1) <= OCCUPANCY_TOLERANCE:
         raise BadCrystal(f"partial occupancy: site {place + 1} is filled to {occupancy}")
     element = only["element"]
     if not isinstance(element, str):

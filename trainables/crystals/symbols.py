@@ -16,6 +16,9 @@ Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 SYMBOLS: tuple[str, ...] = ("", *_IN_ORDER.split())  # SYMBOLS[Z], of which 0 is none
 MAX_Z = len(SYMBOLS) - 1
 
+# By which a site's occupancy may differ from 1: files round it, and refinements leave 1.0001.
+OCCUPANCY_TOLERANCE = 1e-3
+
 # Deuterium and tritium are hydrogen to every model here: no mass enters a graph.
 NUMBERS: dict[str, int] = {s: z for z, s in enumerate(SYMBOLS) if z} | {"D": 1, "T": 1}
 

@@ -1,0 +1,46 @@
+"""CIF texts for tests, made piece by piece."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from trainables.crystals.crystal import BadCrystal, Crystal
+from trainables.crystals.reading.cif import read_cif
+
+CUBE = (4.2, 4.2, 4.2, 90, 90, 90)
+_CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+
+
+def cif(
+    atoms: str,
+    items: str = "",
+    *,
+    cell: tuple[float, ...] = CUBE,
+    columns: str = "label type_symbol fract_x fract_y fract_z",
+    operations: tuple[str, ...] | None = None,
+) -> str:
+    """A data block: the cell, other items as they are, operations, the atom list."""
+    lines = ["data_test"]
+    lines += [f"_cell_{name} {value}" for name, value in zip(_CELL, cell, strict=True)]
+    lines += [items] if items else []
+    if operations is not None:
+        lines += ["loop_", "_symmetry_equiv_pos_as_xyz", *(f"'{text}'" for text in operations)]
+    lines += ["loop_", *(f"_atom_site_{name}" for name in columns.split()), atoms.strip()]
+    return "\n".join(lines) + "\n"
+
+
+def atoms_of(crystal: Crystal) -> list[tuple[int, tuple[float, ...]]]:
+    """Atoms in an order of their own: number and place in the cell, to 1e-4."""
+    wrapped = np.round(crystal.frac - np.floor(crystal.frac), 4) % 1.0
+    return sorted(
+        (int(number), tuple(place))
+        for number, place in zip(crystal.numbers, wrapped.tolist(), strict=True)
+    )
+
+
+def refused(text: str, words: str) -> None:
+    with pytest.raises(BadCrystal, match=words) as caught:
+        read_cif(text)
+    told = str(caught.value)
+    assert len(told.splitlines()) == 1 and len(told) < 300

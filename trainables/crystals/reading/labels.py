@@ -1,0 +1,111 @@
+"""Which element an atom of a CIF is, from its type symbol or else its label.
+
+A type symbol is an element's, with an isotope's mass before it or a charge after it. A label only
+*begins* with one, and what else stands in labels is misleading: T and M are sites, W and Wat water,
+CD and HO atoms of a ligand. So a label that can be read in two ways is decided by the formula of
+the file, and where there is none it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+
+from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.reading.formula import Formula
+from trainables.crystals.symbols import NUMBERS
+
+_CHARGE = r"(?:\d*\.?\d*[+-]|[+-]\d*\.?\d*)"
+_TYPE = re.compile(rf"\d{{0,3}}([A-Za-z]{{1,2}})(?:{_CHARGE}|(\d+))?")
+_LABEL = re.compile(r"\d{0,3}([A-Za-z]+)[^,/|&;]*")
+_SEVERAL = re.compile(r"(?:[A-Z][a-z]?\d*){2,}")
+_WATER = frozenset(("wat", "oh", "ow", "oh2", "h2o", "hoh", "d2o", "od", "water"))
+# Written in capitals, these are more often a group of two atoms than an element.
+_GROUPS = frozenset(("CO", "NO", "CN", "NH", "HO", "HF", "NP", "CF", "PO", "HS"))
+_HEAVIEST = 103  # what is heavier has no crystals, so that NH or CN in capitals is no element
+_DOUBTFUL = frozenset("WDT")  # water, dummy, tetrahedron
+
+
+def element(type_symbol: str | None, label: str | None, formula: Formula | None) -> str:
+    """Symbol of an atom's element; D and T stay what they are.
+
+    Args:
+        type_symbol, label: None where the file has none.
+
+    Raises:
+        BadCrystal: it is none, or could be one of two.
+    """
+    if type_symbol is not None:
+        return _of_type(type_symbol, formula)
+    if label is not None:
+        return _of_label(label, formula)
+    raise BadCrystal("unknown element: an atom of the CIF has neither a type symbol nor a label")
+
+
+def _of_type(text: str, formula: Formula | None) -> str:
+    match = _TYPE.fullmatch(text)
+    if match is not None:
+        letters, digits = match[1], match[2]
+        symbol = letters.capitalize()
+        if symbol in NUMBERS:
+            plain = letters == symbol or len(letters) == 1
+            rare = letters.upper() in _GROUPS or NUMBERS[symbol] > _HEAVIEST or digits
+            if plain or (formula is not None and formula.has(symbol)) or not rare:
+                return symbol
+    raise _refusal(text)
+
+
+def _of_label(text: str, formula: Formula | None) -> str:
+    match = _LABEL.fullmatch(text)
+    letters = match[1] if match else ""
+    choices = _choices(letters)
+    if not choices:
+        raise _refusal(text)
+    if formula is not None:
+        fitting = [symbol for symbol in choices if formula.has(symbol)]
+        if len(fitting) == 1 or (fitting and _plain(letters)):
+            return fitting[0]
+        if not fitting:
+            raise BadCrystal(
+                f"atoms are not those of the formula: {text[:20]!r} is none of "
+                f"'{formula.text[:60]}'"
+            )
+    elif _plain(letters) or (len(choices) == 1 and not _doubtful(letters)):
+        return choices[0]
+    elif letters.lower() in _WATER:
+        raise _refusal(letters)
+    either = " or ".join(choices) if len(choices) > 1 else f"{choices[0]} or something else"
+    raise BadCrystal(
+        f"ambiguous label: {text[:20]!r} could be {either}; "
+        "add _atom_site_type_symbol or _chemical_formula_sum"
+    )
+
+
+def _choices(letters: str) -> list[str]:
+    """Elements that a label may begin with, the longer symbol first."""
+    found = [letters[:2].capitalize()] if len(letters) > 1 else []
+    return [symbol for symbol in (*found, letters[:1].upper()) if symbol in NUMBERS]
+
+
+def _plain(letters: str) -> bool:
+    """Whether a label names an element by its capitals: Fe, SiA, O; not FE, Wat, Ow, W."""
+    symbol = letters[:2] if letters[1:2].islower() else letters[:1]
+    rest = letters[len(symbol) :]
+    if symbol not in NUMBERS or (rest and (len(symbol) == 1 or not rest.isupper())):
+        return False
+    return symbol not in _DOUBTFUL
+
+
+def _doubtful(letters: str) -> bool:
+    return letters[0].upper() in _DOUBTFUL or letters.lower() in _WATER or letters[1:2].islower()
+
+
+def _refusal(text: str) -> BadCrystal:
+    symbols = [match[1] for match in re.finditer(r"([A-Z][a-z]?)\d*", text)]
+    group = _SEVERAL.fullmatch(text) and all(symbol in NUMBERS for symbol in symbols)
+    if group or text.lower() in _WATER:
+        return BadCrystal(
+            f"missing atoms: {text[:20]!r} is a group; list each of its atoms, hydrogens too"
+        )
+    if re.search(r"[,/|&;]|\+ ", text):
+        return BadCrystal(f"partial occupancy: {text[:40]!r} names several elements")
+    return BadCrystal(f"unknown element: {text[:20]!r} in the CIF's atom list")

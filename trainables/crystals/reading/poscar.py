@@ -1,0 +1,166 @@
+"""POSCAR and CONTCAR of VASP, as https://www.vasp.at/wiki/index.php/POSCAR has them.
+
+Written here because pymatgen's reader drops coordinates beyond the counts and symbols beyond them,
+without a word, and takes neither three scale factors nor Fortran's exponents.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.crystals.crystal import BadCrystal, Crystal, one_line
+from trainables.crystals.reading.numbers import number
+from trainables.crystals.symbols import NUMBERS, symbol
+
+_COUNT = re.compile(r"\d+")
+_COMMENT = re.compile(r"[#!].*")
+# What Fortran writes without blanks: `0.50000000-0.25000000-0.75000000`.
+_JOINED = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
+
+
+def read_poscar(text: str) -> Crystal:
+    """The crystal of a POSCAR; what follows the coordinates (velocities) is left out.
+
+    Raises:
+        BadCrystal: the reason in one line.
+    """
+    lines = [_COMMENT.sub("", line).strip() for line in text.rstrip().split("\n")]
+    if len(lines) < 7:
+        raise _broken("it ends before its coordinates")
+    lattice, scale = _lattice(lines[1:5])
+    symbols, counts, at = _counts(lines)
+    if lines[at : at + 1] and lines[at][:1] in ("s", "S"):
+        at += 1
+        flags = 3
+    else:
+        flags = 0
+    mode = lines[at] if at < len(lines) else ""
+    if not mode or not mode[0].isalpha():
+        raise _broken(f"line {at + 1} says neither Direct nor Cartesian")
+    total = sum(counts)
+    rows = lines[at + 1 : at + 1 + total]
+    if "" in rows:
+        rows = rows[: rows.index("")]
+    if len(rows) < total:
+        raise _broken(f"its counts say {total} atoms, it lists {len(rows)}")
+    _refuse_more(lines[at + 1 + total :], total)
+    places = np.array([_numbers(row, 3, "coordinates") for row in rows]).reshape(-1, 3)
+    if mode[0] in "cCkK":
+        places = (places * scale) @ np.linalg.inv(lattice)
+    if symbols is None:
+        elements = _symbols_of_rows(rows, 3 + flags)
+    else:
+        elements = [name for name, count in zip(symbols, counts, strict=True) for _ in range(count)]
+        _refuse_other_symbols(rows, elements, 3 + flags)
+    return Crystal(np.array([NUMBERS[e] for e in elements], dtype=np.uint8), places, lattice)
+
+
+def _broken(reason: str) -> BadCrystal:
+    return BadCrystal(f"no structure: broken POSCAR, {one_line(reason)}")
+
+
+def _numbers(line: str, count: int, what: str) -> list[float]:
+    words = line.split()
+    if len(words) < count:
+        words = _JOINED.findall(line)
+    values = [number(word) for word in words[:count]]
+    if any(word.lower().lstrip("+-") in ("nan", "inf", "infinity") for word in words[:count]):
+        raise BadCrystal(f"{what} are not finite: {line[:40]!r}")
+    if len(values) < count or None in values:
+        raise _broken(f"{line[:40]!r} is not {count} {what}")
+    return [value for value in values if value is not None]
+
+
+def _lattice(lines: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cell [3, 3] in Å and the factors [3] of Cartesian coordinates along x, y, z."""
+    words = lines[0].split()
+    factors = _numbers(lines[0], 3 if len(words) >= 3 and number(words[2]) else 1, "scale factors")
+    rows = np.array([_numbers(line, 3, "components of a cell vector") for line in lines[1:4]])
+    if 0.0 in factors or (len(factors) == 3 and min(factors) < 0):
+        raise _broken(f"{lines[0][:40]!r} are no scale factors")
+    scale = np.array(factors * (3 if len(factors) == 1 else 1))
+    if factors[0] < 0:  # minus the volume
+        volume = abs(float(np.linalg.det(rows)))
+        if not volume > 0:
+            raise BadCrystal("zero volume: the cell's vectors lie in one plane")
+        scale[:] = (-factors[0] / volume) ** (1 / 3)
+    lattice = rows * scale
+    if not np.isfinite(lattice).all():
+        raise BadCrystal("lattice is not finite: its scale factor is too large")
+    if not abs(np.linalg.det(lattice)) > 1e-6:
+        raise BadCrystal("zero volume: the cell's vectors lie in one plane")
+    return lattice, scale
+
+
+def _counts(lines: list[str]) -> tuple[list[str] | None, list[int], int]:
+    """Symbols (None where there are none), counts, and the line after them; both may be long."""
+    at = 5
+    names: list[str] = []
+    while at < len(lines) and lines[at] and not _COUNT.fullmatch(lines[at].split()[0]):
+        names += lines[at].split()
+        at += 1
+        if at > 100:
+            break
+    counts: list[int] = []
+    wanted = len(names) or 1
+    while at < len(lines) and len(counts) < wanted and lines[at]:
+        words = lines[at].split()
+        if not all(_COUNT.fullmatch(word) for word in words):
+            break
+        counts += [int(word) for word in words]
+        at += 1
+    if not counts:
+        raise _broken(f"line {min(at, len(lines) - 1) + 1} has no counts of atoms")
+    if names and len(names) != len(counts):
+        raise _broken(f"it names {len(names)} elements and has {len(counts)} counts")
+    return [_element(name) for name in names] or None, counts, at
+
+
+def _element(name: str) -> str:
+    """Element of a name as VASP writes it: `Na`, `Na_pv`, `Na_sv/1f2e3d`."""
+    bare = name.split("/")[0].split("_")[0]
+    if bare not in NUMBERS:
+        raise BadCrystal(f"unknown element: {name[:20]!r} in the POSCAR's line of symbols")
+    return bare
+
+
+def _symbols_of_rows(rows: list[str], at: int) -> list[str]:
+    """Symbols behind the coordinates, where VASP 4 has no line of them."""
+    words = [row.split()[at : at + 1] for row in rows]
+    if not rows or any(not word or word[0] not in NUMBERS for word in words):
+        raise BadCrystal("unknown element: the POSCAR names no elements, add a line of symbols")
+    return [word[0] for word in words]
+
+
+def _refuse_other_symbols(rows: list[str], elements: list[str], at: int) -> None:
+    for place, (row, element) in enumerate(zip(rows, elements, strict=True)):
+        words = row.split()[at:]
+        if not words or words[0] not in NUMBERS or words[0] in "TF":  # flags, which are no symbols
+            continue
+        if NUMBERS[words[0]] != NUMBERS[element]:
+            raise BadCrystal(
+                f"contradictory POSCAR: atom {place + 1} is {words[0]} in its line and "
+                f"{symbol(NUMBERS[element])} by the counts"
+            )
+
+
+def _refuse_more(lines: list[str], total: int) -> None:
+    """Refuses coordinates beyond the counts; velocities stand behind an empty line or a word."""
+    following = 0
+    for line in lines:
+        if not line or line[0].isalpha():
+            break
+        following += 1
+    if following:
+        raise _broken(f"its counts say {total} atoms, it lists {total + following}")
+    # The velocities, behind one empty line, are as many as the atoms.
+    if lines and not lines[0]:
+        block = lines[1 : lines.index("", 1)] if "" in lines[1:] else lines[1:]
+        block = [line for line in block if not line[:1].isalpha()]
+        if block and len(block) != total:
+            raise _broken(
+                f"behind its {total} coordinates stand {len(block)} lines, which are no velocities"
+            )
