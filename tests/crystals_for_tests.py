@@ -167,17 +167,22 @@ def made_up(crystals: int) -> tuple[Crystal, ...]:
 
 @cache
 def made_up_dataset(backbone: str, crystals: int) -> Dataset:
-    """`made_up` crystals as quotient graphs, with a target that a network can learn."""
-    made = made_up(crystals)
+    """`dataset_of` the `made_up` crystals."""
+    return dataset_of(backbone, made_up(crystals))
+
+
+def dataset_of(backbone: str, crystals: Sequence[Crystal]) -> Dataset:
+    """Crystals as quotient graphs, with a target that a network can learn."""
     target = [
-        10 + c.numbers.mean() / 5 - abs(np.linalg.det(c.lattice)) / len(c.numbers) / 4 for c in made
+        10 + c.numbers.mean() / 5 - abs(np.linalg.det(c.lattice)) / len(c.numbers) / 4
+        for c in crystals
     ]
     return Dataset(
-        graphs=quotient(graphs_of(made, backbone)),
+        graphs=quotient(graphs_of(crystals, backbone)),
         target=np.array(target),
-        ids=np.array([f"made-{index}" for index in range(crystals)]),
-        rows=np.arange(crystals),
-        total=crystals,
+        ids=np.array([f"made-{index}" for index in range(len(crystals))]),
+        rows=np.arange(len(crystals)),
+        total=len(crystals),
     )
 
 

@@ -46,8 +46,8 @@ def kernels() -> Finding:
         return Finding("note", "kernels", "switched off", "unset ELEMGRID_KERNELS to use them")
     built = bool(library.load())
     return judged(
-        built, "kernels", "built" if built else f"{library.compiler()} builds none",
-        "install g++; models train without them, two to three times slower", "note",
+        built, "kernels", "built" if built else library.missing(),
+        "models train without them, two to three times slower; g++ builds them", "note",
     )  # fmt: skip
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import stat
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.crystals_for_tests import made_up_dataset
+from tests.orchestrator.small_disks import small_disk
 from trainables.backbones import BACKBONES
 from trainables.kernels import library, ops
 from trainables.training.fit import ArraySpec, fit
@@ -67,6 +72,148 @@ def test_a_cache_that_others_may_write_is_not_trusted(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert library.load() is None
     assert not os.listdir(folder)
+    assert f"others can write {folder}, and what lies there is run" in library.missing()
+
+
+# What a process says of the kernels: whether they are there and work, and how often it built them.
+CHILD = """
+import ctypes
+from trainables.kernels import library
+built, make = [], library._built
+library._built = lambda command: built.append(command) or make(command)
+kernels = library.load()
+outside = kernels and kernels.any_outside(*map(ctypes.c_int64, (2, 7)), (ctypes.c_int64 * 2)(0, 7))
+print(library.missing() if kernels is None else "there", outside, len(built))
+"""
+
+
+@pytest.fixture(scope="module")
+def quick_compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiler without the optimisation that takes most of its time."""
+    command = library.compiler()
+    if shutil.which(command) is None:
+        pytest.skip("no C++ compiler on this machine")
+    path = tmp_path_factory.mktemp("compiler") / "quick"
+    path.write_text(f'#!/bin/sh\nexec {command} "$@" -O0\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def in_child(quick_compiler: Path) -> Callable[..., str]:
+    """What a process says that uses a cache folder."""
+
+    def run(cache: Path | str, **more: str) -> str:
+        environment = {**os.environ, "CXX": str(quick_compiler), "XDG_CACHE_HOME": str(cache)}
+        command = [sys.executable, "-c", CHILD]
+        done = subprocess.run(
+            command, env=environment | more, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+InChild = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def built_cache(tmp_path_factory: pytest.TempPathFactory, in_child: InChild) -> Path:
+    """A cache folder with the library in it."""
+    cache = tmp_path_factory.mktemp("cache")
+    assert in_child(cache) == "there 1 1"
+    return cache
+
+
+def kept_in(cache: Path) -> list[Path]:
+    return sorted((cache / "elemgrid" / "kernels").iterdir())
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 3]
+
+
+def emptied(content: bytes) -> bytes:
+    return b""
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+def zeroed(content: bytes) -> bytes:
+    """As a file system may leave a file whose size was written before its blocks."""
+    return bytes(len(content))
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, flipped, zeroed])
+def test_a_damaged_library_is_built_again_once(
+    built_cache: Path, in_child: InChild, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    cache = shutil.copytree(built_cache, tmp_path / "cache")
+    (kept,) = kept_in(cache)
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    assert in_child(cache) == "there 1 1"
+    (again,) = kept_in(cache)
+    assert again.read_bytes()[:4] == whole[:4] and len(again.read_bytes()) == len(whole)
+    assert in_child(cache) == "there 1 0"
+
+
+def test_processes_that_build_at_once_agree(tmp_path: Path, in_child: InChild) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(in_child, [tmp_path / "cache"] * 2))
+    assert all(one.startswith("there 1") for one in said)
+    assert in_child(tmp_path / "cache") == "there 1 0"
+    assert all(path.suffix == ".so" for path in kept_in(tmp_path / "cache"))
+
+
+def test_where_the_cache_cannot_be_written_they_are_built_for_one_process(
+    tmp_path: Path, in_child: InChild
+) -> None:
+    (tmp_path / "elemgrid").write_text("a file where the folder should be")
+    assert in_child(tmp_path) == "there 1 1"
+    assert os.listdir(tmp_path) == ["elemgrid"]
+
+
+def test_a_full_disk_does_not_take_them_away(tmp_path: Path, in_child: InChild) -> None:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        assert in_child(disk.folder) == "there 1 1"
+        assert kept_in(disk.folder) == []
+
+
+def test_another_users_cache_is_refused(
+    tmp_path: Path, built_cache: Path, in_child: InChild
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can give a folder away")
+    for given in ("elemgrid/kernels", "elemgrid", "."):
+        cache = shutil.copytree(built_cache, tmp_path / given.replace("/", "-") / "cache")
+        os.chown(cache / given, 12345, 12345)
+        said = in_child(cache)
+        assert said.endswith("None 0") and str((cache / given).resolve()) in said
+        assert "another user" in said and "\n" not in said
+
+
+def test_a_cache_below_a_folder_where_anybody_may_rename_is_refused(
+    tmp_path: Path, built_cache: Path, in_child: InChild
+) -> None:
+    cache = shutil.copytree(built_cache, tmp_path / "open" / "cache")
+    (tmp_path / "open").chmod(0o777)
+    assert "another user can replace what is in" in in_child(cache)
+    (tmp_path / "open").chmod(0o1777)  # as /tmp: each may rename what is his own
+    assert in_child(cache) == "there 1 0"
+
+
+@pytest.mark.parametrize("named", ["", "relative/cache"])
+def test_a_cache_folder_that_is_not_named_absolutely_is_the_usual_one(
+    tmp_path: Path, built_cache: Path, in_child: InChild, named: str
+) -> None:
+    shutil.copytree(built_cache, tmp_path / ".cache")
+    assert in_child(named, HOME=str(tmp_path)) == "there 1 0"
+    assert not Path("relative").exists()
 
 
 @pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])

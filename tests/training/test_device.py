@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,3 +109,26 @@ def test_only_a_long_training_on_a_gpu_is_compiled() -> None:
     assert compiled.forward_of(model, cpu, 10**9) is model
     assert compiled.forward_of(model, cuda, 100) is model
     assert compiled.forward_of(model, cuda, 10**6) is not model
+
+
+def test_compiled_code_is_kept_where_nobody_else_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"
+
+    def asked(cache: Path, **given: str) -> list[Path]:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        for name in names:
+            monkeypatch.setenv(name, given.get(name, ""))
+        compiled.compiled(torch.nn.Identity(), "eager")
+        return [Path(os.environ[name]) for name in names]
+
+    inductor, triton = asked(tmp_path / "own")
+    assert inductor.parent == triton.parent == tmp_path / "own" / "elemgrid" / "compiled"
+    assert stat.S_IMODE(inductor.parent.stat().st_mode) == 0o700
+    assert asked(tmp_path / "own", TRITON_CACHE_DIR="/chosen") == [inductor, Path("/chosen")]
+    # one that others may write is not used; what takes its place is new and private
+    inductor.parent.chmod(0o777)
+    instead, _ = asked(tmp_path / "own")
+    assert tmp_path not in instead.parents
+    assert stat.S_IMODE(instead.parent.stat().st_mode) == 0o700

@@ -44,13 +44,11 @@ class _AttentionPool(Function):
         ctx: Any, x_knd: Tensor, query_kbd: Tensor, weight_n: Tensor, crystal_n: Tensor
     ) -> Tensor:
         x_knd, query_kbd = x_knd.contiguous(), query_kbd.contiguous()
-        models, rows, features = x_knd.shape
-        sizes = models, query_kbd.shape[1], rows, features
-        share_kn, y_kbd = x_knd.new_empty(models, rows), torch.zeros_like(query_kbd)
-        tensors = (x_knd, query_kbd, weight_n, crystal_n, share_kn, y_kbd)
-        call("attention_forward", *sizes, *tensors)
+        weight_n, crystal_n = weight_n.contiguous(), crystal_n.contiguous()
+        share_kn, y_kbd = x_knd.new_empty(x_knd.shape[:2]), torch.zeros_like(query_kbd)
+        call("attention_forward", x_knd, query_kbd, weight_n, crystal_n, share_kn, y_kbd)
         ctx.save_for_backward(x_knd, query_kbd, share_kn, y_kbd)
-        ctx.sizes, ctx.crystal = sizes, crystal_n
+        ctx.crystal = crystal_n
         return y_kbd
 
     @staticmethod
@@ -60,5 +58,5 @@ class _AttentionPool(Function):
         dx_knd, dquery_kbd = torch.empty_like(x_knd), torch.zeros_like(query_kbd)
         saved = (x_knd, query_kbd, share_kn, ctx.crystal, y_kbd)
         grads = (dy_kbd.contiguous(), dx_knd, dquery_kbd)
-        call("attention_backward", *ctx.sizes, *saved, *grads)
+        call("attention_backward", *saved, *grads)
         return dx_knd, dquery_kbd, None, None

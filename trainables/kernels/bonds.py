@@ -18,6 +18,8 @@ from trainables.kernels.calling import call, fused
 from trainables.kernels.rows import gather
 from trainables.kernels.softplus import softplus
 
+KIND_SAYS = 5  # of a bond's weights are not there where its kind says all
+
 
 class BondLayers(NamedTuple):
     """Weights of the layers that a bond goes through.
@@ -81,21 +83,23 @@ class _UpdateBonds(Function):
         *layers: Tensor | None,
     ) -> Tensor:
         dense = [part.contiguous() for part in (own_knh, other_knh, bond)]
-        weights = [None if weight is None else weight.contiguous() for weight in layers]
-        edges = len(dst_e)
-        sizes = *own_knh.shape[:2], bond.shape[1], edges
-        width = layers[-1].shape[2]  # type: ignore[union-attr]
-        y_kew = own_knh.new_empty(len(own_knh), edges, width)
-        call("bonds_forward", *sizes, *dense, dst_e, src_e, kind_e, *weights, y_kew, shift)
+        # None is told here, by name: a null pointer may also be that of an empty tensor.
+        indices = [index.contiguous() for index in (dst_e, src_e, kind_e) if index is not None]
+        chosen = layers if kind_e is None else layers[KIND_SAYS:]
+        weights = [weight.contiguous() for weight in chosen if weight is not None]
+        ctx.kernel = "bonds" if kind_e is None else "bonds_by_kind"
+        y_kew = own_knh.new_empty(len(own_knh), len(dst_e), weights[-1].shape[2])
+        call(f"{ctx.kernel}_forward", *dense, *indices, *weights, y_kew, shift)
         ctx.save_for_backward(*dense, *weights)
-        ctx.sizes, ctx.indices, ctx.shift = sizes, (dst_e, src_e, kind_e), shift
+        ctx.indices, ctx.shift = indices, shift
         return y_kew
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy_kew: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
-        grads = [None if x is None else torch.zeros_like(x) for x in saved]
-        arguments = (*saved[:3], *ctx.indices, *saved[3:], dy_kew.contiguous(), *grads)
-        call("bonds_backward", *ctx.sizes, *arguments, ctx.shift)
-        return *grads[:3], None, None, None, None, *grads[3:]
+        grads = [torch.zeros_like(x) for x in saved]
+        given = (*saved[:3], *ctx.indices, *saved[3:], dy_kew.contiguous())
+        call(f"{ctx.kernel}_backward", *given, *grads, ctx.shift)
+        absent = [None] * KIND_SAYS if ctx.kernel == "bonds_by_kind" else []
+        return *grads[:3], None, None, None, None, *absent, *grads[3:]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from trainables.kernels import library
+from trainables.kernels.signatures import SIGNATURES, Parameter
+
+CHECK = "any_outside"  # the one function that takes no models
 
 _plain = ContextVar("plain", default=False)
 
@@ -33,21 +36,74 @@ def fused(x: Tensor) -> bool:
     return not _plain.get() and library.load() is not None
 
 
-def call(name: str, *arguments: Tensor | int | float | None) -> None:
+def call(name: str, *arguments: Tensor | float) -> None:
     """Calls a function of `kernels.cpp`, which writes into some of its tensors.
 
     Args:
-        arguments: in the order of the C++ declaration; None is a null pointer.
+        arguments: tensors and numbers, in the order of its signature, which finds the sizes.
+
+    Raises:
+        TypeError: something else than a tensor stands in its place, or too few or many numbers.
+        ValueError: a tensor has the wrong sizes, type, device or layout.
+        IndexError: an index points beyond what it counts.
     """
+    function, any_outside = _function(name), _function(CHECK)
+    signature = SIGNATURES[name]
+    parameters = signature.parameters
+    sizes: dict[str, int] = {}
+    pointers: list[int] = []
+    indices: list[tuple[Parameter, int]] = []
+    for parameter, tensor in zip(parameters, arguments[: len(parameters)], strict=True):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name}: {parameter.name} is {tensor!r}, no tensor")
+        dtype = torch.int64 if parameter.below else torch.float32
+        if tensor.dtype is not dtype or not tensor.is_cpu or not tensor.is_contiguous():
+            raise ValueError(
+                f"{name}: {parameter.name} must be a dense array of {dtype} on the CPU, not of"
+                f" {tensor.dtype} on {tensor.device} with strides {tensor.stride()}"
+            )
+        if not _fits(parameter, tensor.shape, sizes):
+            right = parameter.described(sizes)
+            raise ValueError(f"{name}: {parameter.name} is {list(tensor.shape)}, not {right}")
+        pointers.append(tensor.data_ptr())
+        if parameter.below:
+            indices.append((parameter, pointers[-1]))
+    for index, pointer in indices:
+        # every call: for each entry that this reads, the kernel moves rows of features
+        if any_outside(sizes[index.axes[0][1]], sizes[index.below], pointer):
+            raise IndexError(f"{name}: {index.name} points beyond its {sizes[index.below]} rows")
+    function(
+        *(sizes[letter] for letter in signature.sizes), *pointers, *arguments[len(parameters) :]
+    )
+
+
+def _fits(parameter: Parameter, shape: torch.Size, sizes: dict[str, int]) -> bool:
+    """Whether the axes have the sizes that are known by now; the others become known."""
+    if len(shape) != len(parameter.axes):
+        return False
+    for (factor, letter), size in zip(parameter.axes, shape, strict=True):
+        if letter and letter not in sizes:
+            sizes[letter] = size // factor
+        if size != (factor * sizes[letter] if letter else factor):
+            return False
+    return True
+
+
+@cache
+def _function(name: str) -> Callable[..., int]:
+    """A function of the library, told what it takes."""
     kernels = library.load()
-    assert kernels is not None
-    kernels[name](*map(_argument, arguments))
-
-
-def _argument(value: Tensor | int | float | None) -> Any:
-    if isinstance(value, Tensor):
-        assert value.is_contiguous(), "kernels take dense arrays"
-        return ctypes.c_void_p(value.data_ptr())
-    if isinstance(value, int):
-        return ctypes.c_int64(value)
-    return None if value is None else ctypes.c_float(value)
+    assert kernels is not None, "fused() says whether there are kernels"
+    function = kernels[name]
+    if name == CHECK:
+        function.argtypes = [ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
+        function.restype = ctypes.c_int
+        return function
+    signature = SIGNATURES[name]
+    function.argtypes = [
+        *[ctypes.c_int64] * len(signature.sizes),
+        *[ctypes.c_void_p] * len(signature.parameters),
+        *[ctypes.c_float] * signature.numbers,
+    ]
+    function.restype = None
+    return function

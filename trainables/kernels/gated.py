@@ -8,6 +8,7 @@ the first half is the gate and the second the core.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -36,11 +37,9 @@ def gated_messages(
     own_knc, _, _ = parts
     dst_e = indices[0]
     if fused(own_knc) and not torch.is_grad_enabled():
-        models, nodes, lengths, edges, width = _sizes(parts, indices)
-        y_kna = own_knc.new_zeros(models, nodes, width)
         given = (*parts, *indices, count_e, scale_k1c, offset_k1c)
-        dense = (part.contiguous() for part in given)
-        call("gated_forward", models, nodes, lengths, edges, width, *dense, y_kna)
+        y_kna = _room(own_knc)
+        call("gated_forward", *_dense(given), y_kna)
         return y_kna
     channels_kec = _edge_sum(parts, indices) * scale_k1c + offset_k1c
     gate_kea, core_kea = channels_kec.chunk(2, dim=-1)
@@ -87,9 +86,13 @@ def _edge_sum(parts: Three, indices: tuple[Tensor, ...]) -> Tensor:
     return first + second + third
 
 
-def _sizes(parts: Three, indices: tuple[Tensor, ...]) -> tuple[int, int, int, int, int]:
-    models, nodes, channels = parts[0].shape
-    return models, nodes, parts[2].shape[1], len(indices[0]), channels // 2
+def _room(own_knc: Tensor) -> Tensor:
+    """Zeros for the messages, [K, N, A]."""
+    return own_knc.new_zeros(*own_knc.shape[:2], own_knc.shape[2] // 2)
+
+
+def _dense(given: Iterable[Tensor]) -> list[Tensor]:
+    return [tensor.contiguous() for tensor in given]
 
 
 class _NormedGatedMessages(Function):
@@ -108,38 +111,29 @@ class _NormedGatedMessages(Function):
         bias_k1c: Tensor,
         eps: float,
     ) -> Three:
-        indices = dst_e, src_e, kind_e
-        parts = own_knc.contiguous(), other_knc.contiguous(), length_klc.contiguous()
-        sizes = models, nodes, *_, width = _sizes(parts, indices)
+        parts, indices = _dense((own_knc, other_knc, length_klc)), _dense((dst_e, src_e, kind_e))
+        count_e, weight_e = _dense((count_e, weight_e))
         total = float(weight_e.sum())
         mean_k1c, var_k1c = torch.empty_like(gain_k1c), torch.empty_like(gain_k1c)
-        call("gated_statistics", *sizes, *parts, *indices, weight_e, total, mean_k1c, var_k1c)
+        call("gated_statistics", *parts, *indices, weight_e, mean_k1c, var_k1c, total)
         rstd_k1c = torch.rsqrt(var_k1c + eps)
         scale_k1c = gain_k1c * rstd_k1c
         offset_k1c = bias_k1c - mean_k1c * scale_k1c
-        y_kna = own_knc.new_zeros(models, nodes, width)
-        call("gated_forward", *sizes, *parts, *indices, count_e, scale_k1c, offset_k1c, y_kna)
+        y_kna = _room(own_knc)
+        call("gated_forward", *parts, *indices, count_e, scale_k1c, offset_k1c, y_kna)
         ctx.save_for_backward(*parts, mean_k1c, rstd_k1c, gain_k1c, bias_k1c)
-        ctx.sizes, ctx.indices, ctx.weights = sizes, indices, (count_e, weight_e, total)
+        ctx.indices, ctx.weights, ctx.total = indices, (count_e, weight_e), total
         ctx.mark_non_differentiable(mean_k1c, var_k1c)
         return y_kna, mean_k1c, var_k1c
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy_kna: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        own_knc, other_knc, length_klc, mean_k1c, rstd_k1c, gain_k1c, bias_k1c = ctx.saved_tensors
-        parts = (own_knc, other_knc, length_klc)
+        *parts, mean_k1c, rstd_k1c, gain_k1c, bias_k1c = ctx.saved_tensors
         grads = [torch.zeros_like(x) for x in (*parts, gain_k1c, bias_k1c)]
-        call(
-            "gated_backward",
-            *ctx.sizes,
-            *parts,
-            *ctx.indices,
-            *ctx.weights,
-            *(mean_k1c, rstd_k1c, gain_k1c, bias_k1c),
-            dy_kna.contiguous(),
-            *grads,
-        )
-        down_knc, dother_knc, dlength_klc, dgain_k1c, dbias_k1c = grads
-        dparts = (down_knc, dother_knc, dlength_klc)
+        dense = _dense((mean_k1c, rstd_k1c, gain_k1c, bias_k1c, dy_kna))
+        slopes_ec = parts[0].new_empty(len(ctx.indices[0]), parts[0].shape[2])
+        given = (*parts, *ctx.indices, *ctx.weights, *dense, slopes_ec)
+        call("gated_backward", *given, *grads, ctx.total)
+        *dparts, dgain_k1c, dbias_k1c = grads
         return *dparts, None, None, None, None, None, dgain_k1c, dbias_k1c, None

@@ -184,30 +184,47 @@ void transpose(const float* w, float* to) {
 // MEGNet's widths: features of a bond, and of the hidden layers.
 constexpr int64_t W = 32, H = 64;
 
-// Weights of the layers that a bond goes through, or their gradients. The first three layers are
-// there where bonds have features of their own; null where the kind of a bond says all.
+// Weights of the layers that a bond goes through, or their gradients. Where the kind of a bond says
+// all, the first three layers are not there. That is a parameter of templates: a null pointer would
+// not tell, as an empty tensor has one too.
 template <typename Number>
 struct BondLayers {
-    Number *w1, *b1, *w2, *b2, *w3, *w4, *b4, *w5, *b5;
+    Number *w1 = {}, *b1 = {}, *w2 = {}, *b2 = {}, *w3 = {}, *w4, *b4, *w5, *b5;
 
+    template <bool BY_KIND>
     BondLayers of(int64_t k) const {
-        const auto at = [k](Number* x, int64_t size) { return x ? x + k * size : x; };
-        return {at(w1, W * H), at(b1, H),     at(w2, H * W), at(b2, W), at(w3, W * H),
-                at(w4, H * H), at(b4, H),     at(w5, H * W), at(b5, W)};
+        BondLayers one{.w4 = w4 + k * H * H, .b4 = b4 + k * H, .w5 = w5 + k * H * W,
+                       .b5 = b5 + k * W};
+        if constexpr (!BY_KIND) {
+            one.w1 = w1 + k * W * H, one.b1 = b1 + k * H;
+            one.w2 = w2 + k * H * W, one.b2 = b2 + k * W;
+            one.w3 = w3 + k * W * H;
+        }
+        return one;
     }
 };
 
+// Rows [·, W] into a tile, whose other rows become zeros, and back.
+inline void load(float* to, const float* from, int64_t first, int64_t rows) {
+    for (int64_t i = 0; i < T * W; ++i) to[i] = i < rows * W ? from[first * W + i] : 0.0f;
+}
+
+inline void store(const float* from, float* to, int64_t first, int64_t rows) {
+    for (int64_t i = 0; i < rows * W; ++i) to[first * W + i] = from[i];
+}
+
 // The edges of one model, and one tile of them on its way through the layers.
+template <bool BY_KIND>
 struct BondTile {
     const BondLayers<const float>& layers;
     const float *own, *other, *bond;  // [N, H], [N, H], [M, W] or, by kind, [M, H]
-    const int64_t *dst, *src, *kind;
+    const int64_t *dst, *src, *kind;  // [E]
     float shift;
     alignas(64) float e[T * W], g1[T * H], g2[T * W], h1[T * H], h2[T * H];
 
     // The `rows` edges from `first` on; the tile's other rows are those of no edge.
     void pass(int64_t first, int64_t rows) {
-        if (!kind) {
+        if constexpr (!BY_KIND) {
             load(e, bond, first, rows);
             fill_rows<H>(g1, layers.b1);
             add_product<W, H>(e, layers.w1, g1);
@@ -225,27 +242,130 @@ struct BondTile {
             const float* __restrict p = own + dst[first + t] * H;
             const float* __restrict q = other + src[first + t] * H;
             for (int64_t f = 0; f < H; ++f) to[f] = p[f] + q[f];
-            if (kind) add_row(to, bond + kind[first + t] * H, 1.0f, H);
+            if constexpr (BY_KIND) add_row(to, bond + kind[first + t] * H, 1.0f, H);
         }
-        if (!kind) add_product<W, H>(g2, layers.w3, h1);
+        if constexpr (!BY_KIND) add_product<W, H>(g2, layers.w3, h1);
         activate<H>(h1, shift);
         fill_rows<H>(h2, layers.b4);
         add_product<H, H>(h1, layers.w4, h2);
         activate<H>(h2, shift);
     }
-
-    static void load(float* to, const float* from, int64_t first, int64_t rows) {
-        for (int64_t i = 0; i < T * W; ++i) to[i] = i < rows * W ? from[first * W + i] : 0.0f;
-    }
-
-    static void store(const float* from, float* to, int64_t first, int64_t rows) {
-        for (int64_t i = 0; i < rows * W; ++i) to[first * W + i] = from[i];
-    }
 };
+
+// The two passes over bonds, for `bonds_…` below; M rows of `bond` a model.
+template <bool BY_KIND>
+void update_bonds(int64_t K, int64_t N, int64_t M, int64_t E, const float* own, const float* other,
+                  const float* bond, const int64_t* dst, const int64_t* src, const int64_t* kind,
+                  const BondLayers<const float>& all, float* y, float shift) {
+    alignas(64) float out[T * W];
+    for (int64_t k = 0; k < K; ++k) {
+        const auto layers = all.template of<BY_KIND>(k);
+        BondTile<BY_KIND> tile{layers, own + k * N * H, other + k * N * H,
+                               bond + k * M * (BY_KIND ? H : W), dst, src, kind, shift};
+        for (int64_t first = 0; first < E; first += T) {
+            const int64_t rows = E - first < T ? E - first : T;
+            tile.pass(first, rows);
+            fill_rows<W>(out, layers.b5);
+            add_product<H, W>(tile.h2, layers.w5, out);
+            store(out, y + k * E * W, first, rows);
+        }
+    }
+}
+
+template <bool BY_KIND>
+void update_bonds_back(int64_t K, int64_t N, int64_t M, int64_t E, const float* own,
+                       const float* other, const float* bond, const int64_t* dst,
+                       const int64_t* src, const int64_t* kind,
+                       const BondLayers<const float>& all, const float* dy, float* down,
+                       float* dother, float* dbond, const BondLayers<float>& all_grads,
+                       float shift) {
+    alignas(64) float back1[H * W], back2[W * H], back3[H * W], back4[H * H], back5[W * H];
+    alignas(64) float d5[T * W], d4[T * H], d3[T * H], d2[T * W], d1[T * H], d0[T * W];
+    const float zero[H] = {};
+    for (int64_t k = 0; k < K; ++k) {
+        const auto layers = all.template of<BY_KIND>(k);
+        const auto grads = all_grads.template of<BY_KIND>(k);
+        BondTile<BY_KIND> tile{layers, own + k * N * H, other + k * N * H,
+                               bond + k * M * (BY_KIND ? H : W), dst, src, kind, shift};
+        transpose<H, H>(layers.w4, back4);
+        transpose<H, W>(layers.w5, back5);
+        if constexpr (!BY_KIND) {
+            transpose<W, H>(layers.w1, back1);
+            transpose<H, W>(layers.w2, back2);
+            transpose<W, H>(layers.w3, back3);
+        }
+        for (int64_t first = 0; first < E; first += T) {
+            const int64_t rows = E - first < T ? E - first : T;
+            tile.pass(first, rows);
+            load(d5, dy + k * E * W, first, rows);
+            add_outer<H, W>(tile.h2, d5, grads.w5);
+            add_rows<W>(d5, grads.b5);
+            fill_rows<H>(d4, zero);
+            add_product<W, H>(d5, back5, d4);
+            through_slope<H>(tile.h2, d4, shift);
+            add_outer<H, H>(tile.h1, d4, grads.w4);
+            add_rows<H>(d4, grads.b4);
+            fill_rows<H>(d3, zero);
+            add_product<H, H>(d4, back4, d3);
+            through_slope<H>(tile.h1, d3, shift);
+            for (int64_t t = 0; t < rows; ++t) {
+                const float* d = d3 + t * H;
+                add_row(down + (k * N + dst[first + t]) * H, d, 1.0f, H);
+                add_row(dother + (k * N + src[first + t]) * H, d, 1.0f, H);
+                if constexpr (BY_KIND) add_row(dbond + (k * M + kind[first + t]) * H, d, 1.0f, H);
+            }
+            if constexpr (!BY_KIND) {
+                add_outer<W, H>(tile.g2, d3, grads.w3);
+                fill_rows<W>(d2, zero);
+                add_product<H, W>(d3, back3, d2);
+                through_slope<W>(tile.g2, d2, shift);
+                add_outer<H, W>(tile.g1, d2, grads.w2);
+                add_rows<W>(d2, grads.b2);
+                fill_rows<H>(d1, zero);
+                add_product<W, H>(d2, back2, d1);
+                through_slope<H>(tile.g1, d1, shift);
+                add_outer<W, H>(tile.e, d1, grads.w1);
+                add_rows<H>(d1, grads.b1);
+                fill_rows<W>(d0, zero);
+                add_product<H, W>(d1, back1, d0);
+                store(d0, dbond + k * M * W, first, rows);
+            }
+        }
+    }
+}
+
+template <typename Weight>
+void scatter(int64_t K, int64_t N, int64_t E, int64_t F, const float* x, const int64_t* index,
+             Weight weight, float* y) {
+    for (int64_t k = 0; k < K; ++k)
+        for (int64_t e = 0; e < E; ++e)
+            add_row(y + (k * N + index[e]) * F, x + (k * E + e) * F, weight(e), F);
+}
+
+template <typename Weight>
+void gather(int64_t K, int64_t N, int64_t E, int64_t F, const float* x, const int64_t* index,
+            Weight weight, float* y) {
+    for (int64_t k = 0; k < K; ++k)
+        for (int64_t e = 0; e < E; ++e) {
+            const float* __restrict row = x + (k * N + index[e]) * F;
+            float* __restrict to = y + (k * E + e) * F;
+            const float w = weight(e);
+#pragma omp simd
+            for (int64_t f = 0; f < F; ++f) to[f] = w * row[f];
+        }
+}
 
 }  // namespace
 
 extern "C" {
+
+// Whether one of the E numbers is none of 0 … below − 1.
+int any_outside(int64_t E, int64_t below, const int64_t* index) {
+    bool found = false;
+    for (int64_t e = 0; e < E; ++e)
+        found |= static_cast<std::uint64_t>(index[e]) >= static_cast<std::uint64_t>(below);
+    return found;
+}
 
 // y = softplus(x + bias) − shift, x and y [K, N, F], bias [K, F]
 void softplus_forward(int64_t K, int64_t N, int64_t F, const float* x, const float* bias, float* y,
@@ -279,110 +399,70 @@ void softplus_backward(int64_t K, int64_t N, int64_t F, const float* y, const fl
 
 // y[k, index[e]] += weight[e] · x[k, e]; y [K, N, F] starts as zeros.
 void scatter_rows(int64_t K, int64_t N, int64_t E, int64_t F, const float* x, const int64_t* index,
-                  const float* weight, float* y) {
-    for (int64_t k = 0; k < K; ++k)
-        for (int64_t e = 0; e < E; ++e)
-            add_row(y + (k * N + index[e]) * F, x + (k * E + e) * F, weight ? weight[e] : 1.0f, F);
+                  float* y) {
+    scatter(K, N, E, F, x, index, [](int64_t) { return 1.0f; }, y);
+}
+
+void scatter_weighted_rows(int64_t K, int64_t N, int64_t E, int64_t F, const float* x,
+                           const int64_t* index, const float* weight, float* y) {
+    scatter(K, N, E, F, x, index, [weight](int64_t e) { return weight[e]; }, y);
 }
 
 // y[k, e] = weight[e] · x[k, index[e]]
 void gather_rows(int64_t K, int64_t N, int64_t E, int64_t F, const float* x, const int64_t* index,
-                 const float* weight, float* y) {
-    for (int64_t k = 0; k < K; ++k)
-        for (int64_t e = 0; e < E; ++e) {
-            const float* __restrict row = x + (k * N + index[e]) * F;
-            float* __restrict to = y + (k * E + e) * F;
-            const float w = weight ? weight[e] : 1.0f;
-#pragma omp simd
-            for (int64_t f = 0; f < F; ++f) to[f] = w * row[f];
-        }
+                 float* y) {
+    gather(K, N, E, F, x, index, [](int64_t) { return 1.0f; }, y);
 }
 
-// y[k, e] [W] = softplus(softplus(own[dst] + other[src] + c) w4 + b4) w5 + b5, with c = bond[kind] or,
-// without kinds, c = softplus(softplus(bond[e] w1 + b1) w2 + b2) w3; every softplus less `shift`.
-void bonds_forward(int64_t K, int64_t N, int64_t M, int64_t E, const float* own, const float* other,
-                   const float* bond, const int64_t* dst, const int64_t* src, const int64_t* kind,
-                   const float* w1, const float* b1, const float* w2, const float* b2,
-                   const float* w3, const float* w4, const float* b4, const float* w5,
-                   const float* b5, float* y, float shift) {
-    const BondLayers<const float> all{w1, b1, w2, b2, w3, w4, b4, w5, b5};
-    alignas(64) float out[T * W];
-    for (int64_t k = 0; k < K; ++k) {
-        const BondLayers<const float> layers = all.of(k);
-        BondTile tile{layers, own + k * N * H, other + k * N * H, bond + k * M * (kind ? H : W),
-                      dst,    src,             kind,              shift};
-        for (int64_t first = 0; first < E; first += T) {
-            const int64_t rows = E - first < T ? E - first : T;
-            tile.pass(first, rows);
-            fill_rows<W>(out, layers.b5);
-            add_product<H, W>(tile.h2, layers.w5, out);
-            BondTile::store(out, y + k * E * W, first, rows);
-        }
-    }
+void gather_weighted_rows(int64_t K, int64_t N, int64_t E, int64_t F, const float* x,
+                          const int64_t* index, const float* weight, float* y) {
+    gather(K, N, E, F, x, index, [weight](int64_t e) { return weight[e]; }, y);
+}
+
+// y[k, e] [W] = softplus(softplus(own[dst] + other[src] + c) w4 + b4) w5 + b5, every softplus less
+// `shift`, with c = softplus(softplus(bond[e] w1 + b1) w2 + b2) w3.
+void bonds_forward(int64_t K, int64_t N, int64_t E, const float* own, const float* other,
+                   const float* bond, const int64_t* dst, const int64_t* src, const float* w1,
+                   const float* b1, const float* w2, const float* b2, const float* w3,
+                   const float* w4, const float* b4, const float* w5, const float* b5, float* y,
+                   float shift) {
+    update_bonds<false>(K, N, E, E, own, other, bond, dst, src, nullptr,
+                        {w1, b1, w2, b2, w3, w4, b4, w5, b5}, y, shift);
 }
 
 // All gradients start as zeros.
-void bonds_backward(int64_t K, int64_t N, int64_t M, int64_t E, const float* own,
-                    const float* other, const float* bond, const int64_t* dst, const int64_t* src,
-                    const int64_t* kind, const float* w1, const float* b1, const float* w2,
-                    const float* b2, const float* w3, const float* w4, const float* b4,
-                    const float* w5, const float* b5, const float* dy, float* down, float* dother,
-                    float* dbond, float* dw1, float* db1, float* dw2, float* db2, float* dw3,
-                    float* dw4, float* db4, float* dw5, float* db5, float shift) {
-    const BondLayers<const float> all{w1, b1, w2, b2, w3, w4, b4, w5, b5};
-    const BondLayers<float> all_grads{dw1, db1, dw2, db2, dw3, dw4, db4, dw5, db5};
-    alignas(64) float back1[H * W], back2[W * H], back3[H * W], back4[H * H], back5[W * H];
-    alignas(64) float d5[T * W], d4[T * H], d3[T * H], d2[T * W], d1[T * H], d0[T * W];
-    const float zero[H] = {};
-    for (int64_t k = 0; k < K; ++k) {
-        const BondLayers<const float> layers = all.of(k);
-        const BondLayers<float> grads = all_grads.of(k);
-        BondTile tile{layers, own + k * N * H, other + k * N * H, bond + k * M * (kind ? H : W),
-                      dst,    src,             kind,              shift};
-        transpose<H, H>(layers.w4, back4);
-        transpose<H, W>(layers.w5, back5);
-        if (!kind) {
-            transpose<W, H>(layers.w1, back1);
-            transpose<H, W>(layers.w2, back2);
-            transpose<W, H>(layers.w3, back3);
-        }
-        for (int64_t first = 0; first < E; first += T) {
-            const int64_t rows = E - first < T ? E - first : T;
-            tile.pass(first, rows);
-            BondTile::load(d5, dy + k * E * W, first, rows);
-            add_outer<H, W>(tile.h2, d5, grads.w5);
-            add_rows<W>(d5, grads.b5);
-            fill_rows<H>(d4, zero);
-            add_product<W, H>(d5, back5, d4);
-            through_slope<H>(tile.h2, d4, shift);
-            add_outer<H, H>(tile.h1, d4, grads.w4);
-            add_rows<H>(d4, grads.b4);
-            fill_rows<H>(d3, zero);
-            add_product<H, H>(d4, back4, d3);
-            through_slope<H>(tile.h1, d3, shift);
-            for (int64_t t = 0; t < rows; ++t) {
-                const float* d = d3 + t * H;
-                add_row(down + (k * N + dst[first + t]) * H, d, 1.0f, H);
-                add_row(dother + (k * N + src[first + t]) * H, d, 1.0f, H);
-                if (kind) add_row(dbond + (k * M + kind[first + t]) * H, d, 1.0f, H);
-            }
-            if (kind) continue;
-            add_outer<W, H>(tile.g2, d3, grads.w3);
-            fill_rows<W>(d2, zero);
-            add_product<H, W>(d3, back3, d2);
-            through_slope<W>(tile.g2, d2, shift);
-            add_outer<H, W>(tile.g1, d2, grads.w2);
-            add_rows<W>(d2, grads.b2);
-            fill_rows<H>(d1, zero);
-            add_product<W, H>(d2, back2, d1);
-            through_slope<H>(tile.g1, d1, shift);
-            add_outer<W, H>(tile.e, d1, grads.w1);
-            add_rows<H>(d1, grads.b1);
-            fill_rows<W>(d0, zero);
-            add_product<H, W>(d1, back1, d0);
-            BondTile::store(d0, dbond + k * M * W, first, rows);
-        }
-    }
+void bonds_backward(int64_t K, int64_t N, int64_t E, const float* own, const float* other,
+                    const float* bond, const int64_t* dst, const int64_t* src, const float* w1,
+                    const float* b1, const float* w2, const float* b2, const float* w3,
+                    const float* w4, const float* b4, const float* w5, const float* b5,
+                    const float* dy, float* down, float* dother, float* dbond, float* dw1,
+                    float* db1, float* dw2, float* db2, float* dw3, float* dw4, float* db4,
+                    float* dw5, float* db5, float shift) {
+    update_bonds_back<false>(K, N, E, E, own, other, bond, dst, src, nullptr,
+                             {w1, b1, w2, b2, w3, w4, b4, w5, b5}, dy, down, dother, dbond,
+                             {dw1, db1, dw2, db2, dw3, dw4, db4, dw5, db5}, shift);
+}
+
+// As `bonds_forward`, with c = bond[kind], of which there are L a model.
+void bonds_by_kind_forward(int64_t K, int64_t N, int64_t L, int64_t E, const float* own,
+                           const float* other, const float* bond, const int64_t* dst,
+                           const int64_t* src, const int64_t* kind, const float* w4,
+                           const float* b4, const float* w5, const float* b5, float* y,
+                           float shift) {
+    update_bonds<true>(K, N, L, E, own, other, bond, dst, src, kind,
+                       {.w4 = w4, .b4 = b4, .w5 = w5, .b5 = b5}, y, shift);
+}
+
+// All gradients start as zeros.
+void bonds_by_kind_backward(int64_t K, int64_t N, int64_t L, int64_t E, const float* own,
+                            const float* other, const float* bond, const int64_t* dst,
+                            const int64_t* src, const int64_t* kind, const float* w4,
+                            const float* b4, const float* w5, const float* b5, const float* dy,
+                            float* down, float* dother, float* dbond, float* dw4, float* db4,
+                            float* dw5, float* db5, float shift) {
+    update_bonds_back<true>(K, N, L, E, own, other, bond, dst, src, kind,
+                            {.w4 = w4, .b4 = b4, .w5 = w5, .b5 = b5}, dy, down, dother, dbond,
+                            {.w4 = dw4, .b4 = db4, .w5 = dw5, .b5 = db5}, shift);
 }
 
 // y[k, b] = Σ_e share[k, e] · x[k, e] over the rows e of crystal b, share = softmax over them of
@@ -436,8 +516,8 @@ void attention_backward(int64_t K, int64_t B, int64_t E, int64_t F, const float*
 // mean and var [K, 2A] of own[dst] + other[src] + length[kind], edges weighted by weight [E].
 void gated_statistics(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, const float* own,
                       const float* other, const float* length, const int64_t* dst,
-                      const int64_t* src, const int64_t* kind, const float* weight, float total,
-                      float* mean, float* var) {
+                      const int64_t* src, const int64_t* kind, const float* weight, float* mean,
+                      float* var, float total) {
     for (int64_t k = 0; k < K; ++k) {
         const Edges edges{E,   A,   own + k * N * 2 * A, other + k * N * 2 * A,
                           length + k * L * 2 * A, dst, src, kind};
@@ -471,15 +551,16 @@ void gated_forward(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, const 
 }
 
 // Gradients through message, batch norm and sum. hat = (z − mean) · rstd; [gate, core] = hat · gain
-// + bias. dgain and dbias [K, 2A] and the three gradients of z's parts start as zeros.
+// + bias. dgain and dbias [K, 2A] and the three gradients of z's parts start as zeros; slopes [E, 2A]
+// is room to work in.
 void gated_backward(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, const float* own,
                     const float* other, const float* length, const int64_t* dst,
                     const int64_t* src, const int64_t* kind, const float* count,
-                    const float* weight, float total, const float* mean, const float* rstd,
-                    const float* gain, const float* bias, const float* dy, float* down,
-                    float* dother, float* dlength, float* dgain, float* dbias) {
+                    const float* weight, const float* mean, const float* rstd, const float* gain,
+                    const float* bias, const float* dy, float* slopes, float* down, float* dother,
+                    float* dlength, float* dgain, float* dbias, float total) {
     const int64_t W = 2 * A;
-    std::vector<float> slopes(E * W), row(W);
+    std::vector<float> row(W);
     for (int64_t k = 0; k < K; ++k) {
         const Edges edges{E, A, own + k * N * W, other + k * N * W, length + k * L * W, dst, src,
                           kind};
@@ -491,7 +572,7 @@ void gated_backward(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, const
         float* __restrict db = dbias + k * W;
         float* __restrict hat = row.data();
         for (int64_t e = 0; e < E; ++e) {
-            float* __restrict d = slopes.data() + e * W;
+            float* __restrict d = slopes + e * W;
             const float* __restrict up = dy + (k * N + dst[e]) * A;
             const float n = count[e];
             edges.sum(e, hat);
@@ -515,7 +596,7 @@ void gated_backward(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, const
             }
         }
         for (int64_t e = 0; e < E; ++e) {
-            const float* __restrict d = slopes.data() + e * W;
+            const float* __restrict d = slopes + e * W;
             float* __restrict to = down + (k * N + dst[e]) * W;
             float* __restrict from = dother + (k * N + src[e]) * W;
             float* __restrict of = dlength + (k * L + kind[e]) * W;

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+
+from trainables.private_cache import UntrustedFolderError, private_cache
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 # No -ffast-math: it would let the compiler assume that a diverged model's NaN cannot be.
@@ -20,24 +23,22 @@ FLAGS = (
 SWITCH = "ELEMGRID_KERNELS"  # 0: do without, as where there is no compiler
 
 
+class NoKernelsError(Exception):
+    """They cannot be had; says why."""
+
+
 @cache
 def load() -> ctypes.CDLL | None:
     """The kernels, built on their first use (seconds), or None where they cannot be had.
 
-    The built file is kept in the person's own cache folder, under a name that changes with source,
-    compiler and processor, since a cluster's machines may share that folder and not the processor.
+    The built file is kept in a cache folder of the user's own, under a name with a hash of source,
+    compiler, system and processor, since a cluster's machines may share that folder and not these,
+    and one of its content: a file that a power failure has cut short, or a disk damaged, would end
+    every process that maps it. Such a file is removed and built again.
     """
-    if switched_off():
-        return None
-    found = shutil.which(compiler())
-    if found is None:
-        return None
     try:
-        path = _folder() / f"{_identity(found)}.so"
-        if not path.exists():
-            _build(found, path)
-        return ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError):
+        return _loaded()
+    except NoKernelsError:
         return None
 
 
@@ -48,9 +49,11 @@ def switched_off() -> bool:
 
 def missing() -> str:
     """Why `load` gives none, for a person."""
-    if switched_off():
-        return f"{SWITCH}=0 switches the fused kernels off"
-    return f"no C++ compiler ({compiler()}) built the fused kernels here"
+    try:
+        _loaded()
+    except NoKernelsError as error:
+        return str(error)
+    return "the fused kernels can be had by now"
 
 
 def compiler() -> str:
@@ -58,21 +61,95 @@ def compiler() -> str:
     return os.environ.get("CXX", "g++")
 
 
-def _folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "elemgrid" / "kernels"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = folder.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{folder}: others may write it, and what lies here is run")
-    return folder
+def _loaded() -> ctypes.CDLL:
+    if switched_off():
+        raise NoKernelsError(f"{SWITCH}=0 switches the fused kernels off")
+    try:
+        found = shutil.which(compiler())
+        if found is None:
+            raise FileNotFoundError(compiler())
+        identity = _identity(found)
+        content: bytes | None = None
+        try:
+            folder = private_cache("kernels")
+            kept = _kept(folder, identity)
+            if kept is None:
+                content = _built(found)
+                kept = _keep(folder, identity, content)
+            return _opened(kept)
+        except UntrustedFolderError as error:
+            raise NoKernelsError(f"no fused kernels: {error}") from None
+        except OSError:  # a cache folder that cannot be written: for this process alone, then
+            return _opened_once(content or _built(found))
+    except (OSError, subprocess.SubprocessError):
+        raise NoKernelsError(
+            f"no C++ compiler ({compiler()}) built the fused kernels here"
+        ) from None
+
+
+def _kept(folder: Path, identity: str) -> Path | None:
+    """The library that was built before; what is not as it was written is removed."""
+    for path in sorted(folder.glob(f"{identity}-*.so")):
+        if path.name == _name(identity, path.read_bytes()):
+            return path
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _name(identity: str, content: bytes) -> str:
+    return f"{identity}-{hashlib.sha256(content).hexdigest()[:24]}.so"
+
+
+def _keep(folder: Path, identity: str, content: bytes) -> Path:
+    """Whole or not at all, also after a power failure; several workers may start at once."""
+    path = folder / _name(identity, content)
+    handle, draft = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    names = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(names)
+    finally:
+        os.close(names)
+    return path
+
+
+def _opened(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:  # it is whole, so building it again would not help
+        raise NoKernelsError(f"the fused kernels cannot be loaded: {error}") from None
+
+
+def _opened_once(content: bytes) -> ctypes.CDLL:
+    """Opened from a folder that is gone again; a mapped file stays."""
+    with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
+        path = Path(folder) / "kernels.so"
+        path.write_bytes(content)
+        return _opened(path)
+
+
+def _built(command: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
+        made = Path(folder) / "kernels.so"
+        words = [command, *FLAGS, str(SOURCE), "-o", str(made)]
+        subprocess.run(words, capture_output=True, check=True, timeout=300)
+        return made.read_bytes()
 
 
 def _identity(command: str) -> str:
     release = subprocess.run(
         [command, "--version"], capture_output=True, check=True, timeout=60
     ).stdout
-    parts = [SOURCE.read_bytes(), " ".join(FLAGS).encode(), release, _processor()]
+    system = " ".join(platform.libc_ver()).encode()
+    parts = [SOURCE.read_bytes(), " ".join(FLAGS).encode(), release, system, _processor()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
 
 
@@ -80,12 +157,3 @@ def _processor() -> bytes:
     with open("/proc/cpuinfo", "rb") as file:
         lines = {line for line in file if line.startswith((b"model name", b"flags", b"Features"))}
     return b"".join(sorted(lines))
-
-
-def _build(command: str, path: Path) -> None:
-    # Whole or not at all: several workers may start at once.
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
-        words = [command, *FLAGS, str(SOURCE), "-o", str(made)]
-        subprocess.run(words, capture_output=True, check=True, timeout=300)
-        os.replace(made, path)

@@ -40,20 +40,22 @@ def scatter_sum(
 
 
 def _gather_rows(x_knd: Tensor, index_e: Tensor, weight_e: Tensor | None) -> Tensor:
-    models, size, features = x_knd.shape
-    y_ked = x_knd.new_empty(models, len(index_e), features)
-    sizes = models, size, len(index_e), features
-    call("gather_rows", *sizes, x_knd.contiguous(), index_e, weight_e, y_ked)
+    y_ked = x_knd.new_empty(len(x_knd), len(index_e), x_knd.shape[2])
+    _move("gather", x_knd, index_e, weight_e, y_ked)
     return y_ked
 
 
 def _scatter_rows(x_ked: Tensor, index_e: Tensor, size: int, weight_e: Tensor | None) -> Tensor:
-    models, edges, features = x_ked.shape
-    y_ksd = x_ked.new_zeros(models, size, features)
-    call(
-        "scatter_rows", models, size, edges, features, x_ked.contiguous(), index_e, weight_e, y_ksd
-    )
+    y_ksd = x_ked.new_zeros(len(x_ked), size, x_ked.shape[2])
+    _move("scatter", x_ked, index_e, weight_e, y_ksd)
     return y_ksd
+
+
+def _move(how: str, x: Tensor, index_e: Tensor, weight_e: Tensor | None, y: Tensor) -> None:
+    if weight_e is None:
+        call(f"{how}_rows", x.contiguous(), index_e.contiguous(), y)
+    else:
+        call(f"{how}_weighted_rows", x.contiguous(), index_e.contiguous(), weight_e.contiguous(), y)
 
 
 class _Gather(Function):

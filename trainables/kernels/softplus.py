@@ -29,8 +29,8 @@ class _Softplus(Function):
     def forward(ctx: Any, x_knf: Tensor, shift: float, bias_k1f: Tensor | None) -> Tensor:
         x_knf = x_knf.contiguous()
         y_knf = torch.empty_like(x_knf)
-        added = x_knf.new_zeros(len(x_knf), x_knf.shape[2]) if bias_k1f is None else bias_k1f
-        call("softplus_forward", *x_knf.shape, x_knf, added, y_knf, shift)
+        added = x_knf.new_zeros(len(x_knf), 1, x_knf.shape[2]) if bias_k1f is None else bias_k1f
+        call("softplus_forward", x_knf, added.contiguous(), y_knf, shift)
         ctx.save_for_backward(y_knf)
         ctx.shift, ctx.biased = shift, bias_k1f is not None
         return y_knf
@@ -41,6 +41,5 @@ class _Softplus(Function):
         (y_knf,) = ctx.saved_tensors
         dx_knf = torch.empty_like(y_knf)
         dbias_k1f = y_knf.new_zeros(len(y_knf), 1, y_knf.shape[2])
-        arguments = (y_knf, dy_knf.contiguous(), dx_knf, dbias_k1f, ctx.shift)
-        call("softplus_backward", *y_knf.shape, *arguments)
+        call("softplus_backward", y_knf, dy_knf.contiguous(), dx_knf, dbias_k1f, ctx.shift)
         return dx_knf, None, dbias_k1f if ctx.biased else None

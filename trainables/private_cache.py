@@ -1,0 +1,73 @@
+"""Folders of this user alone, for compiled code that is kept and then run.
+
+Whoever can write such a folder, or put another one in its place, runs code as this user.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class UntrustedFolderError(PermissionError):
+    """Somebody else could have put there what is found; says which folder, why, and what helps."""
+
+
+def private_cache(name: str) -> Path:
+    """`elemgrid/<name>` in the user's cache folder, made with mode 0700 where it is missing.
+
+    The cache folder is XDG_CACHE_HOME; as its specification demands, a relative one is ignored.
+
+    Raises:
+        UntrustedFolderError: another user owns it or can write it, or can replace it.
+        OSError: it cannot be made.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(named) if os.path.isabs(named) else _home() / ".cache"
+    folder = base.resolve() / "elemgrid" / name
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    folder = folder.resolve()
+    for own in (folder, folder.parent):
+        _demand_private(own)
+    for above in folder.parents[1:]:
+        _demand_steady(above)
+    return folder
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:  # neither HOME nor an entry in the user database
+        raise FileNotFoundError(str(error)) from None
+
+
+def _demand_private(folder: Path) -> None:
+    found = folder.stat()
+    if found.st_uid != os.getuid():
+        raise UntrustedFolderError(
+            f"{folder} belongs to another user (uid {found.st_uid}), and what lies there is run;"
+            " name a folder of your own by XDG_CACHE_HOME"
+        )
+    if found.st_mode & OTHERS:
+        raise UntrustedFolderError(
+            f"others can write {folder}, and what lies there is run; remove it, or name another"
+            " one by XDG_CACHE_HOME"
+        )
+
+
+def _demand_steady(folder: Path) -> None:
+    """Nobody else can rename what is in it: neither its owner nor who may write it.
+
+    Whoever owns the root folder can do anything anyway. A folder of a group is that group's affair.
+    """
+    found = folder.stat()
+    loose = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+    if loose or found.st_uid not in (0, os.getuid(), Path("/").stat().st_uid):
+        raise UntrustedFolderError(
+            f"another user can replace what is in {folder}, and what lies there is run; name a"
+            " folder of your own by XDG_CACHE_HOME"
+        )
