@@ -99,8 +99,9 @@ def run(options: Options, lease: str) -> int:
 
 def _announce(options: Options) -> None:
     slots = preflight.ready(options.worker, options.address, options.run)
-    where = cluster.dashboard()
-    print(f"Ray: {slots} workers at a time" + (f", dashboard {where}" if where else ""))
+    where, token = cluster.dashboard(), cluster.dashboard_token()
+    asks = f", which asks for the token in {token}" if token else ""
+    print(f"Ray: {slots} workers at a time" + (f", dashboard {where}{asks}" if where else ""))
     if options.worker.device == "cpu" and not library.load():
         print(f"{library.missing()}; models train without them, two to three times slower",
               file=sys.stderr)  # fmt: skip

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.checkup.finding import Finding, judged
+from orchestrator.checkup.neighbours import look_at_neighbours
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.owners import foreign, replaceable
 from orchestrator.runs.run_directory import demand_folder
 
 GIB = 2**30
@@ -29,6 +31,7 @@ def look_at_machine(run: Path) -> list[Finding]:
         open_files(),
         *cards(),
         *token(os.environ, token_file(os.environ)),
+        *look_at_neighbours(run),
     ]
 
 
@@ -117,4 +120,6 @@ def token(environment: Mapping[str, str], file: Path) -> list[Finding]:
     mode = stat.S_IMODE(file.stat().st_mode)
     seen = f"{file} has mode {mode:04o}"
     found.append(judged(mode & 0o077 == 0, "token", seen, f"chmod 600 {file}"))
+    if why := replaceable(file.parent) or foreign(file):
+        found.append(Finding("bad", "token", f"may be another user's: {why}", "make it anew"))
     return found

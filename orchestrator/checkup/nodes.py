@@ -14,6 +14,7 @@ import ray
 
 from orchestrator.checkup.finding import Finding, judged
 from orchestrator.checkup.machine import GIB, LEAST_DISK, cards, token, token_file
+from orchestrator.checkup.neighbours import session
 from orchestrator.interface.wording import of_the_disk
 from orchestrator.nodes import cluster, ray_internals
 from orchestrator.nodes.probe import on_node, probe_in, writes_beside
@@ -36,6 +37,7 @@ def _on_node(probe: str) -> dict[str, Any]:
         "free": shutil.disk_usage(path.parent).free if seen else 0,
         "others": [
             room(ray_internals.session_folder()),
+            session("Ray's files", ray_internals.session_folder()),
             *cards(),
             *token(os.environ, token_file(os.environ)),
         ],
@@ -97,7 +99,7 @@ def _node(node: Mapping[str, Any], ref: ray.ObjectRef, run: Path) -> list[Findin
         return [Finding("bad", what, f"does not answer ({reason})", "look at its raylet.out")]
     found = [
         _same_versions(what, answer["versions"]),
-        guard(what, address, answer["guarded"]),
+        guard(what, answer["guarded"]),
         *(replace(other, what=f"{what}, {other.what}") for other in answer["others"]),
     ]
     if not answer["sees"]:
@@ -109,12 +111,11 @@ def _node(node: Mapping[str, Any], ref: ray.ObjectRef, run: Path) -> list[Findin
     return [*found, judged(enough, what, seen, fix)]
 
 
-def guard(what: str, address: str, guarded: bool) -> Finding:
-    """Whether a node asks for the token; one that only its own machine reaches may do without."""
+def guard(what: str, guarded: bool) -> Finding:
+    """Whether a node asks for the token; without, every user of its machine commands it."""
     return judged(
         guarded, what, "RAY_AUTH_MODE=token" if guarded else "takes anyone who reaches it",
         "start it with RAY_AUTH_MODE=token (docs/cluster.md)",
-        "note" if cluster.is_loopback(address) else "bad",
     )  # fmt: skip
 
 

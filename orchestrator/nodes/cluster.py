@@ -7,8 +7,10 @@ import logging
 import os
 import platform
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,8 +18,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import lifeline, ray_internals
-from orchestrator.nodes.doors import keep_token_to_oneself, takes_strangers
+from orchestrator.nodes import doors, lifeline, ray_internals
+from orchestrator.nodes.private_base import private_session
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {
@@ -28,7 +30,11 @@ TUNE_ENVIRONMENT = {
 }
 # Where trainings hold all CPUs, Ray ends a process that has read shards for one of them after an
 # idle second, and for the next pass over the data set begins another, which takes seconds.
-RUNTIME_ENVIRONMENT = {"RAY_idle_worker_killing_time_threshold_ms": "60000"}
+# Metrics are for a Prometheus, and would be there for every user of the machine to read.
+RUNTIME_ENVIRONMENT = {
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    "RAY_enable_metrics_collection": "0",
+}
 # These tell of things that are as they should be: that a token was made, that bars are off. Tune's
 # errors are the trials', which are recorded, shown with the progress and summed up at the end.
 CHATTY_LOGGERS = {
@@ -56,15 +62,17 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
         with _losses_told():
             yield
         return
-    with interrupts.at_once():
-        _begin(address or os.environ.get("RAY_ADDRESS"), cpus_per_worker)
-        interrupts.by_sigterm_too()
-    try:
-        with _losses_told(), lifeline.held(ray.get_runtime_context().gcs_address):
-            yield
-    finally:
+    with ExitStack() as folder:
         with interrupts.at_once():
-            ray.shutdown()
+            _begin(address or os.environ.get("RAY_ADDRESS"), cpus_per_worker, folder)
+            interrupts.by_sigterm_too()
+        try:
+            with _losses_told(), lifeline.held(ray.get_runtime_context().gcs_address):
+                yield
+        finally:
+            with interrupts.at_once():
+                ray.shutdown()
+                folder.close()
 
 
 @contextmanager
@@ -82,7 +90,8 @@ def _losses_told() -> Iterator[None]:
         ) from None
 
 
-def _begin(address: str | None, cpus_per_worker: float) -> None:
+def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> None:
+    """Begins a session; what a local one leaves goes with `folder`."""
     threads = str(max(1, int(cpus_per_worker)))
     common: dict[str, Any] = {
         "log_to_driver": False,
@@ -92,7 +101,7 @@ def _begin(address: str | None, cpus_per_worker: float) -> None:
     if address is None or is_local(address):
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        keep_token_to_oneself()
+        folder.enter_context(private_session())
         with ray_internals.on_loopback():
             ray.init(address="local", dashboard_host="127.0.0.1", **common)
         return
@@ -114,19 +123,26 @@ def _answering(address: str) -> str:
             f"--address {address}: give HOST:PORT of the head (Ray's client and job addresses are"
             " for `ray job submit --address`)"
         )
-    found = ray_internals.find_head(address)
-    if found is None:
+    named = doors.head_of_ours() if address == "auto" else address
+    if named is None:
         raise ConnectionError("none was started on this machine")
+    found = ray_internals.canonical(named)
+    host, port = doors.split(found)
+    socket.create_connection((host, port), timeout=5).close()
+    doors.demand_head_of_ours(address, host, port)
+    if opened := doors.demand_node_of_ours(address, host, port):
+        print(
+            f"{opened}: they may run programs as you on this cluster; start it in a folder of your"
+            " own (docs/cluster.md)",
+            file=sys.stderr,
+        )
     ray_internals.use_token_if_there_is_one()
-    host, _, port = found.rpartition(":")
-    host = host.strip("[]")
-    socket.create_connection((host, int(port)), timeout=5).close()
-    if not is_loopback(host) and os.environ.get("RAY_AUTH_MODE") != "token":
+    if os.environ.get("RAY_AUTH_MODE") != "token":
         raise UsageError(
             f"--address {address}: {host} takes anyone who reaches it; start both sides with"
-            " RAY_AUTH_MODE=token (docs/cluster.md), or it with --node-ip-address=127.0.0.1"
+            " RAY_AUTH_MODE=token (docs/cluster.md)"
         )
-    if not is_loopback(host) and takes_strangers(found):
+    if doors.takes_strangers(found):
         raise UsageError(
             f"--address {address}: {host} asks nobody for the token, so that anyone who reaches it"
             " may run anything there; start it again with RAY_AUTH_MODE=token (docs/cluster.md)"
@@ -147,6 +163,12 @@ def dashboard() -> str | None:
     """Address of the dashboard, if there is one."""
     url = ray_internals.dashboard_address()
     return f"http://{url}" if url else None
+
+
+def dashboard_token() -> Path | None:
+    """The file that has the token for which the dashboard asks; None where it is the usual one."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else None
 
 
 def is_local(address: str | None) -> bool:

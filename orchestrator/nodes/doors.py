@@ -1,49 +1,157 @@
-"""Who may come in: the token of this machine's user, and whether a cluster asks for it."""
+"""Who is let in, and whom a job talks to: nothing goes to what another user of a machine runs."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from contextlib import suppress
+import stat
 from pathlib import Path
 
 import grpc
 
-from orchestrator.nodes.ray_internals import ask_head_whether_alive
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import ray_internals
+from orchestrator.nodes.owners import addresses, foreign, is_trusted, listeners, replaceable
 
 SECONDS = 5.0
+LONGEST_ADDRESS = 300  # bytes
 
 
 def takes_strangers(address: str) -> bool:
     """Whether the head at `address` answers one who shows no token."""
     with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            ask_head_whether_alive(channel, SECONDS)
+            ray_internals.ask_head_whether_alive(channel, SECONDS)
         except grpc.RpcError:  # it asks for a token or a certificate, or is no head at all
             return False
     return True
 
 
-def keep_token_to_oneself() -> None:
-    """Makes the token of local runtimes, for its owner alone to read.
+def head_of_ours() -> str | None:
+    """What `--address auto` means: RAY_ADDRESS, else the cluster that we started on this machine.
 
-    Ray would make it too, readable by all users of the machine; one that it has made so is mended.
-    A token that the environment names is the person's own business.
+    Raises:
+        UsageError: another user may have written what would lead there, or it is not clear.
     """
-    named = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
-    if named or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
-        return
-    file = Path.home() / ".ray" / "auth_token"
-    with suppress(OSError):  # Ray will say what is wrong with the home
-        if file.exists():
-            if file.stat().st_mode & 0o077:
-                file.chmod(0o600)
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-            new.write(secrets.token_hex(32))
-        try:
-            os.link(draft, file)  # never over the token of another job that begins now
-        finally:
-            draft.unlink()
+    named = os.environ.get("RAY_ADDRESS", "auto")
+    if named != "auto":
+        return named
+    file = ray_internals.address_file()
+    if (written := _written_by_us(file)) is not None:
+        host, port = split(written)
+        if (why := replaceable(file.parent)) and not listeners(host, port):
+            raise UsageError(
+                f"--address auto: {why}, so that the address in {file.name} may be anybody's; give"
+                " HOST:PORT, or start Ray in a folder of your own (docs/cluster.md)"
+            )
+        return written
+    heads = {raylet.head for raylet in ray_internals.raylets_here() if is_trusted(raylet.uid)}
+    if len(heads) > 1:
+        raise UsageError(f"--address auto: there are {', '.join(sorted(heads))}; give one of them")
+    return next(iter(heads), None)
+
+
+def _written_by_us(file: Path) -> str | None:
+    """What an address file says; None where there is none.
+
+    Raises:
+        UsageError: it is another user's, or no address at all.
+    """
+    fix = "give HOST:PORT, or the RAY_TMPDIR of your own `ray start` (docs/cluster.md)"
+    try:
+        if theirs := foreign(file):
+            raise UsageError(f"--address auto: {theirs}; {fix}")
+        # Neither a link nor a pipe, whose opening would wait, can take the file's place meanwhile.
+        handle = os.open(file.resolve(), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"--address auto: {file}: {error.strerror}; {fix}") from None
+    with open(handle, "rb") as opened:
+        found = os.fstat(handle)
+        if not (stat.S_ISREG(found.st_mode) and is_trusted(found.st_uid)):
+            raise UsageError(f"--address auto: {file} is no file of yours; {fix}")
+        written = opened.read(LONGEST_ADDRESS).decode(errors="replace").strip()
+    try:
+        split(written)
+    except ValueError:
+        raise UsageError(f"--address auto: {file} holds no address; {fix}") from None
+    return written
+
+
+def split(address: str) -> tuple[str, int]:
+    """Host and port.
+
+    Raises:
+        ValueError: it has none.
+    """
+    host, _, port = address.rpartition(":")
+    if not host:
+        raise ValueError(f"no HOST:PORT: {address!r}")
+    return host.strip("[]"), int(port)
+
+
+def demand_head_of_ours(address: str, host: str, port: int) -> None:
+    """Refuses a head that another user runs on this machine, who would be sent the token.
+
+    Raises:
+        UsageError: it is one.
+    """
+    others = {uid for uid in listeners(host, port) if not is_trusted(uid)}
+    if others:
+        raise UsageError(
+            f"--address {address}: what listens at {host}:{port} belongs to another user of this"
+            f" machine (uid {min(others)}), who would be sent your token; give the address of your"
+            " own cluster"
+        )
+
+
+def demand_node_of_ours(address: str, host: str, port: int) -> str:
+    """Refuses a node on this machine whose process or folders are another user's.
+
+    Returns:
+        What is open in its folders, where it is our own; empty where nothing is.
+
+    Raises:
+        UsageError: something is another user's.
+    """
+    here = [raylet for raylet in ray_internals.raylets_here() if _at(raylet.head, host, port)]
+    ours = [raylet for raylet in here if is_trusted(raylet.uid)]
+    if here and not ours:  # beside one of ours, others may pretend what they like
+        raise UsageError(
+            f"--address {address}: its node on this machine belongs to another user"
+            f" (uid {here[0].uid}); start one of your own (docs/cluster.md)"
+        )
+    for raylet in ours:
+        theirs = session_of_others(raylet.session)
+        if theirs:
+            raise UsageError(
+                f"--address {address}: {theirs}, and your node keeps its files there; start it in"
+                " a folder of your own (docs/cluster.md)"
+            )
+    return next((why for raylet in ours if (why := open_session(raylet.session))), "")
+
+
+def session_of_others(session: Path) -> str:
+    """What belongs to another user of a node's folder and sockets; empty where nothing does."""
+    try:
+        sockets = [path for path in (session / "sockets").iterdir()]
+        return next((why for path in (session, *sockets) if (why := foreign(path))), "")
+    except OSError as error:
+        return f"{session}: {error.strerror}"
+
+
+def open_session(session: Path) -> str:
+    """Why other users may change what a node keeps in its folder; empty where they may not."""
+    try:
+        return replaceable(session)
+    except OSError as error:
+        return f"{session}: {error.strerror}"
+
+
+def _at(head: str, host: str, port: int) -> bool:
+    """Whether two addresses of a head are one."""
+    try:
+        other, its_port = split(head)
+    except ValueError:
+        return False
+    return its_port == port and bool(addresses(other) & addresses(host))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import ray
-from ray._common.utils import get_system_memory
+from ray._common.utils import get_ray_address_file, get_system_memory
 from ray._private import ray_constants
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
@@ -23,6 +24,7 @@ from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 from ray._private.services import canonicalize_bootstrap_address
 from ray._private.utils import get_num_cpus
 from ray._private.worker import get_dashboard_url, global_worker
+from ray._raylet import AuthenticationTokenLoader, Config
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
@@ -33,15 +35,52 @@ from ray.experimental.internal_kv import _internal_kv_get
 AUTHENTICATION_LOGGER = "ray._private.authentication"  # tells that a token was made
 
 
-def find_head(address: str) -> str | None:
-    """`host:port` of the head that `ray.init(address)` would join; None where "auto" finds none.
+def canonical(address: str) -> str:
+    """`host:port` of the head that `ray.init(address)` would join.
 
-    `ray.init` alone finds it out, and then tries for minutes to reach it.
+    `ray.init` alone finds it out, and then tries for minutes to reach it. Which one "auto" is,
+    `doors` finds: Ray takes anybody's.
 
     Raises:
         ValueError: no address.
     """
-    return canonicalize_bootstrap_address(address)
+    found: str = canonicalize_bootstrap_address(address)
+    return found
+
+
+def address_file() -> Path:
+    """Where `ray start` leaves the address of the cluster that it began."""
+    return Path(get_ray_address_file(None))
+
+
+@dataclass(frozen=True)
+class Raylet:
+    """The process that makes this machine a node of a cluster.
+
+    Attributes:
+        uid: its user.
+        head: the cluster's `host:port`, as its start was told.
+        session: the folder of its sockets, logs and runtime environments.
+    """
+
+    uid: int
+    head: str
+    session: Path
+
+
+def raylets_here() -> list[Raylet]:
+    """All of this machine, whoever runs them: so Ray finds the node that a driver joins."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it is over, or hidden
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "raylet" not in words[0].rpartition("/")[2]:
+                continue
+            flags = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+            if {"--gcs-address", "--session_dir"} <= set(flags):
+                session = Path(flags["--session_dir"])
+                found.append(Raylet(process.stat().st_uid, flags["--gcs-address"], session))
+    return found
 
 
 def use_token_if_there_is_one() -> None:
@@ -50,6 +89,12 @@ def use_token_if_there_is_one() -> None:
     `ray.init` does it too, but not before it connects, and whom to connect to is judged by it.
     """
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def read_token_anew() -> None:
+    """Lets Ray take mode and token from the environment again; it remembers what it once read."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
