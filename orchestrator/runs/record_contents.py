@@ -125,7 +125,7 @@ def _wrong_predictions(
         return f"{name} is of another type"
     if rows.ndim != 1 or rows.shape != values.shape or number not in (None, len(rows)):
         return f"{name} is of another size"
-    if parts is not None and not np.array_equal(rows, parts[part]):
+    if parts is not None and part in parts and not np.array_equal(rows, parts[part]):
         return f"{name} is of other crystals than the fold's"
     return ""
 
