@@ -23,7 +23,7 @@ from orchestrator.groups.files import (
     ANGLES,
     RELATIONS,
     SCREENING,
-    forget_facts,
+    forget,
     write_facts,
     write_frame,
     write_groups,
@@ -39,8 +39,9 @@ from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
-from orchestrator.runs import layout
+from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import LEDGER
 from orchestrator.runs.records import LedgerError
 
 # Lines about single models or elements that are printed; all are in `consensus.json`.
@@ -90,18 +91,19 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
             map=on_actors,
         )
         compared = compare_relations(options, finished, on_actors)
-    forget_facts(folder)
+    forget(folder)
     numbers = consensus.agreement.numbers
     members = divide(numbers, consensus.certificate.labels, ions())
     written = [
         *write_models(folder, measured),
-        write_frame(folder / ANGLES, angles_before_training(options, finished, numbers)),
-        write_frame(folder / RELATIONS, compared),
+        write_frame(folder, ANGLES, angles_before_training(options, finished, numbers)),
+        write_frame(folder, RELATIONS, compared),
         write_partners(folder, consensus.agreement),
         write_groups(folder, members, _known(numbers, stable)),
-        *([write_frame(folder / SCREENING, screened)] if len(screened) else []),
+        *([write_frame(folder, SCREENING, screened)] if len(screened) else []),
     ]
     facts = describe(options, consensus, measured, references, tasks)
+    facts[sums.MADE_FROM] = {LEDGER: finished.digest}
     groups = len({member.group for member in members})
     print(f"{facts['clusters']} clusters, {groups} groups whose ions fit into each other's places")
     for path in [*written, write_facts(folder, facts)]:
@@ -133,7 +135,7 @@ def choose_tasks(
 def measure_models(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> Measured:
     """Geometry and clustering of every model that is done."""
     keys = list(finished.done["key"])
-    measured = measure(options.run / layout.EMBEDDINGS, keys, options.seed, on_actors)
+    measured = measure(finished.embeddings, keys, options.seed, on_actors)
     _list_some(measured.left_out, "left out")
     return measured
 

@@ -25,8 +25,9 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.interface.wording import significant
 from orchestrator.report import write_report
-from orchestrator.runs import durable, layout
+from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import LEDGER
 from orchestrator.runs.records import LedgerError
 
 LEVEL = 0.95  # of the intervals, as the leaderboard has them
@@ -71,7 +72,7 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     folder, (finished, models) = options.run, chosen
     tables, facts = [], []
     for (task, fold), rows in models.groupby(["task", "fold"], sort=True):
-        given = read(folder, f"{task}, fold {fold}", sorted(rows["key"]))
+        given = read(finished, f"{task}, fold {fold}", sorted(rows["key"]))
         weighed = blend(given.validation, given.validation_target, options.seed)
         predicted, found = conclude(given, weighed)
         tables.append(predicted.assign(task=task, fold=fold))
@@ -88,18 +89,19 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
         "seed": options.seed,
         "level": LEVEL,
         "folds": facts,
+        sums.MADE_FROM: {LEDGER: finished.digest},
     }
     for path in [*written, write_facts(folder, content)]:
         print(path)
     print(write_report(folder))
 
 
-def read(folder: Path, name: str, keys: Sequence[str]) -> FoldPredictions:
+def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictions:
     """The predictions of the models of one fold."""
     try:
-        given = read_fold(folder / layout.PREDICTIONS, keys)
+        given = read_fold(finished.predictions, keys)
     except ValueError as error:
-        raise UsageError(f"{folder}: {name}: {error}") from None
+        raise UsageError(f"{finished.folder}: {name}: {error}") from None
     if given.left_out:
         others = f"{len(given.left_out)} models with predictions of other crystals"
         print(f"{name}: {others} are left out, as {given.left_out[0]}", file=sys.stderr)
@@ -218,8 +220,8 @@ def submit(
         references=submission.references(taken["backbone"]),
         notes="" if options.authors else "authors are to be named: ensemble --authors NAMES",
     )
-    durable.write_json(options.run / INFO, about)
-    durable.write_bytes(options.run / RESULTS, submission.compress(content))
+    sums.write_json(options.run, INFO, about)
+    sums.write_bytes(options.run, RESULTS, submission.compress(content))
     return [options.run / INFO, options.run / RESULTS]
 
 

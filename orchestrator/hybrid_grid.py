@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from orchestrator.interface.job import OK, conduct
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
 from orchestrator.runs import layout
-from orchestrator.runs.ledger import write_collected
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import LEDGER, digest_of, write_collected
 from orchestrator.runs.records import DONE, LedgerError, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
 from orchestrator.training.recorded import train_to_ledger
@@ -43,6 +45,7 @@ from trainables.crystals.featurise import FEATURISER_VERSION
 from trainables.crystals.sources import Source, SourceError
 from trainables.kernels import library
 from trainables.training.fit import TRAINING_VERSION
+from trainables.training.split import Split, split_fold
 
 JOB = "hybrid_grid"
 
@@ -152,18 +155,30 @@ def _conclude(
     config: GridConfig,
 ) -> None:
     """Distances, tables and report of the models that are done."""
-    done = ledger[ledger["status"] == DONE]
-    if done.empty:
+    if not (ledger["status"] == DONE).any():
         return
     crystals: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {
         name: (dataset.ids, dataset.target) for name, dataset in datasets.items()
     }
-    write_collected(folder, records, done, crystals)
+
+    @cache
+    def split(task: str, backbone: str, fold: int, seed: int) -> Split:
+        data = datasets[task, backbone]
+        return split_fold(data.rows, data.total, fold, seed).without(data.withheld)
+
+    write_collected(
+        folder,
+        records,
+        ledger,
+        crystals,
+        lambda row: split(row.task, row.backbone, row.fold, row.seed),
+    )
     on = SELECTED_BY[config.select_on]
     actors = max(1, cluster.worker_slots(1, 0))
-    sums, keys = sum_distances(folder, ledger, on, actors)
-    write_distances(folder, sums)
-    for path in write_tables(folder, sums, keys, ledger, on):
+    sums, keys = sum_distances(FinishedRun(folder), ledger, on, actors)
+    made_from = {LEDGER: digest_of(ledger)}
+    write_distances(folder, sums, made_from)
+    for path in write_tables(folder, sums, keys, ledger, on, made_from):
         print(path)
     print(write_report(folder))
 

@@ -21,8 +21,10 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, STATUSES, conduct
 from orchestrator.interface.page import render
 from orchestrator.interface.parser import Parser
-from orchestrator.runs import durable
+from orchestrator.runs import sums
+from orchestrator.runs.finished_files import FinishedFiles, OutdatedError
 from orchestrator.runs.finished_run import FILES, FinishedRun
+from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import LedgerError
 from orchestrator.runs.run_directory import locked
 from orchestrator.scale.files import FinishedScale
@@ -65,7 +67,7 @@ def write_report(folder: Path) -> Path:
     title, subtitle, _ = parts[0]
     sections = [section for _, _, part in parts for section in part]
     path = folder / "report.html"
-    durable.write_text(path, render(title, subtitle, sections))
+    sums.write_text(folder, path.name, render(title, subtitle, sections))
     return path
 
 
@@ -106,10 +108,22 @@ def _grid(folder: Path) -> Part:
     )
 
 
+def _belongs(files: FinishedFiles, digest: str) -> bool:
+    """Whether a job has left files, and made them from the models that the report is about."""
+    if not files.exists:
+        return False
+    try:
+        files.demand_made_from(LEDGER, digest)
+    except OutdatedError as error:
+        print(f"{error}; the report leaves {files.job} out", file=sys.stderr)
+        return False
+    return True
+
+
 def _ensemble(run: FinishedRun) -> Sections:
     """Sections of the models as one, where ensemble has been."""
     found = FinishedEnsemble(run.folder)
-    if not found.exists:
+    if not _belongs(found, run.digest):
         return []
     combined = Combined(run, found)
     return [(title, body) for title, make in ENSEMBLE_SECTIONS if (body := make(combined))]
@@ -118,7 +132,7 @@ def _ensemble(run: FinishedRun) -> Sections:
 def _groups(run: FinishedRun) -> Sections:
     """Sections of the elements' groups, where element_groups has been."""
     groups = FinishedGroups(run.folder)
-    if not groups.exists:
+    if not _belongs(groups, run.digest):
         return []
     grouped = Grouped(run, groups)
     return [(title, body) for title, make in GROUP_SECTIONS if (body := make(grouped))]
@@ -138,6 +152,8 @@ def _scale(folder: Path) -> Part:
 def _transfer(folder: Path) -> Part:
     """Title, subtitle and sections of tables that were compared."""
     done = FinishedTransfer(folder)
+    if done.ledger is not None:
+        done.demand_made_from(LEDGER, digest_of(done.ledger))
     reference = done.facts["reference"]
     names = [one["name"] for one in done.facts["tables"]]
     names.sort(key=lambda name: name != reference)

@@ -18,6 +18,10 @@ from orchestrator.groups.files import FinishedGroups
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, STATUSES, conduct
 from orchestrator.interface.parser import Parser
+from orchestrator.runs import layout
+from orchestrator.runs.finished_files import OutdatedError
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import LEDGER
 
 ORDER = {"free": 0, "limited": 1, "hardly": 2, "unknown": 3, "other sign": 4}
 
@@ -68,6 +72,11 @@ def describe(run: Path, symbol: str, top: int) -> str:
     groups = FinishedGroups(run)
     if not groups.exists:
         raise UsageError(f"{run}: no groups here; run element_groups {run} first")
+    if (run / layout.LEDGER).is_file():
+        try:
+            groups.demand_made_from(LEDGER, FinishedRun(run).digest)
+        except OutdatedError as error:
+            print(f"warning: {error}", file=sys.stderr)
     own = groups.groups.set_index("symbol")
     if symbol not in own.index:
         raise UsageError(f"{symbol}: in none of the models of {run}")

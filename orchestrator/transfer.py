@@ -26,7 +26,9 @@ from orchestrator.interface.job import OK, conduct
 from orchestrator.interface.wording import significant
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report import write_report
-from orchestrator.runs import durable, layout
+from orchestrator.runs import durable, layout, sums
+from orchestrator.runs.ledger import LEDGER as OF_LEDGER
+from orchestrator.runs.ledger import digest_of
 from orchestrator.runs.records import DONE, LedgerError, Records
 from orchestrator.runs.run_directory import (
     demand_folder,
@@ -205,6 +207,7 @@ def conclude(
         "unknown": of_unknown_source(tables, options.folds),
         "compared": compared,
         "seconds": float(done["seconds"].sum()),
+        sums.MADE_FROM: {OF_LEDGER: digest_of(ledger)},
     }
     for path in (write_scores(options.run, scores), write_facts(options.run, facts)):
         print(path)

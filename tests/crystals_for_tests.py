@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from trainables import sealed
 from trainables.backbones import BACKBONES
 from trainables.crystals import shards
 from trainables.crystals.crystal import Crystal
@@ -201,5 +202,5 @@ def write_shards(folder: Path, data: Dataset, cuts: int) -> list[Path]:
         digest = hashlib.sha256(content).hexdigest()
         entries.append({"file": paths[-1].name, "sha256": digest, "rows": len(rows)})
     manifest = {"format": shards.FORMAT_VERSION, "shards": entries, "total": data.total}
-    (folder / shards.MANIFEST).write_text(json.dumps(manifest))
+    (folder / shards.MANIFEST).write_text(json.dumps(sealed.seal(manifest)))
     return paths

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator.runs import durable
+from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 SCORES, FACTS, LEDGER = "transfer.parquet", "transfer.json", "transfer_ledger.parquet"
@@ -27,13 +27,13 @@ SCHEMA = pa.schema(
 
 def write_scores(run: Path, scores: pd.DataFrame) -> Path:
     """`transfer.parquet`: a row a model and metric."""
-    durable.write_parquet(run / SCORES, pa.Table.from_pandas(scores, SCHEMA, preserve_index=False))
+    sums.write_parquet(run, SCORES, pa.Table.from_pandas(scores, SCHEMA, preserve_index=False))
     return run / SCORES
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
     """`transfer.json`, written last: it makes the comparison exist."""
-    durable.write_json(run / FACTS, facts)
+    sums.write_json(run, FACTS, facts)
     return run / FACTS
 
 
@@ -44,7 +44,14 @@ class FinishedTransfer(FinishedFiles):
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        return read_parquet(self.folder / SCORES, self.job)
+        return read_parquet(self.folder, SCORES, self.job)
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame | None:
+        """The models; None where somebody took the results alone elsewhere."""
+        if not (self.folder / LEDGER).is_file():
+            return None
+        return read_parquet(self.folder, LEDGER, self.job)
 
     @cached_property
     def compared(self) -> pd.DataFrame:

@@ -33,8 +33,8 @@ def score_all(
     """A row a model and metric, of the models that are done: `COLUMNS`."""
     rows: list[dict[str, Any]] = []
     for row in ledger[ledger["status"] == DONE].itertuples():
-        arrays = records.arrays(row.key)
         chosen = data[row.task]
+        arrays = records.arrays(row.key, {"test": chosen.test_rows(row.fold)})
         target = chosen.target[arrays["predictions/test/row"]]
         value = arrays["predictions/test/value"]
         score = classification_scores if chosen.classes else regression_scores

@@ -19,6 +19,7 @@ from analysis import tables as element_tables
 from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout
+from orchestrator.runs.finished_run import demand_sound_table
 from trainables.elements import descriptor
 
 ONE_HOT = "one-hot"
@@ -124,6 +125,7 @@ def _load(spec: str) -> Table:
     if Path(spec).is_file():
         name, path, equals = "", spec, ""
     if Path(path).is_file():
+        demand_sound_table(Path(path))
         try:
             _, values = element_tables.read_csv(path)
         except ValueError as error:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from orchestrator.data.entries import EntryBlocks
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
+from trainables import sealed
 from trainables.crystals import shards
 from trainables.crystals.crystal import Entry
 from trainables.crystals.featurise import FEATURISER_VERSION, featurise
@@ -138,9 +139,12 @@ def _existing(
     for kind in kinds:
         try:
             manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
-            if manifest["made_from"] != made_from:
+            if manifest["made_from"] != made_from or not sealed.is_sound(manifest):
                 return None
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            quarantine = manifest.get("quarantine")
+            if quarantine is not None and _digest(folder / QUARANTINE) != quarantine:
+                return None
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
             return None
         manifests[kind.name] = manifest
     first = next(iter(manifests.values()))
@@ -185,6 +189,7 @@ def _write(
             writer.add(table.filter(pa.compute.is_in(table["row"], good)))
         on_rows(blocks.quarantine.seen)
     quarantine = blocks.quarantine
+    _write_quarantine(folder / QUARANTINE, quarantine)
     for kind in kinds:
         writers[kind.name].close(
             {
@@ -194,9 +199,14 @@ def _write(
                 "unit": source.unit,
                 "total": quarantine.seen,
                 "bad": quarantine.bad,
+                "quarantine": _digest(folder / QUARANTINE),
             }
         )
-    _write_quarantine(folder / QUARANTINE, quarantine)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_quarantine(path: Path, quarantine: Quarantine) -> None:
@@ -245,4 +255,4 @@ class ShardWriter:
             "fingerprint": self._fingerprint.hexdigest(),
             "shards": self._shards,
         }
-        durable.write_json(self._folder / shards.MANIFEST, manifest)
+        durable.write_json(self._folder / shards.MANIFEST, sealed.seal(manifest))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs import durable
-from orchestrator.runs.finished_files import reading
+from orchestrator.runs import sums
+from orchestrator.runs.finished_files import read_sealed, reading, verify
 from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
 from trainables.compositions.reading import FORMULA_VERSION, by_crystal, reduce_formula
@@ -88,7 +87,7 @@ def withhold(
     """
     if not formulas:
         return dict(datasets)
-    durable.write_text(run / FILE, "\n".join(sorted(formulas)) + "\n")
+    sums.write_text(run, FILE, "\n".join(sorted(formulas)) + "\n")
     hidden: dict[str, np.ndarray] = {}
     for task, data in featurized.items():
         _, own = contents_of(next(iter(data.folders.values())))
@@ -107,11 +106,12 @@ def withheld_by(run: Path) -> frozenset[str]:
         UsageError: manifest or list are damaged, the list is not that of the manifest, or formulas
             were reduced in another way.
     """
+    manifest = read_sealed(run / MANIFEST, JOB)
     with reading(run / MANIFEST, JOB):
-        asked = json.loads((run / MANIFEST).read_text())["config"].get("without")
+        asked = manifest["config"].get("without")
     if asked is None:  # though a list may lie there, of a grid before it was extended
         return frozenset()
-    path = run / FILE
+    path = verify(run, FILE, JOB)
     with reading(path, JOB):
         found = frozenset(path.read_text(encoding="utf-8").splitlines())
     if digest_of(found) != asked:

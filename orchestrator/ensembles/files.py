@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator.runs import durable
+from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 PREDICTIONS, FACTS, SUBMISSION = "ensemble.parquet", "ensemble.json", "submission"
@@ -26,19 +26,18 @@ SCHEMA = pa.schema(
 def write_predictions(run: Path, predicted: pd.DataFrame) -> Path:
     """`ensemble.parquet`: a row a test crystal."""
     table = pa.Table.from_pandas(predicted[SCHEMA.names], SCHEMA, preserve_index=False)
-    durable.write_parquet(run / PREDICTIONS, table)
+    sums.write_parquet(run, PREDICTIONS, table)
     return run / PREDICTIONS
 
 
 def forget(run: Path) -> None:
     """Takes an earlier ensemble away: its files must not stand beside those of another."""
-    for name in (FACTS, RESULTS, INFO):
-        (run / name).unlink(missing_ok=True)
+    sums.remove(run, FACTS, RESULTS, INFO)
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
     """`ensemble.json`, written last: it makes the ensemble exist."""
-    durable.write_json(run / FACTS, facts)
+    sums.write_json(run, FACTS, facts)
     return run / FACTS
 
 
@@ -49,7 +48,7 @@ class FinishedEnsemble(FinishedFiles):
 
     @cached_property
     def predicted(self) -> pd.DataFrame:
-        return read_parquet(self.folder / PREDICTIONS, self.job)
+        return read_parquet(self.folder, PREDICTIONS, self.job)
 
     @cached_property
     def folds(self) -> pd.DataFrame:

@@ -47,6 +47,9 @@ def read_fold(predictions: Path, keys: Sequence[str]) -> FoldPredictions:
     Crystals are compared by their ids: of two backbones, one may have quarantined a crystal that
     the other took. Test crystals that not all models have are left out.
 
+    Args:
+        predictions: as of `FinishedRun`, which has compared it with its digest.
+
     Raises:
         UsageError: the file is damaged.
         ValueError: the models have no test crystal in common, or no finite prediction.

@@ -13,7 +13,7 @@ from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.nodes.actors import actor_map
 from orchestrator.runs.finished_files import reading
-from orchestrator.runs.finished_run import JOB
+from orchestrator.runs.finished_run import JOB, FinishedRun
 
 
 def mixed_vectors(
@@ -38,7 +38,7 @@ def mixed_vectors(
 
 
 def sum_distances(
-    run: Path, ledger: pd.DataFrame, on: str, actors: int
+    run: FinishedRun, ledger: pd.DataFrame, on: str, actors: int
 ) -> tuple[dict[str, cosine.DistanceSums], dict[str, list[str]]]:
     """Distances of the models behind each table, and the keys of these models.
 
@@ -46,9 +46,7 @@ def sum_distances(
     bits whatever the number of actors. A table without models is left out.
     """
     chosen = {name: keys for name, keys in strategies(ledger, on).items() if keys}
-    vectors = mixed_vectors(
-        run / "embeddings.parquet", sorted(set().union(*map(set, chosen.values())))
-    )
+    vectors = mixed_vectors(run.embeddings, sorted(set().union(*map(set, chosen.values()))))
     on_actors = actor_map(actors)
     sums = {}
     for name, keys in chosen.items():

@@ -19,7 +19,7 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import duration, significant, why, with_deviation
-from orchestrator.runs.finished_files import read_parquet
+from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB, FinishedRun
 from orchestrator.runs.records import DONE, Records
 from trainables.backbones import BACKBONES
@@ -142,12 +142,12 @@ def heatmap(run: FinishedRun) -> str:
 
 def coverage(run: FinishedRun) -> str:
     """Elements that the models have seen, and how often."""
-    embeddings = read_parquet(
-        run.folder / "embeddings.parquet",
-        JOB,
-        columns=["key", "numbers", "counts"],
-        filters=[("channel", "=", "mixed")],
-    )
+    with reading(run.embeddings, JOB):
+        embeddings = pd.read_parquet(
+            run.embeddings,
+            columns=["key", "numbers", "counts"],
+            filters=[("channel", "=", "mixed")],
+        )
     crystals: dict[int, int] = {}
     for row in embeddings.itertuples():
         for z, count in zip(row.numbers, row.counts, strict=True):

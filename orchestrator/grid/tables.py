@@ -13,7 +13,7 @@ import ray
 
 from analysis import cosine, tables
 from analysis.distill import Distilled, distill
-from orchestrator.runs import durable, layout
+from orchestrator.runs import layout, sums
 from trainables.elements import descriptor
 
 TABLE_DIMS = (32, 64)
@@ -31,21 +31,29 @@ def _distilled(sums: cosine.DistanceSums, dim: int) -> Distilled | str:
         return str(error)
 
 
-def write_distances(run: Path, sums: Mapping[str, cosine.DistanceSums]) -> None:
+def write_distances(
+    run: Path, totals: Mapping[str, cosine.DistanceSums], made_from: Mapping[str, str]
+) -> None:
     """Writes `distances.parquet`: pairs of elements, by table."""
-    frames = [cosine.to_frame(sums[name], name) for name in sums]
+    frames = [cosine.to_frame(totals[name], name) for name in totals]
     table = pa.Table.from_pandas(pd.concat(frames, ignore_index=True), preserve_index=False)
-    durable.write_parquet(run / layout.DISTANCES, table)
+    sums.write_parquet(run, layout.DISTANCES, table, made_from)
 
 
 def write_tables(
     run: Path,
-    sums: Mapping[str, cosine.DistanceSums],
+    totals: Mapping[str, cosine.DistanceSums],
     keys: Mapping[str, Sequence[str]],
     ledger: pd.DataFrame,
     selected_on: str,
+    made_from: Mapping[str, str],
 ) -> list[Path]:
     """Distils each sum of distances to each dimension and writes CSV and sidecar.
+
+    Args:
+        totals, keys: of the models behind each table.
+        selected_on: column of the ledger that chose them.
+        made_from: as the sidecars say it.
 
     Returns:
         The CSV files; a table that the models do not give is left out with a line on stderr.
@@ -53,7 +61,7 @@ def write_tables(
     handcrafted = descriptor.load()
     jobs = {
         (name, dim): _distilled.remote(total, dim)
-        for name, total in sums.items()
+        for name, total in totals.items()
         for dim in TABLE_DIMS
     }
     results = dict(zip(jobs, ray.get(list(jobs.values())), strict=True))
@@ -63,24 +71,26 @@ def write_tables(
         if isinstance(distilled, str):
             print(f"{path.name}: left out ({distilled})", file=sys.stderr)
             continue
-        numbers = sums[name].numbers()
+        numbers = totals[name].numbers()
         table, _ = tables.complete(numbers, distilled.vectors, handcrafted)
         chosen = ledger[ledger["key"].isin(keys[name])]
         facts: dict[str, Any] = tables.sidecar(
             strategy=name,
             distilled=distilled,
-            sums=sums[name],
+            sums=totals[name],
             descriptor=handcrafted,
             tasks=sorted(chosen["task"].unique()),
             models=len(keys[name]),
             selected_on=selected_on,
         )
-        durable.write_text(path, tables.to_csv(table))
-        durable.write_json(path.with_suffix(".meta.json"), facts)
+        facts[sums.MADE_FROM] = dict(made_from)
+        place = f"{layout.TABLES}/{path.stem}"
+        sums.write_text(run, f"{place}.csv", tables.to_csv(table))
+        sums.write_json(run, f"{place}.meta.json", facts)
         written.append(path)
     # A table of an earlier grid in this run directory would pass for one of this grid's.
     stems = {path.stem for path in written}
     for old in (run / layout.TABLES).glob("Mat2Vec-*"):
         if layout.TABLE.fullmatch(old.name) and old.name.partition(".")[0] not in stems:
-            old.unlink()
+            sums.remove(run, f"{layout.TABLES}/{old.name}")
     return written

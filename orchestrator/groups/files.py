@@ -14,7 +14,7 @@ import pyarrow as pa
 from analysis.consensus.agreement import Agreement
 from analysis.elements import NUMBERS, SYMBOLS
 from analysis.substitution.groups import Member
-from orchestrator.runs import durable
+from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parquet
 
 if TYPE_CHECKING:
@@ -42,15 +42,16 @@ def write_models(run: Path, measured: Measured) -> list[Path]:
         "numbers": [one.numbers.astype(np.uint8) for one in references.values()],
         "labels": [one.labels.astype(np.uint8) for one in references.values()],
     }
-    durable.write_parquet(run / GEOMETRY, pa.Table.from_pylist(measured.rows))
-    durable.write_parquet(run / CLUSTERINGS, pa.table(clusterings))
+    sums.write_parquet(run, GEOMETRY, pa.Table.from_pylist(measured.rows))
+    sums.write_parquet(run, CLUSTERINGS, pa.table(clusterings))
     return [run / GEOMETRY, run / CLUSTERINGS]
 
 
-def write_frame(path: Path, frame: pd.DataFrame) -> Path:
+def write_frame(run: Path, name: str, frame: pd.DataFrame) -> Path:
     """A table as CSV, numbers to nine digits."""
-    durable.write_text(path, frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
-    return path
+    text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    sums.write_text(run, name, text)
+    return run / name
 
 
 def write_groups(run: Path, members: Sequence[Member], stability: dict[int, float]) -> Path:
@@ -68,7 +69,7 @@ def write_groups(run: Path, members: Sequence[Member], stability: dict[int, floa
         }
         for one in ordered
     )
-    return write_frame(run / GROUPS, frame)
+    return write_frame(run, GROUPS, frame)
 
 
 def write_partners(run: Path, agreement: Agreement) -> Path:
@@ -85,18 +86,19 @@ def write_partners(run: Path, agreement: Agreement) -> Path:
             "together": agreement.together[a, b],
         }
     )
-    durable.write_parquet(run / PARTNERS, table)
+    sums.write_parquet(run, PARTNERS, table)
     return run / PARTNERS
 
 
-def forget_facts(run: Path) -> None:
-    """Old facts must not stand beside new files, should the writing be interrupted."""
-    (run / FACTS).unlink(missing_ok=True)
+def forget(run: Path) -> None:
+    """Takes earlier groups away: their facts must not stand beside new files, should the writing
+    be interrupted, nor a screening that is not made again beside other models."""
+    sums.remove(run, FACTS, SCREENING)
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
     """`consensus.json`, written last: it makes the groups exist."""
-    durable.write_json(run / FACTS, facts)
+    sums.write_json(run, FACTS, facts)
     return run / FACTS
 
 
@@ -112,18 +114,18 @@ class FinishedGroups(FinishedFiles):
 
     @cached_property
     def geometry(self) -> pd.DataFrame:
-        return read_parquet(self.folder / GEOMETRY, self.job)
+        return read_parquet(self.folder, GEOMETRY, self.job)
 
     @cached_property
     def partners(self) -> pd.DataFrame:
-        return read_parquet(self.folder / PARTNERS, self.job)
+        return read_parquet(self.folder, PARTNERS, self.job)
 
     def optional(self, name: str) -> pd.DataFrame:
         """A table that not every run has; empty where it is not there."""
         return self._csv(name) if (self.folder / name).is_file() else pd.DataFrame()
 
     def _csv(self, name: str, **options: Any) -> pd.DataFrame:
-        return read_csv(self.folder / name, self.job, COLUMNS[name], **options)
+        return read_csv(self.folder, name, self.job, COLUMNS[name], **options)
 
     @cached_property
     def clusters(self) -> dict[int, int]:

@@ -1,15 +1,18 @@
 """Files that a job has left in a run directory, as other jobs read them.
 
-A JSON of facts, written last, makes them exist. A file that is damaged ends in one line.
+A JSON of facts, written last, makes them exist. Each is compared with its digest in `SHA256SUMS`
+before it is read; one that is damaged, or was made from other models than the run has now, ends in
+one line.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,8 +20,14 @@ import pandas as pd
 import pyarrow as pa
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.runs import sums
+from trainables import sealed
 
 LONGEST_REASON = 160  # characters of what a library says of a damaged file
+
+
+class OutdatedError(UsageError):
+    """A file that is whole as far as anybody knows, and not of the run as it is now."""
 
 
 @contextmanager
@@ -33,32 +42,83 @@ def reading(path: Path, job: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UsageError(f"{path}: missing; run {job} again, which writes it") from None
-    except (ValueError, TypeError, OSError, pa.ArrowException) as error:
+    except (ValueError, TypeError, KeyError, OSError, RecursionError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's, not the file's; pyarrow raises OSError for what it cannot decode
         reason = " ".join(str(error).split())[:LONGEST_REASON]
-        raise UsageError(
-            f"{path}: damaged ({reason}); remove it and run {job} again, which writes it anew"
-        ) from None
+        raise damaged(path, reason, job) from None
 
 
-def read_json(path: Path, job: str) -> dict[str, Any]:
-    """A JSON object that a job has left."""
+def damaged(path: Path, reason: str, job: str) -> UsageError:
+    """Says of a file of a job that it is not as the job wrote it."""
+    return UsageError(
+        f"{path}: damaged ({reason}); remove it and run {job} again, which writes it anew"
+    )
+
+
+def verify(run: Path, name: str, job: str) -> Path:
+    """The path of a file of a run, which is as the job wrote it.
+
+    Raises:
+        UsageError: it is missing, or differs from its digest.
+        OutdatedError: it has no digest: an earlier version wrote it, or the job did not end.
+    """
+    path = run / name
+    known = sums.read(run)
     with reading(path, job):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("no JSON object")
+        found = sums.of_file(path) if known and name in known else path.stat()
+    if known is None:
+        _say_once(
+            f"{run}: has no {sums.FILE}, as of an earlier version: what is read there is compared"
+            " with no digest; the jobs that wrote it add theirs when they run again"
+        )
+    elif name not in known:
+        raise OutdatedError(f"{path}: has no digest in {sums.FILE}; run {job} again")
+    elif found != known[name]:
+        raise damaged(path, f"its SHA-256 is not that in {sums.FILE}", job)
+    return path
+
+
+@lru_cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def read_json(run: Path, name: str, job: str) -> dict[str, Any]:
+    """A JSON object that a job has left."""
+    path = verify(run, name, job)
+    with reading(path, job):
+        return _object(path)
+
+
+def read_sealed(path: Path, job: str) -> dict[str, Any]:
+    """A JSON object that carries its own digest, or none, as those of earlier versions."""
+    with reading(path, job):
+        content = _object(path)
+        if sealed.DIGEST in content and not sealed.is_sound(content):
+            raise ValueError("its digest is another")
         return content
 
 
-def read_parquet(path: Path, job: str, **options: Any) -> pd.DataFrame:
+def _object(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    return content
+
+
+def read_parquet(run: Path, name: str, job: str, **options: Any) -> pd.DataFrame:
     """A Parquet table that a job has left; `options` as of `pandas.read_parquet`."""
+    path = verify(run, name, job)
     with reading(path, job):
         return pd.read_parquet(path, **options)
 
 
-def read_csv(path: Path, job: str, columns: Collection[str], **options: Any) -> pd.DataFrame:
+def read_csv(
+    run: Path, name: str, job: str, columns: Collection[str], **options: Any
+) -> pd.DataFrame:
     """A CSV table that a job has left, which must have some columns: almost any text is a table."""
+    path = verify(run, name, job)
     with reading(path, job):
         table = pd.read_csv(path, **options)
         if lacking := [name for name in columns if name not in table.columns]:
@@ -80,4 +140,13 @@ class FinishedFiles:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        return read_json(self.folder / self.facts_file, self.job)
+        return read_json(self.folder, self.facts_file, self.job)
+
+    def demand_made_from(self, name: str, digest: str) -> None:
+        """Raises OutdatedError where the files were made from another state of `name`."""
+        path = self.folder / self.facts_file
+        of = self.facts.get(sums.MADE_FROM)
+        if not isinstance(of, dict) or of.get(name) != digest:
+            raise OutdatedError(
+                f"{path}: made from another {name} than the run has now; run {self.job} again"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,18 +14,15 @@ import pyarrow.parquet as pq
 
 from analysis import leaderboard
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs.finished_files import read_json, read_parquet, reading
+from orchestrator.runs import layout, sums
+from orchestrator.runs.finished_files import read_parquet, read_sealed, reading, verify
+from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import DONE
 
 JOB = "hybrid_grid"
 
-FILES = (
-    "manifest.json",
-    "ledger.parquet",
-    "embeddings.parquet",
-    "predictions.parquet",
-    "distances.parquet",
-)
+OF_LEDGER = (layout.EMBEDDINGS, layout.PREDICTIONS, layout.DISTANCES)  # are made from it
+FILES = (layout.MANIFEST, layout.LEDGER, *OF_LEDGER)
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class FinishedRun:
     folder: Path
 
     def demand_files(self) -> None:
-        """Raises UsageError where one is missing, or is not even of its kind."""
+        """Raises UsageError where one is missing, not even of its kind, or of another ledger."""
         for name in FILES:
             path = self.folder / name
             if not path.is_file():
@@ -45,14 +43,34 @@ class FinishedRun:
                 with reading(path, JOB):
                     pq.read_metadata(path)
         _ = self.manifest
+        if self.done.empty:  # then nothing was made from it, and the job says so
+            return
+        for name in OF_LEDGER:
+            path = self.folder / name
+            with reading(path, JOB):
+                of = sums.made_from(pq.read_schema(path)).get(LEDGER, self.digest)
+            if of != self.digest:
+                raise self.of_another_ledger(path)
+
+    def of_another_ledger(self, path: Path) -> UsageError:
+        """Says of a file of the run that it was not made from the ledger that is there now."""
+        return UsageError(
+            f"{path}: made from another ledger than {self.folder} has now; run {JOB} again"
+        )
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        return read_json(self.folder / "manifest.json", JOB)
+        return read_sealed(self.folder / layout.MANIFEST, JOB)
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        return read_parquet(self.folder / "ledger.parquet", JOB)
+        return read_parquet(self.folder, layout.LEDGER, JOB)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the models in the ledger, which whatever is made from them carries."""
+        with reading(self.folder / layout.LEDGER, JOB):
+            return digest_of(self.ledger)
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -60,13 +78,46 @@ class FinishedRun:
 
     @cached_property
     def distances(self) -> pd.DataFrame:
-        return read_parquet(self.folder / "distances.parquet", JOB)
+        return read_parquet(self.folder, layout.DISTANCES, JOB)
 
     @cached_property
     def best(self) -> pd.DataFrame:
         return leaderboard.best_by_validation(self.ledger)
 
+    @cached_property
+    def predictions(self) -> Path:
+        """The file, which is as it was written: it is too large to be read whole."""
+        return verify(self.folder, layout.PREDICTIONS, JOB)
+
+    @cached_property
+    def embeddings(self) -> Path:
+        """As `predictions`."""
+        return verify(self.folder, layout.EMBEDDINGS, JOB)
+
     def test_predictions(self, keys: Sequence[str]) -> pd.DataFrame:
         """Test predictions of some models."""
         chosen = [("part", "=", "test"), ("key", "in", list(keys))]
-        return read_parquet(self.folder / "predictions.parquet", JOB, filters=chosen)
+        with reading(self.predictions, JOB):
+            return pd.read_parquet(self.predictions, filters=chosen)
+
+
+def demand_sound_table(path: Path) -> None:
+    """Compares an element table in a run's folder, and its sidecar, with their digests.
+
+    A file that no job has written, or that lies elsewhere, is its owner's.
+
+    Raises:
+        UsageError: one differs, or was distilled from other models than the run's ledger has.
+    """
+    run = path.resolve().parent.parent
+    sidecar = f"{layout.TABLES}/{path.stem}.meta.json"
+    known = sums.read(run) or {}
+    for name in (f"{layout.TABLES}/{path.name}", sidecar):
+        if name in known:
+            verify(run, name, JOB)
+    if sidecar in known and layout.LEDGER in known:
+        finished = FinishedRun(run)
+        with reading(run / sidecar, JOB):
+            of = json.loads((run / sidecar).read_text()).get(sums.MADE_FROM, {}).get(LEDGER)
+        if of != finished.digest:
+            raise finished.of_another_ledger(path)

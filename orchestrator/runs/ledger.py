@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.runs import durable, layout
-from orchestrator.runs.records import Records
+from orchestrator.runs import layout, sums
+from orchestrator.runs.records import DONE, Records
+from trainables.training.split import Split
 
+LEDGER = "ledger"  # as `sums.MADE_FROM` calls it
+# What of a row decides what is made of the models; times and machines differ from run to run.
+DIGESTED = ("key", "task", "status", "val_mae", "test_mae", "val_error")
 EMBEDDINGS = pa.schema(
     [
         ("key", pa.string()),
@@ -49,6 +56,14 @@ def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:
     columns = {name: [row.get(name) for row in rows] for name in records.schema.names}
     columns["task"] = [tasks[key] for key in keys]
     return pa.table(columns, schema=records.schema)
+
+
+def digest_of(ledger: pd.DataFrame) -> str:
+    """SHA-256 (hex) of the models of a ledger: which they are, and what errors they have."""
+    columns = [name for name in DIGESTED if name in ledger]
+    rows = [ledger[name].astype(object).where(ledger[name].notna(), None) for name in columns]
+    text = json.dumps([columns, *(column.tolist() for column in rows)])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _embeddings_of(key: str, arrays: dict[str, np.ndarray]) -> pa.Table:
@@ -95,23 +110,34 @@ def _predictions_of(
 def write_collected(
     run: Path,
     records: Records,
-    done: pd.DataFrame,
-    crystals_of: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
+    ledger: pd.DataFrame,
+    crystals_of: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]],
+    split_of: Callable[[Any], Split],
 ) -> None:
     """Collects what the done models left into `embeddings.parquet` and `predictions.parquet`.
 
     Args:
-        done: rows of the ledger with status done.
         crystals_of: (ids, targets) by (task, backbone).
+        split_of: the parts of the data set that a row of the ledger was trained and tested on.
+
+    Raises:
+        LedgerError: a record is damaged, or does not hold what its model leaves.
     """
+    of = {LEDGER: digest_of(ledger)}
+    done = ledger[ledger["status"] == DONE]
+    schemas = [sums.with_made_from(schema, of) for schema in (EMBEDDINGS, PREDICTIONS)]
     with (
-        durable.replacing(run / layout.EMBEDDINGS) as embeddings_file,
-        durable.replacing(run / layout.PREDICTIONS) as predictions_file,
-        pq.ParquetWriter(embeddings_file, EMBEDDINGS, compression="zstd") as embeddings,
-        pq.ParquetWriter(predictions_file, PREDICTIONS, compression="zstd") as predictions,
+        sums.replacing(run, layout.EMBEDDINGS) as embeddings_file,
+        sums.replacing(run, layout.PREDICTIONS) as predictions_file,
+        pq.ParquetWriter(embeddings_file, schemas[0], compression="zstd") as embeddings,
+        pq.ParquetWriter(predictions_file, schemas[1], compression="zstd") as predictions,
     ):
         for group in _groups(done, 64):
-            found = [(row, records.arrays(row.key)) for row in group.itertuples()]
+            found = []
+            for row in group.itertuples():
+                split = split_of(row)
+                parts = {"validation": split.validation, "test": split.test}
+                found.append((row, records.arrays(row.key, parts)))
             embeddings.write_table(
                 pa.concat_tables([_embeddings_of(row.key, arrays) for row, arrays in found])
             )

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs import durable, layout, record_file
+from orchestrator.runs import durable, layout
+from trainables.training import record_file
 
 PROGRAM = "elemgrid"  # as a manifest says whose it is
 MARK = b"elemgrid run directory\n"  # the first line of each `.lock`

@@ -16,21 +16,34 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from safetensors import SafetensorError
 from safetensors.numpy import load as decode_arrays
 
 from orchestrator.runs import durable, lease
 from orchestrator.runs.layout import LOCK
+from orchestrator.runs.record_contents import (
+    DIVERGED,
+    DONE,
+    FAILED,
+    LARGEST_ROW,
+    Columns,
+    columns_of,
+    wrong_in_arrays,
+    wrong_in_row,
+)
 from trainables.training import record_file
 
+__all__ = ["DIVERGED", "DONE", "FAILED", "SCHEMA", "LedgerError", "Records", "until_sound"]
+
 T = TypeVar("T")
-DONE, FAILED, DIVERGED = "done", "failed", "diverged"
+Arrays = dict[str, np.ndarray]
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "task", "backbone")]
     + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
@@ -50,6 +63,10 @@ AGAIN = "run the command that trained it again: it trains this model anew"
 class LedgerError(ValueError):
     """A record that cannot be trusted, in one line that names the file and the fix."""
 
+    def __init__(self, path: Path | str, what: str) -> None:
+        super().__init__(f"{path}: {what}; {AGAIN}")
+        self.key = Path(path).stem
+
 
 @dataclass(frozen=True)
 class Records:
@@ -58,11 +75,18 @@ class Records:
     Attributes:
         lease: token of the driver's; once another driver has the run, nothing is recorded. "" for
             one that asks nobody.
+        asked: by key, the columns of the model that it stands for, where they are known: a row that
+            has others is not this model's.
     """
 
     folder: Path
     schema: pa.Schema = SCHEMA
     lease: str = ""
+    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return columns_of(self.schema)
 
     def write(self, row: dict[str, Any], arrays: dict[str, np.ndarray]) -> bool:
         """Records a model, unless it is recorded already: the first result stands.
@@ -178,30 +202,47 @@ class Records:
         path = f"{self.folder}/{key}.json"  # a Path takes as long as the reading
         try:
             with open(path, "rb", buffering=0) as file:
-                row = record_file.opened(file.readall())
+                row = record_file.opened(file.read(LARGEST_ROW) or b"")
         except FileNotFoundError:
-            raise LedgerError(f"{path}: missing; {AGAIN}") from None
-        if row.get("key") != key or row.get("status") not in (DONE, FAILED, DIVERGED):
-            raise LedgerError(f"{path}: damaged; {AGAIN}")
+            raise LedgerError(path, "missing") from None
+        if not row:
+            raise LedgerError(path, "damaged")
+        if why := wrong_in_row(row, key, self._columns, self.asked.get(key)):
+            raise LedgerError(path, f"damaged ({why})")
         return row
 
-    def arrays(self, key: str) -> dict[str, np.ndarray]:
+    def arrays(self, key: str, parts: Mapping[str, np.ndarray] | None = None) -> Arrays:
         """The arrays of a model that is done, verified against its record.
 
-        Raises:
-            LedgerError: the record is not whole.
-        """
-        return decode_arrays(self._sound_arrays(self.read(key)))
+        Args:
+            parts: of the model's fold, as of `wrong_in_arrays`.
 
-    def _sound_arrays(self, row: Mapping[str, Any]) -> bytes:
+        Raises:
+            LedgerError: the record is not whole, or its arrays are no such model's.
+        """
+        row = self.read(key)
+        if row["status"] == DONE and "arrays_sha256" not in row:
+            raise LedgerError(self._json(key), "damaged (done, without arrays)")
+        return self._sound_arrays(row, parts)
+
+    def _sound_arrays(
+        self, row: Mapping[str, Any], parts: Mapping[str, np.ndarray] | None = None
+    ) -> Arrays:
         path = self._arrays(row["key"])
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise LedgerError(f"{path}: missing; {AGAIN}") from None
+            raise LedgerError(path, "missing") from None
         if hashlib.sha256(content).hexdigest() != row.get("arrays_sha256"):
-            raise LedgerError(f"{path}: damaged; {AGAIN}")
-        return content
+            raise LedgerError(path, "damaged")
+        try:
+            arrays = decode_arrays(content)
+        except (SafetensorError, ValueError, TypeError, KeyError) as error:
+            raise LedgerError(path, f"damaged ({' '.join(str(error).split())[:80]})") from None
+        why = wrong_in_arrays(arrays, row, parts) if row["status"] == DONE else ""
+        if why:
+            raise LedgerError(path, f"damaged ({why})")
+        return arrays
 
     def damage(self, keys: Iterable[str]) -> dict[str, LedgerError]:
         """What is wrong with those of the recorded models whose files are not whole, by key."""
@@ -248,19 +289,25 @@ def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) 
     All records are examined then, and those that are damaged are set aside and named on stderr.
 
     Raises:
-        LedgerError: of something else than the records of these keys.
+        LedgerError: of something else than the records of these keys, or of a model that was
+            trained again already.
     """
+    again: set[str] = set()
     while True:
         try:
             return work()
-        except LedgerError:
+        except LedgerError as error:
             damaged = records.damage(keys)
-            if not damaged:
+            # Who works with a record knows more of it, as which crystals its fold has.
+            if error.key in records.recorded(keys):
+                damaged.setdefault(error.key, error)
+            if not damaged or again & damaged.keys():
                 raise
-        for key, error in damaged.items():
+        again |= damaged.keys()
+        for key, what in damaged.items():
             records.set_aside(key)
-            what = str(error).removesuffix(AGAIN)
-            print(f"{what}it is set aside (….damaged), the model is trained again", file=sys.stderr)
+            told = str(what).removesuffix(AGAIN)
+            print(f"{told}it is set aside (….damaged), the model is trained again", file=sys.stderr)
 
 
 @lru_cache(maxsize=1)

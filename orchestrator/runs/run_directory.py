@@ -14,6 +14,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, lease, ownership
 from orchestrator.runs.layout import MANIFEST
 from orchestrator.runs.ownership import PROGRAM
+from trainables import sealed
 from trainables.crystals.sources.base import is_text
 
 DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
@@ -89,9 +90,11 @@ def open_manifest(
         return
     try:
         manifest = json.loads(path.read_text())
+        if sealed.DIGEST in manifest and not sealed.is_sound(manifest):
+            raise ValueError("its digest is another")
         before = {name: manifest[name] for name in asked if name in manifest}
         other = manifest.get("job", DEFAULT_JOB)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{path}: damaged; remove it, the records are kept") from None
     if other != job:
         raise UsageError(f"--run {run}: holds a run of {other}; name another folder")
@@ -127,4 +130,4 @@ def write_manifest(run: Path, content: dict[str, Any]) -> None:
     created = datetime.now(UTC).isoformat(timespec="seconds")
     with suppress(FileNotFoundError, ValueError, AttributeError):
         created = json.loads(path.read_text()).get("created", created)
-    durable.write_json(path, {"program": PROGRAM, "created": created, **content})
+    durable.write_json(path, sealed.seal({"program": PROGRAM, "created": created, **content}))

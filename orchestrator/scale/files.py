@@ -22,7 +22,7 @@ from analysis.scale.gaps import Gaps
 from analysis.scale.replaceability import Replaceability
 from analysis.scale.unidimensional import Order
 from orchestrator.data.download import digest
-from orchestrator.runs import durable
+from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_json, read_parquet
 from orchestrator.scale.flags import ScaleOptions
 from trainables.crystals.sources import Source
@@ -72,11 +72,12 @@ def write_scale(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["symbol", "position"])
     writer.writerows(places.items())
-    durable.write_parquet(folder / PAIRS, _pairs(scale, symbols))
-    durable.write_parquet(folder / FRONT, _front(scale))
-    durable.write_json(folder / EXPORT, places)
-    durable.write_text(folder / POSITIONS, text.getvalue())
-    durable.write_json(folder / FACTS, _facts(options, scale, order, given))
+    sums.remove(folder, FACTS)  # the facts of another scale must not stand beside new files
+    sums.write_parquet(folder, PAIRS, _pairs(scale, symbols))
+    sums.write_parquet(folder, FRONT, _front(scale))
+    sums.write_json(folder, EXPORT, places)
+    sums.write_text(folder, POSITIONS, text.getvalue())
+    sums.write_json(folder, FACTS, _facts(options, scale, order, given))
     return [folder / name for name in (POSITIONS, EXPORT, FRONT, PAIRS, FACTS)]
 
 
@@ -201,16 +202,16 @@ class FinishedScale(FinishedFiles):
 
     @cached_property
     def positions(self) -> dict[str, float]:
-        return read_json(self.folder / EXPORT, self.job)
+        return read_json(self.folder, EXPORT, self.job)
 
     @cached_property
     def front(self) -> pd.DataFrame:
-        return read_parquet(self.folder / FRONT, self.job)
+        return read_parquet(self.folder, FRONT, self.job)
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Replaceability and distance [n, n], elements by atomic number."""
-        table = read_parquet(self.folder / PAIRS, self.job)
+        table = read_parquet(self.folder, PAIRS, self.job)
         by_number = sorted(self.positions, key=NUMBERS.__getitem__)
         found = []
         for column, own in (("replaceability", 0.0), ("distance", 0.0)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
 from orchestrator.interface.wording import duration, why
-from orchestrator.runs import durable
+from orchestrator.runs import sums
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
 from orchestrator.training.arrays import Naming, TrainingArray
@@ -40,7 +41,8 @@ def train_to_ledger(
 ) -> int:
     """Trains what has no record, writes the ledger, and concludes from it if nothing is left.
 
-    A damaged record, whoever meets it, is set aside and its model trained again before all else.
+    A record that is damaged or another model's, whoever meets it, is set aside and its model
+    trained again before all else.
 
     Args:
         arrays, datasets, targets, records, worker, naming, make_fit, error: as of `train`.
@@ -52,6 +54,8 @@ def train_to_ledger(
         The status of the job.
     """
     tasks = {key: array.task for array in arrays for key in array.keys.values()}
+    rows = [array.row(label) for array in arrays for label in array.keys]
+    records = replace(records, asked={row["key"]: row for row in rows})
 
     def work() -> int:
         finished = train(
@@ -65,7 +69,7 @@ def train_to_ledger(
             error=error,
         )
         table = compile_ledger(records, tasks)
-        durable.write_parquet(path, table)
+        sums.write_parquet(path.parent, path.name, table)
         ledger = table.to_pandas()
         if not finished:
             print(f"\nstopped with {len(ledger)} of {len(tasks)} models recorded; the same command"

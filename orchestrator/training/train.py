@@ -139,7 +139,7 @@ def _trainable(
             ArrayTrial,
             arrays={array.id: array for array in ordered},
             datasets=dict(datasets),
-            records=replace(records, folder=records.folder.resolve()),
+            records=replace(records, folder=records.folder.resolve(), asked={}),
             targets=dict(targets),
             device=worker.device,
             threads=worker.threads,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis import cosine
 from analysis.selection import strategies
@@ -14,11 +17,13 @@ from orchestrator.grid.cells import arrays, keyed_cells
 from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
 from orchestrator.grid.tables import write_distances
-from orchestrator.runs import durable
-from orchestrator.runs.ledger import compile_ledger, write_collected
+from orchestrator.runs import sums
+from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_collected
 from orchestrator.runs.records import Records
+from orchestrator.runs.run_directory import write_manifest
 from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import fit
+from trainables.training.split import Split, split_fold
 
 
 def make_run(
@@ -52,10 +57,10 @@ def make_run(
             done = {"status": "done", "epochs": 2, "seconds": 0.25, "device": "cpu", "error": ""}
             records.write({**row, **done, **outcome.metrics}, outcome.arrays)
     ledger = compile_ledger(records, {key: cell.task for cell, key in keyed})
-    durable.write_parquet(folder / "ledger.parquet", ledger)
+    sums.write_parquet(folder, "ledger.parquet", ledger)
     conclude(folder, records, ledger, {(task, name): data[name] for name in data})
-    durable.write_json(
-        folder / "manifest.json",
+    write_manifest(
+        folder,
         {
             "created": "2031-05-06T07:08:09+00:00",
             "config": config.model_dump(mode="json"),
@@ -76,7 +81,13 @@ def conclude(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, A
     done = frame[frame["status"] == "done"]
     if done.empty:
         return
-    write_collected(folder, records, done, {n: (d.ids, d.target) for n, d in data.items()})
+
+    def split(row: Any) -> Split:
+        found = data[row.task, row.backbone]
+        return split_fold(found.rows, found.total, row.fold, row.seed)
+
+    crystals = {name: (found.ids, found.target) for name, found in data.items()}
+    write_collected(folder, records, frame, crystals, split)
     vectors = mixed_vectors(folder / "embeddings.parquet", done["key"].tolist())
     chosen = {name: keys for name, keys in strategies(frame).items() if keys}
     write_distances(
@@ -85,4 +96,19 @@ def conclude(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, A
             name: cosine.aggregate(lambda chunk: [vectors[key] for key in chunk], keys)
             for name, keys in chosen.items()
         },
+        {LEDGER: digest_of(frame)},
     )
+
+
+def replace_parquet(run: Path, name: str, frame: pd.DataFrame) -> None:
+    """Puts another table in the place of one, as the job that writes it would."""
+    before = sums.made_from(pq.read_schema(run / name))
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    sums.write_parquet(run, name, table, before)
+
+
+def change_config(run: Path, **changes: Any) -> None:
+    """Lets the manifest of a run say that it was asked for something else."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"] |= changes
+    write_manifest(run, manifest)

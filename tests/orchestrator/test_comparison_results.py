@@ -173,7 +173,10 @@ class KeptArrays:
     """The arrays of records, from memory."""
 
     def __init__(self, kept: dict[str, dict[str, np.ndarray]]) -> None:
-        self.arrays = kept.__getitem__
+        self.kept = kept
+
+    def arrays(self, key: str, parts: object = None) -> dict[str, np.ndarray]:
+        return self.kept[key]
 
 
 def test_seeds_together_are_one_prediction() -> None:

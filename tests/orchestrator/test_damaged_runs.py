@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +22,12 @@ from orchestrator.groups import files as groups
 from orchestrator.groups.files import FinishedGroups
 from orchestrator.groups.models import measure
 from orchestrator.interface.errors import UsageError
+from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles
 from orchestrator.runs.finished_run import FILES, FinishedRun
+from orchestrator.runs.ledger import LEDGER
 from orchestrator.scale.files import FinishedScale
-from tests.orchestrator.finished_runs import make_run
+from tests.orchestrator.finished_runs import change_config, make_run
 
 GRID = "hybrid_grid"
 
@@ -54,16 +55,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     references = [Reference(numbers, np.array([0, 1, 0, 1, 0]))] * 2
     groups.write_partners(run, agree(references))
     groups.write_groups(run, divide(numbers, references[0].labels, ions()), {})
-    groups.write_facts(run, {})
+    groups.write_facts(run, {sums.MADE_FROM: {LEDGER: FinishedRun(run).digest}})
     (run / "tables").mkdir()
     vectors = np.random.default_rng(0).normal(size=(118, 3))
     table = pd.DataFrame(vectors, index=pd.Index(SYMBOLS[1:], name="element"))
     table.to_csv(run / "tables" / "mine.csv")
     (run / "shards").mkdir()
-    (run / "without.txt").write_text("NaCl\n")
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["config"]["without"] = digest_of({"NaCl"})
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    sums.write_text(run, "without.txt", "NaCl\n")
+    change_config(run, without=digest_of({"NaCl"}))
     return run
 
 
@@ -191,8 +190,9 @@ def test_vectors_that_cannot_be_read_are_one_line(run: Path) -> None:
     path = run / "embeddings.parquet"
     path.write_bytes(pages(path.read_bytes()))
     FinishedRun(run).demand_files()
-    with pytest.raises(UsageError, match=r"embeddings\.parquet: damaged \("):
-        measure(path, [], seed=0)
+    for read in (lambda: FinishedRun(run).embeddings, lambda: measure(path, [], seed=0)):
+        with pytest.raises(UsageError, match=r"embeddings\.parquet: damaged \("):
+            read()
 
 
 def test_what_the_disk_refuses_is_no_damage(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from orchestrator import ensemble
 from orchestrator.ensembles.files import FACTS, PREDICTIONS, RESULTS, FinishedEnsemble
 from orchestrator.ensembles.predictions import read_fold
 from orchestrator.report import write_report
-from tests.orchestrator.finished_runs import make_run
+from tests.orchestrator.finished_runs import make_run, replace_parquet
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_test_part_decides_nothing(run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, tmp_path / "other"))
     frame = pd.read_parquet(other / "predictions.parquet")
     frame.loc[frame["part"] == "test", "target"] *= -7
-    frame.to_parquet(other / "predictions.parquet", index=False)
+    replace_parquet(other, "predictions.parquet", frame)
     for folder in (run, other):
         assert ensemble.main([str(folder)]) == 0
     one, two = (FinishedEnsemble(folder).facts["folds"] for folder in (run, other))

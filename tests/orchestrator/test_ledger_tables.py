@@ -14,6 +14,7 @@ from orchestrator.runs import durable
 from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS, compile_ledger, write_collected
 from orchestrator.runs.records import SCHEMA, LedgerError, Records
 from tests.orchestrator.small_records import arrays, row
+from trainables.training.split import Split
 
 CONTRACT = {
     "key", "task", "backbone", "dim", "mixing", "fold", "seed", "status", "train_mae", "val_mae",
@@ -56,7 +57,8 @@ def test_missing_values_stay_missing(records: Records) -> None:
 def collect(run: Path, records: Records, keys: list[str]) -> None:
     ledger = compile_ledger(records, dict.fromkeys(keys, "salts")).to_pandas()
     ids, target = np.array(["p", "q", "r", "s"]), np.array([10.0, 11.0, 12.0, 13.0])
-    write_collected(run, records, ledger, {("salts", "cgcnn"): (ids, target)})
+    split = Split(np.array([1]), np.array([0, 2]), np.array([3]))
+    write_collected(run, records, ledger, {("salts", "cgcnn"): (ids, target)}, lambda _: split)
 
 
 def test_collected_tables_hold_what_the_records_hold(records: Records, tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_a_damaged_record_leaves_the_collected_tables_as_they_were(
         collect(tmp_path, records, ["a", "b"])
     assert (tmp_path / "embeddings.parquet").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "embeddings.parquet", "predictions.parquet", "records",
+        "SHA256SUMS", "embeddings.parquet", "predictions.parquet", "records",
     ]  # fmt: skip
 
 

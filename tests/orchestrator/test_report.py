@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import signal
@@ -16,7 +15,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.report import write_report
 from orchestrator.runs.finished_run import FILES
 from orchestrator.runs.run_directory import locked
-from tests.orchestrator.finished_runs import make_run
+from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
 from tests.orchestrator.small_disks import small_disk
 
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
@@ -108,9 +107,7 @@ def test_sections_with_nothing_to_compare_are_left_out(tmp_path: Path) -> None:
 def test_a_choice_on_test_errors_is_said_to_leak(tmp_path: Path, made: Path) -> None:
     assert "have had a say" not in body_of(write_report(made))
     run = shutil.copytree(made, tmp_path / "run")
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["config"]["select_on"] = "test"
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    change_config(run, select_on="test")
     assert "the test parts have had a say in Mat2Vec-S" in body_of(write_report(run))
 
 
@@ -131,7 +128,7 @@ def test_an_unfinished_run_is_refused_in_one_line(made: Path, tmp_path: Path, na
 def test_a_run_without_a_single_model_is_refused(tmp_path: Path, made: Path) -> None:
     run = shutil.copytree(made, tmp_path / "run")
     ledger = pd.read_parquet(run / "ledger.parquet").assign(status="failed")
-    ledger.to_parquet(run / "ledger.parquet")
+    replace_parquet(run, "ledger.parquet", ledger)
     assert refusal(run) == f"{run}: no model is done; there is nothing to report"
 
 

@@ -1,7 +1,7 @@
 """Folders of featurised crystals: Parquet files of the columns that `shard_table` describes.
 
-A folder has a `manifest.json` that names each shard with rows and SHA-256; a shard's file name
-carries the start of its digest. All that is read is verified against it.
+A folder has a `manifest.json` that names each shard with rows and SHA-256, and is sealed; a shard's
+file name carries the start of its digest. All that is read is verified against it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from trainables.crystals.shard_table import (
     graphs_of,
     to_table,
 )
+from trainables.sealed import is_sound
 
 __all__ = [
     "EDGE_COLUMNS",
@@ -225,7 +226,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(_read(path))
         version = manifest["format"]
-    except (ValueError, KeyError, TypeError) as error:
+        if version == FORMAT_VERSION and not is_sound(manifest):
+            raise ValueError("its digest is another")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, ShardError):
             raise
         raise DamagedError(f"{path}: damaged", folder) from None

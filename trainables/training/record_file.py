@@ -40,5 +40,8 @@ def opened(content: bytes) -> dict[str, Any]:
     text = content[:-SEAL]
     if content[-SEAL:] != seal(text):
         return {}
-    row: dict[str, Any] = json.loads(content)
-    return row
+    try:
+        row = json.loads(content)
+    except (ValueError, RecursionError):  # sealed all the same
+        return {}
+    return row if isinstance(row, dict) else {}

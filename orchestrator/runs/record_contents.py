@@ -1,0 +1,157 @@
+"""What a record holds: the one place that says whether a row and its arrays are those of a model.
+
+A checksum tells that a file is as it was written, not that what was written makes sense. Each
+function returns the reason why it does not, in a few words, or "".
+
+Legend: Z elements, D dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+DONE, FAILED, DIVERGED = "done", "failed", "diverged"
+STATUSES = (DONE, FAILED, DIVERGED)
+
+LARGEST_ROW = 1 << 20  # bytes; the longest part of one is the text of an error
+TYPES: dict[pa.DataType, tuple[type, ...]] = {
+    pa.string(): (str,), pa.int64(): (int,), pa.float64(): (float, int),
+}  # fmt: skip
+INT64 = 1 << 63
+BESIDE = {"crc32", "arrays_sha256"}  # entries of a row that are no columns
+RENAMED = ("task", "array")  # the same data may have another name in another grid
+NAMES = re.compile(
+    r"weights/.+|table|scaler/(mean|scale)|curve/(train_loss|val_mae)"
+    r"|predictions/(validation|test)/(row|value)|elements/(numbers|counts|mixed|h|l|layer[1-9]\d*)"
+)
+PARTS = {"validation": "n_val", "test": "n_test"}  # of the predictions, and their columns
+LARGEST_Z = 118
+
+
+Columns = dict[str, tuple[type, ...]]
+
+
+def columns_of(schema: pa.Schema) -> Columns:
+    """What JSON has in the columns of a ledger."""
+    return {field.name: TYPES[field.type] for field in schema}
+
+
+def wrong_in_row(row: Any, key: str, columns: Columns, asked: Mapping[str, Any] | None) -> str:
+    """Why an object is no row of this key.
+
+    Args:
+        columns: of the ledger.
+        asked: the columns of the model that the key stands for, where they are known.
+    """
+    if not isinstance(row, dict) or row.get("key") != key:
+        return "the row of another model"
+    if odd := sorted((row.keys() - BESIDE) ^ columns.keys()):
+        return f"column {odd[0][:40]} is {'missing' if odd[0] in columns else 'unknown'}"
+    for name, kinds in columns.items():
+        value = row[name]
+        if value is None:
+            continue
+        kind = type(value)
+        if kind not in kinds:
+            return f"{name} is no {'text' if str in kinds else 'number'}"
+        if kind is not str and not (-1 <= value < INT64 if kind is int else 0 <= value < math.inf):
+            return f"{name} is out of its range"
+    if row["status"] not in STATUSES:
+        return "no status"
+    return "" if asked is None else _not_as_asked(row, columns, asked)
+
+
+def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, Any]) -> str:
+    for name, value in asked.items():
+        if name not in RENAMED and row[name] != value:
+            return f"{name} is {str(row[name])[:40]}, and {value} in the model of this key"
+    if row["status"] == DONE:
+        # Classes have an error, and no MAE.
+        errors = {"train_mae", "val_mae", "test_mae", "dummy_mae"}
+        if "val_error" in columns:
+            errors = {"val_error"}
+        needed = errors | {"epochs", "best_epoch", "parameters", "seconds"}
+        for name in sorted(needed | {"n_train", "n_val", "n_test"}):
+            if row[name] is None:
+                return f"done, without {name}"
+        if "arrays_sha256" not in row:
+            return "done, without arrays"
+    return ""
+
+
+def wrong_in_arrays(
+    arrays: Mapping[str, np.ndarray],
+    row: Mapping[str, Any],
+    parts: Mapping[str, np.ndarray] | None = None,
+) -> str:
+    """Why arrays are not what a model leaves that is done.
+
+    Args:
+        row: of the model.
+        parts: rows of the data set by part of the fold, where they are known.
+    """
+    for name, value in arrays.items():
+        if not NAMES.fullmatch(name):
+            return f"array {name[:60]} is unknown"
+        finite = value.dtype.kind != "f" or name.startswith("curve/") or np.isfinite(value).all()
+        if value.dtype.kind not in "fiu" or not finite:
+            return f"{name} holds what is no number"
+    for part, column in PARTS.items():
+        if why := _wrong_predictions(arrays, part, row.get(column), parts):
+            return why
+    if arrays.get("curve/val_mae", np.zeros(0)).ndim != 1:
+        return "curve/val_mae is no list of numbers"
+    return _wrong_elements(arrays, row) if "dim" in row else ""
+
+
+def _wrong_predictions(
+    arrays: Mapping[str, np.ndarray],
+    part: str,
+    number: int | None,
+    parts: Mapping[str, np.ndarray] | None,
+) -> str:
+    name = f"predictions/{part}"
+    try:
+        rows, values = arrays[f"{name}/row"], arrays[f"{name}/value"]
+    except KeyError:
+        return f"without {name}"
+    if rows.dtype.kind not in "iu" or values.dtype != np.float64:
+        return f"{name} is of another type"
+    if rows.ndim != 1 or rows.shape != values.shape or number not in (None, len(rows)):
+        return f"{name} is of another size"
+    if parts is not None and part in parts and not np.array_equal(rows, parts[part]):
+        return f"{name} is of other crystals than the fold's"
+    return ""
+
+
+def _wrong_elements(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> str:
+    for name in ("curve/val_mae", "elements/numbers", "elements/counts", "elements/mixed"):
+        if name not in arrays:
+            return f"without {name}"
+    numbers, counts = arrays["elements/numbers"], arrays["elements/counts"]
+    if numbers.dtype != np.uint8 or counts.dtype != np.int64:
+        return "elements/numbers or counts are of another type"
+    if numbers.ndim != 1 or not numbers.size or counts.shape != numbers.shape:
+        return "elements/numbers or counts are of another size"
+    rising = (np.diff(numbers.astype(np.int64)) > 0).all()
+    if not rising or numbers[0] < 1 or numbers[-1] > LARGEST_Z or (counts < 1).any():
+        return "elements/numbers or counts are of no elements"
+    for name, vectors in arrays.items():
+        channel = name.removeprefix("elements/")
+        if channel == name or channel in ("numbers", "counts"):
+            continue
+        if vectors.dtype != np.float32:
+            return f"{name} is of another type"
+        # A layer may be of another width than the embedding.
+        width = None if channel.startswith("layer") else row["dim"]
+        if vectors.ndim != 2 or len(vectors) != len(numbers) or not vectors.shape[1]:
+            return f"{name} is of another size"
+        if width is not None and vectors.shape[1] != width:
+            return f"{name} is of another size"
+    return ""
