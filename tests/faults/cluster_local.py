@@ -274,16 +274,7 @@ def inside(folder: Path) -> int:
 
 def checkout(folder: Path) -> None:
     """The files of the project as they are here, with dist/ as `make wheel` leaves it."""
-    listed = [
-        "git",
-        "-C",
-        str(ROOT),
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]
+    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listed, capture_output=True, check=True, text=True).stdout
     names = [name for name in files.split("\0") if name and (ROOT / name).is_file()]
     subprocess.run(
