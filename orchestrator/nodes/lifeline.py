@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from orchestrator.interface import interrupts
 from orchestrator.interface.job import USAGE
 
 EVERY = 2.0  # seconds between two looks
@@ -41,6 +42,8 @@ def _watch(address: str, over: threading.Event) -> None:
     while not over.wait(EVERY):
         if _answers(address):
             answered = time.monotonic()
+        elif interrupts.came() and not over.is_set():  # it got the signal too
+            interrupts.end()
         elif time.monotonic() - answered > PATIENCE and not over.is_set():
             print(
                 f"error: the cluster at {address} does not answer any more; what is recorded stays:"
