@@ -8,6 +8,7 @@ lost by not waiting; and Ray's processes on this machine end with the one that b
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import sys
 import threading
@@ -26,10 +27,13 @@ ONCE = 1.0
 PATIENCE = 8.0
 
 
+_PATIENT = {signal.SIGTERM, signal.SIGHUP}
+
+
 class _State:
     """What this process has heard and said since `two_chances`."""
 
-    came: float | None = None  # when the first signal did
+    came = False  # the first signal did
     words = "stopped"
     said = False
 
@@ -43,7 +47,7 @@ def two_chances(words: str = "stopped") -> Iterator[None]:
     Args:
         words: the last ones, where the process has to end without its own.
     """
-    _State.came, _State.words, _State.said = None, words, False
+    _State.came, _State.words, _State.said = False, words, False
     ours = threading.current_thread() is threading.main_thread()
     # Whoever ignores the signal (nohup) or has a handler of their own is not asked again.
     if not ours or signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, _leave):
@@ -51,9 +55,9 @@ def two_chances(words: str = "stopped") -> Iterator[None]:
         return
     signal.signal(signal.SIGINT, _stop)
     try:
-        yield
+        with _listening():
+            yield
     finally:
-        _State.words = ""  # who has patience has no more
         for number, before in zip(
             SIGNALS, (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL), strict=True
         ):
@@ -98,22 +102,20 @@ def by_sigterm_too() -> None:
 
 def came() -> bool:
     """Whether the first signal came."""
-    return _State.came is not None
+    return _State.came
 
 
 @contextmanager
-def once(number: int) -> Iterator[None]:
+def once() -> Iterator[None]:
     """What answers the first signal: it lasts until another one is another, which is the last."""
-    _State.came = time.monotonic()
+    _State.came, begun = True, time.monotonic()
     ours = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
     for one in ours:
         signal.signal(one, signal.SIG_IGN)
-    if number != signal.SIGINT:
-        threading.Thread(target=_have_patience, args=[_State.came], daemon=True).start()
     try:
         yield
     finally:
-        time.sleep(max(0.0, _State.came + ONCE - time.monotonic()))
+        time.sleep(max(0.0, begun + ONCE - time.monotonic()))
         for one in ours:
             # The system's own way: one of Python's would wait for compiled code to return. It has
             # another status for SIGTERM, which is to be as Ctrl-C.
@@ -140,14 +142,43 @@ def _has_the_word() -> bool:
     return first
 
 
-def _have_patience(since: float) -> None:
-    time.sleep(PATIENCE)
-    if _State.came == since and _State.words:
-        end()
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Hears signals beside the main thread, whose Python may not be asked for minutes.
+
+    That is so where it waits in compiled code for a part of Ray that the signal has ended.
+    """
+    hears, told = os.pipe()
+    os.set_blocking(told, False)
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=[hears], daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(told)
+        listener.join()
+
+
+def _listen(hears: int) -> None:
+    until = None
+    with selectors.DefaultSelector() as selector, open(hears, "rb", buffering=0) as file:
+        selector.register(file, selectors.EVENT_READ)
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            if not selector.select(left):
+                end()
+            numbers = file.read(100)
+            if not numbers:  # the job is over
+                return
+            if _PATIENT.intersection(numbers):
+                _State.came = True
+                until = until or time.monotonic() + PATIENCE
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    with once(number):
+    with once():
         pass
     raise KeyboardInterrupt
 

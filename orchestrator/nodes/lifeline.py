@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import USAGE
+from orchestrator.nodes import ray_internals
 
 EVERY = 2.0  # seconds between two looks
 # Seconds without an answer. A head that begins again has them; Ray's own patience is a minute.
@@ -32,7 +33,8 @@ def held(address: str) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=_watch, args=[address, over], daemon=True).start()
     try:
-        yield
+        with ray_internals.silent_once(interrupts.came):
+            yield
     finally:
         over.set()
 

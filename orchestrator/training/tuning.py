@@ -178,7 +178,7 @@ class Ending(tune.Callback):
         tunes = signal.getsignal(signal.SIGINT)  # it has none for the others
 
         def answer(number: int, frame: FrameType | None) -> None:
-            with interrupts.once(number):
+            with interrupts.once():
                 print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
                 if callable(tunes):
                     tunes(number, frame)
