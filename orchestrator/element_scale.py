@@ -31,6 +31,7 @@ from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
 from orchestrator.runs.records import LedgerError
+from orchestrator.runs.run_directory import demand_folder
 from orchestrator.scale.files import Scale, write_scale
 from orchestrator.scale.flags import MDS, ScaleOptions, parse
 from orchestrator.scale.mining import mine
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def open_relations(options: ScaleOptions) -> Replaceability | Source:
     """S, or the crystals that it is to be mined from; whatever can be wrong is found here."""
+    demand_folder(options.run)
     if options.mine:
         return resolve(options.mine, options.data_dir, target=ANY_COLUMN)
     if options.counts:

@@ -56,21 +56,23 @@ def conduct(
         # A log is to show what happens, not what was; and a path need not be text.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        with interrupts.two_chances():
+        with interrupts.two_chances(f"stopped; {stopped}"):
             return work()
-    except told as error:
-        # a name that was given, and is now told, may hold line breaks
-        print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
-        return USAGE
-    except BrokenPipeError as error:
-        if _stdout_is_read():
+    except BaseException as error:
+        # After a signal whatever fails does so of it: where all processes of a job got it, Ray's
+        # are gone before this one.
+        if isinstance(error, KeyboardInterrupt) or interrupts.came():
+            interrupts.say(f"stopped; {stopped}")
+            return INTERRUPTED
+        if isinstance(error, told):
+            # a name that was given, and is now told, may hold line breaks
+            print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
+            return USAGE
+        if isinstance(error, BrokenPipeError) and not _stdout_is_read():
+            return NOBODY_READS
+        if isinstance(error, OSError):
             return _refused_by_the_disk(error, stopped)
-        return NOBODY_READS
-    except OSError as error:
-        return _refused_by_the_disk(error, stopped)
-    except KeyboardInterrupt:
-        print(f"\nstopped; {stopped}", file=sys.stderr)
-        return INTERRUPTED
+        raise
 
 
 def look_then_work(

@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from orchestrator.interface import interrupts
 from orchestrator.interface.job import USAGE
+from orchestrator.nodes import ray_internals
 
 EVERY = 2.0  # seconds between two looks
 # Seconds without an answer. A head that begins again has them; Ray's own patience is a minute.
@@ -31,7 +33,8 @@ def held(address: str) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=_watch, args=[address, over], daemon=True).start()
     try:
-        yield
+        with ray_internals.silent_once(interrupts.came):
+            yield
     finally:
         over.set()
 
@@ -41,6 +44,8 @@ def _watch(address: str, over: threading.Event) -> None:
     while not over.wait(EVERY):
         if _answers(address):
             answered = time.monotonic()
+        elif interrupts.came() and not over.is_set():  # it got the signal too
+            interrupts.end()
         elif time.monotonic() - answered > PATIENCE and not over.is_set():
             print(
                 f"error: the cluster at {address} does not answer any more; what is recorded stays:"

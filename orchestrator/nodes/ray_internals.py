@@ -7,7 +7,8 @@ version by it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import grpc
 import ray
 from ray._common.utils import get_ray_address_file, get_system_memory
-from ray._private import ray_constants
+from ray._private import ray_constants, worker
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
@@ -33,6 +34,30 @@ from ray.data import Dataset
 from ray.experimental.internal_kv import _internal_kv_get
 
 AUTHENTICATION_LOGGER = "ray._private.authentication"  # tells that a token was made
+
+
+@contextmanager
+def silent_once(over: Callable[[], bool]) -> Iterator[None]:
+    """Within it Ray's part of a driver tells nothing of Ray's other processes once it is over."""
+    printed = worker.print_to_stdstream
+
+    def print_before(*given: Any, **named: Any) -> None:
+        if not over():
+            printed(*given, **named)
+
+    def before(record: logging.LogRecord) -> bool:
+        return not over()
+
+    handlers = list(logging.getLogger("ray").handlers)
+    worker.print_to_stdstream = print_before
+    for handler in handlers:
+        handler.addFilter(before)
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printed
+        for handler in handlers:
+            handler.removeFilter(before)
 
 
 def canonical(address: str) -> str:

@@ -38,7 +38,6 @@ def locked(run: Path) -> Iterator[str]:
     with ExitStack() as stack:
         try:
             demand_folder(run)
-            ownership.demand_ours(run)
             token = stack.enter_context(lease.held(run))
             # Under the lease nobody else writes here but workers of a driver that died, which
             # record nothing that anybody waits for.
@@ -49,9 +48,10 @@ def locked(run: Path) -> Iterator[str]:
 
 
 def demand_folder(run: Path) -> None:
-    """Raises UsageError where a run directory can neither be nor be made: its path is no folder's.
+    """Raises UsageError where a run directory can neither be nor be made.
 
-    The name is to be text, since report and tables tell it.
+    Its path is no folder's, or what is there is of something else (`ownership.demand_ours`). The
+    name is to be text, since report and tables tell it.
     """
     if not is_text(str(run)):
         raise UsageError(f"--run {str(run)!a}: its name is not UTF-8; name another folder")
@@ -60,6 +60,10 @@ def demand_folder(run: Path) -> None:
         raise UsageError(f"--run {run}: {home}")
     try:
         taken = next((path for path in (run, *run.parents) if path.exists()), run)
+        if taken.is_dir():
+            ownership.demand_ours(run)
+    except UsageError:
+        raise
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", error)
         raise UsageError(f"--run {_shown(run)}: cannot be written ({why})") from None

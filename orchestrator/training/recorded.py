@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from orchestrator.interface import interrupts
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
 from orchestrator.interface.wording import duration, why
 from orchestrator.runs import sums
@@ -72,8 +73,10 @@ def train_to_ledger(
         sums.write_parquet(path.parent, path.name, table)
         ledger = table.to_pandas()
         if not finished:
-            print(f"\nstopped with {len(ledger)} of {len(tasks)} models recorded; the same command"
-                  " goes on from here", file=sys.stderr)  # fmt: skip
+            interrupts.say(
+                f"stopped with {len(ledger)} of {len(tasks)} models recorded; the same command goes"
+                " on from here"
+            )
             return INTERRUPTED
         conclude(ledger)
         return summarise(ledger, naming.member, path)

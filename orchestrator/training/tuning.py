@@ -23,7 +23,6 @@ from orchestrator.runs.ownership import remove_tunes
 # Losing a machine is no fault of a model: its array starts again on another worker this often.
 LOST_WORKERS = 3
 EXPERIMENT = "elemgrid"  # as Tune calls what it runs, whichever the job
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class OutOfMemory(Exception):
@@ -123,13 +122,13 @@ def _own_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handled = (*STOPPING, signal.SIGUSR1)
+    handled = (*interrupts.SIGNALS, signal.SIGUSR1)
     ours = {number: signal.getsignal(number) for number in handled}
     try:
         yield
     finally:
         for number, handler in ours.items():
-            if number != signal.SIGINT or not interrupts.waits_for_second():
+            if number == signal.SIGUSR1 or not interrupts.came():
                 signal.signal(number, handler)
 
 
@@ -176,16 +175,17 @@ class Ending(tune.Callback):
         """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
         if threading.current_thread() is not threading.main_thread():
             return
-        tunes = signal.getsignal(signal.SIGINT)  # it has none for SIGTERM
+        tunes = signal.getsignal(signal.SIGINT)  # it has none for the others
 
         def answer(number: int, frame: FrameType | None) -> None:
-            print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
-            if callable(tunes):
-                tunes(number, frame)  # which puts back the handler that was before
-            interrupts.heard()
+            with interrupts.once():
+                print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
+                if callable(tunes):
+                    tunes(number, frame)
 
-        for number in STOPPING:
-            signal.signal(number, answer)
+        for number in interrupts.SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, answer)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Notes the arrays whose workers died once too often."""

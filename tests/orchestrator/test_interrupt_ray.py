@@ -170,6 +170,28 @@ def test_stopped_and_killed_and_ended_at_last(
             assert row["best_epoch"] == outcome.course.best_epoch or cut
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_all_processes_of_a_job_is_one_line(
+    tmp_path: Path, start: Callable[..., Driver], number: int
+) -> None:
+    """As `timeout`, Slurm and systemd send it: Ray's own are gone before the driver."""
+    data = write_matbench(tmp_path / "tiny.json.gz", rows(36))
+    run = tmp_path / "run"
+    driver = start(flags(data, run))
+    driver.wait_until(lambda: len(recorded(run)) >= 1, seconds=240)
+    pressed = time.monotonic()
+    driver.signal(number)
+    driver.process.send_signal(signal.SIGINT)  # and the person, at once
+    assert driver.process.wait(60) == 130
+    assert time.monotonic() - pressed < 10
+    driver.clean()
+    assert "Traceback" not in driver.said and "error:" not in driver.said, driver.said
+    before, _, last = driver.said.rstrip().rpartition("\n")
+    assert last.startswith("stopped") and "the same command goes on" in last
+    assert "\nstopped" not in before
+    assert recorded(run) and not (run / "report.html").exists()
+
+
 def planned(data: Path, run: Path) -> list[GridArray]:
     config = parse(flags(data, run)).config.model_copy(update={"tasks": ("tiny",)})
     manifest = json.loads((run / "manifest.json").read_text())

@@ -19,6 +19,7 @@ JOB = """
 import sys, threading, time
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import conduct
+interrupts.PATIENCE = 3.0
 def work():
     try:
         with interrupts.at_once():
@@ -66,6 +67,57 @@ class Job:
 def test_once_is_one_line() -> None:
     job = Job("at once")
     assert job.out.readline() == "at work\n"
+    job.press()
+    assert job.end() == (130, "\nstopped; again\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_every_signal_is_as_ctrl_c(number: int) -> None:
+    job = Job("at once")
+    assert job.out.readline() == "at work\n"
+    job.press(number)
+    assert job.end() == (130, "\nstopped; again\n")
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.2, 0.6])
+def test_what_comes_twice_at_once_is_one(pause: float) -> None:
+    """As `timeout` in a terminal has it: to the process, to its group, and by the person."""
+    job = Job("at once")
+    assert job.out.readline() == "at work\n"
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        job.press(number)
+        time.sleep(pause / 2)
+    code, err = job.end()
+    assert (code, err) == (130, "\nstopped; again\n")
+    assert job.said.endswith("over\n"), "it was not let end well"
+
+
+@pytest.mark.parametrize("how", ["slowly", "thread"])
+def test_who_sends_sigterm_waits_seconds_and_not_minutes(how: str) -> None:
+    """The job takes a minute to end; a batch system would kill it before."""
+    job = Job(how)
+    assert job.out.readline() == "at work\n"
+    pressed = time.monotonic()
+    job.press(signal.SIGTERM)
+    if how == "thread":  # it has said all, and Python waits for a thread: not our patience
+        while job.out.readline() != "over\n":
+            pass
+        job.press(signal.SIGTERM)
+    code, err = job.end()
+    assert (code, err) == (130, "\nstopped; again\n")
+    assert time.monotonic() - pressed < 20
+
+
+def test_nohup_ignores_sighup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the job inherits
+    try:
+        job = Job("at once")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert job.out.readline() == "at work\n"
+    job.press(signal.SIGHUP)
+    time.sleep(0.3)
+    assert job.process.poll() is None
     job.press()
     assert job.end() == (130, "\nstopped; again\n")
 
