@@ -16,7 +16,7 @@ from orchestrator.runs import durable
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
-from trainables.compositions.reading import FORMULA_VERSION, by_crystal, reduce_formula
+from trainables.compositions.formulas import FORMULA_VERSION, by_crystal, reduce_formula
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 

@@ -1,0 +1,133 @@
+"""What the cell of a target says: a number, nothing, or something else; and how a column writes it.
+
+A cell is JSON text or a cell of a table, as `Entry.target` holds it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from trainables.crystals.crystal import BadCrystal
+
+# Whatever people, spreadsheets and programs write where there is no value.
+MISSING = frozenset(
+    ("", "-", "--", "---", "\u2013", "\u2014", "?", ".", "*", "na", "n/a", "n.a.", "#n/a", "#na")
+) | {"<na>", "nan", "+nan", "-nan", "null", "none", "nil", "missing", "unknown"}
+# A training is in single precision, where the largest number is 3.4e38, and variances are sums of
+# squares, for which double precision ends at 1e308: within 1e30 neither overflows. No property in
+# any usual unit is near it, carriers per m³ with their 1e28 included.
+LARGEST = 1e30
+# Of a column's filled cells, the share of numbers from which on the others are slips of the pen:
+# each costs its own crystal, and --max-bad has the last word.
+NUMERIC_SHARE = 0.9
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_WITH_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
+_GROUPS = re.compile(r"[+-]?\d{1,3}([,.'\u2019 \u00a0\u202f]\d{3})+([.,]\d*)?")
+# 1,500 may be one and a half or fifteen hundred; 0,500 and 12,50 can only be decimal.
+_EITHER_WAY = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that there is no value."""
+    return cell.strip().lower() in MISSING
+
+
+def read_target(text: str | None) -> float:
+    """The target as a finite float; booleans count as 1 and 0, and what nobody wants (None) as NaN.
+
+    Raises:
+        BadCrystal: it is missing, no finite number, or beyond ±`LARGEST`.
+    """
+    if text is None:
+        return math.nan
+    text = text.strip()
+    lower = text.lower()
+    if lower in MISSING:
+        raise BadCrystal(f"missing target: the cell {f'says {text!r}' if text else 'is empty'}")
+    if lower in ("true", "false"):
+        return float(lower == "true")
+    if lower.lstrip("+-") in ("inf", "infinity"):
+        raise BadCrystal(f"target is not finite: {text[:30]}")
+    if not _NUMBER.fullmatch(text):
+        raise BadCrystal(f"target is not a number: {text[:30]!r}")
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadCrystal(f"target is not finite: {text[:30]}")
+    if abs(value) > LARGEST:
+        raise BadCrystal(
+            f"target too large: {text[:30]} is beyond {LARGEST:g}, where sums of squares overflow;"
+            " give it in another unit"
+        )
+    return value
+
+
+def is_numeric(cells: Iterable[str]) -> bool:
+    """Whether a column is one of numbers or booleans: most of the cells that say something are."""
+    filled = [cell for cell in (c.strip() for c in cells) if cell.lower() not in MISSING]
+    numbers = sum(map(_looks_like_number, filled))
+    return numbers > 0 and numbers >= NUMERIC_SHARE * len(filled)
+
+
+def words(cells: Iterable[str]) -> list[str]:
+    """The different cells of a column in which no cell is a number, sorted; else nothing."""
+    filled = {cell for cell in (c.strip() for c in cells) if cell.lower() not in MISSING}
+    return [] if any(map(_looks_like_number, filled)) else sorted(filled)
+
+
+def _looks_like_number(cell: str) -> bool:
+    return (
+        cell.lower() in ("true", "false")
+        or cell.lower().lstrip("+-") in ("inf", "infinity")
+        or any(form.fullmatch(cell) for form in (_NUMBER, _WITH_COMMA, _GROUPS))
+    )
+
+
+def has_decimal_commas(cells: Iterable[str], may: bool) -> bool:
+    """Whether a column writes 1,5 for one and a half.
+
+    Args:
+        may: whether commas can be decimal at all, since they do not part the cells.
+
+    Raises:
+        ValueError: in words, that a cell can be read in two ways, or has separators of thousands.
+    """
+    filled = [cell for cell in (c.strip() for c in cells) if cell.lower() not in MISSING]
+    few = (1 - NUMERIC_SHARE) * len(filled)  # slips of the pen, each of which costs its own crystal
+    with_point = [cell for cell in filled if "." in cell and _NUMBER.fullmatch(cell)]
+    with_comma = [cell for cell in filled if _WITH_COMMA.fullmatch(cell)]
+    grouped = [
+        cell
+        for cell in filled
+        if _GROUPS.fullmatch(cell) and not (_NUMBER.fullmatch(cell) or _WITH_COMMA.fullmatch(cell))
+    ]
+    if len(grouped) > few:
+        raise ValueError(f"{grouped[0]!r} has separators of thousands; write it as 1234.5 is")
+    if not with_comma or (with_point and len(with_comma) <= few):
+        return False
+    first = with_comma[0]
+    if len(with_point) > few:
+        raise ValueError(
+            f"{first!r} stands beside {with_point[0]!r}; write all numbers with a point, and"
+            " without separators of thousands"
+        )
+    if not may or all(_EITHER_WAY.fullmatch(cell) for cell in with_comma):
+        raise ValueError(
+            f"{first!r} may be {first.replace(',', '.')} or {first.replace(',', '')}; write numbers"
+            " with a point, and without separators of thousands"
+        )
+    return True
+
+
+def with_point(cell: str) -> str:
+    """A cell of a column with decimal commas, as `read_target` reads it.
+
+    Raises:
+        BadCrystal: the cell has a point, so that nobody knows what it means.
+    """
+    text = cell.strip()
+    if "." in text and (_NUMBER.fullmatch(text) or _GROUPS.fullmatch(text)):
+        raise BadCrystal(f"target with a point among decimal commas: {text[:30]!r}")
+    return text.replace(",", ".") if _WITH_COMMA.fullmatch(text) else text
