@@ -14,14 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.data.divided import divide
 from orchestrator.data.featurize import Featurized
+from orchestrator.data.given_folds import demand_own_folds
 from orchestrator.data.inputs import (
+    demand_parts,
     describe,
     featurize_all,
     fingerprints,
     load_datasets,
     open_sources,
 )
+from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, arrays, keyed_cells
 from orchestrator.grid.config import SELECTED_BY, GridConfig
@@ -76,6 +80,7 @@ def run(options: Options, lease: str) -> int:
     config, folder = options.config, options.run
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     sources = open_sources(config, options.data_dir)
+    demand_own_folds(options.division, sources)
     data = {"data": {name: source.digest() for name, source in sources.items()}}
     open_manifest(folder, JOB, data, what="grid", extend=options.extend)
     config = config.model_copy(update={"tasks": tuple(sources)})
@@ -84,6 +89,9 @@ def run(options: Options, lease: str) -> int:
         featurized = featurize_all(sources, config, folder)
         datasets = load_datasets(config, featurized, _memory(options.worker))
         datasets = withhold(folder, options.withheld, datasets, featurized)
+        datasets, featurized = divide(folder, options.division, sources, datasets, featurized)
+        demand_parts(config, datasets)
+        say_unseen(config.folds, config.seed, datasets, featurized)
         cells = keyed_cells(config, fingerprints(config, featurized))
         _write_manifest(options, data, sources, featurized, len(cells))
         records = Records(folder / layout.RECORDS, lease=lease)

@@ -21,6 +21,8 @@ from orchestrator.comparison.overlap import line_up, of_unknown_source
 from orchestrator.comparison.results import compare, in_words, score_all, score_together
 from orchestrator.comparison.tables import Table
 from orchestrator.data.compositions import unit_of
+from orchestrator.data.featurize import QUARANTINE, write_quarantine
+from orchestrator.data.given_folds import fields_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, conduct
 from orchestrator.interface.wording import significant
@@ -116,6 +118,9 @@ def run(
 ) -> int:
     """Formulas and tables → models on Ray Tune → scores → paired differences → report."""
     _own_folder(options, data, tables)
+    bad = [row for one in data.values() for row in one.quarantine]
+    if bad or (options.run / QUARANTINE).exists():
+        write_quarantine(options.run / QUARANTINE, bad)
     records = Records(options.run / layout.RECORDS, SCHEMA, lease)
     with cluster.connected(options.address, options.worker.cpus):
         print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
@@ -165,6 +170,7 @@ def _own_folder(
             "patience": options.patience,
             "trainable": options.trainable,
             "strict": options.strict,
+            **{"groups": None, "split": None, **fields_of(options.division)},
         },
         "data": {name: fingerprint(one) for name, one in data.items()},
         "training_version": TRANSFER_VERSION,

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis import tables as element_tables
 from trainables.compositions.dataset import Compositions
-from trainables.compositions.reading import reduced
+from trainables.compositions.formulas import reduced
 
 
 def made_up_compositions(
@@ -34,6 +34,7 @@ def made_up_compositions(
         formulas=np.array([reduced(z[part], amounts[part]) for part in parts]),
         ids=np.array([f"c{row}" for row in range(count)]),
         classes=classes,
+        rows=np.arange(count),
     )
 
 

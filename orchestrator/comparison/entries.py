@@ -100,6 +100,8 @@ def fingerprint(data: Compositions) -> str:
     digest = hashlib.sha256(b"classes" if data.classes else b"numbers")
     for array in (data.ptr, data.z, data.fraction, data.target):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if data.folds is not None:
+        digest.update(data.folds.digest().encode())
     return digest.hexdigest()
 
 

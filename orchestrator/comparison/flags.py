@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from orchestrator.data.given_folds import Division, add_division, division_of
 from orchestrator.interface.job import STATUSES_OF_MODELS
-from orchestrator.interface.parser import Distinct, Parser, whole_number
+from orchestrator.interface.parser import Distinct, Parser, number, whole_number
 from orchestrator.training.flags import add_machine, worker_of
 from orchestrator.training.worker import Worker
+from trainables.compositions.reading import MAX_BAD
 from trainables.crystals.registry import FOLDS
 from trainables.training.recipe import RecipeName
 
@@ -25,7 +27,8 @@ data sets (--tasks), any number of:
   NAME            a MatBench task of compositions: steels expt_gap expt_is_metal glass; read from
                   --data-dir (matbench_NAME.json.gz or NAME.csv) or the cache, else downloaded and
                   checked
-  FILE            a CSV with a column `formula`, or MatBench's .json.gz; two values make classes
+  FILE            a CSV with a column `formula`, or MatBench's .json.gz; two values or words make
+                  classes
   NAME=FILE       the same, called NAME, with what MatBench knows of a task of this name
   …:TARGET        names the target column
 
@@ -45,6 +48,8 @@ class TransferOptions:
     tables: tuple[str, ...]
     tasks: tuple[str, ...]
     data_dir: Path | None
+    max_bad: float
+    division: Division | None  # of the data sets, in place of the official folds
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     recipe: RecipeName
@@ -108,6 +113,15 @@ def _add_comparison(parser: Parser) -> None:
         help="data sets, see below",
     )
     what.add_argument("--data-dir", type=Path, help="folder with the files of MatBench's tasks")
+    what.add_argument(
+        "--max-bad",
+        type=number("between 0 and 1", lambda value: 0 <= value <= 1),
+        default=MAX_BAD,
+        metavar="X",
+        help="largest accepted fraction of bad rows, which are listed in quarantine.csv; default"
+        " %(default)s",
+    )
+    add_division(what)
     what.add_argument(
         "--folds",
         nargs="+",
@@ -206,4 +220,5 @@ def parse(argv: Sequence[str] | None = None) -> TransferOptions:
     given = vars(_parser().parse_args(argv))
     worker = worker_of(given)
     del given["cpus_per_worker"], given["gpus_per_worker"]
-    return TransferOptions(**given, worker=worker)
+    division = division_of(given.pop("groups"), given.pop("split"))
+    return TransferOptions(**given, division=division, worker=worker)

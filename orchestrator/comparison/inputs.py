@@ -3,33 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from orchestrator.comparison.flags import TransferOptions
 from orchestrator.comparison.overlap import demand_untouched, of_unknown_source, overlap
 from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.data.compositions import resolve
+from orchestrator.data.given_folds import demand_own_folds
 from orchestrator.interface.errors import UsageError
 from trainables.compositions.dataset import Compositions
 from trainables.training.recipe import Recipe
-from trainables.training.transfer import recipe_for
+from trainables.training.transfer import HELD, recipe_for
+
+SHOWN = 5  # bad rows
 
 
 def open_data(options: TransferOptions) -> dict[str, Compositions]:
     """The data sets by name."""
     found: dict[str, Compositions] = {}
     for spec in options.tasks:
-        data = resolve(spec, options.data_dir)
+        data = resolve(spec, options.data_dir, max_bad=options.max_bad)
         if data.name in found:
             raise UsageError(f"--tasks {spec}: another data set is called {data.name} too")
-        found[data.name] = data
         recipe_of(options, data)
-        kind = "two classes" if data.classes else "a number"
-        print(f"{data.name}: {len(data)} formulas of {len(data.elements)} elements, {kind}")
+        found[data.name] = _divided(options, data)
+        _describe(found[data.name])
     return found
+
+
+def _describe(data: Compositions) -> None:
+    """What there is, what was left out, and what stands there twice."""
+    kind = "a number"
+    if data.class_names is not None:
+        no, yes = data.class_names
+        kind = "two classes" + (f": 1 is {yes}, 0 is {no}" if (no, yes) != ("0", "1") else "")
+    print(f"{data.name}: {len(data)} formulas of {len(data.elements)} elements, {kind}")
+    if data.quarantine:
+        rows = [f"row {row['row']}: {row['reason']}" for row in data.quarantine[:SHOWN]]
+        more = "; …" if len(data.quarantine) > SHOWN else ""
+        print(f"  {len(data.quarantine)} rows are left out ({'; '.join(rows)}{more})")
+    if told := _repeated(data):
+        print(f"  {told}")
+
+
+def _repeated(data: Compositions) -> str:
+    """Compositions of several rows, and how many of them contradict themselves."""
+    found, owner = np.unique(data.formulas, return_inverse=True)
+    low, high = (np.full(len(found), fill) for fill in (np.inf, -np.inf))
+    np.minimum.at(low, owner, data.target)
+    np.maximum.at(high, owner, data.target)
+    repeated = int((np.bincount(owner) > 1).sum())
+    if not repeated or data.folds is not None:
+        return ""
+    advice = "--groups formula keeps each in one part of a fold"
+    if not (low < high).any():
+        return f"{repeated} compositions stand in several rows; {advice}"
+    first = int(np.flatnonzero(low[owner] < high[owner])[0])
+    row, values = int(data.rows[first]) + 1, (low[owner[first]], high[owner[first]])
+    return (
+        f"{repeated} compositions stand in several rows, {int((low < high).sum())} with different"
+        f" targets (row {row}: from {values[0]:g} to {values[1]:g}); {advice}"
+    )
+
+
+def _divided(options: TransferOptions, data: Compositions) -> Compositions:
+    """The data set with the folds that the person gave, if any."""
+    division = options.division
+    if division is None:
+        return data
+    demand_own_folds(division, [data.name])
+    folds = division.of(data.name, data.ids, data.rows, data.path, lambda: data.formulas)
+    divided = replace(data, folds=folds)
+    for fold, seed in product(options.folds, options.seeds):
+        split = divided.split(fold, seed, HELD[options.recipe])
+        parts = {"training": split.train, "validation": split.validation, "test": split.test}
+        for part, rows in parts.items():
+            if not len(rows) or (data.classes and len(np.unique(data.target[rows])) < 2):
+                lacks = "no row" if not len(rows) else "one class alone"
+                raise UsageError(
+                    f"{division.flag}: {data.name}: the {part} part of fold {fold} has {lacks};"
+                    " name other --folds, or divide otherwise"
+                )
+    return divided
 
 
 def open_tables(options: TransferOptions) -> list[Table]:

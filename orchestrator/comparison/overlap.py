@@ -23,6 +23,7 @@ from analysis.distill import distill
 from analysis.selection import strategies
 from orchestrator.comparison.flags import TransferOptions
 from orchestrator.comparison.tables import Table, scaled, sidecar_of
+from orchestrator.data.divided import folds_of
 from orchestrator.data.shard_folders import any_graphs_of
 from orchestrator.data.withheld import contents_of, withheld_by
 from orchestrator.grid.config import SELECTED_BY, GridConfig
@@ -32,8 +33,9 @@ from orchestrator.nodes import cluster
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import slug
 from trainables.compositions.dataset import Compositions
+from trainables.crystals.folds import GivenFolds
 from trainables.elements import descriptor
-from trainables.training.split import split_fold
+from trainables.training.split import split_fold, split_given
 from trainables.training.transfer import Entrant
 
 
@@ -42,7 +44,7 @@ class Seen:
     """Formulas of the crystals of one of a grid's data sets, in the order of its shards.
 
     Attributes:
-        rows, total: as of `Dataset`; they decide the folds.
+        rows, total, folds: as of `Dataset`; they decide the parts of a fold.
         hidden: formulas that no model of the grid was let learn from.
     """
 
@@ -50,10 +52,14 @@ class Seen:
     rows: np.ndarray
     total: int
     hidden: frozenset[str]
+    folds: GivenFolds | None = None
 
     def learned(self, fold: int, seed: int) -> set[str]:
         """Formulas of the training and the validation part of a fold."""
-        split = split_fold(self.rows, self.total, fold, seed)
+        if self.folds is None:
+            split = split_fold(self.rows, self.total, fold, seed)
+        else:
+            split = split_given(self.folds, fold, seed)
         return set(self.formulas[np.concatenate([split.train, split.validation])]) - self.hidden
 
 
@@ -107,7 +113,8 @@ def source_of(run: Path) -> Source:
     found, hidden = {}, withheld_by(run)
     for task in finished.manifest["datasets"]:
         held, formulas = contents_of(any_graphs_of(run, task))
-        found[task] = Seen(formulas, held.rows, held.total, hidden)
+        folds = folds_of(run, task, held.rows)
+        found[task] = Seen(formulas, held.rows, held.total, hidden, folds)
     return Source(finished, found)
 
 

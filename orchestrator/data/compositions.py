@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.data.naming import file_of, given_file, task_named
 from orchestrator.interface.errors import UsageError
 from trainables.compositions.dataset import Compositions
-from trainables.compositions.reading import read_compositions
+from trainables.compositions.reading import MAX_BAD, read_compositions
 from trainables.crystals.registry import COMPOSITION_TASKS, TASKS
 from trainables.crystals.sources.base import SourceError
 
@@ -20,6 +20,7 @@ def resolve(
     cache_dir: Path | None = None,
     *,
     flag: str = "--tasks",
+    max_bad: float = MAX_BAD,
 ) -> Compositions:
     """The formulas that `spec` names: a MatBench task, or `[NAME=]PATH[:TARGET]`.
 
@@ -28,6 +29,7 @@ def resolve(
 
     Args:
         flag: that `spec` was given to, for the messages.
+        max_bad: largest accepted share of bad rows.
 
     Raises:
         UsageError: one line that names the file and what is wrong there.
@@ -36,7 +38,7 @@ def resolve(
         task = task_named(spec)
         if task is None:
             given = given_file(spec, COMPOSITION_TASKS, LAYOUTS)
-            return read_compositions(given.path, given.target, given.name)
+            return read_compositions(given.path, given.target, given.name, max_bad=max_bad)
         if task.kind != "composition":
             raise UsageError(
                 f"{task.name}: a task of crystals; the grid takes it, this takes formulas:"

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,6 @@ from trainables.crystals import shards
 from trainables.crystals.crystal import Entry
 from trainables.crystals.featurise import FEATURISER_VERSION, featurise
 from trainables.crystals.graph import GraphKind
-from trainables.crystals.quarantine import Quarantine
 from trainables.crystals.sources import Source
 
 ROWS_PER_SHARD = 8192
@@ -41,6 +40,7 @@ class Featurized:
     Attributes:
         folders, fingerprints: by kind's name.
         crystals, total, bad: good ones, rows of the source, quarantined ones.
+        folds: digest of the folds that the person gave; "" for the official ones.
     """
 
     folders: dict[str, Path]
@@ -48,6 +48,7 @@ class Featurized:
     crystals: int
     total: int
     bad: int
+    folds: str = ""
 
 
 def _featurise_block(
@@ -189,7 +190,7 @@ def _write(
             writer.add(table.filter(pa.compute.is_in(table["row"], good)))
         on_rows(blocks.quarantine.seen)
     quarantine = blocks.quarantine
-    _write_quarantine(folder / QUARANTINE, quarantine)
+    write_quarantine(folder / QUARANTINE, quarantine.rows())
     for kind in kinds:
         writers[kind.name].close(
             {
@@ -209,11 +210,12 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_quarantine(path: Path, quarantine: Quarantine) -> None:
+def write_quarantine(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """A CSV of what was left out: file, row, id and reason."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ["file", "row", "id", "reason"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(quarantine.rows())
+    writer.writerows(rows)
     durable.write_text(path, text.getvalue())
 
 

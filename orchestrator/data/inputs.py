@@ -22,7 +22,7 @@ from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources import Source
 from trainables.training.source import resident_bytes
-from trainables.training.split import split_fold
+from trainables.training.split import split_dataset
 
 LEAST_CRYSTALS = 10
 
@@ -85,8 +85,8 @@ def _counter(name: str, expected: int | None) -> Callable[[int], None]:
 def fingerprint(config: GridConfig, data: Featurized, backbone: str) -> str:
     """The data's part of a model's key."""
     own = data.fingerprints[BACKBONES[backbone].graph_kind.name]
-    # What no model may learn from makes another data set.
-    return f"{own}-{config.without}" if config.without else own
+    # What no model may learn from makes another data set, and so do folds of one's own.
+    return "-".join(filter(None, (own, config.without, data.folds)))
 
 
 def fingerprints(
@@ -112,6 +112,7 @@ def describe(
             "crystals": data.crystals,
             "quarantined": data.bad,
             "fingerprints": data.fingerprints,
+            **({"folds": data.folds} if data.folds else {}),
         }
         for name, data in featurized.items()
     }
@@ -138,7 +139,7 @@ def load_datasets(
                 found[task, backbone] = _load(f"{task} ({backbone})", folder, memory)
         except shards.ShardError as error:
             raise UsageError(str(error)) from None
-        _check(task, found[task, config.backbones[0]], config)
+        _check(task, found[task, config.backbones[0]])
     return found
 
 
@@ -164,7 +165,7 @@ def _refuse_twins(featurized: Mapping[str, Featurized]) -> None:
             )
 
 
-def _check(task: str, dataset: Dataset, config: GridConfig) -> None:
+def _check(task: str, dataset: Dataset) -> None:
     if len(dataset) < LEAST_CRYSTALS:
         raise UsageError(f"{task}: {len(dataset)} crystals; five folds need at least 10")
     values = np.unique(dataset.target)
@@ -173,12 +174,21 @@ def _check(task: str, dataset: Dataset, config: GridConfig) -> None:
             f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
             " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET)"
         )
-    for fold in config.folds:
-        split = split_fold(dataset.rows, dataset.total, fold, config.seed)
-        sizes = [len(part) for part in (split.train, split.validation, split.test)]
-        if not all(sizes):
-            # Whole parts are quarantined: only a high --max-bad leads here.
-            raise UsageError(
-                f"{task}: of fold {fold}, {sizes[0]} training, {sizes[1]} validation and"
-                f" {sizes[2]} test crystals are good; name other --folds, or mend the bad crystals"
-            )
+
+
+def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]) -> None:
+    """Raises UsageError where a fold has nothing to learn from, to validate on or to test.
+
+    Whole parts may be quarantined (by a high --max-bad), withheld, or left out of a given split.
+    """
+    for (task, backbone), dataset in datasets.items():
+        if backbone != config.backbones[0]:
+            continue
+        for fold in config.folds:
+            sizes = list(split_dataset(dataset, fold, config.seed).sizes.values())
+            if not all(sizes):
+                raise UsageError(
+                    f"{task}: of fold {fold}, {sizes[0]} training, {sizes[1]} validation and"
+                    f" {sizes[2]} test crystals are good; name other --folds, or mend the bad"
+                    " crystals"
+                )

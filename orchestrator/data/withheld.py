@@ -15,7 +15,7 @@ from orchestrator.runs import sums
 from orchestrator.runs.finished_files import read_sealed, reading, verify
 from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
-from trainables.compositions.reading import FORMULA_VERSION, by_crystal, reduce_formula
+from trainables.compositions.formulas import FORMULA_VERSION, by_crystal, reduce_formula
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 

@@ -42,6 +42,8 @@ class GridConfig(BaseModel):
     max_bad: float = Field(0.01, ge=0, le=1)
     max_atoms: int = Field(MAX_ATOMS, ge=1)
     without: str | None = None  # digest of the formulas that no model may learn from
+    groups: str | None = None  # digest of the groups that no part divides
+    split: str | None = None  # digest of the folds that are given row by row
 
     @field_validator("tasks", "backbones", "dims", "mixing", "folds")
     @classmethod

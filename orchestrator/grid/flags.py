@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from orchestrator.data.given_folds import Division, add_division, division_of, fields_of
 from orchestrator.data.withheld import digest_of, read_formulas
 from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.interface.errors import UsageError
@@ -50,6 +51,7 @@ class Options:
     run: Path
     data_dir: Path | None
     withheld: frozenset[str]  # reduced formulas
+    division: Division | None  # of the data sets, in place of the official folds
     address: str | None
     worker: Worker
     dry_run: bool
@@ -140,6 +142,7 @@ def _add_data(parser: Parser) -> None:
         help="formulas, one a line: no model learns from crystals of these compositions, so that"
         " the tables can be tested on them",
     )
+    add_division(data)
     data.add_argument(
         "--select-on",
         choices=("validation", "test"),
@@ -197,13 +200,17 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         for name, value in given.items()
         if name in GridConfig.model_fields and value is not None
     }
-    fields.pop("without", None)
+    for name in ("without", "groups", "split"):
+        fields.pop(name, None)
+    division = division_of(given["groups"], given["split"])
+    fields |= fields_of(division)
     withheld = read_formulas(given["without"]) if given["without"] else frozenset()
     if withheld:
         fields["without"] = digest_of(withheld)
     return Options(
         config=build_config(given["preset"], fields),
         withheld=withheld,
+        division=division,
         run=given["run"],
         data_dir=given["data_dir"],
         address=given["address"],

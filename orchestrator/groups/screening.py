@@ -13,9 +13,11 @@ import pandas as pd
 from analysis.mapping import Map
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
 from orchestrator.data.compositions import resolve
+from orchestrator.data.divided import folds_of
 from orchestrator.data.shard_folders import any_graphs_of
 from orchestrator.interface.errors import UsageError
 from trainables.crystals import shards
+from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
 
 
@@ -26,16 +28,20 @@ class Formulas:
     Attributes:
         fractions: [B, 103], shares of the elements.
         target: [B].
-        rows, total: as of `Dataset`; they decide the official folds.
+        rows, total, folds: as of `Dataset`; they decide the parts of a fold.
     """
 
     fractions: np.ndarray
     target: np.ndarray
     rows: np.ndarray
     total: int
+    folds: GivenFolds | None = None
 
     def fold(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the training and the test part of an official fold."""
+        """Places of the training and the test part of a fold."""
+        if self.folds is not None:
+            learned = np.isin(self.folds.parts[number], (LEARN, VALIDATE))
+            return np.flatnonzero(learned), self.folds.test_rows(number)
         classes = self.target > self.target.min() if len(np.unique(self.target)) == 2 else None
         whole = classes is not None and self.total == len(self.rows)
         folds = official_folds(None, classes) if whole else official_folds(self.total)
@@ -83,7 +89,7 @@ def of_run(run: Path, task: str) -> Formulas:
         found = fractions(held.z, held.multiplicity, held.crystal, len(held.target))
     except ValueError as error:
         raise UsageError(f"{task}: {error}") from None
-    return Formulas(found, held.target, held.rows, held.total)
+    return Formulas(found, held.target, held.rows, held.total, folds_of(run, task, held.rows))
 
 
 def of_file(spec: str) -> tuple[str, Formulas]:
@@ -93,6 +99,12 @@ def of_file(spec: str) -> tuple[str, Formulas]:
         UsageError: with file, line and what is wrong there.
     """
     data = resolve(spec, flag="--compositions")
+    if data.quarantine:
+        first = data.quarantine[0]
+        left_out = f"{len(data.quarantine)} rows are left out"
+        print(
+            f"--compositions {data.name}: {left_out}, first row {first['row']}: {first['reason']}"
+        )
     try:
         found = fractions(data.z, data.fraction, data.owner, len(data))
     except ValueError as error:

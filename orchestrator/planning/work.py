@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.data.datasets import is_here
+from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurize import Featurized, featurized_before
+from orchestrator.data.given_folds import demand_own_folds, fields_of
 from orchestrator.data.inputs import fingerprint, open_sources
 from orchestrator.grid.cells import Cell, GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
@@ -71,10 +73,15 @@ def look(options: Options) -> Work:
     name_of = dict(zip(here, sources, strict=True))
     names = tuple(name_of.get(spec, spec.removeprefix("matbench_")) for spec in specs)
     config = options.config.model_copy(update={"tasks": names})
+    demand_own_folds(options.division, names)
     found = _featurised(config, sources, options.run)
+    folds = recorded_digests(options.run, fields_of(options.division))
     known = {
-        (task, backbone): fingerprint(config, data, backbone)
+        (task, backbone): fingerprint(
+            config, dataclasses.replace(data, folds=folds.get(task, "")), backbone
+        )
         for (task, backbone), data in found.items()
+        if options.division is None or task in folds
     }
     keyed = [(cell, _key(cell, known)) for cell in cells(config)]
     records = Records(options.run / "records")

@@ -13,13 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trainables.compositions.reading import (
-    by_crystal,
-    parse_formula,
-    read_compositions,
-    reduce_formula,
-    reduced,
-)
+from trainables.compositions.formulas import by_crystal, parse_formula, reduce_formula, reduced
+from trainables.compositions.reading import read_compositions
 from trainables.crystals.registry import official_folds
 from trainables.crystals.sources.base import SourceError
 
@@ -69,7 +64,7 @@ def test_two_values_are_classes(tmp_path: Path) -> None:
     text = table(["True", "False"] * 5)
     data = read_compositions(write(tmp_path, text))
     assert data.classes and data.target.tolist() == [1.0, 0.0] * 5
-    assert not read_compositions(write(tmp_path, table([1, 2, 3] * 3 + [1]))).classes
+    assert not read_compositions(write(tmp_path, table([1.0, 2.0, 3.0] * 3 + [1.0]))).classes
     numbers = read_compositions(write(tmp_path, table([3.5, -1] * 5)))
     assert numbers.classes and numbers.target.tolist() == [1.0, 0.0] * 5
 
@@ -120,19 +115,21 @@ def test_a_task_of_matbench_has_its_size_and_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("formula", "why"),
-    [("Xx2O", "Xx is no element"), ("", "no formula"), ("Na(Cl", "no formula")],
+    [("Qq2O", "Qq is no element"), ("", "it is empty"), ("Na(Cl", "no formula")],
 )
-def test_a_wrong_formula_is_named_with_its_line(tmp_path: Path, formula: str, why: str) -> None:
+def test_a_wrong_formula_is_named_with_its_row(tmp_path: Path, formula: str, why: str) -> None:
     text = table().replace("GaAs", formula)
     told = refused(write(tmp_path, text))
-    assert "line 10" in told and why in told
+    assert "1 of 10 rows are bad: row 9: bad formula" in told and why in told
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "nowhere.csv")
-    assert "no column formula or composition" in refused(write(tmp_path, "a,b\n1,2\n"))
-    assert "line 4: the target 'nan'" in refused(write(tmp_path, table([0, 1, "nan", *range(7)])))
-    assert "line 3: 3 cells, but 2 columns" in refused(
+    assert "no column formula, composition, " in refused(write(tmp_path, "a,b\n1,2\n"))
+    assert "row 3: missing target: the cell says 'nan'" in refused(
+        write(tmp_path, table([0, 1, "nan", *range(7)]))
+    )
+    assert "row 2: broken row: 3 cells, but 2 columns" in refused(
         write(tmp_path, table().replace("Fe2O3,1", "Fe2O3,1,1"))
     )
     few = "\n".join(table().splitlines()[:8])
@@ -165,7 +162,7 @@ def test_what_is_no_table(
 
 def test_amounts_beyond_numbers_are_no_formula(tmp_path: Path) -> None:
     told = refused(write(tmp_path, table().replace("GaAs", f"Na{'9' * 400}Cl")))
-    assert "line 10" in told and "too large" in told and len(told) < 300
+    assert "row 9" in told and "too large" in told and len(told) < 300
 
 
 def test_huge_cells(tmp_path: Path) -> None:
@@ -175,7 +172,7 @@ def test_huge_cells(tmp_path: Path) -> None:
     text = "\n".join(
         ["id," + lines[0], f"{'a' * 200_000},{lines[1]}", *map("b,{}".format, lines[2:])]
     )
-    assert "line 2: id too long: 200000 characters" in refused(write(tmp_path, text))
+    assert "row 1: id too long: 200000 characters" in refused(write(tmp_path, text))
 
 
 @given(st.dictionaries(st.integers(1, 118), st.integers(1, 20), min_size=1, max_size=6),
@@ -231,12 +228,21 @@ def test_reduced_formulas_of_real_data_are_their_own(shared_data: Path, name: st
 
 
 @pytest.mark.parametrize(
-    "formula", ["CuSO4.5H2O", "CuSO4.5(H2O)", "MgCl2.H2O", "Na2CO3.10D2O", "CuSO4 .5H2O"]
+    ("formula", "water", "amount"),
+    [
+        ("CuSO4.5H2O", "CuSO4(H2O)5", "H2OCuSO4.5"),
+        ("CuSO4.5(H2O)", "CuSO4(H2O)5", "H2OCuSO4.5"),
+        ("MgCl2.H2O", "MgCl2(H2O)", "H2OMgCl2.0"),
+        ("Na2CO3.10D2O", "Na2CO3(D2O)10", "D2ONa2CO3.10"),
+        ("MgCl2.6NH3", "MgCl2(NH3)6", "NH3MgCl2.6"),
+    ],
 )
-def test_water_after_a_dot_is_no_amount(tmp_path: Path, formula: str) -> None:
+def test_water_after_a_dot_is_no_amount(formula: str, water: str, amount: str) -> None:
     """It would be SO4.5 and one H2O."""
-    told = refused(write(tmp_path, table().replace("GaAs", formula)))
-    assert "line 10" in told and "may be water" in told and "CuSO4(H2O)5" in told
+    with pytest.raises(ValueError, match="may be water or an amount") as caught:
+        parse_formula(formula)
+    assert f"write {water} for the one, {amount} for the other" in str(caught.value)
+    assert parse_formula(water) and parse_formula(amount)
 
 
 def test_what_only_looks_like_water() -> None:
@@ -258,3 +264,127 @@ def test_formulas_of_crystals_are_those_of_files(tmp_path: Path) -> None:
     )
     assert found == {0: data.formulas[0], 1: data.formulas[1]}
     assert list(by_crystal(np.empty(0, int), np.empty(0, int), np.empty(0, int))) == []
+
+
+# ------------------------------------------------------------------------------ the quarantine
+
+
+def with_bad(tmp_path: Path, bad: list[str], good: int = 400) -> Path:
+    """Formulas of which some are bad: in rows 3, 6, 9 …."""
+    rows = [f"Fe{n}Si{n + 1},{n / 7}" for n in range(1, good + 1)]
+    for place, row in enumerate(bad, 1):
+        rows.insert(3 * place - 1, row)
+    return write(tmp_path, "\n".join(["formula,gap", *rows]) + "\n")
+
+
+def test_bad_rows_are_quarantined_and_the_others_read(tmp_path: Path) -> None:
+    path = with_bad(tmp_path, ["CuSO4·5H2O,1", "LiF,", "Fe₂O₃,2", "KCl,1e99"])
+    data = read_compositions(path)
+    assert len(data) == 400 and not data.classes
+    assert [(row["file"], row["row"]) for row in data.quarantine] == [
+        ("data.csv", 3), ("data.csv", 6), ("data.csv", 9), ("data.csv", 12),
+    ]  # fmt: skip
+    reasons = [str(row["reason"]) for row in data.quarantine]
+    assert "write CuSO4(H2O)5" in reasons[0] and reasons[1].startswith("missing target")
+    assert "write Fe2O3" in reasons[2] and reasons[3].startswith("target too large")
+    assert data.rows.tolist() == [row for row in range(404) if row not in (2, 5, 8, 11)]
+    assert data.ids[2] == "data-004", "of its place in the file"
+    assert np.allclose(data.target, np.arange(1, 401) / 7)
+
+
+def test_too_many_bad_rows_are_refused_all_together(tmp_path: Path) -> None:
+    path = with_bad(tmp_path, [f"Fe{n}\u2082O,1" for n in range(10, 70)])
+    told = refused(path)
+    assert "60 of 460 rows are bad: row 3: bad formula: 'Fe10₂O'" in told
+    assert told.count("bad formula") == 20 and "; and 40 more; that is more than 1 %" in told
+    assert "--max-bad" in told
+    assert len(read_compositions(path, max_bad=0.2)) == 400
+
+
+def test_a_task_of_matbench_has_no_bad_row(tmp_path: Path) -> None:
+    """Its folds are those of all of its rows."""
+    rows = [f"Fe{n}C,{n}" for n in range(1, 312)]
+    path = write(tmp_path, "\n".join(["formula,target", *rows, "NaN,1"]), "steels.csv")
+    told = refused(path)
+    assert "1 of 312 rows are bad: row 312" in told and "matbench_steels has no such row" in told
+    assert len(read_compositions(path, name="mine", max_bad=0.1)) == 311
+
+
+def test_ids_that_recur_or_are_empty_are_bad_rows(tmp_path: Path) -> None:
+    lines = [f"x{n},Fe{n}Si,{n}" for n in range(1, 30)]
+    path = write(tmp_path, "\n".join(["ID,formula,gap", "x3,KCl,1", *lines, ",LiF,2"]))
+    data = read_compositions(path, max_bad=0.1)
+    assert [row["reason"] for row in data.quarantine] == [
+        "duplicate id: first seen in row 1", "missing id: the cell is empty",
+    ]  # fmt: skip
+    assert data.ids[0] == "x3"
+
+
+# -------------------------------------------------------------------------- columns and classes
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Formula", "FORMULA", "pretty_formula", "Pretty Formula", "formula_pretty", "Composition",
+     "reduced_formula", "Reduced-Formula"],
+)  # fmt: skip
+def test_columns_of_formulas_by_their_usual_names(tmp_path: Path, name: str) -> None:
+    data = read_compositions(write(tmp_path, table(header=f"{name},gap")))
+    assert len(data) == 10 and data.target[3] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("metal", "insulator"), ("insulator", "metal")),
+        (("Yes", "no"), ("no", "yes")),
+        ((" stable", "Unstable "), ("stable", "unstable")),
+        (("True ", "FALSE"), ("0", "1")),
+        ((1, 0), ("0", "1")),
+        ((3.5, -1), ("-1", "3.5")),
+    ],
+)
+def test_two_words_are_classes_of_which_the_later_is_1(
+    tmp_path: Path, words: tuple[object, object], names: tuple[str, str]
+) -> None:
+    data = read_compositions(write(tmp_path, table([words[0], words[1]] * 5)))
+    assert data.classes and data.class_names == names
+    one = float(str(words[0]).strip().lower() in (names[1], "true"))
+    assert data.target.tolist() == [one, 1 - one] * 5
+
+
+@pytest.mark.parametrize("header", ["formula,target", "formula,kind"])
+def test_a_missing_class_is_a_bad_row(tmp_path: Path, header: str) -> None:
+    text = table(["metal", "insulator"] * 5, header) + "KCl,N/A\nKBr,\n"
+    data = read_compositions(write(tmp_path, text), max_bad=0.5)
+    assert data.class_names == ("insulator", "metal") and len(data) == 10
+    assert all("missing target" in str(row["reason"]) for row in data.quarantine)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["a", "b", "c", "a", "b"] * 2, "3 kinds of words (a, b, c); two classes are learned"),
+        ([0, 1, 2, 0, 1] * 2, "only the values 0, 1, 2, like names of 3 classes"),
+        ([1, 2, 3, 1] * 2 + [1, 1], "write them as 1.0"),
+    ],
+)
+def test_three_classes_are_refused(tmp_path: Path, values: list[object], words: str) -> None:
+    assert words in refused(write(tmp_path, table(values)))
+
+
+@pytest.mark.parametrize("values", [[0, 2, 4, 0, 2] * 2, [0.0, 1.0, 2.0, 0.0, 1.0] * 2, range(10)])
+def test_few_amounts_are_no_classes(tmp_path: Path, values: list[float]) -> None:
+    assert not read_compositions(write(tmp_path, table(values))).classes
+
+
+def test_decimal_commas_between_semicolons(tmp_path: Path) -> None:
+    lines = [f"{formula};{n},5" for n, formula in enumerate(FORMULAS)]
+    data = read_compositions(write(tmp_path, "\n".join(["formula;gap", *lines])))
+    assert data.target.tolist() == [n + 0.5 for n in range(10)]
+
+
+def test_one_odd_cell_hides_no_column_of_numbers(tmp_path: Path) -> None:
+    rows = [f"Fe{n}Si,{n / 3}" for n in range(1, 40)]
+    path = write(tmp_path, "\n".join(["formula,gap", *rows, "KCl,N/A"]))
+    assert len(read_compositions(path, max_bad=0.05)) == 39

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from orchestrator.data.featurize import Featurized, ShardWriter
-from orchestrator.data.inputs import load_datasets, open_sources
+from orchestrator.data.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.data.streaming import ShardStream
 from orchestrator.grid.config import GridConfig, build_config
 from orchestrator.interface.errors import UsageError
@@ -46,7 +46,7 @@ def written(dataset: Dataset, folder: Path) -> Featurized:
 
 def refusal(featurized: dict[str, Featurized], grid: GridConfig, memory: float = math.inf) -> str:
     with pytest.raises(UsageError) as caught:
-        load_datasets(grid, featurized, memory)
+        demand_parts(grid, load_datasets(grid, featurized, memory))
     text = str(caught.value)
     assert "\n" not in text
     return text
@@ -141,7 +141,7 @@ def test_a_fold_that_quarantine_has_emptied_is_refused(
     text = refusal(data, config(folds=(0, 1)) if part else config(folds=(1,)))
     assert "of fold 1" in text and words in text and "name other --folds" in text
     if part:
-        assert load_datasets(config(folds=(0, 2)), data)
+        demand_parts(config(folds=(0, 2)), load_datasets(config(), data))
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

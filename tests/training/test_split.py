@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
-from trainables.training.split import Split, split_fold
+from tests.crystals_for_tests import made_up_dataset
+from trainables.crystals.folds import (
+    LEARN,
+    TEST,
+    VALIDATE,
+    folds_of_groups,
+    folds_of_parts,
+    folds_of_rows,
+)
+from trainables.training.split import Split, split_dataset, split_fold, split_given
 
 TOTAL = 103
 ROWS = np.arange(TOTAL)
@@ -57,3 +68,53 @@ def test_the_same_seed_draws_the_same() -> None:
     one, other = (split_fold(ROWS, TOTAL, 3, seed=4) for _ in range(2))
     assert np.array_equal(one.train, other.train)
     assert np.array_equal(one.validation, other.validation)
+
+
+# ------------------------------------------------------------------------- folds that are given
+
+
+@pytest.mark.parametrize("share", [0.25, 0.1])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_group_lies_in_two_parts_of_a_fold(seed: int, share: float) -> None:
+    names = np.random.default_rng(seed).integers(0, 25, 300).astype(str)
+    folds = folds_of_groups(names)
+    for fold in range(5):
+        split = split_given(folds, fold, seed, share)
+        train, validation, test = parts(split)
+        assert train | validation | test == set(range(300)) and train and validation and test
+        assert len(train) + len(validation) + len(test) == 300
+        groups = [set(names[list(part)]) for part in (train, validation, test)]
+        assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
+        assert abs(len(validation) / (len(train) + len(validation)) - share) < 0.05
+        again = split_given(folds, fold, seed, share)
+        assert np.array_equal(split.validation, again.validation)
+
+
+def test_a_validation_part_of_groups_is_never_empty_and_never_all() -> None:
+    names = [name for name in "abcde" for _ in range(8)]
+    for fold in range(5):
+        for share in (0.01, 0.25, 0.99):
+            split = split_given(folds_of_groups(names), fold, 0, share)
+            assert len(split.validation) % 8 == 0 and len(split.train) % 8 == 0
+            assert len(split.validation) and len(split.train)
+
+
+def test_parts_that_are_given_are_taken_and_the_others_drawn() -> None:
+    given = folds_of_parts([{0: LEARN}] * 6 + [{0: VALIDATE}, {0: TEST}, {1: TEST}, {0: LEARN}])
+    split = split_given(given, 0, seed=5)
+    assert parts(split) == [{0, 1, 2, 3, 4, 5, 9}, {6}, {7}]
+    tested = folds_of_rows(np.arange(100) % 5)
+    for fold in range(5):
+        split = split_given(tested, fold, seed=1)
+        assert split.test.tolist() == list(range(fold, 100, 5)) and len(split.validation) == 20
+
+
+def test_a_data_set_is_divided_as_it_says() -> None:
+    data = made_up_dataset("cgcnn", 40)
+    official = split_dataset(data, 2, 0)
+    assert np.array_equal(official.test, split_fold(data.rows, 40, 2, 0).test)
+    withheld = np.arange(40) % 2 == 0
+    folds = folds_of_rows(np.arange(40) % 5)
+    split = split_dataset(dataclasses.replace(data, folds=folds, withheld=withheld), 2, 0)
+    assert split.test.tolist() == list(range(2, 40, 5)), "the test part is not touched"
+    assert all(row % 2 for row in [*split.train, *split.validation])

@@ -5,12 +5,15 @@ Legend: B compositions, M elements of all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from trainables.crystals.folds import GivenFolds
 from trainables.crystals.registry import official_folds
-from trainables.training.split import VALIDATION_SHARE, Split, split_rows
+from trainables.training.split import VALIDATION_SHARE, Split, split_given, split_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,11 @@ class Compositions:
         formulas: [B] str, reduced, as two equal compositions are equal strings.
         ids: [B] str.
         classes: whether the target is one of two classes.
+        rows: [B] int64 positions in the file, ascending; gaps where formulas were quarantined.
+        folds: of these formulas, as a person gives them; None for the official ones of B rows.
+        class_names: what 0 and 1 are called in the file; None for numbers.
+        quarantine: file, row, id and reason of each row that was left out.
+        path: of the file.
     """
 
     name: str
@@ -36,6 +44,11 @@ class Compositions:
     formulas: np.ndarray
     ids: np.ndarray
     classes: bool
+    rows: np.ndarray
+    folds: GivenFolds | None = None
+    class_names: tuple[str, str] | None = None
+    quarantine: Sequence[Mapping[str, object]] = ()
+    path: Path | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -51,12 +64,16 @@ class Compositions:
         return np.unique(self.z)
 
     def test_rows(self, fold: int) -> np.ndarray:
-        """The test part of an official fold: stratified where the target is a class."""
+        """The test part of a fold: given, or official; that is stratified for classes."""
+        if self.folds is not None:
+            return self.folds.test_rows(fold)
         classes = self.target.astype(bool).tolist() if self.classes else None
         folds = official_folds(None if self.classes else len(self), classes)
         return np.asarray(folds[fold][1])
 
     def split(self, fold: int, seed: int, held_share: float = VALIDATION_SHARE) -> Split:
-        """The official fold for the test; of the rest, class by class, a share validates."""
+        """The fold's test part; of the rest, class by class, a share validates."""
         classes = self.target if self.classes else None
+        if self.folds is not None:
+            return split_given(self.folds, fold, seed, held_share, classes)
         return split_rows(len(self), self.test_rows(fold), fold, seed, held_share, classes)

@@ -1,18 +1,24 @@
-"""Formulas from a CSV with a formula column, or from a MatBench file of compositions."""
+"""Formulas from a CSV with a formula column, or from a MatBench file of compositions.
+
+A row that cannot be used goes to the quarantine with its reason, as a bad crystal does.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainables.compositions.dataset import Compositions
-from trainables.crystals.crystal import one_line
+from trainables.compositions.formulas import parse_formula, reduced
+from trainables.compositions.values import Values, is_of_two_words, read_values
+from trainables.crystals.crystal import Entry, one_line
+from trainables.crystals.quarantine import Quarantine, TooManyBad
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources.base import (
     ID_COLUMNS,
@@ -26,92 +32,199 @@ from trainables.crystals.sources.base import (
     why_no_id,
 )
 from trainables.crystals.sources.table import sniff_delimiter
-from trainables.crystals.symbols import NUMBERS, symbol
-from trainables.crystals.targets import is_numeric
+from trainables.crystals.targets import has_decimal_commas, is_numeric
 
-FORMULA_COLUMNS = ("formula", "composition")
+# In capitals or not, and with spaces or hyphens for what stands between words.
+FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
 LEAST_ROWS = 10
-BOOLEANS = {"true": 1.0, "false": 0.0}
-# Of what `reduced` writes, for the digests of lists of formulas: other text is another list.
-FORMULA_VERSION = 2
-PARTS = 10**4  # of a whole, in which reduced formulas count
-EXACT = 7  # digits of a part that are no rounding errors of whoever worked the share out
-# Of a dot before water, where no amount below 1 ends: CuSO4.5H2O would be read as SO4.5 and H2O.
-WATER = re.compile(r"(?<![^\d]0)\.\d*\(?[HD]2O(?!\d)")
+MAX_BAD = 0.01  # share of the rows
+SHOWN = 20  # bad rows in a message
 
-Row = tuple[int, str, str]  # line in the file, formula, target
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    """The rows of a file, in their order; of a broken one `broken` has the reason."""
+
+    formulas: list[str]
+    targets: list[str]
+    ids: list[str] | None
+    broken: dict[int, str]
+    commas: bool = False  # are decimal
 
 
 def read_compositions(
-    path: Path, target: str | None = None, name: str | None = None
+    path: Path, target: str | None = None, name: str | None = None, *, max_bad: float = MAX_BAD
 ) -> Compositions:
-    """All formulas of a file with their targets.
+    """All good formulas of a file with their targets; the others are in `quarantine`.
 
-    A file whose name, or whose given name, is that of a MatBench task has to have its size.
+    A file whose name, or whose given name, is that of a MatBench task has to have its size, and no
+    bad row: its folds are those of all rows.
+
+    Args:
+        max_bad: largest accepted share of bad rows.
 
     Raises:
-        SourceError: one line that names the file, and the line and formula where one is wrong.
+        SourceError: one line that names the file and what is wrong, all bad rows together.
     """
     plain = path.name.lower().removesuffix(".gz")
-    given, ids = _json_rows(path, target) if plain.endswith(".json") else _csv_rows(path, target)
+    table = _json_table(path, target) if plain.endswith(".json") else _csv_table(path, target)
     name = name or stem(path).removesuffix(".json").removeprefix("matbench_")
-    known = TASKS.get(name)
-    if known is not None and known.kind == "composition" and known.n != len(given):
+    total, known = len(table.formulas), TASKS.get(name)
+    official = known is not None and known.kind == "composition"
+    if known is not None and official and known.n != total:
         raise SourceError(
-            f"{path}: {len(given)} formulas, but matbench_{name} has {known.n}; fetch the whole"
+            f"{path}: {total} formulas, but matbench_{name} has {known.n}; fetch the whole"
             " file, or name the data set otherwise (NAME=PATH)"
         )
-    if len(given) < LEAST_ROWS:
-        raise SourceError(f"{path}: {len(given)} formulas; five folds need at least {LEAST_ROWS}")
-    values = np.array([_value(path, line, cell) for line, _, cell in given])
-    atoms = [_atoms(path, line, formula) for line, formula, _ in given]
+    if total < LEAST_ROWS:
+        raise SourceError(f"{path}: {total} formulas; five folds need at least {LEAST_ROWS}")
+    prefix = f"mb-{name.replace('_', '-')}" if official else name
+    digits = math.floor(math.log10(total)) + 1
+    ids = table.ids or [f"{prefix}-{row + 1:0{digits}d}" for row in range(total)]
+    quarantine = Quarantine(max_bad, total)
+    try:
+        values, atoms, good = _good_rows(path, table, ids, quarantine)
+    except ValueError as error:
+        raise SourceError(f"{path}: {error}") from None
+    if official and quarantine.bad:
+        raise SourceError(
+            f"{path}: {_listed(quarantine)}; matbench_{name} has no such row, fetch it"
+        )
+    _demand_few_bad(path, quarantine)
+    if len(good) < LEAST_ROWS:
+        raise SourceError(f"{path}: {len(good)} good rows; five folds need at least {LEAST_ROWS}")
     sizes = [len(numbers) for numbers, _, _ in atoms]
-    classes = len(np.unique(values)) == 2
-    digits = math.floor(math.log10(len(given))) + 1
-    prefix = f"mb-{name.replace('_', '-')}" if known else name
     return Compositions(
         name=name,
         ptr=np.concatenate([[0], np.cumsum(sizes)]),
         z=np.concatenate([numbers for numbers, _, _ in atoms]).astype(np.uint8),
         fraction=np.concatenate([shares for _, shares, _ in atoms]),
-        target=(values == values.max()).astype(float) if classes else values,
-        formulas=np.array([reduced for _, _, reduced in atoms]),
-        ids=np.array(ids or [f"{prefix}-{row + 1:0{digits}d}" for row in range(len(given))]),
-        classes=classes,
+        target=values.target,
+        formulas=np.array([reduced_formula for _, _, reduced_formula in atoms]),
+        ids=np.array([ids[row] for row in good]),
+        classes=values.classes is not None,
+        rows=np.array(good),
+        class_names=values.classes,
+        quarantine=tuple(quarantine.rows()),
+        path=path,
     )
 
 
-def _csv_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
+Atoms = tuple[np.ndarray, np.ndarray, str]
+
+
+def _good_rows(
+    path: Path, table: _Table, ids: Sequence[str], quarantine: Quarantine
+) -> tuple[Values, list[Atoms], list[int]]:
+    """What the good rows hold, and which they are; the others go into the quarantine.
+
+    Raises:
+        ValueError: the targets are neither numbers nor two classes.
+    """
+    values = read_values(table.targets, commas=table.commas)
+    atoms: list[Atoms] = []
+    good: list[int] = []
+    for row, formula in enumerate(table.formulas):
+        entry = Entry(row, ids[row], "formula", formula, "", f"{path.name}:{row + 1}")
+        reason = table.broken.get(row) or why_no_id(ids[row])
+        if reason:
+            quarantine.seen += 1
+            quarantine.add(entry.origin, f"row {row + 1}", reason)
+            continue
+        if not quarantine.admit(entry):
+            continue
+        try:
+            read = _atoms(formula)
+        except ValueError as error:
+            quarantine.add(entry.origin, entry.id, f"bad formula: {error}")
+            continue
+        if row in values.bad:
+            quarantine.add(entry.origin, entry.id, values.bad[row])
+            continue
+        atoms.append(read)
+        good.append(row)
+    return values.of(good), atoms, good
+
+
+def _demand_few_bad(path: Path, quarantine: Quarantine) -> None:
+    try:
+        quarantine.raise_if_over_limit(final=True)
+    except TooManyBad:
+        raise SourceError(
+            f"{path}: {_listed(quarantine)}; that is more than {100 * quarantine.limit:g} %, mend"
+            " them or raise the limit by --max-bad"
+        ) from None
+
+
+def _listed(quarantine: Quarantine) -> str:
+    """The bad rows, together."""
+    rows = [f"row {row['row']}: {row['reason']}" for row in quarantine.rows()]
+    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    count = f"{quarantine.bad} of {quarantine.seen} rows are bad"
+    return f"{count}: {'; '.join(rows[:SHOWN])}{more}"
+
+
+def _atoms(formula: str) -> Atoms:
+    """Atomic numbers, shares and reduced formula; the most abundant element first."""
+    by_number = parse_formula(formula)
+    numbers = np.array(sorted(by_number, key=lambda z: (-by_number[z], z)))
+    amounts = np.array([by_number[z] for z in numbers])
+    return numbers, amounts / amounts.sum(), reduced(numbers, amounts)
+
+
+def column_named(columns: Sequence[str], names: Iterable[str]) -> str | None:
+    """The column that has the first of the names that there is, as the column spells it."""
+    spelled = {"_".join(column.lower().replace("-", " ").split()): column for column in columns}
+    return next((spelled[name] for name in names if name in spelled), None)
+
+
+def _csv_table(path: Path, target: str | None) -> _Table:
     with readable(path), open_text(path) as file:
         delimiter = sniff_delimiter(file.readline())
     with readable(path), open_text(path, whole=True) as file:
         reader = csv_rows(file, path, delimiter)
         header = [cell.strip() for cell in next(reader, (0, []))[1]]
-        rows = [(line, cells) for line, cells in reader if cells]
-    formula = next((column for column in FORMULA_COLUMNS if column in header), None)
+        rows = [cells for _, cells in reader if cells]
+    broken = {
+        row: f"broken row: {len(cells)} cells, but {len(header)} columns"
+        for row, cells in enumerate(rows)
+        if len(cells) != len(header)
+    }
+    formula = column_named(header, FORMULA_COLUMNS)
     if formula is None:
         raise SourceError(
-            f"{path}: no column {' or '.join(FORMULA_COLUMNS)}; there are {', '.join(header)}"
+            f"{path}: no column {', '.join(FORMULA_COLUMNS[:-1])} or {FORMULA_COLUMNS[-1]};"
+            f" there are {', '.join(header)}"
         )
-    for line, cells in rows:
-        if len(cells) != len(header):
-            raise SourceError(f"{path}, line {line}: {len(cells)} cells, but {len(header)} columns")
-    skipped = {formula, *FORMULA_COLUMNS, *ID_COLUMNS}
-    numeric = [
-        column
+    whole = [cells for row, cells in enumerate(rows) if row not in broken]
+    named = column_named(header, ID_COLUMNS)
+    of = {
+        column: [cells[at] for cells in whole]
         for at, column in enumerate(header)
-        if column not in skipped and is_numeric(cells[at] for _, cells in rows)
-    ]
-    at, value = header.index(formula), header.index(choose_target(path, header, numeric, target))
-    named = next((header.index(column) for column in ID_COLUMNS if column in header), None)
-    ids = [] if named is None else [cells[named].strip() for _, cells in rows]
-    for (line, _), name in zip(rows, ids, strict=False):
-        if reason := why_no_id(name):
-            raise SourceError(f"{path}, line {line}: {reason}")
-    return [(line, cells[at], cells[value]) for line, cells in rows], ids
+        if column not in (formula, named) and column_named([column], FORMULA_COLUMNS) is None
+    }
+    fit = [column for column, cells in of.items() if is_numeric(cells)]
+    fit = fit or [column for column, cells in of.items() if is_of_two_words(cells)]
+    value = choose_target(path, header, fit, target)
+    try:
+        commas = has_decimal_commas(of.get(value, ()), may=delimiter != ",")
+    except ValueError as error:
+        raise SourceError(f"{path}: column {value!r}: {error}") from None
+    at, to = header.index(formula), header.index(value)
+    cells_of = [[""] * len(header) if row in broken else rows[row] for row in range(len(rows))]
+    ids = None
+    if named is not None:
+        ids = [cells[header.index(named)].strip() for cells in cells_of]
+    return _Table(
+        formulas=[cells[at] for cells in cells_of],
+        targets=[cells[to] for cells in cells_of],
+        ids=ids,
+        broken=broken,
+        commas=commas,
+    )
 
 
-def _json_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
+def _json_table(path: Path, target: str | None) -> _Table:
     with readable(path):
         try:
             with open_text(path, whole=True) as file:
@@ -123,12 +236,17 @@ def _json_rows(path: Path, target: str | None) -> tuple[list[Row], list[str]]:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             reason = one_line(error)
             raise SourceError(f"{path}: no MatBench file ({reason}); fetch it again") from None
-    formula = next((column for column in FORMULA_COLUMNS if column in columns), None)
+    formula = column_named(columns, FORMULA_COLUMNS)
     if formula is None:
         raise SourceError(f"{path}: holds {', '.join(columns)}, no compositions")
     value = choose_target(path, columns, [c for c in columns if c != formula], target)
     at, to = columns.index(formula), columns.index(value)
-    return [(row + 1, str(cells[at]), str(cells[to])) for row, cells in enumerate(data)], []
+    return _Table(
+        formulas=[str(cells[at]) for cells in data],
+        targets=[str(cells[to]) for cells in data],
+        ids=None,
+        broken={},
+    )
 
 
 def _demand_table(columns: list[Any], data: list[Any]) -> None:
@@ -139,111 +257,3 @@ def _demand_table(columns: list[Any], data: list[Any]) -> None:
     for row, cells in enumerate(data, 1):
         if not isinstance(cells, list) or len(cells) != len(columns):
             raise ValueError(f"row {row} is no list of {len(columns)} cells")
-
-
-def _value(path: Path, line: int, cell: str) -> float:
-    text = cell.strip().lower()
-    try:
-        value = BOOLEANS[text] if text in BOOLEANS else float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise SourceError(f"{path}, line {line}: the target {cell!r} is no finite number")
-    return value
-
-
-def _atoms(path: Path, line: int, formula: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """Atomic numbers, shares and reduced formula; the most abundant element first."""
-    try:
-        by_number = parse_formula(formula)
-    except ValueError as error:
-        raise SourceError(f"{path}, line {line}: {error}") from None
-    numbers = np.array(sorted(by_number, key=lambda z: (-by_number[z], z)))
-    amounts = np.array([by_number[z] for z in numbers])
-    return numbers, amounts / amounts.sum(), reduced(numbers, amounts)
-
-
-def parse_formula(formula: str) -> dict[int, float]:
-    """Atoms by atomic number.
-
-    Raises:
-        ValueError: one line that says why it is no formula.
-    """
-    from pymatgen.core import Composition  # here: it takes a second to import
-
-    if (water := WATER.search(formula)) is not None:  # the dot would be an amount's
-        raise ValueError(
-            f"{formula!r} is no formula ({water.group()!r} may be water or an amount that is no"
-            " whole number; write CuSO4(H2O)5 for the one, H2OCuSO4.5 for the other)"
-        )
-    try:
-        amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{formula!r} is no formula ({error})") from None
-    strange = [name for name in amounts if name not in NUMBERS]  # it makes up an element for any
-    if strange or not amounts:
-        what = f"{strange[0]} is no element" if strange else "it is empty"
-        raise ValueError(f"{formula!r} is no formula ({what})")
-    by_number: dict[int, float] = {}
-    for name, amount in amounts.items():
-        by_number[NUMBERS[name]] = by_number.get(NUMBERS[name], 0.0) + amount
-    if not 0 < sum(by_number.values()) < math.inf:
-        raise ValueError(f"{one_line(formula, 60)!r} is no formula (too large)")
-    return by_number
-
-
-def reduce_formula(formula: str) -> str:
-    """A formula as `reduced` writes it.
-
-    Raises:
-        ValueError: as by `parse_formula`.
-    """
-    atoms = parse_formula(formula)
-    return reduced(list(atoms), list(atoms.values()))
-
-
-def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.ndarray) -> str:
-    """A composition as text, the same for all multiples of it: shares to four digits, by Z.
-
-    What is rounded may not sum to 1, and is rounded again until that changes nothing. So the text,
-    read as a formula, gives itself again; and so do shares that somebody else has rounded to four
-    digits, halves to the even one. Elements of less than 0.00005 are left out.
-    """
-    ordered = sorted((int(z), float(amount)) for z, amount in zip(numbers, amounts, strict=True))
-    parts = _in_parts([amount for _, amount in ordered])
-    while (again := _in_parts(parts)) != parts:
-        parts = again
-    return " ".join(
-        f"{symbol(z)}{part / PARTS:.4f}"
-        for (z, _), part in zip(ordered, parts, strict=True)
-        if part
-    )
-
-
-def _in_parts(amounts: Sequence[float]) -> list[int]:
-    """Each amount in `PARTS` of their sum, to the nearest whole; halves to the even one.
-
-    Given such parts, those it gives have a sum no farther from `PARTS`, so that to repeat it ends.
-    """
-    total = math.fsum(amounts)
-    return [round(round(PARTS * amount / total, EXACT)) for amount in amounts]
-
-
-def by_crystal(
-    z: np.ndarray, multiplicity: np.ndarray, crystal: np.ndarray
-) -> Iterator[tuple[int, str]]:
-    """Each crystal of a shard that has nodes, and its reduced formula.
-
-    Args:
-        z, multiplicity, crystal: [N] atomic number, atoms and crystal of each node.
-    """
-    if not len(z):
-        return
-    order = np.lexsort((z, crystal))
-    z, multiplicity, crystal = z[order], multiplicity[order], crystal[order]
-    first = np.flatnonzero(np.r_[True, (crystal[1:] != crystal[:-1]) | (z[1:] != z[:-1])])
-    amounts = np.add.reduceat(multiplicity.astype(float), first)
-    owners, numbers = crystal[first], z[first]
-    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
-    for start, end in zip(starts, [*starts[1:], len(owners)], strict=True):
-        yield int(owners[start]), reduced(numbers[start:end], amounts[start:end])

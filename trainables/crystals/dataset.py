@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from trainables.crystals.folds import GivenFolds
 from trainables.crystals.graph import Graphs
 
 
@@ -36,6 +37,7 @@ class Dataset(Generic[G]):
         rows: [B] int64 positions in the source, ascending; gaps where crystals were quarantined.
         total: crystals in the source; it decides the official folds together with `rows`.
         withheld: [B] bool, crystals that no model may learn from; None for none.
+        folds: of these crystals, as a person gives them; None for the official ones.
     """
 
     graphs: G
@@ -44,6 +46,7 @@ class Dataset(Generic[G]):
     rows: np.ndarray
     total: int
     withheld: np.ndarray | None = None
+    folds: GivenFolds | None = None
 
     def __len__(self) -> int:
         return len(self.target)

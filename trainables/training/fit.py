@@ -20,7 +20,7 @@ from trainables.training.outcome import Outcome, conclude
 from trainables.training.problem import GraphRegression, standardisation
 from trainables.training.recipe import Recipe
 from trainables.training.source import open_source
-from trainables.training.split import split_fold
+from trainables.training.split import split_dataset
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
 # model's key, so that results of different code are never mixed up in one run. The test
@@ -71,8 +71,7 @@ class ArrayFit(FittedArray):
 
     def __init__(self, spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> None:
         self.spec, self.dataset = spec, dataset
-        whole = split_fold(dataset.rows, dataset.total, spec.fold, spec.seed)
-        self.split = whole.without(dataset.withheld)
+        self.split = split_dataset(dataset, spec.fold, spec.seed)
         self.mean, self.scale = standardisation(dataset.target[self.split.train])
         target = (dataset.target - self.mean) / self.scale
         self.data = open_source(dataset.graphs, target, device)

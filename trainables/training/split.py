@@ -1,4 +1,4 @@
-"""Official folds, and what is held back inside one for validation."""
+"""The folds of a data set, and what is held back inside one for validation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import official_folds
 
 VALIDATION_SHARE = 0.25
@@ -31,6 +33,15 @@ class Split:
         """n_train, n_val, n_test."""
         parts = {"train": self.train, "val": self.validation, "test": self.test}
         return {f"n_{name}": len(rows) for name, rows in parts.items()}
+
+
+def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:
+    """What a model of a fold sees of a data set: the official fold, or the one that was given."""
+    if dataset.folds is None:
+        whole = split_fold(dataset.rows, dataset.total, fold, seed)
+    else:
+        whole = split_given(dataset.folds, fold, seed)
+    return whole.without(dataset.withheld)
 
 
 def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
@@ -67,6 +78,40 @@ def split_rows(
         classes: [count] that share is of each class, for a part that lacks one cannot be scored.
     """
     rest = np.setdiff1d(np.arange(count), test)
+    return _held_back(rest, test, fold, seed, held_share, classes)
+
+
+def split_given(
+    folds: GivenFolds,
+    fold: int,
+    seed: int,
+    held_share: float = VALIDATION_SHARE,
+    classes: np.ndarray | None = None,
+) -> Split:
+    """A fold as it was given; where that names no rows for validation, whole groups are held back.
+
+    Args:
+        held_share, classes: as of `split_rows`; of groups it is about that share of all rows.
+    """
+    test = folds.test_rows(fold)
+    rest, validation = (np.flatnonzero(folds.parts[fold] == part) for part in (LEARN, VALIDATE))
+    if len(validation):
+        return Split(rest, validation, test)
+    if folds.groups is None:
+        return _held_back(rest, test, fold, seed, held_share, classes)
+    own = None if classes is None else classes[rest]
+    held = _whole_groups(folds.groups[rest], [seed, fold], held_share, own)
+    return Split(rest[~held], rest[held], test)
+
+
+def _held_back(
+    rest: np.ndarray,
+    test: np.ndarray,
+    fold: int,
+    seed: int,
+    held_share: float,
+    classes: np.ndarray | None,
+) -> Split:
     shuffled = np.random.default_rng([seed, fold]).permutation(rest)
     if classes is None:
         validation = shuffled[: round(held_share * len(rest))]
@@ -76,3 +121,29 @@ def split_rows(
         validation = np.concatenate(held)
     train = np.setdiff1d(rest, validation)
     return Split(train, np.sort(validation), np.sort(test))
+
+
+def _whole_groups(
+    groups: np.ndarray, seed: list[int], held_share: float, classes: np.ndarray | None
+) -> np.ndarray:
+    """[b] bool: rows of groups drawn at random, each held back if that comes nearer to the share.
+
+    Never all of them; one at least, the smallest, if there are two; and of each class the first
+    drawn that has it.
+    """
+    known, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    wanted, count = held_share * len(groups), 0
+    held = np.zeros(len(known), bool)
+    order = np.random.default_rng(seed).permutation(len(known))
+    for group in order:
+        one_stays = held.sum() + 1 < len(known)
+        if one_stays and abs(count + sizes[group] - wanted) < abs(count - wanted):
+            held[group] = True
+            count += sizes[group]
+    if not held.any() and len(known) > 1:
+        held[sizes.argmin()] = True
+    for value in () if classes is None else np.unique(classes):
+        having = np.isin(np.arange(len(known)), numbers[classes == value])
+        if not (held & having).any() and len(known) - held.sum() > 1:
+            held[next(group for group in order if having[group])] = True
+    return np.asarray(held[numbers])

@@ -1,0 +1,284 @@
+"""Folds as the person gives them: groups that stay together, or a split row by row."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.interface.errors import UsageError
+from trainables.crystals.crystal import one_line
+from trainables.crystals.folds import (
+    PARTS,
+    FoldError,
+    GivenFolds,
+    folds_of_groups,
+    folds_of_parts,
+    folds_of_rows,
+)
+from trainables.crystals.registry import FOLDS, TASKS
+from trainables.crystals.sources.base import (
+    ID_COLUMNS,
+    SourceError,
+    csv_rows,
+    open_text,
+    readable,
+)
+from trainables.crystals.sources.folder import TABLE
+from trainables.crystals.sources.table import sniff_delimiter
+
+FORMULA = "formula"  # as a group: all crystals of one composition
+SHOWN = 3  # ids in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """What `--groups` or `--split` says.
+
+    Attributes:
+        flag: as it was given, for messages.
+        digest: of what it says; of a column its name, as the data's own digest says the rest.
+        column: of the data set, that names the groups.
+        groups: id -> group, from a file.
+        tested: id -> the fold that tests it, from a file.
+        parts: id -> fold -> part, from a file.
+    """
+
+    flag: str
+    digest: str
+    column: str | None = None
+    groups: Mapping[str, str] | None = None
+    tested: Mapping[str, int] | None = None
+    parts: Mapping[str, Mapping[int, int]] | None = None
+
+    def of(
+        self,
+        name: str,
+        ids: np.ndarray,
+        rows: np.ndarray,
+        path: Path | None,
+        formulas: Callable[[], np.ndarray],
+    ) -> GivenFolds:
+        """The folds of one data set.
+
+        Args:
+            ids, rows: [B] of its good rows, and where they stand in their file.
+            path: of the file; None where there is none.
+            formulas: gives their reduced formulas [B].
+
+        Raises:
+            UsageError: a row is in no group or fold, or the rows cannot be divided so.
+        """
+        try:
+            if self.groups is not None:
+                return folds_of_groups(self._each(self.groups, ids, name, "group"))
+            if self.tested is not None:
+                return folds_of_rows(self._each(self.tested, ids, name, "fold"))
+            if self.parts is not None:
+                return folds_of_parts(self._each(self.parts, ids, name, "part"))
+            if self.column == FORMULA:
+                return folds_of_groups(formulas())
+            return folds_of_groups(self._cells(name, ids, rows, path))
+        except (FoldError, SourceError) as error:
+            raise UsageError(f"{self.flag}: {name}: {error}") from None
+
+    def _each(self, known: Mapping[str, Any], ids: np.ndarray, name: str, what: str) -> list[Any]:
+        missing = [str(one) for one in ids if str(one) not in known]
+        if missing:
+            shown = ", ".join(one_line(one, 40) for one in missing[:SHOWN])
+            more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+            raise UsageError(
+                f"{self.flag}: no {what} for {shown}{more} of {name}; give each id a line"
+            )
+        return [known[str(one)] for one in ids]
+
+    def _cells(self, name: str, ids: np.ndarray, rows: np.ndarray, path: Path | None) -> list[str]:
+        """The column's cells of the rows."""
+        assert self.column is not None
+        cells = column_of(path, self.column)
+        if cells is None:
+            raise UsageError(
+                f"{self.flag}: no such file, and {name} has no column of that name; give a CSV of"
+                " id,group, a column of the data set, or `formula`"
+            )
+        named = [cells[row].strip() if row < len(cells) else "" for row in rows]
+        for one, group in zip(ids, named, strict=True):
+            if not group:
+                shown = one_line(str(one), 40)
+                raise UsageError(f"{self.flag}: {name}: the cell of {shown} is empty; fill it")
+        return named
+
+
+def demand_own_folds(division: Division | None, names: Iterable[str]) -> None:
+    """Raises UsageError for a MatBench task, whose scores are those of its official folds."""
+    for name in names:
+        if division is not None and name in TASKS:
+            raise UsageError(
+                f"{division.flag}: {name} is a MatBench task, whose scores are comparable on its"
+                " official folds alone; to divide these rows otherwise, give the file another name"
+                " (NAME=PATH)"
+            )
+
+
+def read_groups(given: str) -> Division:
+    """`--groups`: a CSV of id,group if there is such a file, else a column.
+
+    Raises:
+        UsageError: in one line that names file and line.
+    """
+    flag = f"--groups {given}"
+    if not _is_file(given):
+        return Division(flag=flag, digest=f"column {given}", column=given)
+    known: dict[str, str] = {}
+    for line, (name, group) in _lines(flag, Path(given), ("group",)):
+        if not group:
+            raise UsageError(f"{flag}, line {line}: {one_line(name, 40)} has an empty group")
+        if known.setdefault(name, group) != group:
+            raise UsageError(f"{flag}, line {line}: {one_line(name, 40)} is in two groups")
+    return Division(flag=flag, digest=_digest(known), groups=known)
+
+
+def read_split(path: Path) -> Division:
+    """`--split`: a CSV of id,fold (the fold that tests it), or of id,fold,part.
+
+    Raises:
+        UsageError: in one line that names file and line.
+    """
+    flag = f"--split {path}"
+    tested: dict[str, int] = {}
+    parts: dict[str, dict[int, int]] = {}
+    for line, (name, fold, *part) in _lines(flag, path, ("fold", "part")):
+        shown = one_line(name, 40)
+        if fold not in map(str, range(FOLDS)):
+            raise UsageError(f"{flag}, line {line}: fold {fold[:20]!r} is none of 0 to {FOLDS - 1}")
+        if not part:
+            if tested.setdefault(name, int(fold)) != int(fold):
+                raise UsageError(f"{flag}, line {line}: {shown} is tested in two folds")
+            continue
+        if part[0].lower() not in PARTS:
+            known = ", ".join(PARTS)
+            raise UsageError(f"{flag}, line {line}: part {part[0][:20]!r} is none of {known}")
+        found = PARTS[part[0].lower()]
+        if parts.setdefault(name, {}).setdefault(int(fold), found) != found:
+            raise UsageError(f"{flag}, line {line}: {shown} is in two parts of fold {fold}")
+    if parts:
+        return Division(flag=flag, digest=_digest(parts), parts=parts)
+    return Division(flag=flag, digest=_digest(tested), tested=tested)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # of a name too long for a file
+        return False
+
+
+def _digest(known: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _lines(flag: str, path: Path, names: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """Number, id and further cells of each line of a CSV; its header, if any, is left out."""
+    try:
+        with readable(path), open_text(path, whole=True) as file:
+            text = file.read()
+        delimiter = sniff_delimiter(text.split("\n", 1)[0])
+        found = [
+            (line, [cell.strip() for cell in cells])
+            for line, cells in csv_rows(text.splitlines(), path, delimiter)
+            if any(cell.strip() for cell in cells)
+        ]
+    except SourceError as error:
+        raise UsageError(f"{flag.split(' ')[0]} {error}") from None
+    header = [cell.lower() for cell in found[0][1]] if found else []
+    places = [*range(min(len(header), 1 + len(names)))]
+    if (header and header[0] in ID_COLUMNS) or set(names) & set(header):
+        own = next((header.index(name) for name in ID_COLUMNS if name in header), 0)
+        places = [own, *(header.index(name) for name in names if name in header)]
+        found = found[1:]
+    wanted = ",".join(("id", *names[:1]))
+    if len(places) < 2 or not found:
+        raise UsageError(f"{flag}: no lines of {wanted}; write one a row")
+    for line, cells in found:
+        if len(cells) != len(header):
+            raise UsageError(f"{flag}, line {line}: {len(cells)} cells, but {len(header)} columns")
+    return [(line, [cells[place] for place in places]) for line, cells in found]
+
+
+def column_of(path: Path | None, name: str) -> list[str] | None:
+    """The cells of a table's column, row by row; None where the data set has no such column.
+
+    Raises:
+        SourceError: the table cannot be read.
+    """
+    if path is None:
+        return None
+    if path.is_dir():
+        path = path / TABLE
+    plain = path.name.lower().removesuffix(".gz")
+    if plain.endswith((".parquet", ".pq")):
+        return _parquet_column(path, name)
+    if not plain.endswith((".csv", ".tsv")):
+        return None
+    with readable(path), open_text(path) as file:
+        delimiter = sniff_delimiter(file.readline())
+    with readable(path), open_text(path) as file:
+        rows = (cells for _, cells in csv_rows(file, path, delimiter) if cells)
+        header = [cell.strip() for cell in next(rows, [])]
+        if name not in header:
+            return None
+        at = header.index(name)
+        return [cells[at] if len(cells) == len(header) else "" for cells in rows]
+
+
+def _parquet_column(path: Path, name: str) -> list[str] | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if pq.read_schema(path).names.count(name) != 1:
+            return None
+        cells = pq.read_table(path, columns=[name])[name].to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(f"{path}: cannot be read ({one_line(error)})") from None
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+def add_division(group: argparse._ArgumentGroup) -> None:
+    """The two flags that `division_of` takes."""
+    group.add_argument(
+        "--groups",
+        metavar="COLUMN|FILE",
+        help="rows of one group never lie in two parts of a fold: five folds of whole groups, of"
+        " about one size, and validation parts of whole groups; a column of the data set,"
+        " `formula` (one composition is one group), or a CSV of id,group",
+    )
+    group.add_argument(
+        "--split",
+        type=Path,
+        metavar="FILE",
+        help="folds of your own: a CSV of id,fold (0 to 4, the fold that tests it), or of"
+        " id,fold,part (train, validation or test), a line for each fold that uses it",
+    )
+
+
+def fields_of(division: Division | None) -> dict[str, str]:
+    """What a configuration says of it, by flag."""
+    if division is None:
+        return {}
+    return {division.flag.split(" ", 1)[0].removeprefix("--"): division.digest}
+
+
+def division_of(groups: str | None, split: Path | None) -> Division | None:
+    """What the two flags say; raises UsageError, also where both are given."""
+    if groups is not None and split is not None:
+        raise UsageError("--split: says all by itself; leave --groups out")
+    if split is not None:
+        return read_split(split)
+    return None if groups is None else read_groups(groups)

@@ -1,0 +1,56 @@
+"""Test crystals of elements that their models learned nothing about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainables.crystals import shards
+from trainables.crystals.dataset import Dataset
+from trainables.crystals.graph import Graphs
+from trainables.crystals.symbols import symbol
+from trainables.training.split import split_dataset
+
+if TYPE_CHECKING:
+    from orchestrator.data.featurize import Featurized
+
+
+def say_unseen(
+    folds: Sequence[int],
+    seed: int,
+    datasets: Mapping[tuple[str, str], Dataset],
+    featurized: Mapping[str, Featurized],
+) -> None:
+    """A line for each data set of which a fold tests crystals of elements that it never learns.
+
+    Their predictions are kept, as the leaderboard wants one for each crystal; what a model says of
+    them rests on a vector that nothing was learned about.
+    """
+    for task, data in featurized.items():
+        dataset = next(one for (name, _), one in datasets.items() if name == task)
+        z, owner = _nodes(dataset, data)
+        counted, named = 0, {}
+        for fold in folds:
+            split = split_dataset(dataset, fold, seed)
+            strange = ~np.isin(z, np.unique(z[np.isin(owner, split.train)]))
+            strange &= np.isin(owner, split.test)
+            if strange.any():
+                counted += len(np.unique(owner[strange]))
+                named[fold] = " ".join(map(symbol, np.unique(z[strange]).tolist()))
+        if counted:
+            where = "; ".join(f"fold {fold}: {names}" for fold, names in named.items())
+            crystals = "1 test crystal has" if counted == 1 else f"{counted} test crystals have"
+            print(
+                f"{task}: {crystals} an element that no training crystal of the fold has ({where})"
+            )
+
+
+def _nodes(dataset: Dataset, data: Featurized) -> tuple[np.ndarray, np.ndarray]:
+    """Atomic number and crystal of each node."""
+    if isinstance(dataset.graphs, Graphs):
+        sizes = np.diff(dataset.graphs.node_ptr)
+        return dataset.graphs.z, np.repeat(np.arange(len(sizes)), sizes)
+    held = shards.load_contents(next(iter(data.folders.values())))
+    return held.z, held.crystal

@@ -1,0 +1,129 @@
+"""Chemical formulas: text → atoms → a reduced formula that all multiples share.
+
+pymatgen reads almost anything: `Fe203` as iron alone, `Na2O.2SiO2` with O2.2, `NaN` as a nitride.
+What may have been meant otherwise is refused here, with the spelling that cannot be misread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from trainables.compositions.spelling import hint, why_doubtful, why_other_elements
+from trainables.crystals.crystal import one_line
+from trainables.crystals.symbols import NUMBERS, symbol
+
+# Of what `reduced` writes, for the digests of lists of formulas: other text is another list.
+FORMULA_VERSION = 2
+PARTS = 10**4  # of a whole, in which reduced formulas count
+EXACT = 7  # digits of a part that are no rounding errors of whoever worked the share out
+LONGEST = 2000  # characters; an alloy of thirty elements has three hundred
+
+
+def parse_formula(formula: str) -> dict[int, float]:
+    """Atoms by atomic number.
+
+    Raises:
+        ValueError: one line that says why it is no formula, or not surely the one that was meant.
+    """
+    shown = one_line(formula, 60) if formula.strip() else ""
+    if len(formula) > LONGEST:
+        raise ValueError(f"{shown!r} is no formula (too large: {len(formula)} characters)")
+    if doubt := why_doubtful(formula):
+        raise ValueError(f"{shown!r} is no formula ({doubt})")
+    try:
+        amounts = _amounts(formula)
+    except ValueError as error:
+        raise ValueError(f"{shown!r} is no formula ({hint(formula, _reads) or error})") from None
+    if doubt := why_other_elements(formula, set(amounts)):
+        raise ValueError(f"{shown!r} is no formula ({doubt})")
+    return amounts
+
+
+def _amounts(formula: str) -> dict[int, float]:
+    """As pymatgen reads it; ValueError in a few words."""
+    from pymatgen.core import Composition  # here: it takes a second to import
+
+    try:
+        amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(one_line(error)) from None
+    strange = [name for name in amounts if name not in NUMBERS]  # it makes up an element for any
+    if strange:
+        raise ValueError(f"{strange[0]} is no element")
+    by_number: dict[int, float] = {}
+    for name, amount in amounts.items():
+        by_number[NUMBERS[name]] = by_number.get(NUMBERS[name], 0.0) + amount
+    if not by_number:
+        raise ValueError("it is empty")
+    if not 0 < sum(by_number.values()) < math.inf:
+        raise ValueError("too large")
+    return by_number
+
+
+def _reads(formula: str) -> bool:
+    """Whether a formula is one beyond doubt."""
+    try:
+        amounts = _amounts(formula)
+    except ValueError:
+        return False
+    return not why_doubtful(formula) and not why_other_elements(formula, set(amounts))
+
+
+def reduce_formula(formula: str) -> str:
+    """A formula as `reduced` writes it.
+
+    Raises:
+        ValueError: as by `parse_formula`.
+    """
+    atoms = parse_formula(formula)
+    return reduced(list(atoms), list(atoms.values()))
+
+
+def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.ndarray) -> str:
+    """A composition as text, the same for all multiples of it: shares to four digits, by Z.
+
+    What is rounded may not sum to 1, and is rounded again until that changes nothing. So the text,
+    read as a formula, gives itself again; and so do shares that somebody else has rounded to four
+    digits, halves to the even one. Elements of less than 0.00005 are left out.
+    """
+    ordered = sorted((int(z), float(amount)) for z, amount in zip(numbers, amounts, strict=True))
+    parts = _in_parts([amount for _, amount in ordered])
+    while (again := _in_parts(parts)) != parts:
+        parts = again
+    return " ".join(
+        f"{symbol(z)}{part / PARTS:.4f}"
+        for (z, _), part in zip(ordered, parts, strict=True)
+        if part
+    )
+
+
+def _in_parts(amounts: Sequence[float]) -> list[int]:
+    """Each amount in `PARTS` of their sum, to the nearest whole; halves to the even one.
+
+    Given such parts, those it gives have a sum no farther from `PARTS`, so that to repeat it ends.
+    """
+    total = math.fsum(amounts)
+    return [round(round(PARTS * amount / total, EXACT)) for amount in amounts]
+
+
+def by_crystal(
+    z: np.ndarray, multiplicity: np.ndarray, crystal: np.ndarray
+) -> Iterator[tuple[int, str]]:
+    """Each crystal of a shard that has nodes, and its reduced formula.
+
+    Args:
+        z, multiplicity, crystal: [N] atomic number, atoms and crystal of each node.
+    """
+    if not len(z):
+        return
+    order = np.lexsort((z, crystal))
+    z, multiplicity, crystal = z[order], multiplicity[order], crystal[order]
+    first = np.flatnonzero(np.r_[True, (crystal[1:] != crystal[:-1]) | (z[1:] != z[:-1])])
+    amounts = np.add.reduceat(multiplicity.astype(float), first)
+    owners, numbers = crystal[first], z[first]
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+    for start, end in zip(starts, [*starts[1:], len(owners)], strict=True):
+        yield int(owners[start]), reduced(numbers[start:end], amounts[start:end])

@@ -1,0 +1,103 @@
+"""Folds that a person gives, in place of the official ones: by groups, or row by row.
+
+Legend: F folds, B rows (crystals, or formulas).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.crystals.registry import FOLD_SEED, FOLDS
+
+LEARN, VALIDATE, TEST, UNUSED = range(4)
+PARTS = {"train": LEARN, "validation": VALIDATE, "test": TEST}
+LARGEST_SHARE = 0.5  # of all rows, in one group: no fold could learn from the rest
+
+
+class FoldError(ValueError):
+    """Rows that cannot be divided as they are to be, in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenFolds:
+    """What each fold does with each row.
+
+    Attributes:
+        parts: [F, B] int8. Of the rows that a fold learns from (LEARN), a share validates, unless
+            it has rows of its own for that (VALIDATE); an UNUSED row is in no part of it.
+        groups: [B] int64; rows of one number are never divided. None: each is by itself.
+    """
+
+    parts: np.ndarray
+    groups: np.ndarray | None = None
+
+    def digest(self) -> str:
+        """SHA-256 (hex, 16 digits) of all of it."""
+        found = hashlib.sha256(np.ascontiguousarray(self.parts, np.int8).tobytes())
+        if self.groups is not None:
+            found.update(np.ascontiguousarray(self.groups, np.int64).tobytes())
+        return found.hexdigest()[:16]
+
+    def test_rows(self, fold: int) -> np.ndarray:
+        """Ascending."""
+        return np.flatnonzero(self.parts[fold] == TEST)
+
+
+def folds_of_groups(names: Sequence[str] | np.ndarray) -> GivenFolds:
+    """Five folds of whole groups, of about as many rows each; the same for the same names.
+
+    From the largest group to the smallest, each is tested in the fold that has fewest rows yet;
+    groups of one size come in a random order that is always the same.
+
+    Args:
+        names: [B] of the groups.
+
+    Raises:
+        FoldError: fewer groups than folds, or one that is more than half of all.
+    """
+    known, groups, sizes = np.unique(
+        np.asarray(names, str), return_inverse=True, return_counts=True
+    )
+    if len(known) < FOLDS:
+        raise FoldError(f"{len(known)} groups; {FOLDS} folds need at least {FOLDS}")
+    largest = int(sizes.argmax())
+    if sizes[largest] > LARGEST_SHARE * len(groups):
+        share = 100 * sizes[largest] / len(groups)
+        raise FoldError(
+            f"group {str(known[largest])[:60]!r} has {sizes[largest]} of {len(groups)} rows"
+            f" ({share:.0f} %), far more than a fold; divide it"
+        )
+    shuffled = np.random.default_rng(FOLD_SEED).permutation(len(known))
+    fold_of, counts = np.empty(len(known), np.int64), np.zeros(FOLDS, np.int64)
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold_of[group] = counts.argmin()
+        counts[fold_of[group]] += sizes[group]
+    tested = fold_of[groups] == np.arange(FOLDS)[:, None]
+    return GivenFolds(parts=np.where(tested, TEST, LEARN).astype(np.int8), groups=groups)
+
+
+def folds_of_rows(tested: Sequence[int] | np.ndarray) -> GivenFolds:
+    """Folds of which each tests some rows and learns from all others.
+
+    Args:
+        tested: [B] the fold that tests a row.
+    """
+    own = np.asarray(tested) == np.arange(FOLDS)[:, None]
+    return GivenFolds(parts=np.where(own, TEST, LEARN).astype(np.int8))
+
+
+def folds_of_parts(given: Sequence[Mapping[int, int]]) -> GivenFolds:
+    """Folds whose every part is given.
+
+    Args:
+        given: [B] for each row, fold -> part; a fold that is not there does not use it.
+    """
+    parts = np.full((FOLDS, len(given)), UNUSED, np.int8)
+    for row, by_fold in enumerate(given):
+        for fold, part in by_fold.items():
+            parts[fold, row] = part
+    return GivenFolds(parts=parts)
