@@ -49,6 +49,7 @@ class Options:
     config: GridConfig
     run: Path
     data_dir: Path | None
+    follow_links: bool
     withheld: frozenset[str]  # reduced formulas
     address: str | None
     worker: Worker
@@ -128,7 +129,15 @@ def _add_data(parser: Parser) -> None:
     )
     data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
     data.add_argument(
-        "--max-bad", type=float, help="largest accepted fraction of bad crystals; default 0.01"
+        "--max-bad",
+        type=float,
+        help="largest accepted fraction of bad crystals; default 0.01, or 3 crystals where that is"
+        " more, but not above half",
+    )
+    data.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="the structure files of a folder may be links to files elsewhere",
     )
     data.add_argument(
         "--max-atoms", type=int, help=f"largest number of atoms of a crystal; default {MAX_ATOMS}"
@@ -206,6 +215,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         withheld=withheld,
         run=given["run"],
         data_dir=given["data_dir"],
+        follow_links=given["follow_links"],
         address=given["address"],
         worker=worker_of(given),
         dry_run=given["dry_run"],
