@@ -178,6 +178,12 @@ def _check(task: str, dataset: Dataset, config: GridConfig) -> None:
             f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
             " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET)"
         )
+    if len(np.unique(values.astype(np.float32))) <= 2:
+        raise UsageError(
+            f"{task}: all values of the target lie so close to {values[0]:g} that single precision,"
+            " in which models are trained, tells no more than two apart; subtract a constant, or"
+            " give it in another unit"
+        )
     for fold in config.folds:
         split = split_fold(dataset.rows, dataset.total, fold, config.seed)
         sizes = [len(part) for part in (split.train, split.validation, split.test)]
