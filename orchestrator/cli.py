@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from orchestrator.interface import interrupts
+from orchestrator.interface import interrupts, terminal
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, conduct
 
@@ -32,6 +32,7 @@ FLAGS = {
 }
 
 
+@terminal.safe()
 def main(argv: Sequence[str] | None = None) -> int:
     """Hands the remaining arguments to the job's own `main`."""
     arguments = list(sys.argv[1:] if argv is None else argv)

@@ -55,7 +55,9 @@ def open_relations(options: ScaleOptions) -> Replaceability | Source:
     """S, or the crystals that it is to be mined from; whatever can be wrong is found here."""
     demand_folder(options.run)
     if options.mine:
-        return resolve(options.mine, options.data_dir, target=ANY_COLUMN)
+        return resolve(
+            options.mine, options.data_dir, target=ANY_COLUMN, follow_links=options.follow_links
+        )
     if options.counts:
         known = read_replaceability(options.counts, options.occurrences)
     else:
@@ -141,7 +143,7 @@ def space(options: ScaleOptions, relations: Replaceability, on_actors: Map) -> S
     return scale
 
 
-def _mined(source: Source, max_bad: float) -> Replaceability:
+def _mined(source: Source, max_bad: float | None) -> Replaceability:
     known = from_counts(*mine(source, max_bad))
     _describe(known)
     return known

@@ -1,6 +1,6 @@
 """How long fuzz tests search: some seconds, the same every time, unless ELEMGRID_FUZZ says more.
 
-ELEMGRID_FUZZ=20000 pytest tests/crystals/test_fuzz_sources.py tests/orchestrator/test_fuzz_flags.py
+ELEMGRID_FUZZ=20000 pytest tests/crystals/test_fuzz_*.py tests/orchestrator/test_fuzz_flags.py
 """
 
 from __future__ import annotations

@@ -19,13 +19,15 @@ def resolve(
     cache_dir: Path | None = None,
     *,
     target: str | None = None,
+    follow_links: bool = False,
 ) -> Source:
     """The source that ``spec`` names: a MatBench task, ``ionic``, or ``[NAME=]PATH[:TARGET]``.
 
     A task (with or without ``matbench_``) is taken from ``data_dir`` if its file is there, else
     from the cache, else fetched into it; its SHA-256 is checked each time. A task's name goes
     before a file of the same name: write ``./phonons`` for the file. ``cache_dir`` defaults to
-    ``user_cache()``; ``target`` is that of a path which names none. Raises UsageError in one line.
+    ``user_cache()``; ``target`` is that of a path which names none. ``follow_links`` lets the
+    structure files of a folder be links that lead out of it. Raises UsageError in one line.
     """
     try:
         if spec == EMBEDDED:
@@ -33,7 +35,8 @@ def resolve(
         task = task_named(spec)
         if task is None:
             given = given_file(spec, [EMBEDDED, *STRUCTURE_TASKS], LAYOUTS)
-            return open_source(given.path, given.target or target, given.name)
+            wanted = given.target or target
+            return open_source(given.path, wanted, given.name, follow_links=follow_links)
         if task.kind != "structure":
             raise UsageError(
                 f"{task.name}: a composition task, it has formulas and no crystals; the transfer"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, fields
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
 ROWS_PER_BLOCK = 256
+LARGEST_BLOCK = 16 << 20  # characters: of crystals as large as they may be, a block is one
 BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
 FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
 
@@ -44,7 +44,7 @@ class EntryBlocks:
         quarantine: the bad ones so far.
     """
 
-    def __init__(self, source: Source, work: Work, max_bad: float) -> None:
+    def __init__(self, source: Source, work: Work, max_bad: float | None) -> None:
         self._source, self._work = source, work
         self.quarantine = Quarantine(max_bad, source.count())
 
@@ -129,17 +129,24 @@ def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
     entries = with_sound_ids(source.entries())
     while True:
         block: list[Entry] = []
+        held, ended = 0, False
         try:
-            block.extend(islice(entries, rows_per_block))
+            while len(block) < rows_per_block and held < LARGEST_BLOCK:
+                entry = next(entries)
+                block.append(entry)
+                held += len(entry.text)
+        except StopIteration:
+            ended = True
         except SourceError as error:
             block.append(Entry(-1, "", FATAL, str(error), "", ""))
+            ended = True
         if block:
             columns = zip(*map(astuple, block), strict=True)
             names = [field.name for field in fields(Entry)]
             yield pa.table(
                 {name: [list(cells)] for name, cells in zip(names, columns, strict=True)}
             )
-        if len(block) < rows_per_block:
+        if ended:
             return
 
 

@@ -31,6 +31,8 @@ from trainables.crystals.sources import Source
 ROWS_PER_SHARD = 8192
 QUARANTINE = "quarantine.csv"
 SHARD = re.compile(rf"\d{{4,}}-[0-9a-f]{{12}}\.parquet|{re.escape(shards.MANIFEST)}")  # of a kind
+# What begins a formula in one spreadsheet or another, and the mark that says it is none.
+_FORMULAS = tuple("=+-@|%\t\r\n\uff1d\uff0b\uff0d\uff20'")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def featurize(
     kinds: Sequence[GraphKind],
     folder: Path,
     *,
-    max_bad: float,
+    max_bad: float | None,
     max_atoms: int,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Featurized:
@@ -79,7 +81,7 @@ def featurize(
 
     Args:
         kinds: of graphs, all made from one neighbour search.
-        max_bad: share of bad crystals above which nothing is written.
+        max_bad: share of bad crystals above which nothing is written; None for 1 %, or a few.
         on_rows: told how many rows are done, now and then.
 
     Raises:
@@ -176,7 +178,7 @@ def _write(
     kinds: Sequence[GraphKind],
     folder: Path,
     made_from: dict[str, Any],
-    max_bad: float,
+    max_bad: float | None,
     max_atoms: int,
     on_rows: Callable[[int], None],
 ) -> None:
@@ -215,8 +217,17 @@ def write_quarantine(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, ["file", "row", "id", "reason"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({name: _as_text(cell) for name, cell in row.items()})
     durable.write_text(path, text.getvalue())
+
+
+def _as_text(cell: object) -> object:
+    """A cell that no spreadsheet runs as a formula: where it would, an apostrophe goes before it.
+
+    One goes before an apostrophe too, so that a cell is what stands after the first of them.
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
 
 
 class ShardWriter:

@@ -27,15 +27,20 @@ from trainables.training.split import split_dataset
 LEAST_CRYSTALS = 10
 
 
-def open_sources(config: GridConfig, data_dir: Path | None) -> dict[str, Source]:
+def open_sources(
+    config: GridConfig, data_dir: Path | None, *, follow_links: bool = False
+) -> dict[str, Source]:
     """The data sets of a grid by name, downloaded where need be.
+
+    Args:
+        follow_links: whether the structure files of a folder may be links that lead out of it.
 
     Raises:
         UsageError: one cannot be had, or two have one name.
     """
     sources: dict[str, Source] = {}
     for spec in config.tasks:
-        source = resolve(spec, data_dir)
+        source = resolve(spec, data_dir, follow_links=follow_links)
         if slug(source.name) in map(slug, sources):
             raise UsageError(
                 f"--tasks {spec}: another data set is called {source.name} too; rename one of them"
@@ -60,7 +65,7 @@ def featurize_all(
             source,
             kinds,
             shards_folder,
-            max_bad=config.max_bad,
+            max_bad=config.accepted_bad,
             max_atoms=config.max_atoms,
             on_rows=_counter(name, source.count()),
         )
@@ -173,6 +178,12 @@ def _check(task: str, dataset: Dataset) -> None:
         raise UsageError(
             f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
             " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET)"
+        )
+    if len(np.unique(values.astype(np.float32))) <= 2:
+        raise UsageError(
+            f"{task}: all values of the target lie so close to {values[0]:g} that single precision,"
+            " in which models are trained, tells no more than two apart; subtract a constant, or"
+            " give it in another unit"
         )
 
 

@@ -85,6 +85,11 @@ class GridConfig(BaseModel):
             raise ValueError(f"{values!r} is wrong, it must be a list")
         return tuple(mixing_label(value) for value in values)
 
+    @property
+    def accepted_bad(self) -> float | None:
+        """`max_bad` where it was asked for, else None: 1 %, or a few of a small data set."""
+        return self.max_bad if "max_bad" in self.model_fields_set else None
+
     def recipe_of(self, backbone: str) -> Recipe:
         """The recipe with this grid's epochs and patience."""
         changes: dict[str, Any] = {

@@ -50,6 +50,7 @@ class Options:
     config: GridConfig
     run: Path
     data_dir: Path | None
+    follow_links: bool
     withheld: frozenset[str]  # reduced formulas
     division: Division | None  # of the data sets, in place of the official folds
     address: str | None
@@ -130,7 +131,15 @@ def _add_data(parser: Parser) -> None:
     )
     data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
     data.add_argument(
-        "--max-bad", type=float, help="largest accepted fraction of bad crystals; default 0.01"
+        "--max-bad",
+        type=float,
+        help="largest accepted fraction of bad crystals; default 0.01, or 3 crystals where that is"
+        " more, but not above half",
+    )
+    data.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="the structure files of a folder may be links to files elsewhere",
     )
     data.add_argument(
         "--max-atoms", type=int, help=f"largest number of atoms of a crystal; default {MAX_ATOMS}"
@@ -213,6 +222,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         division=division,
         run=given["run"],
         data_dir=given["data_dir"],
+        follow_links=given["follow_links"],
         address=given["address"],
         worker=worker_of(given),
         dry_run=given["dry_run"],

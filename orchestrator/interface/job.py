@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from orchestrator.interface import interrupts
+from orchestrator.interface import interrupts, terminal
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.wording import of_the_disk
 from orchestrator.runs.run_directory import demand_folder, locked
@@ -40,6 +39,7 @@ class Asked(Protocol):
 AskedOf = TypeVar("AskedOf", bound=Asked)
 
 
+@terminal.safe()
 def conduct(
     work: Callable[[], int], *expected: type[ValueError], stopped: str = "the same command goes on"
 ) -> int:
@@ -52,7 +52,7 @@ def conduct(
     """
     interrupts.by_sigterm_too()
     told: tuple[type[Exception], ...] = (UsageError, *expected)
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if hasattr(sys.stdout, "reconfigure"):
         # A log is to show what happens, not what was; and a path need not be text.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:

@@ -16,6 +16,7 @@ from orchestrator.planning.sample import Size
 from orchestrator.planning.survey import Survey
 from orchestrator.planning.tables import count, share_of, size, span
 from orchestrator.training.worker import Worker
+from trainables.crystals.quarantine import limit_in_words, most_bad
 
 WIDTH = 100
 LABEL = 14
@@ -184,13 +185,13 @@ def warnings(
     """What will stop the job, or make it go otherwise than planned."""
     texts = []
     for task, one in {task: one for (task, _), one in surveyed.samples.items()}.items():
-        good, max_bad = len(one.dataset), options.config.max_bad
+        good, max_bad = len(one.dataset), options.config.accepted_bad
         if good < LEAST_CRYSTALS:
             texts.append(f"{task}: {good} good crystals, and the job wants {LEAST_CRYSTALS}")
-        if one.bad > max_bad * one.read:
+        if one.bad > most_bad(max_bad, one.read):
             texts.append(
                 f"{task}: {one.bad} of {one.read} crystals that were looked at are bad, and the"
-                f" job stops above {100 * max_bad:g} % (--max-bad)"
+                f" job stops above {limit_in_words(max_bad)} (--max-bad)"
             )
     streamed = [name for name, one in _by_data(estimates).items() if one.streamed]
     if streamed:

@@ -69,7 +69,11 @@ def look(options: Options) -> Work:
     absent = [TASKS[spec.removeprefix("matbench_")] for spec in specs if spec not in here]
     sources: dict[str, Source] = {}
     if here:
-        sources = open_sources(options.config.model_copy(update={"tasks": here}), options.data_dir)
+        sources = open_sources(
+            options.config.model_copy(update={"tasks": here}),
+            options.data_dir,
+            follow_links=options.follow_links,
+        )
     name_of = dict(zip(here, sources, strict=True))
     names = tuple(name_of.get(spec, spec.removeprefix("matbench_")) for spec in specs)
     config = options.config.model_copy(update={"tasks": names})

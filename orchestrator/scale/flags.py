@@ -44,7 +44,8 @@ class ScaleOptions:
     occurrences: Path | None
     mine: str | None
     data_dir: Path | None
-    max_bad: float
+    max_bad: float | None
+    follow_links: bool
     order: str
     leave_out: tuple[str, ...]
     mds_on: Kind
@@ -95,8 +96,13 @@ def _add_relations(parser: Parser) -> None:
     data.add_argument(
         "--max-bad",
         type=share,
-        default=0.01,
-        help="largest accepted fraction of bad crystals (default 0.01)",
+        help="largest accepted fraction of bad crystals (default 0.01, or 3 crystals where that is"
+        " more, but not above half)",
+    )
+    data.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="the structure files of a folder may be links to files elsewhere",
     )
     data.add_argument(
         "--leave-out",

@@ -25,7 +25,7 @@ from trainables.crystals.wyckoff import find_prototype
 PARTS_PER_CPU = 4
 
 
-def mine(source: Source, max_bad: float) -> tuple[np.ndarray, np.ndarray]:
+def mine(source: Source, max_bad: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Counts of replacements [119, 119] and of crystals with an element [119], by atomic number.
 
     Crystals with the same elements in the same prototype are one material, and count once.
@@ -51,7 +51,7 @@ def mine(source: Source, max_bad: float) -> tuple[np.ndarray, np.ndarray]:
     return counts, occurrences
 
 
-def _slots(source: Source, max_bad: float) -> pa.Table:
+def _slots(source: Source, max_bad: float | None) -> pa.Table:
     """Columns slot and element, a row for each element of each crystal."""
     tables = []
     for block in EntryBlocks(source, _slots_of, max_bad):

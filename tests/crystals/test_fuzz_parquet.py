@@ -21,17 +21,21 @@ from trainables.crystals.parsing import parse_target
 from trainables.crystals.sources import ANY_COLUMN, SourceError, open_source
 from trainables.crystals.sources.base import with_sound_ids
 
-NAMES = st.sampled_from(
-    ["structure", "cif", "POSCAR", "Structure ", "id", "material_id", "ID", "mbid", "target", "y"]
-    + ["structure.x", "y.element", "", "\x1b[2J", "\u202e", "a\nb", "x" * 300]
-) | st.text(st.characters(codec="utf-8"), max_size=4)
-FLAT = st.sampled_from(
-    [pa.null(), pa.bool_(), pa.int8(), pa.int64(), pa.uint64(), pa.float16(), pa.float64()]
-    + [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.binary(3)]
-    + [pa.decimal128(5, 2), pa.decimal256(60, 3), pa.date32(), pa.date64(), pa.time64("ns")]
-    + [pa.timestamp("s"), pa.timestamp("ns", tz="Europe/Berlin"), pa.duration("us")]
-    + [pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.float64())]
-    + [pa.uuid(), pa.json_(pa.string()), pa.bool8(), pa.opaque(pa.binary(), "kind", "vendor")]
+NAMES = st.one_of(
+    st.sampled_from(
+        ["structure", "cif", "POSCAR", "Structure ", "id", "material_id", "ID", "mbid"]
+    ),
+    st.sampled_from(["target", "y", "structure.x", "y.element", "", "\x1b[2J", "\u202e", "a\nb"]),
+    st.text(st.characters(codec="utf-8"), max_size=4),
+)
+FLAT = st.one_of(
+    st.sampled_from([pa.null(), pa.bool_(), pa.int8(), pa.int64(), pa.uint64(), pa.float16()]),
+    st.sampled_from([pa.float64(), pa.string(), pa.large_string(), pa.string_view(), pa.binary()]),
+    st.sampled_from([pa.binary(3), pa.decimal128(5, 2), pa.decimal256(60, 3), pa.date64()]),
+    st.sampled_from([pa.time64("ns"), pa.timestamp("s"), pa.timestamp("ns", tz="Europe/Berlin")]),
+    st.sampled_from([pa.duration("us"), pa.uuid(), pa.json_(pa.string()), pa.bool8()]),
+    st.sampled_from([pa.dictionary(pa.int8(), pa.string()), pa.opaque(pa.binary(), "a", "b")]),
+    st.sampled_from([pa.dictionary(pa.int32(), pa.float64()), pa.float64(), pa.string()]),
 )
 TYPES = st.recursive(
     FLAT,
@@ -91,6 +95,13 @@ def value(kind: pa.DataType, draw: st.DrawFn) -> Any:
     return draw(TEXTS)
 
 
+def column(kind: pa.DataType, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # of some extensions within lists
+        return pa.nulls(len(values), kind)
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> pa.Table:
     """Most have a column of structures, or the search would end at its absence."""
@@ -99,7 +110,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     if draw(st.integers(0, 4)):
         fields.append((draw(st.sampled_from(["structure", "cif"])), pa.string()))
     fields = draw(st.permutations(fields))
-    columns = [pa.array([value(kind, draw) for _ in range(rows)], kind) for _, kind in fields]
+    columns = [column(kind, [value(kind, draw) for _ in range(rows)]) for _, kind in fields]
     return pa.Table.from_arrays(columns, names=[name for name, _ in fields])
 
 
@@ -140,8 +151,8 @@ def test_a_table_of_any_schema(tmp_path: Path, table: pa.Table, data: st.DataObj
     path = tmp_path / "crystals.parquet"
     try:
         pq.write_table(table, path, **data.draw(st.composite(settings)()))
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        return  # what Parquet cannot hold
+    except pa.ArrowException:
+        return  # what Parquet cannot hold, or its writer not write
     for target in (None, ANY_COLUMN, *table.column_names[:3]):
         read_all(path, target)
 

@@ -90,3 +90,24 @@ def test_no_rows_at_all() -> None:
     quarantine.raise_if_over_limit()
     with pytest.raises(TooManyBad, match="no crystals"):
         quarantine.raise_if_over_limit(final=True)
+
+
+@pytest.mark.parametrize(
+    ("total", "accepted"),
+    [(2, 1), (4, 2), (5, 2), (6, 3), (55, 3), (300, 3), (400, 4), (10_000, 100)],
+)
+def test_a_few_of_a_small_data_set_may_be_bad(total: int, accepted: int) -> None:
+    quarantine = Quarantine()
+    fill(quarantine, total - accepted, accepted)
+    quarantine.raise_if_over_limit(final=True)
+    one_more = Quarantine()
+    fill(one_more, total - accepted - 1, accepted + 1)
+    with pytest.raises(TooManyBad, match="the limit is 1 % or 3 crystals"):
+        one_more.raise_if_over_limit(final=True)
+
+
+def test_a_limit_that_is_asked_for_is_kept_to() -> None:
+    quarantine = Quarantine(0.01)
+    fill(quarantine, 54, 1)
+    with pytest.raises(TooManyBad, match=r"1 of 55 crystals are bad .*, the limit is 1 %:"):
+        quarantine.raise_if_over_limit(final=True)

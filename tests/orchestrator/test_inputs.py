@@ -14,8 +14,12 @@ import pytest
 from orchestrator.data.featurize import Featurized, ShardWriter
 from orchestrator.data.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.data.streaming import ShardStream
+from orchestrator.element_scale import open_relations
 from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.grid.flags import parse
 from orchestrator.interface.errors import UsageError
+from orchestrator.scale import flags as scale_flags
+from tests.crystals.test_fuzz_sources import VALID
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.backbones import BACKBONES
@@ -23,6 +27,7 @@ from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import Graphs
 from trainables.crystals.registry import official_folds
+from trainables.crystals.sources import Source
 from trainables.training.source import resident_bytes
 
 
@@ -114,6 +119,38 @@ def test_a_target_of_two_values_is_no_regression(tmp_path: Path) -> None:
     text = refusal({"salts": data}, config())
     assert text.startswith("salts: the target has only the values 0, 1;")
     assert "name a target column" in text
+
+
+@pytest.mark.parametrize(
+    "target", [1e9 + np.arange(20) / 1e3, np.arange(20) * 1e-47], ids=["near", "tiny"]
+)
+def test_a_target_that_single_precision_does_not_tell_apart(
+    tmp_path: Path, target: np.ndarray
+) -> None:
+    data = written(dataclasses.replace(crystals(20), target=target), tmp_path)
+    assert "single precision, in which models are trained" in refusal({"salts": data}, config())
+
+
+def test_links_are_followed_where_the_flag_says_so(tmp_path: Path) -> None:
+    (tmp_path / "salt.cif").write_text(VALID["cif"])
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "id_prop.csv").write_text("a,1\n")
+    (folder / "a.cif").symlink_to(tmp_path / "salt.cif")
+    for flags, form in (((), "bad"), (("--follow-links",), "cif")):
+        options = parse(["--tasks", str(folder), *flags])
+        sources = open_sources(options.config, None, follow_links=options.follow_links)
+        assert [entry.format for entry in sources["mine"].entries()] == [form]
+        scale = scale_flags.parse(["--mine", str(folder), *flags])
+        relations = open_relations(scale)
+        assert isinstance(relations, Source)
+        assert [entry.format for entry in relations.entries()] == [form]
+
+
+def test_a_few_bad_crystals_are_accepted_where_no_share_is_asked_for() -> None:
+    assert parse(["--preset", "demo"]).config.accepted_bad is None
+    assert parse(["--preset", "demo", "--max-bad", "0.01"]).config.accepted_bad == 0.01
+    assert scale_flags.parse([]).max_bad is None
 
 
 def test_the_same_data_twice_would_be_one_model_counted_twice(tmp_path: Path) -> None:

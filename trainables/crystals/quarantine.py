@@ -6,7 +6,10 @@ import re
 from collections import Counter
 
 from trainables.crystals.crystal import Entry
+from trainables.printable import printable
 
+SHARE = 0.01  # of bad crystals that a job accepts where nobody says how many it should
+FEW = 3  # crystals that it accepts then, however few there are, but never more than half of them
 _PLACE = re.compile(r"(.+):(\d+)")
 
 
@@ -14,15 +17,27 @@ class TooManyBad(ValueError):
     """More crystals are bad than the limit allows; `str(error)` says it in one line."""
 
 
+def most_bad(limit: float | None, total: int) -> float:
+    """How many of so many crystals may be bad: a fraction, else 1 % or a few, but not the half."""
+    if limit is not None:
+        return limit * total
+    return min(max(SHARE * total, FEW), total / 2)
+
+
+def limit_in_words(limit: float | None) -> str:
+    """What `most_bad` goes by."""
+    return f"{100 * SHARE:g} % or {FEW} crystals" if limit is None else f"{100 * limit:g} %"
+
+
 class Quarantine:
     """Counts the rows of one source, catches ids seen before and collects what is bad.
 
     Args:
-    limit: largest accepted fraction of bad rows.
+    limit: largest accepted fraction of bad rows; the rule of `most_bad` unless given.
     expected: rows of the source where known, which lets a hopeless job stop before the end.
     """
 
-    def __init__(self, limit: float = 0.01, expected: int | None = None) -> None:
+    def __init__(self, limit: float | None = None, expected: int | None = None) -> None:
         self.limit = limit
         self.expected = expected
         self.seen = 0
@@ -61,8 +76,15 @@ class Quarantine:
         self._bad_origins.add((origin, id))
         match = _PLACE.fullmatch(origin)
         file, number = (match[1], int(match[2])) if match else (origin, None)
-        kept = number if row is None else row
-        self._rows.append({"file": file, "row": kept, "id": id, "reason": " ".join(reason.split())})
+        told = printable(" ".join(reason.split()))
+        self._rows.append(
+            {
+                "file": printable(file),
+                "row": number if row is None else row,
+                "id": printable(id),
+                "reason": told,
+            }
+        )
 
     def rows(self) -> list[dict[str, object]]:
         """The list, in the order in which it grew: file, row, id, reason of each bad crystal."""
@@ -87,14 +109,15 @@ class Quarantine:
         if final and self.seen == 0:
             raise TooManyBad("no crystals: the source holds not a single row")
         total = self.seen if final else max(self.seen, self.expected or 0)
-        if self.bad <= self.limit * total or not (final or self.expected):
+        if self.bad <= most_bad(self.limit, total) or not (final or self.expected):
             return
         kinds = ", ".join(f"{count} × {kind}" for kind, count in self.reasons()[:4])
         first = self._rows[0]
         place = first["file"] if first["row"] is None else f"{first['file']} row {first['row']}"
         share = f"{100 * self.bad / total:.2g} %"
         raise TooManyBad(
-            f"{self.bad} of {total} crystals are bad ({share}), the limit is "
-            f"{100 * self.limit:g} %: {kinds}; first {place} ({first['id']}): {first['reason']}; "
-            "mend the input or raise the limit by --max-bad"
+            f"{self.bad} of {total} crystals are bad ({share}), the limit is"
+            f" {limit_in_words(self.limit)}: {kinds};"
+            f" first {place} ({first['id']}): {first['reason']}; mend the input"
+            " or raise the limit by --max-bad"
         )

@@ -9,6 +9,7 @@ from trainables.crystals.sources.folder import TABLE, Folder
 from trainables.crystals.sources.matbench import MatBench
 from trainables.crystals.sources.parquet import ParquetTable
 from trainables.crystals.sources.table import CsvTable
+from trainables.printable import printable
 
 LAYOUTS = (
     "a MatBench .json.gz, a folder with id_prop.csv, "
@@ -38,6 +39,9 @@ def open_source(
         raise SourceError(f"{path}: no such file or folder; check the path")
     if not is_text(path.resolve().name):
         raise SourceError(f"{str(path)!a}: its name is not UTF-8; rename it")
+    called = name or path.resolve().name
+    if printable(called) != called:
+        raise SourceError(f"{path}: {called!r} holds characters that no screen shows; rename it")
     if path.name == TABLE:
         path = path.parent
     if path.is_dir():

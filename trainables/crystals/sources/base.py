@@ -16,6 +16,7 @@ from typing import IO, Protocol, runtime_checkable
 from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources import gunzip
 from trainables.crystals.sources.bounded import LARGEST_ROW, BoundedLines, MeasuredRows
+from trainables.printable import printable
 
 ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
@@ -25,7 +26,13 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class SourceError(ValueError):
-    """A source as a whole cannot be read; one line that names the file and what to do."""
+    """A source as a whole cannot be read; one line that names the file and what to do.
+
+    Names out of the file are in it, so that it is made safe to print.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 @runtime_checkable
@@ -196,8 +203,10 @@ def choose_target(
     if wanted is not None and wanted not in columns:
         alike = {name.lower(): name for name in columns}
         close = difflib.get_close_matches(wanted.lower(), alike, n=1)
-        hint = f" (did you mean {alike[close[0]]!r}?)" if close else ""
-        raise SourceError(f"{path}: no column {wanted!r}{hint}; it has {listed(columns)}")
+        hint = f" (did you mean {one_line(alike[close[0]], 60)!r}?)" if close else ""
+        raise SourceError(
+            f"{path}: no column {one_line(wanted, 60)!r}{hint}; it has {listed(columns)}"
+        )
     named = wanted or next((name for name in columns if name.lower() == "target"), None)
     if named is None and not numeric:
         raise SourceError(f"{path}: no numeric column for a target; it has {listed(columns)}")
@@ -208,11 +217,11 @@ def choose_target(
         )
     chosen = named or numeric[0]
     if columns.count(chosen) > 1:
-        raise SourceError(f"{path}: column {chosen!r} is there twice; rename one")
+        raise SourceError(f"{path}: column {one_line(chosen, 60)!r} is there twice; rename one")
     return chosen
 
 
 def listed(columns: Sequence[str]) -> str:
     """The first names of a table's columns, for a message."""
-    shown = [name for name in columns if name][:20]
+    shown = [one_line(name, 40) for name in columns if name][:20]
     return ", ".join(shown) + (", …" if len(columns) > 20 else "") if shown else "no columns"

@@ -60,7 +60,7 @@ class MeasuredRows:
         self._cells += line.count(self._delimiter)
         if self._characters > LARGEST_ROW or self._cells > MOST_CELLS:
             raise TooMuchText(
-                f"the row that begins in line {self._line} is larger than any crystal is; is a"
-                " quote never closed, or are there no line breaks?"
+                f"the row that begins in line {self._line} is too large; is a quote never"
+                " closed, or are there no line breaks?"
             )
         return line

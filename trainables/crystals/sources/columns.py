@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from trainables.crystals.crystal import one_line
 from trainables.crystals.sources.base import ANY_COLUMN, SourceError, choose_target, listed
 from trainables.crystals.targets import has_decimal_commas, is_numeric, words
 
@@ -78,9 +79,9 @@ def find_target(
     chosen = choose_target(path, columns, numeric, wanted, given)
     if classes := words(of[chosen]):
         raise SourceError(
-            f"{path}: column {chosen!r} holds words ({listed(classes[:3])}) and no numbers;"
-            " hybrid_grid trains regressions, and classes are for the transfer job, which takes"
-            " formulas"
+            f"{path}: column {one_line(chosen, 60)!r} holds words ({listed(classes[:3])}) and no"
+            " numbers; hybrid_grid trains regressions, and classes are for the transfer job, which"
+            " takes formulas"
         )
     return chosen
 
@@ -94,4 +95,4 @@ def commas_are_decimal(path: Path, column: str, cells: Iterable[str], delimiter:
     try:
         return has_decimal_commas(cells, may=delimiter != ",")
     except ValueError as error:
-        raise SourceError(f"{path}: column {column!r}: {error}") from None
+        raise SourceError(f"{path}: column {one_line(column, 60)!r}: {error}") from None

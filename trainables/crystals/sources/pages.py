@@ -59,7 +59,9 @@ def _check(page: Page) -> None:
         raise BadPage("a page has a negative size")
     bomb = page.unpacked > max(HARMLESS_PAGE, LARGEST_RATIO * page.packed)
     if bomb or page.unpacked > LARGEST_PAGE:
-        raise BadPage(f"a page of {page.packed} bytes unpacks to {page.unpacked >> 20} MiB, and no crystals do")
+        raise BadPage(
+            f"a page of {page.packed} bytes unpacks to {page.unpacked >> 20} MiB; no crystals do"
+        )
     # A dictionary's values have to stand in it, while those of other pages may be repeated.
     if page.values > (page.unpacked if page.kind == _DICTIONARY else MOST_VALUES):
         raise BadPage(f"a page of {page.packed} bytes says that it has {page.values} values")

@@ -99,8 +99,8 @@ class ParquetTable:
                     came += len(entry.text) + len(entry.id)
                     if came > most:
                         raise SourceError(
-                            f"{self.path}: its texts come to more than {gunzip.LARGEST_RATIO} times the"
-                            " size of the file; write each crystal once"
+                            f"{self.path}: its texts come to more than {gunzip.LARGEST_RATIO} times"
+                            " the size of the file; write each crystal once"
                         )
                     yield entry
                     row += 1
@@ -145,11 +145,15 @@ class ParquetTable:
         self, schema: pa.Schema, column: str, fits: Callable[[pa.DataType], bool], what: str
     ) -> None:
         if schema.names.count(column) > 1:
-            raise SourceError(f"{self.path}: column {column!r} is there twice; rename one")
+            raise SourceError(
+                f"{self.path}: column {one_line(column, 60)!r} is there twice; rename one"
+            )
         kind = schema.field(column).type
         if not fits(kind):
             held = one_line(kind, 60)
-            raise SourceError(f"{self.path}: column {column!r} holds {held}, no {what}")
+            raise SourceError(
+                f"{self.path}: column {one_line(column, 60)!r} holds {held}, no {what}"
+            )
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:

@@ -1,0 +1,184 @@
+"""What small or senseless files take of memory, measured in a process that reads them."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trainables.crystals.sources import base, bounded, open_source
+
+ROOT = Path(__file__).resolve().parents[2]
+# Tells what reading a source ends with, and by how many MB the process has grown at most.
+READING = """
+import pathlib, sys
+from trainables.compositions.reading import read_compositions
+from trainables.crystals.sources import SourceError, open_source
+def most():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM"))
+begun, path = most(), pathlib.Path(sys.argv[1])
+try:
+    if path.name.startswith("formulas"):
+        read_compositions(path)
+    for entry in open_source(path, *sys.argv[2:]).entries():
+        pass
+    print(most() - begun, "read")
+except SourceError as error:
+    print(most() - begun, error)
+"""
+MB = 1 << 20
+
+
+def reading(path: Path, *target: str) -> tuple[int, str]:
+    """Growth in MB, and the last words."""
+    done = subprocess.run(
+        [sys.executable, "-c", READING, str(path), *target],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "ARROW_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    growth, _, words = done.stdout.strip().partition(" ")
+    assert "\n" not in words
+    return int(growth), words
+
+
+def endless(start: bytes, piece: bytes) -> Iterable[bytes]:
+    """300 MB of one piece after a beginning."""
+    return itertools.chain([start], itertools.repeat(piece * (MB // len(piece)), 300))
+
+
+LINE, ROW = "a line is longer than 32 million", "the row that begins in line {} is too large"
+ENDLESS: dict[str, tuple[str, Iterable[bytes], str]] = {
+    "no line break": ("a.csv", endless(b"id,cif,y\n", b"x"), LINE),
+    "a header without an end": ("a.csv", endless(b"id,cif,y", b"x"), LINE),
+    "cells without an end": ("a.csv", endless(b"id,cif,y\n1,x,", b"ab,"), LINE),
+    "an open quote": ("a.csv", endless(b'id,cif,y\n1,"', b"x\n"), ROW.format(2)),
+    "an open quote in the header": ("a.csv", endless(b'id,"cif,y', b"x\n"), ROW.format(1)),
+    "cells in quotes": ("a.csv", endless(b'id,cif,y\n1,"', b'","\n'), ROW.format(2)),
+    "a table of a folder": ("id_prop.csv", endless(b"a,1\n", b"x"), LINE),
+    "a quote in such a table": ("id_prop.csv", endless(b'a,1\n"', b"x\n"), ROW.format(2)),
+    "formulas": ("formulas.csv", endless(b"formula,y\n", b"x"), "its text is larger than 256 MiB"),
+    "formulas and a quote": ("formulas.csv", endless(b'formula,y\n"', b"x\n"), "is larger than"),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("what", ENDLESS)
+@pytest.mark.faults
+def test_a_text_without_an_end_is_not_held(tmp_path: Path, what: str, packed: bool) -> None:
+    name, pieces, words = ENDLESS[what]
+    path = tmp_path / name
+    with gzip.open(path, "wb", 1) if packed else path.open("wb") as file:
+        write(file, pieces)
+    growth, told = reading(path)
+    expected = {words, "its text is more than 200 times"} if packed else {words}
+    assert any(one in told for one in expected), told
+    assert growth < 350, "one line of 32 million characters, its cells, and the bytes before"
+
+
+def write(file: BinaryIO | gzip.GzipFile, pieces: Iterable[bytes]) -> None:
+    for piece in itertools.islice(pieces, 301):
+        file.write(piece)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Limits that small files reach."""
+    monkeypatch.setattr(bounded, "LARGEST_ROW", 1000)
+    monkeypatch.setattr(bounded, "MOST_CELLS", 100)
+    monkeypatch.setattr(base, "LARGEST_ROW", 1000)
+    yield
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "id,cif,y\n" + 2000 * "x", "a line is longer than 0.00095"),
+        ("a.csv", "id,cif,y" + 2000 * "x", "a line is longer"),
+        ("a.csv", 'id,cif,y\n1,"' + 2000 * "x\n", "the row that begins in line 2 is too large"),
+        ("a.csv", "id,cif,y\n1,x,2\n" + 200 * ",", "the row that begins in line 3 is too large"),
+        ("id_prop.csv", "a,1\n" + 2000 * "x", "a line is longer"),
+        ("id_prop.csv", 'a,1\n"' + 2000 * "x\n", "the row that begins in line 2"),
+    ],
+)
+def test_lines_and_rows_have_an_end(
+    tmp_path: Path, name: str, text: str, words: str, packed: bool
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    with pytest.raises(base.SourceError) as caught:
+        list(open_source(path).entries())
+    assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+def text_of(size: int, times: int) -> pa.Array:
+    return pa.array(["x" * size] * times)
+
+
+def repeated(size: int, times: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), text_of(size, 1))
+
+
+Bomb = tuple[Callable[[], pa.Table], dict[str, object], str]
+BOMBS: dict[str, Bomb] = {
+    "a dictionary of one text, for many rows": (
+        lambda: pa.table({"structure": repeated(8 * MB, 900), "y": [1.0] * 900}),
+        {},
+        "its texts come to more than 200 times the size of the file",
+    ),
+    "each text the one before": (
+        lambda: pa.table({"structure": text_of(8 * MB, 60), "y": [1.0] * 60}),
+        {
+            "use_dictionary": False,
+            "column_encoding": {"structure": "DELTA_BYTE_ARRAY", "y": "PLAIN"},
+        },
+        "its texts come to more than 200 times the size of the file",
+    ),
+    "a page of many texts": (
+        lambda: pa.table({"structure": text_of(8 * MB, 60), "y": [1.0] * 60}),
+        {"use_dictionary": False},
+        "bytes unpacks to 480 MiB; no crystals do",
+    ),
+    "ids": (
+        lambda: pa.table({"id": text_of(8 * MB, 60), "structure": ["{}"] * 60, "y": [1.0] * 60}),
+        {"use_dictionary": False},
+        "bytes unpacks to 480 MiB; no crystals do",
+    ),
+    "one text": (
+        lambda: pa.table({"structure": text_of(60 * MB, 1), "y": [1.0]}),
+        {"use_dictionary": False},
+        "bytes unpacks to 60 MiB; no crystals do",
+    ),
+    "rows of nothing": (
+        lambda: pa.table(
+            {"structure": pa.nulls(3_000_000, pa.string()), "y": pa.nulls(3_000_000, pa.float64())}
+        ),
+        {},
+        "it says that it has 3000000 rows, which so small a file cannot hold",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_small_parquet_file_takes_little(tmp_path: Path, what: str) -> None:
+    make, layout, words = BOMBS[what]
+    path = tmp_path / "crystals.parquet"
+    pq.write_table(make(), path, compression="zstd", **layout)
+    assert path.stat().st_size < 500_000
+    growth, told = reading(path)
+    assert words in told
+    assert growth < 250, "a dictionary, and a few rows of at most 64 MiB"

@@ -1,0 +1,146 @@
+"""Targets as tables write them: numbers, what is missing, decimal commas, classes in words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.crystals.test_fuzz_sources import VALID
+from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.parsing import parse, parse_target
+from trainables.crystals.sources import Source, SourceError, open_source
+from trainables.crystals.targets import LARGEST, has_decimal_commas, is_numeric, read_target
+
+MISSING = ["N/A", "na", "NaN", "null", "None", "-", "", "?", "#N/A", "n.a."]
+
+
+def table(path: Path, cells: list[str], delimiter: str = ",", column: str = "gap") -> Path:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(["id", "cif", column])
+    writer.writerows([str(row), VALID["cif"], cell] for row, cell in enumerate(cells))
+    path.write_text(text.getvalue())
+    return path
+
+
+def folder(path: Path, cells: list[str], delimiter: str = ",") -> Path:
+    path.mkdir()
+    for row in range(len(cells)):
+        (path / f"c{row}.cif").write_text(VALID["cif"])
+    lines = [f"c{row}{delimiter}{cell}\n" for row, cell in enumerate(cells)]
+    (path / "id_prop.csv").write_text("".join(lines))
+    return path
+
+
+def told(source: Source) -> list[float | str]:
+    """Each crystal's target, or why it is bad."""
+    found: list[float | str] = []
+    for entry in source.entries():
+        try:
+            parse(entry)
+            found.append(parse_target(entry))
+        except BadCrystal as bad:
+            found.append(str(bad))
+    return found
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_one_cell_without_a_number_hides_no_column(tmp_path: Path, missing: str) -> None:
+    cells = [*map(str, range(39)), missing]
+    for path in (table(tmp_path / "a.csv", cells), folder(tmp_path / "in", cells)):
+        *numbers, last = told(open_source(path))
+        assert numbers == list(range(39)) and str(last).startswith("missing target: the cell")
+
+
+def test_a_word_among_many_numbers_costs_its_own_crystal(tmp_path: Path) -> None:
+    source = open_source(table(tmp_path / "a.csv", [*map(str, range(20)), "see text"]))
+    assert source.target_name == "gap"
+    assert told(source)[-1] == "target is not a number: 'see text'"
+    assert not is_numeric(["1", "2", "see text"]) and not is_numeric(MISSING)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_decimal_commas(tmp_path: Path, delimiter: str) -> None:
+    cells = ["1,5", "-0,125", "3", "2,5e-3", "N/A", "12,250"]
+    expected = [1.5, -0.125, 3.0, 0.0025, "missing target: the cell says 'N/A'", 12.25]
+    assert told(open_source(table(tmp_path / "a.csv", cells, delimiter))) == expected
+    assert told(open_source(folder(tmp_path / "in", cells, delimiter))) == expected
+
+
+def test_a_point_among_decimal_commas_costs_its_own_crystal(tmp_path: Path) -> None:
+    cells = [*(f"{n},5" for n in range(20)), "1.234", "1.234,5"]
+    *good, one, other = told(open_source(table(tmp_path / "a.csv", cells, ";")))
+    assert good == [n + 0.5 for n in range(20)]
+    assert one == "target with a point among decimal commas: '1.234'"
+    assert other == "target with a point among decimal commas: '1.234,5'"
+
+
+@pytest.mark.parametrize(
+    ("cells", "delimiter", "words"),
+    [
+        (["1,500", "2,250"], ";", "'1,500' may be 1.500 or 1500; write numbers with a point"),
+        (["1,500", "2,250"], ",", "'1,500' may be 1.500 or 1500"),
+        (["1,5", "2,5"], ",", "'1,5' may be 1.5 or 15"),
+        (["1,5", "2.5"], ";", "'1,5' stands beside '2.5'; write all numbers with a point"),
+        (["1,234.5", "2,345.5"], ",", "'1,234.5' has separators of thousands"),
+        (["1.234,5", "2.345,5"], ";", "'1.234,5' has separators of thousands"),
+        (["1 234,5", "2 345,5"], ";", "'1 234,5' has separators of thousands"),
+        (["1'234.5", "2'345.5"], ";", '"1\'234.5" has separators of thousands'),
+    ],
+)
+def test_separators_of_thousands_are_refused(
+    tmp_path: Path, cells: list[str], delimiter: str, words: str
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(table(tmp_path / "a.csv", cells, delimiter))
+    assert f"column 'gap': {words}" in str(caught.value)
+
+
+def test_whole_numbers_have_no_decimal_commas() -> None:
+    assert not has_decimal_commas(["1", "20", "x"], may=True)
+    assert has_decimal_commas(["1,500", "0,5"], may=True), "the second one decides"
+
+
+def test_classes_in_words_are_for_the_transfer_job(tmp_path: Path) -> None:
+    cells = ["metal", "insulator"] * 5
+    for path, target in (
+        (table(tmp_path / "a.csv", cells, column="kind"), None),
+        (table(tmp_path / "b.csv", cells, column="kind"), "kind"),
+        (folder(tmp_path / "in", cells), None),
+    ):
+        with pytest.raises(SourceError, match=r"holds words \(insulator, metal\).*transfer job"):
+            open_source(path, target)
+
+
+@pytest.mark.parametrize("value", [1e307, -1e307, 3e38, 1.1 * LARGEST])
+def test_a_target_that_would_overflow_costs_its_own_crystal(tmp_path: Path, value: float) -> None:
+    (tmp_path / "a.json").write_text(
+        json.dumps({"index": [0], "columns": ["structure", "y"], "data": [[{}, value]]})
+    )
+    pq.write_table(pa.table({"cif": [VALID["cif"]], "y": [value]}), tmp_path / "a.parquet")
+    for path in (
+        table(tmp_path / "a.csv", [repr(value)]),
+        folder(tmp_path / "in", [repr(value)]),
+        tmp_path / "a.json",
+        tmp_path / "a.parquet",
+    ):
+        (entry,) = open_source(path).entries()
+        with pytest.raises(BadCrystal, match=r"target too large.*another unit"):
+            parse_target(entry)
+
+
+def test_the_largest_target_overflows_in_nothing() -> None:
+    assert read_target("1e30") == -read_target("-1e30") == LARGEST
+    assert math.isfinite(LARGEST**2 * 1e9), "the variance of a billion"
+    assert LARGEST < 3.4e38, "single precision"
+
+
+def test_a_target_that_nobody_wants_is_nan() -> None:
+    assert math.isnan(read_target(None))
