@@ -180,6 +180,27 @@ def test_listed_operations_stand_whatever_their_setting_is_called() -> None:
     refused(cif("Fe1 Fe 0 0 0", operations=("x,y,z", "-y,x-y,z")), "symmetry contradicts the cell")
 
 
+def test_a_setting_without_a_name_may_have_any_number_of_operations() -> None:
+    # as VESTA writes a body-centred cell without symmetry
+    text = cif("Fe1 Fe 0 .1 .2", f"{SYMBOL} 'I 1'\n_space_group_IT_number 1", operations=("x,y,z",))
+    assert count(text.replace("'x,y,z'", "'x,y,z'\n'x+1/2,y+1/2,z+1/2'")) == 2
+    refused(text.replace("number 1", "number 2").replace("I 1", "I -1"), "is not known")
+
+
+def test_a_list_that_holds_the_images_too_is_taken_as_it_is() -> None:
+    pairs = "O1 O .1 .2 .3\nO2 O .9 .8 .7\nMg1 Mg 0 0 0"
+    text = cif(pairs, f"{SYMBOL} 'P -1'", operations=("x,y,z", "-x,-y,-z"))
+    assert sorted(read_cif(text).numbers.tolist()) == [8, 8, 12]
+    refused(text.replace("Mg1 Mg 0 0 0", "Mg1 Mg .2 .2 .2"), "too close.*O and O")
+
+
+def test_multiplicities_without_a_symmetry_are_refused() -> None:
+    columns = "label symmetry_multiplicity fract_x fract_y fract_z"
+    refused(cif("Na1 4 0 0 0\nCl1 4 .5 .5 .5", columns=columns), "symmetry missing")
+    assert count(cif("Na1 1 0 0 0\nCl1 1 .5 .5 .5", columns=columns)) == 2
+    assert count(cif("Na1 ? 0 0 0\nCl1 . .5 .5 .5", columns=columns)) == 2
+
+
 @pytest.mark.parametrize("digits", [2, 3, 4, 6])
 def test_rounded_special_positions_are_one_atom(digits: int) -> None:
     places = [(1 / 3, 2 / 3, 0.25), (0, 0, 0.5)]

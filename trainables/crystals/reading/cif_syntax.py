@@ -1,7 +1,7 @@
 """CIF syntax: a text to data blocks of tags and values. It knows no crystals.
 
 CIF 1.1 (S. R. Hall et al., International Tables G, chapter 2.2) and, where the first line says so,
-CIF 2.0 (H. J. Bernstein et al., J. Appl. Cryst. 49, 277 (2016), doi:10.1107/S1600576715023444), of
+CIF 2.0 (H. J. Bernstein et al., J. Appl. Cryst. 49, 277 (2016), doi:10.1107/S1600576715021871), of
 which lists and tables are kept as text. A quote that is not closed ends with its line.
 
 Tags compare without case. Dots count as underscores, so that the names of the newer dictionaries

@@ -38,6 +38,7 @@ _HERMANN_MAUGUIN = re.compile(r"_(symmetry_)?space_group_name_h[-_]m(_alt|_full|
 _HALL = re.compile(r"_(symmetry_)?space_group_name_hall")
 _NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number", "_symmetry_it_number")
 _LISTS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
+_MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
 _CURE = "list its operations as _symmetry_equiv_pos_as_xyz"
 
 
@@ -51,12 +52,14 @@ class Named:
             would tell the setting is not known.
         possible: what at least one of the names allows.
         reason: why there are no settings.
+        is_unknown: whether it is that no symbol is known.
     """
 
     text: str
     settings: frozenset[int]
     possible: frozenset[int]
     reason: str = ""
+    is_unknown: bool = False
 
 
 def unit_cell(
@@ -73,8 +76,12 @@ def unit_cell(
             "symmetry contradicts the cell: the operations of the CIF turn it into another cell"
         )
     named = _named(block)
-    if named is None or (listed is not None and _consistent(listed, named)):
-        return expanded(sites, listed or IDENTITY, lattice)
+    if named is None and (listed is None or len(listed) == 1):
+        _refuse_multiplicities(block)
+        return expanded(sites, IDENTITY, lattice)
+    if listed is not None and (named is None or _consistent(listed, named)):
+        return _expanded_once(sites, listed, lattice)
+    assert named is not None
     fitting = _fitting(named, lattice)
     as_listed = expanded(sites, listed or IDENTITY, lattice)
     if _is_complete(as_listed, named, fitting):
@@ -103,6 +110,29 @@ def unit_cell(
     raise _refusal(
         named, f"its origin or axes are left open; write :1 or :2 after the symbol, {cure}"
     )
+
+
+def _expanded_once(
+    sites: Sequence[Site], operations: Operations, lattice: NDArray[np.float64]
+) -> Crystal:
+    """The sites' images; of a list that has the whole cell already the list."""
+    try:
+        return expanded(sites, operations, lattice)
+    except BadCrystal:
+        whole = expanded(sites, IDENTITY, lattice)
+        if is_closed(whole, operations):
+            return whole
+        raise
+
+
+def _refuse_multiplicities(block: Block) -> None:
+    """Refuses a list that counts the images of its sites, where the file says of no symmetry."""
+    for text in (text for tag in _MULTIPLICITIES for text in block.known(tag)):
+        if number(text) not in (1.0, None):
+            raise BadCrystal(
+                "symmetry missing: the CIF gives its sites a multiplicity and names neither "
+                f"operations nor space group; {_CURE}"
+            )
 
 
 def _refusal(named: Named, reason: str) -> BadCrystal:
@@ -162,7 +192,8 @@ def _named(block: Block) -> Named | None:
     text = repr((texts or numbers)[0])
     possible = frozenset[int]().union(*known)
     if unknown and not any(found):
-        return Named(text, frozenset(), possible, f"{unknown[0][:30]!r} is not known; {_CURE}")
+        reason = f"{unknown[0][:30]!r} is not known; {_CURE}"
+        return Named(text, frozenset(), possible, reason, is_unknown=True)
     allowed = possible.intersection(*known)
     reason = "" if allowed else f"the names that the CIF gives contradict each other; {_CURE}"
     return Named(text, allowed, possible, reason)
@@ -176,10 +207,10 @@ def _values(block: Block, tag: re.Pattern[str]) -> list[str]:
 
 def _consistent(listed: Operations, named: Named) -> bool:
     """Whether a list may be that of a named group, in a setting that has no name too."""
+    if named.is_unknown:
+        return len(listed) > 1
     orders = {len(space_groups.operations_of(setting)) for setting in named.possible}
-    if len(listed) in orders:
-        return True
-    return not named.settings and len(listed) > 1 and not orders & {1}
+    return len(listed) in orders
 
 
 def _fitting(named: Named, lattice: NDArray[np.float64]) -> list[Operations]:
