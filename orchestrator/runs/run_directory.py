@@ -175,9 +175,12 @@ def _brief(value: Any) -> Any:
 
 
 def write_manifest(run: Path, content: dict[str, Any]) -> None:
-    """Writes the manifest; `created` stays that of the first time."""
+    """Writes the manifest; `created` stays that of the first time, `sessions` has each time."""
     path = run / MANIFEST
-    created = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    created, sessions = now, []
     with suppress(FileNotFoundError, ValueError, AttributeError):
-        created = json.loads(path.read_text()).get("created", created)
-    durable.write_json(path, {"created": created, **content})
+        before = json.loads(path.read_text())
+        created = before.get("created", now)
+        sessions = before.get("sessions", [created])
+    durable.write_json(path, {"created": created, "sessions": [*sessions, now], **content})
