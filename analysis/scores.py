@@ -28,6 +28,13 @@ def regression_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, f
     }
 
 
+def r_squared(target: np.ndarray, prediction: np.ndarray) -> float:
+    """1 − Σ(target − prediction)²/Σ(target − mean)², [B] each; NaN where all targets agree."""
+    around = float(((target - target.mean()) ** 2).sum())
+    missed = float(((target - prediction) ** 2).sum())
+    return 1 - missed / around if around > 0 else float("nan")
+
+
 def classification_scores(target: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """Scores of the probabilities [B] of class 1.
 

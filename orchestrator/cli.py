@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from orchestrator.interface import interrupts, terminal
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.parser import version_lines
 
 JOBS = {
     "hybrid_grid": "the main job: crystals to tables of the elements",
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 2
             module = importlib.import_module(f"orchestrator.{job}")
         return int(module.main(arguments[1:]))
+    if job == "__version":
+        return conduct(_tell_version)
     asked = job in ("__help", "_h", "")
     if not asked:
         close = difflib.get_close_matches(job, JOBS, n=1)
@@ -58,8 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return conduct(_list_jobs)
 
 
+def _tell_version() -> int:
+    print(version_lines())
+    return OK
+
+
 def _list_jobs() -> int:
-    print("usage: elemgrid JOB [flags]; each job has --help\n")
+    print("usage: elemgrid JOB [flags]; each job has --help and --version\n")
     for name, what in JOBS.items():
         print(f"  {name:<15} {what}")
     return OK

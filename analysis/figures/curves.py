@@ -20,6 +20,7 @@ from analysis.figures.style import (
     panels,
     shorten,
     units_of,
+    with_unit,
 )
 
 MAX_LINES = 60
@@ -57,7 +58,7 @@ def _describe(line: pd.DataFrame) -> str:
     return f"γ = {label_mixing(str(first['mixing']))}, " + ", ".join(words)
 
 
-def _line(line: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
+def _line(line: pd.DataFrame, metric: str, colour: str, unit: str) -> dict[str, Any]:
     """How one model's curve is drawn."""
     mixing = str(line["mixing"].iloc[0])
     return {
@@ -67,7 +68,9 @@ def _line(line: pd.DataFrame, metric: str, colour: str) -> dict[str, Any]:
         "name": label_mixing(mixing),
         "legendgroup": mixing,
         "line": {"color": fade(colour, 0.75), "width": 1.3},
-        "hovertemplate": _describe(line) + "<br>epoch %{x}: %{y:.4g}<extra></extra>",
+        "hovertemplate": f"{_describe(line)}<br>epoch %{{x}}: "
+        + with_unit("%{y:.4g}", unit)
+        + "<extra></extra>",
     }
 
 
@@ -108,8 +111,9 @@ def learning_curves(
                 line = here[here["key"] == key].sort_values("epoch")
                 mixing = str(line["mixing"].iloc[0])
                 fig.add_scatter(
-                    **_line(line, metric, colours[mixing]), showlegend=mixing not in shown,
-                    legendrank=1000 + mixings.index(mixing), row=row, col=column,
+                    **_line(line, metric, colours[mixing], units[task]),
+                    showlegend=mixing not in shown, legendrank=1000 + mixings.index(mixing),
+                    row=row, col=column,
                 )  # fmt: skip
                 shown.add(mixing)
         part = "validation" if metric == "val_mae" else metric.removesuffix("_mae")

@@ -8,15 +8,17 @@ import plotly.graph_objects as go
 from analysis.figures.style import (
     CATEGORIES,
     finish,
+    label_mixing,
     name_backbone,
+    order_mixings,
     panels,
     shorten,
 )
 from analysis.leaderboard import summary
-from analysis.selection import order_of
+from analysis.selection import done, order_of
 
 # The thesis' two regimes: γ up to 0 is led by the handcrafted features, above by the embedding.
-REGIMES = ("feature-led (H … 0)", "embedding-led (2 … L)")
+REGIMES = ("feature-led", "embedding-led")
 COLUMNS = 4
 DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -48,6 +50,15 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def _mixings_of(ledger: pd.DataFrame) -> dict[str, str]:
+    """The mixings of each regime that there are, in words."""
+    there = order_mixings(done(ledger, "test_mae")["mixing"].tolist())
+    return {
+        regime: ", ".join(label_mixing(mixing) for mixing in there if regime_of(mixing) == regime)
+        for regime in REGIMES
+    }
+
+
 def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
     """Relative test MAE against dimension: a panel per task, colour by regime, dash by backbone.
 
@@ -64,6 +75,7 @@ def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
     dashes = dict(zip(sorted(found["backbone"].unique()), DASHES, strict=False))
     shown: set[str] = set()
+    mixings = _mixings_of(ledger)
     for index, task in enumerate(tasks):
         row, column = index // columns + 1, index % columns + 1
         here = found[found["task"] == task]
@@ -71,7 +83,7 @@ def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
         for (backbone, regime), line in here.sort_values(["backbone", "place", "dim"]).groupby(
             ["backbone", "regime"], sort=False
         ):
-            name = f"{name_backbone(backbone)}, {regime}"
+            name = f"{name_backbone(backbone)}, {regime} ({mixings[regime]})"
             fig.add_scatter(
                 x=[str(dim) for dim in line["dim"]], y=line["relative"], mode="lines+markers",
                 name=name, legendgroup=name, showlegend=name not in shown,

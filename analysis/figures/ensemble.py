@@ -21,6 +21,7 @@ from analysis.figures.style import (
     label_axis,
     panels,
     shorten,
+    with_unit,
 )
 
 COLUMNS = 3
@@ -76,7 +77,7 @@ def _add_panel(fig: go.Figure, row: int, column: int, points: pd.DataFrame, unit
         x=0.03, xref="x domain", y=0.97, yref="y domain", xanchor="left", yanchor="top",
         align="left", showarrow=False, font={"size": 11}, row=row, col=column,
         bgcolor="rgba(255,255,255,0.8)",
-        text=f"MAE {format_value(error)}<br>{len(points):,} crystals",
+        text=f"{with_unit(f'MAE {format_value(error)}', unit)}<br>{len(points):,} crystals",
     )  # fmt: skip
     fig.update_xaxes(title_text=label_axis("true", unit), range=ends, row=row, col=column)
     fig.update_yaxes(range=ends, row=row, col=column)

@@ -21,6 +21,7 @@ from analysis.figures.style import (
     panels,
     shorten,
     units_of,
+    with_unit,
 )
 from analysis.leaderboard import best_by_validation, summary
 
@@ -71,6 +72,11 @@ def _add_references(
         )  # fmt: skip
 
 
+def _unit(cell: pd.Series) -> str:
+    unit = cell.get("unit")
+    return unit if isinstance(unit, str) else ""
+
+
 def _add_line(
     fig: go.Figure, row: int, column: int, cells: pd.DataFrame, colour: str, name: str, show: bool
 ) -> None:
@@ -86,8 +92,9 @@ def _add_line(
         x=x, y=mean, mode="lines+markers", name=name, legendgroup=name, showlegend=show,
         line={"color": colour, "width": 2}, marker={"color": colour, "size": 5},
         customdata=list(zip(half, cells["folds"], strict=True)),
-        hovertemplate=f"{name}, γ = %{{x}}<br>test MAE %{{y:.4g}} ± %{{customdata[0]:.2g}} "
-        "(%{customdata[1]} folds)<extra></extra>",
+        hovertemplate=f"{name}, γ = %{{x}}<br>"
+        + with_unit("test MAE %{y:.4g} ± %{customdata[0]:.2g}", _unit(cells.iloc[0]))
+        + " (%{customdata[1]} folds)<extra></extra>",
         row=row, col=column,
     )  # fmt: skip
 
@@ -101,8 +108,9 @@ def _add_mark(
         legendgroup=name, showlegend=show,
         marker={"symbol": symbol, "size": 14 if ring else 11, "color": INK,
                 "line": {"width": 1.8 if ring else 0, "color": INK}},
-        hovertemplate=f"{name}: dim {cell['dim']}, γ = %{{x}}<br>test MAE %{{y:.4g}}"
-        "<extra></extra>",
+        hovertemplate=f"{name}: dim {cell['dim']}, γ = %{{x}}<br>"
+        + with_unit("test MAE %{y:.4g}", _unit(cell))
+        + "<extra></extra>",
         row=row, col=column,
     )  # fmt: skip
 
@@ -182,7 +190,9 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
     _label_mixings(fig, cells["mixing"].tolist(), len(tasks))
     folds = cells["folds"].max()
     subtitle = f"mean of {folds} folds, band ± one standard deviation" if folds > 1 else "one fold"
-    subtitle += "; H handcrafted only, L learned only"
+    ends = {"H": "H handcrafted only", "L": "L learned only"}
+    there = [text for mixing, text in ends.items() if (cells["mixing"] == mixing).any()]
+    subtitle += f"; {', '.join(there)}" if there else ""
     finish(
         fig,
         title="Error against the mixing of handcrafted and learned elements",

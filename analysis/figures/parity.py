@@ -17,8 +17,10 @@ from analysis.figures.style import (
     panels,
     shorten,
     units_of,
+    with_unit,
 )
 from analysis.leaderboard import best_by_validation
+from analysis.scores import r_squared
 from analysis.selection import done
 
 COLUMNS = 3
@@ -52,8 +54,8 @@ def _thin(points: pd.DataFrame) -> pd.DataFrame:
 def parity(predictions: pd.DataFrame, ledger: pd.DataFrame) -> go.Figure:
     """Test predictions against targets, a panel per task, all folds of the best configuration.
 
-    The configuration is the one that the mean validation MAE picks. The MAE and R² in a panel are
-    of all its points, of which at most 2 000 are drawn.
+    The configuration is the one that the mean validation MAE picks. MAE, RMSE and R² in a panel
+    are of all its points, of which at most 2 000 are drawn.
 
     Raises:
         ValueError: no model has finished, or none of the chosen has test predictions.
@@ -87,8 +89,9 @@ def _add_panel(
 ) -> None:
     target, prediction = points["target"].to_numpy(float), points["prediction"].to_numpy(float)
     error = float(np.abs(target - prediction).mean())
-    variance = float(((target - target.mean()) ** 2).sum())
-    r2 = 1 - float(((target - prediction) ** 2).sum()) / variance if variance > 0 else float("nan")
+    spread = float(np.sqrt(((target - prediction) ** 2).mean()))
+    r2 = r_squared(target, prediction)
+    errors = with_unit(f"MAE {format_value(error)}, RMSE {format_value(spread)}", unit)
     drawn = _thin(points)
     low, high = (
         float(min(target.min(), prediction.min())),
@@ -106,7 +109,7 @@ def _add_panel(
         align="left", showarrow=False, font={"size": 11}, row=row, col=column,
         bgcolor="rgba(255,255,255,0.8)",
         text=f"{name_backbone(best['backbone'])}, dim {best['dim']}, "
-        f"γ = {label_mixing(best['mixing'])}<br>MAE {format_value(error)}, R² {r2:.3f}",
+        f"γ = {label_mixing(best['mixing'])}<br>{errors}, R² {r2:.3f}",
     )  # fmt: skip
     fig.update_xaxes(title_text=label_axis("true", unit), range=ends, row=row, col=column)
     anchor = next(fig.select_traces(row=row, col=column)).xaxis or "x"

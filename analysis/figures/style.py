@@ -45,6 +45,13 @@ def label_mixing(mixing: str) -> str:
     return mixing.replace("-", MINUS)
 
 
+def explain_mixings(mixings: Sequence[str]) -> str:
+    """Which mixings there are, in words: like `H (handcrafted only), 0 and L (learned only)`."""
+    words = {"H": "H (handcrafted only)", "L": "L (learned only)"}
+    ordered = [words.get(mixing, label_mixing(mixing)) for mixing in order_mixings(mixings)]
+    return " and ".join([", ".join(ordered[:-1]), ordered[-1]] if len(ordered) > 1 else ordered)
+
+
 def order_mixings(mixings: Sequence[str]) -> list[str]:
     """Distinct mixings from H over the numbers to L."""
     return sorted(set(mixings), key=order_of)
@@ -107,6 +114,11 @@ def units_of(ledger: pd.DataFrame) -> dict[str, str]:
 def label_axis(name: str, unit: str = "") -> str:
     """Axis title with its unit in brackets."""
     return f"{name} ({unit})" if unit else name
+
+
+def with_unit(text: str, unit: str = "") -> str:
+    """Text that ends in a number, and its unit behind it."""
+    return f"{text} {unit}" if unit else text
 
 
 def panels(

@@ -55,6 +55,10 @@ class TransferArray:
         return self.task
 
     @property
+    def kind(self) -> str:
+        return "crabnet"
+
+    @property
     def epochs(self) -> int:
         return self.spec.recipe.epochs
 

@@ -35,7 +35,7 @@ class Combined:
 
 def errors(combined: Combined) -> str:
     """What combining the models of a fold gains."""
-    folds = combined.ensemble.folds
+    folds, units = combined.ensemble.folds, units_of(combined.run.done)
     rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
     if asked:
         rivals = rivals[rivals["backbone"].isin(asked)]
@@ -47,6 +47,7 @@ def errors(combined: Combined) -> str:
         rows.append(
             {
                 "data set": task,
+                "unit": units.get(str(task), "") or "–",
                 "folds": str(len(part)),
                 "models a fold": f"{part['models'].mean():.0f}",
                 "members": f"{part['members'].mean():.0f}",

@@ -76,6 +76,10 @@ class GridArray:
         return self.task, self.spec.backbone
 
     @property
+    def kind(self) -> str:
+        return self.spec.backbone
+
+    @property
     def epochs(self) -> int:
         return self.spec.recipe.epochs
 

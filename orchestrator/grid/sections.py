@@ -5,23 +5,23 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 
 from analysis import cosine, leaderboard
 from analysis.elements import SYMBOLS
-from analysis.figures.curves import learning_curves
+from analysis.figures import style
 from analysis.figures.dimension import dimension_effect
 from analysis.figures.heatmap import cosine_heatmap
 from analysis.figures.mixing import mae_vs_gamma
 from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
+from orchestrator.grid.training_sections import cost, curves, how_they_ended
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import duration, significant, why, with_deviation
+from orchestrator.interface.wording import as_share, significant, why, with_deviation
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB, FinishedRun
-from orchestrator.runs.records import DONE, Records
+from orchestrator.runs.records import DONE
 from trainables.backbones import BACKBONES
 from trainables.crystals.registry import TASKS
 
@@ -45,10 +45,12 @@ def overview(run: FinishedRun) -> str:
         if data.get("description")
     )
     nested = leaderboard.picked_in_each_fold(run.ledger).set_index(["task", "backbone"])
+    scores = _mean_scores(run)
     rows = []
     for row in run.best.itertuples():
         reference = _reference(row.task)
         unit = run.manifest["datasets"].get(row.task, {}).get("unit") or ""
+        rmse, r2 = scores.loc[tuple(getattr(row, name) for name in leaderboard.CONFIGURATION)]
         rows.append(
             {
                 "data set": row.task,
@@ -57,10 +59,12 @@ def overview(run: FinishedRun) -> str:
                 "dim": row.dim,
                 "mixing": row.mixing,
                 "folds": row.folds,
-                "validation": significant(row.val_mae),
-                "test": with_deviation(row.test_mae, row.test_std),
+                "validation MAE": significant(row.val_mae),
+                "test MAE": with_deviation(row.test_mae, row.test_std),
                 "nested": significant(nested.loc[(row.task, row.backbone), "test_mae"]),
                 "the mean": significant(row.dummy_mae),
+                "test RMSE": significant(rmse),
+                "test R²": as_share(r2),
                 **{f"{name} †": significant(mae) for name, mae in reference.items()},
             }
         )
@@ -78,16 +82,24 @@ def overview(run: FinishedRun) -> str:
         " validation MAE, and its MAE on the official test folds (mean ± deviation over folds)."
         " <b>Nested</b>: the test MAE when each fold picks a configuration on its own validation"
         " part, which is what a leaderboard compares. <b>The mean</b>: the test MAE of predicting"
-        f" the mean of the training part.{source}</p>{table(frame)}"
+        " the mean of the training part. All of these, and RMSE, are in the unit of the target; R²"
+        f" is 1 for a perfect model and 0 for the mean of the test part.{source}</p>{table(frame)}"
     )
+
+
+def _mean_scores(run: FinishedRun) -> pd.DataFrame:
+    """RMSE and R² of each configuration, mean over its models as its MAE is."""
+    scored = run.done.set_index("key").join(run.test_scores)
+    return scored.groupby(list(leaderboard.CONFIGURATION))[["test_rmse", "test_r2"]].mean()
 
 
 def mixing(run: FinishedRun) -> str:
     """Fig. 4.2a of the thesis."""
     references = {task: _reference(task) for task in run.done["task"].unique()}
+    there = style.explain_mixings(run.done["mixing"].tolist())
     return (
-        "<p>Mean absolute error against the mixing ratio γ = log₁₀(learned / handcrafted), from H"
-        " (handcrafted only) to L (learned only).</p>"
+        "<p>Mean absolute error on the test parts against the mixing ratio γ ="
+        f" log₁₀(learned / handcrafted); in this run {there}.</p>"
         + figure(mae_vs_gamma(run.ledger, references))
     )
 
@@ -167,36 +179,6 @@ def coverage(run: FinishedRun) -> str:
     )
 
 
-def curves(run: FinishedRun) -> str:
-    """Validation curves of the chosen configurations' first fold, all mixings."""
-    records = Records(run.folder / "records")
-    frames = []
-    for row in run.best.itertuples():
-        same = run.done[
-            (run.done["task"] == row.task)
-            & (run.done["backbone"] == row.backbone)
-            & (run.done["dim"] == row.dim)
-        ]
-        for model in same[same["fold"] == same["fold"].min()].itertuples():
-            values = records.arrays(model.key)["curve/val_mae"]
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "key": model.key,
-                        "task": model.task,
-                        "backbone": model.backbone,
-                        "mixing": model.mixing,
-                        "dim": model.dim,
-                        "fold": model.fold,
-                        "unit": model.unit,
-                        "epoch": np.arange(1, len(values) + 1),
-                        "val_mae": values,
-                    }
-                )
-            )
-    return figure(learning_curves(pd.concat(frames, ignore_index=True)))
-
-
 def predictions(run: FinishedRun) -> str:
     """Predicted against true values."""
     chosen = run.done.merge(
@@ -207,10 +189,14 @@ def predictions(run: FinishedRun) -> str:
 
 def all_results(run: FinishedRun) -> str:
     """Every configuration."""
-    summary = leaderboard.summary(run.ledger)
+    summary = leaderboard.summary(run.ledger).join(
+        _mean_scores(run), on=list(leaderboard.CONFIGURATION)
+    )
+    unit = summary["unit"].fillna("") if "unit" in summary else ""
     frame = pd.DataFrame(
         {
             "data set": summary["task"],
+            "unit": unit,
             "backbone": summary["backbone"],
             "dim": summary["dim"],
             "mixing": summary["mixing"],
@@ -218,31 +204,12 @@ def all_results(run: FinishedRun) -> str:
             "validation MAE": summary["val_mae"].map(significant),
             "test MAE": summary["test_mae"].map(significant),
             "± over folds": summary["test_std"].map(significant),
+            "test RMSE": summary["test_rmse"].map(significant),
+            "test R²": summary["test_r2"].map(as_share),
+            "training ended": how_they_ended(run, summary),
         }
     )
     return f"<details><summary>all {len(frame)} configurations</summary>{table(frame)}</details>"
-
-
-def cost(run: FinishedRun) -> str:
-    """What it ran on and what it cost."""
-    seconds = float(run.done["seconds"].sum())
-    epochs = int(run.done["epochs"].sum())
-    hardware, versions = run.manifest["hardware"], run.manifest["versions"]
-    facts = {
-        "training time, summed over workers": duration(seconds),
-        "model-epochs": str(epochs),
-        "model-epochs per second and worker": significant(epochs / seconds if seconds else 0.0),
-        "hardware": f"{hardware['nodes']} node(s), {hardware['cpus']:g} CPUs,"
-        f" {hardware['gpus']:g} GPUs, {hardware['memory_gib']:g} GiB; {hardware['processor']}",
-        "devices": ", ".join(sorted(run.done["device"].unique())),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-        "training code version": str(run.manifest["training_version"]),
-    }
-    rows = [
-        f'<tr><td>{name}</td><td class="wrap">{html.escape(fact)}</td></tr>'
-        for name, fact in facts.items()
-    ]
-    return f"<table>{''.join(rows)}</table>"
 
 
 def failures(run: FinishedRun) -> str:

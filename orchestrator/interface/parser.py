@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import platform
 import re
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from orchestrator.interface.errors import UsageError
@@ -17,6 +19,14 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
+        self.add_argument(
+            "--version",
+            action=_Version,
+            nargs=0,
+            dest=argparse.SUPPRESS,
+            default=argparse.SUPPRESS,
+            help="print what is installed, and exit",
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError with a flag or a value that may have been meant."""
@@ -36,6 +46,28 @@ class Parser(argparse.ArgumentParser):
             close = []
         hint = f"did you mean {close[0]}?" if close else "--help lists the flags"
         raise UsageError(f"{text}; {hint}")
+
+
+class _Version(argparse.Action):
+    """Prints `version_lines`; asks for them when they are wanted, as that reads files."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Ends the program."""
+        print(version_lines())
+        parser.exit()
+
+
+def version_lines() -> str:
+    """Our version, and on a second line those that results hang on."""
+    beside = " ".join(f"{name} {_installed(name)}" for name in ("torch", "ray"))
+    return f"elemgrid {_installed('elemgrid')}\npython {platform.python_version()} {beside}"
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 class Distinct(argparse.Action):

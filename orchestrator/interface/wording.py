@@ -35,6 +35,11 @@ def significant(value: float) -> str:
     return "–" if not math.isfinite(value) else f"{value:.4g}"
 
 
+def as_share(value: float) -> str:
+    """Three decimal places, as of R², which is 1 at most; a dash for what is not finite."""
+    return f"{value:.3f}" if math.isfinite(value) else "–"
+
+
 def with_deviation(mean: float, deviation: float | None) -> str:
     """A mean to four significant digits, and its deviation to as many decimal places."""
     spread = math.nan if deviation is None else deviation

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import leaderboard
+from analysis.scores import r_squared, regression_scores
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_files import read_parquet, read_sealed, reading, verify
@@ -93,6 +97,52 @@ class FinishedRun:
     def embeddings(self) -> Path:
         """As `predictions`."""
         return verify(self.folder, layout.EMBEDDINGS, JOB)
+
+    @cached_property
+    def test_scores(self) -> pd.DataFrame:
+        """test_rmse and test_r2, RMSE and R² on the test part, of each done model, by key."""
+        rows = [
+            {
+                "key": key,
+                "test_rmse": regression_scores(target, prediction)["rmse"],
+                "test_r2": r_squared(target, prediction),
+            }
+            for key, target, prediction in self._tested()
+        ]
+        return pd.DataFrame(rows, columns=["key", "test_rmse", "test_r2"]).set_index("key")
+
+    def _tested(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Key, targets and predictions of each model's test part, a row group at a time.
+
+        All at once would be gigabytes in a large grid. A model's rows stand together.
+        """
+        path = self.predictions
+        kept: dict[str, list[np.ndarray]] = {}
+        with reading(path, JOB):
+            file = pq.ParquetFile(path)
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=["key", "part", "target", "prediction"])
+                table = table.filter(pc.equal(table["part"], "test"))
+                codes = table["key"].combine_chunks().dictionary_encode()
+                values = np.stack([table["target"].to_numpy(), table["prediction"].to_numpy()])
+                for code, key in enumerate(codes.dictionary.to_pylist()):
+                    mine = codes.indices.to_numpy() == code
+                    kept.setdefault(key, []).append(values[:, mine])
+                for key in list(kept)[:-1]:  # the last one may go on in the next group
+                    yield key, *np.concatenate(kept.pop(key), axis=1)
+        for key, parts in kept.items():
+            yield key, *np.concatenate(parts, axis=1)
+
+    @cached_property
+    def last_record(self) -> datetime | None:
+        """When the last of the ledger's models was recorded, as the file system has it."""
+        folder = self.folder / layout.RECORDS
+        times = [
+            path.stat().st_mtime
+            for key in self.ledger["key"]
+            if (path := folder / f"{key}.json").exists()
+        ]
+        return datetime.fromtimestamp(max(times), UTC) if times else None
 
     def test_predictions(self, keys: Sequence[str]) -> pd.DataFrame:
         """Test predictions of some models."""

@@ -129,9 +129,13 @@ def _brief(value: Any) -> Any:
 
 
 def write_manifest(run: Path, content: dict[str, Any]) -> None:
-    """Writes the manifest; `created` stays that of the first time."""
+    """Writes the manifest; `created` stays that of the first time, `sessions` has each time."""
     path = run / MANIFEST
-    created = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    created, sessions = now, []
     with suppress(FileNotFoundError, ValueError, AttributeError):
-        created = json.loads(path.read_text()).get("created", created)
-    durable.write_json(path, sealed.seal({"program": PROGRAM, "created": created, **content}))
+        before = json.loads(path.read_text())
+        created = before.get("created", now)
+        sessions = before.get("sessions", [created])
+    whole = {"program": PROGRAM, "created": created, "sessions": [*sessions, now], **content}
+    durable.write_json(path, sealed.seal(whole))

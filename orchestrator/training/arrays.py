@@ -32,6 +32,10 @@ class TrainingArray(Protocol):
         """Name of its data as the workers fetch it."""
 
     @property
+    def kind(self) -> str:
+        """Arrays of one kind take times that are to each other as their costs."""
+
+    @property
     def spec(self) -> Any:
         """What its training begins with."""
 

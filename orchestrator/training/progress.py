@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 from orchestrator.interface.wording import duration, why
 from orchestrator.runs.records import DONE
 from orchestrator.training.arrays import Naming, TrainingArray
+from orchestrator.training.time_left import TimeLeft
 
 SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether a person watches a terminal
 
@@ -22,7 +23,8 @@ class Progress(tune.Callback):
     """Prints models done, running and failed, the best validation MAE of each task, time left.
 
     Args:
-        weights: array's id -> expected relative cost; arrays count by it in the time left.
+        arrays: in the order in which they are begun.
+        weights: array's id -> expected relative cost.
         naming: of the models that are told of.
         before: rows of the grid's models that are recorded already.
         error: column of the validation error.
@@ -39,11 +41,10 @@ class Progress(tune.Callback):
         stream: TextIO | None = None,
     ) -> None:
         self._arrays = {array.id: array for array in arrays}
-        self._weights = dict(weights)
-        self._share = dict.fromkeys(self._weights, 0.0)
+        self._left = TimeLeft(arrays, weights)
         self._active: dict[str, int] = {}
         self._finished: dict[str, str] = {}
-        self._best: dict[str, tuple[float, str]] = {}
+        self._best: dict[str, tuple[str, float, str]] = {}
         self._total = len(before) + sum(len(array.keys) for array in arrays)
         self._start = self._last = time.monotonic()
         self._stream = stream or sys.stderr
@@ -64,19 +65,22 @@ class Progress(tune.Callback):
         array = self._arrays[trial.config["array"]]
         keys = array.keys.values()
         self._active[array.id] = sum(key not in self._finished for key in keys)
+        self._left.begin(array.id, time.monotonic())
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A worker died: its models run no more, until another one takes them up."""
         array = self._arrays[trial.config["array"]]
-        self._active[array.id], self._share[array.id] = 0, 0.0
+        self._active[array.id] = 0
+        self._left.lost(array.id)
         self._note(f"{array.id}: its worker died; it begins again")
 
     def killed(self, names: Sequence[str]) -> None:
         """Arrays were in training when a node ran out of memory."""
         for name in names:
-            self._active[name], self._share[name] = 0, 0.0
+            self._active[name] = 0
+            self._left.lost(name)
             self._note(f"{name}: stopped as a node ran out of memory; it begins again, alone")
 
     def on_trial_result(
@@ -90,8 +94,8 @@ class Progress(tune.Callback):
         """Takes in a report of one array."""
         array = self._arrays[trial.config["array"]]
         self._active[array.id] = result["active"]
-        epochs = array.epochs
-        self._share[array.id] = 1.0 if result["done"] else result["epoch"] / epochs
+        share = result["epoch"] / array.epochs
+        self._left.report(array.id, share, result["done"], time.monotonic())
         # Tune keeps the last report of every trial; the rows in it are on disk already.
         self.finished(result.pop("finished"))
         if result["unsaved"] and not self._told_unsaved:
@@ -112,11 +116,16 @@ class Progress(tune.Callback):
         self._finished[row["key"]] = row["status"]
         if row["status"] != DONE:
             return
-        best = self._best.get(row["task"])
-        if best is None or row[self._error] < best[0]:
+        task, error = row["task"], row[self._error]
+        if task not in self._best or error < self._best[task][1]:
             # Last improved first: where the line is cut, the news stays.
-            self._best = {row["task"]: (row[self._error], self._naming.describe(row))} | {
-                task: best for task, best in self._best.items() if task != row["task"]
+            found = (
+                f"{error:.4g} {row.get('unit') or ''}".rstrip(),
+                error,
+                self._naming.describe(row),
+            )
+            self._best = {task: found} | {
+                other: best for other, best in self._best.items() if other != task
             }
 
     def _note(self, text: str) -> None:
@@ -139,22 +148,29 @@ class Progress(tune.Callback):
         """The state in one line."""
         bad = sum(status != DONE for status in self._finished.values())
         done = len(self._finished) - bad
-        total = sum(self._weights.values())
-        share = sum(self._weights[name] * part for name, part in self._share.items()) / total
-        elapsed = now - self._start
-        left = duration(elapsed * (1 - share) / share) if share > 0.005 else "…"
+        left = self._left.seconds(now)
         error = self._error.replace("mae", "MAE").replace("_", " ")
         best = "; ".join(
-            f"{_short(task)} {mae:.4g} ({name})" for task, (mae, name) in self._best.items()
+            f"{_short(task)} {value} ({name})" for task, (value, _, name) in self._best.items()
         )
         return (
-            f"{done}/{self._total} models done, {sum(self._active.values())} running, {bad} failed"
-            f" | {duration(elapsed)}, {left} left" + (f" | best {error}: {best}" if best else "")
+            f"{done}/{self._total} models done, {self._training()}{bad} failed"
+            f" | {duration(now - self._start)},"
+            f" {'estimating the time' if left is None else duration(left)} left"
+            + (f" | best {error}: {best}" if best else "")
         )
+
+    def _training(self) -> str:
+        """What the workers do: each trains the models of one array side by side."""
+        workers, models = self._left.running, sum(self._active.values())
+        if not workers:
+            return ""
+        return f"{models} in training in {workers} worker{'s' if workers > 1 else ''}, "
 
     def close(self) -> None:
         """Prints the last state."""
-        self._active = {}
+        for name in self._arrays:
+            self._left.lost(name)
         self._print(force=True)
         if self._stream.isatty():
             self._write("\n")

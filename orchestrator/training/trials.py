@@ -103,7 +103,7 @@ class ArrayTrial(tune.Trainable):
             disk = of_the_disk(error)
         return {
             "done": bool(disk) or not self._waiting,
-            "epoch": self._epochs if self._fit else 0,
+            "epoch": self._epochs,
             "active": self._left if self._fit else 0,
             "finished": finished,
             "disk": disk,

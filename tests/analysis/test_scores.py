@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from analysis.scores import classification_scores, regression_scores
+from analysis.scores import classification_scores, r_squared, regression_scores
 
 
 def test_regression_against_scikit_learn() -> None:
@@ -42,3 +42,11 @@ def test_one_class_alone_has_no_curve() -> None:
     found = classification_scores(np.ones(3), np.array([0.2, 0.6, 0.9]))
     assert math.isnan(found["roc_auc"]) and math.isnan(found["rocauc_labels"])
     assert found["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_r_squared() -> None:
+    target = np.array([1.0, 2.0, 3.0])
+    assert r_squared(target, target) == 1
+    assert r_squared(target, np.full(3, 2.0)) == 0
+    assert r_squared(target, target + 1) == pytest.approx(-0.5)
+    assert math.isnan(r_squared(np.ones(3), target))

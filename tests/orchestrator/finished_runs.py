@@ -54,7 +54,10 @@ def make_run(
             if member.label in failed:
                 records.write({**row, "status": "failed", "error": error}, {})
                 continue
-            done = {"status": "done", "epochs": 2, "seconds": 0.25, "device": "cpu", "error": ""}
+            done = {
+                "status": "done", "epochs": 2, "best_epoch": outcome.course.best_epoch,
+                "seconds": 0.25, "device": "cpu", "error": "",
+            }  # fmt: skip
             records.write({**row, **done, **outcome.metrics}, outcome.arrays)
     ledger = compile_ledger(records, {key: cell.task for cell, key in keyed})
     sums.write_parquet(folder, "ledger.parquet", ledger)

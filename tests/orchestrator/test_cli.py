@@ -48,6 +48,20 @@ def test_every_job_can_be_asked_for_help(job: str, capsys: pytest.CaptureFixture
     assert f"orchestrator.{job}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("job", [None, *cli.JOBS])
+def test_elemgrid_and_every_job_tell_their_versions(
+    job: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if job is None:
+        assert cli.main(["--version"]) == 0
+    else:
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module(f"orchestrator.{job}").main(["--version"])
+        assert ended.value.code == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("elemgrid ") and "torch " in out.splitlines()[1] and err == ""
+
+
 def test_a_job_gets_its_own_arguments_and_gives_its_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

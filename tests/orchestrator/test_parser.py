@@ -46,3 +46,12 @@ def test_values_that_are_wrong(flags: str, words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)) as caught:
         parser().parse_args(flags.split())
     assert "\n" not in str(caught.value)
+
+
+def test_versions_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["--version", "--no-such-flag"])
+    assert ended.value.code == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"elemgrid \d+\.\d+.*", first)
+    assert re.fullmatch(r"python 3\.\S+ torch \d\S+ ray \d\S+", second)

@@ -70,7 +70,7 @@ def trial(array: GridArray) -> Any:
 def row(backbone: str, mixing: str, mae: float | None, **more: Any) -> dict[str, Any]:
     return {
         "key": f"{backbone} {mixing}", "task": "ionic", "backbone": backbone, "dim": 8,
-        "mixing": mixing, "status": "done", "val_mae": mae, "error": "",
+        "mixing": mixing, "status": "done", "val_mae": mae, "unit": "eV", "error": "",
         "array": f"ionic/fold0/{backbone}/d8", **more,
     }  # fmt: skip
 
@@ -81,12 +81,12 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def test_the_line_before_anything_has_happened(stage: Stage) -> None:
-    assert stage.line == "0/6 models done, 0 running, 0 failed | 0 s, … left"
+    assert stage.line == "0/6 models done, 0 failed | 0 s, estimating the time left"
 
 
 def test_models_run_from_their_start_and_not_from_their_first_report(stage: Stage) -> None:
     stage.begin(stage.cgcnn)
-    assert "0/6 models done, 3 running" in stage.line
+    assert "0/6 models done, 3 in training in 1 worker, 0 failed" in stage.line
 
 
 def test_the_line_counts_what_is_done_runs_and_failed(stage: Stage) -> None:
@@ -96,29 +96,42 @@ def test_the_line_counts_what_is_done_runs_and_failed(stage: Stage) -> None:
     error = "Traceback (most recent call last):\n  …\nRuntimeError: no memory"
     stage.report(stage.cgcnn, 5, 1, row("cgcnn", "H", 0.5), row("cgcnn", "L", None, status="failed",
                  error=error))  # fmt: skip
-    assert stage.line.startswith("1/6 models done, 4 running, 1 failed | 1 min 00 s, ")
+    assert stage.line.startswith(
+        "1/6 models done, 4 in training in 2 workers, 1 failed | 1 min 00 s, "
+    )
     assert "ionic/fold0/cgcnn/d8 L: failed: RuntimeError: no memory\n" in stage.shown
     assert "Traceback" not in stage.shown
 
 
-def test_the_time_left_goes_by_the_work_and_not_by_the_count(stage: Stage) -> None:
-    stage.now += 60
-    stage.report(stage.cgcnn, 10, 0)  # a quarter of the work in a minute
-    assert "| 1 min 00 s, 3 min 00 s left" in stage.line
-    stage.now += 60
-    stage.report(stage.megnet, 5, 3)  # 1/4 + 3/4 · 1/2 in two
-    assert "| 2 min 00 s, 1 min 12 s left" in stage.line
+def test_the_time_left_is_that_of_finished_arrays_and_told_when_there_are_some(
+    stage: Stage,
+) -> None:
+    stage.begin(stage.cgcnn)
+    stage.now += 30  # of a worker's start
+    stage.report(stage.cgcnn, 1, 3)
+    for epoch in range(2, 11):
+        stage.now += 10
+        assert stage.line.split(" | ")[1].endswith("estimating the time left")
+        stage.report(stage.cgcnn, epoch, 3 if epoch < 10 else 0)
+    stage.begin(stage.megnet)
+    assert stage.line.endswith("estimating the time left"), "of its kind none has finished"
+    for epoch in range(1, 5):
+        stage.now += 30
+        stage.report(stage.megnet, epoch, 3)
+    assert stage.line.endswith("| 4 min 00 s, 3 min 00 s left")
     stage.report(stage.megnet, 7, 0)  # all have stopped early
-    assert "| 2 min 00 s, 0 s left" in stage.line
+    assert stage.line.endswith(" 0 s left")
 
 
 def test_the_best_of_each_task_is_named(stage: Stage) -> None:
     stage.report(stage.cgcnn, 1, 2, row("cgcnn", "H", 0.5))
     stage.report(stage.cgcnn, 2, 1, row("cgcnn", "0", 0.25))
     stage.report(stage.megnet, 1, 2, row("megnet", "L", 0.75))
-    assert stage.line.endswith("best val MAE: ionic 0.25 (cgcnn d8 0)")
+    assert stage.line.endswith("best val MAE: ionic 0.25 eV (cgcnn d8 0)")
     stage.report(stage.megnet, 2, 1, row("megnet", "H", 7, task="a/b/phonons"))
-    assert stage.line.endswith("best val MAE: phonons 7 (megnet d8 H); ionic 0.25 (cgcnn d8 0)")
+    assert stage.line.endswith(
+        "best val MAE: phonons 7 eV (megnet d8 H); ionic 0.25 eV (cgcnn d8 0)"
+    )
 
 
 def test_what_was_recorded_before_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +141,8 @@ def test_what_was_recorded_before_counts(monkeypatch: pytest.MonkeyPatch) -> Non
         [stage.megnet], stage.weights, naming=GridArray, before=before, stream=stage.stream
     )
     assert again.line(stage.now) == (
-        "1/5 models done, 0 running, 1 failed | 0 s, … left | best val MAE: ionic 0.5 (cgcnn d8 H)"
+        "1/5 models done, 1 failed | 0 s, estimating the time left"
+        " | best val MAE: ionic 0.5 eV (cgcnn d8 H)"
     )
     assert stage.shown == "", "failures of long ago are not news"
 
@@ -138,7 +152,7 @@ def test_a_worker_that_died_is_told(stage: Stage) -> None:
     stage.report(stage.cgcnn, 5, 3)
     stage.progress.on_trial_recover(0, [], trial(stage.cgcnn))
     assert stage.shown == "ionic/fold0/cgcnn/d8: its worker died; it begins again\n"
-    assert stage.line == "0/6 models done, 0 running, 0 failed | 0 s, … left"
+    assert stage.line == "0/6 models done, 0 failed | 0 s, estimating the time left"
 
 
 # -------------------------------------------------------------------------------- where it is shown
@@ -152,7 +166,7 @@ def test_a_log_gets_a_line_now_and_then(stage: Stage) -> None:
     assert "\r" not in stage.shown and "\033" not in stage.shown
     stage.progress.close()
     assert stage.shown.count("\n") == 3
-    assert stage.shown.splitlines()[-1].startswith("0/6 models done, 0 running, 0 failed | 59 s")
+    assert stage.shown.splitlines()[-1].startswith("0/6 models done, 0 failed | 59 s")
 
 
 def test_a_terminal_gets_one_line_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +184,7 @@ def test_a_terminal_gets_one_line_that_changes(monkeypatch: pytest.MonkeyPatch) 
     assert stage.shown.endswith("\r\033[Kionic/fold0/cgcnn/d8 L: diverged: infinite\n")
     stage.progress.close()
     last = stage.shown.split("\r\033[K")[-1]
-    assert last.endswith("best val MAE: ionic 0.5 (cgcnn d8 H)\n"), "the last line is whole"
+    assert last.endswith("best val MAE: ionic 0.5 eV (cgcnn d8 H)\n"), "the last line is whole"
 
 
 @pytest.mark.parametrize(
@@ -216,6 +230,6 @@ def test_models_are_told_of_as_the_caller_names_them(stage: Stage) -> None:
 
     before = [row("cgcnn", "h", 0.5, key="a")]
     told = Progress([], {"none": 1.0}, naming=Shouting(), before=before, stream=stage.stream)
-    assert told.line(stage.now).endswith("best val MAE: ionic 0.5 (CGCNN)")
+    assert told.line(stage.now).endswith("best val MAE: ionic 0.5 eV (CGCNN)")
     told.finished([row("cgcnn", "l", None, key="b", status="failed", error="why")])
     assert stage.shown == "ionic/fold0/cgcnn/d8 L: failed: why\n"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import signal
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import report
 from orchestrator.interface.errors import UsageError
 from orchestrator.report import write_report
-from orchestrator.runs.finished_run import FILES
+from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.run_directory import locked
 from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
 from tests.orchestrator.small_disks import small_disk
@@ -74,6 +77,77 @@ def test_the_numbers_are_those_of_the_ledger(made: Path) -> None:
         assert f">{value:.4g}<" in body
     assert "all 12 configurations" in body
     assert f'<td class="wrap">{ledger["epochs"].sum()}</td>' in body
+
+
+def test_rmse_and_r2_are_those_of_the_predictions(made: Path) -> None:
+    body = body_of(write_report(made))
+    ledger = pd.read_parquet(made / "ledger.parquet").set_index("key")
+    predictions = pd.read_parquet(made / "predictions.parquet")
+    tested = predictions[predictions["part"] == "test"].groupby("key")
+    names = ["backbone", "dim", "mixing"]
+    rmse = tested.apply(lambda p: ((p["target"] - p["prediction"]) ** 2).mean() ** 0.5)
+    r2 = tested.apply(
+        lambda p: 1 - ((p["target"] - p["prediction"]) ** 2).mean() / p["target"].var(ddof=0)
+    )
+    scores = ledger[names].assign(rmse=rmse, r2=r2).groupby(names)[["rmse", "r2"]].mean()
+    assert len(scores) == 12 and scores.notna().all().all()
+    for row in scores.itertuples():
+        assert f'>{row.rmse:.4g}</td><td class="number">{row.r2:.3f}<' in body
+    assert "<th>unit</th>" in body and "<td>eV</td>" in body
+
+
+def test_a_models_predictions_may_go_on_in_the_next_row_group(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    table = pq.read_table(run / "predictions.parquet")
+    pq.write_table(table, run / "predictions.parquet", row_group_size=7)
+    pd.testing.assert_frame_equal(FinishedRun(run).test_scores, FinishedRun(made).test_scores)
+
+
+def test_the_page_says_how_trainings_ended_and_what_is_drawn(tmp_path: Path, made: Path) -> None:
+    body = body_of(write_report(made))
+    ledger = pd.read_parquet(made / "ledger.parquet")
+    late = int((ledger["best_epoch"] == 1).sum())
+    assert "Drawn are 6 of 24 models" in body
+    assert "Of 24 models, 0 stopped early" in body and "24 ended at the limit of 2" in body
+    assert f"Of these, {late} had their best epoch in the last tenth" in body
+    assert body.count("<td>at the limit: 2</td>") == 12
+    assert ("Most models had not converged" in body) == (late > 12)
+    # the same with patience in its place
+    run = shutil.copytree(made, tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"] |= {"epochs": 50, "patience": 2}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    body = body_of(write_report(run))
+    assert "24 stopped early, as their validation MAE had not fallen for 2 epochs; 0 ended" in body
+    assert body.count("<td>early: 2</td>") == 12 and "had not converged" not in body
+
+
+def test_texts_name_the_mixings_of_the_run(tmp_path: Path, made: Path) -> None:
+    text = write_report(made).read_text()
+    assert "in this run H (handcrafted only), 0 and L (learned only)" in text
+    assert "feature-led (H, 0)" in text and "embedding-led (L)" in text
+    run = make_run(tmp_path / "run", backbones=("megnet",), mixing=("0", "2"), folds=(0,))
+    text = write_report(run).read_text()
+    assert "in this run 0 and 2" in text and "handcrafted only), " not in body_of(
+        run / "report.html"
+    )
+    assert "feature-led (0)" in text and "embedding-led (2)" in text
+
+
+def test_the_wall_time_is_from_the_first_session_to_the_last_record(
+    made: Path, tmp_path: Path
+) -> None:
+    assert "wall time" not in body_of(write_report(made)), "its manifest is of a time to come"
+    run = shutil.copytree(made, tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest |= {"created": "2021-05-06T07:00:00+00:00", "sessions": ["a", "b"]}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    for path in (run / "records").glob("*.json"):
+        os.utime(path, (1620288000, 1620288000))  # 2021-05-06 08:00
+    body = body_of(write_report(run))
+    assert "1 h 00 min, in 2 sessions" in body
+    assert "2021-05-06 07:00 to 2021-05-06 08:00 UTC" in body
+    assert "1 node, 2 CPUs (Abacus 3000), 0 GPUs, 7.5 GiB of memory for the workers" in body
 
 
 def test_models_that_are_not_done_are_listed(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""Had the models converged? How their training ended, as their learning curves have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+# Share of a training at its end, within which an improvement says that it went on.
+LATE = 0.1
+
+
+def endings(rows: pd.DataFrame, limits: Mapping[str, int]) -> pd.DataFrame:
+    """How each model's training ended, columns at_limit and late, as `rows` in order and index.
+
+    at_limit: it had all its epochs; else it stopped early, as its validation error had not fallen
+    for long enough. late: at the limit, and its best epoch is in the last tenth.
+
+    Args:
+        rows: of the ledger, with backbone, epochs and best_epoch (from 0; of no number: not known).
+        limits: most epochs, by backbone.
+    """
+    limit = rows["backbone"].map(limits)
+    at_limit = rows["epochs"] >= limit
+    best = pd.to_numeric(rows["best_epoch"], errors="coerce")
+    late = at_limit & (limit - 1 - best < np.ceil(LATE * limit))
+    return pd.DataFrame({"at_limit": at_limit, "late": late}, index=rows.index)
+
+
+def late_gain(errors: np.ndarray) -> float:
+    """Share by which the lowest error [epochs] fell in the last tenth; NaN for one epoch."""
+    head = len(errors) - int(np.ceil(LATE * len(errors)))
+    if head < 1:
+        return float("nan")
+    before, after = float(np.min(errors[:head])), float(np.min(errors))
+    return (before - after) / before if np.isfinite(before) and before > 0 else float("nan")
