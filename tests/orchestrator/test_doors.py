@@ -178,8 +178,9 @@ def test_nothing_is_sent_to_a_head_of_another_user(started: Path, tmp_path: Path
         with pytest.raises(UsageError, match=re.escape(belongs)):
             cluster._answering("auto")
     assert heard == []
-    with listening(heard) as port:  # what is sent is heard
-        socket.create_connection(("127.0.0.1", port)).sendall(token.encode())
+    # What is sent is heard.
+    with listening(heard) as port, socket.create_connection(("127.0.0.1", port)) as one:
+        one.sendall(token.encode())
         time.sleep(1)
     assert len(heard) == 1 and token.encode() in heard[0]
 

@@ -75,9 +75,9 @@ def head(*flags: str, mode: str = "token") -> Iterator[str]:
     # Ray takes no other address of this machine for a driver's
     address = f"{get_node_ip_address()}:{free_port()}"
     with (
-        tempfile.TemporaryDirectory(prefix="eg", dir="/tmp") as folder,
+        tempfile.TemporaryDirectory(prefix="tests-", dir="/tmp") as folder,
         node(
-            "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
+            "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}/ray",
             "--include-dashboard=false", f"--dashboard-port={free_port()}",
             f"--ray-client-server-port={free_port()}", *flags, mode=mode,
         ),
