@@ -92,8 +92,16 @@ def test_auto_is_what_we_started(started: Path, monkeypatch: pytest.MonkeyPatch)
         cluster._answering("auto")
     started.write_text("192.0.2.1:6379\n")
     assert doors.head_of_ours() == "192.0.2.1:6379"
-    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.2:6379")
-    assert doors.head_of_ours() == "192.0.2.2:6379"
+    for named, meant in (
+        ("192.0.2.2:6379", "192.0.2.2:6379"),
+        ("", "192.0.2.1:6379"),
+        ("local", None),
+    ):
+        monkeypatch.setenv("RAY_ADDRESS", named)
+        assert doors.head_of_ours() == meant
+    monkeypatch.setenv("RAY_ADDRESS", "ray://192.0.2.2:10001")
+    with pytest.raises(UsageError, match=r"--address ray://192.0.2.2:10001: give HOST:PORT"):
+        cluster._answering("auto")
 
 
 def test_auto_is_the_cluster_of_a_node_of_ours(
@@ -224,6 +232,24 @@ def test_a_node_of_ours_in_folders_of_others(
     monkeypatch.setattr(doors, "foreign", lambda path: path == socket_file and f"{path} is theirs")
     with pytest.raises(UsageError, match=f"{socket_file} is theirs, and your node keeps its files"):
         doors.demand_node_of_ours("x", "127.0.0.1", 6379)
+
+
+def test_a_cluster_in_open_folders_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line: in a container there may be nobody else."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    (tmp_path / "sockets").mkdir()
+    with head(guarded=True) as port:
+        address = ray_internals.canonical(f"127.0.0.1:{port}")
+        ours = ray_internals.Raylet(os.geteuid(), address, tmp_path)
+        monkeypatch.setattr(ray_internals, "raylets_here", lambda: [ours])
+        cluster._answering(address)
+        assert capsys.readouterr() == ("", "")
+        monkeypatch.setattr(doors, "replaceable", lambda folder: f"{folder} is open")
+        cluster._answering(address)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path} is open: they may run programs as you on this cluster; ")
 
 
 # Prints where the processes of a local runtime listen, after they have had time to begin.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -132,3 +133,18 @@ def test_nobody_else_gets_at_a_cluster_that_is_started_as_documented() -> None:
             paths = everything_below(session.parent.parent)
             assert any(path.endswith("/sockets/plasma_store") for path in paths)
             assert achieved(attack([*paths, *sorted(sockets)], (), processes, ports)) == []
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_folder_goes_however_a_run_ends(how: signal.Signals) -> None:
+    """With the run, or where that was killed, with the next one."""
+    with job() as (environment, _, process):
+        base = Path(environment["RAY_TMPDIR"])
+        processes = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(how)
+        process.wait(60)
+        assert base.exists() == (how == signal.SIGKILL)
+        psutil.wait_procs(processes, 60)
+        private_base.clear_abandoned(base.parent)
+        assert not base.exists()
