@@ -99,6 +99,20 @@ def test_doors_that_stand_open(tmp_path: Path, before: str, after: str, seen: st
     assert any(seen in line for line in bad), bad
 
 
+def test_folders_that_all_users_of_the_machines_reach(tmp_path: Path) -> None:
+    """A container has no other users; machines of one's own may have."""
+    path = tmp_path / "cluster.yaml"
+    start = "ray start --address=HEAD:6379"
+    for more, docker, noted in [
+        ("", "null", True),
+        ("export RAY_TMPDIR=/var/tmp/ray; ", "null", False),
+        ("", "{image: x}", False),
+    ]:
+        path.write_text(f"worker_start_ray_commands: ['{more}{start}']\ndocker: {docker}\n")
+        seen = [finding.line for finding in look_at_file(path) if finding.verdict == "note"]
+        assert any("open to every user of the machines" in line for line in seen) == noted
+
+
 @pytest.mark.parametrize(
     "content",
     [
