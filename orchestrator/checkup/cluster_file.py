@@ -115,4 +115,21 @@ def look_at_file(path: Path) -> list[Finding]:
         found.append(
             Finding("note", str(path), f"still has {', '.join(left)}", "put your own values there")
         )
+    if _in_open_folders(config):
+        found.append(
+            Finding("note", str(path), "Ray's folders, in /tmp/ray, are open to every user of the"
+                    " machines", "`export RAY_TMPDIR=` a folder of mode 0700 before `ray start`")
+        )  # fmt: skip
     return found or [Finding("good", str(path), "no door stands open")]
+
+
+def _in_open_folders(config: dict[str, Any]) -> bool:
+    """Whether users of a machine reach what Ray keeps there; a container of ours has no others."""
+    starts = [
+        line
+        for who in ("head", "worker")
+        for line in _lines(config, f"{who}_start_ray_commands")
+        if "ray start" in line
+    ]
+    closed = all("RAY_TMPDIR=" in line or "--temp-dir" in line for line in starts)
+    return not closed and not _section(config, "docker")

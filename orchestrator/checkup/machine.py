@@ -121,5 +121,6 @@ def token(environment: Mapping[str, str], file: Path) -> list[Finding]:
     seen = f"{file} has mode {mode:04o}"
     found.append(judged(mode & 0o077 == 0, "token", seen, f"chmod 600 {file}"))
     if why := replaceable(file.parent) or foreign(file):
-        found.append(Finding("bad", "token", f"may be another user's: {why}", "make it anew"))
+        fix = f"chmod 700 {file.parent}, and make it anew"
+        found.append(Finding("bad", "token", f"may be another user's: {why}", fix))
     return found

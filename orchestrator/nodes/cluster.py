@@ -118,14 +118,14 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
 
 def _answering(address: str) -> str:
     """`host:port` of a cluster that takes connections; Ray alone would try for minutes."""
-    if "://" in address:
-        raise UsageError(
-            f"--address {address}: give HOST:PORT of the head (Ray's client and job addresses are"
-            " for `ray job submit --address`)"
-        )
     named = doors.head_of_ours() if address == "auto" else address
     if named is None:
         raise ConnectionError("none was started on this machine")
+    if "://" in named:
+        raise UsageError(
+            f"--address {named}: give HOST:PORT of the head (Ray's client and job addresses are"
+            " for `ray job submit --address`)"
+        )
     found = ray_internals.canonical(named)
     host, port = doors.split(found)
     socket.create_connection((host, port), timeout=5).close()

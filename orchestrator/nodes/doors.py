@@ -32,9 +32,9 @@ def head_of_ours() -> str | None:
     Raises:
         UsageError: another user may have written what would lead there, or it is not clear.
     """
-    named = os.environ.get("RAY_ADDRESS", "auto")
+    named = os.environ.get("RAY_ADDRESS") or "auto"
     if named != "auto":
-        return named
+        return None if named == "local" else named
     file = ray_internals.address_file()
     if (written := _written_by_us(file)) is not None:
         host, port = split(written)
@@ -134,7 +134,7 @@ def demand_node_of_ours(address: str, host: str, port: int) -> str:
 def session_of_others(session: Path) -> str:
     """What belongs to another user of a node's folder and sockets; empty where nothing does."""
     try:
-        sockets = [path for path in (session / "sockets").iterdir()]
+        sockets = list((session / "sockets").iterdir())
         return next((why for path in (session, *sockets) if (why := foreign(path))), "")
     except OSError as error:
         return f"{session}: {error.strerror}"

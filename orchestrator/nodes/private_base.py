@@ -29,7 +29,7 @@ TOKEN, RAYS = "token", "ray"  # all that is in a base; the second one is Ray's R
 SOCKET = 107
 LONGEST = "/ray/session_2026-01-31_23-59-59_999999_4194304/sockets/dash_MetricsHead"
 ROOM = 2 * 2**30  # bytes that logs and spilled objects may want
-GOING = 10.0  # seconds that Ray's last processes may take to let go of their files
+GOING = 5.0  # seconds that Ray's last processes may take to let go of their files
 # Disks of other machines: slow for what is mapped, and not all of them take sockets.
 REMOTE = re.compile(
     r"nfs\d?|cifs|smb\d?|9p|afs|lustre|gpfs|beegfs|ceph|panfs|pvfs2|orangefs|wekafs"

@@ -25,7 +25,7 @@ from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 from ray._private.services import canonicalize_bootstrap_address
 from ray._private.utils import get_num_cpus
 from ray._private.worker import get_dashboard_url, global_worker
-from ray._raylet import AuthenticationTokenLoader, Config
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
@@ -69,7 +69,8 @@ def canonical(address: str) -> str:
     Raises:
         ValueError: no address.
     """
-    found: str = canonicalize_bootstrap_address(address)
+    found = canonicalize_bootstrap_address(address)
+    assert found is not None, "only of no address it makes nothing"
     return found
 
 

@@ -21,7 +21,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become 
 # Listens at a port, and writes whatever it is sent to stdout. Nobody else's files are needed.
 LISTENER = """
 import socket, sys
-with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+with socket.create_server(("0.0.0.0", int(sys.argv[1]))) as server:
     print(server.getsockname()[1], flush=True)
     while True:
         one, _ = server.accept()
@@ -51,7 +51,8 @@ def listening(heard: list[bytes], port: int = 0) -> Iterator[int]:
         yield int(process.stdout.readline())
     finally:
         process.kill()
-        heard += [line.encode() for line in process.stdout.read().splitlines() if line != "b''"]
+        with process.stdout as said:
+            heard += [line.encode() for line in said.read().splitlines() if line != "b''"]
         process.wait()
 
 
@@ -68,7 +69,7 @@ def pretending(head: str, session: Path) -> Iterator[int]:
         yield process.pid
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def attack(

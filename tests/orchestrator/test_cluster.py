@@ -68,6 +68,15 @@ def test_an_address_where_something_listens_is_taken() -> None:
     assert found.endswith(f":{port}")
 
 
+def test_the_token_of_a_dashboard_is_in_the_file_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    assert cluster.dashboard_token() is None
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/tmp/eg-x/token")
+    assert cluster.dashboard_token() == Path("/tmp/eg-x/token")
+
+
 def test_workers_that_fit_on_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [
         {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 
 from orchestrator import doctor
-from orchestrator.checkup import machine, nodes
+from orchestrator.checkup import machine, neighbours, nodes
 from orchestrator.checkup.cluster_file import look_at_file
 from orchestrator.checkup.finding import Finding
+from orchestrator.nodes import ray_internals
 from orchestrator.training.trials import versions
+from tests.orchestrator.strangers import UID, listening, needs_root
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,9 +33,10 @@ def test_a_sound_machine_is_told_so(
 ) -> None:
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setattr(machine, "TOKEN_FILE", tmp_path / "none")
+    monkeypatch.setattr(ray_internals, "raylets_here", list)  # whatever else runs here
     assert doctor.main(["--run", str(tmp_path / "runs" / "new")]) == 0
     said = capsys.readouterr().out
-    for what in ("Python", "kernels", "disk", "open files", "GPU"):
+    for what in ("Python", "kernels", "disk", "open files", "GPU", "Ray's files"):
         assert what in said
     assert "nothing is bad" in said
     assert not (tmp_path / "runs").exists()
@@ -93,6 +97,20 @@ def test_doors_that_stand_open(tmp_path: Path, before: str, after: str, seen: st
     path.write_text(text.replace(before, after))
     bad = [finding.line for finding in look_at_file(path) if finding.verdict == "bad"]
     assert any(seen in line for line in bad), bad
+
+
+def test_folders_that_all_users_of_the_machines_reach(tmp_path: Path) -> None:
+    """A container has no other users; machines of one's own may have."""
+    path = tmp_path / "cluster.yaml"
+    start = "ray start --address=HEAD:6379"
+    for more, docker, noted in [
+        ("", "null", True),
+        ("export RAY_TMPDIR=/var/tmp/ray; ", "null", False),
+        ("", "{image: x}", False),
+    ]:
+        path.write_text(f"worker_start_ray_commands: ['{more}{start}']\ndocker: {docker}\n")
+        seen = [finding.line for finding in look_at_file(path) if finding.verdict == "note"]
+        assert any("open to every user of the machines" in line for line in seen) == noted
 
 
 @pytest.mark.parametrize(
@@ -223,3 +241,74 @@ def test_a_gpu_that_somebody_else_has(monkeypatch: pytest.MonkeyPatch) -> None:
     found = machine.cards()
     assert [finding.verdict for finding in found] == ["note", "good"]
     assert "16.0 of 32.0 GiB free; something else runs on it" in found[0].line
+
+
+def test_folders_that_take_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    assert neighbours.base().verdict == "good"
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 100)))
+    finding = neighbours.base()
+    assert finding.verdict == "bad" and "RAY_TMPDIR: " in finding.line
+
+
+def test_an_address_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert neighbours.address_file() == []
+    file = ray_internals.address_file()
+    file.parent.mkdir()
+    file.write_text("192.0.2.1:6379")
+    assert neighbours.address_file() == []
+    monkeypatch.setattr("orchestrator.nodes.doors.foreign", lambda path: f"{path} is theirs")
+    (finding,) = neighbours.address_file()
+    assert finding.verdict == "bad" and f"{file} is theirs; give HOST:PORT" in finding.line
+
+
+def test_nodes_of_ours_in_open_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `ray start` without a folder of one's own."""
+    ours, theirs = (
+        ray_internals.Raylet(uid, "192.0.2.1:6379", tmp_path) for uid in (os.geteuid(), UID)
+    )
+    monkeypatch.setattr(ray_internals, "raylets_here", lambda: [ours, theirs])
+    (finding,) = neighbours.clusters()
+    assert finding.verdict == "good" and "closed to other users" in finding.line
+    monkeypatch.setattr("orchestrator.nodes.doors.replaceable", lambda path: f"{path} is open")
+    (finding,) = neighbours.clusters()
+    assert finding.verdict == "bad" and f"{tmp_path} is open; start Ray in a" in finding.line
+    monkeypatch.undo()
+    assert neighbours.session("node", tmp_path / "none").verdict == "bad"
+
+
+@needs_root
+def test_ports_at_which_another_user_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening([]) as port, socket.create_server(("127.0.0.1", 0)) as own:
+        flags = {port: "--port", own.getsockname()[1]: "--dashboard-port"}
+        monkeypatch.setattr(neighbours, "PORTS", flags)
+        (finding,) = neighbours.ports()
+    assert finding.verdict == "note"
+    assert f"port {port}: is another user's (uid {UID}), who gets what you send" in finding.line
+
+
+def test_a_run_that_others_may_change(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert neighbours.results(run) == []
+    (run / "shards").mkdir(parents=True)
+    run.chmod(0o2775)  # for a group, as it may be wanted
+    assert neighbours.results(run) == []
+    (run / "shards").chmod(0o777)
+    (finding,) = neighbours.results(run)
+    assert finding.verdict == "bad" and f"chmod o-w {run / 'shards'}" in finding.line
+    (run / "shards").chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(run / "shards", UID, UID)
+        (finding,) = neighbours.results(run)
+        assert finding.verdict == "note" and f"belongs to another user (uid {UID})" in finding.line
+
+
+@needs_root
+def test_a_token_in_a_folder_of_another_user(tmp_path: Path) -> None:
+    file = tmp_path / "theirs" / "auth_token"
+    file.parent.mkdir()
+    file.touch(mode=0o600)
+    assert verdicts(machine.token({}, file)) == {"good"}
+    os.chown(file.parent, UID, UID)
+    assert any("may be another user's" in finding.line for finding in machine.token({}, file))

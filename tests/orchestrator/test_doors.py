@@ -1,12 +1,14 @@
-"""Who may come in: tokens are their owner's alone, and a cluster that asks for none is refused."""
+"""Who is let in, and whom a job talks to: no head that asks nobody, and none of another user."""
 
 from __future__ import annotations
 
 import os
-import stat
+import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +22,9 @@ from ray.core.generated.gcs_service_pb2_grpc import (
 )
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import cluster
-from orchestrator.nodes.doors import keep_token_to_oneself, takes_strangers
+from orchestrator.nodes import cluster, doors, ray_internals
+from orchestrator.nodes.doors import takes_strangers
+from tests.orchestrator.strangers import UID, listening, needs_root, pretending
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,42 +77,179 @@ def test_a_cluster_that_asks_for_no_token_is_refused(monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `ray start` leaves its address."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    file = ray_internals.address_file()
+    file.parent.mkdir()
+    return file
 
 
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
+def test_auto_is_what_we_started(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_internals, "raylets_here", list)
+    assert doors.head_of_ours() is None
+    with pytest.raises(ConnectionError, match="none was started"):
+        cluster._answering("auto")
+    started.write_text("192.0.2.1:6379\n")
+    assert doors.head_of_ours() == "192.0.2.1:6379"
+    for named, meant in (
+        ("192.0.2.2:6379", "192.0.2.2:6379"),
+        ("", "192.0.2.1:6379"),
+        ("local", None),
+    ):
+        monkeypatch.setenv("RAY_ADDRESS", named)
+        assert doors.head_of_ours() == meant
+    monkeypatch.setenv("RAY_ADDRESS", "ray://192.0.2.2:10001")
+    with pytest.raises(UsageError, match=r"--address ray://192.0.2.2:10001: give HOST:PORT"):
+        cluster._answering("auto")
 
 
-def test_a_token_is_for_its_owner_alone(home: Path) -> None:
-    before = os.umask(0)
-    try:
-        keep_token_to_oneself()
-    finally:
-        os.umask(before)
-    file = home / ".ray" / "auth_token"
-    token = file.read_text()
-    assert len(token) == 64 and mode(file) == 0o600
-    assert [path.name for path in file.parent.iterdir()] == ["auth_token"]
-    file.chmod(0o644)  # as Ray makes it
-    keep_token_to_oneself()
-    assert (file.read_text(), mode(file)) == (token, 0o600)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("RAY_AUTH_TOKEN", "x"), ("RAY_AUTH_TOKEN_PATH", "/x"), ("RAY_AUTH_MODE", "disabled")],
-)
-def test_where_the_person_has_decided_nothing_is_made(
-    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+def test_auto_is_the_cluster_of_a_node_of_ours(
+    started: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(name, value)
-    keep_token_to_oneself()
-    assert not any(home.iterdir())
+    """Whoever else runs nodes here."""
+    us, heads = os.geteuid(), ["192.0.2.1:6379"]
+    theirs = ray_internals.Raylet(UID, "192.0.2.9:6379", started.parent)
+
+    def here() -> list[ray_internals.Raylet]:
+        return [theirs, *(ray_internals.Raylet(us, head, started.parent) for head in heads)]
+
+    monkeypatch.setattr(ray_internals, "raylets_here", here)
+    assert doors.head_of_ours() == "192.0.2.1:6379"
+    heads.append("192.0.2.2:6379")
+    with pytest.raises(UsageError, match=r"there are 192.0.2.1:6379, 192.0.2.2:6379; give one"):
+        doors.head_of_ours()
+    heads.clear()
+    assert doors.head_of_ours() is None
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "host:port", "x" * 5000, "\0\x1b[2J:"])
+def test_an_address_file_without_an_address(started: Path, content: str) -> None:
+    started.write_text(content)
+    with pytest.raises(UsageError, match=f"{started} holds no address; give HOST:PORT"):
+        doors.head_of_ours()
+
+
+def test_an_address_file_that_is_none(started: Path) -> None:
+    os.mkfifo(started)  # to read it would take for ever
+    with pytest.raises(UsageError, match=f"{started} is no file of yours"):
+        doors.head_of_ours()
+
+
+def test_an_address_in_a_folder_that_is_open(
+    started: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `ray start` leaves it in /tmp/ray: it counts where somebody of ours listens."""
+    monkeypatch.setattr(doors, "replaceable", lambda folder: f"{folder} is open")
+    started.write_text("192.0.2.1:6379")
+    with pytest.raises(UsageError, match=f"{started.parent} is open, so that .* anybody's"):
+        doors.head_of_ours()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        written = f"127.0.0.1:{server.getsockname()[1]}"
+        started.write_text(written)
+        assert doors.head_of_ours() == written
+
+
+GRID = ["orchestrator.hybrid_grid", "--preset", "demo"]
+DOCTOR = ["orchestrator.doctor"]
+
+
+def refused(job: Sequence[str], address: str, folder: Path, token: str) -> str:
+    """The one line of a job that ends with status 2 before it has written anything."""
+    flags = ["--address", address, "--run", str(folder / "run")]
+    done = subprocess.run(
+        [sys.executable, "-m", *job, *flags], cwd=folder, text=True, timeout=200,
+        capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_TOKEN": token},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert not (folder / "run").exists()
+    return line
+
+
+@needs_root
+def test_nothing_is_sent_to_a_head_of_another_user(started: Path, tmp_path: Path) -> None:
+    """Be it found in a file that they wrote, or in one of ours, or named."""
+    token, heard = "ab" * 32, []
+    with listening(heard) as port:
+        address = f"127.0.0.1:{port}"
+        started.write_text(address)
+        os.chown(started, UID, UID)
+        line = refused(GRID, "auto", tmp_path, token)
+        theirs = f"--address auto: {started} belongs to another user (uid {UID}); give HOST:PORT"
+        assert line.startswith(f"error: {theirs}")
+        os.chown(started, 0, 0)
+        line = refused(DOCTOR, address, tmp_path, token)
+        assert line.startswith(f"error: --address {address}: what listens at ")
+        belongs = f":{port} belongs to another user of this machine (uid {UID}), who would be sent"
+        assert belongs in line
+        with pytest.raises(UsageError, match=re.escape(belongs)):
+            cluster._answering("auto")
+    assert heard == []
+    # What is sent is heard.
+    with listening(heard) as port, socket.create_connection(("127.0.0.1", port)) as one:
+        one.sendall(token.encode())
+        time.sleep(1)
+    assert len(heard) == 1 and token.encode() in heard[0]
+
+
+@needs_root
+def test_a_folder_of_another_user_in_the_place_of_ours(started: Path, tmp_path: Path) -> None:
+    """As when somebody made /tmp/ray first."""
+    started.write_text("127.0.0.1:6379")
+    os.chown(started.parent, UID, UID)
+    with pytest.raises(UsageError, match=f"{started.parent} belongs to another user .uid {UID}."):
+        doors.head_of_ours()
+
+
+@needs_root
+def test_a_node_of_another_user(tmp_path: Path) -> None:
+    session = tmp_path / "session_1"
+    (session / "sockets").mkdir(parents=True)
+    (session / "sockets" / "plasma_store").touch()
+    with pretending("localhost:6379", session):
+        with pytest.raises(UsageError, match=f"its node on this machine .* .uid {UID}.; start one"):
+            doors.demand_node_of_ours("x", "127.0.0.1", 6379)
+        assert doors.demand_node_of_ours("x", "127.0.0.1", 6380) == ""
+        assert doors.demand_node_of_ours("x", "192.0.2.1", 6379) == ""
+
+
+def test_a_node_of_ours_in_folders_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = tmp_path / "session_1"
+    socket_file = session / "sockets" / "plasma_store"
+    ours = ray_internals.Raylet(os.geteuid(), "127.0.0.1:6379", session)
+    theirs = ray_internals.Raylet(UID, "127.0.0.1:6379", tmp_path / "elsewhere")
+    monkeypatch.setattr(ray_internals, "raylets_here", lambda: [theirs, ours])
+    with pytest.raises(UsageError, match="No such file"):
+        doors.demand_node_of_ours("x", "127.0.0.1", 6379)
+    socket_file.parent.mkdir(parents=True)
+    socket_file.touch()
+    assert doors.demand_node_of_ours("x", "127.0.0.1", 6379) == ""
+    monkeypatch.setattr(doors, "replaceable", lambda folder: f"{folder} is open")
+    assert doors.demand_node_of_ours("x", "127.0.0.1", 6379) == f"{session} is open"
+    monkeypatch.setattr(doors, "foreign", lambda path: path == socket_file and f"{path} is theirs")
+    with pytest.raises(UsageError, match=f"{socket_file} is theirs, and your node keeps its files"):
+        doors.demand_node_of_ours("x", "127.0.0.1", 6379)
+
+
+def test_a_cluster_in_open_folders_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line: in a container there may be nobody else."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    (tmp_path / "sockets").mkdir()
+    with head(guarded=True) as port:
+        address = ray_internals.canonical(f"127.0.0.1:{port}")
+        ours = ray_internals.Raylet(os.geteuid(), address, tmp_path)
+        monkeypatch.setattr(ray_internals, "raylets_here", lambda: [ours])
+        cluster._answering(address)
+        assert capsys.readouterr() == ("", "")
+        monkeypatch.setattr(doors, "replaceable", lambda folder: f"{folder} is open")
+        cluster._answering(address)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path} is open: they may run programs as you on this cluster; ")
 
 
 # Prints where the processes of a local runtime listen, after they have had time to begin.
@@ -131,15 +271,14 @@ with cluster.connected(None, 1):
 
 
 @pytest.mark.ray
-def test_a_run_of_one_machine_listens_on_its_loopback_alone(home: Path) -> None:
+def test_a_run_of_one_machine_listens_on_its_loopback_alone(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LISTEN], cwd=home, capture_output=True, text=True, timeout=200,
+        [sys.executable, "-c", LISTEN], cwd=tmp_path, capture_output=True, text=True, timeout=200,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    worker, *listening = done.stdout.splitlines()
+    worker, *where = done.stdout.splitlines()
     assert worker == "worker at 127.0.0.1"
-    assert len(listening) > 4
+    assert len(where) > 4
     own = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}  # the last is IPv6's name of the first
-    assert {line.split()[0] for line in listening} <= own, listening
-    assert mode(home / ".ray" / "auth_token") == 0o600
+    assert {line.split()[0] for line in where} <= own, where

@@ -53,13 +53,15 @@ def own_mounts() -> bool:
 
 
 @contextmanager
-def node(*flags: str, before: tuple[str, ...] = (), mode: str = "token") -> Iterator[None]:
+def node(
+    *flags: str, before: tuple[str, ...] = (), mode: str = "token", **environment: str
+) -> Iterator[None]:
     """A node that ends with the block, and its processes with it."""
     ports = ["--min-worker-port=0", "--max-worker-port=0", f"--metrics-export-port={free_port()}"]
     ports += [f"--dashboard-agent-listen-port={free_port()}"]
     started = subprocess.Popen(
         [*before, str(RAY), "start", "--block", "--num-cpus=1", "--num-gpus=0", *ports, *flags],
-        env={**os.environ, "RAY_AUTH_MODE": mode},
+        env={**os.environ, "RAY_AUTH_MODE": mode, **environment},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -75,11 +77,12 @@ def head(*flags: str, mode: str = "token") -> Iterator[str]:
     # Ray takes no other address of this machine for a driver's
     address = f"{get_node_ip_address()}:{free_port()}"
     with (
-        tempfile.TemporaryDirectory(prefix="eg", dir="/tmp") as folder,
+        tempfile.TemporaryDirectory(prefix="tests-", dir="/tmp") as folder,
         node(
-            "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
+            "--head", f"--port={address.rpartition(':')[2]}",
             "--include-dashboard=false", f"--dashboard-port={free_port()}",
             f"--ray-client-server-port={free_port()}", *flags, mode=mode,
+            RAY_TMPDIR=folder, RAY_enable_metrics_collection="0",
         ),
     ):  # fmt: skip
         yield address

@@ -14,11 +14,14 @@ from types import MethodType, SimpleNamespace
 import pytest
 import ray
 from ray._private.node import Node
+from ray._private.services import _find_address_from_flag
+from ray._private.utils import write_ray_address
 from ray.autoscaler._private.autoscaler import AutoscalerSummary
 from ray.autoscaler.v2.schema import ClusterStatus
 from ray.data import Dataset
 
 from orchestrator.nodes import ray_internals
+from tests.orchestrator.strangers import needs_root, pretending
 
 ROOT = Path(__file__).resolve().parents[2]
 # A private module, or a name with an underscore, of Ray.
@@ -33,10 +36,51 @@ def test_they_are_used_nowhere_else() -> None:
 
 
 def test_the_head_is_found_by_its_address() -> None:
-    host, _, port = str(ray_internals.find_head("localhost:6379")).rpartition(":")
+    host, _, port = ray_internals.canonical("localhost:6379").rpartition(":")
     assert port == "6379" and host
     with pytest.raises(ValueError, match="nonsense"):
-        ray_internals.find_head("nonsense")
+        ray_internals.canonical("nonsense")
+
+
+def test_where_a_start_leaves_its_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    file = ray_internals.address_file()
+    file.parent.mkdir()
+    write_ray_address("192.0.2.1:6379")
+    assert file.read_text() == "192.0.2.1:6379"
+    assert file.is_relative_to(tmp_path)
+
+
+@needs_root
+def test_raylets_are_found_as_ray_finds_them() -> None:
+    with pretending("192.0.2.1:6379", Path("/tmp/x/session_1")) as pid:
+        raylet = ray_internals.Raylet(
+            Path(f"/proc/{pid}").stat().st_uid, "192.0.2.1:6379", Path("/tmp/x/session_1")
+        )
+        assert raylet in ray_internals.raylets_here()
+        assert "192.0.2.1:6379" in _find_address_from_flag("--gcs-address")
+    assert raylet not in ray_internals.raylets_here()
+
+
+def test_a_token_is_read_anew(tmp_path: Path) -> None:
+    """Ray reads it once, and again when it is told to."""
+    file = tmp_path / "token"
+    file.write_text("cd" * 32)
+    code = """
+import os
+from ray._raylet import AuthenticationTokenLoader
+def shown():
+    return AuthenticationTokenLoader.instance().get_raw_token()
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="ab" * 32)
+ray_internals.read_token_anew()
+first = shown()
+del os.environ["RAY_AUTH_TOKEN"]
+os.environ["RAY_AUTH_TOKEN_PATH"] = FILE
+again = shown()
+ray_internals.read_token_anew()
+print(first == again == "ab" * 32, shown() == "cd" * 32)
+"""
+    assert fresh(code.replace("FILE", repr(str(file)))) == "True True"
 
 
 def fresh(code: str, **environment: str) -> str:
