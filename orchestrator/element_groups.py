@@ -61,6 +61,7 @@ def open_run(options: GroupOptions) -> FinishedRun:
     """The grid's run; whatever can be wrong with what was asked is found here."""
     finished = FinishedRun(options.run)
     finished.demand_files()
+    _ = finished.embeddings, finished.distances
     if finished.done.empty:
         raise UsageError(f"{options.run}: no model is done; there is nothing to group")
     for flag, column in (("tasks", "task"), ("mixings", "mixing")):

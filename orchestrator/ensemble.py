@@ -49,6 +49,7 @@ def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
     """
     finished = FinishedRun(options.run)
     finished.demand_files()
+    _ = finished.predictions
     models = finished.done
     for flag, column in (("tasks", "task"), ("backbones", "backbone")):
         asked = getattr(options, flag)

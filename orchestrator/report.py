@@ -96,15 +96,15 @@ def _grid(folder: Path) -> Part:
     run = FinishedRun(folder)
     if run.done.empty:
         raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
+    _ = run.distances, run.embeddings, run.predictions  # before a minute of figures
+    others = _ensemble(run) + _groups(run)
     names = ", ".join(run.manifest["datasets"])
     begun = datetime.fromisoformat(run.manifest["created"]).strftime("%Y-%m-%d %H:%M UTC")
     return (
         f"Element embeddings on {names}",
         f"{len(run.done)} models done of {run.manifest['models']},"
         f" recipe {run.manifest['config']['recipe']}; begun {begun}",
-        [(title, body) for title, make in SECTIONS if (body := make(run))]
-        + _ensemble(run)
-        + _groups(run),
+        [(title, body) for title, make in SECTIONS if (body := make(run))] + others,
     )
 
 

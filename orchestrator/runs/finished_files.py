@@ -27,7 +27,7 @@ LONGEST_REASON = 160  # characters of what a library says of a damaged file
 
 
 class OutdatedError(UsageError):
-    """A file that is whole as far as anybody knows, and not of the run as it is now."""
+    """Files that were made from another state of the run than it is in now."""
 
 
 @contextmanager
@@ -59,29 +59,29 @@ def damaged(path: Path, reason: str, job: str) -> UsageError:
 def verify(run: Path, name: str, job: str) -> Path:
     """The path of a file of a run, which is as the job wrote it.
 
+    One without a digest is said, and taken as it is.
+
     Raises:
         UsageError: it is missing, or differs from its digest.
-        OutdatedError: it has no digest: an earlier version wrote it, or the job did not end.
     """
     path = run / name
-    known = sums.read(run)
+    known = (sums.read(run) or {}).get(name)
     with reading(path, job):
-        found = sums.of_file(path) if known and name in known else path.stat()
+        found = sums.of_file(path)
     if known is None:
-        _say_once(
-            f"{run}: has no {sums.FILE}, as of an earlier version: what is read there is compared"
-            " with no digest; the jobs that wrote it add theirs when they run again"
-        )
-    elif name not in known:
-        raise OutdatedError(f"{path}: has no digest in {sums.FILE}; run {job} again")
-    elif found != known[name]:
+        _say_once(run, name)
+    elif found != known:
         raise damaged(path, f"its SHA-256 is not that in {sums.FILE}", job)
     return path
 
 
 @lru_cache
-def _say_once(line: str) -> None:
-    print(line, file=sys.stderr)
+def _say_once(run: Path, name: str) -> None:
+    print(
+        f"{run / name}: has no digest in {sums.FILE}, as of an earlier version, and is compared"
+        " with none; the job that wrote it, run again, notes one",
+        file=sys.stderr,
+    )
 
 
 def read_json(run: Path, name: str, job: str) -> dict[str, Any]:

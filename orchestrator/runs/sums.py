@@ -82,7 +82,8 @@ def with_made_from(schema: pa.Schema, made_from: Mapping[str, str] | None) -> pa
     """The schema of a file that says what it was made from."""
     if not made_from:
         return schema
-    return schema.with_metadata((schema.metadata or {}) | {MADE_FROM: json.dumps(made_from)})
+    own = {MADE_FROM.encode(): json.dumps(made_from).encode()}
+    return schema.with_metadata((schema.metadata or {}) | own)
 
 
 def made_from(schema: pa.Schema) -> dict[str, str]:

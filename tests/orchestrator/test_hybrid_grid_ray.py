@@ -58,6 +58,7 @@ def test_every_file_is_there_and_no_other(finished: FinishedGrid) -> None:
     expected = {
         *("manifest.json", "ledger.parquet", "embeddings.parquet", "predictions.parquet"),
         *("distances.parquet", "report.html", ".lock", "records/.lock"),
+        "SHA256SUMS",
         "shards/tiny/quarantine.csv",
         *(f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "meta.json")),
         *(f"records/{key}.{kind}" for key in keys for kind in ("json", "safetensors")),
