@@ -49,7 +49,7 @@ from trainables.crystals.featurise import FEATURISER_VERSION
 from trainables.crystals.sources import Source, SourceError
 from trainables.kernels import library
 from trainables.training.fit import TRAINING_VERSION
-from trainables.training.split import Split, split_fold
+from trainables.training.split import Split, split_dataset
 
 JOB = "hybrid_grid"
 
@@ -171,8 +171,7 @@ def _conclude(
 
     @cache
     def split(task: str, backbone: str, fold: int, seed: int) -> Split:
-        data = datasets[task, backbone]
-        return split_fold(data.rows, data.total, fold, seed).without(data.withheld)
+        return split_dataset(datasets[task, backbone], fold, seed)
 
     write_collected(
         folder,

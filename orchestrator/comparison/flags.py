@@ -13,7 +13,6 @@ from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Distinct, Parser, number, whole_number
 from orchestrator.training.flags import add_machine, worker_of
 from orchestrator.training.worker import Worker
-from trainables.compositions.reading import MAX_BAD
 from trainables.crystals.registry import FOLDS
 from trainables.training.recipe import RecipeName
 
@@ -48,7 +47,7 @@ class TransferOptions:
     tables: tuple[str, ...]
     tasks: tuple[str, ...]
     data_dir: Path | None
-    max_bad: float
+    max_bad: float | None
     division: Division | None  # of the data sets, in place of the official folds
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
@@ -116,10 +115,9 @@ def _add_comparison(parser: Parser) -> None:
     what.add_argument(
         "--max-bad",
         type=number("between 0 and 1", lambda value: 0 <= value <= 1),
-        default=MAX_BAD,
         metavar="X",
-        help="largest accepted fraction of bad rows, which are listed in quarantine.csv; default"
-        " %(default)s",
+        help="largest accepted fraction of bad rows, which quarantine.csv lists; default 0.01,"
+        " or 3 rows where that is more, but not above half",
     )
     add_division(what)
     what.add_argument(

@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.data.naming import file_of, given_file, task_named
 from orchestrator.interface.errors import UsageError
 from trainables.compositions.dataset import Compositions
-from trainables.compositions.reading import MAX_BAD, read_compositions
+from trainables.compositions.reading import read_compositions
 from trainables.crystals.registry import COMPOSITION_TASKS, TASKS
 from trainables.crystals.sources.base import SourceError
 
@@ -20,7 +20,7 @@ def resolve(
     cache_dir: Path | None = None,
     *,
     flag: str = "--tasks",
-    max_bad: float = MAX_BAD,
+    max_bad: float | None = None,
 ) -> Compositions:
     """The formulas that `spec` names: a MatBench task, or `[NAME=]PATH[:TARGET]`.
 
@@ -29,7 +29,7 @@ def resolve(
 
     Args:
         flag: that `spec` was given to, for the messages.
-        max_bad: largest accepted share of bad rows.
+        max_bad: largest accepted share of bad rows; 1 % or a few unless given.
 
     Raises:
         UsageError: one line that names the file and what is wrong there.

@@ -14,8 +14,8 @@ import pyarrow as pa
 from orchestrator.data.given_folds import Division
 from orchestrator.data.withheld import contents_of
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs import durable
-from orchestrator.runs.finished_files import read_json, read_parquet
+from orchestrator.runs import sums
+from orchestrator.runs.finished_files import read_parquet, read_sealed
 from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
 from trainables.crystals.dataset import Dataset
@@ -62,7 +62,7 @@ def divide(
         )
         _say_divided(task, given[task])
         tables.append(_table(task, dataset.rows, given[task]))
-    durable.write_parquet(run / FILE, pa.concat_tables(tables))
+    sums.write_parquet(run, FILE, pa.concat_tables(tables))
     divided = {
         (task, backbone): dataclasses.replace(dataset, folds=given[task])
         for (task, backbone), dataset in datasets.items()
@@ -99,11 +99,11 @@ def folds_of(run: Path, task: str, rows: np.ndarray) -> GivenFolds | None:
     Raises:
         UsageError: manifest or folds are damaged, or do not fit together.
     """
-    manifest = read_json(run / MANIFEST, JOB)
+    manifest = read_sealed(run / MANIFEST, JOB)
     digest = manifest.get("datasets", {}).get(task, {}).get("folds")
     if digest is None:
         return None
-    table = read_parquet(run / FILE, JOB)
+    table = read_parquet(run, FILE, JOB)
     own = table[table["task"] == task].set_index("row").reindex(rows)
     names = [f"fold{fold}" for fold in range(FOLDS)]
     groups = own["group"].fillna(UNGROUPED).to_numpy(np.int64)
@@ -125,7 +125,7 @@ def recorded_digests(run: Path, asked: Mapping[str, Any]) -> dict[str, str]:
         asked: fields of the configuration.
     """
     try:
-        manifest = read_json(run / MANIFEST, JOB)
+        manifest = read_sealed(run / MANIFEST, JOB)
         same = all(manifest["config"].get(name) == value for name, value in asked.items())
         return {
             name: str(one["folds"])

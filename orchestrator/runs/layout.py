@@ -24,17 +24,8 @@ FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
 # Names that the jobs give to files at the top of a run directory. Whoever writes one more adds it
 # here, or what a killed job leaves of it stays: tests/orchestrator/test_ownership.py compares.
 FILES = frozenset(
-    {
-        MANIFEST,
-        LEDGER,
-        EMBEDDINGS,
-        PREDICTIONS,
-        DISTANCES,
-        REPORT,
-        PROBE,
-        "without.txt",
-        "SHA256SUMS",
-    }
+    {MANIFEST, LEDGER, EMBEDDINGS, PREDICTIONS, DISTANCES, REPORT, PROBE}
+    | {"SHA256SUMS", "without.txt", "folds.parquet", "quarantine.csv"}
     | {"ensemble.parquet", "ensemble.json"}
     | {"groups.csv", "consensus.json", "partners.parquet", "geometry.parquet"}
     | {"clusterings.parquet", "screening.csv", "untrained_angles.csv", "relations.csv"}

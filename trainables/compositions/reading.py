@@ -18,7 +18,7 @@ from trainables.compositions.dataset import Compositions
 from trainables.compositions.formulas import parse_formula, reduced
 from trainables.compositions.values import Values, is_of_two_words, read_values
 from trainables.crystals.crystal import Entry, one_line
-from trainables.crystals.quarantine import Quarantine, TooManyBad
+from trainables.crystals.quarantine import Quarantine, TooManyBad, limit_in_words
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources.base import (
     ID_COLUMNS,
@@ -37,7 +37,6 @@ from trainables.crystals.targets import has_decimal_commas, is_numeric
 # In capitals or not, and with spaces or hyphens for what stands between words.
 FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
 LEAST_ROWS = 10
-MAX_BAD = 0.01  # share of the rows
 SHOWN = 20  # bad rows in a message
 
 
@@ -53,7 +52,7 @@ class _Table:
 
 
 def read_compositions(
-    path: Path, target: str | None = None, name: str | None = None, *, max_bad: float = MAX_BAD
+    path: Path, target: str | None = None, name: str | None = None, *, max_bad: float | None = None
 ) -> Compositions:
     """All good formulas of a file with their targets; the others are in `quarantine`.
 
@@ -61,7 +60,7 @@ def read_compositions(
     bad row: its folds are those of all rows.
 
     Args:
-        max_bad: largest accepted share of bad rows.
+        max_bad: largest accepted share of bad rows; the rule of `most_bad` unless given.
 
     Raises:
         SourceError: one line that names the file and what is wrong, all bad rows together.
@@ -151,8 +150,8 @@ def _demand_few_bad(path: Path, quarantine: Quarantine) -> None:
         quarantine.raise_if_over_limit(final=True)
     except TooManyBad:
         raise SourceError(
-            f"{path}: {_listed(quarantine)}; that is more than {100 * quarantine.limit:g} %, mend"
-            " them or raise the limit by --max-bad"
+            f"{path}: {_listed(quarantine)}; that is more than {limit_in_words(quarantine.limit)},"
+            " mend them or raise the limit by --max-bad"
         ) from None
 
 
