@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,7 +21,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_files import read_parquet, read_sealed, reading, verify
 from orchestrator.runs.ledger import LEDGER, digest_of
-from orchestrator.runs.records import DONE
+from orchestrator.runs.records import DONE, SCHEMA
 
 JOB = "hybrid_grid"
 
@@ -64,11 +64,18 @@ class FinishedRun:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        return read_sealed(self.folder / layout.MANIFEST, JOB)
+        path = self.folder / layout.MANIFEST
+        manifest = read_sealed(path, JOB)
+        with reading(path, JOB):
+            _demand(manifest, "config", "created", "datasets", "models")
+        return manifest
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        return read_parquet(self.folder, layout.LEDGER, JOB)
+        ledger = read_parquet(self.folder, layout.LEDGER, JOB)
+        with reading(self.folder / layout.LEDGER, JOB):
+            _demand(ledger, *SCHEMA.names)
+        return ledger
 
     @cached_property
     def digest(self) -> str:
@@ -149,6 +156,12 @@ class FinishedRun:
         chosen = [("part", "=", "test"), ("key", "in", list(keys))]
         with reading(self.predictions, JOB):
             return pd.read_parquet(self.predictions, filters=chosen)
+
+
+def _demand(content: Collection[str], *names: str) -> None:
+    """Raises ValueError where an entry or column is missing, as in a file without a digest."""
+    if lacking := [name for name in names if name not in content]:
+        raise ValueError(f"without {', '.join(lacking)}")
 
 
 def demand_sound_table(path: Path) -> None:

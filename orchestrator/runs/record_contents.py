@@ -18,6 +18,16 @@ import pyarrow as pa
 
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
 STATUSES = (DONE, FAILED, DIVERGED)
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("key", "task", "backbone")]
+    + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
+    + [("recipe", pa.string()), ("status", pa.string())]
+    + [(f"{part}_mae", pa.float64()) for part in ("train", "val", "test", "dummy")]
+    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
+    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
+    + [("seconds", pa.float64())]
+    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
+)
 
 LARGEST_ROW = 1 << 20  # bytes; the longest part of one is the text of an error
 TYPES: dict[pa.DataType, tuple[type, ...]] = {

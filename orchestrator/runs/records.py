@@ -33,6 +33,7 @@ from orchestrator.runs.record_contents import (
     DONE,
     FAILED,
     LARGEST_ROW,
+    SCHEMA,
     Columns,
     columns_of,
     wrong_in_arrays,
@@ -44,17 +45,6 @@ __all__ = ["DIVERGED", "DONE", "FAILED", "SCHEMA", "LedgerError", "Records", "un
 
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("key", "task", "backbone")]
-    + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
-    + [("recipe", pa.string()), ("status", pa.string())]
-    + [(f"{part}_mae", pa.float64()) for part in ("train", "val", "test", "dummy")]
-    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
-    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
-    + [("seconds", pa.float64())]
-    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
-)
-
 FEW = 100  # keys that are looked up one by one; for more, the folder is listed
 PATIENCE = 20.0  # seconds that a record waits for another writer of the same model
 AGAIN = "run the command that trained it again: it trains this model anew"

@@ -100,7 +100,7 @@ def made_from(schema: pa.Schema) -> dict[str, str]:
 
 def note(run: Path, digests: Mapping[str, str | None]) -> None:
     """Notes digests by name; None forgets a file. Lines of files that are gone go too."""
-    known = {**(read(run) or {}), **digests}
+    known: dict[str, str | None] = {**(read(run) or {}), **digests}
     lines = [
         f"{digest}  {name}\n"
         for name, digest in sorted(known.items())

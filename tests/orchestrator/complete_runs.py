@@ -29,7 +29,7 @@ from orchestrator.groups.models import Measured
 from orchestrator.runs import sums
 from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
 from orchestrator.runs.checkpoints import Checkpoints
-from orchestrator.runs.finished_files import verify
+from orchestrator.runs.finished_files import read_sealed, verify
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import Records
@@ -222,5 +222,5 @@ def transfer_readers() -> dict[str, list[Callable[[Path], Any]]]:
         "transfer.json": [lambda run: transfer.FinishedTransfer(run).facts],
         "transfer.parquet": [lambda run: transfer.FinishedTransfer(run).scores],
         "transfer_ledger.parquet": [lambda run: transfer.FinishedTransfer(run).ledger],
-        "manifest.json": [lambda run: FinishedRun(run).manifest["config"]],
+        "manifest.json": [lambda run: read_sealed(run / "manifest.json", "transfer")["config"]],
     }

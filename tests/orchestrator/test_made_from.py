@@ -134,6 +134,24 @@ def test_a_run_of_an_earlier_version_is_read_with_a_word(
         assert ".parquet: has no digest in SHA256SUMS, as of an earlier version" in line
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("manifest.json", b"{}"), ("manifest.json", b"[" * 100_000), ("ledger.parquet", b"")],
+)
+def test_files_without_a_digest_that_are_of_another_kind_are_named(
+    run: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
+) -> None:
+    (run / sums.FILE).unlink()
+    if content:
+        (run / name).write_bytes(content)
+    else:
+        pq.write_table(pq.read_table(run / name).drop_columns(["val_mae"]), run / name)
+    for job in ("ensemble", "element_groups", "report"):
+        assert cli.main([job, str(run)]) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith(f"error: {run / name}: damaged (")
+
+
 def test_a_run_that_was_copied_elsewhere_works(run: Path, tmp_path: Path) -> None:
     moved = grid_alone(run).rename(tmp_path / "moved")
     assert cli.main(["ensemble", str(moved)]) == 0

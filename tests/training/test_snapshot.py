@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load, save
 
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from tests.crystals_for_tests import made_up_dataset
@@ -146,4 +149,32 @@ def test_a_snapshot_of_an_older_layout_is_refused(monkeypatch: pytest.MonkeyPatc
         older.setattr(snapshot, "FORMAT", snapshot.FORMAT - 1)
         content = graphs("cgcnn")().save()
     with pytest.raises(SnapshotError, match="of another version"):
+        graphs("cgcnn")().load(content)
+
+
+def resealed(content: bytes, facts: dict[str, Any], drop: str = "") -> bytes:
+    """A snapshot with other facts, without some tensors, and with a digest that is right."""
+    tensors = load(content[snapshot.DIGEST :])
+    kept = {name: value for name, value in tensors.items() if not drop or drop not in name}
+    body = save(kept, {"facts": json.dumps(snapshot._facts(content) | facts)})
+    return hashlib.sha256(body).digest() + body
+
+
+@pytest.mark.parametrize(
+    ("facts", "drop"),
+    [
+        ({"courses": []}, ""),
+        ({"courses": {}}, ""),
+        ({"courses": [{"key": name} for name in "H0L"], "problem": None}, ""),
+        ({"average": None}, ""),
+        ({"optimiser": [{}]}, ""),
+        ({"optimiser": "x"}, ""),
+        ({}, "model/"),
+        ({"format": None}, ""),
+    ],
+)
+def test_a_whole_snapshot_that_is_none_is_refused(facts: dict[str, Any], drop: str) -> None:
+    """Then the array begins again, to the same bits; an error would let its models go on alone."""
+    content = resealed(graphs("cgcnn")().save(), facts, drop)
+    with pytest.raises(SnapshotError):
         graphs("cgcnn")().load(content)

@@ -61,9 +61,22 @@ def restore(training: ArrayTraining, content: bytes) -> None:
     The snapshot may hold more members, which have finished since; they are left out.
 
     Raises:
-        SnapshotError: damaged, of another version, or without one of the array's members.
+        SnapshotError: damaged, of another version, or without one of the array's members; the array
+            is then of no use.
     """
     facts = _facts(content)
+    try:
+        _restore(training, facts, content)
+    except SnapshotError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+            SafetensorError) as error:  # fmt: skip
+        # Whole, and not what this code writes: the training begins again as an array, for its
+        # models alone would be other bits.
+        raise SnapshotError(f"of another kind ({type(error).__name__})") from None
+
+
+def _restore(training: ArrayTraining, facts: dict[str, Any], content: bytes) -> None:
     keys = [course["key"] for course in facts["courses"]]
     wanted = [course.member.key for course in training.active]
     if not set(wanted) <= set(keys):
@@ -104,9 +117,9 @@ def _facts(content: bytes) -> dict[str, Any]:
         length = int.from_bytes(rest[:8], "little")
         header = json.loads(rest[8 : 8 + length])
         facts: dict[str, Any] = json.loads(header["__metadata__"]["facts"])
-    except (ValueError, KeyError, SafetensorError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise SnapshotError("no snapshot") from None
-    if facts.get("format") != FORMAT:
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise SnapshotError("of another version")
     return facts
 
