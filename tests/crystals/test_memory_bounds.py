@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainables.crystals.sources import base, bounded, open_source
+from trainables.crystals.sources.json_stream import JsonStream
 
 ROOT = Path(__file__).resolve().parents[2]
 # Tells what reading a source ends with, and by how many MB the process has grown at most.
@@ -113,6 +115,16 @@ def test_lines_and_rows_have_an_end(
     with pytest.raises(base.SourceError) as caught:
         list(open_source(path).entries())
     assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[" + 60 * "[]," + "1]", '"' + 200 * "x" + '"'])
+def test_a_json_value_has_an_end(text: str) -> None:
+    def stream() -> JsonStream:
+        return JsonStream(io.StringIO(text), Path("x.json"))
+
+    assert stream().value("in row 1", limit=len(text))[1] == text
+    with pytest.raises(base.SourceError, match="a value in row 1 is too long, or broken"):
+        stream().value("in row 1", limit=100)
 
 
 def text_of(size: int, times: int) -> pa.Array:
