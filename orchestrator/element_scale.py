@@ -168,9 +168,8 @@ def _showing(on_actors: Map, what: str) -> Map:
         listed = list(items)
         for done, result in enumerate(on_actors(function, listed), 1):
             if sys.stderr.isatty():
-                end = "\r\033[K" if done == len(listed) else ""
-                share = 100 * done // len(listed)
-                print(f"\r{share:3d} % {what}{end}", end="", file=sys.stderr, flush=True)
+                share = f"{100 * done // len(listed):3d} % {what}" if done < len(listed) else ""
+                print(f"\r\033[K{share}", end="", file=sys.stderr, flush=True)
             yield result
 
     return run

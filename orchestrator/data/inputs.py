@@ -177,7 +177,8 @@ def _check(task: str, dataset: Dataset) -> None:
     if len(values) <= 2:
         raise UsageError(
             f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
-            " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET)"
+            " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET);"
+            " classes are for the transfer job, which takes formulas"
         )
     if len(np.unique(values.astype(np.float32))) <= 2:
         raise UsageError(

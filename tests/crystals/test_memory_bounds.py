@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import itertools
+import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.data import entries
 from trainables.crystals.sources import base, bounded, open_source
+from trainables.crystals.sources.json_stream import JsonStream
 
 ROOT = Path(__file__).resolve().parents[2]
 # Tells what reading a source ends with, and by how many MB the process has grown at most.
@@ -54,23 +55,18 @@ def reading(path: Path, *target: str) -> tuple[int, str]:
     return int(growth), words
 
 
-def endless(start: bytes, piece: bytes) -> Iterable[bytes]:
-    """300 MB of one piece after a beginning."""
-    return itertools.chain([start], itertools.repeat(piece * (MB // len(piece)), 300))
-
-
 LINE, ROW = "a line is longer than 32 million", "the row that begins in line {} is too large"
-ENDLESS: dict[str, tuple[str, Iterable[bytes], str]] = {
-    "no line break": ("a.csv", endless(b"id,cif,y\n", b"x"), LINE),
-    "a header without an end": ("a.csv", endless(b"id,cif,y", b"x"), LINE),
-    "cells without an end": ("a.csv", endless(b"id,cif,y\n1,x,", b"ab,"), LINE),
-    "an open quote": ("a.csv", endless(b'id,cif,y\n1,"', b"x\n"), ROW.format(2)),
-    "an open quote in the header": ("a.csv", endless(b'id,"cif,y', b"x\n"), ROW.format(1)),
-    "cells in quotes": ("a.csv", endless(b'id,cif,y\n1,"', b'","\n'), ROW.format(2)),
-    "a table of a folder": ("id_prop.csv", endless(b"a,1\n", b"x"), LINE),
-    "a quote in such a table": ("id_prop.csv", endless(b'a,1\n"', b"x\n"), ROW.format(2)),
-    "formulas": ("formulas.csv", endless(b"formula,y\n", b"x"), "its text is larger than 256 MiB"),
-    "formulas and a quote": ("formulas.csv", endless(b'formula,y\n"', b"x\n"), "is larger than"),
+ENDLESS: dict[str, tuple[str, tuple[bytes, bytes], str]] = {
+    "no line break": ("a.csv", (b"id,cif,y\n", b"x"), LINE),
+    "a header without an end": ("a.csv", (b"id,cif,y", b"x"), LINE),
+    "cells without an end": ("a.csv", (b"id,cif,y\n1,x,", b"ab,"), LINE),
+    "an open quote": ("a.csv", (b'id,cif,y\n1,"', b"x\n"), ROW.format(2)),
+    "an open quote in the header": ("a.csv", (b'id,"cif,y', b"x\n"), ROW.format(1)),
+    "cells in quotes": ("a.csv", (b'id,cif,y\n1,"', b'","\n'), ROW.format(2)),
+    "a table of a folder": ("id_prop.csv", (b"a,1\n", b"x"), LINE),
+    "a quote in such a table": ("id_prop.csv", (b'a,1\n"', b"x\n"), ROW.format(2)),
+    "formulas": ("formulas.csv", (b"formula,y\n", b"x"), LINE),
+    "formulas and a quote": ("formulas.csv", (b'formula,y\n"', b"x\n"), ROW.format(2)),
 }
 
 
@@ -78,19 +74,16 @@ ENDLESS: dict[str, tuple[str, Iterable[bytes], str]] = {
 @pytest.mark.parametrize("what", ENDLESS)
 @pytest.mark.faults
 def test_a_text_without_an_end_is_not_held(tmp_path: Path, what: str, packed: bool) -> None:
-    name, pieces, words = ENDLESS[what]
+    name, (start, piece), words = ENDLESS[what]
     path = tmp_path / name
     with gzip.open(path, "wb", 1) if packed else path.open("wb") as file:
-        write(file, pieces)
+        file.write(start)
+        for _ in range(150):
+            file.write(piece * (MB // len(piece)))
     growth, told = reading(path)
     expected = {words, "its text is more than 200 times"} if packed else {words}
     assert any(one in told for one in expected), told
-    assert growth < 350, "one line of 32 million characters, its cells, and the bytes before"
-
-
-def write(file: BinaryIO | gzip.GzipFile, pieces: Iterable[bytes]) -> None:
-    for piece in itertools.islice(pieces, 301):
-        file.write(piece)
+    assert growth < 200, "a row of 32 million characters, as text and as cells"
 
 
 @pytest.fixture
@@ -123,6 +116,16 @@ def test_lines_and_rows_have_an_end(
     with pytest.raises(base.SourceError) as caught:
         list(open_source(path).entries())
     assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[" + 60 * "[]," + "1]", '"' + 200 * "x" + '"'])
+def test_a_json_value_has_an_end(text: str) -> None:
+    def stream() -> JsonStream:
+        return JsonStream(io.StringIO(text), Path("x.json"))
+
+    assert stream().value("in row 1", limit=len(text))[1] == text
+    with pytest.raises(base.SourceError, match="a value in row 1 is too long, or broken"):
+        stream().value("in row 1", limit=100)
 
 
 def text_of(size: int, times: int) -> pa.Array:
@@ -182,3 +185,15 @@ def test_a_small_parquet_file_takes_little(tmp_path: Path, what: str) -> None:
     growth, told = reading(path)
     assert words in told
     assert growth < 250, "a dictionary, and a few rows of at most 64 MiB"
+
+
+def test_large_crystals_go_to_workers_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "LARGEST_BLOCK", 100)
+    path = tmp_path / "a.csv"
+    rows = [f"{row},{(150 if row % 4 else 30) * 'x'},1\n" for row in range(16)]
+    path.write_text("id,cif,y\n" + "".join(rows))
+    blocks = [table["id"][0].as_py() for table in entries._blocks(open_source(path), 4)]
+    assert [len(block) for block in blocks] == [2, 1, 1] * 4
+    assert [id for block in blocks for id in block] == list(map(str, range(16)))

@@ -74,6 +74,13 @@ def test_decimal_commas(tmp_path: Path, delimiter: str) -> None:
     assert told(open_source(folder(tmp_path / "in", cells, delimiter))) == expected
 
 
+def test_decimal_commas_in_parquet(tmp_path: Path) -> None:
+    columns = {"cif": [VALID["cif"]] * 3, "gap": ["1,5", "2", None]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    *good, missing = told(open_source(tmp_path / "a.parquet", "gap"))
+    assert good == [1.5, 2.0] and missing == "missing target: the cell is empty"
+
+
 def test_a_point_among_decimal_commas_costs_its_own_crystal(tmp_path: Path) -> None:
     cells = [*(f"{n},5" for n in range(20)), "1.234", "1.234,5"]
     *good, one, other = told(open_source(table(tmp_path / "a.csv", cells, ";")))
@@ -110,7 +117,10 @@ def test_whole_numbers_have_no_decimal_commas() -> None:
 
 def test_classes_in_words_are_for_the_transfer_job(tmp_path: Path) -> None:
     cells = ["metal", "insulator"] * 5
+    columns = {"cif": [VALID["cif"]] * 10, "kind": cells}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     for path, target in (
+        (tmp_path / "a.parquet", "kind"),
         (table(tmp_path / "a.csv", cells, column="kind"), None),
         (table(tmp_path / "b.csv", cells, column="kind"), "kind"),
         (folder(tmp_path / "in", cells), None),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from trainables.crystals.crystal import one_line
+from trainables.crystals.crystal import BadCrystal, Entry, one_line
 from trainables.crystals.sources.base import ANY_COLUMN, SourceError, choose_target, listed
-from trainables.crystals.targets import has_decimal_commas, is_numeric, words
+from trainables.crystals.targets import has_decimal_commas, is_numeric, with_point, words
 
 FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
 SAMPLE = 200  # rows looked at to tell what columns hold
@@ -64,7 +65,7 @@ def find_target(
         given: what stands before the colon on the command line.
 
     Raises:
-        SourceError: also where the column holds words: classes, which the grid does not train.
+        SourceError: no column, or several, would do; the choice is named.
     """
     of = {name: [cells[at] for cells in sample] for at, name in enumerate(columns)}
     left = [name for name in columns if name not in {*other, ""}]
@@ -77,22 +78,33 @@ def find_target(
         told = [name for name in left if 1 < len(words(of[name])) <= MOST_CLASSES]
         wanted = told[0] if len(told) == 1 else None
     chosen = choose_target(path, columns, numeric, wanted, given)
-    if classes := words(of[chosen]):
-        raise SourceError(
-            f"{path}: column {one_line(chosen, 60)!r} holds words ({listed(classes[:3])}) and no"
-            " numbers; hybrid_grid trains regressions, and classes are for the transfer job, which"
-            " takes formulas"
-        )
     return chosen
 
 
-def commas_are_decimal(path: Path, column: str, cells: Iterable[str], delimiter: str) -> bool:
+def commas_are_decimal(path: Path, column: str, cells: Sequence[str], delimiter: str = "") -> bool:
     """Whether the target's column writes 1,5 for one and a half.
 
     Raises:
-        SourceError: its numbers can be read in two ways.
+        SourceError: its numbers can be read in two ways, or it holds words: classes, which the grid
+            does not train.
     """
+    if classes := words(cells):
+        raise SourceError(
+            f"{path}: column {one_line(column, 60)!r} holds words ({listed(classes[:3])}) and no"
+            " numbers; hybrid_grid trains regressions, and classes are for the transfer job, which"
+            " takes formulas"
+        )
     try:
         return has_decimal_commas(cells, may=delimiter != ",")
     except ValueError as error:
         raise SourceError(f"{path}: column {one_line(column, 60)!r}: {error}") from None
+
+
+def with_decimals(entry: Entry, commas: bool) -> Entry:
+    """The entry with its target as `read_target` takes it, where the table has decimal commas."""
+    if not commas or entry.target is None:
+        return entry
+    try:
+        return dataclasses.replace(entry, target=with_point(entry.target))
+    except BadCrystal as bad:
+        return dataclasses.replace(entry, format="bad", text=str(bad))

@@ -9,8 +9,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources.base import ANY_COLUMN, ID_COLUMNS, SourceError, is_text, readable
-from trainables.crystals.sources.columns import SAMPLE, commas_are_decimal, find_target
-from trainables.crystals.sources.table import delimiter_of, table_rows, with_decimals
+from trainables.crystals.sources.columns import (
+    SAMPLE,
+    commas_are_decimal,
+    find_target,
+    with_decimals,
+)
+from trainables.crystals.sources.table import delimiter_of, table_rows
 from trainables.crystals.targets import is_missing, is_numeric
 
 TABLE = "id_prop.csv"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,7 +23,14 @@ from trainables.crystals.sources.base import (
     readable,
     stem,
 )
-from trainables.crystals.sources.columns import called, find_column, lacks_structures
+from trainables.crystals.sources.columns import (
+    SAMPLE,
+    called,
+    commas_are_decimal,
+    find_column,
+    lacks_structures,
+    with_decimals,
+)
 from trainables.crystals.sources.pages import BadPage, largest_page
 
 STRUCTURE_COLUMNS = {"structure": "json", "cif": "cif", "poscar": "poscar"}  # column: format
@@ -71,6 +79,10 @@ class ParquetTable:
         self._wanted = target != ANY_COLUMN
         if self._wanted:
             self._demand(schema, self.target_name, _says_number, "numbers; name another")
+        self._commas = False
+        if self._wanted and _is_text(schema.field(self.target_name).type):
+            cells = [entry.target or "" for entry in islice(self.entries(), SAMPLE)]
+            self._commas = commas_are_decimal(path, self.target_name, cells)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes and the target's name."""
@@ -102,7 +114,7 @@ class ParquetTable:
                             f"{self.path}: its texts come to more than {gunzip.LARGEST_RATIO} times"
                             " the size of the file; write each crystal once"
                         )
-                    yield entry
+                    yield with_decimals(entry, self._commas)
                     row += 1
 
     def _entry(self, batch: pa.RecordBatch, at: int, row: int) -> Entry:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from trainables.crystals.crystal import BadCrystal, Entry
+from trainables.crystals.crystal import Entry
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
     ID_COLUMNS,
@@ -28,8 +27,8 @@ from trainables.crystals.sources.columns import (
     find_column,
     find_target,
     lacks_structures,
+    with_decimals,
 )
-from trainables.crystals.targets import with_point
 
 STRUCTURE_COLUMNS = {"cif": "cif", "poscar": "poscar", "structure": "json"}  # column: format
 DELIMITERS = ("\t", ";", ",")
@@ -101,16 +100,6 @@ class CsvTable:
             yield with_decimals(
                 Entry(row, name, form, cells[text_at], target, origin), self._commas
             )
-
-
-def with_decimals(entry: Entry, commas: bool) -> Entry:
-    """The entry with its target as `read_target` takes it, where the table has decimal commas."""
-    if not commas or entry.target is None:
-        return entry
-    try:
-        return dataclasses.replace(entry, target=with_point(entry.target))
-    except BadCrystal as bad:
-        return dataclasses.replace(entry, format="bad", text=str(bad))
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
