@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -42,6 +43,8 @@ def _choose_ticks(values: pd.Series) -> list[float]:
     if high / low < 12:
         steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
     ticks = [float(f"{step}e{e}") for e in exponents for step in steps]
+    if sum(low <= tick <= high for tick in ticks) < 2:  # a panel has to show its scale
+        return [float(f"{value:.3g}") for value in np.linspace(low, high, 4)]
     return [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
 
 

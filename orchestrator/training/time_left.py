@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, pstdev
 
 from orchestrator.training.arrays import TrainingArray
 
 # Of an array's epochs: from here on its own pace says something.
 TELLING = 0.1
-# Of the time left: so much may belong to arrays of a kind of which none has finished.
-UNTRIED = 0.2
-# Epochs that are still expected of an array that goes on longer than the others did.
-MORE = 0.05
+# Of the time left: so much may belong to arrays of which nothing tells when they end.
+UNKNOWN = 0.3
+# Of an array's epochs: from here on its end is near, whatever the others did.
+NEAR_END = 0.8
+# Standard deviation of early ends over their mean: above it, the end of a run is chance.
+UNEVEN = 0.25
 
 
 @dataclass
@@ -62,7 +66,6 @@ class TimeLeft:
         self._finished: dict[str, _Course] = {}
         self._workers = 0
         self._warm = 0  # workers that have just finished an array
-        self._shown = False
 
     @property
     def running(self) -> int:
@@ -106,31 +109,56 @@ class TimeLeft:
         paces, pace = self._paces()
         if pace is None:
             return None
-        left = {
-            name: self._left(name, paces, pace, now) for name in (*self._running, *self._waiting)
-        }
-        untried = sum(
-            seconds
-            for name, seconds in left.items()
-            if self._kinds[name] not in paces
-            and (name in self._waiting or self._running[name].passed < 3 * TELLING)
-        )
-        self._shown = self._shown or untried <= UNTRIED * sum(left.values())
-        return self._scheduled(left) if self._shown else None
+        names = (*self._running, *self._waiting)
+        left = {name: self._left(name, paces, pace, now) for name in names}
+        unknown = sum(left[name] for name in names if self._untold(name, paces))
+        return self._scheduled(left) if unknown <= UNKNOWN * sum(left.values()) else None
+
+    def _untold(self, name: str, paces: Mapping[str, float]) -> bool:
+        """Whether nothing tells when an array ends.
+
+        Where models stop early, only finished arrays of its kind do: if they ended alike, or if so
+        many are left that it evens out, and as long as it has not gone on for longer than all.
+        """
+        kind = self._kinds[name]
+        if all(course.share == 1 for course in self._finished.values()):
+            return kind not in paces
+        reached = self._running[name].share if name in self._running else 0.0
+        ends = self._ends(kind)
+        if len(ends) < 2:
+            return reached < NEAR_END
+        rounds = max((len(self._running) + len(self._waiting)) / max(self._workers, 1), 1.0)
+        uneven = pstdev(ends) / fmean(ends) / math.sqrt(rounds) > UNEVEN
+        return reached < NEAR_END and (uneven or reached > max(ends))
+
+    def _ends(self, kind: str) -> list[float]:
+        """Shares of the epochs after which the arrays of a kind were over."""
+        return [
+            course.share for name, course in self._finished.items() if self._kinds[name] == kind
+        ]
 
     def _paces(self) -> tuple[dict[str, float], float | None]:
-        """Seconds a unit of cost, by kind and of all, of the arrays that have finished."""
+        """Seconds a unit of cost: by kind, and of all arrays that have finished.
+
+        Of a kind of which none has finished, those that run tell, as if they ended as usual.
+        """
         seconds: dict[str, float] = {}
         cost: dict[str, float] = {}
         for name, course in self._finished.items():
-            begun = course.first[1] if course.first else 0.0
-            if course.seconds <= 0:
-                continue
-            kind = self._kinds[name]
-            seconds[kind] = seconds.get(kind, 0.0) + course.seconds
-            cost[kind] = cost.get(kind, 0.0) + self._weights[name] * (1 - begun)
+            if course.seconds > 0 and course.first:
+                kind = self._kinds[name]
+                seconds[kind] = seconds.get(kind, 0.0) + course.seconds
+                done = self._weights[name] * (1 - course.first[1])
+                cost[kind] = cost.get(kind, 0.0) + done
         paces = {kind: seconds[kind] / cost[kind] for kind in seconds if cost[kind] > 0}
-        return paces, sum(seconds.values()) / sum(cost.values()) if paces else None
+        if not paces:
+            return {}, None
+        for name, course in self._running.items():
+            kind = self._kinds[name]
+            if kind not in seconds and course.passed >= TELLING:
+                whole = course.seconds / course.passed * self._usual_end(kind, course.share)
+                paces[kind] = max(whole / self._weights[name], paces.get(kind, 0.0))
+        return paces, sum(seconds.values()) / sum(cost.values())
 
     def _left(self, name: str, paces: Mapping[str, float], pace: float, now: float) -> float:
         """Seconds that an array still takes, alone in its worker."""
@@ -140,15 +168,18 @@ class TimeLeft:
             return expected
         if course.passed < TELLING:
             return max(expected * (1 - course.first[1]) - (now - course.first[0]), 0.0)
-        end = max(self._usual_end(self._kinds[name]), min(course.share + MORE, 1.0))
+        end = self._usual_end(self._kinds[name], course.share)
         whole = course.seconds / course.passed * (end - course.first[1])
         return max(whole - (now - course.first[0]), 0.0)
 
-    def _usual_end(self, kind: str) -> float:
-        """Share of the epochs after which arrays of a kind were over, in the mean."""
-        of_kind = [c.share for name, c in self._finished.items() if self._kinds[name] == kind]
-        ends = of_kind or [course.share for course in self._finished.values()]
-        return sum(ends) / len(ends)
+    def _usual_end(self, kind: str, reached: float) -> float:
+        """Share of the epochs after which an array is over that has come so far.
+
+        The mean of those of its kind that came as far; where none did, half of what is left.
+        """
+        ends = self._ends(kind) or [course.share for course in self._finished.values()]
+        beyond = [end for end in ends if end >= reached]
+        return fmean(beyond) if beyond else (reached + 1) / 2
 
     def _scheduled(self, left: Mapping[str, float]) -> float:
         """When the last worker is free, if each takes the next array that waits."""
