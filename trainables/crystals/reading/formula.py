@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -97,7 +96,7 @@ def _readings(text: str) -> tuple[Amounts, ...]:
 
 
 def _read(words: list[str], term: re.Pattern[str]) -> Amounts | None:
-    amounts: Counter[str] = Counter()
+    amounts: Amounts = {}
     for word in words:
         if term is _LOOSE:
             matches = [match] if (match := term.fullmatch(word)) else []
@@ -109,7 +108,7 @@ def _read(words: list[str], term: re.Pattern[str]) -> Amounts | None:
             element = _plain(match[1].capitalize())
             if element not in NUMBERS:
                 return None
-            amounts[element] += float(match[2] or 1)
+            amounts[element] = amounts.get(element, 0.0) + float(match[2] or 1)
     return {element: amount for element, amount in amounts.items() if amount > 0} or None
 
 

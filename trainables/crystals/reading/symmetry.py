@@ -239,7 +239,7 @@ def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) 
     if fitting:
         return any(is_closed(crystal, operations) for operations in fitting)
     numbers = {space_groups.number_of(setting) for setting in named.possible}
-    cell = (crystal.lattice, crystal.frac, crystal.numbers)
+    cell = (crystal.lattice.tolist(), crystal.frac.tolist(), crystal.numbers.tolist())
     try:
         found = spglib.get_symmetry_dataset(cell, symprec=SAME_ATOM / 10)
     except spglib.SpglibError:
