@@ -44,3 +44,17 @@ def refused(text: str, words: str) -> None:
         read_cif(text)
     told = str(caught.value)
     assert len(told.splitlines()) == 1 and len(told) < 300
+
+
+# Operations of which each pair is compared: some gigabytes for a quarter of a megabyte of text.
+EATING = cif(
+    "K1 K 0 0 0",
+    cell=(9, 9, 9, 90, 90, 90),
+    operations=tuple(f"x+{at / 12001:.6f},y,z" for at in range(12001)),
+)
+# Four million atoms for half a megabyte of text.
+HANGING = cif(
+    "\n".join(f"K1 K 0.{at} 0.2{at} 0.7{at}" for at in range(1, 20_000)),
+    "_space_group_IT_number 225",
+    cell=(9, 9, 9, 90, 90, 90),
+)

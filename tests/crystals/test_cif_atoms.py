@@ -196,5 +196,6 @@ def test_attached_hydrogens_are_missing_unless_the_formula_finds_them_listed() -
 def test_two_atoms_in_one_place_are_refused() -> None:
     refused(cif("O1 O 0 0 0\nMg1 Mg 0.99999 0 0"), "atoms too close.*Mg and O")
     refused(
-        cif("O1 O .1 0 0\nO2 O -.1 0 0", operations=("x,y,z", "-x,-y,-z")), "too close.*O and O"
+        cif("O1 O .1 0 0\nO2 O -.1 0 0\nMg1 Mg .3 .3 .3", operations=("x,y,z", "-x,-y,-z")),
+        "too close.*O and O",
     )

@@ -124,6 +124,14 @@ def test_formula_and_z_decide_the_origin(place: str, origin: int) -> None:
     refused(silicon(f"{SYMBOL} 'F d -3 m'", "_chemical_formula_sum Si"), "origin or axes")
 
 
+def test_a_formula_that_may_be_of_the_unit_or_of_the_cell_decides_no_origin() -> None:
+    atoms = "Y1 Y 0 .5 0\nGa1 Ga .183 .317 .35\nGa2 Ga 0 0 .16"
+    items = f"{SYMBOL} 'P 4/n b m'\n_cell_formula_units_Z 2\n_chemical_formula_sum"
+    cell = (5.98, 5.98, 7.62, 90, 90, 90)
+    refused(cif(atoms, f"{items} 'Y2 Ga12'", cell=cell), "origin or axes are left open")
+    assert count(cif(atoms, f"{items} 'Y Ga6'", cell=cell)) == 14
+
+
 def test_no_group_and_no_operations_is_the_list_itself() -> None:
     assert count(cif(SALT, cell=EDGE)) == 2
     assert count(cif(SALT, f"{SYMBOL} ?", cell=EDGE)) == 2

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crystals.cifs_for_tests import EATING, HANGING
 from trainables.backbones import BACKBONES
 from trainables.crystals import parsing
 from trainables.crystals.crystal import BadCrystal, Entry
@@ -21,31 +22,6 @@ from trainables.crystals.reading.limited import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nK\n1\nDirect\n0 0 0\n"
-CIF = "data_x\n" + "".join(
-    f"_cell_{name} {value}\n"
-    for names, value in (
-        ("length_a length_b length_c", 9),
-        ("angle_alpha angle_beta angle_gamma", 90),
-    )
-    for name in names.split()
-)
-SITES = "loop_\n_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n"
-# Operations of which each pair is compared: some gigabytes for a quarter of a megabyte of text.
-EATING = (
-    CIF
-    + "loop_\n_symmetry_equiv_pos_as_xyz\n"
-    + "".join(f"x+{at / 12001:.6f},y,z\n" for at in range(12001))
-    + SITES
-    + "K1 0 0 0\n"
-)
-# Four million atoms for half a megabyte of text.
-HANGING = (
-    CIF
-    + "_space_group_IT_number 225\n"
-    + SITES
-    + "".join(f"K1 0.{at} 0.2{at} 0.7{at}\n" for at in range(1, 20_000))
-)
-
 # A process that reads a text and tells its child's id before.
 READING = """
 import sys

@@ -109,6 +109,12 @@ def test_partial_occupancy() -> None:
     refused(salt(sites=[{"species": [], "abc": [0, 0, 0]}]), "partial occupancy: .* 0 species")
 
 
+@pytest.mark.parametrize("occupancy", [1, 1.0, 0.9999, 1.0001])
+def test_occupancies_that_are_rounded(occupancy: float) -> None:
+    full = [{"species": [{"element": "Na", "occu": occupancy}], "abc": [0, 0, 0]}]
+    assert read(salt(sites=full)).numbers.tolist() == [11]
+
+
 def test_a_structure_without_atoms_is_left_to_the_checks() -> None:
     crystal = read(salt(sites=[]))
     assert crystal.numbers.shape == (0,)

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pymatgen.core import Structure
+from pymatgen.io.cif import CifWriter
 
 from benchmarks.featurise_job import Repeated, cost
 from orchestrator.data import entries
@@ -25,6 +27,7 @@ from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.durable import name_draft
 from orchestrator.runs.run_directory import locked, write_manifest
+from tests.crystals.cifs_for_tests import EATING
 from tests.crystals_for_tests import triclinic
 from tests.orchestrator.small_grids import (
     FinishedGrid,
@@ -254,14 +257,6 @@ def test_a_source_of_unknown_length_is_judged_at_its_end(tmp_path: Path) -> None
 # ------------------------------------------------------------------------------ hostile structures
 
 
-def poscar(structure: dict[str, Any]) -> str:
-    lines = [" ".join(map(str, vector)) for vector in structure["lattice"]["matrix"]]
-    names = [site["species"][0]["element"] for site in structure["sites"]]
-    places = [" ".join(map(str, site["abc"])) for site in structure["sites"]]
-    counts = " ".join("1" for _ in names)
-    return "\n".join(["x", "1.0", *lines, " ".join(names), counts, "Direct", *places, ""])
-
-
 def marked(name: str) -> list[int]:
     """The processes in whose environment a variable stands."""
     found = []
@@ -279,10 +274,11 @@ def test_what_eats_memory_is_quarantined_and_leaves_no_process(tmp_path: Path) -
     path = tmp_path / "some.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "poscar", "energy"])
+        writer.writerow(["id", "cif", "energy"])
         for number, (structure, target) in enumerate(rows(20)):
-            writer.writerow([f"g{number}", poscar(structure), target])
-        writer.writerow(["huge", "x\n1\n4 0 0\n0 4 0\n0 0 4\nK\n1000000000\nDirect\n0 0 0\n", 1])
+            text = str(CifWriter(Structure.from_dict(structure)))
+            writer.writerow([f"g{number}", text, target])
+        writer.writerow(["huge", EATING, 1])
     mark = f"ELEMGRID_TEST_{secrets.token_hex(8)}"
     flags = [*small_flags(path, tmp_path / "run"), "--max-bad", "0.1"]
     done = subprocess.run(

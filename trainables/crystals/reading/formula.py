@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,22 +38,21 @@ class Formula:
         """Whether an element is in the formula; hydrogen and its isotopes are one."""
         return any(_plain(element) in reading for reading in self.readings)
 
-    def agrees(self, atoms: Mapping[str, int], cell_too: bool = True) -> bool:
+    def agrees(self, atoms: Mapping[str, int]) -> bool:
         """Whether the atoms of a cell are Z of the formula; any number of it where Z is unknown.
 
-        Args:
-            cell_too: whether a formula that is Z times another may be that of the whole cell, as
-                some programs (pymatgen among them) write it.
+        A formula that is Z times another may be that of the whole cell, as some programs (pymatgen
+        among them) write it.
         """
-        return any(self._agrees(atoms, reading, cell_too) for reading in self.readings)
+        return any(self._agrees(atoms, reading) for reading in self.readings)
 
-    def _agrees(self, atoms: Mapping[str, int], reading: Amounts, cell_too: bool) -> bool:
+    def _agrees(self, atoms: Mapping[str, int], reading: Amounts) -> bool:
         if self.units is None:
             return _same(atoms, reading, sum(atoms.values()) / sum(reading.values()))
         if _same(atoms, reading, self.units):
             return True
         whole = all(abs(n / self.units - round(n / self.units)) < 1e-6 for n in reading.values())
-        return cell_too and whole and _same(atoms, reading, 1.0)
+        return whole and _same(atoms, reading, 1.0)
 
     def refuse_others(self, atoms: Mapping[str, int]) -> None:
         """Refuses a cell that does not agree.
@@ -98,7 +96,7 @@ def _readings(text: str) -> tuple[Amounts, ...]:
 
 
 def _read(words: list[str], term: re.Pattern[str]) -> Amounts | None:
-    amounts: Counter[str] = Counter()
+    amounts: Amounts = {}
     for word in words:
         if term is _LOOSE:
             matches = [match] if (match := term.fullmatch(word)) else []
@@ -110,7 +108,7 @@ def _read(words: list[str], term: re.Pattern[str]) -> Amounts | None:
             element = _plain(match[1].capitalize())
             if element not in NUMBERS:
                 return None
-            amounts[element] += float(match[2] or 1)
+            amounts[element] = amounts.get(element, 0.0) + float(match[2] or 1)
     return {element: amount for element, amount in amounts.items() if amount > 0} or None
 
 

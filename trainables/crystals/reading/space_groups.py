@@ -38,19 +38,27 @@ _OLD_CUBIC = re.compile(r"([pfi][mnad])3")
 def operations_of(setting: int) -> Operations:
     """The operations of a Hall number."""
     found = spglib.get_symmetry_from_database(setting)
+    assert found is not None
     return Operations(found["rotations"].astype(np.float64), found["translations"])
+
+
+@cache
+def _type_of(setting: int) -> spglib.SpaceGroupType:
+    found = spglib.get_spacegroup_type(setting)
+    assert found is not None
+    return found
 
 
 @cache
 def number_of(setting: int) -> int:
     """Number of the space group of a setting."""
-    return int(spglib.get_spacegroup_type(setting).number)
+    return int(_type_of(setting).number)
 
 
 @cache
 def choice_of(setting: int) -> str:
     """Axis, cell and origin of a setting as spglib names them: `b1`, `2`, `H`, `cab` …"""
-    return str(spglib.get_spacegroup_type(setting).choice)
+    return str(_type_of(setting).choice)
 
 
 def settings_of_name(name: str) -> frozenset[int]:
@@ -127,12 +135,12 @@ def _names() -> dict[str, frozenset[int]]:
 
 @cache
 def _halls() -> dict[str, frozenset[int]]:
-    halls = ((s, spglib.get_spacegroup_type(s).hall_symbol) for s in SETTINGS)
+    halls = ((s, _type_of(s).hall_symbol) for s in SETTINGS)
     return _collected((_bare_hall(symbol), s) for s, symbol in halls)
 
 
 def _symbols(setting: int) -> Iterator[str]:
-    kind = spglib.get_spacegroup_type(setting)
+    kind = _type_of(setting)
     yield kind.international_full
     if not 3 <= kind.number <= 15:
         yield kind.international

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import spglib
@@ -240,7 +239,7 @@ def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) 
     if fitting:
         return any(is_closed(crystal, operations) for operations in fitting)
     numbers = {space_groups.number_of(setting) for setting in named.possible}
-    cell = (crystal.lattice, crystal.frac, crystal.numbers)
+    cell = (crystal.lattice.tolist(), crystal.frac.tolist(), crystal.numbers.tolist())
     try:
         found = spglib.get_symmetry_dataset(cell, symprec=SAME_ATOM / 10)
     except spglib.SpglibError:
@@ -253,14 +252,7 @@ def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) 
 
 def _by_formula(candidates: Sequence[Crystal], formula: Formula | None) -> Crystal | None:
     """The one candidate that the formula allows, None if it allows none or several."""
-    chosen = candidates
-    if formula is not None:
-        agree = partial(_agreeing, candidates, formula)
-        chosen = agree(cell_too=False) or agree(cell_too=True)
+    chosen = [c for c in candidates if formula is None or formula.agrees(composition(c))]
     if chosen and all(same_atoms(chosen[0], other) for other in chosen[1:]):
         return chosen[0]
     return None
-
-
-def _agreeing(candidates: Sequence[Crystal], formula: Formula, cell_too: bool) -> list[Crystal]:
-    return [c for c in candidates if formula.agrees(composition(c), cell_too)]
