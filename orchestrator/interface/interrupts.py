@@ -58,11 +58,10 @@ def two_chances(words: str = "stopped") -> Iterator[None]:
         with _listening():
             yield
     finally:
-        for number, before in zip(
-            SIGNALS, (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL), strict=True
-        ):
+        for number in SIGNALS:
             if signal.getsignal(number) is _stop:
-                signal.signal(number, before)
+                by_default = number != signal.SIGINT
+                signal.signal(number, signal.SIG_DFL if by_default else signal.default_int_handler)
 
 
 def at_once_until_the_job() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -86,25 +87,30 @@ def _demand_storage(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
         UsageError: a node does not reach the folder, does not answer, or its disk fails; its
             address is named.
     """
-    lacking: dict[str, str] = {}
+    answers: list[tuple[str, dict[str, Any], bool]] = []
     with probe_in(run.resolve()) as probe, storage.shown(str(probe)):
-        for name, found in _found(probe, nodes):
-            where = "this machine" if name is None else f"node {name}"
-            if not found["seen"]:
-                raise UsageError(
-                    f"--run {run}: {where} does not see it or may not write there; put it on"
-                    " a disk that all nodes share (NFS or alike)"
-                )
-            left = Path(found["left"] or probe)
-            if found["fails"] or not left.exists():
-                why = found["fails"] or "what it writes is not seen here"
-                raise UsageError(
-                    f"--run {run}: {where} cannot work on its disk ({why}); name a folder on a file"
-                    " system that renames files and makes them exclusively"
-                )
-            if left != probe:
-                left.unlink()
-            lacking |= {what: where for what in found["lacks"] if what not in lacking}
+        try:
+            for name, found in _found(probe, nodes):
+                where = "this machine" if name is None else f"node {name}"
+                answers.append((where, found, os.path.exists(found["left"])))
+        finally:
+            for _, found, shared in answers:
+                if shared:
+                    os.unlink(found["left"])
+    lacking: dict[str, str] = {}
+    for where, found, shared in answers:
+        if not found["seen"]:
+            raise UsageError(
+                f"--run {run}: {where} does not see it or may not write there; put it on"
+                " a disk that all nodes share (NFS or alike)"
+            )
+        if not shared:
+            why = found["fails"] or "what it writes is not seen here"
+            raise UsageError(
+                f"--run {run}: {where} cannot work on its disk ({why}); name a folder on a file"
+                " system that renames files and makes them exclusively, and that all nodes share"
+            )
+        lacking |= {what: where for what in found["lacks"] if what not in lacking}
     if lacking:
         told = ", ".join(f"no {what} ({where})" for what, where in lacking.items())
         print(

@@ -47,8 +47,8 @@ def held(run: Path) -> Iterator[str]:
     Gives the token of the lease.
 
     Raises:
-        UsageError: another driver works in it, who is named by host and pid; or the folder is not
-            ours (`demand_ours`).
+        UsageError: another driver works in it, who is named by host and pid, or has taken it; or
+            the folder is not ours (`demand_ours`).
         OSError: the lock cannot be written.
     """
     with ExitStack() as stack:
@@ -64,12 +64,15 @@ def held(run: Path) -> Iterator[str]:
         watch.start()
         try:
             yield token
+            demand(run, token)
+        except Fenced as error:
+            raise UsageError(_lost(run, error)) from None
         finally:
             over.set()
             watch.join(SILENCE)  # longer only where the disk does not answer
             # What ended the job, a full disk for one, is to be told and not what it means here.
             with suppress(OSError):
-                if token.encode() in os.pread(file, 1000, 0):
+                if durable.same(file, run / LOCK) and token.encode() in os.pread(file, 1000, 0):
                     os.ftruncate(file, len(MARK))
                     if fresh:
                         ownership.remove_beginnings(run, made)
@@ -103,6 +106,11 @@ def lock_byte(file: int, byte: int, until: float) -> None:
         if time.monotonic() > until:
             return
         time.sleep(0.01)
+
+
+def _lost(run: Path, error: Fenced) -> str:
+    why = f"its {LOCK} is not this driver's any more ({error.strerror})"
+    return f"--run {run}: {why}; what is recorded stays"
 
 
 def _open_and_take(run: Path, stack: ExitStack) -> tuple[int, bool, bool]:
@@ -206,12 +214,7 @@ def _watch(run: Path, folder: Path, token: str, over: threading.Event) -> None:
             demand(folder, token)
         except Fenced as error:
             if not over.is_set():
-                print(
-                    f"error: --run {run}: its {LOCK} is not this driver's any more"
-                    f" ({error.strerror}); what is recorded stays",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                print("error:", _lost(run, error), file=sys.stderr, flush=True)
                 os._exit(STATUS)
         except OSError:
             continue  # a disk that does not answer now may do so again

@@ -124,8 +124,8 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _is_manifest(content: dict[str, Any]) -> bool:
-    # Those from before there was a name in them.
-    earlier = "created" in content and ("config" in content or "job" in content)
+    # Those from before there was a name in them have two of these, and others' seldom both.
+    earlier = len({"created", "config", "job"} & content.keys()) >= 2
     return content.get("program") == PROGRAM or earlier
 
 

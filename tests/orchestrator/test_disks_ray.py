@@ -9,6 +9,7 @@ import pytest
 from orchestrator.runs import checkpoints
 from orchestrator.runs.ownership import sweep
 from orchestrator.runs.records import Records
+from orchestrator.training import trials
 from tests.orchestrator.small_disks import small_disk
 from tests.orchestrator.test_trials import finished_rows, small_array, trial_of
 
@@ -20,6 +21,7 @@ def test_a_snapshot_that_cannot_be_written_ends_nothing(
 ) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoints, "SHARE", 1e9)
+    monkeypatch.setattr(trials, "SECONDS_PER_REPORT", 60.0)  # also on a machine that is busy
     with small_disk(tmp_path / checkpoints.FOLDER, "4k") as disk:
         trial = trial_of(small_array(epochs=4), tmp_path)
         report = trial.step()

@@ -16,7 +16,7 @@ from orchestrator.interface.job import conduct
 ROOT = Path(__file__).resolve().parents[2]
 # As Ray does when it is shut down, the job waits before it ends; and Python waits for its threads.
 JOB = """
-import sys, threading, time
+import hashlib, sys, threading, time
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import conduct
 interrupts.PATIENCE = 3.0
@@ -27,6 +27,8 @@ def work():
                 print("at work", flush=True)
                 time.sleep(60)
         print("at work", flush=True)
+        if sys.argv[1] == "deaf":
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
         time.sleep(60)
     finally:
         print("ending", flush=True)
@@ -106,6 +108,15 @@ def test_who_sends_sigterm_waits_seconds_and_not_minutes(how: str) -> None:
     code, err = job.end()
     assert (code, err) == (130, "\nstopped; again\n")
     assert time.monotonic() - pressed < 20
+
+
+def test_sigterm_is_heard_where_python_is_not_asked() -> None:
+    """The main thread is in compiled code, as one that waits for a part of Ray that is gone."""
+    job = Job("deaf")
+    assert job.out.readline() == "at work\n"
+    time.sleep(0.5)
+    job.press(signal.SIGTERM)
+    assert job.end() == (130, "\nstopped; again\n")
 
 
 def test_nohup_ignores_sighup() -> None:

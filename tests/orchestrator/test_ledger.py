@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,9 @@ import numpy as np
 import pytest
 
 from orchestrator.runs.checkpoints import Checkpoints
+from orchestrator.runs.lease import Fenced
 from orchestrator.runs.records import FEW, LedgerError, Records
+from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_records import arrays, row
 
 # ------------------------------------------------------------------------------------ one record
@@ -189,3 +194,52 @@ def test_an_array_is_looked_up_without_listing_the_folder(
     assert records.recorded(keys[:7]) == set(keys[1:7])
     with pytest.raises(AssertionError, match="listed"):
         records.recorded(keys)
+
+
+# ----------------------------------------------------------------------- writers that come too late
+
+
+def test_a_worker_of_a_driver_that_lost_its_lease_records_nothing(tmp_path: Path) -> None:
+    with locked(tmp_path / "run") as token:
+        late = Records(tmp_path / "run" / "records", lease=token)
+        assert late.write(row("a"), arrays())
+    with locked(tmp_path / "run") as now:
+        with pytest.raises(Fenced, match="another driver has taken it"):
+            late.write(row("b"), arrays())
+        assert sorted(path.name for path in late.folder.iterdir()) == [
+            ".lock", "a.json", "a.safetensors"
+        ]  # fmt: skip
+        assert Records(late.folder, lease=now).write(row("b"), arrays())
+        (tmp_path / "run" / ".lock").rename(tmp_path / "aside")
+        with pytest.raises(Fenced, match="it was removed"):
+            Records(late.folder, lease=now).write(row("c"), arrays())
+        (tmp_path / "aside").rename(tmp_path / "run" / ".lock")
+    assert late.recorded("abc") == {"a", "b"}
+
+
+def test_a_suspended_writer_is_not_waited_for_and_finds_the_record(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.runs.records.PATIENCE", 0.2)
+    code = (
+        "import sys; from pathlib import Path; from orchestrator.runs import records\n"
+        "from tests.orchestrator.small_records import arrays, row\n"
+        "own = records.Records(Path(sys.argv[1])); publish = records.Records._publish\n"
+        "def waits(self, *given):\n"
+        "    print('in', flush=True); sys.stdin.readline(); return publish(self, *given)\n"
+        "records.Records._publish = waits\n"
+        "print(own.write(row('a', val_mae=0.5), arrays(7)), flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(records.folder)], cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as late:  # fmt: skip
+        assert late.stdout is not None and late.stdout.readline() == "in\n"
+        late.send_signal(signal.SIGSTOP)
+        assert records.write(row("a"), arrays())
+        before = {path.name: path.read_bytes() for path in records.folder.glob("a.*")}
+        late.send_signal(signal.SIGCONT)
+        out, _ = late.communicate("\n", timeout=60)
+    assert out == "False\n"
+    assert {path.name: path.read_bytes() for path in records.folder.glob("a.*")} == before
+    assert not list(records.folder.glob(".*.tmp")) and not records.damage("a")
