@@ -135,9 +135,10 @@ def _base(root: Path) -> Iterator[Path]:
         yield base
     finally:
         until = time.monotonic() + GOING
-        while base.exists() and time.monotonic() < until:
-            shutil.rmtree(base, ignore_errors=True)  # a process may still add to a folder
+        shutil.rmtree(base, ignore_errors=True)
+        while base.exists() and time.monotonic() < until:  # a process may still add to a folder
             time.sleep(0.02)
+            shutil.rmtree(base, ignore_errors=True)
         os.close(held)
 
 

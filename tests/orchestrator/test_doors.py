@@ -198,7 +198,8 @@ def test_a_folder_of_another_user_in_the_place_of_ours(started: Path, tmp_path: 
     """As when somebody made /tmp/ray first."""
     started.write_text("127.0.0.1:6379")
     os.chown(started.parent, UID, UID)
-    with pytest.raises(UsageError, match=f"{started.parent} belongs to another user .uid {UID}."):
+    theirs = f"{started.parent} belongs to another user .uid {UID}.; give HOST:PORT, or the RAY"
+    with pytest.raises(UsageError, match=theirs):
         doors.head_of_ours()
 
 
