@@ -79,6 +79,7 @@ def run(options: Options, lease: str) -> int:
     """Structures → shards → models → distances → tables → report, each step kept in the run."""
     config, folder = options.config, options.run
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
+    demand_own_folds(options.division, config.tasks)  # before anything is downloaded
     sources = open_sources(config, options.data_dir, follow_links=options.follow_links)
     demand_own_folds(options.division, sources)
     data = {"data": {name: source.digest() for name, source in sources.items()}}

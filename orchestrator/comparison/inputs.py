@@ -27,6 +27,7 @@ def open_data(options: TransferOptions) -> dict[str, Compositions]:
     """The data sets by name."""
     found: dict[str, Compositions] = {}
     for spec in options.tasks:
+        demand_own_folds(options.division, [spec])  # before anything is downloaded
         data = resolve(spec, options.data_dir, max_bad=options.max_bad)
         if data.name in found:
             raise UsageError(f"--tasks {spec}: another data set is called {data.name} too")

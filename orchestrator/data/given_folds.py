@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.data.naming import PREFIX
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import one_line
 from trainables.crystals.folds import (
@@ -118,7 +119,7 @@ class Division:
 def demand_own_folds(division: Division | None, names: Iterable[str]) -> None:
     """Raises UsageError for a MatBench task, whose scores are those of its official folds."""
     for name in names:
-        if division is not None and name in TASKS:
+        if division is not None and name.removeprefix(PREFIX) in TASKS:
             raise UsageError(
                 f"{division.flag}: {name} is a MatBench task, whose scores are comparable on its"
                 " official folds alone; to divide these rows otherwise, give the file another name"

@@ -23,6 +23,7 @@ from orchestrator.data.inputs import demand_parts, describe, fingerprint
 from orchestrator.data.unseen import say_unseen
 from orchestrator.grid.config import build_config
 from orchestrator.grid.flags import parse
+from orchestrator.groups.screening import of_run
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import open_manifest, write_manifest
 from tests.crystals_for_tests import made_up_dataset
@@ -174,6 +175,10 @@ def test_groups_hold_in_every_fold_and_the_run_keeps_them(tmp_path: Path) -> Non
     write_manifest(tmp_path, manifest)
     again = folds_of(tmp_path, "salts", dataset.rows)
     assert again is not None and again.digest() == data.folds
+    train, test = of_run(tmp_path, "salts").fold(2)
+    split = split_dataset(dataset, 2, seed=0)
+    assert np.array_equal(test, split.test)
+    assert set(train) == {*split.train, *split.validation}, "forests see the same folds"
     assert recorded_digests(tmp_path, fields) == {"salts": data.folds}
     assert recorded_digests(tmp_path, {"groups": "others"}) == {}
     other, _ = divided(tmp_path / "other", None, crystals())
@@ -259,6 +264,10 @@ def test_the_folds_of_matbench_are_its_own(tmp_path: Path) -> None:
     division = division_of("formula", None)
     with pytest.raises(UsageError, match="--groups formula: phonons is a MatBench task"):
         demand_own_folds(division, ["salts", "phonons"])
+    with pytest.raises(UsageError, match="matbench_phonons is a MatBench task"):
+        demand_own_folds(division, ["matbench_phonons"])
+    with pytest.raises(UsageError, match="steels is a MatBench task"):
+        open_data(parse_transfer(["--tasks", "steels", "--groups", "formula"]))
     demand_own_folds(None, ["phonons"])
     demand_own_folds(division, ["salts"])
 
