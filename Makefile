@@ -4,6 +4,9 @@ PYTHON ?= python3
 # The wheel of torch is by far the largest one; which build it is, is the index's business (see README).
 TORCH  ?= torch==2.13.0
 
+# What `make setup-locked` installs; for torch without CUDA, requirements-cpu.lock and PyTorch's index of that build.
+LOCKED ?= requirements.lock requirements-cuda.lock requirements-dev.lock
+
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -13,25 +16,40 @@ export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO := 0
 
-.PHONY: help setup demo test test-fast test-ray faults soak reliability lint bench bench-peers format wheel clean clean-env
+.PHONY: help setup setup-locked lock demo test test-fast test-ray faults soak reliability cluster-local lint bench bench-peers format wheel clean clean-env
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## create .venv and install everything, pinned by constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+define check_python
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "elemgrid needs Python 3.11 or newer as '$(PYTHON)'; name another one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "'$(PYTHON)' lacks the venv module; install it (Debian, Ubuntu: apt install python3-venv) or name another one with PYTHON=" >&2; exit 1; }
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(check_python)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once; about two minutes, the download aside)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# `-e .` builds with setuptools, which the lock has too, and so needs no environment of its own for that.
+setup-locked:  ## the same from requirements*.lock: no file but those whose SHA-256 stands there
+	$(check_python)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(LOCKED:%=-r %)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+lock: $(STAMP)  ## requirements*.lock anew from constraints.txt: make lock INDEX=address
+	$(BIN)/python scripts/lock.py "$(INDEX)"
 
 demo: $(STAMP)  ## the main job on the embedded crystals, from structures to report (minutes)
 	$(BIN)/python -m orchestrator.hybrid_grid --preset demo --run runs/demo
@@ -55,6 +73,9 @@ soak: $(STAMP)  ## 200 random faults; SEED=n and FAULTS=n (an hour or two)
 
 reliability: $(STAMP)  ## all of the above but soak, and docs/reliability.md anew
 	$(BIN)/python -m tests.faults.scoreboard
+
+cluster-local: $(STAMP)  ## `ray up` on three machines made of namespaces; needs root (minutes)
+	$(BIN)/python -m tests.faults.cluster_local
 
 lint: $(STAMP)  ## every module imports; ruff; package contracts; mypy
 	$(BIN)/python .ci/imports.py
@@ -87,7 +108,7 @@ format: $(STAMP)  ## let ruff order imports and lay out the code
 wheel: $(STAMP)  ## dist/: what cluster.yaml copies to each machine, and no more
 	rm -rf dist build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
-	cp constraints.txt dist/
+	cp constraints.txt requirements*.lock dist/
 
 clean:  ## remove caches (runs/ and .venv stay)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
