@@ -22,6 +22,7 @@ from orchestrator.checkup import cluster_file
 
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTERS = ("cluster.yaml", "deploy/cluster.local.yaml")
+DEPLOYED = (*CLUSTERS, "deploy/Dockerfile", "deploy/rayjob.yaml")
 Config = dict[str, Any]
 
 
@@ -127,6 +128,84 @@ def test_local_cluster_does_not_scale() -> None:
     assert kind["min_workers"] == kind["max_workers"] == len(raw["provider"]["worker_ips"])
 
 
+def start_lines(config: Config, who: str) -> list[str]:
+    return [line for line in config[f"{who}_start_ray_commands"] if "ray start" in line]
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_all_configured_workers_start(name: str) -> None:
+    """Ray's second autoscaler counts the head among the workers of its type, and starts fewer."""
+    config = validated(load(name))
+    kind = config["available_node_types"][config["head_node_type"]]
+    if kind["min_workers"]:
+        for line in start_lines(config, "head"):
+            assert "export RAY_enable_autoscaler_v2=0" in line
+
+
+def test_ray_down_finds_ray() -> None:
+    """It calls `ray stop` from a login shell, which knows nothing of the environment."""
+    config = load("deploy/cluster.local.yaml")
+    (environment,) = {
+        match[1]
+        for who in ("head", "worker")
+        for line in start_lines(config, who)
+        if (match := re.match(r"\. (\S+)/bin/activate;", line))
+    }
+    linked = [line for line in config["setup_commands"] if f"{environment}/bin/ray" in line]
+    assert len(linked) == 1
+    folder = linked[0].split()[-1].removesuffix("/ray")
+    assert any(f"PATH=$PATH:{folder}'" in line for line in config["setup_commands"])
+
+
+def images(text: str) -> list[str]:
+    """What a file names as an image to run or to build on."""
+    return re.findall(r"^(?:FROM| *-? *(?:\w+_)?image:(?: &\w+)?) ([^*\s]\S*)", text, re.M)
+
+
+PINNED = re.compile(r"[a-z0-9][\w./-]*:[\w.-]+@sha256:[0-9a-f]{64}")
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_images_are_named_by_digest(name: str) -> None:
+    """A tag may be moved; zeros are refused by every registry until deploy/pin_images.sh ran."""
+    found = images((ROOT / name).read_text())
+    assert found or name == "deploy/cluster.local.yaml"
+    assert [image for image in found if not PINNED.fullmatch(image)] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FROM rayproject/ray:2.60.0-py311",
+        "  image: x.example.org/elemgrid:0.1.0",
+        "  worker_image: elemgrid@sha256:ab",
+        "              image: &image x/elemgrid:latest",
+    ],
+)
+def test_an_image_by_its_tag_is_found(line: str) -> None:
+    (image,) = images(line)
+    assert not PINNED.fullmatch(image)
+
+
+def test_the_run_directory_of_aws_is_mounted_on_every_machine() -> None:
+    """The command of README and docs runs in it."""
+    config = load("cluster.yaml")
+    assert "-v /shared:/shared" in config["docker"]["run_options"]
+    assert any(
+        "mount -t nfs4" in line and line.endswith(":/ /shared")
+        for line in config["initialization_commands"]
+    )
+    for page in ("README.md", "docs/cluster.md"):
+        assert "--run /shared/runs/" in (ROOT / page).read_text()
+
+
+def test_machines_of_aws_install_nothing() -> None:
+    """A spot machine lives for minutes at times; all that it needs is in the image."""
+    prepared = validated(load("cluster.yaml"))
+    for who in ("head", "worker"):
+        assert not [line for line in prepared[f"{who}_setup_commands"] if "install" in line]
+
+
 def pinned(package: str) -> str:
     (version,) = re.findall(rf"^{package}==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)
     return str(version)
@@ -134,7 +213,7 @@ def pinned(package: str) -> str:
 
 def test_one_version_of_ray_torch_and_project_everywhere() -> None:
     """Nodes of two Ray versions do not talk to each other, and only the cluster would say so."""
-    files = (*CLUSTERS, "deploy/Dockerfile", "deploy/rayjob.yaml", "Makefile")
+    files = (*DEPLOYED, "Makefile")
     text = "\n".join((ROOT / name).read_text() for name in files)
     assert set(re.findall(r"rayproject/ray:([\d.]+)", text)) == {pinned("ray")}
     assert re.findall(r'rayVersion: "(.+)"', text) == [pinned("ray")]
@@ -163,6 +242,7 @@ def test_rayjob_shares_a_volume_and_asks_for_a_token() -> None:
     assert job["kind"] == "RayJob"
     spec = job["spec"]
     assert spec["shutdownAfterJobFinishes"] is True
+    assert spec["backoffLimit"] == 3  # started again, it trains what is missing
     cluster = spec["rayClusterSpec"]
     assert cluster["authOptions"] == {"mode": "token"}
     pods = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
@@ -200,27 +280,97 @@ def test_security_group_opens_ssh_to_the_given_range_only(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert re.findall(r"CidrIp=([^}]+)", calls) == ["198.51.100.7/32"]
     assert "FromPort=22,ToPort=22" in calls
-    assert "UserIdGroupPairs=[{GroupId=sg-1}]" in calls
-    assert "SecurityGroupIds: &firewall [sg-1]" in done.stdout
+    assert "UserIdGroupPairs=[{GroupId=sg-0123456789abcdef0}]" in calls
+
+
+def test_what_was_made_on_aws_stands_in_the_file(tmp_path: Path) -> None:
+    """All but the digest of the image, which is pushed later; again, the same."""
+    for _ in range(2):
+        done, calls = prepare_aws(tmp_path, "eu-west-1", "198.51.100.7/32")
+        assert done.returncode == 0, done.stderr
+        text = (tmp_path / "cluster.yaml").read_text()
+        left = {match.group() for match in cluster_file.PLACEHOLDERS.finditer(text)}
+        assert left == {"sha256:" + "0" * 64}
+        config = validated(yaml.safe_load(text))
+        assert open_doors(config, text) == []
+        assert config["provider"]["region"] == "eu-west-1"
+        assert "us-west-2" not in re.sub("#.*", "", text)
+        for kind in config["available_node_types"].values():
+            node = kind["node_config"]
+            assert node["SecurityGroupIds"] == ["sg-0123456789abcdef0"]
+            assert node["IamInstanceProfile"]["Arn"].startswith("arn:aws:iam::123456789012:")
+    assert "create-mount-target --file-system-id fs-0123456789abcdef0 --subnet-id subnet-2" in calls
+    assert "--subnet-id subnet-1 " not in calls  # which has one
+
+
+def test_digests_are_asked_for_and_written(tmp_path: Path) -> None:
+    for name in ("cluster.yaml", "deploy/Dockerfile", "deploy/rayjob.yaml"):
+        file = tmp_path / Path(name).name
+        shutil.copy(ROOT / name, file)
+        done = pin_images(tmp_path, f"echo sha256:{'5a' * 32}", file)
+        assert done.returncode == 0, done.stderr
+        before, after = (ROOT / name).read_text(), file.read_text()
+        assert after == re.sub("@sha256:0+", f"@sha256:{'5a' * 32}", before)
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("exit 1", "no registry"), ("echo", "no digest")])
+def test_an_image_that_no_registry_has_stays_unpinned(
+    answer: str, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "Dockerfile"
+    shutil.copy(ROOT / "deploy" / "Dockerfile", file)
+    done = pin_images(tmp_path, answer, file)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert file.read_text() == (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+def stand_in(folder: Path, command: str, body: str) -> dict[str, str]:
+    """An environment whose PATH begins with a command of this body."""
+    path = folder / command
+    path.write_text(f"#!{shutil.which('bash')}\n{body}\n")
+    path.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def run(script: Path, *arguments: str | Path, env: dict[str, str]) -> Any:
+    bash = shutil.which("bash")
+    assert bash is not None
+    command = [bash, str(script), *map(str, arguments)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+
+
+def pin_images(folder: Path, answer: str, file: Path) -> subprocess.CompletedProcess[str]:
+    """Run deploy/pin_images.sh with a `docker` that answers so."""
+    env = stand_in(folder, "docker", answer)
+    done: subprocess.CompletedProcess[str] = run(ROOT / "deploy" / "pin_images.sh", file, env=env)
+    return done
+
+
+AWS = """
+echo "$*" >> "$(dirname "$0")/calls"
+case "$*" in
+    *describe-vpcs*) echo vpc-1 ;;
+    *get-caller-identity*) echo 123456789012 ;;
+    *describe-security-groups*) echo None ;;
+    *create-security-group*) echo sg-0123456789abcdef0 ;;
+    *LifeCycleState*) echo available ;;
+    *create-file-system*|*describe-file-systems*) echo fs-0123456789abcdef0 ;;
+    *describe-mount-targets*) echo subnet-1 ;;
+    *describe-subnets*) printf 'subnet-1\tsubnet-2\n' ;;
+    *-repositor*) echo 123456789012.dkr.ecr.eu-west-1.amazonaws.com/elemgrid ;;
+    *ssm*) echo ami-0123456789abcdef0 ;;
+esac
+"""
 
 
 def prepare_aws(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    """Run deploy/aws_prepare.sh with an `aws` that notes its arguments; the result and these."""
-    bash = shutil.which("bash")
-    assert bash is not None
+    """Run a copy of deploy/aws_prepare.sh with an `aws` that notes its arguments."""
+    (folder / "deploy").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "deploy" / "aws_prepare.sh", folder / "deploy")
+    if not (folder / "cluster.yaml").exists():
+        shutil.copy(ROOT / "cluster.yaml", folder)
+    env = stand_in(folder, "aws", AWS)
+    done = run(folder / "deploy" / "aws_prepare.sh", *arguments, env=env)
     log = folder / "calls"
-    stand_in = folder / "aws"
-    stand_in.write_text(
-        f"#!{bash}\n"
-        f'echo "$*" >> {log}\n'
-        'case "$*" in *describe-vpcs*) echo vpc-1;; *create-sec*) echo sg-1;; *) echo ami-1;; esac'
-    )
-    stand_in.chmod(0o755)
-    done = subprocess.run(
-        [bash, str(ROOT / "deploy" / "aws_prepare.sh"), *arguments],
-        env={"PATH": f"{folder}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
     return done, log.read_text() if log.exists() else ""

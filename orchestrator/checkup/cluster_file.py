@@ -15,7 +15,10 @@ TOKEN = "~/.ray/auth_token"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 DASHBOARD_HOST = re.compile(r"--dashboard-host[=\s]+['\"]?([^\s'\";]+)")
 WORLD = re.compile(r"\b0\.0\.0\.0\b|::/0|--(dashboard-host|node-ip-address)[=\s]+['\"]?::(?!\d)")
-PLACEHOLDERS = re.compile(r"\b(ami|sg)-0{17}\b|\b192\.0\.2\.\d+\b")
+TOKEN_LIKE = re.compile(r"(?<!sha256:)\b[0-9a-fA-F]{32,}\b")  # but no digest of an image
+PLACEHOLDERS = re.compile(
+    r"\b(ami|sg|fs)-0{17}\b|\b0{12}\b(?=[.:])|\bsha256:0{64}\b|\b192\.0\.2\.\d+\b"
+)
 
 
 def open_doors(config: dict[str, Any], text: str = "") -> list[tuple[str, str]]:
@@ -92,7 +95,7 @@ def _texts(config: Any) -> Iterator[str]:
 
 
 def _secrets(text: str) -> Iterator[tuple[str, str]]:
-    if "RAY_AUTH_TOKEN=" in text or re.search(r"\b[0-9a-fA-F]{32,}\b", text):
+    if "RAY_AUTH_TOKEN=" in text or TOKEN_LIKE.search(text):
         yield "a token in the file", f"take it out; {TOKEN} is where it belongs"
 
 
