@@ -16,6 +16,7 @@ from orchestrator.checkup.finding import Finding, judged
 from orchestrator.checkup.machine import GIB, LEAST_DISK, cards, token, token_file
 from orchestrator.interface.wording import of_the_disk
 from orchestrator.nodes import cluster, ray_internals
+from orchestrator.nodes.missing import missing
 from orchestrator.nodes.probe import on_node, probe_in, writes_beside
 from orchestrator.training.trials import versions
 
@@ -71,7 +72,13 @@ def look_at_nodes(run: Path) -> list[Finding]:
     finally:
         if fresh and run.is_dir():
             run.rmdir()
-    return [*dashboard(cluster.dashboard()), *found]
+    return [*dashboard(cluster.dashboard()), *all_there(missing()), *found]
+
+
+def all_there(gone: str) -> list[Finding]:
+    """Whether the cluster has the nodes that its file names."""
+    fix = "`ray status` says whether they are coming; else look whether they can be reached by SSH"
+    return [Finding("bad", "cluster", gone, fix)] if gone else []
 
 
 def dashboard(url: str | None) -> list[Finding]:

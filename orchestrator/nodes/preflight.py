@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import ray
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
+from orchestrator.nodes.missing import missing
 from orchestrator.nodes.probe import on_node, probe_in, writes_beside
 from orchestrator.nodes.ray_internals import nodes_to_come
 from orchestrator.training.worker import Worker
@@ -21,7 +23,7 @@ ANSWER = 60.0  # seconds for all nodes to say what they see
 
 
 def ready(worker: Worker, address: str | None, run: Path) -> int:
-    """How many workers fit at once, where the job can run.
+    """How many workers fit at once, where the job can run; says which nodes are missing.
 
     Raises:
         UsageError: no node takes a worker, or one that does cannot reach the run directory.
@@ -32,6 +34,8 @@ def ready(worker: Worker, address: str | None, run: Path) -> int:
     if not slots:
         raise UsageError(_lacking(worker))
     _demand_reach(run, cluster.nodes_for(worker.cpus, worker.gpus))
+    if gone := missing():
+        print(f"{gone}; begins without, and uses what comes later", file=sys.stderr, flush=True)
     return slots
 
 
