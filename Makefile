@@ -4,8 +4,8 @@ PYTHON ?= python3
 # The wheel of torch is by far the largest one; which build it is, is the index's business (see README).
 TORCH  ?= torch==2.13.0
 
-# What `make setup-locked` installs; with torch's usual build, which has CUDA, requirements-image.lock too.
-LOCKED ?= requirements.lock requirements-dev.lock
+# What `make setup-locked` installs; for torch without CUDA, requirements-cpu.lock and PyTorch's index of that build.
+LOCKED ?= requirements.lock requirements-cuda.lock requirements-dev.lock
 
 VENV   := .venv
 BIN    := $(VENV)/bin

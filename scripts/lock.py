@@ -4,12 +4,14 @@
 
 INDEX: address of a package index that answers in JSON (PEP 691), as the usual one does.
 
-`pip install --require-hashes -r requirements.lock` installs these files or none, whatever an index
-or a mirror hands out. Three files, as pip then installs nothing that no file names:
+`pip install --require-hashes` with these files installs what they name or nothing, whatever an
+index or a mirror hands out:
 
-- requirements.lock: what elemgrid needs to run, with torch in its CPU build or the usual one;
-- requirements-image.lock: what images need beside: torch's packages for CUDA, and for the autoscaler
-  of a cluster on AWS boto3;
+- requirements.lock: what elemgrid needs to run, but torch;
+- requirements-cpu.lock: torch without CUDA, a build that PyTorch keeps on an index of its own;
+- requirements-cuda.lock: torch in its usual build, and what that needs beside;
+- requirements-aws.lock: what the autoscaler of a cluster on AWS needs beside, to be installed last:
+  it takes python-dateutil back to a version that boto3 allows, and ours do too;
 - requirements-dev.lock: what tests and checks need beside.
 
 Of each version those files that CPython 3.11 on Linux can take, on x86-64 or ARM; a source
@@ -42,9 +44,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = (3, 11)
 GLIBC = range(5, 40)  # minor versions of the manylinux wheels that are wanted
 MACHINES = ("x86_64", "aarch64")
-# The build without CUDA, which PyTorch keeps on an index of its own; for x86-64 and ARM.
+# Wheels of the build without CUDA, for x86-64 and ARM; its index answers in HTML only.
 CPU_TORCH = {
-    "2.13.0": (
+    "2.13.0+cpu": (
         "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
         "84453b69508ec79902f899c5ed9495acb9e2bbe9fda5f1d5d6f19e3c3842e1a7",
     )
@@ -77,14 +79,14 @@ def _applies(line: Requirement, extra: str) -> bool:
     return line.marker is None or line.marker.evaluate({"extra": extra})
 
 
-def beside(index: str, torch: str) -> dict[str, str]:
-    """Name -> version of what pip would install with the usual build of torch, and boto3."""
+def resolved(index: str, package: str, *flags: str) -> dict[str, str]:
+    """Name -> version of what pip would install for a package on an empty machine like this."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         asked = ["--dry-run", "--ignore-installed", "--quiet", "--report", report.name]
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", *asked, "--index-url", index, "-c",
-             str(ROOT / "constraints.txt"), f"torch=={torch}", "boto3"],
+            [sys.executable, "-m", "pip", "install", *asked, "--index-url", index,
+             package, *flags],
             env=clean | {"PIP_CONFIG_FILE": os.devnull}, check=True,
         )  # fmt: skip
         found = json.loads(Path(report.name).read_text())["install"]
@@ -135,18 +137,20 @@ def locked(index: str, chosen: Mapping[str, str]) -> str:
         SystemExit: the index has no file of a version.
     """
     wanted = tags()
+    names = sorted(chosen)
     with ThreadPoolExecutor(4) as pool:
-        names = sorted(chosen)
         found = list(pool.map(lambda name: hashes(index, name, chosen[name], wanted), names))
-    lines = []
-    for name, digests in zip(names, found, strict=True):
-        if not digests:
-            raise SystemExit(f"error: the index has no file of {name}=={chosen[name]}")
-        if name == "torch":
-            digests = [*digests, *CPU_TORCH[chosen[name]]]
-        parts = [f"{name}=={chosen[name]}", *(f"--hash=sha256:{digest}" for digest in digests)]
-        lines.append(" \\\n    ".join(parts))
-    return "\n".join(lines) + "\n"
+    if lost := [name for name, digests in zip(names, found, strict=True) if not digests]:
+        raise SystemExit(f"error: the index has no file of {', '.join(lost)} in the pinned version")
+    return "".join(
+        entry(name, chosen[name], digests) for name, digests in zip(names, found, strict=True)
+    )
+
+
+def entry(name: str, version: str, digests: Iterable[str]) -> str:
+    """What pip reads of one version."""
+    parts = [f"{name}=={version}", *(f"--hash=sha256:{digest}" for digest in digests)]
+    return " \\\n    ".join(parts) + "\n"
 
 
 def main() -> None:
@@ -156,18 +160,25 @@ def main() -> None:
     index = parser.parse_args().index
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = pins(ROOT / "constraints.txt") | {UNFROZEN: version(UNFROZEN)}
-    run = {name: pinned[name] for name in needed(project["dependencies"])}
-    more = beside(index, pinned["torch"])
-    for file, what, chosen in (
-        ("requirements.lock", "what elemgrid needs to run", run),
-        ("requirements-image.lock", "what images need beside",
-         {name: more[name] for name in more if name not in pinned}),
-        ("requirements-dev.lock", "what tests and checks need",
-         {name: pinned[name] for name in pinned if name not in run}),
-    ):  # fmt: skip
-        title = f"# {what[0].upper()}{what[1:]}; written by scripts/lock.py from constraints.txt.\n"
-        (ROOT / file).write_text(title + locked(index, chosen))
-        print(f"{file}: {len(chosen)} packages")
+    run = {name: pinned[name] for name in needed(project["dependencies"]) - {"torch"}}
+    usual = resolved(index, f"torch=={pinned['torch']}", "-c", str(ROOT / "constraints.txt"))
+    aws = resolved(index, "boto3")  # whose python-dateutil is older than what is pinned
+    ((cpu, digests),) = CPU_TORCH.items()
+    texts = {
+        "requirements.lock": locked(index, run),
+        "requirements-cpu.lock": entry("torch", cpu, digests),
+        "requirements-cuda.lock": locked(index, _beside(usual, run)),
+        "requirements-aws.lock": locked(index, _beside(aws, run)),
+        "requirements-dev.lock": locked(index, _beside(pinned, {**run, "torch": pinned["torch"]})),
+    }
+    for file, text in texts.items():
+        note = "# By scripts/lock.py, which says what this is, from constraints.txt.\n"
+        (ROOT / file).write_text(note + text)
+        print(f"{file}: {text.count('==')} packages")
+
+
+def _beside(chosen: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    return {name: its for name, its in chosen.items() if others.get(name) != its}
 
 
 if __name__ == "__main__":

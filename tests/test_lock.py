@@ -13,26 +13,36 @@ import pytest
 from scripts import lock
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN, DEV, IMAGE = (ROOT / f"requirements{part}.lock" for part in ("", "-dev", "-image"))
+FILES = {part: ROOT / f"requirements{part}.lock" for part in ("", "-cpu", "-cuda", "-aws", "-dev")}
 CONSTRAINTS = lock.pins(ROOT / "constraints.txt")
+PINS = {part: lock.pins(path) for part, path in FILES.items()}
 
 
-def test_they_hold_the_versions_of_constraints() -> None:
+@pytest.mark.parametrize("build", ["-cpu", "-cuda"])
+def test_they_hold_the_versions_of_constraints(build: str) -> None:
     """`make lock` writes them anew after a change."""
-    locked = lock.pins(RUN) | lock.pins(DEV)
-    locked.pop(lock.UNFROZEN)
-    assert locked == CONSTRAINTS
-    assert lock.pins(RUN).keys().isdisjoint(lock.pins(DEV))
-    assert lock.pins(IMAGE).keys().isdisjoint(CONSTRAINTS)
-    assert "boto3" in lock.pins(IMAGE)
+    held = PINS[""] | PINS["-dev"] | PINS[build]
+    differing = {
+        name: held.get(name, "").partition("+")[0] + f" instead of {version}"
+        for name, version in CONSTRAINTS.items()
+        if held.get(name, "").partition("+")[0] != version
+    }
+    assert differing == {}
+
+
+def test_no_version_stands_in_two_files() -> None:
+    """Or pip refuses them together: the builds of torch, and what is installed after all else."""
+    together = [part for part in PINS if part not in ("-cpu", "-aws")]
+    names = [name for part in together for name in PINS[part]]
+    assert len(names) == len(set(names))
 
 
 def test_what_elemgrid_needs_is_in_the_first() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert lock.needed(project["dependencies"]) == set(lock.pins(RUN))
+    assert lock.needed(project["dependencies"]) - {"torch"} == set(PINS[""])
 
 
-@pytest.mark.parametrize("path", [RUN, DEV, IMAGE], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES.values(), ids=lambda path: path.name)
 def test_every_version_has_a_digest(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text
@@ -43,8 +53,11 @@ def test_every_version_has_a_digest(path: Path) -> None:
 
 
 def test_both_builds_of_torch_are_locked() -> None:
-    for digest in lock.CPU_TORCH[CONSTRAINTS["torch"]]:
-        assert digest in RUN.read_text()
+    """Each by its own file: pip would take whichever it likes of two that fit."""
+    assert PINS["-cuda"]["torch"] == CONSTRAINTS["torch"]
+    ((build, digests),) = lock.CPU_TORCH.items()
+    assert PINS["-cpu"] == {"torch": build}
+    assert all(digest in FILES["-cpu"].read_text() for digest in digests)
 
 
 def test_files_of_other_systems_are_left_out() -> None:
@@ -78,7 +91,7 @@ def test_a_file_with_another_digest_is_not_installed(tmp_path: Path) -> None:
     """What the lock is for: pip holds the files of an index against it."""
     wheel = tmp_path / "six-1.17.0-py2.py3-none-any.whl"
     wheel.write_bytes(b"not what was locked")
-    (line,) = re.findall(r"^six==(?:.*\\\n)*.*$", RUN.read_text(), re.M)
+    (line,) = re.findall(r"^six==(?:.*\\\n)*.*$", FILES[""].read_text(), re.M)
     (tmp_path / "six.lock").write_text(line)
     asked = ["--no-index", "--find-links", str(tmp_path), "--require-hashes", "-r", "six.lock"]
     done = subprocess.run(

@@ -25,7 +25,12 @@ from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 from ray._private.services import canonicalize_bootstrap_address
 from ray._private.utils import get_num_cpus
 from ray._private.worker import get_dashboard_url, global_worker
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray._raylet import (  # type: ignore[attr-defined]
+    AuthenticationTokenLoader,
+    Config,
+    getproctitle,
+    setproctitle,
+)
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
@@ -194,6 +199,16 @@ def session_folder() -> Path:
     node = global_worker.node
     assert node is not None, "a worker has a node"
     return Path(node.get_temp_dir_path())
+
+
+def show_work(what: str) -> None:
+    """Lets `ps`, and the dashboard among processes, say what a worker does until its call is over.
+
+    Ray names a process by the method that it runs, and an actor for ever by what it began with.
+    """
+    method = getproctitle().partition(" ")[0]
+    if method.startswith("ray::"):
+        setproctitle(f"{method} {what}")
 
 
 def share_metrics(data: Dataset) -> None:

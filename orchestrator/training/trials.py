@@ -20,6 +20,7 @@ from ray import tune
 from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.interface.wording import of_the_disk
+from orchestrator.nodes.ray_internals import show_work
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
 from orchestrator.training.arrays import Fit, TrainingArray
@@ -69,7 +70,12 @@ class ArrayTrial(tune.Trainable):
         self._records = records
         self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
         self._held: tuple[Hashable, Any] | None = None
+        self._first = self._arrays[config["array"]]
         self.reset_config(config)
+
+    def __repr__(self) -> str:
+        """As the dashboard lists the actor, which it asks once, before it trains other arrays."""
+        return f"ArrayTrial({self._first.id} first)"
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next array; data set and process stay warm."""
@@ -91,6 +97,7 @@ class ArrayTrial(tune.Trainable):
         Raises:
             RayError: the cluster lost the data; Tune then begins the trial again.
         """
+        show_work(self._array.id)
         finished: list[dict[str, Any]] = []
         start, disk = time.perf_counter(), ""
         try:

@@ -30,6 +30,7 @@ from tests.faults.machines import HOME, SHARED, USER, Machine
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = "deploy/cluster.local.yaml"
 ADDRESSES = ("10.77.0.10", "10.77.0.11", "10.77.0.12")
+PLACEHOLDERS = ("192.0.2.10", "192.0.2.11", "192.0.2.12")  # which the file has instead
 LAPTOP = "10.77.0.20"
 JOBS = "http://127.0.0.1:8265"
 RUN = SHARED / "runs" / "trial"
@@ -38,7 +39,7 @@ GRID = (
     " --mixing H 0 L --folds 0 1 2 --epochs 40 --patience 40"
 )
 MODELS = 18
-WHOLE = 1200.0  # seconds for all of it
+WHOLE = 2400.0  # seconds for all of it
 SKIPPED = 77
 
 
@@ -115,13 +116,22 @@ class Trial:
         folder = self.laptop.root / RUN.relative_to("/") / "records"
         return {path.name: path.read_bytes() for path in folder.glob("*.json")}
 
-    def until(self, ask: Callable[[], Any], seconds: float, otherwise: str) -> Any:
+    def until(self, ask: Callable[[], Any], seconds: float, otherwise: Callable[[], str]) -> Any:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if found := ask():
                 return found
             time.sleep(1)
-        raise Failed(f"{otherwise} after {seconds:g} s")
+        raise Failed(f"after {seconds:g} s: {otherwise()}")
+
+
+def names_of_arrays(it: Trial) -> list[str]:
+    """What a process and an actor that train are called, if both say which array."""
+    ps = " ".join(line for machine in (it.head, *it.workers) for _, line in machine.processes())
+    processes = re.findall(r"ray::ArrayTrial\.train ionic/fold\d/cgcnn/d\d+", ps)
+    said = it.at_laptop(f"ray list actors --address {JOBS} --detail --format json", 60).stdout
+    actors = re.findall(r"ArrayTrial\(ionic/fold\d/cgcnn/d\d+ first\)", said)
+    return [f"`{processes[0]}`", f"`{actors[0]}`"] if processes and actors else []
 
 
 def of_ray(machine: Machine) -> list[str]:
@@ -144,9 +154,9 @@ def trial(head: Machine, workers: list[Machine], laptop: Machine) -> Trial:
 
 def _steps(it: Trial) -> None:
     everyone = sorted(ADDRESSES)
-    with it.step("`ray up`", 300) as tell:
+    with it.step("`ray up`", 400) as tell:
         it.demand("ray get-auth-token --generate && chmod 600 ~/.ray/auth_token", 60)
-        it.demand(f"ray up -y {CLUSTER}", 300)
+        it.demand(f"ray up -y {CLUSTER}", 380)
         tell("the head runs")
     tunnel = subprocess.Popen(
         it.laptop.command(
@@ -154,31 +164,32 @@ def _steps(it: Trial) -> None:
         ),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    with it.step("all nodes are there", 240) as tell:
-        it.until(lambda: it.nodes() == everyone, 240, f"not all of {everyone} are there")
+    with it.step("all nodes are there", 300) as tell:
+        it.until(lambda: it.nodes() == everyone, 280, lambda: f"not all of {everyone} are there")
         tell(f"{len(everyone)} nodes")
-    with it.step("`ray job submit`, until the first models are recorded", 240) as tell:
+    with it.step("`ray job submit`, until the first models are recorded", 480) as tell:
         first = it.submit()
-        it.until(it.records, 240, f"no record:\n{it.log(first)}")
-        tell(f"{len(it.records())} of {MODELS} models")
+        it.until(it.records, 360, lambda: f"no record:\n{it.log(first)}")
+        named = it.until(lambda: names_of_arrays(it), 60, lambda: "no actor says what it trains")
+        tell(f"{len(it.records())} of {MODELS} models, trained by {', '.join(named)}")
     with it.step("the driver is killed (SIGKILL)", 120) as tell:
         drivers = [pid for pid, line in it.head.processes() if line.startswith("python -m orch")]
         for pid in drivers:
             os.kill(pid, signal.SIGKILL)
-        it.until(lambda: it.status(first) == "FAILED", 100, "the job has not failed")
+        it.until(lambda: it.status(first) == "FAILED", 100, lambda: "the job has not failed")
         before = it.records()
         if not drivers or len(before) >= MODELS:
             raise Failed(f"{len(drivers)} drivers were killed, with {len(before)} models recorded")
         tell(f"the job is `FAILED`, {len(before)} models are recorded")
-    with it.step("submitted again, until it goes on", 240) as tell:
+    with it.step("submitted again, until it goes on", 400) as tell:
         second = it.submit()
-        it.until(lambda: len(it.records()) > len(before), 240, "nothing is recorded")
+        it.until(lambda: len(it.records()) > len(before), 360, lambda: "nothing is recorded")
         tell(f"{len(it.records())} of {MODELS} models")
-    with it.step("a worker machine loses its power; the job ends", 400) as tell:
+    with it.step("a worker machine loses its power; the job ends", 600) as tell:
         gone = it.workers.pop()
         gone.cut()
         had = len(it.records())
-        it.until(lambda: it.status(second) != "RUNNING", 380, "the job does not end")
+        it.until(lambda: it.status(second) != "RUNNING", 560, lambda: "the job does not end")
         if it.status(second) != "SUCCEEDED":
             raise Failed(f"the job ended with {it.status(second)}:\n{it.log(second)}")
         after = it.records()
@@ -189,19 +200,19 @@ def _steps(it: Trial) -> None:
         if again or had >= MODELS:
             raise Failed(f"trained again: {again}; {had} recorded when the machine was lost")
         tell(f"`SUCCEEDED`, {MODELS} models, none of the first {len(before)} trained again")
-    with it.step("submitted once more, with one machine missing", 180) as tell:
+    with it.step("submitted once more, with one machine missing", 300) as tell:
         third = it.submit()
-        it.until(lambda: it.status(third) == "SUCCEEDED", 170, "the job does not end")
+        it.until(lambda: it.status(third) == "SUCCEEDED", 280, lambda: "the job does not end")
         told = [line for line in it.log(third).splitlines() if gone.address in line]
         if not told:
             raise Failed(f"the job does not name {gone.address}:\n{it.log(third)}")
         tell(f"“{told[0].strip()}”")
-    with it.step("`ray down`, until nothing of Ray runs", 180) as tell:
+    with it.step("`ray down`, until nothing of Ray runs", 300) as tell:
         said = it.demand(f"ray down -y {CLUSTER}", 150)
         left = [it.head, *it.workers]
         it.until(
-            lambda: not any(of_ray(machine) for machine in left), 120,
-            f"still there: {[line for machine in left for line in of_ray(machine)]}:\n{said}",
+            lambda: not any(of_ray(machine) for machine in left), 140,
+            lambda: f"{[line for machine in left for line in of_ray(machine)]} run:\n{said}",
         )  # fmt: skip
         tell(f"no process of Ray's on {len(left)} machines")
     tunnel.kill()
@@ -225,7 +236,7 @@ def table(rows: list[tuple[str, float, float, str]]) -> str:
 
 def filled_in(text: str) -> str:
     """The cluster file with addresses, user and key of these machines."""
-    for placeholder, address in zip(("192.0.2.10", "192.0.2.11", "192.0.2.12"), ADDRESSES):
+    for placeholder, address in zip(PLACEHOLDERS, ADDRESSES, strict=True):
         if placeholder not in text:
             raise Failed(f"{CLUSTER} has no {placeholder}")
         text = text.replace(placeholder, address)
@@ -274,7 +285,16 @@ def inside(folder: Path) -> int:
 
 def checkout(folder: Path) -> None:
     """The files of the project as they are here, with dist/ as `make wheel` leaves it."""
-    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = [
+        "git",
+        "-C",
+        str(ROOT),
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]
     files = subprocess.run(listed, capture_output=True, check=True, text=True).stdout
     names = [name for name in files.split("\0") if name and (ROOT / name).is_file()]
     subprocess.run(

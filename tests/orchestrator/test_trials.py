@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 from ray.exceptions import ObjectLostError, WorkerCrashedError
 
 from orchestrator.grid.cells import GridArray
 from orchestrator.nodes import cluster
+from orchestrator.nodes.ray_internals import show_work
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
 from orchestrator.training.train import train
@@ -62,6 +64,41 @@ def trial_of(array: GridArray, folder: Path) -> ArrayTrial:
         make_fit=ArrayFit,
     )
     return trial
+
+
+@ray.remote
+class Shown:
+    """An actor that says how `ps` shows it."""
+
+    def works_at(self, what: str) -> str:
+        show_work(what)
+        return psutil.Process().cmdline()[0]
+
+    def is_free(self) -> str:
+        return psutil.Process().cmdline()[0]
+
+
+def test_a_worker_shows_what_it_works_at(ray_cluster: dict[str, Any]) -> None:
+    worker = Shown.remote()
+    assert ray.get(worker.works_at.remote("phonons/fold3")) == "ray::Shown.works_at phonons/fold3"
+    assert ray.get(worker.works_at.remote("gaps/fold0")) == "ray::Shown.works_at gaps/fold0"
+    assert ray.get(worker.is_free.remote()) == "ray::Shown.is_free"
+    here = psutil.Process().cmdline()
+    show_work("what no worker does")
+    assert psutil.Process().cmdline() == here
+
+
+def test_a_trial_says_which_array_it_trains(
+    tmp_path: Path, ray_cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name stays that of the first array, which Ray asks for once, and says so."""
+    shown: list[str] = []
+    monkeypatch.setattr("orchestrator.training.trials.show_work", shown.append)
+    spec = ArraySpec(backbone="cgcnn", dim=4, mixings={"H": "key-h"}, fold=2, seed=0, recipe=RECIPE)
+    trial = trial_of(GridArray(task="made-up", spec=spec), tmp_path)
+    assert repr(trial) == "ArrayTrial(made-up/fold2/cgcnn/d4 first)"
+    trial.step()
+    assert shown == ["made-up/fold2/cgcnn/d4"]
 
 
 def test_a_model_that_raises_fails_alone(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
