@@ -133,7 +133,7 @@ def test_the_block_that_uses_a_trained_model_works(tmp_path: Path) -> None:
     model, row = load_model(run / "records" / f"{key}.safetensors")
     kind = BACKBONES["megnet"].graph_kind
     entries = list(open_source(crystals, ANY_COLUMN).entries())
-    graphs = featurise(entries, [kind], 1000, targets=False).graphs[kind.name]
+    graphs = featurise(entries, [kind], 1000).graphs[kind.name]
     expected, _ = predict(model, row, graphs)
     assert expected[0] != expected[1] and np.isnan(expected[2])
     assert predicted == f"{expected} {row['unit']}"

@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import load, save
 
 from orchestrator import cli
-from trainables.training import record_file
 from tests.orchestrator.small_grids import FinishedGrid, digests, grid, key_of
 from trainables.crystals import shards
+from trainables.training import record_file
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

@@ -5,7 +5,6 @@ Legend: B crystals.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +29,7 @@ from trainables.crystals.quotient import quotient
 SMALLEST_VOLUME = MIN_DISTANCE**3 / 2**0.5
 
 # Raised whenever the same crystal would get another graph: shards made before are then made again.
-FEATURISER_VERSION = 1
+FEATURISER_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,10 @@ class Featurised:
     graphs: dict[str, Graphs]
 
 
-def featurise(
-    entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: int, *, targets: bool = True
-) -> Featurised:
+def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: int) -> Featurised:
     """Parses, checks and featurises; a bad crystal costs only itself.
 
-    Args:
-        targets: whether each crystal has to have one; else it is not read, and NaN.
+    The target of an entry that is to have none is NaN.
     """
     reasons = [""] * len(entries)
     crystals: list[Crystal] = []
@@ -65,7 +61,7 @@ def featurise(
             crystal = parse(entry)
             check(crystal, max_atoms)
             _check_density(crystal)
-            values.append(parse_target(entry) if targets else math.nan)
+            values.append(parse_target(entry))
         except BadCrystal as bad:
             reasons[place] = str(bad)
         else:
