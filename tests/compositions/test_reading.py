@@ -34,7 +34,7 @@ def table(values: object = range(10), header: str = "formula,target") -> str:
 
 def refused(path: Path, target: str | None = None, name: str | None = None) -> str:
     with pytest.raises(SourceError) as caught:
-        read_compositions(path, target, name)
+        read_compositions(path, target, name, max_bad=0)
     text = str(caught.value)
     assert "\n" not in text and str(path) in text
     return text

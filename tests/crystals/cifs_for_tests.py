@@ -52,9 +52,9 @@ EATING = cif(
     cell=(9, 9, 9, 90, 90, 90),
     operations=tuple(f"x+{at / 12001:.6f},y,z" for at in range(12001)),
 )
-# Four million atoms for half a megabyte of text.
+# Twenty million atoms for some megabytes of text.
 HANGING = cif(
-    "\n".join(f"K1 K 0.{at} 0.2{at} 0.7{at}" for at in range(1, 20_000)),
+    "\n".join(f"K1 K 0.{at} 0.2{at} 0.7{at}" for at in range(1, 100_000)),
     "_space_group_IT_number 225",
     cell=(9, 9, 9, 90, 90, 90),
 )

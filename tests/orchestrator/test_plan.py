@@ -15,6 +15,7 @@ from orchestrator.grid.cells import arrays, cells, keyed_cells
 from orchestrator.grid.flags import parse
 from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
+from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
 from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals import shards
@@ -226,7 +227,8 @@ def test_the_plan_and_the_job_have_the_same_keys(data: Path, tmp_path: Path, hid
 
 def test_damaged_shards_are_planned_from_the_source(data: Path, tmp_path: Path) -> None:
     """The job would make them again."""
-    featurised(open_source(data), tmp_path / "run" / "shards" / "tiny")
+    with locked(tmp_path / "run"):
+        featurised(open_source(data), tmp_path / "run" / "shards" / "tiny")
     for path in (tmp_path / "run").rglob("*.parquet"):
         path.write_bytes(path.read_bytes()[:-100])
     said = dry(data, tmp_path / "run", *ONE)

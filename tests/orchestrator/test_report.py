@@ -16,10 +16,12 @@ import pytest
 from orchestrator import report
 from orchestrator.interface.errors import UsageError
 from orchestrator.report import write_report
+from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.run_directory import locked
 from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
 from tests.orchestrator.small_disks import small_disk
+from trainables import sealed
 
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
 SECTIONS = (
@@ -100,6 +102,7 @@ def test_a_models_predictions_may_go_on_in_the_next_row_group(made: Path, tmp_pa
     run = shutil.copytree(made, tmp_path / "run")
     table = pq.read_table(run / "predictions.parquet")
     pq.write_table(table, run / "predictions.parquet", row_group_size=7)
+    sums.note(run, {"predictions.parquet": sums.of_file(run / "predictions.parquet")})
     pd.testing.assert_frame_equal(FinishedRun(run).test_scores, FinishedRun(made).test_scores)
 
 
@@ -114,9 +117,7 @@ def test_the_page_says_how_trainings_ended_and_what_is_drawn(tmp_path: Path, mad
     assert ("Most models had not converged" in body) == (late > 12)
     # the same with patience in its place
     run = shutil.copytree(made, tmp_path / "run")
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["config"] |= {"epochs": 50, "patience": 2}
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    change_config(run, epochs=50, patience=2)
     body = body_of(write_report(run))
     assert "24 stopped early, as their validation MAE had not fallen for 2 epochs; 0 ended" in body
     assert body.count("<td>early: 2</td>") == 12 and "had not converged" not in body
@@ -141,7 +142,7 @@ def test_the_wall_time_is_from_the_first_session_to_the_last_record(
     run = shutil.copytree(made, tmp_path / "run")
     manifest = json.loads((run / "manifest.json").read_text())
     manifest |= {"created": "2021-05-06T07:00:00+00:00", "sessions": ["a", "b"]}
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    (run / "manifest.json").write_text(json.dumps(sealed.seal(manifest)))
     for path in (run / "records").glob("*.json"):
         os.utime(path, (1620288000, 1620288000))  # 2021-05-06 08:00
     body = body_of(write_report(run))

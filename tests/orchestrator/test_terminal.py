@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.data.featurize import _write_quarantine
+from orchestrator.data.featurize import write_quarantine
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import conduct
 from orchestrator.interface.terminal import Terminal
@@ -78,7 +78,7 @@ def test_no_spreadsheet_runs_a_cell_of_the_quarantine(tmp_path: Path, text: str)
     quarantine = Quarantine()
     quarantine.add(f"{text}.cif", text, f"{text} is bad", 1)
     quarantine.add("a.csv:2", "plain", "no atoms: \x1b[2J")
-    _write_quarantine(tmp_path / "quarantine.csv", quarantine)
+    write_quarantine(tmp_path / "quarantine.csv", quarantine.rows())
     first, second = csv.DictReader((tmp_path / "quarantine.csv").read_text().splitlines())
     for cell in (first["file"], first["id"], first["reason"]):
         assert cell.startswith("'") and cell[1:].startswith(text)
