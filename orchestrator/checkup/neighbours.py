@@ -34,7 +34,7 @@ def base() -> Finding:
 def address_file() -> list[Finding]:
     """Whether `--address auto` leads where somebody else wants it to."""
     try:
-        doors.head_of_ours()
+        doors.written_by_us(ray_internals.address_file())
     except UsageError as error:
         return [Finding("bad", "address", str(error))]
     return []
@@ -43,7 +43,7 @@ def address_file() -> list[Finding]:
 def clusters() -> list[Finding]:
     """The clusters of which we run a node on this machine."""
     ours = [raylet for raylet in ray_internals.raylets_here() if is_trusted(raylet.uid)]
-    return [session(f"node of {raylet.head}", raylet.session) for raylet in ours]
+    return [session(f"cluster {raylet.head}", raylet.session) for raylet in ours]
 
 
 def session(what: str, folder: Path) -> Finding:

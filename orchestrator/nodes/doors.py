@@ -36,7 +36,7 @@ def head_of_ours() -> str | None:
     if named != "auto":
         return None if named == "local" else named
     file = ray_internals.address_file()
-    if (written := _written_by_us(file)) is not None:
+    if (written := written_by_us(file)) is not None:
         host, port = split(written)
         if (why := replaceable(file.parent)) and not listeners(host, port):
             raise UsageError(
@@ -50,7 +50,7 @@ def head_of_ours() -> str | None:
     return next(iter(heads), None)
 
 
-def _written_by_us(file: Path) -> str | None:
+def written_by_us(file: Path) -> str | None:
     """What an address file says; None where there is none.
 
     Raises:

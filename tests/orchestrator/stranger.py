@@ -126,18 +126,20 @@ def on_port(port: int, asked: list[str], shown: str | None) -> Iterator[str]:
     else:
         return
     metadata = [("authorization", f"Bearer {shown}")] if shown else []
-    refused = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED}
+    refused = 0
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.enable_http_proxy", 0)]) as channel:
         for method in asked:
-            call = channel.unary_unary(method)
             try:
-                said = call(b"", timeout=5, metadata=metadata)
+                said = channel.unary_unary(method)(b"", timeout=5, metadata=metadata)
                 yield f"call {port}{method} {len(said)}"
             except grpc.RpcError as error:
                 if error.code() == grpc.StatusCode.UNAVAILABLE:
-                    return
-                if error.code() not in refused:
+                    break  # it speaks another language
+                if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                    refused += 1
+                elif error.code() != grpc.StatusCode.UNIMPLEMENTED:
                     yield f"call {port}{method} {error.code().name}"
+    yield f"refused {port} {refused}"
 
 
 def attack(asked: dict[str, Any]) -> Iterator[str]:
@@ -148,10 +150,10 @@ def attack(asked: dict[str, Any]) -> Iterator[str]:
         for path in asked["results"]:
             yield from on_path(path, reading=False)
     finally:
-        os.unlink("/tmp/stranger.file")
+        Path("/tmp/stranger.file").unlink(missing_ok=True)  # an owner has moved it
     for pid in asked["processes"]:
         yield from on_process(pid)
-    calls = methods()
+    calls = asked["calls"] or methods()
     for port in asked["ports"]:
         for shown in asked["tokens"]:
             yield from on_port(port, calls, shown)

@@ -78,12 +78,13 @@ def attack(
     processes: Sequence[int] = (),
     ports: Sequence[int] = (),
     tokens: Sequence[str | None] = (None, "00" * 32),
+    calls: Sequence[str] = (),
     uid: int = UID,
 ) -> list[str]:
-    """What another user achieves on all that."""
+    """What another user achieves on all that; by all calls of Ray's processes, if none is named."""
     asked = {
         "uid": uid, "paths": list(paths), "results": list(results), "processes": list(processes),
-        "ports": list(ports), "tokens": list(tokens),
+        "ports": list(ports), "tokens": list(tokens), "calls": list(calls),
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("stranger.py"))], input=json.dumps(asked),

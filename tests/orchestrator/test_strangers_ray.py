@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,9 @@ def everything_below(*folders: Path) -> list[str]:
 
 # What Ray does not allow to close, as SECURITY.md says: that it is well, the dashboard's empty
 # page, and numbers about autoscaler and dashboard, at a port each.
-OPEN = re.compile(r"ask (\d+/( 446|api/(gcs_|local_raylet_)?healthz \d\d?)|(44217|44227)/.*)")
+OPEN = re.compile(
+    r"refused \d+ \d+|ask (\d+/( 446|api/(gcs_|local_raylet_)?healthz \d\d?)|(44217|44227)/.*)"
+)
 
 
 def achieved(lines: list[str]) -> list[str]:
@@ -104,17 +106,22 @@ def test_nobody_else_gets_at_a_local_run() -> None:
         longest = max(len(path) for path in paths if "/sockets/" in path)
         assert longest <= len(str(base)) + len(private_base.LONGEST), "what `unfit` reckons with"
 
-        assert achieved(attack([*paths, *sorted(sockets)], (), processes, ports)) == []
+        stranger = attack([*paths, *sorted(sockets)], (), processes, ports)
+        assert achieved(stranger) == []
+        refused = [int(line.split()[2]) for line in stranger if line.startswith(f"refused {gcs} ")]
+        assert len(refused) == 2 and min(refused) > 50, "calls of the head, no token or a wrong one"
         objects = shared_memory(processes[1:])
         assert objects and all(name.endswith(" (deleted)") for name, _ in objects)
         assert {mode for _, mode in objects} == {0o600}
         commands = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes)
         assert token.read_text().encode() not in commands, "which everyone may read"
         # That all of this would be seen: the owner, with the token, achieves it.
-        owner = attack([str(token)], (), processes[:1], [gcs], [token.read_text()], uid=0)
+        call = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+        shown = token.read_text()
+        owner = attack([str(token)], (), processes[:1], [gcs], [shown], [call], uid=0)
         for what in (f"read {token}", f"write {token}", f"read /proc/{process.pid}/environ"):
             assert what in owner
-        assert any("NodeInfoGcsService/CheckAlive" in line for line in owner), owner
+        assert any(line.startswith(f"call {gcs}{call} ") for line in owner), owner
     assert process.returncode == 0 and not base.exists()
     assert not psutil.pid_exists(processes[1])
 
@@ -145,6 +152,9 @@ def test_the_folder_goes_however_a_run_ends(how: signal.Signals) -> None:
         process.send_signal(how)
         process.wait(60)
         assert base.exists() == (how == signal.SIGKILL)
-        psutil.wait_procs(processes, 60)
+        for each in processes:  # Ray's agents look for the head that is gone for minutes
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        until(lambda: not private_base._in_use(base))
         private_base.clear_abandoned(base.parent)
         assert not base.exists()
