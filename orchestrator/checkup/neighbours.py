@@ -65,10 +65,8 @@ def ports() -> Iterator[Finding]:
 
 def results(run: Path) -> list[Finding]:
     """Who else may change a run: other users who may write there, or whose folders are in it."""
-    if not run.is_dir():
-        return []
     found = []
-    for folder in (run, *sorted(path for path in run.iterdir() if path.is_dir())):
+    for folder in _folders_of(run):
         state = folder.lstat()
         if state.st_mode & 0o002:
             seen = f"every user may write into {folder}, and change its results"
@@ -77,3 +75,11 @@ def results(run: Path) -> list[Finding]:
             seen = f"{folder} belongs to another user (uid {state.st_uid}), who can change it"
             found.append(Finding("note", "run directory", seen, "trust it as much as its owner"))
     return found
+
+
+def _folders_of(run: Path) -> list[Path]:
+    """A run directory and those in it; none where it cannot be read, which its own finding says."""
+    try:
+        return [run, *sorted(path for path in run.iterdir() if path.is_dir())]
+    except (OSError, ValueError):
+        return []
