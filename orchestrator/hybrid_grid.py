@@ -183,7 +183,7 @@ def _conclude(
     )
     on = SELECTED_BY[config.select_on]
     actors = max(1, cluster.worker_slots(1, 0))
-    sums, keys = sum_distances(FinishedRun(folder), ledger, on, actors)
+    sums, keys = sum_distances(FinishedRun(folder).embeddings, ledger, on, actors)
     made_from = {LEDGER: digest_of(ledger)}
     write_distances(folder, sums, made_from)
     for path in write_tables(folder, sums, keys, ledger, on, made_from):

@@ -263,7 +263,7 @@ def without(
     source = source_of(table.run)
     ledger = source.untouched(set(data.formulas[data.test_rows(fold)]))
     about = sidecar_of(table.path)
-    sums, _ = sum_distances(source.run, ledger, source.on, actors)
+    sums, _ = sum_distances(source.run.embeddings, ledger, source.on, actors)
     one = sums[about["strategy"]]
     numbers = one.numbers()
     matrix = one.mean()[numbers][:, numbers]

@@ -13,7 +13,7 @@ from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.nodes.actors import actor_map
 from orchestrator.runs.finished_files import reading
-from orchestrator.runs.finished_run import JOB, FinishedRun
+from orchestrator.runs.finished_run import JOB
 
 
 def mixed_vectors(
@@ -38,15 +38,19 @@ def mixed_vectors(
 
 
 def sum_distances(
-    run: FinishedRun, ledger: pd.DataFrame, on: str, actors: int
+    embeddings: Path, ledger: pd.DataFrame, on: str, actors: int
 ) -> tuple[dict[str, cosine.DistanceSums], dict[str, list[str]]]:
     """Distances of the models behind each table, and the keys of these models.
 
     The models are added in the order of their keys, in chunks of fixed size: the sum has the same
     bits whatever the number of actors. A table without models is left out.
+
+    Args:
+        embeddings: as of `FinishedRun`, which has compared the file with its digest.
+        on: column of the ledger that chooses the models.
     """
     chosen = {name: keys for name, keys in strategies(ledger, on).items() if keys}
-    vectors = mixed_vectors(run.embeddings, sorted(set().union(*map(set, chosen.values()))))
+    vectors = mixed_vectors(embeddings, sorted(set().union(*map(set, chosen.values()))))
     on_actors = actor_map(actors)
     sums = {}
     for name, keys in chosen.items():

@@ -189,7 +189,7 @@ def test_aggregation_on_any_number_of_actors(
         run = tmp_path / str(actors)
         run.mkdir()
         shutil.copy(first / "embeddings.parquet", run)
-        sums, keys = sum_distances(run, ledger, "val_mae", actors)
+        sums, keys = sum_distances(run / "embeddings.parquet", ledger, "val_mae", actors)
         write_distances(run, sums)
         assert len(write_tables(run, sums, keys, ledger, "val_mae")) == 6
         found.append(digests(run))

@@ -79,7 +79,7 @@ def bits(sums: cosine.DistanceSums) -> tuple[bytes, bytes, bytes]:
 
 @pytest.mark.parametrize("actors", [1, 2, 3])
 def test_the_sum_has_the_same_bits_on_any_number_of_actors(run: Path, actors: int) -> None:
-    sums, keys = sum_distances(run, ledger(), "val_mae", actors)
+    sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", actors)
     assert list(sums) == ["S", "H", "L"]
     assert all(len(keys[name]) == MODELS for name in "SHL")
     assert set(keys["H"]) | set(keys["L"]) == set(models())
@@ -90,7 +90,7 @@ def test_the_sum_has_the_same_bits_on_any_number_of_actors(run: Path, actors: in
 
 def test_the_sum_is_not_that_of_any_order(run: Path) -> None:
     """If the order of models did not show in the bits, the test above would say little."""
-    sums, keys = sum_distances(run, ledger(), "val_mae", 1)
+    sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", 1)
     backwards = cosine.merge(
         cosine.accumulate([models()[key]]) for key in sorted(keys["H"], reverse=True)
     )
@@ -100,7 +100,7 @@ def test_the_sum_is_not_that_of_any_order(run: Path) -> None:
 
 def test_a_strategy_without_models_has_no_table(run: Path) -> None:
     only = ledger()[lambda frame: frame["mixing"] == "H"]
-    sums, keys = sum_distances(run, only, "val_mae", 2)
+    sums, keys = sum_distances(run / "embeddings.parquet", only, "val_mae", 2)
     assert list(sums) == list(keys) == ["S", "H"]
 
 
