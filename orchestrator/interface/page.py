@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 from collections.abc import Sequence
 from importlib import resources
@@ -29,8 +30,11 @@ def render(title: str, subtitle: str, sections: Sequence[tuple[str, str]]) -> st
 def figure(shown: go.Figure) -> str:
     """A figure as HTML, without plotly itself, which the page has once."""
     # Responsive figures fill the page's width; their heights are set by what they show.
+    # Named by what it shows, and not at random, so that the same run has the same page.
+    name = hashlib.sha256(shown.to_json().encode()).hexdigest()[:16]
     text: str = shown.to_html(
         full_html=False,
+        div_id=f"figure-{name}",
         include_plotlyjs=False,
         config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"},
     )

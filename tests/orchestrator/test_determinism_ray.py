@@ -79,7 +79,7 @@ def arrays_of(run: Path) -> Bits:
 
 
 def bits(run: Path) -> Bits:
-    """All that a grid leaves but the report, in which plotly names its figures at random."""
+    """All that a grid leaves but the report, which tells how long it took."""
     files = [*(run / name for name in COLLECTED), *sorted((run / "tables").iterdir())]
     assert len(files) == len(COLLECTED) + 12
     found = {str(file.relative_to(run)): file.read_bytes() for file in files}
@@ -190,8 +190,8 @@ def test_aggregation_on_any_number_of_actors(
         run.mkdir()
         shutil.copy(first / "embeddings.parquet", run)
         sums, keys = sum_distances(run / "embeddings.parquet", ledger, "val_mae", actors)
-        write_distances(run, sums)
-        assert len(write_tables(run, sums, keys, ledger, "val_mae")) == 6
+        write_distances(run, sums, {})
+        assert len(write_tables(run, sums, keys, ledger, "val_mae", {})) == 6
         found.append(digests(run))
     assert found[0] == found[1] == found[2]
 

@@ -110,11 +110,9 @@ def test_the_job_from_crystals_to_report(tmp_path: Path) -> None:
     page = (run / "report.html").read_text()
     for title in ("The elements on one axis", "Beside other scales", "Which λ"):
         assert title in page
-    # again, and in another folder: the same bytes, but for plotly's names for its figures
+    # again, and in another folder: the same bytes
     other = scaled(tmp_path / "other", *flags)
-    first, second = digests(run), digests(other)
-    del first["report.html"], second["report.html"]
-    assert first == second
+    assert digests(other) == digests(run)
     # a deleted report can be had again
     (run / "report.html").unlink()
     assert write_report(run).read_text().count("plotly-graph-div") == 4
