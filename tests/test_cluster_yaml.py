@@ -142,6 +142,65 @@ def test_all_configured_workers_start(name: str) -> None:
             assert "export RAY_enable_autoscaler_v2=0" in line
 
 
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_no_other_user_reads_or_enters(name: str) -> None:
+    """Ray opens its session folders to everyone, and its metrics ask for no token."""
+    config = load(name)
+    lines = [line for who in ("head", "worker") for line in start_lines(config, who)]
+    assert len(lines) == 2
+    (folder,) = {match[1] for line in lines if (match := re.search(r"RAY_TMPDIR=(\S+);", line))}
+    for line in lines:
+        assert "RAY_enable_metrics_collection=0" in line
+        assert re.search(r"(install -d -m|chmod) 700 .*&&", line.partition(folder)[2])
+    found = {finding.line for finding in cluster_file.look_at_file(ROOT / name)}
+    assert len(found) == 1 and all("still has" in line for line in found)
+
+
+@pytest.mark.parametrize("who", ["head", "worker"])
+@pytest.mark.parametrize(
+    ("there", "begins"),
+    [
+        ("nothing", True),
+        ("ours, for all", True),
+        ("a link to ours", False),
+        pytest.param(
+            "another's", False, marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+        ),
+    ],
+)
+def test_ray_starts_in_a_folder_of_its_user_alone(
+    who: str, there: str, begins: bool, tmp_path: Path
+) -> None:
+    """Whatever somebody else has put where it goes."""
+    (line,) = start_lines(load("deploy/cluster.local.yaml"), who)
+    (tmp_path / "elemgrid-env" / "bin").mkdir(parents=True)
+    (tmp_path / "elemgrid-env" / "bin" / "activate").touch()
+    (tmp_path / ".elemgrid").mkdir()
+    started = tmp_path / "started"
+    env = stand_in(tmp_path, "ray", f'stat -c "%a %u" "$RAY_TMPDIR" > {started}')
+    env |= {"HOME": str(tmp_path), "USER": f"test-{os.getpid()}"}
+    folder = Path("/var/tmp") / f"ray-{env['USER']}"
+    if there == "a link to ours":
+        (tmp_path / "ours").mkdir()
+        folder.symlink_to(tmp_path / "ours")
+    elif there != "nothing":
+        folder.mkdir()
+        folder.chmod(0o777)
+        os.chown(folder, 12345 if there == "another's" else os.geteuid(), -1)
+    script = tmp_path / "line"
+    script.write_text(line)
+    try:
+        run(script, env=env)
+        assert started.exists() == begins
+        if begins:
+            assert started.read_text().split() == ["700", str(os.geteuid())]
+    finally:
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            folder.rmdir()
+
+
 def test_ray_down_finds_ray() -> None:
     """It calls `ray stop` from a login shell, which knows nothing of the environment."""
     config = load("deploy/cluster.local.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import yaml
 
 from orchestrator.checkup.finding import Finding
+from orchestrator.nodes import ray_internals
+from orchestrator.nodes.owners import foreign
 
 TOKEN = "~/.ray/auth_token"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -115,12 +118,28 @@ def look_at_file(path: Path) -> list[Finding]:
         found.append(
             Finding("note", str(path), f"still has {', '.join(left)}", "put your own values there")
         )
+    if theirs := _sockets_of_others():
+        found.append(
+            Finding("bad", str(path), f"{theirs}; `ray up` would log in through its sockets, and"
+                    " send your token there", "have it removed before `ray up`")
+        )  # fmt: skip
     if _in_open_folders(config):
         found.append(
             Finding("note", str(path), "Ray's folders, in /tmp/ray, are open to every user of the"
                     " machines", "`export RAY_TMPDIR=` a folder of mode 0700 before `ray start`")
         )  # fmt: skip
     return found or [Finding("good", str(path), "no door stands open")]
+
+
+def _sockets_of_others() -> str:
+    """Whether another user of this machine has made the folder that `ray up` takes for its own.
+
+    SSH does not ask whose a socket is (ControlPath).
+    """
+    try:
+        return foreign(ray_internals.launcher_folder(getpass.getuser()))
+    except (OSError, KeyError):  # it is not there, or we have no name
+        return ""
 
 
 def _in_open_folders(config: dict[str, Any]) -> bool:

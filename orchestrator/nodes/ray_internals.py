@@ -6,6 +6,7 @@ version by it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -189,6 +190,11 @@ def cpus_here() -> int:
 def memory_here() -> float:
     """Bytes of memory of this machine, or what the container may use; as `cpus_here`."""
     return float(get_system_memory())
+
+
+def launcher_folder(user: str) -> Path:
+    """Where `ray up` of a user of this machine keeps the sockets of its SSH connections."""
+    return Path("/tmp") / f"ray_ssh_{hashlib.sha256(user.encode()).hexdigest()[:10]}"
 
 
 def session_folder() -> Path:

@@ -39,6 +39,7 @@ GRID = (
     " --mixing H 0 L --folds 0 1 2 --epochs 40 --patience 40"
 )
 MODELS = 18
+STRANGER = 7078  # a uid that no machine knows
 WHOLE = 2400.0  # seconds for all of it
 SKIPPED = 77
 
@@ -135,8 +136,16 @@ def names_of_arrays(it: Trial) -> list[str]:
 
 
 def of_ray(machine: Machine) -> list[str]:
-    """Command lines of what is Ray's on a machine."""
-    return [line for _, line in machine.processes() if "ray::" in line or "/ray/" in line]
+    """Command lines of what is Ray's on a machine, the waiting `ray start --block` too."""
+    its = re.compile(r"\bray::|/ray/|/ray start ")
+    return [line for _, line in machine.processes() if its.search(line)]
+
+
+def sessions(machine: Machine, uid: int) -> list[str]:
+    """Ray's session folders that a user of a machine finds."""
+    look = "find /tmp /var/tmp /home /shared -name 'session_2*' -prune 2>/dev/null"
+    who = f"setpriv --reuid={uid} --regid={uid} --clear-groups"
+    return machine.run(f"{who} {look}", user="root").stdout.split()
 
 
 def trial(head: Machine, workers: list[Machine], laptop: Machine) -> Trial:
@@ -166,7 +175,10 @@ def _steps(it: Trial) -> None:
     )  # fmt: skip
     with it.step("all nodes are there", 300) as tell:
         it.until(lambda: it.nodes() == everyone, 280, lambda: f"not all of {everyone} are there")
-        tell(f"{len(everyone)} nodes")
+        for machine in (it.head, *it.workers):
+            if not sessions(machine, 0) or (seen := sessions(machine, STRANGER)):
+                raise Failed(f"{machine.name}: no session folder, or others enter {seen}")
+        tell(f"{len(everyone)} nodes, whose session folders no other user enters")
     with it.step("`ray job submit`, until the first models are recorded", 480) as tell:
         first = it.submit()
         it.until(it.records, 360, lambda: f"no record:\n{it.log(first)}")
@@ -207,11 +219,11 @@ def _steps(it: Trial) -> None:
         if not told:
             raise Failed(f"the job does not name {gone.address}:\n{it.log(third)}")
         tell(f"“{told[0].strip()}”")
-    with it.step("`ray down`, until nothing of Ray runs", 300) as tell:
+    with it.step("`ray down`, until nothing of Ray runs", 420) as tell:
         said = it.demand(f"ray down -y {CLUSTER}", 150)
         left = [it.head, *it.workers]
         it.until(
-            lambda: not any(of_ray(machine) for machine in left), 140,
+            lambda: not any(of_ray(machine) for machine in left), 260,
             lambda: f"{[line for machine in left for line in of_ray(machine)]} run:\n{said}",
         )  # fmt: skip
         tell(f"no process of Ray's on {len(left)} machines")
@@ -223,7 +235,7 @@ def _tell_logs(it: Trial) -> None:
     """What helps to understand why a step failed."""
     for machine in (it.head, *it.workers):
         print(f"--- {machine.name}", *of_ray(machine), sep="\n", file=sys.stderr)
-    said = it.head.run("tail -n 60 /tmp/ray/session_latest/logs/monitor.*", 60).stdout
+    said = it.head.run("tail -n 60 /var/tmp/ray-*/ray/session_latest/logs/monitor.*", 60).stdout
     print(said, file=sys.stderr, flush=True)
 
 

@@ -99,6 +99,19 @@ def test_doors_that_stand_open(tmp_path: Path, before: str, after: str, seen: st
     assert any(seen in line for line in bad), bad
 
 
+@needs_root
+def test_a_folder_for_the_sockets_of_ray_up_that_another_user_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSH would go through them, with the token."""
+    monkeypatch.setattr(ray_internals, "launcher_folder", lambda user: tmp_path / "ray_ssh")
+    (tmp_path / "ray_ssh").mkdir()
+    assert "bad" not in verdicts(look_at_file(ROOT / "cluster.yaml"))
+    os.chown(tmp_path / "ray_ssh", UID, UID)
+    bad = [one.line for one in look_at_file(ROOT / "cluster.yaml") if one.verdict == "bad"]
+    assert len(bad) == 1 and "belongs to another user" in bad[0]
+
+
 def test_folders_that_all_users_of_the_machines_reach(tmp_path: Path) -> None:
     """A container has no other users; machines of one's own may have."""
     path = tmp_path / "cluster.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import getpass
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from ray._private.node import Node
 from ray._private.services import _find_address_from_flag
 from ray._private.utils import write_ray_address
 from ray.autoscaler._private.autoscaler import AutoscalerSummary
+from ray.autoscaler._private.command_runner import SSHCommandRunner
 from ray.autoscaler.v2.schema import ClusterStatus
 from ray.data import Dataset
 
@@ -33,6 +35,12 @@ def test_they_are_used_nowhere_else() -> None:
     assert len(files) > 50
     using = {path.name for path in files if PRIVATE.search(path.read_text())}
     assert using == {"ray_internals.py"}
+
+
+def test_the_folder_of_ray_up_is_known() -> None:
+    runner = SSHCommandRunner("", "node", None, {"ssh_user": "x"}, "cluster", subprocess, False)
+    folder = ray_internals.launcher_folder(getpass.getuser())
+    assert Path(str(runner.ssh_control_path)).parent == folder
 
 
 def test_the_head_is_found_by_its_address() -> None:
