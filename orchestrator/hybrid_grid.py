@@ -46,6 +46,7 @@ from orchestrator.training.trials import versions
 from orchestrator.training.worker import Worker
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.featurise import FEATURISER_VERSION
+from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
 from trainables.kernels import library
 from trainables.training.fit import TRAINING_VERSION
@@ -81,7 +82,8 @@ def run(options: Options, lease: str) -> int:
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     demand_own_folds(options.division, config.tasks)  # before anything is downloaded
     sources = open_sources(config, options.data_dir, follow_links=options.follow_links)
-    demand_own_folds(options.division, sources)
+    whole = (name for name in sources if name in TASKS and sources[name].count() == TASKS[name].n)
+    demand_own_folds(options.division, whole)
     data = {"data": {name: source.digest() for name, source in sources.items()}}
     open_manifest(folder, JOB, data, what="grid", extend=options.extend)
     config = config.model_copy(update={"tasks": tuple(sources)})
@@ -94,8 +96,9 @@ def run(options: Options, lease: str) -> int:
         demand_parts(config, datasets)
         say_unseen(config.folds, config.seed, datasets, featurized)
         cells = keyed_cells(config, fingerprints(config, featurized))
-        _write_manifest(options, data, sources, featurized, len(cells))
         records = Records(folder / layout.RECORDS, lease=lease)
+        left = len(cells) - len(records.recorded(key for _, key in cells))
+        _write_manifest(options, data, sources, featurized, len(cells), works=left > 0)
         return train_to_ledger(
             arrays(cells),
             datasets,
@@ -141,6 +144,8 @@ def _write_manifest(
     sources: dict[str, Source],
     featurized: dict[str, Featurized],
     models: int,
+    *,
+    works: bool,
 ) -> None:
     write_manifest(
         options.run,
@@ -153,6 +158,7 @@ def _write_manifest(
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},
             "versions": versions(),
         },
+        works=works,
     )
 
 

@@ -25,7 +25,7 @@ def scores(done: FinishedTransfer) -> str:
     parts = [
         "<p>CrabNet, which knows a material by its formula alone, with each table of element"
         f" vectors in turn{'' if facts['trainable'] else ', frozen'}; recipe {facts['recipe']}, at"
-        f" most {_epochs(facts)} epochs, {_count(facts['seeds'], 'seed')}, official folds"
+        f" most {_epochs(facts)} epochs, {_count(facts['seeds'], 'seed')}, folds"
         f" {' '.join(map(str, facts['folds']))}. Score: mean ± deviation over the folds, on test"
         f" parts that nothing was chosen on.{_together(facts)}{_difference(facts)}</p>"
     ]

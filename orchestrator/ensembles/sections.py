@@ -15,7 +15,6 @@ from orchestrator.ensembles.files import RESULTS, FinishedEnsemble
 from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import significant, with_deviation
 from orchestrator.runs.finished_run import FinishedRun
-from trainables.crystals.registry import TASKS
 
 WAYS = {
     "best": "best single model",
@@ -43,7 +42,7 @@ def errors(combined: Combined) -> str:
     best = configurations.drop_duplicates("task").set_index("task")["test_mae"]
     rows = []
     for task, part in folds.groupby("task", sort=False):
-        known = TASKS.get(str(task))
+        known = combined.run.matbench_task(str(task))
         rows.append(
             {
                 "data set": task,

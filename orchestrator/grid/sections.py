@@ -23,7 +23,6 @@ from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB, FinishedRun
 from orchestrator.runs.records import DONE
 from trainables.backbones import BACKBONES
-from trainables.crystals.registry import TASKS
 
 TABLE_NAMES = {
     "S": "best mixing of each task, fold, backbone and dimension",
@@ -32,9 +31,11 @@ TABLE_NAMES = {
 }
 
 
-def _reference(task: str) -> dict[str, float]:
-    published = TASKS[task].published if task in TASKS else {}
-    return {BACKBONES[name].title: score for name, score in published.items()}
+def _reference(run: FinishedRun, name: str) -> dict[str, float]:
+    task = run.matbench_task(name)
+    return {
+        BACKBONES[name].title: score for name, score in (task.published if task else {}).items()
+    }
 
 
 def overview(run: FinishedRun) -> str:
@@ -48,7 +49,7 @@ def overview(run: FinishedRun) -> str:
     scores = _mean_scores(run)
     rows = []
     for row in run.best.itertuples():
-        reference = _reference(row.task)
+        reference = _reference(run, row.task)
         unit = run.manifest["datasets"].get(row.task, {}).get("unit") or ""
         rmse, r2 = scores.loc[tuple(getattr(row, name) for name in leaderboard.CONFIGURATION)]
         rows.append(
@@ -79,9 +80,9 @@ def overview(run: FinishedRun) -> str:
     source = " †: MatBench v0.1 leaderboard." if known else ""
     return (
         f"{notes}{warning}<p>For each data set and backbone, the configuration with the lowest mean"
-        " validation MAE, and its MAE on the official test folds (mean ± deviation over folds)."
+        " validation MAE, and its MAE on the test folds (mean ± deviation over folds)."
         " <b>Nested</b>: the test MAE when each fold picks a configuration on its own validation"
-        " part, which is what a leaderboard compares. <b>The mean</b>: the test MAE of predicting"
+        " part, as leaderboards score. <b>The mean</b>: the test MAE of predicting"
         " the mean of the training part. All of these, and RMSE, are in the unit of the target; R²"
         f" is 1 for a perfect model and 0 for the mean of the test part.{source}</p>{table(frame)}"
     )
@@ -95,7 +96,7 @@ def _mean_scores(run: FinishedRun) -> pd.DataFrame:
 
 def mixing(run: FinishedRun) -> str:
     """Fig. 4.2a of the thesis."""
-    references = {task: _reference(task) for task in run.done["task"].unique()}
+    references = {task: _reference(run, task) for task in run.done["task"].unique()}
     there = style.explain_mixings(run.done["mixing"].tolist())
     return (
         "<p>Mean absolute error on the test parts against the mixing ratio γ ="

@@ -20,6 +20,7 @@ from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import doors, lifeline, ray_internals
 from orchestrator.nodes.private_base import private_session
+from trainables.crystals.crystal import one_line
 
 # Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
 TUNE_ENVIRONMENT = {
@@ -103,7 +104,7 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
             os.environ.setdefault(name, value)
         folder.enter_context(private_session())
         with ray_internals.on_loopback():
-            ray.init(address="local", dashboard_host="127.0.0.1", **common)
+            _begin_here(**common)
         return
     try:
         ray.init(address=_answering(address), **common)
@@ -113,6 +114,17 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
             f"--address {address}: no Ray cluster answers ({reason}); start one with"
             " `ray start --head`, give both sides one token (RAY_AUTH_MODE), or leave the flag"
             " (and RAY_ADDRESS) out"
+        ) from None
+
+
+def _begin_here(**settings: Any) -> None:
+    try:
+        ray.init(address="local", dashboard_host="127.0.0.1", **settings)
+    except Exception as error:  # Ray has no class of its own for a node that is late
+        why = one_line(error, 200)
+        raise UsageError(
+            f"Ray does not start on this machine ({why}); give it more time by running again, or"
+            " look for a lack of memory, of room for its files, or of processor time"
         ) from None
 
 

@@ -38,12 +38,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder and those above it that are missing, and lets their names last."""
+def make_folder(path: Path) -> list[Path]:
+    """Makes a folder and those above it that are missing, and lets their names last.
+
+    Returns:
+        Those that were missing, innermost first.
+    """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         sync(folder.parent)
+    return missing
 
 
 @dataclass(frozen=True)

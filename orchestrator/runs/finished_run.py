@@ -22,6 +22,7 @@ from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_files import read_parquet, read_sealed, reading, verify
 from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import DONE, SCHEMA
+from trainables.crystals.registry import TASKS, Task
 
 JOB = "hybrid_grid"
 
@@ -94,6 +95,12 @@ class FinishedRun:
     @cached_property
     def best(self) -> pd.DataFrame:
         return leaderboard.best_by_validation(self.ledger)
+
+    def matbench_task(self, name: str) -> Task | None:
+        """MatBench's task of a data set's name, if it has its rows too, and the official folds."""
+        known, about = TASKS.get(name), self.manifest["datasets"].get(name, {})
+        rows = about.get("crystals", 0) + about.get("quarantined", 0)
+        return known if known and known.n == rows and "folds" not in about else None
 
     @cached_property
     def predictions(self) -> Path:

@@ -18,7 +18,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -113,13 +113,13 @@ def _lost(run: Path, error: Fenced) -> str:
     return f"--run {run}: {why}; what is recorded stays"
 
 
-def _open_and_take(run: Path, stack: ExitStack) -> tuple[int, bool, bool]:
-    """The lock's file, open as long as `stack`, its lock ours; whether we have made the folder, and
-    whether no job has been in it.
+def _open_and_take(run: Path, stack: ExitStack) -> tuple[int, Sequence[Path], bool]:
+    """The lock's file, open as long as `stack`, its lock ours; the folders that we have made,
+    innermost first; and whether no job has been in it.
     """
     while True:
-        made, fresh = not run.exists(), not ownership.is_run(run)
-        durable.make_folder(run)
+        fresh = not ownership.is_run(run)
+        made = durable.make_folder(run)
         with ExitStack() as own:
             # No link: what it leads to would be overwritten.
             file = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -170,8 +170,8 @@ def remove_tunes(run: Path, experiment: str) -> None:
             folder.rmdir()
 
 
-def remove_beginnings(run: Path, made: bool) -> None:
-    """Removes what a job made that was refused at its start: its lock, its folder if it `made` it.
+def remove_beginnings(run: Path, made: Sequence[Path]) -> None:
+    """Removes what a job made that was refused at its start: its lock, and the folders it `made`.
 
     Where it has left anything else, all stays.
     """
@@ -180,5 +180,6 @@ def remove_beginnings(run: Path, made: bool) -> None:
             (run / name).rmdir()
     if os.listdir(run) == [layout.LOCK]:
         (run / layout.LOCK).unlink()
-        if made:
-            run.rmdir()
+        with suppress(OSError):  # somebody else uses one above
+            for folder in made:
+                folder.rmdir()

@@ -128,8 +128,12 @@ def _brief(value: Any) -> Any:
     return "nothing" if value is None else value
 
 
-def write_manifest(run: Path, content: dict[str, Any]) -> None:
-    """Writes the manifest; `created` stays that of the first time, `sessions` has each time."""
+def write_manifest(run: Path, content: dict[str, Any], *, works: bool = True) -> None:
+    """Writes the manifest; `created` stays that of the first time.
+
+    Args:
+        works: whether anything is left to do, so that this is one of the run's `sessions`.
+    """
     path = run / MANIFEST
     now = datetime.now(UTC).isoformat(timespec="seconds")
     created, sessions = now, []
@@ -137,5 +141,6 @@ def write_manifest(run: Path, content: dict[str, Any]) -> None:
         before = json.loads(path.read_text())
         created = before.get("created", now)
         sessions = before.get("sessions", [created])
-    whole = {"program": PROGRAM, "created": created, "sessions": [*sessions, now], **content}
+    sessions = [*sessions, now] if works or not sessions else sessions
+    whole = {"program": PROGRAM, "created": created, "sessions": sessions, **content}
     durable.write_json(path, sealed.seal(whole))

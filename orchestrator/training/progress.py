@@ -67,6 +67,10 @@ class Progress(tune.Callback):
         self._active[array.id] = sum(key not in self._finished for key in keys)
         self._left.begin(array.id, time.monotonic())
 
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Shows that it goes on, where no array reports for long."""
+        self._print(force=False)
+
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:

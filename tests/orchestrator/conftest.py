@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import CRYSTALS, FinishedGrid, Said, grid, rows, write_matbench
+from trainables.training.split import split_fold
 
 
 @pytest.fixture
@@ -31,12 +33,14 @@ def half_failed(
 ) -> tuple[list[str], Path, Said]:
     """A grid's flags, run and last words: CGCNN wider than any memory, and an infinite loss.
 
-    One data set has targets so large that their squares are infinite.
+    One data set has targets so small that those of its validation part are infinite beside them.
     """
     folder, data = tmp_path_factory.mktemp("half"), rows(30)
     good = write_matbench(folder / "good.json.gz", data)
+    validated = set(split_fold(np.arange(30), 30, fold=0, seed=0).validation)
+    targets = [1e30 if row in validated else 1e-30 * target for row, (_, target) in enumerate(data)]
     huge = write_matbench(
-        folder / "huge.json.gz", [(s, 1e300 if i < 20 else t) for i, (s, t) in enumerate(data)]
+        folder / "huge.json.gz", [(s, t) for (s, _), t in zip(data, targets, strict=True)]
     )
     flags = [
         *("--tasks", str(good), str(huge), "--dims", "4", "--mixing", "H", "L", "--folds", "0"),

@@ -107,3 +107,18 @@ def test_memory_is_shared_among_the_workers_of_the_smallest_node(
     assert cluster.memory_per_worker(8, 0) == 64e9 / 2
     assert cluster.memory_per_worker(1, 0.5) == 64e9 / 2 / 2
     assert cluster.memory_per_worker(1, 4) == cluster.SHARE_TO_COME / 2
+
+
+def test_a_node_of_this_machine_that_is_late_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray waits for its own processes for a minute, and has no class of error for that."""
+
+    def late(**settings: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen because …")
+
+    monkeypatch.setattr(cluster.ray, "init", late)
+    with (
+        pytest.raises(UsageError, match="Ray does not start on this machine") as caught,
+        cluster.connected("local", 1),
+    ):
+        pass
+    assert "timed out during startup" in str(caught.value) and "\n" not in str(caught.value)

@@ -197,7 +197,7 @@ def test_the_manifest_says_what_was_done(finished: FinishedGrid) -> None:
 def test_models_that_fail_are_recorded_and_the_rest_goes_on(
     half_failed: tuple[list[str], Path, Said],
 ) -> None:
-    """CGCNN wider than any memory, and one target so large that its square is infinite."""
+    """CGCNN wider than any memory, and errors of validation that are infinite."""
     flags, run, said = half_failed
     assert said.code == 1
     ledger = pd.read_parquet(run / "ledger.parquet").set_index(["task", "backbone", "mixing"])

@@ -89,6 +89,16 @@ def test_models_run_from_their_start_and_not_from_their_first_report(stage: Stag
     assert "0/6 models done, 3 in training in 1 worker, 0 failed" in stage.line
 
 
+def test_it_shows_that_it_goes_on_where_no_array_reports(stage: Stage) -> None:
+    stage.begin(stage.cgcnn)
+    stage.progress.on_step_end(0, [])
+    assert stage.shown == ""
+    for seconds in (10, 15, 10, 15):
+        stage.now += seconds
+        stage.progress.on_step_end(0, [])
+    assert stage.shown.count("3 in training") == 2 and "50 s" in stage.shown
+
+
 def test_the_line_counts_what_is_done_runs_and_failed(stage: Stage) -> None:
     stage.begin(stage.cgcnn)
     stage.begin(stage.megnet)

@@ -18,7 +18,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.report import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
-from orchestrator.runs.run_directory import locked
+from orchestrator.runs.run_directory import locked, write_manifest
 from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
 from tests.orchestrator.small_disks import small_disk
 from trainables import sealed
@@ -121,6 +121,19 @@ def test_the_page_says_how_trainings_ended_and_what_is_drawn(tmp_path: Path, mad
     body = body_of(write_report(run))
     assert "24 stopped early, as their validation MAE had not fallen for 2 epochs; 0 ended" in body
     assert body.count("<td>early: 2</td>") == 12 and "had not converged" not in body
+
+
+def test_only_matbenchs_own_crystals_stand_beside_its_leaderboard(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", task="phonons", folds=(0,))
+    assert "†" not in body_of(write_report(run)), "30 crystals of a folder with that name"
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["datasets"]["phonons"] |= {"crystals": 1263, "quarantined": 2}
+    write_manifest(run, manifest)
+    assert "57.76" in body_of(write_report(run))
+    manifest["datasets"]["phonons"]["folds"] = "digest of folds of one's own"
+    write_manifest(run, manifest)
+    body = body_of(write_report(run))
+    assert "†" not in body and "official" not in body
 
 
 def test_texts_name_the_mixings_of_the_run(tmp_path: Path, made: Path) -> None:

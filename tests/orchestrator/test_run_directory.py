@@ -123,6 +123,14 @@ def test_a_job_that_is_refused_at_once_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), locked(tmp_path / "run"):
         raise KeyboardInterrupt
     assert not (tmp_path / "run").exists()
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path / "new" / "also new" / "run"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [], "nor those above that it made"
+    (tmp_path / "theirs").mkdir()
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path / "theirs" / "new" / "run"):
+        (tmp_path / "theirs" / "new" / "file").touch()
+        raise KeyboardInterrupt
+    assert [path.name for path in (tmp_path / "theirs" / "new").iterdir()] == ["file"]
 
 
 # ------------------------------------------------------------------------------------- the manifest
