@@ -420,3 +420,21 @@ def test_formulas_in_capitals_are_quarantined(tmp_path: Path) -> None:
 )
 def test_formulas_of_single_letters_are_read(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert len(read_compositions(formulas(tmp_path, *names), max_bad=0)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_the_index_of_pandas_is_no_target(tmp_path: Path, name: str) -> None:
+    rows = "".join(f"{row},{formula},{row}.5\n" for row, formula in enumerate(FORMULAS))
+    path = write(tmp_path, f"{name},formula,gap\n{rows}")
+    assert read_compositions(path).target.tolist() == [row + 0.5 for row in range(10)]
+    if name:
+        assert read_compositions(path, name).target.tolist() == list(range(10)), (
+            "unless it is named"
+        )
+
+
+def test_points_that_may_part_thousands_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{formula};{row + 1}.250\n" for row, formula in enumerate(FORMULAS))
+    said = refused(write(tmp_path, f"formula;gap\n{rows}"))
+    assert "column 'gap': '1.250' may be 1.25 or 1250" in said and "parted by semicolons" in said
+    assert len(read_compositions(write(tmp_path, f"formula,gap\n{rows.replace(';', ',')}"))) == 10

@@ -32,6 +32,7 @@ from trainables.crystals.sources.base import (
     stem,
     why_no_id,
 )
+from trainables.crystals.sources.columns import is_index
 from trainables.crystals.sources.table import sniff_delimiter
 from trainables.crystals.targets import has_decimal_commas, is_numeric
 
@@ -210,11 +211,12 @@ def _csv_table(path: Path, target: str | None) -> _Table:
         for at, column in enumerate(header)
         if column not in (formula, named) and column_named([column], FORMULA_COLUMNS) is None
     }
-    fit = [column for column, cells in of.items() if is_numeric(cells)]
-    fit = fit or [column for column, cells in of.items() if is_of_two_words(cells)]
+    left = {column: cells for column, cells in of.items() if not is_index(column)}
+    fit = [column for column, cells in left.items() if is_numeric(cells)]
+    fit = fit or [column for column, cells in left.items() if is_of_two_words(cells)]
     value = choose_target(path, header, fit, target)
     try:
-        commas = has_decimal_commas(of.get(value, ()), may=delimiter != ",")
+        commas = has_decimal_commas(of.get(value, ()), delimiter)
     except ValueError as error:
         raise SourceError(f"{path}: column {value!r}: {error}") from None
     at, to = header.index(formula), header.index(value)
