@@ -402,8 +402,8 @@ def formulas(folder: Path, *names: str) -> Path:
 def test_formulas_in_capitals_are_quarantined(tmp_path: Path) -> None:
     said = refused(formulas(tmp_path, *CAPITALS))
     assert "11 of 12 rows are bad" in said and "BN" not in said
-    assert "'CUO' in a column in capitals may be CuO; write that, or C1U1O1 if it is not" in said
-    assert "'BCO3' in a column in capitals may be BCo3;" in said
+    assert "'CUO' in capitals, as all are, may be CuO; write that, or C1U1O1 if it is not" in said
+    assert "'BCO3' in capitals, as all are, may be BCo3;" in said
     one_slip = [*CAPITALS[:2], *["UO2"] * 20, "PBS", "Fe2O3"]
     data = read_compositions(formulas(tmp_path, *one_slip), max_bad=0.5)
     assert len(data) == 21 and len(data.quarantine) == 3

@@ -51,6 +51,7 @@ def is_salt(crystal: Crystal) -> None:
         SALT + VELOCITIES + "\n 1\n 0.5\n 0 0 0\n" + " 0 0 0\n" * 6,
         SALT + "Lattice velocities and vectors\n  1\n" + " 0 0 0\n" * 6 + VELOCITIES,
         SALT + "\n\n\n",
+        SALT + "Lattice velocities and vectors\n  1\n" + " 0 0 0\n" * 6 + "Direct" + VELOCITIES,
         SALT.replace("0 0 0\n0.5", "0 0 0 T T T\n0.5").replace("0.5\n", "0.5 F F F\n"),
         FLAGS.replace("T T T", "T T T Na").replace("F F F", "F F F Cl"),
         FLAGS.replace("T T T", "Na1").replace("F F F", "Cl-"),
@@ -89,9 +90,13 @@ def test_all_of_these_are_salt(text: str) -> None:
         (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 F F F K"), "atom 2 is K in its line and Cl by"),
         (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 Na1"), "atom 2 is Na1 in its line and Cl by"),
         (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 NA1"), "atom 2 is NA1 in its line and Cl by"),
+        (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 Fe Fe"), "atom 2 is Fe in its line and Cl by"),
         (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 F"), "atom 2 is F in its line and Cl by"),
         (SALT.replace("0.5 0.5 0.5", "0.5-0.5-0.5 Na"), "atom 2 is Na in its line and Cl by"),
         (FLAGS, "names no elements"),
+        (FLAGS.replace("T T T", "T").replace("F F F", "F"), "names no elements"),
+        (FLAGS.replace("T T T", "T T").replace("F F F", "F F"), "names no elements"),
+        (FLAGS.replace("T T T", "T T T T").replace("F F F", "F F F F"), "names no elements"),
         (FLAGS.replace("T T T", ".TRUE. .TRUE. .F."), "names no elements"),
         (FLAGS.replace("salt", "Na Cl K"), "names no elements"),
         (FLAGS.replace("salt", "Na Cl").replace("T T T", "K"), "atom 1 is K in its line and Na by"),
@@ -111,6 +116,13 @@ def test_all_of_these_are_salt(text: str) -> None:
 )
 def test_what_contradicts_itself_is_refused(text: str, words: str) -> None:
     refused(text, words)
+
+
+def test_a_single_f_behind_coordinates_is_fluorine() -> None:
+    for flags in ("", "T T T ", "F F F "):
+        rows = f"0 0 0 {flags}Na\n0.5 0.5 0.5 {flags}F"
+        text = SALT.replace("Na Cl\n", "").replace("0 0 0\n0.5 0.5 0.5", rows)
+        assert read_poscar(text).numbers.tolist() == [11, 9]
 
 
 @pytest.mark.parametrize("direct", [True, False])

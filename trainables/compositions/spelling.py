@@ -66,8 +66,8 @@ def why_in_capitals(column: Sequence[str]) -> dict[int, str]:
         if (meant := _IN_CAPITALS.sub(lambda found: _HIDDEN[found[0]], shown)) != shown:
             apart = _BARE.sub(r"\g<0>1", shown)
             doubtful[row] = (
-                f"{shown!r} in a column in capitals may be {meant}; write that, or {apart} if it is"
-                " not"
+                f"{shown!r} in capitals, as all are, may be {meant}; write that, or {apart} if it"
+                " is not"
             )
     return doubtful if len(doubtful) >= LEAST_IN_CAPITALS else {}
 

@@ -7,6 +7,7 @@ without a word, and takes neither three scale factors nor Fortran's exponents.
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ _COUNT = re.compile(r"\d+")
 _COMMENT = re.compile(r"[#!].*")
 # What Fortran writes without blanks: `0.50000000-0.25000000-0.75000000`.
 _JOINED = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
-_FLAG = re.compile(r"\.?[tf][a-z]*\.?", re.IGNORECASE)  # as Fortran reads a LOGICAL
+_FLAG = re.compile(r"\.?(?:t|f|true|false)\.?", re.IGNORECASE)  # as Fortran writes and reads it
 _CHARGED = re.compile(r"([A-Z][a-z]?)\d*[+-]\d*")
 _LABEL = re.compile(r"([A-Z][A-Za-z]?)(?:\d+|\d*[+-]\d*)?(?:_\w*)?")
 _FRAME = re.compile(r"(?:configuration|konfig)\s*=", re.IGNORECASE)
@@ -131,14 +132,14 @@ def _element(name: str) -> str:
 
 
 def _behind(row: str) -> str:
-    """The first word behind three coordinates, and three flags if there are; VASP reads flags
-    where the file has `Selective dynamics`, and leaves them out where it has not.
+    """The first word behind three coordinates, and flags if there are; VASP reads three of them
+    where the file has `Selective dynamics`, and leaves them out where it has not. A single F is
+    fluorine.
     """
     words = row.split()
     words = words[3:] if len(words) >= 3 else _JOINED.sub(" ", row, count=3).split()
-    if len(words) >= 3 and all(map(_FLAG.fullmatch, words[:3])):
-        words = words[3:]
-    return words[0] if words else ""
+    flags = len(list(takewhile(_FLAG.fullmatch, words[:3])))
+    return next(iter(words[flags if flags > 1 else 0 :]), "")
 
 
 def _symbols_of_comment(comment: str, counts: int) -> list[str] | None:
@@ -151,7 +152,8 @@ def _symbols_of_rows(rows: list[str], counts: list[int]) -> list[str]:
     """Symbols [counts] behind the coordinates, where VASP 4 has no line of them."""
     found = [_LABEL.fullmatch(_behind(row)) for row in rows]
     names = [match[1] if match else "" for match in found]
-    if not rows or any(name not in NUMBERS for name in names):
+    # Nobody knows whether T and F alone are flags, of which some are left out.
+    if set(names) <= {"T", "F"} or any(name not in NUMBERS for name in names):
         raise BadCrystal("unknown element: the POSCAR names no elements, add a line of symbols")
     starts = [sum(counts[:place]) for place in range(len(counts))]
     return [names[start] if start < len(names) else names[-1] for start in starts]
@@ -204,5 +206,10 @@ def _begins_another(line: str, before: str) -> bool:
     return bool(
         _FRAME.search(line)
         or (words and all(word in NUMBERS for word in words))
-        or (_MODES.match(line) and before and all(map(_COUNT.fullmatch, before.split())))
+        or (_MODES.match(line) and _are_counts(before))
     )
+
+
+def _are_counts(line: str) -> bool:
+    words = line.split()
+    return all(map(_COUNT.fullmatch, words)) and any(map(int, words))  # zeros are a velocity
