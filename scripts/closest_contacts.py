@@ -2,9 +2,11 @@
 
     python scripts/closest_contacts.py FILE[:COLUMN] ...
 
-For each data set (as `--tasks` has them): crystals, those that are refused for their distances, and
-the closest contacts of the others. `trainables.crystals.checks.LEAST_SHARE` has to lie below all of
-them, with a margin.
+For each data set (as `--tasks` has them; FILE:* reads crystals without a target): crystals that are
+read, those that are not, and the closest contacts of the former. A crystal whose atoms are all
+farther apart than 4 Å, like one of xenon, is counted, and has no contact.
+`trainables.crystals.checks.LEAST_SHARE` has to lie below all of them,
+with a margin.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def main() -> None:
         path, _, column = file.partition(":")
         entries = open_source(Path(path), column or None).entries()
         found: list[tuple[float, str]] = []
-        unread = 0
+        read = unread = 0
         while block := list(islice(entries, BLOCK)):
             crystals = []
             for entry in block:
@@ -60,10 +62,11 @@ def main() -> None:
                     crystals.append(parse(entry))
                 except BadCrystal:
                     unread += 1
+            read += len(crystals)
             found += shares(crystals)
         found.sort()
         least = ", ".join(f"{share:.3f} ({pair})" for share, pair in found[:SHOWN])
-        print(f"| {Path(path).name.partition('.')[0]} | {len(found)} | {unread} | {least} |")
+        print(f"| {Path(path).name.partition('.')[0]} | {read} | {unread} | {least} |")
 
 
 if __name__ == "__main__":

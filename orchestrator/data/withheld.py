@@ -16,6 +16,7 @@ from orchestrator.runs.finished_files import read_sealed, reading, verify
 from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
 from trainables.compositions.formulas import FORMULA_VERSION, by_crystal, reduce_formula
+from trainables.compositions.spelling import why_in_capitals
 from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 
@@ -37,7 +38,10 @@ def read_formulas(path: Path) -> frozenset[str]:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise UsageError(f"--without {path}: cannot be read ({reason})") from None
     found = set()
+    in_capitals = why_in_capitals(lines)
     for number, line in enumerate(lines, 1):
+        if doubt := in_capitals.get(number - 1):
+            raise UsageError(f"--without {path}, line {number}: {doubt}")
         if line.strip():
             try:
                 found.add(reduce_formula(line.strip()))

@@ -155,7 +155,7 @@ def _make(root: Path) -> tuple[Path, int]:
 
 
 def clear_abandoned(root: Path) -> None:
-    """Removes bases whose runs were killed, and are over with all their processes.
+    """Removes bases whose runs were killed or ended at once, and are over with all their processes.
 
     Only what is certainly such a base: by name, owner, mode and content, and not held.
     """

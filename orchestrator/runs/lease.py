@@ -207,7 +207,8 @@ def _machine() -> str:
 def _watch(run: Path, folder: Path, token: str, over: threading.Event) -> None:
     """Touches the lock, and ends the process when it is not ours any more.
 
-    Nothing is to be tidied up: what is recorded is whole.
+    At once, before a model more is begun: what is recorded is whole, and what else there is
+    goes when the next run begins, as after a kill.
     """
     while not over.wait(BEAT):
         try:

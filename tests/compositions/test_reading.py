@@ -388,3 +388,53 @@ def test_one_odd_cell_hides_no_column_of_numbers(tmp_path: Path) -> None:
     rows = [f"Fe{n}Si,{n / 3}" for n in range(1, 40)]
     path = write(tmp_path, "\n".join(["formula,gap", *rows, "KCl,N/A"]))
     assert len(read_compositions(path, max_bad=0.05)) == 39
+
+
+CAPITALS = ("CUO", "SIC", "BN", "PBS", "COO", "NIO", "SNO2", "CUS", "INN", "BCO3", "HFC", "SIO2")
+GASES = ("KCN", "NO", "HF", "UO2", "CO2", "COS", "CS2", "CO", "H2O", "CH4", "SIC")
+
+
+def formulas(folder: Path, *names: str) -> Path:
+    rows = "".join(f"{name},{place}.5\n" for place, name in enumerate(names))
+    return write(folder, f"formula,gap\n{rows}")
+
+
+def test_formulas_in_capitals_are_quarantined(tmp_path: Path) -> None:
+    said = refused(formulas(tmp_path, *CAPITALS))
+    assert "11 of 12 rows are bad" in said and "BN" not in said
+    assert "'CUO' in capitals, as all are, may be CuO; write that, or C1U1O1 if it is not" in said
+    assert "'BCO3' in capitals, as all are, may be BCo3;" in said
+    one_slip = [*CAPITALS[:2], *["UO2"] * 20, "PBS", "Fe2O3"]
+    data = read_compositions(formulas(tmp_path, *one_slip), max_bad=0.5)
+    assert len(data) == 21 and len(data.quarantine) == 3
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (*GASES, "NaCl"),
+        (*FORMULAS, *CAPITALS),
+        ("CO2", "HF", *["CH4", "H2O", "N2", "C2H6", "NH3", "NO2", "HCN", "H2"] * 2),
+        ("C1U1O1", "S1I1C1", "P1B1S1", "C1O1", "N1I1O1") * 2,
+    ],
+)
+def test_formulas_of_single_letters_are_read(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert len(read_compositions(formulas(tmp_path, *names), max_bad=0)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_the_index_of_pandas_is_no_target(tmp_path: Path, name: str) -> None:
+    rows = "".join(f"{row},{formula},{row}.5\n" for row, formula in enumerate(FORMULAS))
+    path = write(tmp_path, f"{name},formula,gap\n{rows}")
+    assert read_compositions(path).target.tolist() == [row + 0.5 for row in range(10)]
+    if name:
+        assert read_compositions(path, name).target.tolist() == list(range(10)), (
+            "unless it is named"
+        )
+
+
+def test_points_that_may_part_thousands_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{formula};{row + 1}.250\n" for row, formula in enumerate(FORMULAS))
+    said = refused(write(tmp_path, f"formula;gap\n{rows}"))
+    assert "column 'gap': '1.250' may be 1.25 or 1250" in said and "parted by semicolons" in said
+    assert len(read_compositions(write(tmp_path, f"formula,gap\n{rows.replace(';', ',')}"))) == 10

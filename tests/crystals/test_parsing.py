@@ -29,6 +29,9 @@ _atom_site_occupancy
 POSCAR = "salt\n1.0\n4 0 0\n0 4 0\n0 0 4\n{}1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
 
 
+CUBE = {"matrix": [[4.2, 0, 0], [0, 4.2, 0], [0, 0, 4.2]]}
+
+
 def entry(text: str, form: str = "json", target: str = "1.0") -> Entry:
     return Entry(0, "x", form, text, target, "x:1")
 
@@ -88,14 +91,16 @@ def test_cartesian_coordinates_serve_where_fractional_ones_are_missing() -> None
 @pytest.mark.parametrize(
     ("label", "number"),
     [("Fe", 26), ("Fe2+", 26), ("Fe+2", 26), ("Fe3+,spin=5", 26), ("O2-", 8), ("Cl-", 17),
-     ("Na+", 11), ("Fe2.5+", 26), ("Fe0+", 26), ("D", 1), ("T", 1), ("D+", 1), ("Og", 118)],
+     ("Fe3+,spin:5", 26), ("Na+", 11), ("Fe2.5+", 26),
+     ("Fe0+", 26), ("D", 1), ("T", 1), ("D+", 1), ("Og", 118)],
 )  # fmt: skip
 def test_species_labels(label: str, number: int) -> None:
     sites = [{"species": [{"element": label, "oxidation_state": 2, "occu": 1}], "abc": [0, 0, 0]}]
     assert read(salt(sites=sites)).numbers.tolist() == [number]
 
 
-@pytest.mark.parametrize("label", ["Xx", "X", "", "fe", "FE", "Fe2", "Uue", 26, None])
+@pytest.mark.parametrize("label", ["Xx", "X", "", "fe", "FE", "Fe2", "Uue", "Na,Cl", "Na, Cl",
+                                   "Na+,Cl-", "Na,", "Fe3+,spin=5,O", 26, None])  # fmt: skip
 def test_unknown_element(label: object) -> None:
     sites = [{"species": [{"element": label, "occu": 1}], "abc": [0, 0, 0]}]
     refused(salt(sites=sites), "unknown element")
@@ -135,11 +140,40 @@ def test_a_structure_without_atoms_is_left_to_the_checks() -> None:
         (salt(sites=[{"species": [{"element": "Na"}], "abc": ["x", 0, 0]}]), "broken structure"),
         (salt(sites=[{"species": {"element": "Na"}, "abc": [0, 0, 0]}]), "broken structure"),
         (salt(sites=["Na"]), "broken structure"),
+        (salt(**{"@class": "Molecule"}), "the JSON is a 'Molecule'"),
+        (salt(**{"@class": None}), "the JSON is a 'None'"),
+        (salt(lattice={**CUBE, "pbc": [True, True, False]}), r"not periodic: pbc is .*slabs"),
+        (salt(lattice={**CUBE, "pbc": []}), "not periodic"),
+        (salt(lattice={**CUBE, "a": 4.3}), "its a is 4.3 and 4.2 by the matrix"),
+        (salt(lattice={**CUBE, "gamma": 120}), "its gamma is 120 and 90 by the matrix"),
         (salt(sites=7), "broken structure"),
     ],
 )
 def test_json_that_is_no_structure(data: Any, words: str) -> None:
     refused(data, words)
+
+
+@pytest.mark.parametrize(("xyz", "apart"), [([2.1, 2.1, 2.12], "0.02"), ([0, 0, 0], "3.64")])
+@pytest.mark.parametrize("kept", [("abc",), ()])
+def test_two_coordinates_of_a_site_have_to_agree(
+    xyz: list[float], apart: str, kept: tuple[str, ...]
+) -> None:
+    data = salt()
+    data["sites"][0].update(xyz=[0, 0, 0])
+    data["sites"][1].update(xyz=xyz)
+    if not kept:  # the other site has xyz alone
+        del data["sites"][0]["abc"]
+    refused(data, f"abc and xyz of site 2 are {apart} Å apart")
+    for same in ([2.1, 2.1, 2.1], [2.1, 2.1, 2.105], [2.1, 6.3, 2.1], None):
+        data["sites"][1].update(xyz=same)
+        if same or kept:
+            assert read(data).numbers.tolist() == [11, 17], "images and rounding are one place"
+
+
+def test_a_lattice_with_all_that_pymatgen_writes_is_read() -> None:
+    full = {**CUBE, "a": 4.2, "b": 4.2003, "c": 4.2, "alpha": 90.0, "beta": 90, "gamma": 90}
+    for periodic in ([True, True, True], None):
+        assert read(salt(lattice={**full, "pbc": periodic})).frac.shape == (2, 3)
 
 
 @pytest.mark.parametrize("text", ["{", "nonsense", '{"a": 1} {', "[" * 100_000])

@@ -9,6 +9,7 @@ from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.reading.poscar import read_poscar
 
 SALT = "salt\n1.0\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
+FLAGS = SALT.replace("Na Cl\n", "").replace("0 0 0\n0.5 0.5 0.5", "0 0 0 T T T\n.5 .5 .5 F F F")
 VELOCITIES = "\n  0.1 0.2 0.3\n  0.4 0.5 0.6\n"
 
 
@@ -50,6 +51,17 @@ def is_salt(crystal: Crystal) -> None:
         SALT + VELOCITIES + "\n 1\n 0.5\n 0 0 0\n" + " 0 0 0\n" * 6,
         SALT + "Lattice velocities and vectors\n  1\n" + " 0 0 0\n" * 6 + VELOCITIES,
         SALT + "\n\n\n",
+        SALT + "Lattice velocities and vectors\n  1\n" + " 0 0 0\n" * 6 + "Direct" + VELOCITIES,
+        SALT.replace("0 0 0\n0.5", "0 0 0 T T T\n0.5").replace("0.5\n", "0.5 F F F\n"),
+        FLAGS.replace("T T T", "T T T Na").replace("F F F", "F F F Cl"),
+        FLAGS.replace("T T T", "Na1").replace("F F F", "Cl-"),
+        FLAGS.replace("salt", "Na Cl"),
+        SALT.replace("salt", "Na Cl").replace("Na Cl\n1 1", "1 1"),
+        SALT.replace("Na Cl", "Na+ Cl-"),
+        SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 Cl1"),
+        SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 CL1"),
+        SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 chloride"),
+        SALT.replace("Direct", "Direct configuration=     1"),
         SALT.replace("Na Cl\n1 1", "Na K Cl\n1 0 1"),
     ],
 )  # fmt: skip
@@ -75,6 +87,24 @@ def test_all_of_these_are_salt(text: str) -> None:
         (SALT.replace("Na Cl", "Na Zz"), "unknown element: 'Zz'"),
         (SALT.replace("Direct\n", ""), "says neither Direct nor Cartesian"),
         (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 K"), "atom 2 is K in its line and Cl by"),
+        (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 F F F K"), "atom 2 is K in its line and Cl by"),
+        (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 Na1"), "atom 2 is Na1 in its line and Cl by"),
+        (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 NA1"), "atom 2 is NA1 in its line and Cl by"),
+        (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 Fe Fe"), "atom 2 is Fe in its line and Cl by"),
+        (SALT.replace("0.5 0.5 0.5", "0.5 0.5 0.5 F"), "atom 2 is F in its line and Cl by"),
+        (SALT.replace("0.5 0.5 0.5", "0.5-0.5-0.5 Na"), "atom 2 is Na in its line and Cl by"),
+        (FLAGS, "names no elements"),
+        (FLAGS.replace("T T T", "T").replace("F F F", "F"), "names no elements"),
+        (FLAGS.replace("T T T", "T T").replace("F F F", "F F"), "names no elements"),
+        (FLAGS.replace("T T T", "T T T T").replace("F F F", "F F F F"), "names no elements"),
+        (FLAGS.replace("T T T", ".TRUE. .TRUE. .F."), "names no elements"),
+        (FLAGS.replace("salt", "Na Cl K"), "names no elements"),
+        (FLAGS.replace("salt", "Na Cl").replace("T T T", "K"), "atom 1 is K in its line and Na by"),
+        (FLAGS.replace("1 1", "2").replace("T T T", "Na").replace("F F F", "Cl"), "atom 2 is Cl"),
+        (SALT + "Direct configuration=     2\n0 0 0\n0.5 0.5 0.4\n", "several structures"),
+        (SALT + "\n" + SALT.replace("Direct", "Direct configuration= 2"), "several structures"),
+        (SALT + SALT, "several structures"),
+        (SALT + SALT.replace("Na Cl\n", ""), "several structures"),
         (SALT.replace("0.5 0.5 0.5", "0.5 0.5"), "is not 3 coordinates"),
         (SALT.replace("0.5 0.5 0.5", "nan 0.5 0.5"), "coordinates are not finite"),
         (SALT.replace("1.0\n4", "0\n4"), "no scale factors"),
@@ -86,6 +116,13 @@ def test_all_of_these_are_salt(text: str) -> None:
 )
 def test_what_contradicts_itself_is_refused(text: str, words: str) -> None:
     refused(text, words)
+
+
+def test_a_single_f_behind_coordinates_is_fluorine() -> None:
+    for flags in ("", "T T T ", "F F F "):
+        rows = f"0 0 0 {flags}Na\n0.5 0.5 0.5 {flags}F"
+        text = SALT.replace("Na Cl\n", "").replace("0 0 0\n0.5 0.5 0.5", rows)
+        assert read_poscar(text).numbers.tolist() == [11, 9]
 
 
 @pytest.mark.parametrize("direct", [True, False])

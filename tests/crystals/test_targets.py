@@ -98,6 +98,8 @@ def test_a_point_among_decimal_commas_costs_its_own_crystal(tmp_path: Path) -> N
         (["1,5", "2.5"], ";", "'1,5' stands beside '2.5'; write all numbers with a point"),
         (["1,234.5", "2,345.5"], ",", "'1,234.5' has separators of thousands"),
         (["1.234,5", "2.345,5"], ";", "'1.234,5' has separators of thousands"),
+        (["1.500", "250", "-12.750", "N/A", "2.250"], ";", "'1.500' may be 1.5 or 1500, as"),
+        (["1.500", "2.250", "12.750"], "\t", "'1.500' may be 1.5 or 1500, as a table"),
         (["1 234,5", "2 345,5"], ";", "'1 234,5' has separators of thousands"),
         (["1'234.5", "2'345.5"], ";", '"1\'234.5" has separators of thousands'),
     ],
@@ -110,9 +112,25 @@ def test_separators_of_thousands_are_refused(
     assert f"column 'gap': {words}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("cells", "delimiter"),
+    [
+        (["1.500", "2.250", "12.750"], ","),
+        (["1.500", "2.250", "12.750"], ""),
+        (["1.500", "2.250", "12.750", "2.25"], ";"),
+        (["1.500", "2.250", "12.750", "0.125"], ";"),
+        (["1.500", "2.250", "1234.500"], "\t"),
+        (["1.500", "2.250", "1.5e3"], ";"),
+        (["1.500", "2.250"], ";"),
+    ],
+)
+def test_points_of_which_one_is_decimal_are(cells: list[str], delimiter: str) -> None:
+    assert not has_decimal_commas(cells, delimiter)
+
+
 def test_whole_numbers_have_no_decimal_commas() -> None:
-    assert not has_decimal_commas(["1", "20", "x"], may=True)
-    assert has_decimal_commas(["1,500", "0,5"], may=True), "the second one decides"
+    assert not has_decimal_commas(["1", "20", "x"], ";")
+    assert has_decimal_commas(["1,500", "0,5"], ";"), "the second one decides"
 
 
 def test_classes_in_words_are_for_the_transfer_job(tmp_path: Path) -> None:
@@ -154,3 +172,15 @@ def test_the_largest_target_overflows_in_nothing() -> None:
 
 def test_a_target_that_nobody_wants_is_nan() -> None:
     assert math.isnan(read_target(None))
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "__index_level_0__"])
+def test_the_index_of_pandas_is_no_target(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([[name, "cif", "gap"], ["0", VALID["cif"], "1.5"]])
+    columns = {name or "Unnamed: 0": [0], "cif": [VALID["cif"]], "gap": [1.5]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    for source in (open_source(path), open_source(tmp_path / "a.parquet")):
+        assert source.target_name == "gap"
+        assert told(source) == [1.5]

@@ -34,6 +34,15 @@ def test_formulas_of_folds_are_written_and_read_back(tmp_path: Path) -> None:
     assert digest_of(read_formulas(plain)) == digest_of(["O0.6000 Fe0.4000", "Na0.5000 Cl0.5000"])
 
 
+def test_a_list_in_capitals_is_refused(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("UO2\n\nCUO\nSIC\nPBS\n")
+    with pytest.raises(UsageError, match=r"list.txt, line 3: 'CUO' .*may be CuO; write that, or"):
+        read_formulas(listed)
+    listed.write_text("UO2\nFe2O3\nCO\nCO2\nHF\n")
+    assert len(read_formulas(listed)) == 5
+
+
 def written(tmp_path: Path, data: str) -> list[frozenset[str]]:
     """The formulas of each test fold, as a grid reads them from `transfer`'s files."""
     folder = tmp_path / "formulas"

@@ -16,6 +16,7 @@ import numpy as np
 
 from trainables.compositions.dataset import Compositions
 from trainables.compositions.formulas import parse_formula, reduced
+from trainables.compositions.spelling import why_in_capitals
 from trainables.compositions.values import Values, is_of_two_words, read_values
 from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.quarantine import Quarantine, TooManyBad, limit_in_words
@@ -31,6 +32,7 @@ from trainables.crystals.sources.base import (
     stem,
     why_no_id,
 )
+from trainables.crystals.sources.columns import is_index
 from trainables.crystals.sources.table import sniff_delimiter
 from trainables.crystals.targets import has_decimal_commas, is_numeric
 
@@ -91,7 +93,10 @@ def read_compositions(
         )
     _demand_few_bad(path, quarantine)
     if len(good) < LEAST_ROWS:
-        raise SourceError(f"{path}: {len(good)} good rows; five folds need at least {LEAST_ROWS}")
+        raise SourceError(
+            f"{path}: {len(good)} good rows; five folds need at least {LEAST_ROWS};"
+            f" {_listed(quarantine)}"
+        )
     sizes = [len(numbers) for numbers, _, _ in atoms]
     return Compositions(
         name=name,
@@ -123,6 +128,7 @@ def _good_rows(
     values = read_values(table.targets, commas=table.commas)
     atoms: list[Atoms] = []
     good: list[int] = []
+    in_capitals = why_in_capitals(table.formulas)
     for row, formula in enumerate(table.formulas):
         entry = Entry(row, ids[row], "formula", formula, "", f"{path.name}:{row + 1}")
         reason = table.broken.get(row) or why_no_id(ids[row])
@@ -136,6 +142,9 @@ def _good_rows(
             read = _atoms(formula)
         except ValueError as error:
             quarantine.add(entry.origin, entry.id, f"bad formula: {error}")
+            continue
+        if row in in_capitals:
+            quarantine.add(entry.origin, entry.id, f"bad formula: {in_capitals[row]}")
             continue
         if row in values.bad:
             quarantine.add(entry.origin, entry.id, values.bad[row])
@@ -202,11 +211,12 @@ def _csv_table(path: Path, target: str | None) -> _Table:
         for at, column in enumerate(header)
         if column not in (formula, named) and column_named([column], FORMULA_COLUMNS) is None
     }
-    fit = [column for column, cells in of.items() if is_numeric(cells)]
-    fit = fit or [column for column, cells in of.items() if is_of_two_words(cells)]
+    left = {column: cells for column, cells in of.items() if not is_index(column)}
+    fit = [column for column, cells in left.items() if is_numeric(cells)]
+    fit = fit or [column for column, cells in left.items() if is_of_two_words(cells)]
     value = choose_target(path, header, fit, target)
     try:
-        commas = has_decimal_commas(of.get(value, ()), may=delimiter != ",")
+        commas = has_decimal_commas(of.get(value, ()), delimiter)
     except ValueError as error:
         raise SourceError(f"{path}: column {value!r}: {error}") from None
     at, to = header.index(formula), header.index(value)

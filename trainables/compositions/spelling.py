@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from trainables.crystals.crystal import one_line
+from trainables.crystals.symbols import NUMBERS
 
 # Of what stands for no value; as formulas some would be read, as nitrides or as nobelium.
 _MISSING = re.compile(
@@ -31,6 +34,42 @@ _ZERO_INSIDE = re.compile(
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _MARKUP = re.compile(r"</?sub>|\\(?:mathrm|mathit|rm|ce|text)|[_${}~]")
 _SEPARATORS = r"[·•∙⋅・･*×]|(?<=[A-Za-z)\]])\.(?=\d*\.?\d*[A-Z(])|\.(?=\d+\.\d+[A-Z(])"
+
+
+# Symbols that capitals alone may hide, like CO for Co: of what makes materials, and not Po, Cf, No.
+_HIDDEN = {
+    name.upper(): name
+    for name, z in NUMBERS.items()
+    if len(name) == 2 and (z <= NUMBERS["Bi"] or NUMBERS["Ac"] <= z <= NUMBERS["Pu"])
+}
+_IN_CAPITALS = re.compile("|".join(_HIDDEN))
+_SPELT = re.compile(r"[A-Z][a-z]")
+_BARE = re.compile(r"[A-Z](?![\d.])")
+SLIPS = 0.05  # of a column in capitals, the share of cells that may have small letters
+LEAST_IN_CAPITALS = 3  # cells that may be read otherwise; fewer are what they say
+
+
+def why_in_capitals(column: Sequence[str]) -> dict[int, str]:
+    """Row -> why a formula is perhaps another one, where a column is written in capitals: CUO, SIC.
+
+    A column in which formulas have small letters has CO2, HF and KCN beside them as they are.
+    """
+    filled = [text.strip() for text in column if not _MISSING.fullmatch(text.strip())]
+    spelt = sum(any(found in NUMBERS for found in _SPELT.findall(text)) for text in filled)
+    if spelt > SLIPS * len(filled):
+        return {}
+    doubtful: dict[int, str] = {}
+    for row, text in enumerate(column):
+        shown = one_line(text.strip(), 60)
+        if re.search("[a-z]", shown) or _MISSING.fullmatch(shown):
+            continue
+        if (meant := _IN_CAPITALS.sub(lambda found: _HIDDEN[found[0]], shown)) != shown:
+            apart = _BARE.sub(r"\g<0>1", shown)
+            doubtful[row] = (
+                f"{shown!r} in capitals, as all are, may be {meant}; write that, or {apart} if it"
+                " is not"
+            )
+    return doubtful if len(doubtful) >= LEAST_IN_CAPITALS else {}
 
 
 def why_doubtful(formula: str) -> str:

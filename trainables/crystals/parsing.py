@@ -22,6 +22,11 @@ ALLOWED_MODULES = frozenset(
     f"pymatgen.core.{name}"
     for name in ("structure", "lattice", "sites", "periodic_table", "composition")
 )
+CLASSES = ("Structure", "IStructure")
+# By which two statements of one place, length (Å) or angle (°) may differ: some writers round.
+TOLERANCE = 1e-2
+_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
+_FACES = ((1, 2), (0, 2), (0, 1))  # the vectors between which alpha, beta and gamma are
 LARGEST_TEXT = 16 << 20  # characters; a crystal of a thousand atoms needs a few hundred thousand
 
 
@@ -69,8 +74,11 @@ def _from_json(text: str) -> Crystal:
             _refuse_foreign(data)
         except RecursionError:
             raise BadCrystal("broken JSON: nested too deeply") from None
+    if data.get("@class", CLASSES[0]) not in CLASSES:
+        name = one_line(data["@class"], 60)
+        raise BadCrystal(f"no structure: the JSON is a {name!r}; a crystal's is {CLASSES[0]!r}")
     try:
-        lattice = np.array(data["lattice"]["matrix"], dtype=np.float64)
+        lattice = _lattice(data["lattice"])
         sites = data["sites"]
         numbers = [_site_number(site, place) for place, site in enumerate(sites)]
         frac = _fractional(sites, lattice)
@@ -119,14 +127,63 @@ def _site_number(site: dict[str, Any], place: int) -> int:
     return atomic_number(element)
 
 
+def _lattice(lattice: dict[str, Any]) -> np.ndarray:
+    """Cell [3, 3] in Å, periodic in all its directions, with the lengths and angles beside it."""
+    matrix = np.array(lattice["matrix"], dtype=np.float64)
+    periodic = lattice.get("pbc")
+    if periodic is not None and list(periodic) != [True] * 3:
+        raise BadCrystal(
+            f"not periodic: pbc is {one_line(periodic, 40)}; slabs, chains and molecules are no"
+            " crystals"
+        )
+    if matrix.shape == (3, 3):
+        with np.errstate(all="ignore"):  # what is not finite, or flat, is refused by the checks
+            lengths = np.linalg.norm(matrix, axis=1)
+            cosines = [matrix[i] @ matrix[j] / (lengths[i] * lengths[j]) for i, j in _FACES]
+            angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+        for name, of_matrix in zip(_CELL, [*lengths, *angles], strict=True):
+            told = lattice.get(name)
+            if told is not None and abs(float(told) - of_matrix) > TOLERANCE:
+                raise BadCrystal(
+                    f"contradictory JSON: its {name} is {float(told):.4g} and {of_matrix:.4g} by"
+                    " the matrix"
+                )
+    return matrix
+
+
 def _fractional(sites: list[dict[str, Any]], lattice: np.ndarray) -> np.ndarray:
-    if all("abc" in site for site in sites):
-        return np.array([site["abc"] for site in sites], dtype=np.float64)
-    cartesian = np.array([site["xyz"] for site in sites], dtype=np.float64)
+    """Fractional coordinates [N, 3]; `abc` and `xyz` of a site have to be one place of the crystal.
+
+    Raises:
+        BadCrystal: they are not, or the cell has no volume.
+        KeyError: a site lacks both, or `xyz` where another one lacks `abc`.
+    """
+    direct = [site for site in sites if site.get("abc") is not None]
+    both = [site for site in direct if site.get("xyz") is not None]
     try:
+        if both and lattice.shape == (3, 3):
+            _demand_one_place(sites, both, lattice)
+        if len(direct) == len(sites):
+            return np.array([site["abc"] for site in sites], dtype=np.float64)
+        cartesian = np.array([site["xyz"] for site in sites], dtype=np.float64)
         return np.linalg.solve(lattice.T, cartesian.T).T
     except np.linalg.LinAlgError:
         raise BadCrystal("zero volume: the cell's vectors lie in one plane") from None
+
+
+def _demand_one_place(
+    sites: list[dict[str, Any]], both: list[dict[str, Any]], lattice: np.ndarray
+) -> None:
+    abc = np.array([site["abc"] for site in both], dtype=np.float64)
+    xyz = np.array([site["xyz"] for site in both], dtype=np.float64)
+    with np.errstate(all="ignore"):  # what is not finite is refused by the checks
+        apart = abc - np.linalg.solve(lattice.T, xyz.T).T
+        distance = np.linalg.norm((apart - np.round(apart)) @ lattice, axis=1)
+    if (wrong := np.flatnonzero(distance > TOLERANCE)).size:
+        place = sites.index(both[wrong[0]]) + 1
+        raise BadCrystal(
+            f"contradictory JSON: abc and xyz of site {place} are {distance[wrong[0]]:.2f} Å apart"
+        )
 
 
 def _crystal(numbers: list[int], frac: np.ndarray, lattice: np.ndarray) -> Crystal:

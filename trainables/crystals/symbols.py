@@ -22,7 +22,7 @@ OCCUPANCY_TOLERANCE = 1e-3
 # Deuterium and tritium are hydrogen to every model here: no mass enters a graph.
 NUMBERS: dict[str, int] = {s: z for z, s in enumerate(SYMBOLS) if z} | {"D": 1, "T": 1}
 
-_SPECIES = re.compile(r"([A-Z][a-z]?)(?:0\+?|[0-9.]*[+-]|[+-][0-9.]+)?(?:,.*)?")
+_SPECIES = re.compile(r"([A-Z][a-z]?)(?:0\+?|[0-9.]*[+-]|[+-][0-9.]+)?(?:,\s*[a-z_]+\s*[=:][^,]+)*")
 
 
 @lru_cache(maxsize=4096)

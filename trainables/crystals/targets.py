@@ -27,7 +27,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WITH_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _GROUPS = re.compile(r"[+-]?\d{1,3}([,.'\u2019 \u00a0\u202f]\d{3})+([.,]\d*)?")
 # 1,500 may be one and a half or fifteen hundred; 0,500 and 12,50 can only be decimal.
-_EITHER_WAY = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_EITHER_WAY = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
+# Where commas may be decimal, points may be separators; that many, and no other form, for a doubt.
+LEAST_EITHER_WAY = 3
+_GERMAN = {";": "semicolons", "\t": "tabs"}
 
 
 def is_missing(cell: str) -> bool:
@@ -85,11 +88,12 @@ def _looks_like_number(cell: str) -> bool:
     )
 
 
-def has_decimal_commas(cells: Iterable[str], may: bool) -> bool:
+def has_decimal_commas(cells: Iterable[str], delimiter: str = "") -> bool:
     """Whether a column writes 1,5 for one and a half.
 
     Args:
-        may: whether commas can be decimal at all, since they do not part the cells.
+        delimiter: what parts the cells of the table, as a comma that does is not decimal; "" for
+            nothing.
 
     Raises:
         ValueError: in words, that a cell can be read in two ways, or has separators of thousands.
@@ -105,6 +109,18 @@ def has_decimal_commas(cells: Iterable[str], may: bool) -> bool:
     ]
     if len(grouped) > few:
         raise ValueError(f"{grouped[0]!r} has separators of thousands; write it as 1234.5 is")
+    if (
+        delimiter in _GERMAN
+        and not with_comma
+        and len(with_point) >= LEAST_EITHER_WAY
+        and all(map(_EITHER_WAY.fullmatch, with_point))
+    ):
+        first = with_point[0]
+        raise ValueError(
+            f"{first!r} may be {float(first):g} or {first.replace('.', '')}, as a table may be"
+            f" German whose cells are parted by {_GERMAN[delimiter]}; write it as 1.50 or 1500, or"
+            " part them by commas"
+        )
     if not with_comma or (with_point and len(with_comma) <= few):
         return False
     first = with_comma[0]
@@ -113,7 +129,7 @@ def has_decimal_commas(cells: Iterable[str], may: bool) -> bool:
             f"{first!r} stands beside {with_point[0]!r}; write all numbers with a point, and"
             " without separators of thousands"
         )
-    if not may or all(_EITHER_WAY.fullmatch(cell) for cell in with_comma):
+    if delimiter == "," or all(_EITHER_WAY.fullmatch(cell) for cell in with_comma):
         raise ValueError(
             f"{first!r} may be {first.replace(',', '.')} or {first.replace(',', '')}; write numbers"
             " with a point, and without separators of thousands"

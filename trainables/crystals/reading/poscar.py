@@ -7,6 +7,7 @@ without a word, and takes neither three scale factors nor Fortran's exponents.
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,11 @@ _COUNT = re.compile(r"\d+")
 _COMMENT = re.compile(r"[#!].*")
 # What Fortran writes without blanks: `0.50000000-0.25000000-0.75000000`.
 _JOINED = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
+_FLAG = re.compile(r"\.?(?:t|f|true|false)\.?", re.IGNORECASE)  # as Fortran writes and reads it
+_CHARGED = re.compile(r"([A-Z][a-z]?)\d*[+-]\d*")
+_LABEL = re.compile(r"([A-Z][A-Za-z]?)(?:\d+|\d*[+-]\d*)?(?:_\w*)?")
+_FRAME = re.compile(r"(?:configuration|konfig)\s*=", re.IGNORECASE)
+_MODES = re.compile(r"[dck]", re.IGNORECASE)
 
 
 def read_poscar(text: str) -> Crystal:
@@ -34,9 +40,6 @@ def read_poscar(text: str) -> Crystal:
     symbols, counts, at = _counts(lines)
     if lines[at : at + 1] and lines[at][:1] in ("s", "S"):
         at += 1
-        flags = 3
-    else:
-        flags = 0
     mode = lines[at] if at < len(lines) else ""
     if not mode or not mode[0].isalpha():
         raise _broken(f"line {at + 1} says neither Direct nor Cartesian")
@@ -50,11 +53,10 @@ def read_poscar(text: str) -> Crystal:
     places = np.array([_numbers(row, 3, "coordinates") for row in rows]).reshape(-1, 3)
     if mode[0] in "cCkK":
         places = (places * scale) @ np.linalg.inv(lattice)
-    if symbols is None:
-        elements = _symbols_of_rows(rows, 3 + flags)
-    else:
-        elements = [name for name, count in zip(symbols, counts, strict=True) for _ in range(count)]
-        _refuse_other_symbols(rows, elements, 3 + flags)
+    symbols = symbols or _symbols_of_comment(lines[0], len(counts))
+    symbols = symbols or _symbols_of_rows(rows, counts)
+    elements = [name for name, count in zip(symbols, counts, strict=True) for _ in range(count)]
+    _refuse_other_symbols(rows, elements)
     return Crystal(np.array([NUMBERS[e] for e in elements], dtype=np.uint8), places, lattice)
 
 
@@ -120,35 +122,65 @@ def _counts(lines: list[str]) -> tuple[list[str] | None, list[int], int]:
 
 
 def _element(name: str) -> str:
-    """Element of a name as VASP writes it: `Na`, `Na_pv`, `Na_sv/1f2e3d`."""
+    """Element of a name as VASP writes it: `Na`, `Na_pv`, `Na_sv/1f2e3d`; or of an ion: `Na+`."""
     bare = name.split("/")[0].split("_")[0]
+    charged = _CHARGED.fullmatch(bare)
+    bare = charged[1] if charged else bare
     if bare not in NUMBERS:
         raise BadCrystal(f"unknown element: {name[:20]!r} in the POSCAR's line of symbols")
     return bare
 
 
-def _symbols_of_rows(rows: list[str], at: int) -> list[str]:
-    """Symbols behind the coordinates, where VASP 4 has no line of them."""
-    words = [row.split()[at : at + 1] for row in rows]
-    if not rows or any(not word or word[0] not in NUMBERS for word in words):
+def _behind(row: str) -> str:
+    """The first word behind three coordinates, and flags if there are; VASP reads three of them
+    where the file has `Selective dynamics`, and leaves them out where it has not. A single F is
+    fluorine.
+    """
+    words = row.split()
+    words = words[3:] if len(words) >= 3 else _JOINED.sub(" ", row, count=3).split()
+    flags = len(list(takewhile(_FLAG.fullmatch, words[:3])))
+    return next(iter(words[flags if flags > 1 else 0 :]), "")
+
+
+def _symbols_of_comment(comment: str, counts: int) -> list[str] | None:
+    """Symbols in the first line of a POSCAR of VASP 4, if it is one for each count and no more."""
+    words = comment.split()
+    return words if len(words) == counts and all(word in NUMBERS for word in words) else None
+
+
+def _symbols_of_rows(rows: list[str], counts: list[int]) -> list[str]:
+    """Symbols [counts] behind the coordinates, where VASP 4 has no line of them."""
+    found = [_LABEL.fullmatch(_behind(row)) for row in rows]
+    names = [match[1] if match else "" for match in found]
+    # Nobody knows whether T and F alone are flags, of which some are left out.
+    if set(names) <= {"T", "F"} or any(name not in NUMBERS for name in names):
         raise BadCrystal("unknown element: the POSCAR names no elements, add a line of symbols")
-    return [word[0] for word in words]
+    starts = [sum(counts[:place]) for place in range(len(counts))]
+    return [names[start] if start < len(names) else names[-1] for start in starts]
 
 
-def _refuse_other_symbols(rows: list[str], elements: list[str], at: int) -> None:
+def _refuse_other_symbols(rows: list[str], elements: list[str]) -> None:
     for place, (row, element) in enumerate(zip(rows, elements, strict=True)):
-        words = row.split()[at:]
-        if not words or words[0] not in NUMBERS or words[0] in "TF":  # flags, which are no symbols
+        word = _LABEL.fullmatch(_behind(row))
+        if word is None:  # a remark
             continue
-        if NUMBERS[words[0]] != NUMBERS[element]:
+        # `CL1` may be chlorine in capitals, or a label of carbon.
+        meant = {word[1]} if word[1] in NUMBERS else {word[1].capitalize(), word[1][0]}
+        named = {NUMBERS[name] for name in meant if name in NUMBERS}
+        if named and NUMBERS[element] not in named:
             raise BadCrystal(
-                f"contradictory POSCAR: atom {place + 1} is {words[0]} in its line and "
+                f"contradictory POSCAR: atom {place + 1} is {word[0]} in its line and "
                 f"{symbol(NUMBERS[element])} by the counts"
             )
 
 
 def _refuse_more(lines: list[str], total: int) -> None:
     """Refuses coordinates beyond the counts; velocities stand behind an empty line or a word."""
+    if any(map(_begins_another, lines, ["", *lines])):
+        raise BadCrystal(
+            f"several structures: behind the {total} coordinates of the POSCAR another one begins,"
+            " as in an XDATCAR; give each a file of its own"
+        )
     following = 0
     for line in lines:
         if not line or line[0].isalpha():
@@ -164,3 +196,20 @@ def _refuse_more(lines: list[str], total: int) -> None:
             raise _broken(
                 f"behind its {total} coordinates stand {len(block)} lines, which are no velocities"
             )
+
+
+def _begins_another(line: str, before: str) -> bool:
+    """Whether a line is of the head of one more structure: XDATCAR's word for a frame, symbols of
+    elements, or counts (`before`) and a mode.
+    """
+    words = line.split()
+    return bool(
+        _FRAME.search(line)
+        or (words and all(word in NUMBERS for word in words))
+        or (_MODES.match(line) and _are_counts(before))
+    )
+
+
+def _are_counts(line: str) -> bool:
+    words = line.split()
+    return all(map(_COUNT.fullmatch, words)) and any(map(int, words))  # zeros are a velocity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from trainables.crystals.sources.base import ANY_COLUMN, SourceError, choose_tar
 from trainables.crystals.targets import has_decimal_commas, is_numeric, with_point, words
 
 FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
+_INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
 SAMPLE = 200  # rows looked at to tell what columns hold
 MOST_CLASSES = 10  # different words; where there are more, they are rather names or remarks
 
@@ -38,6 +40,11 @@ def called(columns: Iterable[str], names: Iterable[str]) -> set[str]:
         for column in columns
         if column.strip().lower().replace(" ", "_").replace("-", "_") in names
     }
+
+
+def is_index(column: str) -> bool:
+    """Whether a column is the numbers of rows that pandas writes beside a table: no target."""
+    return _INDEX.fullmatch(column.strip()) is not None
 
 
 def lacks_structures(path: Path, columns: Sequence[str], wanted: str) -> SourceError:
@@ -68,7 +75,7 @@ def find_target(
         SourceError: no column, or several, would do; the choice is named.
     """
     of = {name: [cells[at] for cells in sample] for at, name in enumerate(columns)}
-    left = [name for name in columns if name not in {*other, ""}]
+    left = [name for name in columns if name not in other and not is_index(name)]
     numeric = [name for name in left if is_numeric(of[name])]
     if wanted == ANY_COLUMN:
         return choose_target(path, columns, numeric, wanted)
@@ -95,7 +102,7 @@ def commas_are_decimal(path: Path, column: str, cells: Sequence[str], delimiter:
             " takes formulas"
         )
     try:
-        return has_decimal_commas(cells, may=delimiter != ",")
+        return has_decimal_commas(cells, delimiter)
     except ValueError as error:
         raise SourceError(f"{path}: column {one_line(column, 60)!r}: {error}") from None
 

@@ -28,6 +28,7 @@ from trainables.crystals.sources.columns import (
     called,
     commas_are_decimal,
     find_column,
+    is_index,
     lacks_structures,
     with_decimals,
 )
@@ -74,6 +75,7 @@ class ParquetTable:
         if self._id_column is not None:
             self._demand(schema, self._id_column, _names_something, "names or numbers; rename it")
         other = called(columns, (*STRUCTURE_COLUMNS, *ID_COLUMNS))
+        other |= set(filter(is_index, columns))
         numeric = [f.name for f in schema if f.name not in other and _is_number(f.type)]
         self.target_name = choose_target(path, columns, numeric, target)
         self._wanted = target != ANY_COLUMN
