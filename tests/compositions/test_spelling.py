@@ -148,7 +148,8 @@ def test_what_may_mean_something_else_is_not_rewritten(formula: str) -> None:
     "formula",
     ["Pb(I)2", "Ca(IO3)2", "K(I3)", "BiOI", "VI2", "NI3", "BI3", "KCN", "KSCN", "NO", "HF", "UO2",
      "CO2", "COS", "BPN", "C60", "Si20", "B105", "C102H204", "Fe70Cr10Ni20", "Pd40Ni40P20",
-     "Zr0.5 Ti0.5", "Y3N@C80", "Cu1.0Zn0.0", "La0.7Sr0.3MnO3", "Fe203C", "Fe200Si201", "Al(Ni10B7)2", "D2O"],
+     "Zr0.5 Ti0.5", "Y3N@C80", "Cu1.0Zn0.0", "La0.7Sr0.3MnO3", "Fe203C", "Fe200Si201",
+     "Al(Ni10B7)2", "D2O"],
 )  # fmt: skip
 def test_formulas_that_are_meant_as_they_stand_are_read(formula: str) -> None:
     assert parse_formula(formula)
