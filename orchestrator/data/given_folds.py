@@ -120,8 +120,8 @@ class Division:
 
     def _cells(self, name: str, ids: np.ndarray, rows: np.ndarray, path: Path | None) -> list[str]:
         """The column's cells of the rows."""
-        assert self.column is not None and path is not None
         self.demand_column(name, path)
+        assert self.column is not None and path is not None  # it has the column
         cells = column_of(path, self.column)
         named = [cells[row].strip() if row < len(cells) else "" for row in rows]
         for one, group in zip(ids, named, strict=True):
