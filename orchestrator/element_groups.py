@@ -36,6 +36,7 @@ from orchestrator.groups.screening import Formulas, of_file, of_run, screen, to_
 from orchestrator.groups.untrained import untrained_angles
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import conduct, look_then_work
+from orchestrator.interface.wording import counted
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report import write_report
@@ -70,7 +71,8 @@ def open_run(options: GroupOptions) -> FinishedRun:
             if asked not in known:
                 names = ", ".join(sorted(known))
                 raise UsageError(f"--{flag} {asked}: no model of it is done; there are {names}")
-    print(f"{len(finished.done)} models done, of {', '.join(finished.done['task'].unique())}")
+    done = counted(len(finished.done), "model")
+    print(f"{done} done, of {', '.join(finished.done['task'].unique())}")
     return finished
 
 

@@ -23,7 +23,7 @@ from orchestrator.ensembles.flags import EnsembleOptions, parse
 from orchestrator.ensembles.predictions import FoldPredictions, read_fold
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import conduct, look_then_work
-from orchestrator.interface.wording import significant
+from orchestrator.interface.wording import are, counted, significant
 from orchestrator.report import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
@@ -64,7 +64,8 @@ def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
         raise UsageError(f"{options.run}: no such model is done; there is nothing to combine")
     folds = models.groupby("task", sort=False)["fold"].nunique()
     for task, number in folds.items():
-        print(f"{task}: {int((models['task'] == task).sum())} models of {number} folds")
+        count = int((models["task"] == task).sum())
+        print(f"{task}: {counted(count, 'model')} of {counted(number, 'fold')}")
     return finished, models
 
 
@@ -104,8 +105,9 @@ def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictio
     except ValueError as error:
         raise UsageError(f"{finished.folder}: {name}: {error}") from None
     if given.left_out:
-        others = f"{len(given.left_out)} models with predictions of other crystals"
-        print(f"{name}: {others} are left out, as {given.left_out[0]}", file=sys.stderr)
+        number = len(given.left_out)
+        others = f"{counted(number, 'model')} with predictions of other crystals {are(number)}"
+        print(f"{name}: {others} left out, as {given.left_out[0]}", file=sys.stderr)
     return given
 
 

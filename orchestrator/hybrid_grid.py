@@ -16,7 +16,7 @@ import pandas as pd
 
 from orchestrator.data.divided import divide
 from orchestrator.data.featurize import Featurized
-from orchestrator.data.given_folds import demand_own_folds
+from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.inputs import (
     demand_parts,
     describe,
@@ -84,6 +84,7 @@ def run(options: Options, lease: str) -> int:
     sources = open_sources(config, options.data_dir, follow_links=options.follow_links)
     whole = (name for name in sources if name in TASKS and sources[name].count() == TASKS[name].n)
     demand_own_folds(options.division, whole)
+    demand_columns(options.division, sources)
     data = {"data": {name: source.digest() for name, source in sources.items()}}
     open_manifest(folder, JOB, data, what="grid", extend=options.extend)
     config = config.model_copy(update={"tasks": tuple(sources)})

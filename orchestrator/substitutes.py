@@ -17,7 +17,7 @@ from analysis.substitution.ions import ions
 from orchestrator.groups.files import FinishedGroups
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, STATUSES, conduct
-from orchestrator.interface.parser import Parser
+from orchestrator.interface.parser import Parser, whole_number
 from orchestrator.runs import layout
 from orchestrator.runs.finished_files import OutdatedError
 from orchestrator.runs.finished_run import FinishedRun
@@ -54,7 +54,11 @@ def _parser() -> Parser:
         help="run directory with the results of element_groups (default runs/hybrid_grid)",
     )
     parser.add_argument(
-        "--top", type=int, default=12, metavar="N", help="number of partners to list (default 12)"
+        "--top",
+        type=whole_number(1),
+        default=12,
+        metavar="N",
+        help="number of partners to list (default 12)",
     )
     return parser
 

@@ -59,7 +59,7 @@ def disk(run: Path) -> Finding:
     try:
         demand_folder(run)
     except UsageError as error:
-        return Finding("bad", "disk", str(error))
+        return Finding("bad", "run directory", str(error))
     there = next(folder for folder in (run, *run.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     seen = f"{free / GIB:.1f} GiB free in {there}"

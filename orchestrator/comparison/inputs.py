@@ -16,6 +16,7 @@ from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.data.compositions import resolve
 from orchestrator.data.given_folds import demand_own_folds
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.wording import are, counted
 from trainables.compositions.dataset import Compositions
 from trainables.training.recipe import Recipe
 from trainables.training.transfer import HELD, recipe_for
@@ -47,7 +48,8 @@ def _describe(data: Compositions) -> None:
     if data.quarantine:
         rows = [f"row {row['row']}: {row['reason']}" for row in data.quarantine[:SHOWN]]
         more = "; …" if len(data.quarantine) > SHOWN else ""
-        print(f"  {len(data.quarantine)} rows are left out ({'; '.join(rows)}{more})")
+        bad = len(data.quarantine)
+        print(f"  {counted(bad, 'row')} {are(bad)} left out ({'; '.join(rows)}{more})")
     if told := _repeated(data):
         print(f"  {told}")
 

@@ -14,7 +14,7 @@ from orchestrator.comparison.files import FinishedTransfer
 from orchestrator.comparison.published import LEADERBOARD, THESIS, thesis_name
 from orchestrator.comparison.results import METRIC, by_fold, in_words
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import duration, significant, with_deviation
+from orchestrator.interface.wording import counted, duration, significant, with_deviation
 
 KINDS = {"mae": "MAE", "roc_auc": "area under the ROC curve"}
 
@@ -191,7 +191,7 @@ def leaks(done: FinishedTransfer) -> str:
 def cost(done: FinishedTransfer) -> str:
     """What it took."""
     models = len(done.scores[["table", "task", "fold", "seed"]].drop_duplicates())
-    return f"<p>{models} models, {duration(done.facts['seconds'])} of training.</p>"
+    return f"<p>{counted(models, 'model')}, {duration(done.facts['seconds'])} of training.</p>"
 
 
 TRANSFER_SECTIONS: tuple[tuple[str, Callable[[FinishedTransfer], str]], ...] = (

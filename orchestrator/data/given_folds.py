@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.data.naming import PREFIX
+from orchestrator.data.table_columns import column_of, columns_of
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import one_line
 from trainables.crystals.folds import (
@@ -26,12 +27,14 @@ from trainables.crystals.folds import (
 from trainables.crystals.registry import FOLDS, TASKS
 from trainables.crystals.sources.base import (
     ID_COLUMNS,
+    Source,
     SourceError,
+    as_spelled,
     csv_rows,
+    no_column,
     open_text,
     readable,
 )
-from trainables.crystals.sources.folder import TABLE
 from trainables.crystals.sources.table import sniff_delimiter
 
 FORMULA = "formula"  # as a group: all crystals of one composition
@@ -89,6 +92,22 @@ class Division:
         except (FoldError, SourceError) as error:
             raise UsageError(f"{self.flag}: {name}: {error}") from None
 
+    def demand_column(self, name: str, path: Path | None) -> None:
+        """Raises UsageError where the groups are to be in a column that a data set has not."""
+        if self.column in (None, FORMULA):
+            return
+        assert self.column is not None
+        try:
+            columns = [] if path is None else columns_of(path)
+        except SourceError as error:
+            raise UsageError(f"{self.flag}: {name}: {error}") from None
+        if as_spelled(self.column, columns) is None:
+            raise UsageError(
+                f"{self.flag}: no such file, and {name} has"
+                f" {no_column(self.column, [*columns, FORMULA])}; give a CSV of id,group, a column"
+                " of the data set, or `formula`"
+            )
+
     def _each(self, known: Mapping[str, Any], ids: np.ndarray, name: str, what: str) -> list[Any]:
         missing = [str(one) for one in ids if str(one) not in known]
         if missing:
@@ -101,13 +120,9 @@ class Division:
 
     def _cells(self, name: str, ids: np.ndarray, rows: np.ndarray, path: Path | None) -> list[str]:
         """The column's cells of the rows."""
-        assert self.column is not None
+        self.demand_column(name, path)
+        assert self.column is not None and path is not None  # it has the column
         cells = column_of(path, self.column)
-        if cells is None:
-            raise UsageError(
-                f"{self.flag}: no such file, and {name} has no column of that name; give a CSV of"
-                " id,group, a column of the data set, or `formula`"
-            )
         named = [cells[row].strip() if row < len(cells) else "" for row in rows]
         for one, group in zip(ids, named, strict=True):
             if not group:
@@ -125,6 +140,13 @@ def demand_own_folds(division: Division | None, names: Iterable[str]) -> None:
                 " official folds alone; to divide these rows otherwise, give the file another name"
                 " (NAME=PATH)"
             )
+
+
+def demand_columns(division: Division | None, sources: Mapping[str, Source]) -> None:
+    """Raises UsageError where a data set has not the column that `--groups` names."""
+    for name, source in sources.items():
+        if division is not None:
+            division.demand_column(name, getattr(source, "path", None))
 
 
 def read_groups(given: str) -> Division:
@@ -210,45 +232,6 @@ def _lines(flag: str, path: Path, names: Sequence[str]) -> list[tuple[int, list[
         if len(cells) != len(header):
             raise UsageError(f"{flag}, line {line}: {len(cells)} cells, but {len(header)} columns")
     return [(line, [cells[place] for place in places]) for line, cells in found]
-
-
-def column_of(path: Path | None, name: str) -> list[str] | None:
-    """The cells of a table's column, row by row; None where the data set has no such column.
-
-    Raises:
-        SourceError: the table cannot be read.
-    """
-    if path is None:
-        return None
-    if path.is_dir():
-        path = path / TABLE
-    plain = path.name.lower().removesuffix(".gz")
-    if plain.endswith((".parquet", ".pq")):
-        return _parquet_column(path, name)
-    if not plain.endswith((".csv", ".tsv")):
-        return None
-    with readable(path), open_text(path) as file:
-        delimiter = sniff_delimiter(file.readline())
-    with readable(path), open_text(path) as file:
-        rows = (cells for _, cells in csv_rows(file, path, delimiter) if cells)
-        header = [cell.strip() for cell in next(rows, [])]
-        if name not in header:
-            return None
-        at = header.index(name)
-        return [cells[at] if len(cells) == len(header) else "" for cells in rows]
-
-
-def _parquet_column(path: Path, name: str) -> list[str] | None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        if pq.read_schema(path).names.count(name) != 1:
-            return None
-        cells = pq.read_table(path, columns=[name])[name].to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: cannot be read ({one_line(error)})") from None
-    return ["" if cell is None else str(cell) for cell in cells]
 
 
 def add_division(group: argparse._ArgumentGroup) -> None:

@@ -110,7 +110,13 @@ def file_of(
                 return data_dir / other
     kept = (cache_dir or user_cache()) / task.file_name
     if not _is_kept(kept, task):
-        download(task.url, kept, task.sha256)
+        try:
+            download(task.url, kept, task.sha256)
+        except UsageError as error:
+            if data_dir is None:
+                raise
+            names = ", ".join((task.file_name, *or_else))
+            raise UsageError(f"--data-dir {data_dir} has none of {names}; {error}") from None
     return kept
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 
 from orchestrator.grid.flags import Options
+from orchestrator.interface.wording import are, counted
 from orchestrator.planning import gpus, survey, tables, text
 from orchestrator.planning.estimate import dominating, estimate
 from orchestrator.planning.machine import Machine, looking_around
@@ -22,7 +23,8 @@ def print_plan(options: Options) -> None:
     start = time.perf_counter()
     work = look(options)
     recorded = sum(work.recorded.values())
-    print(f"{work.models} models in {len(work.planned)} arrays; {recorded} are recorded")
+    models, arrays = counted(work.models, "model"), counted(len(work.planned), "array")
+    print(f"{models} in {arrays}; {recorded} {are(recorded)} recorded")
     if not work.left:
         print("nothing is left to train")
         return

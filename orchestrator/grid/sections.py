@@ -18,7 +18,7 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.grid.training_sections import cost, curves, how_they_ended
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import as_share, significant, why, with_deviation
+from orchestrator.interface.wording import as_share, counted, significant, why, with_deviation
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB, FinishedRun
 from orchestrator.runs.records import DONE
@@ -132,7 +132,7 @@ def heatmap(run: FinishedRun) -> str:
     for name in run.distances["table"].unique():
         numbers, matrix = cosine.to_matrix(run.distances, name)
         models = run.distances.loc[run.distances["table"] == name, "models"].max()
-        title = f"Mat2Vec-{name}: {TABLE_NAMES[name]} ({models} models)"
+        title = f"Mat2Vec-{name}: {TABLE_NAMES[name]} ({counted(int(models), 'model')})"
         shown = figure(cosine_heatmap(matrix, [SYMBOLS[z] for z in numbers], title=title))
         parts.append(
             shown if name == "S" else f"<details><summary>{title}</summary>{shown}</details>"

@@ -15,7 +15,7 @@ from analysis.convergence import endings, late_gain
 from analysis.figures.curves import learning_curves
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.page import figure
-from orchestrator.interface.wording import duration, significant
+from orchestrator.interface.wording import counted, duration, significant
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import Records
 
@@ -91,12 +91,19 @@ def _converged(run: FinishedRun, gains: Sequence[float]) -> str:
     epochs = _range(recipe.epochs for recipe in recipes.values())
     finite = [gain for gain in gains if np.isfinite(gain)]
     gain = float(np.median(finite)) if finite else 0.0
-    text = (
-        f"<p>Of {models} models, {models - limit} stopped early, as their validation MAE had not"
-        f" fallen for {patience} epochs; {limit} ended at the limit of {epochs}. Of these, {late}"
-        " had their best epoch in the last tenth. There, the lowest validation MAE of the drawn"
-        f" models still fell by {100 * gain:.2g} % (median).</p>"
+    early = (
+        f"{models - limit} stopped early, as their validation MAE had not fallen for {patience}"
+        " epochs"
     )
+    late_ones = (
+        f"{limit} ended at the limit of {epochs} epochs; of these, {late} had their best epoch in"
+        " the last tenth. There, the lowest validation MAE of the drawn models still fell by"
+        f" {100 * gain:.2g} % (median)"
+    )
+    parts = [text for number, text in ((models - limit, early), (limit, late_ones)) if number]
+    if all(recipe.patience >= recipe.epochs for recipe in recipes.values()):
+        parts.append(f"a patience of {patience} epochs lets none stop before that")
+    text = f"<p>Of {counted(models, 'model')}, {'; '.join(parts)}.</p>"
     if late <= models / 2 or gain <= STILL_IMPROVING:
         return text
     return text + (

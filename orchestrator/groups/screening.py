@@ -16,6 +16,7 @@ from orchestrator.data.compositions import resolve
 from orchestrator.data.divided import folds_of
 from orchestrator.data.shard_folders import any_graphs_of
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.wording import are, counted
 from trainables.crystals import shards
 from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
@@ -101,7 +102,8 @@ def of_file(spec: str) -> tuple[str, Formulas]:
     data = resolve(spec, flag="--compositions")
     if data.quarantine:
         first = data.quarantine[0]
-        left_out = f"{len(data.quarantine)} rows are left out"
+        bad = len(data.quarantine)
+        left_out = f"{counted(bad, 'row')} {are(bad)} left out"
         print(
             f"--compositions {data.name}: {left_out}, first row {first['row']}: {first['reason']}"
         )

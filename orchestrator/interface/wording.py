@@ -40,10 +40,26 @@ def as_share(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
+def counted(number: int, what: str) -> str:
+    """Like 1 model and 12 models."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def are(number: int) -> str:
+    """The verb of so many."""
+    return "is" if number == 1 else "are"
+
+
 def with_deviation(mean: float, deviation: float | None) -> str:
-    """A mean to four significant digits, and its deviation to as many decimal places."""
-    spread = math.nan if deviation is None else deviation
+    """A mean to four significant digits, and its deviation to as many decimal places.
+
+    A deviation that is not there, as of one fold, is left out.
+    """
     if not mean or not math.isfinite(mean):
-        return f"{significant(mean)} ± {significant(spread)}"
-    places = max(0, 3 - math.floor(math.log10(abs(mean))))
-    return f"{mean:.{places}f} ± " + (f"{spread:.{places}f}" if math.isfinite(spread) else "–")
+        told, spread = significant(mean), "{:.4g}"
+    else:
+        places = max(0, 3 - math.floor(math.log10(abs(mean))))
+        told, spread = f"{mean:.{places}f}", f"{{:.{places}f}}"
+    if deviation is None or not math.isfinite(deviation):
+        return told
+    return f"{told} ± {spread.format(deviation)}"

@@ -191,7 +191,7 @@ def warnings(
         if one.bad > most_bad(max_bad, one.read):
             texts.append(
                 f"{task}: {one.bad} of {one.read} crystals that were looked at are bad, and the"
-                f" job stops above {limit_in_words(max_bad)} (--max-bad)"
+                f" job stops above {limit_in_words(max_bad, 'crystals')} (--max-bad)"
             )
     streamed = [name for name, one in _by_data(estimates).items() if one.streamed]
     if streamed:

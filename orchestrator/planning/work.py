@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurize import Featurized, featurized_before
-from orchestrator.data.given_folds import demand_own_folds, fields_of
+from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
 from orchestrator.data.inputs import fingerprint, open_sources
 from orchestrator.grid.cells import Cell, GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
@@ -78,6 +78,7 @@ def look(options: Options) -> Work:
     names = tuple(name_of.get(spec, spec.removeprefix("matbench_")) for spec in specs)
     config = options.config.model_copy(update={"tasks": names})
     demand_own_folds(options.division, names)
+    demand_columns(options.division, sources)
     found = _featurised(config, sources, options.run)
     folds = recorded_digests(options.run, fields_of(options.division))
     known = {

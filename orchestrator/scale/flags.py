@@ -73,7 +73,13 @@ def _parser() -> Parser:
     _add_order(parser)
     _add_gaps(parser)
     work = parser.add_argument_group("where and how")
-    work.add_argument("--run", type=Path, default=Path("runs/scale"), metavar="DIR")
+    work.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/scale"),
+        metavar="DIR",
+        help="run directory; default %(default)s",
+    )
     work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
     work.add_argument(
         "--dry-run", action="store_true", help="check the input and describe it; write nothing"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
-from orchestrator.interface.wording import duration, why
+from orchestrator.interface.wording import are, counted, duration, why
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
@@ -95,7 +95,8 @@ def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], 
     """
     counts = ledger["status"].value_counts()
     seconds = float(ledger["seconds"].sum())
-    print(f"{counts.get(DONE, 0)} models done in {duration(seconds)} of training: {path.parent}")
+    done = counted(counts.get(DONE, 0), "model")
+    print(f"{done} done in {duration(seconds)} of training: {path.parent}")
     bad = ledger[ledger["status"] != DONE]
     if bad.empty:
         return OK
@@ -109,5 +110,6 @@ def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], 
     again = "--retry-failed trains the failed ones again"
     # The same seed diverges again.
     hint = again if FAILED in counts else "other data, another recipe or another seed may mend it"
-    print(f"{len(bad)} of {len(ledger)} models are not done; {hint}", file=sys.stderr)
+    of = f"{len(bad)} of {counted(len(ledger), 'model')} {are(len(bad))}"
+    print(f"{of} not done; {hint}", file=sys.stderr)
     return SOME_FAILED

@@ -11,6 +11,7 @@ import ray
 from ray import tune
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.wording import counted
 from orchestrator.runs import layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import FAILED, Records
@@ -49,7 +50,7 @@ def train(
     keys = {key for array in arrays for key in array.keys.values()}
     recorded = records.recorded(keys)
     missing = [array for given in arrays if (array := _missing(given, recorded))]
-    print(f"{len(keys)} models in the grid, {len(recorded)} recorded before", flush=True)
+    print(f"{counted(len(keys), 'model')} in the grid, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
     ownership.remove_tunes(run, EXPERIMENT)  # of a driver that was killed
     if missing:

@@ -117,3 +117,18 @@ def test_a_file_with_name_and_target(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_is_no_data_set_of_formulas(spec: str, words: str) -> None:
     assert words in refusal(spec)
     assert words.replace("--tasks", "--compositions") in refusal(spec, flag="--compositions")
+
+
+def test_what_was_looked_for_in_the_folder_is_told(served: Path, tmp_path: Path) -> None:
+    (served / FILE).unlink()
+    (folder := tmp_path / "mine").mkdir()
+    told = refusal("steels", folder)
+    assert f"--data-dir {folder} has none of {FILE}, steels.csv, steels.csv.gz; http" in told
+    assert "has none of" not in refusal("steels")
+
+
+def test_the_target_may_be_in_other_capitals(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.csv"
+    path.write_text("Formula,Gap\n" + "".join(f"Fe{row}C,{row}\n" for row in range(1, 21)))
+    assert len(resolve(f"{path}:gap")) == 20
+    assert "no column 'gup' (did you mean 'Gap'?)" in refusal(f"{path}:gup")

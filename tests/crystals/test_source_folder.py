@@ -46,6 +46,21 @@ def test_all_file_names(tmp_path: Path) -> None:
     assert [e.origin for e in entries][4:6] == ["mine/e/POSCAR", "mine/f.cif"]
 
 
+def test_suffixes_in_capitals_or_not(tmp_path: Path) -> None:
+    files = {"a.CIF": CIF, "b.VASP": POSCAR, "c.Poscar": POSCAR, "sub/d.Cif": CIF}
+    entries = list(Folder(folder(tmp_path, "a,1\nb,2\nc,3\nsub/d,4\n", files)).entries())
+    assert [int(parse(entry).numbers[0]) for entry in entries] == [11, 19, 19, 11]
+
+
+@pytest.mark.parametrize("other", ["a.vasp", "a.CIF", "POSCAR-a", "a/POSCAR"])
+def test_of_two_files_of_one_id_none_is_taken(tmp_path: Path, other: str) -> None:
+    path = folder(tmp_path, "a,1\nb,2\nc.cif,3\n", {"a.cif": CIF, other: POSCAR, "b.cif": CIF})
+    folder(tmp_path, "a,1\nb,2\nc.cif,3\n", {"c.cif": CIF, "c.vasp": POSCAR})
+    bad, good, whole = Folder(path).entries()
+    assert bad.format == "bad" and "a.cif" in bad.text and other in bad.text
+    assert (good.format, whole.format) == ("cif", "cif")
+
+
 @pytest.mark.parametrize(
     "table",
     ["a,1\r\nb,2\r\n", "\ufeffa,1\nb,2", "id,gap\na,1\nb,2\n", "a;1\nb;2\n", "\na, 1\nb,2\n\n"],

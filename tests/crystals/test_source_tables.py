@@ -78,7 +78,7 @@ def test_csv_target_is_the_only_numeric_column_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "target", "words"),
     [
-        (["id", "cif", "gap", "energy"], None, "which column .* x.csv:COLUMN.*gap, energy"),
+        (["id", "cif", "gap", "energy"], None, "name it as /.*/x.csv:COLUMN.*gap, energy"),
         (["id", "cif", "gap", "energy"], "enrgy", "no column 'enrgy'.*did you mean 'energy'"),
         (["id", "cif", "gap", "energy"], "zzz", "no column 'zzz'; it has id, cif, gap, energy"),
         (["id", "text", "gap", "energy"], None, "no cif column"),
@@ -94,6 +94,15 @@ def test_csv_header_errors(
     with pytest.raises(SourceError, match=words) as caught:
         CsvTable(path, target)
     assert "\n" not in str(caught.value)
+
+
+def test_the_target_may_be_in_other_capitals(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(csv_text(["id", "cif", "Gap", "GAP2", "Gap2"], ["a", CIF, "1", "2", "3"]))
+    assert CsvTable(path, "gap").target_name == "Gap"
+    assert CsvTable(path, "GAP2").target_name == "GAP2"
+    with pytest.raises(SourceError, match="no column 'gap2'"):
+        CsvTable(path, "gap2")
 
 
 def test_readers_of_crystals_alone_need_no_target(tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ def test_a_sound_machine_is_told_so(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_of_something_else_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("mine")
+    line = machine.disk(tmp_path).line
+    assert line.startswith("BAD   run directory: --run ") and "'words'" in line
+
+
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = shutil._ntuple_diskusage(10 * 2**30, 10 * 2**30 - 5, 5)  # type: ignore[attr-defined]
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda folder: full)

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 
+from orchestrator import hybrid_grid
 from orchestrator.comparison.entries import fingerprint as printed
 from orchestrator.comparison.flags import parse as parse_transfer
 from orchestrator.comparison.inputs import open_data
@@ -249,8 +251,24 @@ def test_a_column_of_the_data_set(tmp_path: Path, kind: str) -> None:
     assert dataset.folds is not None and dataset.folds.groups is not None
     _, expected = np.unique([names[row] for row in kept], return_inverse=True)
     assert np.array_equal(dataset.folds.groups, expected)
+    other, _ = divided(tmp_path / "run", division_of("Group OF", None), data, source)
+    assert other.folds is not None and np.array_equal(other.folds.groups, expected)
     with pytest.raises(UsageError, match="--groups grp: no such file, and salts has no column"):
         divided(tmp_path / "run", division_of("grp", None), data, source)
+
+
+def test_a_column_that_is_not_there_is_told_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write(tmp_path / "t.csv", "id,cif,Batch,y", *(f"{row},x,b,{row}" for row in range(9)))
+    run = tmp_path / "run"
+    flags = ["--tasks", f"{table}:Y", "--run", str(run), "--groups", "bacth"]
+    for more in ([], ["--dry-run"]):
+        assert hybrid_grid.main([*flags, *more]) == 2
+        told = capsys.readouterr().err
+        assert "t has no column 'bacth' (did you mean 'Batch'?); it has id, cif" in told
+        assert not [path for path in run.rglob("*") if path.suffix in (".parquet", ".json")]
+    assert not ray.is_initialized()
 
 
 def test_an_empty_cell_of_the_column_is_named(tmp_path: Path) -> None:

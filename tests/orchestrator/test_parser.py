@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from orchestrator import element_scale, substitutes
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.parser import Distinct, Parser, positive, share, whole_number
 
@@ -55,3 +56,15 @@ def test_versions_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"elemgrid \d+\.\d+.*", first)
     assert re.fullmatch(r"python 3\.\S+ torch \d\S+ ray \d\S+", second)
+
+
+@pytest.mark.parametrize("number", ["0", "-3"])
+def test_no_list_has_fewer_than_one_line(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert substitutes.main(["Na", "--top", number]) == 2
+    assert f"--top: {number} is wrong, it must be at least 1" in capsys.readouterr().err
+
+
+def test_where_a_scale_goes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        element_scale.main(["--help"])
+    assert "run directory; default runs/scale" in " ".join(capsys.readouterr().out.split())

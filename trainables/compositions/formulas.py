@@ -48,8 +48,8 @@ def _amounts(formula: str) -> dict[int, float]:
 
     try:
         amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(one_line(error)) from None
+    except (ValueError, AttributeError, TypeError):  # in words of the library's own
+        raise ValueError("write symbols, each with its amount behind it, like Fe2O3") from None
     strange = [name for name in amounts if name not in NUMBERS]  # it makes up an element for any
     if strange:
         raise ValueError(f"{strange[0]} is no element")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -26,11 +27,23 @@ _SOLVATE = re.compile(r"(?<![^\d]0)\.(\d*)(\(?(?:[HD]2O|NH3)\)?)(?!\d)")
 _BARE_DOT = re.compile(r"(?<!\d)\.\d+")
 _TRITIUM = re.compile(r"T(?![a-z])")
 _APART = re.compile(r"[A-Za-z)\]]\s+[\d.]")
-_ZERO = re.compile(r"(?<![\d.])0\d*(?![\d.])")
+_SOLVATE_APART = re.compile(r"(?<=[\w)\]])\s+(\d+\.?\d*)\s*\(?((?:[HD]2O|NH3))\)?$")
+_ZERO = re.compile(r"(?<![\d.,])0\d*(?![\d.,])")
+_NUMERAL = r"(?:I{1,3}|IV|VI{0,3}|IX|X)"
+# Fe(II)O, Fe(II,III)3O4, FeIII2O3; an iodide alone has its number behind: Pb(I)2.
+_STATE = re.compile(
+    rf"(?<=[A-Za-z\d)\]])\s*[(\[]\+?{_NUMERAL}(?:[,/]\s*{_NUMERAL})*\+?[)\]](?!(?<=[(\[][IVX][)\]])\d+$)\s*"
+    r"|(?<=[A-Za-z])\s*I{2,3}(?![a-z])"
+)
+# Of two symbols that stand in an order in which nobody writes them, if they are not one symbol in
+# capitals: SIO2, CUO, SNO2. Boron and nitrogen alone have iodides.
+_ONE_SYMBOL = re.compile(r"SI|NI|BI|IN|CU|PU|SN|SB|PB|NB|^OS")
+_IODIDE = re.compile(r"[BN]I3")
 _ZERO_INSIDE = re.compile(
     r"(?<![CH\d.])(?:[2-9]|[1-9]\d)0[1-9]\d?\s*$"
 )  # at the end, where oxygen stands
 
+_OXYGEN = re.compile(r"O(?!s)")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _MARKUP = re.compile(r"</?sub>|\\(?:mathrm|mathit|rm|ce|text)|[_${}~]")
 _SEPARATORS = r"[·•∙⋅・･*×]|(?<=[A-Za-z)\]])\.(?=\d*\.?\d*[A-Z(])|\.(?=\d+\.\d+[A-Z(])"
@@ -94,6 +107,17 @@ def why_doubtful(formula: str) -> str:
             f"{found.group()!r} may be an amount or the next substance; write 0{found.group()} for"
             " the one, brackets for the other, like Na2O(SiO2)2"
         )
+    if (found := _SOLVATE_APART.search(text)) is not None:
+        written = f"{text[: found.start()]}({found[2]}){found[1]}"
+        return f"several substances, as in a hydrate; write {written}"
+    if (found := _STATE.search(text)) is not None:
+        return _without_states(text, found.group().strip())
+    if (found := _ONE_SYMBOL.search(text)) is not None and _is_in_capitals(text):
+        symbol = found.group()
+        return (
+            f"{symbol} may be {symbol[0]} and {symbol[1]} or {symbol.capitalize()} in capitals;"
+            f" write {symbol[0]}1{symbol[1]} for the one, {symbol.capitalize()} for the other"
+        )
     if (found := _APART.search(text)) is not None:
         return "a number stands apart; write it at its element, and no charge"
     if (found := _ZERO.search(text)) is not None:
@@ -117,7 +141,23 @@ def why_other_elements(formula: str, numbers: set[int]) -> str:
 
 def _with_o(text: str, found: re.Match[str]) -> str:
     number = found.group().replace("0", "O", 1)
-    return f"write {text[: found.start()]}{number}{text[found.end() :]} if it has"
+    written = f"{text[: found.start()]}{number}{text[found.end() :]}"
+    if _OXYGEN.search(text) or _ZERO.search(written):
+        return "leave an element out of which there is none"
+    return f"write {written} if it has"
+
+
+def _without_states(text: str, state: str) -> str:
+    written = _STATE.sub("", text)
+    ways = [] if _STATE.search(written) else [f"{written} for a state"]
+    if len(atoms := state.strip("()[]")) == 1:  # an iodide or vanadium, perhaps
+        ways.append(f"{text.replace(state, atoms, 1)} for atoms")
+    told = f"; write {', '.join(ways)}" if ways else ""
+    return f"{state!r} may be an oxidation state or atoms{told}"
+
+
+def _is_in_capitals(text: str) -> bool:
+    return text.upper() == text and not _IODIDE.fullmatch(text)
 
 
 @dataclass(frozen=True)
@@ -144,13 +184,65 @@ def _in_brackets(text: str) -> str:
     return "".join(parts)
 
 
+def _after_symbols(text: str) -> str:
+    """Fe64Ni36 of 64Fe36Ni, where its numbers are the parts of a whole, and H2O of 2H2O."""
+    pairs = re.findall(r"(\d+\.?\d*)([A-Z][a-z]?)", text)
+    whole = math.fsum(float(number) for number, _ in pairs)
+    if "".join(number + name for number, name in pairs) == text and len(pairs) > 1:
+        if math.isclose(whole, 1) or math.isclose(whole, 100):
+            return "".join(name + number for number, name in pairs)
+        if re.fullmatch(r".*[HD]\d*O", text) is None:
+            return ""  # 2Fe3O may be 2 Fe3O or Fe2O3
+    return re.sub(r"^\d+\.?\d*\s*", "", text)
+
+
+def _with_points(text: str) -> str:
+    """Its decimal commas as points, where none can part two substances: Fe2O3,2SiO2."""
+    if re.search(r"(?<!\d)0,\d|^[^,]*,\d+\s*$", text) is None:
+        return ""
+    return re.sub(r"(?<=\d),(?=\d)", ".", text)
+
+
+def _typed_anew(text: str) -> str:
+    """In plain characters, where each has one that is the same."""
+    parts = []
+    for before, character in zip(f" {text}", text, strict=False):
+        if unicodedata.category(character) == "No":
+            value = f"{unicodedata.numeric(character):g}"
+            if len(value) > 5 or "." not in value or before in "0123456789.":
+                return ""  # a third, a power or a charge, 1½
+            parts.append(value)
+        elif unicodedata.category(character) != "Cf":
+            parts.append(unicodedata.normalize("NFKC", character))
+    written = "".join(parts).strip()
+    return written if written.isascii() else ""
+
+
 _PHASE = (
     r"\s*\(\s*(?:[a-z][a-z ,_-]*|cr|[IVX]+)\s*\)\s*$"
     r"|^(?:[a-z]{2,}|[α-ω]|[a-z]|\d+[A-Z])['’]?[-–\s]+"
-    r"|\s*[-–]\s*(?:[a-z]{2,}|[α-ω])\s*$|\s+[a-z][a-z ]+$|\s+\([^()]*[a-z]{3,}[^()]*\)$"
+    r"|\s*[-–_]\s*(?:[a-z]{2,}|[α-ω])\s*$|^[a-z]{2,}_"
+    r"|\s+[a-z][a-z ]+$|\s+\([^()]*[a-z]{3,}[^()]*\)$"
 )
+_QUOTES = "\"'`\u00b4\u00ab\u00bb\u2018\u2019\u201c\u201d\u201e"
 _HABITS = (
     _Habit(re.compile(r"^[+-]?[\d.,]+([eE][+-]?\d+)?\s*%?$"), "a number"),
+    _Habit(
+        re.compile(rf"^[{_QUOTES}]|[{_QUOTES}]$"),
+        "quotes around the formula; leave them out",
+        lambda text: text.strip(_QUOTES + " "),
+    ),
+    _Habit(
+        re.compile(r"\.\d+\(\d+\)"),
+        "the uncertainty of an amount; leave it out",
+        lambda text: re.sub(r"(?<=\d)\(\d+\)", "", text),
+    ),
+    _Habit(
+        re.compile(r"[\w)\]]\(\d+\.?\d*\)"),
+        "amounts in brackets; write them without",
+        lambda text: re.sub(r"(?<=[A-Za-z)\]])\((\d+\.?\d*)\)", r"\1", text),
+    ),
+    _Habit(re.compile(r"\d,\d"), "decimal commas; write points", _with_points),
     _Habit(
         re.compile(r"[₀-₉]|_\{?[\d.]|\$|~\d|<sub>"),
         "subscripts that are no plain digits",
@@ -188,8 +280,8 @@ _HABITS = (
     ),
     _Habit(
         re.compile(r"^\d+\.?\d*\s*(?=[A-Z(\[])"),
-        "a number before the formula",
-        _without(r"^\d+\.?\d*\s*"),
+        "a number before the formula; write numbers after the symbols",
+        _after_symbols,
     ),
     _Habit(re.compile(r"\d\s*[-–—−]\s*\d"), "a range of amounts; write one number"),
     _Habit(re.compile(r"[-–/:;,+%&|]"), "more than one substance; write the formula of one"),
@@ -200,7 +292,15 @@ _HABITS = (
     _Habit(
         re.compile(r"[^\x20-\x7e]"),
         "a character that is no plain letter or digit; type it anew",
-        lambda text: re.sub(r"[^\x20-\x7e]", "", unicodedata.normalize("NFKC", text)),
+        _typed_anew,
+    ),
+    _Habit(
+        re.compile(r"(?:Va|Vac)(?![a-z])|□"),
+        "a vacancy, which is no element; leave it out",
+    ),
+    _Habit(
+        re.compile(r"(?:Ph|Et|Bu|Cp|Bz)(?![a-z])"),
+        "a group of atoms by its abbreviation; write its atoms, like C6H5 for Ph",
     ),
     _Habit(
         re.compile(r"(?:Ln|RE|Re?E|Me|[XMARQEJLZG])(?![a-z])"),

@@ -24,9 +24,9 @@ def most_bad(limit: float | None, total: int) -> float:
     return min(max(SHARE * total, FEW), total / 2)
 
 
-def limit_in_words(limit: float | None) -> str:
-    """What `most_bad` goes by."""
-    return f"{100 * SHARE:g} % or {FEW} crystals" if limit is None else f"{100 * limit:g} %"
+def limit_in_words(limit: float | None, what: str = "rows") -> str:
+    """What `most_bad` goes by; `what` is counted."""
+    return f"{100 * SHARE:g} % or {FEW} {what}" if limit is None else f"{100 * limit:g} %"
 
 
 class Quarantine:
@@ -117,7 +117,7 @@ class Quarantine:
         share = f"{100 * self.bad / total:.2g} %"
         raise TooManyBad(
             f"{self.bad} of {total} crystals are bad ({share}), the limit is"
-            f" {limit_in_words(self.limit)}: {kinds};"
+            f" {limit_in_words(self.limit, 'crystals')}: {kinds};"
             f" first {place} ({first['id']}): {first['reason']}; mend the input"
             " or raise the limit by --max-bad"
         )

@@ -193,32 +193,46 @@ def choose_target(
     Args:
         numeric: the columns that could be a target.
         wanted: `ANY_COLUMN` takes whatever there is, for readers that want the crystals alone.
-        given: what stands before the colon on the command line; the path's name unless given.
+        given: what stands before the colon on the command line; the path unless given.
 
     Raises:
         SourceError: no column, or several, would do; the choice is named.
     """
     if wanted == ANY_COLUMN:
         return next(iter([*numeric, *columns]), "")
-    if wanted is not None and wanted not in columns:
-        alike = {name.lower(): name for name in columns}
-        close = difflib.get_close_matches(wanted.lower(), alike, n=1)
-        hint = f" (did you mean {one_line(alike[close[0]], 60)!r}?)" if close else ""
-        raise SourceError(
-            f"{path}: no column {one_line(wanted, 60)!r}{hint}; it has {listed(columns)}"
-        )
+    if wanted is not None:
+        spelled = as_spelled(wanted, columns)
+        if spelled is None:
+            raise SourceError(f"{path}: {no_column(wanted, columns)}")
+        wanted = spelled
     named = wanted or next((name for name in columns if name.lower() == "target"), None)
     if named is None and not numeric:
         raise SourceError(f"{path}: no numeric column for a target; it has {listed(columns)}")
     if named is None and len(set(numeric)) > 1:
         raise SourceError(
-            f"{path}: which column is the target? name it as {given or path.name}:COLUMN, "
+            f"{path}: which column is the target? name it as {given or path}:COLUMN, "
             f"one of {listed(numeric)}"
         )
     chosen = named or numeric[0]
     if columns.count(chosen) > 1:
         raise SourceError(f"{path}: column {one_line(chosen, 60)!r} is there twice; rename one")
     return chosen
+
+
+def as_spelled(name: str, columns: Sequence[str]) -> str | None:
+    """The column of that name, else the only one that has it in other capitals; else None."""
+    if name in columns:
+        return name
+    found = {column for column in columns if column.strip().lower() == name.strip().lower()}
+    return found.pop() if len(found) == 1 else None
+
+
+def no_column(name: str, columns: Sequence[str]) -> str:
+    """That a table has no such column, in words, and which one may be meant."""
+    alike = {column.lower(): column for column in columns}
+    close = difflib.get_close_matches(name.lower(), alike, n=1)
+    hint = f" (did you mean {one_line(alike[close[0]], 60)!r}?)" if close else ""
+    return f"no column {one_line(name, 60)!r}{hint}; it has {listed(columns)}"
 
 
 def listed(columns: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -19,7 +20,7 @@ from trainables.crystals.sources.table import delimiter_of, table_rows
 from trainables.crystals.targets import is_missing, is_numeric
 
 TABLE = "id_prop.csv"
-_PATTERNS = ("{}", "{}.cif", "{}.vasp", "{}.poscar", "POSCAR-{}", "{}/POSCAR", "{}.json")
+_WHOLE = ("POSCAR-{}", "{}/POSCAR")
 _SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
 _LONGEST_ID = 200  # bytes; file systems take names of 255
 _LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hundred kB
@@ -28,7 +29,8 @@ _LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hun
 class Folder:
     """Streams the structure files that `id_prop.csv` (id, target; header optional) lists.
 
-    A file is looked for as ID itself, ID.cif, ID.vasp, ID.poscar, POSCAR-ID, ID/POSCAR, ID.json.
+    A file is looked for as ID itself, else as ID.cif, ID.vasp, ID.poscar, ID.json (in capitals or
+    not), POSCAR-ID and ID/POSCAR, of which there may be one alone.
     Where the crystals alone are wanted (`ANY_COLUMN`), the table may have one column; without a
     table, all structure files of the folder are taken, in the order of their names.
 
@@ -56,6 +58,7 @@ class Folder:
         self._table = path / TABLE
         self._bare = not self._table.is_file()
         self._has_header = self._commas = False
+        self._suffixed: dict[Path, dict[str, list[str]]] = {}
         if self._bare:
             self._read_listing()
         else:
@@ -179,24 +182,54 @@ class Folder:
         posix, windows = PurePosixPath(name), PureWindowsPath(name)
         if posix.is_absolute() or windows.anchor or ".." in {*posix.parts, *windows.parts}:
             return None, "forbidden path: an id must stay inside the folder"
-        for pattern in _PATTERNS:
-            file = self.path / pattern.format(name)
-            try:
-                if not file.is_file():
-                    continue
-                leaves = not file.resolve().is_relative_to(self.path.resolve())
-                if leaves and not self._follow_links:
-                    return None, (
-                        "forbidden path: the file is a link that leaves the folder;"
-                        " --follow-links allows that"
-                    )
-                if file.stat().st_size > _LARGEST_FILE:
-                    return None, f"file too large: more than {_LARGEST_FILE >> 20} MB"
-            except OSError as error:  # such as a folder that may not be entered
-                return None, f"no structure file: {error.strerror}"
-            return file, ""
-        tried = ", ".join(pattern.format(name) for pattern in _PATTERNS)
-        return None, f"no structure file: {one_line(tried, 200)}"
+        try:
+            found = self._files_of(self.path / name)
+            if len(found) > 1:
+                names = " and ".join(file.relative_to(self.path).as_posix() for file in found)
+                return None, (
+                    f"ambiguous: it may be {one_line(names, 200)}; give the one that is meant by"
+                    " its whole name, or remove the others"
+                )
+            if found:
+                return self._usable(found[0])
+        except OSError as error:  # such as a folder that may not be entered
+            return None, f"no structure file: {error.strerror}"
+        tried = ", ".join((name, *(name + suffix for suffix in _SUFFIXES)))
+        whole = ", ".join(pattern.format(name) for pattern in _WHOLE)
+        return None, f"no structure file: {one_line(f'{tried}, {whole}', 200)}"
+
+    def _files_of(self, named: Path) -> list[Path]:
+        """The file of that name, else all that it may stand for."""
+        if named.is_file():
+            return [named]
+        name = named.relative_to(self.path)
+        folder = self._with_suffixes(named.parent)
+        found = [named.parent / file for file in folder.get(named.name, ())]
+        found += [self.path / pattern.format(name) for pattern in _WHOLE]
+        return [file for file in found if file.is_file()]
+
+    def _with_suffixes(self, folder: Path) -> dict[str, list[str]]:
+        """Names of structure files of a folder by what stands before the suffix."""
+        if folder not in self._suffixed:
+            by_stem: dict[str, list[str]] = {}
+            for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+                stem, suffix = os.path.splitext(name)
+                if suffix.lower() in _SUFFIXES:
+                    by_stem.setdefault(stem, []).append(name)
+            self._suffixed[folder] = by_stem
+        return self._suffixed[folder]
+
+    def _usable(self, file: Path) -> tuple[Path | None, str]:
+        """A file that may be read, or None and the reason; raises OSError."""
+        leaves = not file.resolve().is_relative_to(self.path.resolve())
+        if leaves and not self._follow_links:
+            return None, (
+                "forbidden path: the file is a link that leaves the folder;"
+                " --follow-links allows that"
+            )
+        if file.stat().st_size > _LARGEST_FILE:
+            return None, f"file too large: more than {_LARGEST_FILE >> 20} MB"
+        return file, ""
 
 
 def _as_structure(file: Path) -> str:
