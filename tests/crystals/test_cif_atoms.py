@@ -117,7 +117,10 @@ def test_atoms_that_contradict_the_formula(atoms: str, items: str, words: str) -
         formula("Mg O"), formula("Mg O", "1"), formula("MgO", "1"), formula("O Mg", "1"),
         formula("Mg1 O1", "1"), formula("Mg2 O2"), formula("Mg1.0 O1.00(1)", "1"),
         formula("?", "4"),
-        formula("Mg O x(H2 O)"), "_chemical_formula_sum MG O", formula("Mg O1.01", "1"),
+        formula("Mg O", "'?'"), formula("'?'", "4"), formula("(Mg O)2"), formula("Mg1-x O"),
+        formula("Mg O n"), "_chemical_formula_structural MgO", "_chemical_formula_iupac 'Mg O'",
+        formula("- Mg O -"), formula("Mg2+ O2-", "1"), "_chemical_formula_sum 'none'",
+        "_chemical_formula_sum MG O", formula("Mg O1.01", "1"),
         "_chemical_formula_sum\n;\nMg O\n;", "_chemical_formula_sum Mg O", formula("Mg O", "x"),
         "_chemical_formula_moiety 'Mg 2+, O 2-'", "_chemical_formula_moiety 'Mg O'",
     ],
@@ -143,7 +146,87 @@ def test_unknown_coordinates_are_not_zero(place: str) -> None:
     refused(cif(f"O1 O 0 0 0\nH1 H {place}"), "coordinates missing: those of H1 are unknown")
 
 
-@pytest.mark.parametrize("place", ["x 0 0", "1/3 0 0", "0,5 0 0", "−0.25 0 0", "0..5 0 0"])
+WATER = (
+    *("Mg O, H2 O", "Mg O . 2H2 O", "Mg O * H2 O", "Mg O (H2 O)2", "Mg O 2(H2 O)", "MgO·2H2O"),
+    *("MgO.2H2O", "MgO H4 x", "H2 Mg O?", "Mg O x(H2 O)", "Mg O, n(H2 O)"),
+)
+
+
+@pytest.mark.parametrize("text", WATER)
+@pytest.mark.parametrize("tag", ["sum", "moiety", "structural", "iupac"])
+def test_water_in_any_formula_is_missing_from_a_list_without_hydrogen(tag: str, text: str) -> None:
+    items = f"_chemical_formula_{tag} '{text}'"
+    refused(cif("O1 O 0 0 0\nMg1 Mg .5 .5 .5", items), "missing atoms: the formula has hydrogen")
+
+
+def test_moieties_are_added_up() -> None:
+    atoms = "Na1 Na 0 0 0\nCl1 Cl .5 .5 .5"
+    for text in ("Na +, Cl -", "Na 1+, Cl 1-", "2(Na +), 2(Cl -)", "0.5(Na Cl), 0.5(Na Cl)"):
+        assert numbers(cif(atoms, f"_chemical_formula_moiety '{text}'")) == [11, 17]
+    refused(cif(atoms, "_chemical_formula_moiety 'Na +, Cl -, 2(H2 O)'"), "missing atoms")
+    refused(cif(atoms, "_chemical_formula_moiety '2(Na +), Cl -'"), "not those of the formula")
+
+
+@pytest.mark.parametrize(
+    ("text", "amounts"),
+    [
+        ("Ca S O4 . 2H2 O", {"Ca": 1, "S": 1, "O": 6, "H": 4}),
+        ("CaSO4.2H2O", {"Ca": 1, "S": 1, "O": 6, "H": 4}),
+        ("C12 H20 Cu N4 2+, 2(Cl O4 -), H2 O",
+         {"C": 12, "H": 22, "Cu": 1, "N": 4, "Cl": 2, "O": 9}),
+        ("0.5(C H4 O), C6 H6", {"C": 6.5, "H": 8, "O": 0.5}),
+        ("K3 [Fe (C N)6]", {"K": 3, "Fe": 1, "C": 6, "N": 6}),
+        ("(Mg1.2 Fe.8) Si2 O6", {"Mg": 1.2, "Fe": 0.8, "Si": 2, "O": 6}),
+    ],
+)  # fmt: skip
+def test_formulas_with_groups_and_parts(text: str, amounts: dict[str, float]) -> None:
+    (block,) = blocks(f"data_x\n{FORMULA} '{text}'\n")
+    read = formula_of(block)
+    assert read is not None and amounts in read.readings
+
+
+@pytest.mark.parametrize("text", ["Fe 2 O 3", "Na Cl 2 H2 O", "C6 H6 2", "Mg O (", "Mg1-x O", "O)"])
+def test_formulas_that_are_not_understood_have_no_amounts(text: str) -> None:
+    (block,) = blocks(f"data_x\n{FORMULA} '{text}'\n")
+    read = formula_of(block)
+    assert read is not None and not read.readings
+
+
+def test_a_formula_that_is_not_understood_is_none_for_dummies_and_attached_hydrogens() -> None:
+    columns = "label type_symbol fract_x fract_y fract_z calc_flag attached_hydrogens"
+    atoms = "O1 O 0 0 0 . {}\nMg1 Mg .5 .5 .5 . 0\nMg2 Mg .5 .5 .2 {} 0"
+    items = formula("Mg1-x O")
+    assert numbers(cif(atoms.format(0, "."), items, columns=columns)) == [8, 12, 12]
+    refused(cif(atoms.format(0, "dum"), items, columns=columns), "dummy atom")
+    refused(cif(atoms.format(1, "."), items, columns=columns), "O1 has hydrogens attached")
+
+
+def test_disorder_groups_that_exclude_each_other_are_refused() -> None:
+    columns = "label type_symbol fract_x fract_y fract_z occupancy disorder_assembly disorder_group"
+    atoms = "Na1 Na 0 0 0 1 . .\nO1 O .3 0 0 {} A {}\nO2 O .6 .2 0 {} A {}"
+    for occupancy in (".", "1", "?"):
+        for one, two in (("1", "2"), ("a", "b"), ("-1", "-1"), ("'1'", "'2'")):
+            text = cif(atoms.format(occupancy, one, occupancy, two), columns=columns)
+            refused(text, "partial occupancy: disorder groups")
+    for one, two in ((".", "."), ("1", "1"), ("0", "0"), ("1", "?")):
+        assert numbers(cif(atoms.format(1, one, 1, two), columns=columns)) == [8, 8, 11]
+    assert numbers(cif(atoms.format(1, 1, 0, 2), columns=columns)) == [8, 11]
+
+
+def test_a_volume_that_is_not_the_cells_is_refused() -> None:
+    for stated in ("74.088", "74.1(3)", "74", "75", "?", "."):
+        assert numbers(cif("O1 O 0 0 0", f"_cell_volume {stated}")) == [8]
+    for stated in ("740.88", "7.4", "76", "18.5(9)"):
+        refused(cif("O1 O 0 0 0", f"_cell_volume {stated}"), "cell contradicts its volume")
+
+
+def test_fractions_are_coordinates() -> None:
+    assert atoms_of(read_cif(cif("O1 O 1/2 -1/4 2/3"))) == [(8, (0.5, 0.75, 0.6667))]
+
+
+@pytest.mark.parametrize(
+    "place", ["x 0 0", "1/0 0 0", "1/x 0 0", "0,5 0 0", "−0.25 0 0", "0..5 0 0"]
+)
 def test_coordinates_that_are_no_numbers(place: str) -> None:
     refused(cif(f"O1 O {place}"), "is no coordinate")
 
