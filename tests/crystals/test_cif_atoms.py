@@ -28,7 +28,8 @@ def numbers(text: str) -> list[int]:
         ("Fe1", "Fe"), ("O2A", "O"), ("Na1+", "Na"), ("O1_2", "O"), ("Fe", "Fe"), ("Fe3+", "Fe"),
         ("O1'", "O"), ("C12*", "C"), ("SiA", "Si"), ("Na(1)", "Na"), ("Mg_M1", "Mg"), ("o1", "O"),
         ("7Li1", "Li"), ("MG1", "Mg"), ("AL2", "Al"), ("Cl-1", "Cl"), ("Ho1", "Ho"), ("V1", "V"),
-        ("H12A", "H"), ("U1", "U"),
+        ("H12A", "H"), ("U1", "U"), ("C4H", "C"), ("NaM1", "Na"), ("CaM2", "Ca"), ("O1A", "O"),
+        ("AG1", "Ag"), ("ZN2", "Zn"), ("Re1", "Re"), ("Ac1", "Ac"),
     ],
 )  # fmt: skip
 def test_labels_that_name_an_element(label: str, symbol: str) -> None:
@@ -38,7 +39,9 @@ def test_labels_that_name_an_element(label: str, symbol: str) -> None:
 @pytest.mark.parametrize(
     "label",
     ["T1", "W1", "HO1", "CD1", "CA1", "D1", "Ow1", "Wat", "OH1", "Va1", "Vac", "NO3", "NH4", "FE1",
-     "Du1", "M1", "X", "Q3", "A1", "Wat1", "OW", "Fea", "1", "", "(Fe,Mg)1", "Fe,Mg", "Oxy1"],
+     "Du1", "M1", "X", "Q3", "A1", "Wat1", "OW", "Fea", "1", "", "RE1", "AC1",
+     "AM1", "Nh1", "Cn1", "Og1", "Mt1", "Ts1", "Rf2", "O-H", "O(H)", "O4H", "OH2", "N(H4)", "MgO",
+     "NaCl", "FeO1", "O1_H", "(Fe,Mg)1", "Fe,Mg", "Oxy1"],
 )  # fmt: skip
 def test_labels_that_could_be_something_else(label: str) -> None:
     with pytest.raises(BadCrystal, match=r"ambiguous|unknown element|missing atoms|partial occ"):
@@ -66,7 +69,8 @@ def test_the_formula_decides_what_a_label_leaves_open(label: str, text: str, sym
         ("Fe", "Fe"), ("Fe3+", "Fe"), ("Fe+3", "Fe"), ("O2-", "O"), ("O-2", "O"), ("Na+", "Na"),
         ("7Li", "Li"), ("11B", "B"), ("2H", "H"), ("D", "D"), ("T", "T"), ("FE", "Fe"),
         ("si", "Si"),
-        ("Fe0+", "Fe"), ("Fe2.5+", "Fe"), ("Cu1", "Cu"), ("Nh", "Nh"),
+        ("Fe0+", "Fe"), ("Fe2.5+", "Fe"), ("Cu1", "Cu"), ("O--", "O"), ("Fe++", "Fe"),
+        ("Na*", "Na"), ("Cval", "C"), ("Siva", "Si"), ("O2-*", "O"), ("Lr", "Lr"),
     ],
 )  # fmt: skip
 def test_type_symbols(kind: str, symbol: str) -> None:
@@ -80,6 +84,8 @@ def test_type_symbols(kind: str, symbol: str) -> None:
         ("OH", "missing atoms"), ("Wat", "missing atoms"), ("H2O", "missing atoms"),
         ("X", "unknown element"), ("M", "unknown element"), ("CH3", "missing atoms"),
         ("CO", "missing atoms"), ("NO3", "missing atoms"), ("SO4", "missing atoms"),
+        ("Nh", "unknown element"), ("Og", "unknown element"), ("Mt", "unknown element"),
+        ("Cn4+", "unknown element"), ("Og1", "unknown element"), ("Cvalx", "unknown element"),
         ("Du", "unknown element"), ("0.8Nb + 0.2Zr", "partial occupancy"), ("Fe,Mg", "partial"),
         ("FeO", "missing atoms"), ("Cx", "unknown element"), ("1", "unknown element"),
     ],
@@ -87,6 +93,23 @@ def test_type_symbols(kind: str, symbol: str) -> None:
 def test_type_symbols_that_are_none(kind: str, words: str) -> None:
     with pytest.raises(BadCrystal, match=words):
         element(kind, "Fe1", None)
+
+
+def test_a_label_that_is_another_element_than_its_type_is_refused() -> None:
+    swapped = "Na1 Cl 0 0 0\nCl1 Na .5 .5 .5"
+    for items in ("", formula("Na Cl")):
+        refused(cif(swapped, items), "ambiguous atom: its label 'Na1' is Na, its type Cl")
+    # the formula tells that the labels are those of another crystal
+    assert numbers(cif("La1 Y 0 0 0\nCl1 F .5 .5 .5", formula("Y F"))) == [9, 39]
+    for label, kind in (("Cd1", "C"), ("Ho1", "H"), ("Ow1", "O"), ("Ca", "C"), ("M1", "Fe"),
+                        ("A1", "Sr"), ("Na1", "Na"), ("Nh1", "N"), ("Cat1", "Zn")):  # fmt: skip
+        assert element(kind, label, None) == kind
+
+
+def test_superheavy_elements_are_what_the_formula_names() -> None:
+    (block,) = blocks(f"data_x\n{FORMULA} 'Og2 Nh'\n")
+    assert element("Og", "X1", formula_of(block)) == "Og"
+    assert element(None, "Nh1", formula_of(block)) == "Nh"
 
 
 def test_an_unknown_type_symbol_leaves_it_to_the_label() -> None:
