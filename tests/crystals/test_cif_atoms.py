@@ -40,7 +40,8 @@ def test_labels_that_name_an_element(label: str, symbol: str) -> None:
     "label",
     ["T1", "W1", "HO1", "CD1", "CA1", "D1", "Ow1", "Wat", "OH1", "Va1", "Vac", "NO3", "NH4", "FE1",
      "Du1", "M1", "X", "Q3", "A1", "Wat1", "OW", "Fea", "1", "", "RE1", "AC1",
-     "AM1", "Nh1", "Cn1", "Og1", "Mt1", "Ts1", "Rf2", "O-H", "O(H)", "O4H", "OH2", "N(H4)", "MgO",
+     "AM1", "Nh1", "Cn1", "Og1", "Mt1", "Ts1", "Rf2", "CN1", "NH1",
+     "O-H", "O(H)", "O4H", "OH2", "N(H4)", "MgO",
      "NaCl", "FeO1", "O1_H", "(Fe,Mg)1", "Fe,Mg", "Oxy1"],
 )  # fmt: skip
 def test_labels_that_could_be_something_else(label: str) -> None:

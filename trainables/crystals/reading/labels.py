@@ -129,7 +129,7 @@ def _choices(letters: str, formula: Formula | None) -> list[str]:
 
 def _is_group(text: str, letters: str) -> bool:
     """Whether a label could name several atoms: MgO, NaCl, O-H, O(H), O4H; not SiA, NaM, C4H."""
-    if _HYDROGEN.fullmatch(text):
+    if _HYDROGEN.fullmatch(text) or letters in ("CN", "NH"):
         return True
     match = re.fullmatch(r"([A-Z][a-z]?)([A-Z][a-z]?)", letters)
     if match is None or match[1] not in NUMBERS or match[2] not in NUMBERS:
