@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from trainables.crystals.crystal import BadCrystal, Crystal
+from trainables.crystals.reading import space_groups
 from trainables.crystals.reading.cif import read_cif
 
 CUBE = (4.2, 4.2, 4.2, 90, 90, 90)
@@ -28,6 +31,22 @@ def cif(
         lines += ["loop_", "_symmetry_equiv_pos_as_xyz", *(f"'{text}'" for text in operations)]
     lines += ["loop_", *(f"_atom_site_{name}" for name in columns.split()), atoms.strip()]
     return "\n".join(lines) + "\n"
+
+
+def operations_of(setting: int, *, centring: bool = True) -> tuple[str, ...]:
+    """The operations of a Hall number as a CIF lists them; of each rotation one, on demand."""
+    found = space_groups.operations_of(setting)
+    kept: dict[tuple[float, ...], str] = {}
+    for rotation, translation in zip(found.rotations, found.translations, strict=True):
+        parts = [
+            "".join(
+                f"{'-' if v < 0 else '+'}{axis}" for v, axis in zip(row, "xyz", strict=True) if v
+            )
+            + (f"+{Fraction(by).limit_denominator(24)}" if by else "")
+            for row, by in zip(rotation, translation.tolist(), strict=True)
+        ]
+        kept.setdefault((*rotation.ravel(), *(translation if centring else ())), ",".join(parts))
+    return tuple(kept.values())
 
 
 def atoms_of(crystal: Crystal) -> list[tuple[int, tuple[float, ...]]]:

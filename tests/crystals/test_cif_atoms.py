@@ -28,7 +28,8 @@ def numbers(text: str) -> list[int]:
         ("Fe1", "Fe"), ("O2A", "O"), ("Na1+", "Na"), ("O1_2", "O"), ("Fe", "Fe"), ("Fe3+", "Fe"),
         ("O1'", "O"), ("C12*", "C"), ("SiA", "Si"), ("Na(1)", "Na"), ("Mg_M1", "Mg"), ("o1", "O"),
         ("7Li1", "Li"), ("MG1", "Mg"), ("AL2", "Al"), ("Cl-1", "Cl"), ("Ho1", "Ho"), ("V1", "V"),
-        ("H12A", "H"), ("U1", "U"),
+        ("H12A", "H"), ("U1", "U"), ("C4H", "C"), ("NaM1", "Na"), ("CaM2", "Ca"), ("O1A", "O"),
+        ("AG1", "Ag"), ("ZN2", "Zn"), ("Re1", "Re"), ("Ac1", "Ac"),
     ],
 )  # fmt: skip
 def test_labels_that_name_an_element(label: str, symbol: str) -> None:
@@ -38,7 +39,10 @@ def test_labels_that_name_an_element(label: str, symbol: str) -> None:
 @pytest.mark.parametrize(
     "label",
     ["T1", "W1", "HO1", "CD1", "CA1", "D1", "Ow1", "Wat", "OH1", "Va1", "Vac", "NO3", "NH4", "FE1",
-     "Du1", "M1", "X", "Q3", "A1", "Wat1", "OW", "Fea", "1", "", "(Fe,Mg)1", "Fe,Mg", "Oxy1"],
+     "Du1", "M1", "X", "Q3", "A1", "Wat1", "OW", "Fea", "1", "", "RE1", "AC1",
+     "AM1", "Nh1", "Cn1", "Og1", "Mt1", "Ts1", "Rf2", "CN1", "NH1",
+     "O-H", "O(H)", "O4H", "OH2", "N(H4)", "MgO",
+     "NaCl", "FeO1", "O1_H", "(Fe,Mg)1", "Fe,Mg", "Oxy1"],
 )  # fmt: skip
 def test_labels_that_could_be_something_else(label: str) -> None:
     with pytest.raises(BadCrystal, match=r"ambiguous|unknown element|missing atoms|partial occ"):
@@ -66,7 +70,8 @@ def test_the_formula_decides_what_a_label_leaves_open(label: str, text: str, sym
         ("Fe", "Fe"), ("Fe3+", "Fe"), ("Fe+3", "Fe"), ("O2-", "O"), ("O-2", "O"), ("Na+", "Na"),
         ("7Li", "Li"), ("11B", "B"), ("2H", "H"), ("D", "D"), ("T", "T"), ("FE", "Fe"),
         ("si", "Si"),
-        ("Fe0+", "Fe"), ("Fe2.5+", "Fe"), ("Cu1", "Cu"), ("Nh", "Nh"),
+        ("Fe0+", "Fe"), ("Fe2.5+", "Fe"), ("Cu1", "Cu"), ("O--", "O"), ("Fe++", "Fe"),
+        ("Na*", "Na"), ("Cval", "C"), ("Siva", "Si"), ("O2-*", "O"), ("Lr", "Lr"),
     ],
 )  # fmt: skip
 def test_type_symbols(kind: str, symbol: str) -> None:
@@ -80,6 +85,8 @@ def test_type_symbols(kind: str, symbol: str) -> None:
         ("OH", "missing atoms"), ("Wat", "missing atoms"), ("H2O", "missing atoms"),
         ("X", "unknown element"), ("M", "unknown element"), ("CH3", "missing atoms"),
         ("CO", "missing atoms"), ("NO3", "missing atoms"), ("SO4", "missing atoms"),
+        ("Nh", "unknown element"), ("Og", "unknown element"), ("Mt", "unknown element"),
+        ("Cn4+", "unknown element"), ("Og1", "unknown element"), ("Cvalx", "unknown element"),
         ("Du", "unknown element"), ("0.8Nb + 0.2Zr", "partial occupancy"), ("Fe,Mg", "partial"),
         ("FeO", "missing atoms"), ("Cx", "unknown element"), ("1", "unknown element"),
     ],
@@ -87,6 +94,23 @@ def test_type_symbols(kind: str, symbol: str) -> None:
 def test_type_symbols_that_are_none(kind: str, words: str) -> None:
     with pytest.raises(BadCrystal, match=words):
         element(kind, "Fe1", None)
+
+
+def test_a_label_that_is_another_element_than_its_type_is_refused() -> None:
+    swapped = "Na1 Cl 0 0 0\nCl1 Na .5 .5 .5"
+    for items in ("", formula("Na Cl")):
+        refused(cif(swapped, items), "ambiguous atom: its label 'Na1' is Na, its type Cl")
+    # the formula tells that the labels are those of another crystal
+    assert numbers(cif("La1 Y 0 0 0\nCl1 F .5 .5 .5", formula("Y F"))) == [9, 39]
+    for label, kind in (("Cd1", "C"), ("Ho1", "H"), ("Ow1", "O"), ("Ca", "C"), ("M1", "Fe"),
+                        ("A1", "Sr"), ("Na1", "Na"), ("Nh1", "N"), ("Cat1", "Zn")):  # fmt: skip
+        assert element(kind, label, None) == kind
+
+
+def test_superheavy_elements_are_what_the_formula_names() -> None:
+    (block,) = blocks(f"data_x\n{FORMULA} 'Og2 Nh'\n")
+    assert element("Og", "X1", formula_of(block)) == "Og"
+    assert element(None, "Nh1", formula_of(block)) == "Nh"
 
 
 def test_an_unknown_type_symbol_leaves_it_to_the_label() -> None:
@@ -117,7 +141,10 @@ def test_atoms_that_contradict_the_formula(atoms: str, items: str, words: str) -
         formula("Mg O"), formula("Mg O", "1"), formula("MgO", "1"), formula("O Mg", "1"),
         formula("Mg1 O1", "1"), formula("Mg2 O2"), formula("Mg1.0 O1.00(1)", "1"),
         formula("?", "4"),
-        formula("Mg O x(H2 O)"), "_chemical_formula_sum MG O", formula("Mg O1.01", "1"),
+        formula("Mg O", "'?'"), formula("'?'", "4"), formula("(Mg O)2"), formula("Mg1-x O"),
+        formula("Mg O n"), "_chemical_formula_structural MgO", "_chemical_formula_iupac 'Mg O'",
+        formula("- Mg O -"), formula("Mg2+ O2-", "1"), "_chemical_formula_sum 'none'",
+        "_chemical_formula_sum MG O", formula("Mg O1.01", "1"),
         "_chemical_formula_sum\n;\nMg O\n;", "_chemical_formula_sum Mg O", formula("Mg O", "x"),
         "_chemical_formula_moiety 'Mg 2+, O 2-'", "_chemical_formula_moiety 'Mg O'",
     ],
@@ -143,7 +170,87 @@ def test_unknown_coordinates_are_not_zero(place: str) -> None:
     refused(cif(f"O1 O 0 0 0\nH1 H {place}"), "coordinates missing: those of H1 are unknown")
 
 
-@pytest.mark.parametrize("place", ["x 0 0", "1/3 0 0", "0,5 0 0", "−0.25 0 0", "0..5 0 0"])
+WATER = (
+    *("Mg O, H2 O", "Mg O . 2H2 O", "Mg O * H2 O", "Mg O (H2 O)2", "Mg O 2(H2 O)", "MgO·2H2O"),
+    *("MgO.2H2O", "MgO H4 x", "H2 Mg O?", "Mg O x(H2 O)", "Mg O, n(H2 O)"),
+)
+
+
+@pytest.mark.parametrize("text", WATER)
+@pytest.mark.parametrize("tag", ["sum", "moiety", "structural", "iupac"])
+def test_water_in_any_formula_is_missing_from_a_list_without_hydrogen(tag: str, text: str) -> None:
+    items = f"_chemical_formula_{tag} '{text}'"
+    refused(cif("O1 O 0 0 0\nMg1 Mg .5 .5 .5", items), "missing atoms: the formula has hydrogen")
+
+
+def test_moieties_are_added_up() -> None:
+    atoms = "Na1 Na 0 0 0\nCl1 Cl .5 .5 .5"
+    for text in ("Na +, Cl -", "Na 1+, Cl 1-", "2(Na +), 2(Cl -)", "0.5(Na Cl), 0.5(Na Cl)"):
+        assert numbers(cif(atoms, f"_chemical_formula_moiety '{text}'")) == [11, 17]
+    refused(cif(atoms, "_chemical_formula_moiety 'Na +, Cl -, 2(H2 O)'"), "missing atoms")
+    refused(cif(atoms, "_chemical_formula_moiety '2(Na +), Cl -'"), "not those of the formula")
+
+
+@pytest.mark.parametrize(
+    ("text", "amounts"),
+    [
+        ("Ca S O4 . 2H2 O", {"Ca": 1, "S": 1, "O": 6, "H": 4}),
+        ("CaSO4.2H2O", {"Ca": 1, "S": 1, "O": 6, "H": 4}),
+        ("C12 H20 Cu N4 2+, 2(Cl O4 -), H2 O",
+         {"C": 12, "H": 22, "Cu": 1, "N": 4, "Cl": 2, "O": 9}),
+        ("0.5(C H4 O), C6 H6", {"C": 6.5, "H": 8, "O": 0.5}),
+        ("K3 [Fe (C N)6]", {"K": 3, "Fe": 1, "C": 6, "N": 6}),
+        ("(Mg1.2 Fe.8) Si2 O6", {"Mg": 1.2, "Fe": 0.8, "Si": 2, "O": 6}),
+    ],
+)  # fmt: skip
+def test_formulas_with_groups_and_parts(text: str, amounts: dict[str, float]) -> None:
+    (block,) = blocks(f"data_x\n{FORMULA} '{text}'\n")
+    read = formula_of(block)
+    assert read is not None and amounts in read.readings
+
+
+@pytest.mark.parametrize("text", ["Fe 2 O 3", "Na Cl 2 H2 O", "C6 H6 2", "Mg O (", "Mg1-x O", "O)"])
+def test_formulas_that_are_not_understood_have_no_amounts(text: str) -> None:
+    (block,) = blocks(f"data_x\n{FORMULA} '{text}'\n")
+    read = formula_of(block)
+    assert read is not None and not read.readings
+
+
+def test_a_formula_that_is_not_understood_is_none_for_dummies_and_attached_hydrogens() -> None:
+    columns = "label type_symbol fract_x fract_y fract_z calc_flag attached_hydrogens"
+    atoms = "O1 O 0 0 0 . {}\nMg1 Mg .5 .5 .5 . 0\nMg2 Mg .5 .5 .2 {} 0"
+    items = formula("Mg1-x O")
+    assert numbers(cif(atoms.format(0, "."), items, columns=columns)) == [8, 12, 12]
+    refused(cif(atoms.format(0, "dum"), items, columns=columns), "dummy atom")
+    refused(cif(atoms.format(1, "."), items, columns=columns), "O1 has hydrogens attached")
+
+
+def test_disorder_groups_that_exclude_each_other_are_refused() -> None:
+    columns = "label type_symbol fract_x fract_y fract_z occupancy disorder_assembly disorder_group"
+    atoms = "Na1 Na 0 0 0 1 . .\nO1 O .3 0 0 {} A {}\nO2 O .6 .2 0 {} A {}"
+    for occupancy in (".", "1", "?"):
+        for one, two in (("1", "2"), ("a", "b"), ("-1", "-1"), ("'1'", "'2'")):
+            text = cif(atoms.format(occupancy, one, occupancy, two), columns=columns)
+            refused(text, "partial occupancy: disorder groups")
+    for one, two in ((".", "."), ("1", "1"), ("0", "0"), ("1", "?")):
+        assert numbers(cif(atoms.format(1, one, 1, two), columns=columns)) == [8, 8, 11]
+    assert numbers(cif(atoms.format(1, 1, 0, 2), columns=columns)) == [8, 11]
+
+
+def test_a_volume_that_is_not_the_cells_is_refused() -> None:
+    for stated in ("74.088", "74.1(3)", "74", "75", "?", "."):
+        assert numbers(cif("O1 O 0 0 0", f"_cell_volume {stated}")) == [8]
+    for stated in ("740.88", "7.4", "76", "18.5(9)"):
+        refused(cif("O1 O 0 0 0", f"_cell_volume {stated}"), "cell contradicts its volume")
+
+
+def test_fractions_are_coordinates() -> None:
+    assert atoms_of(read_cif(cif("O1 O 1/2 -1/4 2/3"))) == [(8, (0.5, 0.75, 0.6667))]
+
+
+@pytest.mark.parametrize(
+    "place", ["x 0 0", "1/0 0 0", "1/x 0 0", "0,5 0 0", "−0.25 0 0", "0..5 0 0"]
+)
 def test_coordinates_that_are_no_numbers(place: str) -> None:
     refused(cif(f"O1 O {place}"), "is no coordinate")
 

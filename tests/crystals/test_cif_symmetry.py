@@ -9,7 +9,7 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from tests.crystals.cifs_for_tests import atoms_of, cif, refused
+from tests.crystals.cifs_for_tests import atoms_of, cif, operations_of, refused
 from tests.crystals_for_tests import named_crystals
 from trainables.crystals.reading import space_groups
 from trainables.crystals.reading.cif import read_cif
@@ -41,6 +41,12 @@ def count(text: str) -> int:
         f"{SYMBOL} 'Fm-3m (No. 225)'",
         f"{SYMBOL} 'F m -3 m :1'",
         f"{SYMBOL} 'F m −3 m'",
+        f"{SYMBOL} 'F m 3bar m'",
+        f"{SYMBOL} 'F m \\=3 m'",
+        f"{SYMBOL} 'F m $\\bar{{3}}$ m'",
+        f"{SYMBOL} 225",
+        f"{SYMBOL} '?'\n_symmetry_Int_Tables_number 225",
+        f"{SYMBOL} 'not given'\n_space_group_name_Hall '-F 4 2 3'",
         f"{SYMBOL} ?\n_symmetry_Int_Tables_number 225",
         f"{SYMBOL} .\n_space_group_IT_number 225",
         "_space_group_name_H-M_alt 'F m -3 m'",
@@ -78,6 +84,9 @@ def test_a_group_that_is_named_without_operations_is_expanded(items: str) -> Non
         ("R -3 m :H", HEXAGONAL, 36),
         ("R -3 m", HEXAGONAL, 36),
         ("R -3 m", RHOMBOHEDRAL, 12),
+        ("H 3", HEXAGONAL, 9),
+        ("H-3", HEXAGONAL, 18),
+        ("H 3 2", HEXAGONAL, 18),
         ("R -3 m :R", RHOMBOHEDRAL, 12),
         ("P 63/m m c", HEXAGONAL, 24),
         ("I 41/a m d S", (5, 5, 9, 90, 90, 90), 32),
@@ -181,7 +190,7 @@ def test_a_list_without_its_centring_is_decided_alike() -> None:
 
 def test_listed_operations_stand_whatever_their_setting_is_called() -> None:
     body_centred = ("x,y,z", "1/2+X, 1/2+Y, 1/2+Z")
-    for name in ("'A made up name'", "?", "'F 4/m m m'\n_symmetry_Int_Tables_number 139"):
+    for name in ("'A made up name'", "?", "'none'", "'I 1'\n_symmetry_Int_Tables_number 1"):
         text = cif("Fe1 Fe 0 0 0", f"{SYMBOL} {name}", operations=body_centred)
         assert count(text) == 2
     refused(cif("Fe1 Fe 0 0 0", operations=("y,x,z,t",)), "is no symmetry operation")
@@ -207,6 +216,153 @@ def test_multiplicities_without_a_symmetry_are_refused() -> None:
     refused(cif("Na1 4 0 0 0\nCl1 4 .5 .5 .5", columns=columns), "symmetry missing")
     assert count(cif("Na1 1 0 0 0\nCl1 1 .5 .5 .5", columns=columns)) == 2
     assert count(cif("Na1 ? 0 0 0\nCl1 . .5 .5 .5", columns=columns)) == 2
+
+
+RHOMBOHEDRAL_GROUPS = {146: 3, 148: 6, 155: 6, 160: 6, 161: 6, 166: 12, 167: 12}
+
+
+def setting(name: str) -> int:
+    """The Hall number that a name with its suffix means."""
+    (found,) = space_groups.settings_of_name(name)
+    return found
+
+
+@pytest.mark.parametrize("number", RHOMBOHEDRAL_GROUPS)
+def test_a_rhombohedral_list_without_its_centring_is_decided_or_refused(number: int) -> None:
+    (hall,) = (
+        s for s in space_groups.settings_of_number(number) if space_groups.choice_of(s) == "H"
+    )
+    name = spglib.get_spacegroup_type(hall).international_short.replace("_", "")
+    inner = operations_of(hall, centring=False)
+    order = RHOMBOHEDRAL_GROUPS[number]
+    assert len(inner) == order
+    text = cif(
+        "Na1 Na .11 .29 .07",
+        f"{SYMBOL} '{name}'\n_chemical_formula_sum Na",
+        cell=HEXAGONAL,
+        operations=inner,
+    )
+    refused(text, f"lists {order} operations where it has {3 * order}")
+    assert (
+        count(text.replace("_sum Na", f"_sum Na\n_cell_formula_units_Z {3 * order}")) == 3 * order
+    )
+
+
+CORUNDUM = "Al1 Al 12 c 0 0 .35216\nO1 O 18 e .30624 0 .25"
+
+
+@pytest.mark.parametrize("tag", ["symmetry_multiplicity", "Wyckoff_symbol"])
+def test_multiplicities_decide_what_the_operations_leave_open(tag: str) -> None:
+    other = "Wyckoff_letter" if tag == "symmetry_multiplicity" else "x"
+    columns = f"label type_symbol {tag} {other} fract_x fract_y fract_z"
+    atoms = CORUNDUM if other != "x" else CORUNDUM.replace("12 c", "12c ?").replace("18 e", "18e ?")
+    text = cif(
+        atoms,
+        f"{SYMBOL} 'R -3 c'\n_chemical_formula_sum 'Al2 O3'",
+        cell=(4.76, 4.76, 12.99, 90, 90, 120),
+        columns=columns,
+        operations=operations_of(setting("R -3 c :H"), centring=False),
+    )
+    assert count(text) == 30
+    assert count(text.replace("R -3 c", "R -3 c :H")) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("P 21 21 21", "P 1 21/c 1"),
+        ("P 21 21 21", "P m m 2"),
+        ("P 21 21 21", "P 21 21 2"),
+        ("F d -3 m", "F m -3 m"),
+        ("F d -3 m :2", "F d -3 m :1"),
+        ("P n n n :1", "P n n n :2"),
+        ("I a -3 d", "F m -3 c"),
+    ],
+)
+def test_operations_of_another_group_than_the_named_one_are_refused(name: str, listed: str) -> None:
+    cell = (5.1, 6.2, 7.3, 90, 90, 90) if name[0] == "P" else EDGE
+    operations = operations_of(setting(listed))
+    for extra in ("", "\n_chemical_formula_sum Na"):
+        text = cif(
+            "Na1 Na .1 .2 .33", f"{SYMBOL} '{name}'{extra}", cell=cell, operations=operations
+        )
+        refused(text, "cannot be expanded")
+
+
+def test_a_hall_symbol_or_a_number_contradicts_a_list_too() -> None:
+    listed = operations_of(setting("F d -3 m :1"))
+    for items, reason in (
+        ("_space_group_name_Hall '-F 4vw 2vw 3'", "others"),
+        ("_space_group_IT_number 225", "others"),
+        (f"{SYMBOL} 'X x x x'\n_space_group_IT_number 225", "is not known"),
+    ):
+        refused(cif("Na1 Na .1 .2 .33", items, cell=EDGE, operations=listed), reason)
+    right = "_space_group_name_Hall 'F 4d 2 3 -1d'\n_space_group_IT_number 227"
+    assert count(cif("Si1 Si 0 0 0", right, cell=EDGE, operations=listed)) == 8
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        ("x,y,z", "-y,x,z+1/4"),
+        ("x,y,z", "y,z,x"),
+        ("-x,-y,-z",),
+        ("x,y,z", "1/2-x,-y,1/2+z", "-x,1/2+y,1/2-z", "1/2+x,1/2-y,z"),
+        ("x,y,z", "x+1/2,y,z+1/3"),
+        ("-x,-y,-z", "-x,y,-z"),
+    ],
+)
+def test_operations_that_are_no_group_are_refused(operations: tuple[str, ...]) -> None:
+    for items in ("", f"{SYMBOL} 'P 21 21 21'"):
+        refused(cif("Na1 Na .1 .2 .3", items, operations=operations), "are no group")
+
+
+def test_coarse_translations_are_those_that_they_round() -> None:
+    listed = operations_of(setting("R -3 c :H"))
+    for places in (3, 2):
+        coarse = tuple(
+            text.replace("+1/3", f"+{1 / 3:.{places}f}").replace("+2/3", f"+{2 / 3:.{places}f}")
+            for text in listed
+        )
+        text = cif("Na1 Na .11 .29 .07", f"{SYMBOL} 'R -3 c'", cell=HEXAGONAL, operations=coarse)
+        assert count(text) == 36
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "parent", "shift"),
+    [
+        ("C -1", 2, "P -1", "1/2+x,1/2+y,z"),
+        ("I -1", 2, "P -1", "1/2+x,1/2+y,1/2+z"),
+        ("F -1", 2, "P -1", "1/2+x,1/2+y,z;1/2+x,y,1/2+z;x,1/2+y,1/2+z"),
+        ("C 4/m m m", 123, "P 4/m m m", "1/2+x,1/2+y,z"),
+        ("F 4/m m m", 139, "I 4/m m m", None),
+    ],
+)
+def test_a_list_decides_where_the_cell_has_no_known_symbol(
+    name: str, number: int, parent: str, shift: str | None
+) -> None:
+    inner = operations_of(setting(parent))
+    items = f"{SYMBOL} '{name}'\n_symmetry_Int_Tables_number {number}"
+    if shift is None:  # the tetragonal face-centred cell, turned by 45°
+        return refused(cif("Na1 Na .1 .2 .3", items, cell=EDGE, operations=inner), "is not known")
+    centres = parse_operations(["x,y,z", *shift.split(";")]).translations
+    listed = tuple(
+        ",".join(f"{part}+{by:g}" for part, by in zip(text.split(","), centre, strict=True))
+        for text in inner
+        for centre in centres
+    )
+    cell = (7, 7, 8, 90, 90, 90)
+    assert count(cif("Na1 Na .11 .23 .37", items, cell=cell, operations=listed)) == len(listed)
+    refused(cif("Na1 Na .11 .23 .37", items, cell=cell, operations=inner), "is not known")
+    refused(cif("Na1 Na .11 .23 .37", items, cell=cell), "is not known")
+
+
+def test_all_settings_are_read_with_their_operations() -> None:
+    for hall in space_groups.SETTINGS:
+        operations = space_groups.operations_of(hall)
+        assert operations.is_group()
+        cell = np.diag([5.0, 6.0, 7.0]) @ np.array([[1, 0.1, 0.2], [0, 1, 0.15], [0, 0, 1]])
+        assert space_groups.number_of_operations(operations, cell) == space_groups.number_of(hall)
 
 
 @pytest.mark.parametrize("digits", [2, 3, 4, 6])

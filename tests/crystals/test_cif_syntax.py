@@ -90,6 +90,51 @@ def test_magnetic_cifs_are_read_by_their_own_operations() -> None:
     assert len(read_cif(cif("Fe1 Fe .1 .2 .3", magnetic)).numbers) == 4
 
 
+@pytest.mark.parametrize(
+    "items",
+    [
+        "_space_group_ssg_name 'Fm-3m(00g)'",
+        "loop_\n_space_group_symop_ssg_operation_algebraic\nx1,x2,x3,x4",
+        "loop_\n_space_group_symop_magn_ssg_operation.algebraic\nx1,x2,x3,x4,+1",
+        "loop_\n_cell_wave_vector_seq_id\n_cell_wave_vector_x\n1 0.31",
+        "loop_\n_atom_site_displace_Fourier_axis\n_atom_site_displace_Fourier_param_cos\nx .03",
+        "loop_\n_atom_site_Fourier_wave_vector_x\n0.31",
+        "loop_\n_atom_site_occ_special_func_atom_site_label\nNa1",
+    ],
+)
+def test_modulated_structures_are_refused_by_whatever_tells_it(items: str) -> None:
+    refused(SALT.replace("loop_", f"{items}\nloop_", 1), "modulated structure")
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        "_space_group_magn.name_BNS \"P4'/mmm'\"",
+        "_space_group_magn.number_BNS 123.342\n_space_group_name_H-M_alt 'P 4/m m m'",
+        "_parent_space_group.name_H-M_alt 'F m -3 m'",
+    ],
+)
+def test_a_magnetic_group_without_operations_is_refused(items: str) -> None:
+    refused(SALT.replace("loop_", f"{items}\nloop_", 1), "magnetic structure")
+    listed = f"{items}\nloop_\n_space_group_symop_magn_operation.xyz\nx,y,z,+1\nloop_"
+    assert atoms_of(read_cif(SALT.replace("loop_", listed, 1))) == ATOMS
+
+
+def test_symmetry_and_formula_may_stand_in_a_block_of_common_data() -> None:
+    common = "data_global\n_symmetry_space_group_name_H-M 'F m -3 m'\n"
+    for text in (common + SALT, SALT + common):
+        assert len(read_cif(text).numbers) == 8
+    listed = "data_c\nloop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\n1/2+x,1/2+y,z\n"
+    assert len(read_cif(listed + SALT).numbers) == 4
+    refused("data_c\n_chemical_formula_sum 'Na Cl, H2 O'\n" + SALT, "missing atoms")
+    other = "data_other\n_symmetry_space_group_name_H-M 'P m -3 m'\n"
+    refused(common + other + SALT, "differs between two of its data blocks")
+    own = SALT.replace("loop_", "_symmetry_space_group_name_H-M 'P 1'\nloop_", 1)
+    assert atoms_of(read_cif(common + own)) == ATOMS
+    # another crystal's block
+    assert atoms_of(read_cif(common + "_cell_length_a 9\n" + SALT)) == ATOMS
+
+
 def test_values_of_a_block() -> None:
     (block,) = blocks("data_a_b\n_A.b 'x'\n_c ?\nloop_ _d_ _e 1 . '.' \"?\"\n")
     assert block.name == "a_b"

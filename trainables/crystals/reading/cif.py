@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from pymatgen.core import Element, Lattice
 
 from trainables.crystals.crystal import BadCrystal, Crystal
+from trainables.crystals.reading import beyond
 from trainables.crystals.reading.cif_syntax import Block, Value, blocks
 from trainables.crystals.reading.formula import Formula, formula_of
 from trainables.crystals.reading.labels import element
@@ -46,6 +48,7 @@ class _Row:
     occupancy: Value
     flag: Value
     hydrogens: Value
+    disorder: Value
 
     @property
     def name(self) -> str:
@@ -66,10 +69,12 @@ def read_cif(text: str) -> Crystal:
         raise BadCrystal(
             f"ambiguous CIF: it holds {len(structures)} structures, one is wanted; split the file"
         )
-    (block,) = structures
-    if block.known("_cell_modulation_dimension") not in ([], ["0"]):
-        raise BadCrystal("modulated structure: its atoms do not repeat with the cell")
+    (own,) = structures
+    block = beyond.with_common_data(own, [other for other in found if other is not own])
+    beyond.refuse_modulated(block)
+    beyond.refuse_magnetic_names(block)
     formula, lattice = formula_of(block), _lattice(block)
+    beyond.refuse_volume(block, lattice)
     rows = _rows(block)
     sites = _sites(rows, formula)
     if not sites:
@@ -123,28 +128,34 @@ def _rows(block: Block) -> list[_Row]:
         raise BadCrystal(f"no structure: the CIF lacks _atom_site_fract_{missing[0]}")
     columns = [column for column in places if column is not None]
     count = len(columns[0])
-    names = ("label", "type_symbol", "occupancy", "calc_flag", "attached_hydrogens")
+    names = (
+        *("label", "type_symbol", "occupancy", "calc_flag", "attached_hydrogens"),
+        "disorder_group",
+    )
     others = [block.column(f"_atom_site_{name}") or [None] * count for name in names]
     if any(len(column) != count for column in (*columns, *others)):
         raise BadCrystal("no structure: broken CIF, the atom list's columns differ in length")
     return [
-        _Row(label, kind, (x, y, z), occupancy, flag, hydrogens)
-        for x, y, z, label, kind, occupancy, flag, hydrogens in zip(*columns, *others, strict=True)
+        _Row(label, kind, (x, y, z), *rest)
+        for x, y, z, label, kind, *rest in zip(*columns, *others, strict=True)
     ]
 
 
 def _sites(rows: list[_Row], formula: Formula | None) -> list[Site]:
     """The sites that are atoms, in the order in which pymatgen has them: by electronegativity."""
     sites: list[tuple[float, str, Site]] = []
+    groups: list[tuple[str, Value]] = []
     for row in rows:
         if _is_dummy(row, formula):
             continue
         kind = element(row.type, row.label, formula)
         if not _is_full(row):
             continue
+        groups.append((row.name, row.disorder))
         site = Site(row.name, NUMBERS[kind], _place(row))
         plain = Element(symbol(site.number))
         sites.append((plain.X if plain.X == plain.X else np.inf, plain.symbol, site))
+    beyond.refuse_disorder(groups)
     return [site for *_, site in sorted(sites, key=lambda known: known[:2])]
 
 
@@ -156,7 +167,7 @@ def _is_dummy(row: _Row, formula: Formula | None) -> bool:
     """
     if (row.flag or "").lower() not in ("dum", "dummy"):
         return False
-    if formula is None:
+    if formula is None or not formula.readings:
         try:
             element(row.type, row.label, None)
         except BadCrystal:
@@ -189,7 +200,7 @@ def _place(row: _Row) -> tuple[float, float, float]:
     for text in row.places:
         if text is None:
             raise BadCrystal(f"no structure: coordinates missing: those of {row.name} are unknown")
-        value = number(text)
+        value = _fraction(text)
         if value is None:
             if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
                 raise BadCrystal("coordinates are not finite: the CIF holds NaN or infinity")
@@ -199,9 +210,17 @@ def _place(row: _Row) -> tuple[float, float, float]:
     return values[0], values[1], values[2]
 
 
+def _fraction(text: str) -> float | None:
+    """A coordinate, `0.25` or `1/4`; None if it is none."""
+    match = re.fullmatch(r"([+-]?\d{1,3})/(\d{1,3})", text.strip())
+    if match is None:
+        return number(text)
+    return int(match[1]) / int(match[2]) if int(match[2]) else None
+
+
 def _refuse_attached(rows: list[_Row], formula: Formula | None) -> None:
     """Hydrogens that a row counts and the list may lack; a formula with hydrogen tells later."""
-    if formula is not None and formula.has("H"):
+    if formula is not None and formula.readings and formula.has("H"):
         return
     for row in rows:
         if row.hydrogens is not None and number(row.hydrogens) != 0:

@@ -34,6 +34,8 @@ _TOKENS_2 = re.compile(
 _CIF_2 = re.compile(r"#\\#CIF_2")
 
 Value = str | None  # None: a bare `.` or `?`
+# What programs write, in quotes too, for a text that they do not have.
+_PLACEHOLDERS = frozenset(("", "?", ".", "-", "none", "unknown", "not given", "n/a", "null"))
 
 
 @dataclass
@@ -61,6 +63,10 @@ class Block:
     def known(self, tag: str) -> list[str]:
         """Values of a tag without those that are unknown."""
         return [value for value in self.column(tag) or [] if value is not None]
+
+    def stated(self, tag: str) -> list[str]:
+        """Known values of a tag that holds a text, without words that stand for none."""
+        return [text for text in self.known(tag) if text.strip("'\" ").lower() not in _PLACEHOLDERS]
 
     def first(self, *tags: str) -> Value:
         """The first known value of the first of these tags that has one."""

@@ -1,6 +1,7 @@
 """Which element an atom of a CIF is, from its type symbol or else its label.
 
-A type symbol is an element's, with an isotope's mass before it or a charge after it. A label only
+A type symbol is an element's, with an isotope's mass before it or a charge after it, or the name of
+a scattering factor (`Cval`). A label only
 *begins* with one, and what else stands in labels is misleading: T and M are sites, W and Wat water,
 CD and HO atoms of a ligand. So a label that can be read in two ways is decided by the formula of
 the file, and where there is none it is refused.
@@ -14,15 +15,22 @@ from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.reading.formula import Formula
 from trainables.crystals.symbols import NUMBERS
 
-_CHARGE = r"(?:\d*\.?\d*[+-]|[+-]\d*\.?\d*)"
-_TYPE = re.compile(rf"\d{{0,3}}([A-Za-z]{{1,2}})(?:{_CHARGE}|(\d+))?")
+_CHARGE = r"(?:\d*\.?\d*[+-]|[+-]\d*\.?\d*|\++|-+)"
+_TYPE = re.compile(rf"\d{{0,3}}([A-Za-z]{{1,2}})(?:{_CHARGE}|(\d+))?\**")
+_VALENCE = {"cval": "C", "siva": "Si", "sival": "Si"}  # of neutral atoms, International Tables C
 _LABEL = re.compile(r"\d{0,3}([A-Za-z]+)[^,/|&;]*")
 _SEVERAL = re.compile(r"(?:[A-Z][a-z]?\d*){2,}")
 _WATER = frozenset(("wat", "oh", "ow", "oh2", "h2o", "hoh", "d2o", "od", "water"))
 # Written in capitals, these are more often a group of two atoms than an element.
 _GROUPS = frozenset(("CO", "NO", "CN", "NH", "HO", "HF", "NP", "CF", "PO", "HS"))
-_HEAVIEST = 103  # what is heavier has no crystals, so that NH or CN in capitals is no element
+_HEAVIEST = 103  # what is heavier has no crystals: Nh is NH, Cn is CN, Mt is a metal
 _DOUBTFUL = frozenset("WDT")  # water, dummy, tetrahedron
+# In capitals these are more often a rare earth, an aryl, a site A of kind C or M … than an element.
+_DOUBTFUL_CAPITALS = frozenset(("RE", "AR", "AC", "AM", "AT", "RA", "RN", "FM", "MD", "ES", "LR"))
+_HYDROGEN = re.compile(
+    r"\d{0,3}(?:[A-Z][a-z]?\d*[-_ ]?\(?H\d*\)\S*|[A-Z][a-z]?\d*[-_]H\d*|[ONF]\d*H\d?)"
+)
+_SUFFIXES = frozenset("ABCDEGIJKLMPQRSTUVWXYZ")  # O, H, N and F behind an element are atoms
 
 
 def element(type_symbol: str | None, label: str | None, formula: Formula | None) -> str:
@@ -35,21 +43,44 @@ def element(type_symbol: str | None, label: str | None, formula: Formula | None)
         BadCrystal: it is none, or could be one of two.
     """
     if type_symbol is not None:
-        return _of_type(type_symbol, formula)
+        found = _of_type(type_symbol, formula)
+        if label is not None:
+            _refuse_other_label(found, label, formula)
+        return found
     if label is not None:
         return _of_label(label, formula)
     raise BadCrystal("unknown element: an atom of the CIF has neither a type symbol nor a label")
 
 
+def _refuse_other_label(symbol: str, label: str, formula: Formula | None) -> None:
+    """Refuses `Na1` as chlorine, unless the formula has no sodium.
+
+    Labels with one letter in common with the type are a ligand's (`Cd1` and `Hg2` are δ and γ).
+    """
+    match = re.match(r"([A-Z][a-z])(?![a-z])", label)
+    if match is None or match[1] not in NUMBERS or NUMBERS[match[1]] > _HEAVIEST:
+        return
+    named = match[1]
+    if named == symbol or named[0] == symbol[0] or {named[0], symbol} <= {"H", "D", "T"}:
+        return
+    if formula is None or formula.has(named):
+        raise BadCrystal(
+            f"ambiguous atom: its label {label[:20]!r} is {named}, its type {symbol}; correct one"
+        )
+
+
 def _of_type(text: str, formula: Formula | None) -> str:
+    if text.lower() in _VALENCE:
+        return _VALENCE[text.lower()]
     match = _TYPE.fullmatch(text)
     if match is not None:
         letters, digits = match[1], match[2]
         symbol = letters.capitalize()
         if symbol in NUMBERS:
+            heavy = NUMBERS[symbol] > _HEAVIEST
             plain = letters == symbol or len(letters) == 1
-            rare = letters.upper() in _GROUPS or NUMBERS[symbol] > _HEAVIEST or digits
-            if plain or (formula is not None and formula.has(symbol)) or not rare:
+            rare = letters.upper() in _GROUPS or digits
+            if (formula is not None and formula.has(symbol)) or (not heavy and (plain or not rare)):
                 return symbol
     raise _refusal(text)
 
@@ -57,9 +88,14 @@ def _of_type(text: str, formula: Formula | None) -> str:
 def _of_label(text: str, formula: Formula | None) -> str:
     match = _LABEL.fullmatch(text)
     letters = match[1] if match else ""
-    choices = _choices(letters)
+    choices = _choices(letters, formula)
     if not choices:
         raise _refusal(text)
+    if formula is None and _is_group(text, letters):
+        raise BadCrystal(
+            f"missing atoms: {text[:20]!r} could be a group; list each of its atoms, or add "
+            "_atom_site_type_symbol"
+        )
     if formula is not None:
         fitting = [symbol for symbol in choices if formula.has(symbol)]
         if len(fitting) == 1 or (fitting and _plain(letters)):
@@ -80,10 +116,25 @@ def _of_label(text: str, formula: Formula | None) -> str:
     )
 
 
-def _choices(letters: str) -> list[str]:
-    """Elements that a label may begin with, the longer symbol first."""
+def _choices(letters: str, formula: Formula | None) -> list[str]:
+    """Elements that a label may begin with, the longer symbol first; heavy ones by the formula."""
     found = [letters[:2].capitalize()] if len(letters) > 1 else []
-    return [symbol for symbol in (*found, letters[:1].upper()) if symbol in NUMBERS]
+    return [
+        symbol
+        for symbol in (*found, letters[:1].upper())
+        if symbol in NUMBERS
+        and (NUMBERS[symbol] <= _HEAVIEST or (formula is not None and formula.has(symbol)))
+    ]
+
+
+def _is_group(text: str, letters: str) -> bool:
+    """Whether a label could name several atoms: MgO, NaCl, O-H, O(H), O4H; not SiA, NaM, C4H."""
+    if _HYDROGEN.fullmatch(text) or letters in ("CN", "NH"):
+        return True
+    match = re.fullmatch(r"([A-Z][a-z]?)([A-Z][a-z]?)", letters)
+    if match is None or match[1] not in NUMBERS or match[2] not in NUMBERS:
+        return False
+    return len(letters) > 2 and match[2] not in _SUFFIXES
 
 
 def _plain(letters: str) -> bool:
@@ -92,11 +143,16 @@ def _plain(letters: str) -> bool:
     rest = letters[len(symbol) :]
     if symbol not in NUMBERS or (rest and (len(symbol) == 1 or not rest.isupper())):
         return False
-    return symbol not in _DOUBTFUL
+    return symbol not in _DOUBTFUL and NUMBERS[symbol] <= _HEAVIEST
 
 
 def _doubtful(letters: str) -> bool:
-    return letters[0].upper() in _DOUBTFUL or letters.lower() in _WATER or letters[1:2].islower()
+    return (
+        letters[0].upper() in _DOUBTFUL
+        or letters.lower() in _WATER
+        or letters[:2] in _DOUBTFUL_CAPITALS
+        or letters[1:2].islower()
+    )
 
 
 def _refusal(text: str) -> BadCrystal:

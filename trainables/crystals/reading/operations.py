@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from trainables.crystals.crystal import BadCrystal
 
 _TERM = re.compile(r"([+-]?)(?:(\d+(?:\.\d*)?|\.\d+)(?:/(\d+))?\*?)?([xyz])?")
 _GRID = 24  # translations of space groups are multiples of 1/12, in other cells of 1/24
 _ROUNDED = 1e-3  # by which a decimal fraction may miss one of them
+_COARSE = 0.02  # by which the translations of products may differ: 0.33 + 0.33 is 0.67
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,69 @@ class Operations:
         lengths = np.linalg.norm(lattice, axis=1)
         return bool((np.abs(changed - metric) <= tolerance * np.outer(lengths, lengths)).all())
 
+    def lattice_points(self) -> int:
+        """How many are translations, the identity among them."""
+        return int((self.rotations == np.eye(3)).all(axis=(1, 2)).sum())
+
+    def on_grid(self) -> Operations:
+        """The same with coarse translations (0.33) as what they stand for."""
+        near = np.round(self.translations * _GRID) / _GRID
+        close = np.abs(self.translations - near) < _COARSE / 3
+        return Operations(self.rotations, np.where(close, near, self.translations))
+
+    def distinct(self) -> Operations:
+        """Of equal operations, those that differ by lattice vectors, the first."""
+        kept: dict[tuple[float, ...], int] = {}
+        wrapped = np.round(self.translations, 4) % 1.0 % 0.9999
+        for at, row in enumerate(np.hstack([self.rotations.reshape(-1, 9), wrapped]).tolist()):
+            kept.setdefault(tuple(row), at)
+        chosen = list(kept.values())
+        return Operations(self.rotations[chosen], self.translations[chosen])
+
+    def is_group(self) -> bool:
+        """Whether distinct operations hold the identity and each product of two of them.
+
+        Products with generators are enough: each operation that none before it generate is one.
+        """
+        first = self._places(IDENTITY)[0]
+        if first < 0:
+            return False
+        reached = np.zeros(len(self), dtype=bool)
+        reached[first] = True
+        moves: list[NDArray[np.intp]] = []
+        for at in range(len(self)):
+            if reached[at]:
+                continue
+            turn, shift = self.rotations[at], self.translations[at]
+            moved = Operations(turn @ self.rotations, self.translations @ turn.T + shift)
+            moves.append(self._places(moved))
+            if (moves[-1] < 0).any():
+                return False
+            count = 0
+            while count < (count := int(reached.sum())):
+                for move in moves:
+                    reached[move[reached]] = True
+            if not reached[at]:
+                return False
+        return True
+
+    def equals(self, other: Operations) -> bool:
+        """Whether two sets of distinct operations are the same, in any order."""
+        return len(self) == len(other) and len({*self._places(other).tolist()} - {-1}) == len(self)
+
+    def _places(self, others: Operations) -> NDArray[np.intp]:
+        """[O] where each of others stands among these, -1 for those that do not."""
+        tree = cKDTree(_points(self), boxsize=(0, 1, 1, 1))
+        apart, places = tree.query(_points(others), p=np.inf)
+        return np.where(apart < _COARSE, places, -1)
+
+
+def _points(operations: Operations) -> NDArray[np.float64]:
+    """[O, 4]: a number for the rotation, and the translation in [0, 1)."""
+    codes = (operations.rotations.reshape(-1, 9) + 3) @ 7.0 ** np.arange(9)
+    wrapped = operations.translations - np.floor(operations.translations)
+    return np.column_stack([codes, np.where(wrapped >= 1.0, 0.0, wrapped)])
+
 
 IDENTITY = Operations(np.eye(3)[None], np.zeros((1, 3)))
 
@@ -64,15 +129,11 @@ def parse_operations(texts: Sequence[str]) -> Operations:
     Raises:
         BadCrystal: one cannot be understood or is none of a crystal.
     """
-    kept: dict[tuple[float, ...], tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
-    for text in texts:
-        rotation, translation = _parse(text)
-        wrapped = np.round(translation, 4) % 1.0 % 0.9999
-        kept.setdefault((*rotation.ravel(), *wrapped), (rotation, translation))
+    parsed = [_parse(text) for text in texts]
     return Operations(
-        np.array([rotation for rotation, _ in kept.values()]),
-        np.array([translation for _, translation in kept.values()]),
-    )
+        np.array([rotation for rotation, _ in parsed]),
+        np.array([translation for _, translation in parsed]),
+    ).distinct()
 
 
 def _parse(text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -91,7 +152,8 @@ def _parse(text: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
                 rotation[row, "xyz".index(axis)] += value
             else:
                 translation[row] += value
-    if not understood or abs(abs(np.linalg.det(rotation)) - 1) > 1e-6:
+    whole_numbers = bool((rotation == np.round(rotation)).all())
+    if not (understood and whole_numbers and abs(abs(np.linalg.det(rotation)) - 1) < 1e-6):
         raise BadCrystal(f"no structure: {text[:40]!r} is no symmetry operation")
     near = np.round(translation * _GRID) / _GRID
     translation = np.where(np.abs(translation - near) < _ROUNDED, near, translation)

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 import spglib
+from numpy.typing import NDArray
 
 from trainables.crystals.reading.operations import Operations
 
@@ -31,6 +32,9 @@ _SUFFIX = re.compile(
     r"(.*?)(?::\(?(?P<named>[hrsz12]|-?[abc][123]?|[12]?[-abc]{3,4})\)?"
     r"|\(?origin(?:choice)?:?(?P<origin>[12])\)?|(?P<letter>[hrsz]))"
 )
+_BAR = re.compile(r"\\(?:bar|overline|=)\s*\{?\s*(\d)|(\d)\s*bar")  # TeX, CIF, words
+_CENTRED = re.compile(r"([abcifp])[-/1-6abcdemn]+")
+_LATTICE_POINTS = {"p": 1, "a": 2, "b": 2, "c": 2, "i": 2, "f": 4}
 _OLD_CUBIC = re.compile(r"([pfi][mnad])3")
 
 
@@ -66,11 +70,16 @@ def settings_of_name(name: str) -> frozenset[int]:
 
     Blanks, underscores, brackets and case do not matter: `P 21/c`, `P2_1/c`, `P 2(1)/c`,
     `P 1 21/c 1`; nor does the age of the symbol: `F m 3 m`, `C m c a`. A suffix chooses among
-    settings: `R -3 m :H`, `R -3 m H`, `F d -3 m :1`, `F d -3 m S`.
+    settings: `R -3 m :H`, `R -3 m H`, `F d -3 m :1`, `F d -3 m S`; `H 3 2` is R 32 in hexagonal
+    axes, as protein crystallographers write it. A number stands for its standard setting.
     """
     text = _bare(name)
     if text in _names():
         return _names()[text]
+    if text.isdecimal():
+        return standard(settings_of_number(int(text)))
+    if text.startswith("h") and (found := _names().get("r" + text[1:])):
+        return frozenset(s for s in found if choice_of(s) == "H")
     match = _SUFFIX.fullmatch(text)
     if match is None or match[1] not in _names():
         return frozenset()
@@ -80,6 +89,45 @@ def settings_of_name(name: str) -> frozenset[int]:
     chosen = frozenset(s for s in found if choice_of(s).lower().startswith(wanted))
     # Where a group has one origin only, programs still write that it is the first.
     return chosen or (found if wanted in ("1", "2") and not _origins(found) else frozenset())
+
+
+def tells_setting(name: str) -> bool:
+    """Whether a Hermann–Mauguin symbol has a suffix that chooses origin or axes.
+
+    That of rhombohedral groups only says what the cell shows; reverse axes are hexagonal too.
+    """
+    text = _bare(name)
+    match = None if text in _names() else _SUFFIX.fullmatch(text)
+    if match is None or (match["named"] or match["letter"]) in ("h", "r"):
+        return False
+    return settings_of_name(name) != _names().get(match[1])
+
+
+def centring_of(name: str) -> int | None:
+    """Lattice points in the cell of a symbol by its first letter; None if it is no such symbol."""
+    match = _CENTRED.fullmatch(_bare(name))
+    return _LATTICE_POINTS[match[1]] if match else None
+
+
+def number_of_operations(operations: Operations, lattice: NDArray[np.float64]) -> int | None:
+    """Number of the space group that a group of operations is, in any setting.
+
+    Args:
+        operations: a group, see `Operations.is_group`.
+        lattice: [3, 3] rows a, b, c in Å, which they leave as it is, roughly.
+    """
+    rotations = operations.rotations
+    metric = (np.swapaxes(rotations, 1, 2) @ (lattice @ lattice.T) @ rotations).mean(axis=0)
+    try:
+        found = spglib.get_spacegroup_type_from_symmetry(
+            rotations.astype(np.intc),
+            operations.on_grid().translations,
+            np.linalg.cholesky(metric),
+            symprec=1e-2,
+        )
+    except spglib.SpglibError:
+        return None
+    return None if found is None else int(found.number)
 
 
 def settings_of_hall(symbol: str) -> frozenset[int]:
@@ -109,7 +157,8 @@ def _origins(settings: frozenset[int]) -> bool:
 
 
 def _bare(name: str) -> str:
-    text = re.sub(r"<[^>]*>|\(?\bno\.?\s*\d+\)?", "", name.lower())
+    name = _BAR.sub(lambda match: f"-{match[1] or match[2]}", name.lower())
+    text = re.sub(r"<[^>]*>|\(?\bno\.?\s*\d+\)?", "", name)
     text = re.sub(r"[−–‐]", "-", text)  # noqa: RUF001
     text = re.sub(r"[\s_'\"~{}$\\,]", "", text)
     text = re.sub(r"(?<=[2346])\(([1-5])\)", r"\1", text)  # P 2(1)/c

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import spglib
@@ -19,6 +18,7 @@ from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.reading import space_groups
 from trainables.crystals.reading.cif_syntax import Block
 from trainables.crystals.reading.formula import Formula
+from trainables.crystals.reading.named_group import CURE, Named, named_group
 from trainables.crystals.reading.numbers import number
 from trainables.crystals.reading.operations import IDENTITY, Operations, parse_operations
 from trainables.crystals.reading.unit_cell import (
@@ -33,32 +33,14 @@ from trainables.crystals.reading.unit_cell import (
 # How far operations may change a cell that they belong to. Listed ones belong to it unless the file
 # is wrong; of named settings the cell chooses.
 FIT_LISTED, FIT_NAMED = 0.05, 0.01
-_HERMANN_MAUGUIN = re.compile(r"_(symmetry_)?space_group_name_h[-_]m(_alt|_full|_ref|_extended)?")
-_HALL = re.compile(r"_(symmetry_)?space_group_name_hall")
-_NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number", "_symmetry_it_number")
 _LISTS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
-_MULTIPLICITIES = ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity")
-_CURE = "list its operations as _symmetry_equiv_pos_as_xyz"
-
-
-@dataclass(frozen=True)
-class Named:
-    """The space group that a file names.
-
-    Attributes:
-        text: symbol or number, as it stands there.
-        settings: what all names together allow; none if they contradict each other or if one that
-            would tell the setting is not known.
-        possible: what at least one of the names allows.
-        reason: why there are no settings.
-        is_unknown: whether it is that no symbol is known.
-    """
-
-    text: str
-    settings: frozenset[int]
-    possible: frozenset[int]
-    reason: str = ""
-    is_unknown: bool = False
+_MULTIPLICITIES = (
+    "_atom_site_symmetry_multiplicity",
+    "_atom_site_site_symmetry_multiplicity",
+    "_atom_site_wyckoff_symbol",
+    "_atom_site_wyckoff_label",
+)
+_WYCKOFF = re.compile(r"(\d+)[A-Za-z]")  # 4a; the letter alone tells nothing
 
 
 def unit_cell(
@@ -74,19 +56,24 @@ def unit_cell(
         raise BadCrystal(
             "symmetry contradicts the cell: the operations of the CIF turn it into another cell"
         )
-    named = _named(block)
+    if listed is not None and not listed.is_group():
+        raise BadCrystal(
+            f"symmetry unclear: the {len(listed)} operations of the CIF are no group (one is wrong "
+            "or missing, or x,y,z is); correct the list"
+        )
+    named = named_group(block)
     if named is None and (listed is None or len(listed) == 1):
         _refuse_multiplicities(block)
         return expanded(sites, IDENTITY, lattice)
-    if listed is not None and (named is None or _consistent(listed, named)):
+    if listed is not None and (named is None or _is_named(listed, named, lattice)):
         return _expanded_once(sites, listed, lattice)
     assert named is not None
     fitting = _fitting(named, lattice)
     as_listed = expanded(sites, listed or IDENTITY, lattice)
-    if _is_complete(as_listed, named, fitting):
+    if (fitting or not listed or len(listed) == 1) and _is_complete(as_listed, named, fitting):
         return as_listed
     if not fitting:
-        raise _refusal(named, named.reason or f"it does not fit the cell; {_CURE}")
+        raise _refusal(named, named.reason or f"it does not fit the cell; {CURE}")
     if listed is None and len(fitting) == 1:
         return expanded(sites, fitting[0], lattice)
     candidates = [] if listed is None else [as_listed]
@@ -95,16 +82,21 @@ def unit_cell(
             candidates.append(expanded(sites, operations, lattice))
         except BadCrystal:
             continue  # atoms that would lie in one place
-    chosen = _by_formula(candidates, formula)
+    total = _counted(block)
+    counted = [crystal for crystal in candidates if len(crystal.numbers) == total]
+    chosen = _by_formula(counted or candidates, formula)
     if chosen is not None:
         return chosen
     cure = "_chemical_formula_sum and _cell_formula_units_Z, which do not decide it either"
     if formula is None or formula.units is None:
         cure = "or add _chemical_formula_sum and _cell_formula_units_Z"
     if listed is not None:
-        counts = " or ".join(sorted({str(len(operations)) for operations in fitting}))
+        counts = {len(operations) for operations in fitting}
+        if len(listed) in counts:
+            raise _refusal(named, f"the operations that the CIF lists are others; {CURE}, {cure}")
+        told = " or ".join(map(str, sorted(counts)))
         raise _refusal(
-            named, f"the CIF lists {len(listed)} operations where it has {counts}; list all, {cure}"
+            named, f"the CIF lists {len(listed)} operations where it has {told}; list all, {cure}"
         )
     raise _refusal(
         named, f"its origin or axes are left open; write :1 or :2 after the symbol, {cure}"
@@ -126,12 +118,28 @@ def _expanded_once(
 
 def _refuse_multiplicities(block: Block) -> None:
     """Refuses a list that counts the images of its sites, where the file says of no symmetry."""
-    for text in (text for tag in _MULTIPLICITIES for text in block.known(tag)):
-        if number(text) not in (1.0, None):
+    for tag in _MULTIPLICITIES:
+        if any(value not in (1.0, None) for value in _multiplicities(block, tag)):
             raise BadCrystal(
                 "symmetry missing: the CIF gives its sites a multiplicity and names neither "
-                f"operations nor space group; {_CURE}"
+                f"operations nor space group; {CURE}"
             )
+
+
+def _multiplicities(block: Block, tag: str) -> list[float | None]:
+    texts = (
+        text if text is None else _WYCKOFF.sub(r"\1", text) for text in block.column(tag) or []
+    )
+    return [None if text is None else number(text) for text in texts]
+
+
+def _counted(block: Block) -> int | None:
+    """Atoms of the cell by the multiplicities of all rows, None where they do not say."""
+    for tag in _MULTIPLICITIES:
+        values = [value for value in _multiplicities(block, tag) if value is not None]
+        if values and len(values) == len(block.column(tag) or []):
+            return round(sum(values))
+    return None
 
 
 def _refusal(named: Named, reason: str) -> BadCrystal:
@@ -144,7 +152,7 @@ def _listed(block: Block) -> Operations | None:
         centring = block.known("_space_group_symop_magn_centering_xyz") or ["x,y,z,+1"]
         return _products(*(parse_operations(list(map(_in_space, m))) for m in (centring, magnetic)))
     lists = [parse_operations(texts) for tag in _LISTS if (texts := block.known(tag))]
-    if len({len(operations) for operations in lists}) > 1:
+    if len(lists) > 1 and not lists[0].equals(lists[1]):
         raise BadCrystal(f"ambiguous CIF: {' and '.join(_LISTS)} differ")
     return lists[0] if lists else None
 
@@ -163,53 +171,26 @@ def _products(centring: Operations, inner: Operations) -> Operations:
     return Operations(
         np.array([centre @ turn for turn, _, centre, _ in pairs]),
         np.array([centre @ shift + by for _, shift, centre, by in pairs]),
-    )
+    ).distinct()
 
 
-def _named(block: Block) -> Named | None:
-    if block.known("_space_group_symop_magn_operation_xyz"):
-        return None  # its names are those of the magnetic group's parent
-    symbols = _values(block, _HERMANN_MAUGUIN)
-    halls = _values(block, _HALL)
-    found = [space_groups.settings_of_name(text) for text in symbols]
-    found += [space_groups.settings_of_hall(text) for text in halls]
-    texts = [*symbols, *halls]
-    unknown = [text for text, settings in zip(texts, found, strict=True) if not settings]
-    known = [settings for settings in found if settings]
-    numbers = [text for tag in _NUMBER for text in block.known(tag)]
-    for text in numbers:
-        value = number(text)
-        settings = space_groups.settings_of_number(int(value or 0))
-        if not settings:
-            unknown.append(text)
-        elif known or unknown:
-            known.append(settings)
-        else:
-            known.append(space_groups.standard(settings))
-    if not texts and not numbers:
-        return None
-    text = repr((texts or numbers)[0])
-    possible = frozenset[int]().union(*known)
-    if unknown and not any(found):
-        reason = f"{unknown[0][:30]!r} is not known; {_CURE}"
-        return Named(text, frozenset(), possible, reason, is_unknown=True)
-    allowed = possible.intersection(*known)
-    reason = "" if allowed else f"the names that the CIF gives contradict each other; {_CURE}"
-    return Named(text, allowed, possible, reason)
+def _is_named(listed: Operations, named: Named, lattice: NDArray[np.float64]) -> bool:
+    """Whether a list is the group that is named, in any setting unless a name tells which.
 
-
-def _values(block: Block, tag: re.Pattern[str]) -> list[str]:
-    """Known values of the tags of a kind."""
-    found = [text for name in block.values if tag.fullmatch(name) for text in block.known(name)]
-    return [text for text in found if text and text.lower() != "unknown"]
-
-
-def _consistent(listed: Operations, named: Named) -> bool:
-    """Whether a list may be that of a named group, in a setting that has no name too."""
-    if named.is_unknown:
-        return len(listed) > 1
-    orders = {len(space_groups.operations_of(setting)) for setting in named.possible}
-    return len(listed) in orders
+    Where no symbol is known the list decides, if it has the centring of the symbol.
+    """
+    if named.exact:
+        return any(listed.equals(space_groups.operations_of(s)) for s in named.exact)
+    if named.is_unknown and (
+        len(listed) == 1 or named.centring not in (None, listed.lattice_points())
+    ):
+        return False
+    numbers = {space_groups.number_of(setting) for setting in named.settings or named.possible}
+    if not numbers:
+        return True
+    if len(listed) == 1:
+        return numbers == {1}
+    return space_groups.number_of_operations(listed, lattice) in numbers
 
 
 def _fitting(named: Named, lattice: NDArray[np.float64]) -> list[Operations]:
@@ -218,15 +199,9 @@ def _fitting(named: Named, lattice: NDArray[np.float64]) -> list[Operations]:
     found: list[Operations] = []
     for setting in sorted(space_groups.conventional(frozenset(fits))):
         operations = space_groups.operations_of(setting)
-        if not any(_equal(operations, other) for other in found):
+        if not any(operations.equals(other) for other in found):
             found.append(operations)
     return found
-
-
-def _equal(one: Operations, other: Operations) -> bool:
-    return np.array_equal(one.rotations, other.rotations) and np.allclose(
-        one.translations, other.translations
-    )
 
 
 def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) -> bool:
