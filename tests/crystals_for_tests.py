@@ -47,13 +47,15 @@ def filled(name: str, elements: Sequence[int], a: float) -> Crystal:
     return crystal(np.array(elements)[prototype.roles], prototype.frac, a * prototype.lattice)
 
 
-def triclinic(atoms: int, seed: int, edge: float = 5.0) -> Crystal:
+def triclinic(
+    atoms: int, seed: int, edge: float = 5.0, elements: Sequence[int] = (1, 8, 14, 26, 82)
+) -> Crystal:
     """Atoms at random in a random cell, not nearer than 0.7 Å: no symmetry at all."""
     rng = np.random.default_rng(seed)
     while True:
         lattice = np.eye(3) * edge + rng.uniform(-0.3, 0.3, (3, 3)) * edge
         frac = rng.random((atoms, 3))
-        made = crystal(rng.choice([1, 8, 14, 26, 82], atoms), frac, lattice)
+        made = crystal(rng.choice(elements, atoms), frac, lattice)
         if not any(distance < 0.7 for _, _, distance in pairs(made, 0.7)):
             return made
 

@@ -82,7 +82,7 @@ def change(run: Path, spoil: Callable[[pd.DataFrame], pd.DataFrame], name: str) 
         for part in np.array_split(np.arange(len(frame)), groups):
             file.write_table(pa.Table.from_pandas(frame.iloc[part], schema, preserve_index=False))
     sums.note(run, {name: sums.of_file(path)})
-    if name == LEDGER:
+    if name == "ledger.parquet":
         for derived in OF_LEDGER:
             table = pq.read_table(run / derived)
             sums.write_parquet(run, derived, table, {LEDGER: digest_of(frame)})
