@@ -42,7 +42,7 @@ The same command is always safe to run again: a model that is recorded is never 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferOptions:
-    """What the person asked for."""
+    """What the command line asks for."""
 
     tables: tuple[str, ...]
     tasks: tuple[str, ...]

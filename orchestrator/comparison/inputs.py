@@ -75,7 +75,7 @@ def _repeated(data: Compositions) -> str:
 
 
 def _divided(options: TransferOptions, data: Compositions) -> Compositions:
-    """The data set with the folds that the person gave, if any."""
+    """The data set with the folds of `--groups` or `--split`, if given."""
     division = options.division
     if division is None:
         return data
