@@ -73,7 +73,9 @@ def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Pat
         kept = outcome.arrays["predictions/test/row"]
         graphs = graphs_of([made_up(40)[i] for i in kept], "tiny")
         np.testing.assert_allclose(
-            predict(model, found, graphs), outcome.arrays["predictions/test/value"], rtol=1e-5
+            predict(model, found, graphs).values,
+            outcome.arrays["predictions/test/value"],
+            rtol=1e-5,
         )
 
 

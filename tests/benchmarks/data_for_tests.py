@@ -17,7 +17,7 @@ def choice(folder: Path) -> Choice:
     """
     named = named_crystals()
     del named["isolated"]
-    crystals = [*named.values(), *(triclinic(4, seed) for seed in range(32))]
+    crystals = [*named.values(), *(triclinic(4, seed, elements=(1, 8)) for seed in range(32))]
     structures = [structure_of(crystal) for crystal in crystals]
     content = {
         "index": [f"crystal-{row}" for row in range(len(structures))],

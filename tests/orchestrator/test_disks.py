@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from orchestrator.runs import durable
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked, write_manifest
 from tests.orchestrator.small_disks import small_disk
+from tests.orchestrator.small_records import arrays, row
 
 
-def model(key: str, size: int) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    return {"key": key, "status": "done"}, {"weights/w": np.ones(size, np.uint8)}
+def model(key: str, size: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    return row(key), {**arrays(), "weights/w": np.ones(size, np.uint8)}
 
 
 def is_refused(run: Path, reason: str) -> None:

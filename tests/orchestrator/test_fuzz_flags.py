@@ -17,7 +17,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import USAGE, conduct
 from tests.fuzzing import searching
 
-FLAGS = sorted(set(_parser()._option_string_actions) - {"-h", "--help"})
+FLAGS = sorted(set(_parser()._option_string_actions) - {"-h", "--help", "--version"})
 VALUES = st.one_of(
     st.sampled_from(["demo", "paper", "ionic", "phonons", "cgcnn", "H", "L", "0", "-2", "tuned"]),
     st.sampled_from(

@@ -94,7 +94,7 @@ def test_the_doctor_tells_what_is_no_run_directory(
     file.touch()
     for run in (str(file), LONG):
         assert doctor.main(["--run", run]) == 1
-        assert "BAD   disk: --run" in capsys.readouterr().out
+        assert "BAD   run directory: --run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("tasks", [LONG, "~nosuchuser/x.csv", f"{LONG}:y"])

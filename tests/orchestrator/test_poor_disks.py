@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 DRIVER = """
 import sys
 from pathlib import Path
-import numpy as np
 from orchestrator.nodes import storage
 from orchestrator.nodes.probe import in_another_process, probe_in
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked, write_manifest
+from tests.orchestrator.small_records import arrays, row
 run = Path(sys.argv[1])
 with locked(run) as token:
     with probe_in(run) as probe, storage.shown(str(probe)):
@@ -35,7 +35,7 @@ with locked(run) as token:
     print(*found["lacks"], sep=", ")
     write_manifest(run, {})
     records = Records(run / "records", lease=token)
-    made = [({"key": key, "status": "done"}, {"weights/w": np.ones(9)}) for key in "ab"]
+    made = [(row(key), arrays()) for key in "ab"]
     assert records.write(*made[0])
     assert records.write_all(made) == [False, True]
     assert not records.damage("ab") and records.read("a")["status"] == "done"

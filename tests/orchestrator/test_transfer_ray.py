@@ -175,7 +175,7 @@ def test_classes_have_two_areas(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_folder_of_another_job_is_refused(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "manifest.json").write_text('{"config": {}}')
+    (tmp_path / "manifest.json").write_text('{"created": "2026", "config": {}}')
     assert transfer.main([*flags[:-1], str(tmp_path)]) == 2
     assert "holds a run of hybrid_grid" in capsys.readouterr().err
 
