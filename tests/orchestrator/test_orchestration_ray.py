@@ -21,7 +21,7 @@ import pytest
 from benchmarks.instant import InstantGrid, record_times
 from benchmarks.watch import Watch
 from orchestrator.nodes import cluster
-from orchestrator.training import train as training
+from orchestrator.runs import ownership
 
 pytestmark = pytest.mark.ray
 SECONDS_A_MODEL = 0.15  # a trial a model costs ten times as much
@@ -94,7 +94,7 @@ def test_models_that_train_nothing_cost_next_to_nothing(
     before = record_times(folder)
     grid = InstantGrid(1, ["cgcnn"], crystals=60)
     with monkeypatch.context() as patch, Watch() as watch:
-        patch.setattr(training.shutil, "rmtree", remove)
+        patch.setattr(ownership.shutil, "rmtree", remove)
         run(grid)
     added = record_times(folder)[len(before) :]
     assert (len(before), len(added)) == (20, 120)
