@@ -110,11 +110,15 @@ def once() -> Iterator[None]:
     _State.came, begun = True, time.monotonic()
     ours = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
     for one in ours:
-        signal.signal(one, signal.SIG_IGN)
+        signal.signal(one, _is_the_same)
     try:
         yield
     finally:
         time.sleep(max(0.0, begun + ONCE - time.monotonic()))
+        # Of signals that come together Python answers one, and the next when that has returned: let
+        # it answer them here, where they are still the same.
+        signal.signal(signal.SIGINT, _is_the_same)  # Tune's answer has put back what it found
+        signal.raise_signal(signal.SIGINT)
         for one in ours:
             # The system's own way: one of Python's would wait for compiled code to return. It has
             # another status for SIGTERM, which is to be as Ctrl-C.
@@ -174,6 +178,10 @@ def _listen(hears: int) -> None:
             if _PATIENT.intersection(numbers):
                 _State.came = True
                 until = until or time.monotonic() + PATIENCE
+
+
+def _is_the_same(number: int, frame: FrameType | None) -> None:
+    """A signal that has been answered already."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -70,12 +70,10 @@ class ArrayTrial(tune.Trainable):
         self._records = records
         self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
         self._held: tuple[Hashable, Any] | None = None
-        self._first = self._arrays[config["array"]]
         self.reset_config(config)
 
-    def __repr__(self) -> str:
-        """As the dashboard lists the actor, which it asks once, before it trains other arrays."""
-        return f"ArrayTrial({self._first.id} first)"
+    # No __repr__ to name the actor by: with one of its own, Ray 2.60 fails to load the class in a
+    # cluster where an earlier job's workers had it (it sets __signature__ on object's).
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next array; data set and process stay warm."""

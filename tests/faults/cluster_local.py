@@ -127,12 +127,10 @@ class Trial:
 
 
 def names_of_arrays(it: Trial) -> list[str]:
-    """What a process and an actor that train are called, if both say which array."""
+    """What processes that train are called, which say which array."""
     ps = " ".join(line for machine in (it.head, *it.workers) for _, line in machine.processes())
     processes = re.findall(r"ray::ArrayTrial\.train ionic/fold\d/cgcnn/d\d+", ps)
-    said = it.at_laptop(f"ray list actors --address {JOBS} --detail --format json", 60).stdout
-    actors = re.findall(r"ArrayTrial\(ionic/fold\d/cgcnn/d\d+ first\)", said)
-    return [f"`{processes[0]}`", f"`{actors[0]}`"] if processes and actors else []
+    return [f"`{name}`" for name in processes[:1]]
 
 
 def of_ray(machine: Machine) -> list[str]:
@@ -182,7 +180,7 @@ def _steps(it: Trial) -> None:
     with it.step("`ray job submit`, until the first models are recorded", 480) as tell:
         first = it.submit()
         it.until(it.records, 360, lambda: f"no record:\n{it.log(first)}")
-        named = it.until(lambda: names_of_arrays(it), 60, lambda: "no actor says what it trains")
+        named = it.until(lambda: names_of_arrays(it), 60, lambda: "no process says what it trains")
         tell(f"{len(it.records())} of {MODELS} models, trained by {', '.join(named)}")
     with it.step("the driver is killed (SIGKILL)", 120) as tell:
         drivers = [pid for pid, line in it.head.processes() if line.startswith("python -m orch")]

@@ -16,7 +16,7 @@ from orchestrator.interface.job import conduct
 ROOT = Path(__file__).resolve().parents[2]
 # As Ray does when it is shut down, the job waits before it ends; and Python waits for its threads.
 JOB = """
-import hashlib, sys, threading, time
+import hashlib, signal, sys, threading, time
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import conduct
 interrupts.PATIENCE = 3.0
@@ -27,6 +27,11 @@ def work():
                 print("at work", flush=True)
                 time.sleep(60)
         print("at work", flush=True)
+        if sys.argv[1] == "together":
+            signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.SIGNALS)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.pthread_kill(threading.get_ident(), number)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
         if sys.argv[1] == "deaf":
             hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
         time.sleep(60)
@@ -71,6 +76,11 @@ def test_once_is_one_line() -> None:
     assert job.out.readline() == "at work\n"
     job.press()
     assert job.end() == (130, "\nstopped; again\n")
+
+
+def test_two_that_python_answers_one_after_the_other_are_one() -> None:
+    """As both are there before it is asked for the first."""
+    assert Job("together").end() == (130, "\nstopped; again\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -91,12 +91,10 @@ def test_a_worker_shows_what_it_works_at(ray_cluster: dict[str, Any]) -> None:
 def test_a_trial_says_which_array_it_trains(
     tmp_path: Path, ray_cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its name stays that of the first array, which Ray asks for once, and says so."""
     shown: list[str] = []
     monkeypatch.setattr("orchestrator.training.trials.show_work", shown.append)
     spec = ArraySpec(backbone="cgcnn", dim=4, mixings={"H": "key-h"}, fold=2, seed=0, recipe=RECIPE)
     trial = trial_of(GridArray(task="made-up", spec=spec), tmp_path)
-    assert repr(trial) == "ArrayTrial(made-up/fold2/cgcnn/d4 first)"
     trial.step()
     assert shown == ["made-up/fold2/cgcnn/d4"]
 
