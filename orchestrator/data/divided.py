@@ -1,4 +1,4 @@
-"""The data sets of a grid with the folds that the person gave; the run keeps what they were."""
+"""The data sets of a grid with the folds of `--groups` or `--split`, which the run keeps."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Featurized:
     Attributes:
         folders, fingerprints: by kind's name.
         crystals, total, bad: good ones, rows of the source, quarantined ones.
-        folds: digest of the folds that the person gave; "" for the official ones.
+        folds: digest of the folds of `--groups` or `--split`; "" for the official ones.
     """
 
     folders: dict[str, Path]

@@ -1,4 +1,4 @@
-"""Folds as the person gives them: groups that stay together, or a split row by row."""
+"""Folds of `--groups` and `--split`: groups that stay together, or a split row by row."""
 
 from __future__ import annotations
 
