@@ -22,8 +22,8 @@ from ray import tune
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
-from orchestrator.grid.config import build_config
+from orchestrator.hybrid_grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.hybrid_grid.config import build_config
 from orchestrator.nodes import cluster
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger

@@ -24,13 +24,7 @@ JOBS = {
 }
 
 # Where the command line of a job is read, without what its work needs.
-FLAGS = {
-    "hybrid_grid": "orchestrator.grid.flags",
-    "element_groups": "orchestrator.groups.flags",
-    "ensemble": "orchestrator.ensembles.flags",
-    "transfer": "orchestrator.comparison.flags",
-    "element_scale": "orchestrator.scale.flags",
-}
+FLAGS = {"hybrid_grid", "element_groups", "ensemble", "transfer", "element_scale"}
 
 
 @terminal.safe()
@@ -44,11 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interrupts.two_chances(), interrupts.at_once():
             try:
                 if job in FLAGS:
-                    importlib.import_module(FLAGS[job]).parse(arguments[1:])
+                    importlib.import_module(f"orchestrator.{job}.flags").parse(arguments[1:])
             except UsageError as error:
                 print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
                 return 2
-            module = importlib.import_module(f"orchestrator.{job}")
+            module = importlib.import_module(f"orchestrator.{job}.job")
         return int(module.main(arguments[1:]))
     if job == "__version":
         return conduct(_tell_version)

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from analysis.figures.style import CATEGORIES, colour_backbone, name_backbone
-from orchestrator.ensembles import submission
-from orchestrator.grid.cells import arrays, cells, keyed_cells
-from orchestrator.grid.config import build_config
-from orchestrator.grid.flags import parse
+from orchestrator.ensemble import submission
+from orchestrator.hybrid_grid.cells import arrays, cells, keyed_cells
+from orchestrator.hybrid_grid.config import build_config
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import draw
 from orchestrator.runs.records import Records

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from orchestrator.checkup import cluster_file
+from orchestrator.doctor import cluster_file
 
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTERS = ("cluster.yaml", "deploy/cluster.local.yaml")

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.cli import JOBS
-from orchestrator.grid.flags import _parser
+from orchestrator.hybrid_grid.flags import _parser
 from tests.orchestrator.finished_runs import make_run
 from trainables.backbones import BACKBONES
 from trainables.crystals.featurise import featurise

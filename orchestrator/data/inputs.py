@@ -14,7 +14,7 @@ from orchestrator.data.datasets import resolve
 from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
 from orchestrator.data.shard_folders import folder_of
 from orchestrator.data.streaming import open_streamed
-from orchestrator.grid.config import GridConfig
+from orchestrator.hybrid_grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.backbones import BACKBONES, graph_kinds

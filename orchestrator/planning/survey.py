@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from orchestrator.data.inputs import LEAST_CRYSTALS
-from orchestrator.grid.cells import GridArray
-from orchestrator.grid.flags import Options
+from orchestrator.hybrid_grid.cells import GridArray
+from orchestrator.hybrid_grid.flags import Options
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
 from orchestrator.planning import sample

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from orchestrator.data.inputs import LEAST_CRYSTALS
-from orchestrator.grid.flags import Options
+from orchestrator.hybrid_grid.flags import Options
 from orchestrator.planning import gpus
 from orchestrator.planning.estimate import Estimate, schedule
 from orchestrator.planning.gpus import GB, GpuPlan

@@ -12,9 +12,9 @@ from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurize import Featurized, featurized_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
 from orchestrator.data.inputs import fingerprint, open_sources
-from orchestrator.grid.cells import Cell, GridArray, arrays, cells
-from orchestrator.grid.config import GridConfig
-from orchestrator.grid.flags import Options
+from orchestrator.hybrid_grid.cells import Cell, GridArray, arrays, cells
+from orchestrator.hybrid_grid.config import GridConfig
+from orchestrator.hybrid_grid.flags import Options
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.records import FAILED, Records
 from orchestrator.runs.run_directory import slug

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.instant import InstantFit, InstantGrid, sample, thousands
-from orchestrator.grid.cells import Cell
+from orchestrator.hybrid_grid.cells import Cell
 from orchestrator.runs import durable
 from orchestrator.runs.records import Records
 from tests.crystals_for_tests import made_up_dataset

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator import transfer
 from orchestrator.data import naming
 from orchestrator.data.compositions import resolve
 from orchestrator.interface.errors import UsageError
+from orchestrator.transfer import job as transfer
 from tests.compositions_for_tests import write_formulas
 from tests.serving import serving
 from trainables.crystals.registry import TASKS

@@ -17,15 +17,13 @@ from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide
 from analysis.substitution.ions import ions
 from orchestrator import cli
-from orchestrator.comparison import files as transfer
-from orchestrator.comparison.entries import SCHEMA as TRANSFER_SCHEMA
-from orchestrator.comparison.tables import load_tables
 from orchestrator.data import featurize
 from orchestrator.data.withheld import digest_of as digest_of_formulas
 from orchestrator.data.withheld import withheld_by
-from orchestrator.ensembles import files as ensemble
-from orchestrator.groups import files as groups
-from orchestrator.groups.models import Measured
+from orchestrator.element_groups import files as groups
+from orchestrator.element_groups.models import Measured
+from orchestrator.element_scale import files as scale
+from orchestrator.ensemble import files as ensemble
 from orchestrator.runs import sums
 from orchestrator.runs.checkpoints import FOLDER as CHECKPOINTS
 from orchestrator.runs.checkpoints import Checkpoints
@@ -34,7 +32,9 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import open_manifest, write_manifest
-from orchestrator.scale import files as scale
+from orchestrator.transfer import files as transfer
+from orchestrator.transfer.entries import SCHEMA as TRANSFER_SCHEMA
+from orchestrator.transfer.tables import load_tables
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.finished_runs import change_config, make_run
 from trainables.backbones import BACKBONES

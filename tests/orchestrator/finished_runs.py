@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from analysis import cosine
 from analysis.selection import strategies
-from orchestrator.grid.cells import arrays, keyed_cells
-from orchestrator.grid.config import build_config
-from orchestrator.grid.distances import mixed_vectors
-from orchestrator.grid.tables import write_distances
+from orchestrator.hybrid_grid.cells import arrays, keyed_cells
+from orchestrator.hybrid_grid.config import build_config
+from orchestrator.hybrid_grid.distances import mixed_vectors
+from orchestrator.hybrid_grid.tables import write_distances
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_collected
 from orchestrator.runs.records import Records

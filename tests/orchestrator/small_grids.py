@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator import hybrid_grid
+from orchestrator.hybrid_grid import job as hybrid_grid
 from trainables.crystals.crystal import Entry
 from trainables.crystals.ionic import IonicSource
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import transfer
-from orchestrator.comparison.flags import parse
-from orchestrator.comparison.inputs import open_data
+from orchestrator.transfer import job as transfer
+from orchestrator.transfer.flags import parse
+from orchestrator.transfer.inputs import open_data
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *flags: str) -> str:

@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.comparison.files import write_facts, write_scores
-from orchestrator.comparison.published import THESIS, thesis_score
-from orchestrator.comparison.results import (
+from orchestrator.interface.wording import significant
+from orchestrator.report.job import write_report
+from orchestrator.runs.records import Records
+from orchestrator.transfer.files import write_facts, write_scores
+from orchestrator.transfer.published import THESIS, thesis_score
+from orchestrator.transfer.results import (
     by_fold,
     compare,
     differences,
@@ -21,9 +24,6 @@ from orchestrator.comparison.results import (
     score_all,
     score_together,
 )
-from orchestrator.interface.wording import significant
-from orchestrator.report import write_report
-from orchestrator.runs.records import Records
 from tests.compositions_for_tests import made_up_compositions
 
 

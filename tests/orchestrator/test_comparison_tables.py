@@ -9,11 +9,11 @@ import pytest
 
 from analysis import tables as element_tables
 from analysis.elements import NUMBERS
-from orchestrator import transfer
-from orchestrator.comparison.entries import arrays_of, fingerprint
-from orchestrator.comparison.flags import parse
-from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.interface.errors import UsageError
+from orchestrator.transfer import job as transfer
+from orchestrator.transfer.entries import arrays_of, fingerprint
+from orchestrator.transfer.flags import parse
+from orchestrator.transfer.tables import Table, load_tables
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.training.transfer import Entrant, recipe_for
 

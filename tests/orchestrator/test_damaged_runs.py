@@ -15,18 +15,18 @@ from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide
 from analysis.substitution.ions import ions
 from orchestrator import cli
-from orchestrator.comparison.files import FinishedTransfer
 from orchestrator.data.withheld import digest_of
-from orchestrator.ensembles.files import FinishedEnsemble
-from orchestrator.groups import files as groups
-from orchestrator.groups.files import FinishedGroups
-from orchestrator.groups.models import measure
+from orchestrator.element_groups import files as groups
+from orchestrator.element_groups.files import FinishedGroups
+from orchestrator.element_groups.models import measure
+from orchestrator.element_scale.files import FinishedScale
+from orchestrator.ensemble.files import FinishedEnsemble
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.ledger import LEDGER
-from orchestrator.scale.files import FinishedScale
+from orchestrator.transfer.files import FinishedTransfer
 from tests.orchestrator.finished_runs import change_config, make_run
 
 GRID = "hybrid_grid"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator import doctor
-from orchestrator.checkup import machine, neighbours, nodes
-from orchestrator.checkup.cluster_file import look_at_file
-from orchestrator.checkup.finding import Finding
+from orchestrator.doctor import job as doctor
+from orchestrator.doctor import machine, neighbours, nodes
+from orchestrator.doctor.cluster_file import look_at_file
+from orchestrator.doctor.finding import Finding
 from orchestrator.nodes import ray_internals
 from orchestrator.training.trials import versions
 from tests.orchestrator.strangers import UID, listening, needs_root
@@ -179,7 +179,7 @@ def test_wrong_flags(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_node_is_asked(
     tmp_path: Path, ray_cluster: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from orchestrator.checkup.nodes import look_at_nodes
+    from orchestrator.doctor.nodes import look_at_nodes
 
     found = [finding.line for finding in look_at_nodes(tmp_path / "run")]
     for what in ("as here", "RAY_AUTH_MODE=token", "disk: ", "GPU", "GiB free"):
@@ -194,7 +194,7 @@ def test_every_node_is_asked(
 TWO_NODES = """
 import os, sys
 from ray.cluster_utils import Cluster
-from orchestrator import doctor
+from orchestrator.doctor import job as doctor
 head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
 cluster = Cluster(initialize_head=True, head_node_args=head)
 cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20,

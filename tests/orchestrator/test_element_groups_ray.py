@@ -17,8 +17,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from analysis.consensus.agreement import Reference, agree
 from analysis.elements import NUMBERS
-from orchestrator import cli, element_groups
-from orchestrator.report import write_report
+from orchestrator import cli
+from orchestrator.element_groups import job as element_groups
+from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import OF_LEDGER
 from orchestrator.runs.ledger import LEDGER, digest_of
@@ -148,7 +149,7 @@ def test_vectors_that_an_actor_cannot_read_are_one_line(
 
 
 def element_groups_sections() -> list[tuple[str, object]]:
-    from orchestrator.groups.sections import GROUP_SECTIONS
+    from orchestrator.element_groups.sections import GROUP_SECTIONS
 
     return list(GROUP_SECTIONS)
 

@@ -14,14 +14,14 @@ import pytest
 from scipy.stats import spearmanr
 
 from analysis.elements import NUMBERS, SYMBOLS
-from orchestrator import element_scale
 from orchestrator.data.replaceability import read_replaceability
-from orchestrator.element_scale import find_numbers
+from orchestrator.element_scale import job as element_scale
+from orchestrator.element_scale.flags import parse
+from orchestrator.element_scale.job import find_numbers
+from orchestrator.element_scale.mining import mine
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.actors import actor_map
-from orchestrator.report import write_report
-from orchestrator.scale.flags import parse
-from orchestrator.scale.mining import mine
+from orchestrator.report.job import write_report
 from tests.orchestrator.small_grids import digests, rows, write_matbench
 from trainables.crystals.parsing import parse as parse_entry
 from trainables.crystals.sources import Source, open_source

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator import ensemble
-from orchestrator.ensembles.files import FACTS, PREDICTIONS, RESULTS, FinishedEnsemble
-from orchestrator.ensembles.predictions import read_fold
-from orchestrator.report import write_report
+from orchestrator.ensemble import job as ensemble
+from orchestrator.ensemble.files import FACTS, PREDICTIONS, RESULTS, FinishedEnsemble
+from orchestrator.ensemble.predictions import read_fold
+from orchestrator.report.job import write_report
 from tests.orchestrator.finished_runs import make_run, replace_parquet
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import doctor
 from orchestrator.cli import JOBS
+from orchestrator.doctor import job as doctor
 from orchestrator.interface.job import INTERRUPTED, NOBODY_READS, OK, SOME_FAILED, USAGE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
@@ -30,7 +30,7 @@ def test_the_table_is_that_of_the_constants() -> None:
 @pytest.mark.parametrize("job", list(JOBS))
 def test_each_help_names_its_own(job: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        importlib.import_module(f"orchestrator.{job}").main(["--help"])
+        importlib.import_module(f"orchestrator.{job}.job").main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     told = [int(found) for found in re.findall(r"\b(\d+) ", text.rpartition("exit status: ")[2])]
     some = [SOME_FAILED] if job in ("hybrid_grid", "transfer", "doctor") else []

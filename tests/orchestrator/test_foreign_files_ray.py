@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator import element_scale, ensemble, report
+from orchestrator.element_scale import job as element_scale
+from orchestrator.ensemble import job as ensemble
+from orchestrator.report import job as report
 from tests.orchestrator.foreign_files import FOLDERS, NAMES, plant, seen, trees
 from tests.orchestrator.small_grids import FinishedGrid, grid
 

@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.comparison.flags import TransferOptions
-from orchestrator.comparison.flags import parse as parse_transfer
-from orchestrator.grid.config import GridConfig, build_config
-from orchestrator.grid.flags import Options, _parser, parse
+from orchestrator.hybrid_grid.config import GridConfig, build_config
+from orchestrator.hybrid_grid.flags import Options, _parser, parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import USAGE, conduct
+from orchestrator.transfer.flags import TransferOptions
+from orchestrator.transfer.flags import parse as parse_transfer
 from tests.fuzzing import searching
 
 FLAGS = sorted(set(_parser()._option_string_actions) - {"-h", "--help", "--version"})

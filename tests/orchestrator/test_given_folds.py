@@ -14,20 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from orchestrator import hybrid_grid
-from orchestrator.comparison.entries import fingerprint as printed
-from orchestrator.comparison.flags import parse as parse_transfer
-from orchestrator.comparison.inputs import open_data
 from orchestrator.data.divided import FILE, divide, folds_of, recorded_digests
 from orchestrator.data.featurize import Featurized, ShardWriter
 from orchestrator.data.given_folds import Division, demand_own_folds, division_of, fields_of
 from orchestrator.data.inputs import demand_parts, describe, fingerprint
 from orchestrator.data.unseen import say_unseen
-from orchestrator.grid.config import build_config
-from orchestrator.grid.flags import parse
-from orchestrator.groups.screening import of_run
+from orchestrator.element_groups.screening import of_run
+from orchestrator.hybrid_grid import job as hybrid_grid
+from orchestrator.hybrid_grid.config import build_config
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import open_manifest, write_manifest
+from orchestrator.transfer.entries import fingerprint as printed
+from orchestrator.transfer.flags import parse as parse_transfer
+from orchestrator.transfer.inputs import open_data
 from tests.crystals_for_tests import made_up_dataset
 from trainables.backbones import BACKBONES
 from trainables.crystals import shards

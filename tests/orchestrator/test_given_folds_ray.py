@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator import transfer
-from orchestrator.comparison.overlap import source_of
+from orchestrator.transfer import job as transfer
+from orchestrator.transfer.overlap import source_of
 from tests.compositions_for_tests import write_table
 from tests.orchestrator.small_grids import digests, grid, rows, write_matbench
 

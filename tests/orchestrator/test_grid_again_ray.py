@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator import hybrid_grid
+from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import (
     CRYSTALS,

@@ -14,11 +14,11 @@ import pytest
 from orchestrator.data.featurize import Featurized, ShardWriter
 from orchestrator.data.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.data.streaming import ShardStream
-from orchestrator.element_scale import open_relations
-from orchestrator.grid.config import GridConfig, build_config
-from orchestrator.grid.flags import parse
+from orchestrator.element_scale import flags as scale_flags
+from orchestrator.element_scale.job import open_relations
+from orchestrator.hybrid_grid.config import GridConfig, build_config
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
-from orchestrator.scale import flags as scale_flags
 from tests.crystals.test_fuzz_sources import VALID
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench

@@ -21,8 +21,8 @@ import psutil
 import pytest
 import ray
 
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
-from orchestrator.grid.flags import parse
+from orchestrator.hybrid_grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from trainables.backbones import BACKBONES

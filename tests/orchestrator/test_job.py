@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import doctor, hybrid_grid, transfer
+from orchestrator.doctor import job as doctor
+from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, conduct, look_then_work
 from orchestrator.runs.run_directory import locked
+from orchestrator.transfer import job as transfer
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = "a" * 300

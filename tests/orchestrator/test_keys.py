@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.grid import cells as grid
-from orchestrator.grid.cells import Cell, arrays, cells, keyed_cells
-from orchestrator.grid.config import build_config
+from orchestrator.hybrid_grid import cells as grid
+from orchestrator.hybrid_grid.cells import Cell, arrays, cells, keyed_cells
+from orchestrator.hybrid_grid.config import build_config
 from trainables.backbones import BACKBONES
 from trainables.training.recipe import Recipe
 

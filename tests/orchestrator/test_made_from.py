@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import cli, report
-from orchestrator.groups import files as groups
+from orchestrator import cli
+from orchestrator.element_groups import files as groups
 from orchestrator.interface.errors import UsageError
+from orchestrator.report import job as report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun, demand_sound_table
 from orchestrator.runs.ledger import LEDGER, digest_of

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config
 
-from orchestrator.checkup.nodes import all_there
+from orchestrator.doctor.nodes import all_there
 from orchestrator.nodes.missing import missing_of
 from tests.test_cluster_yaml import ROOT
 

@@ -12,19 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import element_groups, element_scale, ensemble, hybrid_grid, report, transfer
-from orchestrator.comparison import files as of_transfer
 from orchestrator.data import withheld
-from orchestrator.ensembles import files as of_ensemble
-from orchestrator.grid.tables import TABLE_DIMS
-from orchestrator.groups import files as of_groups
+from orchestrator.element_groups import files as of_groups
+from orchestrator.element_groups import job as element_groups
+from orchestrator.element_scale import files as of_scale
+from orchestrator.element_scale import job as element_scale
+from orchestrator.ensemble import files as of_ensemble
+from orchestrator.ensemble import job as ensemble
+from orchestrator.hybrid_grid import job as hybrid_grid
+from orchestrator.hybrid_grid.tables import TABLE_DIMS
 from orchestrator.interface.errors import UsageError
+from orchestrator.report import job as report
 from orchestrator.runs import durable, layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked, write_manifest
-from orchestrator.scale import files as of_scale
 from orchestrator.training.tuning import EXPERIMENT
+from orchestrator.transfer import files as of_transfer
+from orchestrator.transfer import job as transfer
 from tests.orchestrator.foreign_files import listing, plant, seen, trees
 from tests.orchestrator.small_records import arrays, row
 

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from orchestrator import element_scale, substitutes
+from orchestrator.element_scale import job as element_scale
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.parser import Distinct, Parser, positive, share, whole_number
+from orchestrator.substitutes import job as substitutes
 
 
 def parser() -> Parser:

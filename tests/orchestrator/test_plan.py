@@ -11,8 +11,8 @@ import pytest
 from orchestrator.data import featurize as job
 from orchestrator.data.featurize import ShardWriter
 from orchestrator.data.inputs import fingerprints
-from orchestrator.grid.cells import arrays, cells, keyed_cells
-from orchestrator.grid.flags import parse
+from orchestrator.hybrid_grid.cells import arrays, cells, keyed_cells
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked

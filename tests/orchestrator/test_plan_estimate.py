@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.grid.cells import GridArray
+from orchestrator.hybrid_grid.cells import GridArray
 from orchestrator.planning import gpus
 from orchestrator.planning.cards import GPUS
 from orchestrator.planning.estimate import Estimate, GpuWork, dominating, estimate, schedule

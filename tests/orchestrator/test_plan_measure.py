@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.grid.cells import GridArray
+from orchestrator.hybrid_grid.cells import GridArray
 from orchestrator.planning import measure as measuring
 from orchestrator.planning.estimate import HEAP, estimate
 from orchestrator.planning.measure import Costs, Line, measure, parts, passes

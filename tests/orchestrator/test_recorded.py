@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.comparison.entries import TransferArray
-from orchestrator.grid.cells import GridArray
+from orchestrator.hybrid_grid.cells import GridArray
 from orchestrator.interface.job import OK, SOME_FAILED
 from orchestrator.training.recorded import summarise
+from orchestrator.transfer.entries import TransferArray
 
 
 def test_the_summary_of_many_failures_is_short(

@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import report
 from orchestrator.interface.errors import UsageError
-from orchestrator.report import write_report
+from orchestrator.report import job as report
+from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.run_directory import locked, write_manifest

@@ -10,16 +10,16 @@ import pytest
 
 from analysis.elements import MAX_Z, NUMBERS
 from analysis.scale.replaceability import Replaceability, from_counts
-from orchestrator import element_scale
 from orchestrator.data.replaceability import (
     published_probabilities,
     read_counts,
     read_occurrences,
     read_replaceability,
 )
+from orchestrator.element_scale import job as element_scale
+from orchestrator.element_scale.flags import LAMBDAS, parse
+from orchestrator.element_scale.orders import named_order, read_order
 from orchestrator.interface.errors import UsageError
-from orchestrator.scale.flags import LAMBDAS, parse
-from orchestrator.scale.orders import named_order, read_order
 
 LI, NA, K, HE = (NUMBERS[symbol] for symbol in ("Li", "Na", "K", "He"))
 GOOD = "element,Li,Na,K\nLi,0,6,0\nNa,6,0,2\nK,0,2,0\n"

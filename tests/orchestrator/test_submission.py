@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.ensembles import submission
+from orchestrator.ensemble import submission
 from trainables.crystals.registry import TASKS, official_folds
 
 STAMP = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator import transfer
-from orchestrator.comparison.entries import SCHEMA
-from orchestrator.comparison.files import FACTS, LEDGER, SCORES
-from orchestrator.comparison.flags import parse
-from orchestrator.comparison.overlap import overlap, source_of, without
-from orchestrator.comparison.tables import Table, load_tables
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.records import Records
+from orchestrator.transfer import job as transfer
+from orchestrator.transfer.entries import SCHEMA
+from orchestrator.transfer.files import FACTS, LEDGER, SCORES
+from orchestrator.transfer.flags import parse
+from orchestrator.transfer.overlap import overlap, source_of, without
+from orchestrator.transfer.tables import Table, load_tables
 from tests.compositions_for_tests import made_up_compositions, write_formulas, write_table
 from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
 from trainables.compositions.dataset import Compositions

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from analysis import tables as element_tables
 from analysis.elements import SYMBOLS
-from orchestrator import transfer
-from orchestrator.comparison.tables import load_tables
 from orchestrator.data.withheld import digest_of, read_formulas, withheld_by
 from orchestrator.interface.errors import UsageError
+from orchestrator.transfer import job as transfer
+from orchestrator.transfer.tables import load_tables
 from tests.compositions_for_tests import made_up_table
 from trainables.compositions.reading import read_compositions
 

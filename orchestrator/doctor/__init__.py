@@ -1,0 +1,1 @@
+"""Is this machine, or this cluster, ready for a run?"""

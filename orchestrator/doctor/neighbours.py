@@ -1,0 +1,85 @@
+"""Other users of this machine: what of a run they could read or change, or would be sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.doctor.finding import Finding, judged
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import doors, ray_internals
+from orchestrator.nodes.owners import is_trusted, listeners
+from orchestrator.nodes.private_base import place
+
+# Where `ray start` puts the head, the dashboard and the server of Ray's clients.
+PORTS = {6379: "--port", 8265: "--dashboard-port", 10001: "--ray-client-server-port"}
+OWN_FOLDER = "start Ray in a folder that only you may enter (RAY_TMPDIR, docs/cluster.md)"
+
+
+def look_at_neighbours(run: Path) -> list[Finding]:
+    """All that can be told without Ray."""
+    return [base(), *address_file(), *clusters(), *ports(), *results(run)]
+
+
+def base() -> Finding:
+    """Where a local run would keep its sockets, its token and its logs."""
+    try:
+        folder = place(os.environ)
+    except UsageError as error:
+        return Finding("bad", "Ray's files", str(error))
+    return Finding("good", "Ray's files", f"of a local run, below {folder} and closed to others")
+
+
+def address_file() -> list[Finding]:
+    """Whether `--address auto` leads where somebody else wants it to."""
+    try:
+        doors.written_by_us(ray_internals.address_file())
+    except UsageError as error:
+        return [Finding("bad", "address", str(error))]
+    return []
+
+
+def clusters() -> list[Finding]:
+    """The clusters of which we run a node on this machine."""
+    ours = [raylet for raylet in ray_internals.raylets_here() if is_trusted(raylet.uid)]
+    return [session(f"cluster {raylet.head}", raylet.session) for raylet in ours]
+
+
+def session(what: str, folder: Path) -> Finding:
+    """Whether others reach what a node keeps: they could have it run their programs."""
+    why = doors.open_session(folder)
+    return judged(not why, what, why or f"{folder} is closed to other users", OWN_FOLDER)
+
+
+def ports() -> Iterator[Finding]:
+    """Ports at which one of ours is expected, and somebody else listens."""
+    for port, flag in PORTS.items():
+        others = sorted(uid for uid in listeners("127.0.0.1", port) if not is_trusted(uid))
+        if others:
+            yield Finding(
+                "note", f"port {port}", f"is another user's (uid {others[0]}), who gets what you"
+                " send there, your token as well", f"`ray start {flag}` with one of your own",
+            )  # fmt: skip
+
+
+def results(run: Path) -> list[Finding]:
+    """Who else may change a run: other users who may write there, or whose folders are in it."""
+    found = []
+    for folder in _folders_of(run):
+        state = folder.lstat()
+        if state.st_mode & 0o002:
+            seen = f"every user may write into {folder}, and change its results"
+            found.append(Finding("bad", "run directory", seen, f"chmod o-w {folder}"))
+        if not is_trusted(state.st_uid):
+            seen = f"{folder} belongs to another user (uid {state.st_uid}), who can change it"
+            found.append(Finding("note", "run directory", seen, "trust it as much as its owner"))
+    return found
+
+
+def _folders_of(run: Path) -> list[Path]:
+    """A run directory and those in it; none where it cannot be read, which its own finding says."""
+    try:
+        return [run, *sorted(path for path in run.iterdir() if path.is_dir())]
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,1 @@
+"""What a grid's models say about the elements: consensus, substitution groups."""

@@ -1,0 +1,147 @@
+"""The files of the groups: what `element_groups` leaves in a run, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from analysis.consensus.agreement import Agreement
+from analysis.elements import NUMBERS, SYMBOLS
+from analysis.substitution.groups import Member
+from orchestrator.runs import sums
+from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parquet
+
+if TYPE_CHECKING:
+    from orchestrator.element_groups.models import Measured
+
+GEOMETRY, CLUSTERINGS, PARTNERS = "geometry.parquet", "clusterings.parquet", "partners.parquet"
+MIXED = "mixed"  # channel of the vectors that a model starts from
+GROUPS, FACTS = "groups.csv", "consensus.json"
+SCREENING, ANGLES, RELATIONS = "screening.csv", "untrained_angles.csv", "relations.csv"
+COLUMNS = {
+    GROUPS: ("symbol", "cluster", "subgroup", "sign", "radius", "stability"),
+    SCREENING: (*("task", "crystals", "error", "dummy", "best", "explained", "covered", "enters"),),
+    ANGLES: ("dim", "mean", "variance"),
+    RELATIONS: ("one", "other", "correlation", "p"),
+}
+
+
+def write_models(run: Path, measured: Measured) -> list[Path]:
+    """`geometry.parquet` and `clusterings.parquet`: a row a model and channel, and a model."""
+    references = measured.references
+    clusterings = {
+        "key": list(references),
+        "k": [measured.clusters[key][0] for key in references],
+        "silhouette": [measured.clusters[key][1] for key in references],
+        "numbers": [one.numbers.astype(np.uint8) for one in references.values()],
+        "labels": [one.labels.astype(np.uint8) for one in references.values()],
+    }
+    sums.write_parquet(run, GEOMETRY, pa.Table.from_pylist(measured.rows))
+    sums.write_parquet(run, CLUSTERINGS, pa.table(clusterings))
+    return [run / GEOMETRY, run / CLUSTERINGS]
+
+
+def write_frame(run: Path, name: str, frame: pd.DataFrame) -> Path:
+    """A table as CSV, numbers to nine digits."""
+    text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    sums.write_text(run, name, text)
+    return run / name
+
+
+def write_groups(run: Path, members: Sequence[Member], stability: dict[int, float]) -> Path:
+    """`groups.csv`: a row an element, in order of clusters and groups."""
+    ordered = sorted(members, key=lambda one: (one.cluster, len(one.group), one.group, one.number))
+    frame = pd.DataFrame(
+        {
+            "symbol": SYMBOLS[one.number],
+            "cluster": one.cluster,
+            "subgroup": one.group,
+            "sign": one.ion.sign,
+            "radius": one.ion.radius,
+            "stability": stability.get(one.number),
+            "note": "" if one.ion.radius else "no ionic radius is known",
+        }
+        for one in ordered
+    )
+    return write_frame(run, GROUPS, frame)
+
+
+def write_partners(run: Path, agreement: Agreement) -> Path:
+    """`partners.parquet`: of each pair of elements, models that have both, and that join them."""
+    a, b = np.triu_indices(len(agreement.numbers), 1)
+    known = agreement.shared[a, b] > 0
+    a, b = a[known], b[known]
+    names = np.array(SYMBOLS)[agreement.numbers]
+    table = pa.table(
+        {
+            "a": names[a],
+            "b": names[b],
+            "models": agreement.shared[a, b],
+            "together": agreement.together[a, b],
+        }
+    )
+    sums.write_parquet(run, PARTNERS, table)
+    return run / PARTNERS
+
+
+def forget(run: Path) -> None:
+    """Takes earlier groups away: their facts must not stand beside new files, should the writing
+    be interrupted, nor a screening that is not made again beside other models."""
+    sums.remove(run, FACTS, SCREENING)
+
+
+def write_facts(run: Path, facts: dict[str, Any]) -> Path:
+    """`consensus.json`, written last: it makes the groups exist."""
+    sums.write_json(run, FACTS, facts)
+    return run / FACTS
+
+
+class FinishedGroups(FinishedFiles):
+    """The files of the groups, read when they are needed."""
+
+    job, facts_file = "element_groups", FACTS
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        missing = {"radius": [""], "stability": [""]}
+        return self._csv(GROUPS, keep_default_na=False, na_values=missing)
+
+    @cached_property
+    def geometry(self) -> pd.DataFrame:
+        return read_parquet(self.folder, GEOMETRY, self.job)
+
+    @cached_property
+    def partners(self) -> pd.DataFrame:
+        return read_parquet(self.folder, PARTNERS, self.job)
+
+    def optional(self, name: str) -> pd.DataFrame:
+        """A table that not every run has; empty where it is not there."""
+        return self._csv(name) if (self.folder / name).is_file() else pd.DataFrame()
+
+    def _csv(self, name: str, **options: Any) -> pd.DataFrame:
+        return read_csv(self.folder, name, self.job, COLUMNS[name], **options)
+
+    @cached_property
+    def clusters(self) -> dict[int, int]:
+        """Cluster by atomic number."""
+        groups = self.groups
+        return {
+            NUMBERS[symbol]: int(cluster)
+            for symbol, cluster in zip(groups["symbol"], groups["cluster"], strict=True)
+        }
+
+
+def of_ledger(geometry: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+    """Geometry beside task, backbone, mixing, fold and normalised error of each model.
+
+    The error is the test MAE over that of the training part's mean.
+    """
+    names = ["key", "task", "backbone", "mixing", "fold", "test_mae", "dummy_mae"]
+    merged = geometry.merge(ledger[names], on="key", validate="many_to_one")
+    return merged.assign(error=merged["test_mae"] / merged["dummy_mae"])

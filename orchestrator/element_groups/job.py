@@ -1,0 +1,198 @@
+"""What a grid's trained models say about the elements: geometry, consensus, substitution groups.
+
+python -m orchestrator.element_groups runs/hybrid_grid
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.consensus.agreement import Reference
+from analysis.consensus.stability import stability
+from analysis.mapping import Map
+from analysis.substitution.groups import divide
+from analysis.substitution.ions import ions
+from orchestrator.data.replaceability import published_probabilities, read_replaceability
+from orchestrator.element_groups import relations
+from orchestrator.element_groups.consensus import describe, find_consensus
+from orchestrator.element_groups.files import (
+    ANGLES,
+    RELATIONS,
+    SCREENING,
+    forget,
+    write_facts,
+    write_frame,
+    write_groups,
+    write_models,
+    write_partners,
+)
+from orchestrator.element_groups.flags import GroupOptions, parse
+from orchestrator.element_groups.models import Measured, measure
+from orchestrator.element_groups.screening import Formulas, of_file, of_run, screen, to_frame
+from orchestrator.element_groups.untrained import untrained_angles
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import conduct, look_then_work
+from orchestrator.interface.wording import counted
+from orchestrator.nodes import cluster
+from orchestrator.nodes.actors import actor_map
+from orchestrator.report.job import write_report
+from orchestrator.runs import sums
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import LEDGER
+from orchestrator.runs.records import LedgerError
+
+# Lines about single models or elements that are printed; all are in `consensus.json`.
+LISTED = 5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
+    return conduct(
+        lambda: look_then_work(parse(argv), open_run, run),
+        LedgerError,
+        stopped="the same command begins again",
+    )
+
+
+def open_run(options: GroupOptions) -> FinishedRun:
+    """The grid's run; whatever can be wrong with what was asked is found here."""
+    finished = FinishedRun(options.run)
+    finished.demand_files()
+    _ = finished.embeddings, finished.distances
+    if finished.done.empty:
+        raise UsageError(f"{options.run}: no model is done; there is nothing to group")
+    for flag, column in (("tasks", "task"), ("mixings", "mixing")):
+        known = set(finished.done[column])
+        for asked in getattr(options, flag):
+            if asked not in known:
+                names = ", ".join(sorted(known))
+                raise UsageError(f"--{flag} {asked}: no model of it is done; there are {names}")
+    done = counted(len(finished.done), "model")
+    print(f"{done} done, of {', '.join(finished.done['task'].unique())}")
+    return finished
+
+
+def run(options: GroupOptions, finished: FinishedRun) -> None:
+    """Screening → geometry and clusterings → consensus → groups → comparison → report."""
+    folder = options.run
+    with cluster.connected(options.address, cpus_per_worker=1):
+        on_actors = actor_map(max(1, cluster.worker_slots(1, 0)))
+        tasks, screened = choose_tasks(options, finished, on_actors)
+        measured = measure_models(options, finished, on_actors)
+        references = choose_references(options, finished, measured, tasks)
+        consensus = find_consensus(options, references, on_actors)
+        stable = stability(
+            references,
+            consensus.agreement,
+            consensus.certificate.labels,
+            draws=options.draws,
+            seed=options.seed,
+            map=on_actors,
+        )
+        compared = compare_relations(options, finished, on_actors)
+    forget(folder)
+    numbers = consensus.agreement.numbers
+    members = divide(numbers, consensus.certificate.labels, ions())
+    written = [
+        *write_models(folder, measured),
+        write_frame(folder, ANGLES, angles_before_training(options, finished, numbers)),
+        write_frame(folder, RELATIONS, compared),
+        write_partners(folder, consensus.agreement),
+        write_groups(folder, members, _known(numbers, stable)),
+        *([write_frame(folder, SCREENING, screened)] if len(screened) else []),
+    ]
+    facts = describe(options, consensus, measured, references, tasks)
+    facts[sums.MADE_FROM] = {LEDGER: finished.digest}
+    groups = len({member.group for member in members})
+    print(f"{facts['clusters']} clusters, {groups} groups whose ions fit into each other's places")
+    for path in [*written, write_facts(folder, facts)]:
+        print(path)
+    print(write_report(folder))
+
+
+def choose_tasks(
+    options: GroupOptions, finished: FinishedRun, on_actors: Map
+) -> tuple[list[str], pd.DataFrame]:
+    """The data sets whose models count, and what the screening found of all."""
+    present = list(finished.done["task"].unique())
+    if options.skip_screening:
+        return list(options.tasks) or present, pd.DataFrame()
+    data: dict[str, Formulas] = {task: of_run(options.run, task) for task in present}
+    data |= dict(of_file(spec) for spec in options.compositions)
+    errors = dict(zip(finished.best["task"], finished.best["test_mae"], strict=True))
+    screened = screen(data, errors, options.seed, on_actors)
+    for one in screened:
+        covered = "" if one.covered is None else f", {one.covered:.0%} of the way to the best model"
+        kind = "balanced accuracy" if one.classes else "R²"
+        print(f"  {one.task}: composition alone gives {kind} {one.explained:.2f}{covered}")
+    about = [one.task for one in screened if one.enters and one.task in present]
+    if not about and not options.tasks:
+        print("  no data set is about composition by this rule; all enter (--tasks chooses)")
+    return list(options.tasks) or about or present, to_frame(screened)
+
+
+def measure_models(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> Measured:
+    """Geometry and clustering of every model that is done."""
+    keys = list(finished.done["key"])
+    measured = measure(finished.embeddings, keys, options.seed, on_actors)
+    _list_some(measured.left_out, "left out")
+    return measured
+
+
+def choose_references(
+    options: GroupOptions, finished: FinishedRun, measured: Measured, tasks: Sequence[str]
+) -> list[Reference]:
+    """The clusterings of the models that count, in the order of their keys."""
+    done = finished.done
+    counts = done["task"].isin(tasks)
+    if options.mixings:
+        counts &= done["mixing"].isin(options.mixings)
+    keys = sorted(set(done.loc[counts, "key"]) & set(measured.references))
+    if not keys:
+        raise UsageError(f"{options.run}: no model of {', '.join(tasks)} has vectors to cluster")
+    if len(keys) == 1:
+        print("one model only: its own clustering is the consensus")
+    return [measured.references[key] for key in keys]
+
+
+def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> pd.DataFrame:
+    """Mantel tests of the models' distances, those of others and the replaceability."""
+    if options.counts:
+        known = read_replaceability(options.counts, options.occurrences)
+    else:
+        known = published_probabilities()
+    found = [
+        *relations.ours(finished.distances),
+        *relations.published(),
+        relations.of_replaceability(known),
+    ]
+    return relations.compare_all(found, options.permutations, options.seed, on_actors)
+
+
+def angles_before_training(
+    options: GroupOptions, finished: FinishedRun, numbers: np.ndarray
+) -> pd.DataFrame:
+    """Table 4.1's baseline: a row a dimension."""
+    dims = sorted(finished.done["dim"].unique().tolist())
+    found = untrained_angles(dims, numbers, options.seed)
+    return pd.DataFrame(
+        {"dim": dim, "mean": values[:, 0].mean(), "variance": values[:, 1].mean()}
+        for dim, values in found.items()
+    )
+
+
+def _known(numbers: np.ndarray, values: np.ndarray) -> dict[int, float]:
+    return {
+        int(z): float(value) for z, value in zip(numbers, values, strict=True) if np.isfinite(value)
+    }
+
+
+def _list_some(lines: Sequence[str], what: str) -> None:
+    for line in lines[:LISTED]:
+        print(f"{what}: {line}", file=sys.stderr)
+    if len(lines) > LISTED:
+        print(f"{what}: … and {len(lines) - LISTED} more", file=sys.stderr)

@@ -1,0 +1,169 @@
+"""The trained models of a run, measured where their vectors lie: geometry and clusterings.
+
+A row group of `embeddings.parquet` holds some dozens of models; an actor reads one and measures all
+of it at once.
+
+Shape letters: M models, n elements, d dimensions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from sklearn.metrics import adjusted_rand_score
+
+from analysis.clustering import best_clustering, cluster
+from analysis.consensus.agreement import Reference
+from analysis.elements import SYMBOLS
+from analysis.geometry.angles import angles
+from analysis.geometry.classes import classes_of
+from analysis.geometry.metrics import INDICATORS, shape
+from analysis.mapping import Map
+from orchestrator.element_groups.files import MIXED
+from orchestrator.runs.finished_files import reading
+from orchestrator.runs.finished_run import JOB
+
+HANDCRAFTED, LEARNED = "h", "l"
+
+
+@dataclass
+class Measured:
+    """What was found of some models.
+
+    Attributes:
+        rows: of `geometry.parquet`.
+        references: each model's clustering, by key.
+        clusters: each model's number of clusters and silhouette, by key.
+        left_out: a line for each model that cannot be measured or clustered.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    references: dict[str, Reference] = field(default_factory=dict)
+    clusters: dict[str, tuple[int, float]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def take(self, other: Measured) -> None:
+        """Adds what was found of other models."""
+        self.rows += other.rows
+        self.references |= other.references
+        self.clusters |= other.clusters
+        self.left_out += other.left_out
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Vectors [n, d] of one channel of one model."""
+
+    key: str
+    channel: str
+    numbers: np.ndarray
+    vectors: np.ndarray
+
+
+def measure(embeddings: Path, keys: Sequence[str], seed: int, map: Map = map) -> Measured:
+    """Measures the models `keys`, in the order of the file.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    with reading(embeddings, JOB):
+        groups = range(pq.ParquetFile(embeddings).num_row_groups)
+    found = Measured()
+    for part in map(partial(_measure_group, embeddings, frozenset(keys), seed), groups):
+        found.take(part)
+    return found
+
+
+def _measure_group(embeddings: Path, keys: frozenset[str], seed: int, group: int) -> Measured:
+    found = Measured()
+    tables = []
+    for table in _read(embeddings, group):
+        if table.key not in keys:
+            continue
+        bad = ~np.isfinite(table.vectors).all(axis=1)
+        if bad.any():
+            symbol = SYMBOLS[table.numbers[bad][0]]
+            found.left_out.append(f"model {table.key}, {table.channel}: {symbol} is not finite")
+        elif len(table.numbers) < 3:
+            count = len(table.numbers)
+            found.left_out.append(f"model {table.key}, {table.channel}: {count} elements")
+        else:
+            tables.append(table)
+    found.rows = _geometry(tables, seed)
+    for table in tables:
+        if table.channel == MIXED:
+            _cluster(table, seed, found)
+    return found
+
+
+def _read(embeddings: Path, group: int) -> Iterator[_Table]:
+    with reading(embeddings, JOB):
+        rows = pq.ParquetFile(embeddings).read_row_group(group).to_pylist()
+    for row in rows:
+        vectors = np.array(row["values"], dtype=np.float64).reshape(-1, row["dim"])
+        numbers = np.array(row["numbers"], dtype=np.int64)
+        yield _Table(row["key"], row["channel"], numbers, vectors)
+
+
+def _geometry(tables: Sequence[_Table], seed: int) -> list[dict[str, Any]]:
+    """A row for each channel that nodes or elements have; angles where there are h and l."""
+    alike: dict[tuple[int, int], list[_Table]] = defaultdict(list)
+    for table in tables:
+        if table.channel not in (HANDCRAFTED, LEARNED):
+            alike[table.vectors.shape].append(table)
+    turned = _angles(tables)
+    rows = []
+    for (elements, dim), group in alike.items():
+        shapes = shape(np.stack([table.vectors for table in group]))
+        for table, values in zip(group, shapes, strict=True):
+            ari, silhouette = _beside_classes(table, seed)
+            mean, variance = turned.get(table.key, (np.nan, np.nan))
+            mixed = table.channel == MIXED
+            rows.append(
+                {"key": table.key, "channel": table.channel, "elements": elements, "dim": dim}
+                | dict(zip(INDICATORS, values.tolist(), strict=True))
+                | {"ari": ari, "silhouette": silhouette}
+                | {"angle_mean": mean if mixed else np.nan}
+                | {"angle_variance": variance if mixed else np.nan}
+            )
+    return sorted(rows, key=lambda row: (row["key"], row["channel"]))
+
+
+def _angles(tables: Sequence[_Table]) -> dict[str, tuple[float, float]]:
+    """Mean and variance over the elements of the angle between h and l, by model."""
+    pairs: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    for table in tables:
+        pairs[table.key][table.channel] = table.vectors
+    found = {}
+    for key, channels in pairs.items():
+        if HANDCRAFTED in channels and LEARNED in channels:
+            turned = angles(channels[HANDCRAFTED], channels[LEARNED])
+            found[key] = float(np.nanmean(turned)), float(np.nanvar(turned))
+    return found
+
+
+def _beside_classes(table: _Table, seed: int) -> tuple[float, float]:
+    """ARI of as many clusters as there are classes with these classes, and their silhouette."""
+    classes = classes_of(table.numbers)
+    try:
+        found = cluster(table.vectors, len(np.unique(classes)), seed)
+    except ValueError:
+        return np.nan, np.nan
+    return float(adjusted_rand_score(classes, found.labels)), found.silhouette
+
+
+def _cluster(table: _Table, seed: int, found: Measured) -> None:
+    try:
+        best = best_clustering(table.vectors, seed=seed)
+    except ValueError as error:
+        found.left_out.append(f"model {table.key}: {error}")
+        return
+    found.references[table.key] = Reference(table.numbers, best.labels)
+    found.clusters[table.key] = best.k, best.silhouette

@@ -1,0 +1,1 @@
+"""A one-dimensional scale of the elements."""

@@ -1,0 +1,1 @@
+"""The models of each fold combined, with uncertainties, as a leaderboard submission."""

@@ -1,0 +1,228 @@
+"""A grid's models as one: weights that validation decides, a calibrated spread, a submission.
+
+python -m orchestrator.ensemble runs/hybrid_grid
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import leaderboard
+from analysis.ensemble.spread import calibrate, coverage
+from analysis.ensemble.weights import WAYS, Blend, blend, combine
+from orchestrator.ensemble import submission
+from orchestrator.ensemble.files import INFO, RESULTS, forget, write_facts, write_predictions
+from orchestrator.ensemble.flags import EnsembleOptions, parse
+from orchestrator.ensemble.predictions import FoldPredictions, read_fold
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import conduct, look_then_work
+from orchestrator.interface.wording import are, counted, significant
+from orchestrator.report.job import write_report
+from orchestrator.runs import sums
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import LEDGER
+from orchestrator.runs.records import LedgerError
+
+LEVEL = 0.95  # of the intervals, as the leaderboard has them
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
+    return conduct(
+        lambda: look_then_work(parse(argv), choose_models, run),
+        LedgerError,
+        stopped="the same command begins again",
+    )
+
+
+def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
+    """The grid's run, and rows of its ledger whose models take part.
+
+    Whatever can be wrong with what was asked is found here.
+    """
+    finished = FinishedRun(options.run)
+    finished.demand_files()
+    _ = finished.predictions
+    models = finished.done
+    for flag, column in (("tasks", "task"), ("backbones", "backbone")):
+        asked = getattr(options, flag)
+        known = set(finished.done[column])
+        for name in asked:
+            if name not in known:
+                there = ", ".join(sorted(known)) or "none"
+                raise UsageError(f"--{flag} {name}: no model of it is done; there are: {there}")
+        if asked:
+            models = models[models[column].isin(asked)]
+    if models.empty:
+        raise UsageError(f"{options.run}: no such model is done; there is nothing to combine")
+    folds = models.groupby("task", sort=False)["fold"].nunique()
+    for task, number in folds.items():
+        count = int((models["task"] == task).sum())
+        print(f"{task}: {counted(count, 'model')} of {counted(number, 'fold')}")
+    return finished, models
+
+
+def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> None:
+    """Predictions of each fold → weights and spread on validation → test, once → files."""
+    folder, (finished, models) = options.run, chosen
+    tables, facts = [], []
+    for (task, fold), rows in models.groupby(["task", "fold"], sort=True):
+        given = read(finished, f"{task}, fold {fold}", sorted(rows["key"]))
+        weighed = blend(given.validation, given.validation_target, options.seed)
+        predicted, found = conclude(given, weighed)
+        tables.append(predicted.assign(task=task, fold=fold))
+        facts.append({"task": task, "fold": int(fold), **found})
+    predicted = pd.concat(tables, ignore_index=True)
+    forget(folder)
+    written = [write_predictions(folder, predicted)]
+    for task, rows in predicted.groupby("task", sort=False):
+        say(str(task), rows, facts, models)
+    written += submit(options, finished, models, predicted, facts)
+    content = {
+        "tasks": list(options.tasks),
+        "backbones": list(options.backbones),
+        "seed": options.seed,
+        "level": LEVEL,
+        "folds": facts,
+        sums.MADE_FROM: {LEDGER: finished.digest},
+    }
+    for path in [*written, write_facts(folder, content)]:
+        print(path)
+    print(write_report(folder))
+
+
+def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictions:
+    """The predictions of the models of one fold."""
+    try:
+        given = read_fold(finished.predictions, keys)
+    except ValueError as error:
+        raise UsageError(f"{finished.folder}: {name}: {error}") from None
+    if given.left_out:
+        number = len(given.left_out)
+        others = f"{counted(number, 'model')} with predictions of other crystals {are(number)}"
+        print(f"{name}: {others} left out, as {given.left_out[0]}", file=sys.stderr)
+    return given
+
+
+def conclude(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Predictions of the test part, which is touched here for the first time, and what they cost.
+
+    The test MAE of the ways that validation did not choose is told beside; it decides nothing.
+    """
+    spread = calibrate(weighed.crossed - given.validation_target, weighed.crossed_spread)
+    prediction, deviation = combine(weighed.weights, given.test)
+    half = spread.half_width(deviation, LEVEL)
+    predicted = pd.DataFrame(
+        {
+            "id": given.ids,
+            "target": given.target,
+            "prediction": prediction,
+            "std": spread.standard(deviation),
+            "ci_lower": prediction - half,
+            "ci_upper": prediction + half,
+            "deviation": deviation,
+        }
+    )
+    tested = {
+        name: combine(way(given.validation, given.validation_target), given.test)[0]
+        for name, way in WAYS.items()
+    }
+    weights = {
+        key: float(weight)
+        for key, weight in zip(given.keys, weighed.weights, strict=True)
+        if weight > 0
+    }
+    facts = {
+        "models": len(given.keys),
+        "members": len(weights),
+        "way": weighed.way,
+        "validation_mae": weighed.errors,
+        "test_mae": {
+            name: float(np.abs(guess - given.target).mean()) for name, guess in tested.items()
+        },
+        "coverage": coverage(prediction - given.target, deviation, spread),
+        "floor": spread.floor,
+        "scale": spread.scale,
+        "weights": weights,
+        "left_out": given.left_out,
+    }
+    return predicted, facts
+
+
+def say(task: str, rows: pd.DataFrame, facts: list[dict[str, Any]], models: pd.DataFrame) -> None:
+    """One data set in three lines."""
+    own = [fact for fact in facts if fact["task"] == task]
+    single = leaderboard.best_by_validation(models[models["task"] == task])
+    best = single.sort_values("val_mae").iloc[0]
+    ensemble = np.mean([fact["test_mae"][fact["way"]] for fact in own])
+    nested = np.mean([fact["test_mae"]["best"] for fact in own])
+    inside = (
+        (rows["target"] - rows["prediction"]).abs() <= rows["ci_upper"] - rows["prediction"]
+    ).mean()
+    members = np.mean([fact["members"] for fact in own])
+    print(
+        f"{task}: test MAE {significant(ensemble)} with {members:.0f} of"
+        f" {np.mean([fact['models'] for fact in own]):.0f} models a fold"
+    )
+    print(
+        f"  best single model of each fold {significant(nested)}, best configuration"
+        f" {significant(best['test_mae'])} ({best['backbone']} d{best['dim']} {best['mixing']})"
+    )
+    print(f"  {inside:.1%} of the targets lie within their {LEVEL:.0%} intervals")
+
+
+def submit(
+    options: EnsembleOptions,
+    finished: FinishedRun,
+    models: pd.DataFrame,
+    predicted: pd.DataFrame,
+    facts: list[dict[str, Any]],
+) -> list[Path]:
+    """Writes what the leaderboard would take; says of each other data set why it would not."""
+    refused = {
+        str(task): reason
+        for task, rows in predicted.groupby("task", sort=False)
+        if (reason := submission.why_not(str(task), rows))
+    }
+    for task, reason in refused.items():
+        print(f"{task}: not in the submission ({reason})")
+    chosen = predicted[~predicted["task"].isin(refused)]
+    if chosen.empty:
+        return []
+    taken = models[models["task"].isin(set(chosen["task"]))]
+    parameters = {
+        (fact["task"], fact["fold"]): {
+            "way": fact["way"],
+            "models": fact["models"],
+            "members": fact["members"],
+            "recipe": str(finished.manifest["config"]["recipe"]),
+        }
+        for fact in facts
+    }
+    content = submission.results(
+        chosen,
+        parameters,
+        algorithm=options.algorithm,
+        stamp=datetime.fromisoformat(finished.manifest["created"]),
+    )
+    about = submission.info(
+        authors=options.authors,
+        algorithm=options.algorithm,
+        description=submission.METHOD.format(
+            models=len(taken),
+            backbones=", ".join(sorted(set(taken["backbone"]))),
+            dims=", ".join(map(str, sorted(set(taken["dim"])))),
+        ),
+        references=submission.references(taken["backbone"]),
+        notes="" if options.authors else "authors are to be named: ensemble --authors NAMES",
+    )
+    sums.write_json(options.run, INFO, about)
+    sums.write_bytes(options.run, RESULTS, submission.compress(content))
+    return [options.run / INFO, options.run / RESULTS]

@@ -1,0 +1,100 @@
+"""The sections of a report on the ensemble of a grid."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import leaderboard
+from analysis.figures.ensemble import calibration, parity_with_spread
+from analysis.figures.style import units_of
+from orchestrator.ensemble.files import RESULTS, FinishedEnsemble
+from orchestrator.interface.wording import significant, with_deviation
+from orchestrator.report.page import figure, table
+from orchestrator.runs.finished_run import FinishedRun
+
+WAYS = {
+    "best": "best single model",
+    "mean": "mean of all",
+    "greedy": "greedy selection",
+    "fitted": "fitted weights",
+}
+
+
+@dataclass(frozen=True)
+class Combined:
+    """A run and its ensemble."""
+
+    run: FinishedRun
+    ensemble: FinishedEnsemble
+
+
+def errors(combined: Combined) -> str:
+    """What combining the models of a fold gains."""
+    folds, units = combined.ensemble.folds, units_of(combined.run.done)
+    rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
+    if asked:
+        rivals = rivals[rivals["backbone"].isin(asked)]
+    configurations = leaderboard.best_by_validation(rivals).sort_values("val_mae")
+    best = configurations.drop_duplicates("task").set_index("task")["test_mae"]
+    rows = []
+    for task, part in folds.groupby("task", sort=False):
+        known = combined.run.matbench_task(str(task))
+        rows.append(
+            {
+                "data set": task,
+                "unit": units.get(str(task), "") or "–",
+                "folds": str(len(part)),
+                "models a fold": f"{part['models'].mean():.0f}",
+                "members": f"{part['members'].mean():.0f}",
+                "ensemble": with_deviation(part["test"].mean(), part["test"].std()),
+                **{name: significant(part[f"test_{way}"].mean()) for way, name in WAYS.items()},
+                "best configuration": significant(best.get(str(task), float("nan"))),
+                "leaderboard's best †": significant(known.best) if known and known.best else "–",
+            }
+        )
+    written = (combined.ensemble.folder / RESULTS).is_file()
+    submission = (
+        f" <code>{RESULTS}</code> and <code>info.json</code> beside it are as the leaderboard"
+        " takes them."
+        if written
+        else ""
+    )
+    return (
+        "<p>The models of a fold as one. Members and weights were chosen on the validation part;"
+        " of the ways beside each other here, cross-validation within it picked the one that is"
+        " called the ensemble, fold by fold. Test MAE, mean (± deviation) over the folds. †: of"
+        f" the models that MatBench v0.1 lists and we know of.{submission}</p>"
+        f"{table(pd.DataFrame(rows))}{_restricted(combined)}"
+    )
+
+
+def _restricted(combined: Combined) -> str:
+    asked = combined.ensemble.facts.get("backbones")
+    return f"<p>Models of {html.escape(', '.join(asked))} alone.</p>" if asked else ""
+
+
+def parity(combined: Combined) -> str:
+    """Predicted against true values, with the calibrated spread."""
+    units = units_of(combined.run.done)
+    return figure(parity_with_spread(combined.ensemble.predicted, units))
+
+
+def kept(combined: Combined) -> str:
+    """Coverage of the intervals on the test parts."""
+    return (
+        "<p>The spread of a prediction is how far the members lie apart, with a floor for what they"
+        " agree on and are wrong about all the same; its scale, and the intervals' quantiles, are"
+        " those of the validation errors.</p>"
+        + figure(calibration(combined.ensemble.coverage, combined.ensemble.predicted))
+    )
+
+
+ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], str]], ...] = (
+    ("Ensemble", errors),
+    ("Ensemble: predictions", parity),
+    ("Ensemble: calibration", kept),
+)

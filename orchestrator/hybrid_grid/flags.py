@@ -1,0 +1,244 @@
+"""The command line of the main job."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from orchestrator.data.given_folds import Division, add_division, division_of, fields_of
+from orchestrator.data.withheld import digest_of, read_formulas
+from orchestrator.hybrid_grid.config import MIXINGS, PRESETS, GridConfig, build_config
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES_OF_MODELS
+from orchestrator.interface.parser import Parser, number, whole_number
+from orchestrator.planning.cards import GPUS
+from orchestrator.training.flags import add_machine, worker_of
+from orchestrator.training.worker import Worker
+from trainables.backbones import BACKBONES
+from trainables.crystals.checks import MAX_ATOMS
+from trainables.training.recipe import RecipeName
+
+EPILOG = """\
+data sets (--tasks), any number of:
+  NAME            a MatBench task: jdft2d phonons dielectric log_gvrh log_kvrh perovskites mp_gap
+                  mp_e_form; read from --data-dir or the cache, else downloaded and checked
+  ionic           computed ionic crystals that come with elemgrid
+  FILE.json.gz    in MatBench's format
+  FILE.csv[.gz]   with a column `cif`
+  FILE.parquet    with a column `structure` (JSON) or `cif`
+  FOLDER          with id_prop.csv and CIF or POSCAR files
+  NAME=PATH       the same, called NAME in the results
+  …:TARGET        names the target column
+
+examples:
+  python -m orchestrator.hybrid_grid --preset demo
+  python -m orchestrator.hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
+  python -m orchestrator.hybrid_grid --preset paper --dry-run
+  python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
+
+The same command is always safe to run again: a model that is recorded is never trained again.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the person asked for."""
+
+    config: GridConfig
+    run: Path
+    data_dir: Path | None
+    follow_links: bool
+    withheld: frozenset[str]  # reduced formulas
+    division: Division | None  # of the data sets, in place of the official folds
+    address: str | None
+    worker: Worker
+    dry_run: bool
+    plan_gpus: tuple[str, int] | None  # model of the cards, and how many
+    extend: bool
+    retry_failed: bool
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m orchestrator.hybrid_grid",
+        description="Trains a grid of crystal networks with handcrafted, learned and mixed element"
+        " vectors, and distils what they learned into tables of the elements.",
+        epilog=EPILOG + STATUSES_OF_MODELS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_grid(parser)
+    _add_training(parser)
+    _add_data(parser)
+    _add_plan(add_machine(parser))
+    return parser
+
+
+def _add_grid(parser: Parser) -> None:
+    grid = parser.add_argument_group(
+        "the grid (defaults are the thesis' unless a preset says else)"
+    )
+    grid.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="demo: a small grid on `ionic`, minutes on a laptop; paper: 8 tasks × 5 folds × 2"
+        " backbones × 4 dims × 7 mixings = 2240 models, recipe paper. Other flags override it",
+    )
+    grid.add_argument("--tasks", nargs="+", metavar="DATA", help="data sets, see below")
+    grid.add_argument("--backbones", nargs="+", choices=tuple(BACKBONES), help="default: both")
+    grid.add_argument(
+        "--dims", nargs="+", type=int, help="dimensions of the element vectors; default 8 16 32 64"
+    )
+    grid.add_argument(
+        "--mixing",
+        nargs="+",
+        metavar="γ",
+        help="H handcrafted, L learned, or γ = log10(learned/handcrafted);"
+        f" default {' '.join(MIXINGS)}",
+    )
+    grid.add_argument("--folds", nargs="+", type=int, help="official folds; default 0 1 2 3 4")
+    grid.add_argument(
+        "--seed", type=int, help="seed of initial weights, batches and validation parts; default 0"
+    )
+
+
+def _add_training(parser: Parser) -> None:
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--recipe",
+        choices=get_args(RecipeName),
+        help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
+        " and faster",
+    )
+    training.add_argument("--epochs", type=int, help="largest number of epochs; default by recipe")
+    training.add_argument(
+        "--patience", type=int, help="epochs without improvement before a model stops; default 500"
+    )
+    training.add_argument(
+        "--conv-width", type=int, help="width of CGCNN's convolutions; default: the dimension"
+    )
+
+
+def _add_data(parser: Parser) -> None:
+    data = parser.add_argument_group("data and results")
+    data.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/hybrid_grid"),
+        help="run directory; default %(default)s",
+    )
+    data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
+    data.add_argument(
+        "--max-bad",
+        type=float,
+        help="largest accepted fraction of bad crystals; default 0.01, or 3 crystals where that is"
+        " more, but not above half",
+    )
+    data.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="the structure files of a folder may be links to files elsewhere",
+    )
+    data.add_argument(
+        "--max-atoms", type=int, help=f"largest number of atoms of a crystal; default {MAX_ATOMS}"
+    )
+    data.add_argument(
+        "--without",
+        type=Path,
+        metavar="FILE",
+        help="formulas, one a line: no model learns from crystals of these compositions, so that"
+        " the tables can be tested on them",
+    )
+    add_division(data)
+    data.add_argument(
+        "--select-on",
+        choices=("validation", "test"),
+        help="MAE that picks the best mixing; `test` follows the thesis literally, and leaks test"
+        " data",
+    )
+    data.add_argument(
+        "--extend",
+        action="store_true",
+        help="continue a run directory of another grid with this one; models that both have are"
+        " not trained again",
+    )
+    data.add_argument("--retry-failed", action="store_true", help="train failed models again")
+
+
+def _add_plan(machine: argparse._ArgumentGroup) -> None:
+    """Memory, and what would be trained."""
+    machine.add_argument(
+        "--memory-per-worker",
+        type=number("more than 0", lambda value: value > 0),
+        metavar="GIB",
+        help="a data set that would take more in a worker is streamed from its shards instead, with"
+        " the same results; default: half of a worker's share of its machine's memory",
+    )
+    machine.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="measure a few steps, and print what is done, time, memory and disk of the rest; train"
+        " nothing and write nothing",
+    )
+    machine.add_argument(
+        "--plan-gpus",
+        type=whole_number(1),
+        metavar="N",
+        help="with --dry-run: also predict the grid on N GPUs that need not be here",
+    )
+    machine.add_argument(
+        "--plan-gpu-model",
+        choices=GPUS,
+        type=str.lower,
+        metavar="MODEL",
+        help=f"which GPUs those are: {' '.join(GPUS)}",
+    )
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """The options of a command line.
+
+    Raises:
+        UsageError: one line that names the flag, what is wrong and what is allowed.
+    """
+    given = vars(_parser().parse_args(argv))
+    fields = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if name in GridConfig.model_fields and value is not None
+    }
+    for name in ("without", "groups", "split"):
+        fields.pop(name, None)
+    division = division_of(given["groups"], given["split"])
+    fields |= fields_of(division)
+    withheld = read_formulas(given["without"]) if given["without"] else frozenset()
+    if withheld:
+        fields["without"] = digest_of(withheld)
+    return Options(
+        config=build_config(given["preset"], fields),
+        withheld=withheld,
+        division=division,
+        run=given["run"],
+        data_dir=given["data_dir"],
+        follow_links=given["follow_links"],
+        address=given["address"],
+        worker=worker_of(given),
+        dry_run=given["dry_run"],
+        plan_gpus=_planned_gpus(given),
+        extend=given["extend"],
+        retry_failed=given["retry_failed"],
+    )
+
+
+def _planned_gpus(given: dict[str, Any]) -> tuple[str, int] | None:
+    count, model = given["plan_gpus"], given["plan_gpu_model"]
+    if count is None and model is None:
+        return None
+    flag = "--plan-gpus" if count is not None else "--plan-gpu-model"
+    if not given["dry_run"]:
+        raise UsageError(f"{flag} is for the plan of a grid: add --dry-run")
+    if model is None:
+        raise UsageError(f"--plan-gpus {count}: name the cards too, as --plan-gpu-model h200")
+    return model, 1 if count is None else count

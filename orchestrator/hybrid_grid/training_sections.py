@@ -1,0 +1,163 @@
+"""The sections of a run's report on its training: curves and convergence, and what it cost."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import leaderboard
+from analysis.convergence import endings, late_gain
+from analysis.figures.curves import learning_curves
+from orchestrator.hybrid_grid.config import GridConfig
+from orchestrator.interface.wording import counted, duration, significant
+from orchestrator.report.page import figure
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.records import Records
+
+# Of the lowest validation error, in the last tenth of the epochs: more, and a model still improves.
+STILL_IMPROVING = 0.01
+
+
+def _recipes(run: FinishedRun) -> dict[str, Any]:
+    config = GridConfig(**run.manifest["config"])
+    return {backbone: config.recipe_of(backbone) for backbone in run.done["backbone"].unique()}
+
+
+def _endings(run: FinishedRun) -> pd.DataFrame:
+    limits = {backbone: recipe.epochs for backbone, recipe in _recipes(run).items()}
+    return endings(run.done, limits)
+
+
+def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
+    """For each row of `leaderboard.summary` how many models stopped early, and how many did not."""
+    counts = (
+        run.done.assign(at_limit=_endings(run)["at_limit"])
+        .groupby(list(leaderboard.CONFIGURATION))["at_limit"]
+        .agg(["sum", "count"])
+    )
+    found = summary.join(counts, on=list(leaderboard.CONFIGURATION))
+    return [
+        ", ".join(
+            text
+            for number, text in (
+                (row.count - row.sum, f"early: {row.count - row.sum}"),
+                (row.sum, f"at the limit: {row.sum}"),
+            )
+            if number
+        )
+        for row in found[["sum", "count"]].astype(int).itertuples()
+    ]
+
+
+def curves(run: FinishedRun) -> str:
+    """Validation curves of the chosen configurations' first fold, all mixings."""
+    records = Records(run.folder / "records")
+    frames = []
+    for best in run.best.itertuples():
+        same = run.done[
+            (run.done["task"] == best.task)
+            & (run.done["backbone"] == best.backbone)
+            & (run.done["dim"] == best.dim)
+        ]
+        for model in same[same["fold"] == same["fold"].min()].itertuples():
+            values = records.arrays(model.key)["curve/val_mae"]
+            names = ("key", "task", "backbone", "mixing", "dim", "fold", "unit")
+            about = {name: getattr(model, name) for name in names}
+            epochs = np.arange(1, len(values) + 1)
+            frames.append(pd.DataFrame({**about, "epoch": epochs, "val_mae": values}))
+    drawn = pd.concat(frames, ignore_index=True)
+    gains = [late_gain(curve.to_numpy()) for _, curve in drawn.groupby("key")["val_mae"]]
+    return (
+        f"<p>Drawn are {len(frames)} of {len(run.done)} models: for each data set and backbone"
+        " those of the dimension that validation picked (Overview), in the first fold, with every"
+        f" mixing.</p>{_converged(run, gains)}{figure(learning_curves(drawn))}"
+    )
+
+
+def _converged(run: FinishedRun, gains: Sequence[float]) -> str:
+    """Whether the models had converged, in numbers; a warning where most had not.
+
+    Args:
+        gains: of the drawn models, what the last tenth of their epochs has brought.
+    """
+    found, recipes = _endings(run), _recipes(run)
+    models, limit, late = len(found), int(found["at_limit"].sum()), int(found["late"].sum())
+    patience = _range(recipe.patience for recipe in recipes.values())
+    epochs = _range(recipe.epochs for recipe in recipes.values())
+    finite = [gain for gain in gains if np.isfinite(gain)]
+    gain = float(np.median(finite)) if finite else 0.0
+    early = (
+        f"{models - limit} stopped early, as their validation MAE had not fallen for {patience}"
+        " epochs"
+    )
+    late_ones = (
+        f"{limit} ended at the limit of {epochs} epochs; of these, {late} had their best epoch in"
+        " the last tenth. There, the lowest validation MAE of the drawn models still fell by"
+        f" {100 * gain:.2g} % (median)"
+    )
+    parts = [text for number, text in ((models - limit, early), (limit, late_ones)) if number]
+    if all(recipe.patience >= recipe.epochs for recipe in recipes.values()):
+        parts.append(f"a patience of {patience} epochs lets none stop before that")
+    text = f"<p>Of {counted(models, 'model')}, {'; '.join(parts)}.</p>"
+    if late <= models / 2 or gain <= STILL_IMPROVING:
+        return text
+    return text + (
+        '<p class="note"><b>Most models had not converged</b>: they still improved at the end of'
+        " their epochs. More of them (<code>--epochs</code>) would most likely give lower errors,"
+        " and may change which configuration is best.</p>"
+    )
+
+
+def _range(values: Any) -> str:
+    low, *others = sorted(set(values))
+    return f"{low} to {others[-1]}" if others else str(low)
+
+
+def cost(run: FinishedRun) -> str:
+    """What it ran on, how long, and with what."""
+    seconds = float(run.done["seconds"].sum())
+    epochs = int(run.done["epochs"].sum())
+    hardware, versions = run.manifest["hardware"], run.manifest["versions"]
+    cards = sorted(name for name in run.done["device"].dropna().unique() if name[:3] != "cpu")
+    models = f" ({', '.join(cards)})" if cards else ""
+    counts = (
+        f"{hardware['nodes']} node{'s' if hardware['nodes'] != 1 else ''}",
+        f"{hardware['cpus']:g} CPUs ({hardware['processor']})",
+        f"{hardware['gpus']:g} GPUs{models}",
+        f"{hardware['memory_gib']:g} GiB of memory for the workers",
+    )
+    facts = {
+        **_wall(run),
+        "training time, summed over workers": duration(seconds),
+        "model-epochs": str(epochs),
+        "model-epochs per second and worker": significant(epochs / seconds if seconds else 0.0),
+        "hardware, in all": ", ".join(counts),
+        "trained on": ", ".join(sorted(run.done["device"].dropna().unique())),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+        "training code version": str(run.manifest["training_version"]),
+    }
+    rows = [
+        f'<tr><td>{name}</td><td class="wrap">{html.escape(fact)}</td></tr>'
+        for name, fact in facts.items()
+    ]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _wall(run: FinishedRun) -> dict[str, str]:
+    """From the first beginning to the last record, pauses included, where the files still tell."""
+    begun, ended = datetime.fromisoformat(run.manifest["created"]), run.last_record
+    sessions = len(run.manifest.get("sessions", ()))
+    times = f", in {sessions} sessions (pauses between them included)" if sessions > 1 else ""
+    if ended is None or ended < begun:
+        return {}
+    return {
+        "wall time, from the data's reading to the last model": (
+            f"{duration((ended - begun).total_seconds())}{times}:"
+            f" {begun:%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC"
+        )
+    }

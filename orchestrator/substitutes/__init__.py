@@ -1,0 +1,1 @@
+"""Which elements may replace an element."""

@@ -1,0 +1,1 @@
+"""Does an element table transfer? Tables compared in a model that knows compositions alone."""

@@ -1,0 +1,157 @@
+"""The models of a comparison: their keys, their arrays, and the columns of their records."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from orchestrator.training.arrays import key_of
+from orchestrator.transfer.tables import Table
+from trainables.compositions.dataset import Compositions
+from trainables.training.recipe import Recipe
+from trainables.training.transfer import (
+    TRANSFER_VERSION,
+    Entrant,
+    TransferData,
+    TransferSpec,
+)
+
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("key", "task", "table")]
+    + [("fold", pa.int64()), ("seed", pa.int64()), ("recipe", pa.string())]
+    + [("status", pa.string())]
+    + [(name, pa.float64()) for name in ("val_error", "val_mae", "test_mae", "dummy_mae")]
+    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
+    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
+    + [("seconds", pa.float64())]
+    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
+)
+# Models in one array. A core gains nothing from more; a GPU is filled by tables of all folds.
+TOGETHER = {"cpu": 8, "cuda": 40}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferArray:
+    """Models of one data set and seed that are trained together."""
+
+    task: str
+    spec: TransferSpec
+
+    @property
+    def id(self) -> str:
+        entrants = list(self.spec.models)
+        folds = sorted({entrant.fold for entrant in entrants})
+        named = f"fold{folds[0]}" if len(folds) == 1 else f"folds{folds[0]}-{folds[-1]}"
+        return f"{self.task}/{named}/seed{self.spec.seed}/{entrants[0].table}"
+
+    @property
+    def data(self) -> str:
+        return self.task
+
+    @property
+    def kind(self) -> str:
+        return "crabnet"
+
+    @property
+    def epochs(self) -> int:
+        return self.spec.recipe.epochs
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        return {entrant.label: key for entrant, key in self.spec.models.items()}
+
+    def only(self, labels: Collection[str]) -> TransferArray:
+        """The array with some of its models."""
+        models = {one: key for one, key in self.spec.models.items() if one.label in labels}
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, models=models))
+
+    def cost(self, dataset: TransferData) -> float:
+        """Of the whole training: epochs, models, and elements in formulas."""
+        return float(len(dataset.compositions.z) * len(self.spec.models) * self.epochs)
+
+    def row(self, label: str) -> dict[str, Any]:
+        """What the ledger says of a model before it is trained."""
+        (entrant,) = (one for one in self.spec.models if one.label == label)
+        return {
+            "key": self.spec.models[entrant],
+            "task": self.task,
+            "table": entrant.table,
+            "fold": entrant.fold,
+            "seed": self.spec.seed,
+            "recipe": self.spec.recipe.name,
+            "array": self.id,
+        }
+
+    @staticmethod
+    def member(row: Mapping[str, Any]) -> str:
+        """Its table and fold."""
+        return TransferArray.describe(row)
+
+    @staticmethod
+    def describe(row: Mapping[str, Any]) -> str:
+        """Like "mat2vec fold 3"."""
+        return f"{row['table']} fold {row['fold']}"
+
+
+def fingerprint(data: Compositions) -> str:
+    """SHA-256 (hex) of all that training sees of a data set."""
+    digest = hashlib.sha256(b"classes" if data.classes else b"numbers")
+    for array in (data.ptr, data.z, data.fraction, data.target):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    if data.folds is not None:
+        digest.update(data.folds.digest().encode())
+    return digest.hexdigest()
+
+
+def arrays_of(
+    task: str,
+    data: Compositions,
+    tables: Mapping[Entrant, Table],
+    seeds: Sequence[int],
+    recipe: Recipe,
+    *,
+    trainable: bool,
+    device: str,
+) -> list[TransferArray]:
+    """All arrays of one data set: on a CPU those of a fold, on a GPU those of all folds."""
+    printed = fingerprint(data)
+    found = []
+    for seed in seeds:
+        keyed = {
+            entrant: _key(printed, table, entrant.fold, seed, recipe, trainable)
+            for entrant, table in tables.items()
+        }
+        for models in _parts(keyed, device):
+            spec = TransferSpec(models=models, seed=seed, recipe=recipe, trainable=trainable)
+            found.append(TransferArray(task=task, spec=spec))
+    return found
+
+
+def _key(data: str, table: Table, fold: int, seed: int, recipe: Recipe, trainable: bool) -> str:
+    """Identity of the trained model: the data, the table, the spec and the training code."""
+    identity = {
+        "data": data,
+        "table": table.digest,
+        "fold": fold,
+        "seed": seed,
+        "recipe": dataclasses.asdict(recipe),
+        "trainable": trainable,
+        "training": TRANSFER_VERSION,
+    }
+    return key_of(identity)
+
+
+def _parts(keyed: Mapping[Entrant, str], device: str) -> Iterator[dict[Entrant, str]]:
+    groups: dict[int, list[Entrant]] = {}
+    for entrant in keyed:
+        groups.setdefault(entrant.fold if device == "cpu" else 0, []).append(entrant)
+    for group in groups.values():
+        number = -(-len(group) // TOGETHER[device])
+        for part in np.array_split(np.arange(len(group)), number):
+            yield {group[place]: keyed[group[place]] for place in part}

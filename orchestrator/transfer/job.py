@@ -1,0 +1,252 @@
+"""Does an element table transfer? CrabNet with each of several tables, on the official folds.
+
+python -m orchestrator.transfer --tasks steels --tables mat2vec mine.csv
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.data.compositions import unit_of
+from orchestrator.data.featurize import QUARANTINE, write_quarantine
+from orchestrator.data.given_folds import fields_of
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.wording import significant
+from orchestrator.nodes import cluster, preflight
+from orchestrator.report.job import write_report
+from orchestrator.runs import durable, layout, sums
+from orchestrator.runs.ledger import LEDGER as OF_LEDGER
+from orchestrator.runs.ledger import digest_of
+from orchestrator.runs.records import DONE, LedgerError, Records
+from orchestrator.runs.run_directory import (
+    demand_folder,
+    locked,
+    open_manifest,
+    slug,
+    write_manifest,
+)
+from orchestrator.training.recorded import train_to_ledger
+from orchestrator.training.trials import versions
+from orchestrator.transfer.entries import SCHEMA, TransferArray, arrays_of, fingerprint
+from orchestrator.transfer.files import LEDGER, write_facts, write_scores
+from orchestrator.transfer.flags import TransferOptions, parse
+from orchestrator.transfer.inputs import look_for_overlap, open_data, open_tables, recipe_of
+from orchestrator.transfer.overlap import line_up, of_unknown_source
+from orchestrator.transfer.results import compare, in_words, score_all, score_together
+from orchestrator.transfer.tables import Table
+from trainables.compositions.dataset import Compositions
+from trainables.training.transfer import (
+    TRANSFER_VERSION,
+    Entrant,
+    TransferData,
+    TransferFit,
+)
+
+JOB = "transfer"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted."""
+    return conduct(
+        lambda: start(argv), LedgerError, stopped="the same command goes on where this ended"
+    )
+
+
+def start(argv: Sequence[str] | None) -> int:
+    """Looks at what is asked, and does it."""
+    options = parse(argv)
+    data = open_data(options)
+    if options.write_formulas is not None:
+        write_formulas(options.write_formulas, options, data)
+        return OK
+    tables = open_tables(options)
+    seen = look_for_overlap(options, data, tables)
+    if options.dry_run:
+        demand_folder(options.run)
+        describe(options, data, tables)
+        return OK
+    with locked(options.run) as lease:
+        return run(options, lease, data, tables, seen)
+
+
+def write_formulas(
+    folder: Path, options: TransferOptions, data: Mapping[str, Compositions]
+) -> None:
+    """The formulas of each test fold, as `hybrid_grid --without` takes them."""
+    for name, fold in product(data, options.folds):
+        formulas = data[name].formulas[data[name].test_rows(fold)]
+        path = folder / f"{slug(name)}-fold{fold}.txt"
+        text = "\n".join(sorted({formula.replace(" ", "") for formula in formulas})) + "\n"
+        try:
+            if path.exists() and path.read_bytes() != text.encode():
+                other = f"{path}: is there with other content; remove it or name another folder"
+                raise UsageError(f"--write-formulas {folder}: {other}")
+            durable.write_text(path, text)
+        except OSError as error:
+            reason = f"--write-formulas {folder}: {error.strerror}; name a folder to write into"
+            raise UsageError(reason) from None
+        print(path)
+
+
+def describe(
+    options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
+) -> None:
+    """What would be trained."""
+    for one in data.values():
+        recipe = recipe_of(options, one)
+        models = len(tables) * len(options.folds) * len(options.seeds)
+        print(
+            f"{one.name}: {models} models, {recipe.epochs} epochs at most in batches of"
+            f" {recipe.batch_size}"
+        )
+    print("the input is sound; nothing is written")
+
+
+def run(
+    options: TransferOptions,
+    lease: str,
+    data: dict[str, Compositions],
+    tables: list[Table],
+    seen: list[dict[str, Any]],
+) -> int:
+    """Formulas and tables → models on Ray Tune → scores → paired differences → report."""
+    _own_folder(options, data, tables)
+    bad = [row for one in data.values() for row in one.quarantine]
+    if bad or (options.run / QUARANTINE).exists():
+        write_quarantine(options.run / QUARANTINE, bad)
+    records = Records(options.run / layout.RECORDS, SCHEMA, lease)
+    with cluster.connected(options.address, options.worker.cpus):
+        print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
+        lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}
+        return train_to_ledger(
+            [array for name in data for array in _arrays(options, data[name], lineups[name])],
+            {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
+            {name: ("target", unit_of(name)) for name in data},
+            records,
+            options.worker,
+            naming=TransferArray,
+            path=options.run / LEDGER,
+            conclude=lambda ledger: conclude(options, records, ledger, data, tables, seen),
+            retry_failed=options.retry_failed,
+            make_fit=TransferFit,
+            error="val_error",
+        )
+
+
+def _arrays(
+    options: TransferOptions, data: Compositions, lineup: Mapping[Entrant, Table]
+) -> list[TransferArray]:
+    """Those of one data set."""
+    return arrays_of(
+        data.name,
+        data,
+        lineup,
+        options.seeds,
+        recipe_of(options, data),
+        trainable=options.trainable,
+        device=options.worker.device,
+    )
+
+
+def _own_folder(
+    options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
+) -> None:
+    """Refuses the folder of something else; else says in the manifest what is asked."""
+    asked = {
+        "config": {
+            "tasks": list(data),
+            "tables": {table.name: table.digests for table in tables},
+            "folds": list(options.folds),
+            "seeds": list(options.seeds),
+            "recipe": options.recipe,
+            "epochs": options.epochs,
+            "patience": options.patience,
+            "trainable": options.trainable,
+            "strict": options.strict,
+            **{"groups": None, "split": None, **fields_of(options.division)},
+        },
+        "data": {name: fingerprint(one) for name, one in data.items()},
+        "training_version": TRANSFER_VERSION,
+    }
+    open_manifest(options.run, JOB, asked, what="comparison", extend=options.extend)
+    write_manifest(options.run, {"job": JOB, **asked, "versions": versions()})
+
+
+def _values(lineup: Mapping[Entrant, Table]) -> dict[Entrant, Any]:
+    return {entrant: table.values for entrant, table in lineup.items()}
+
+
+def conclude(
+    options: TransferOptions,
+    records: Records,
+    ledger: pd.DataFrame,
+    data: Mapping[str, Compositions],
+    tables: Sequence[Table],
+    seen: list[dict[str, Any]],
+) -> None:
+    """Scores, what they establish, and the report."""
+    scores = score_all(records, ledger, data)
+    if scores.empty:
+        return
+    reference = options.reference or tables[0].name
+    done = ledger[ledger["status"] == DONE]
+    share = float((done["n_test"] / (done["n_train"] + done["n_val"])).mean())
+    compared = compare(scores, data, [table.name for table in tables], reference, share)
+    together = score_together(records, ledger, data)
+    for row in compared:
+        row["together"] = together.get((row["task"], row["table"]))
+        print(in_words(row, reference) or _of_reference(row))
+    told = {(row["task"], row["table"]) for row in compared}
+    for name, table in product(data, tables):
+        if (name, table.name) not in told:
+            print(f"{name}: no model of {table.name} is done; it is compared with nothing")
+    facts = _asked(options, data, tables) | {
+        "reference": reference,
+        "overlap": seen,
+        "unknown": of_unknown_source(tables, options.folds),
+        "compared": compared,
+        "seconds": float(done["seconds"].sum()),
+        sums.MADE_FROM: {OF_LEDGER: digest_of(ledger)},
+    }
+    for path in (write_scores(options.run, scores), write_facts(options.run, facts)):
+        print(path)
+    print(write_report(options.run))
+
+
+def _of_reference(row: Mapping[str, Any]) -> str:
+    joint = row["together"]
+    seeds = f"; {significant(joint)} of its seeds' mean prediction" if joint is not None else ""
+    return f"{row['task']}: {row['table']} {significant(row['score'])} ({row['metric']}){seeds}"
+
+
+def _asked(
+    options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
+) -> dict[str, Any]:
+    """What was compared, for the report."""
+    return {
+        "tables": [
+            {
+                "name": table.name,
+                "columns": int(table.values.shape[1]),
+                "control": table.control,
+                "elements": int(table.seen.sum()),
+            }
+            for table in tables
+        ],
+        "tasks": {
+            name: {"formulas": len(one), "classes": one.classes, "unit": unit_of(name)}
+            for name, one in data.items()
+        },
+        "recipe": options.recipe,
+        "epochs": {name: recipe_of(options, one).epochs for name, one in data.items()},
+        "seeds": list(options.seeds),
+        "folds": list(options.folds),
+        "trainable": options.trainable,
+        "strict": options.strict,
+    }

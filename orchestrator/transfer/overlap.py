@@ -1,0 +1,278 @@
+"""What a distilled table has seen of the formulas that it is tested on, and how to undo it.
+
+A table has seen a formula when a model behind it learned from a crystal of it: in the training or
+the validation part of its fold. A table of all five folds so has seen every crystal of its data
+sets. Where a test fold holds the same formulas, the table may know their bonds, and the property
+too where the grid learned the very one that is tested.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables as element_tables
+from analysis.distill import distill
+from analysis.selection import strategies
+from orchestrator.data.divided import folds_of
+from orchestrator.data.shard_folders import any_graphs_of
+from orchestrator.data.withheld import contents_of, withheld_by
+from orchestrator.hybrid_grid.config import SELECTED_BY, GridConfig
+from orchestrator.hybrid_grid.distances import sum_distances
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import cluster
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.run_directory import slug
+from orchestrator.transfer.flags import TransferOptions
+from orchestrator.transfer.tables import Table, scaled, sidecar_of
+from trainables.compositions.dataset import Compositions
+from trainables.crystals.folds import GivenFolds
+from trainables.elements import descriptor
+from trainables.training.split import split_fold, split_given
+from trainables.training.transfer import Entrant
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Formulas of the crystals of one of a grid's data sets, in the order of its shards.
+
+    Attributes:
+        rows, total, folds: as of `Dataset`; they decide the parts of a fold.
+        hidden: formulas that no model of the grid was let learn from.
+    """
+
+    formulas: np.ndarray
+    rows: np.ndarray
+    total: int
+    hidden: frozenset[str]
+    folds: GivenFolds | None = None
+
+    def learned(self, fold: int, seed: int) -> set[str]:
+        """Formulas of the training and the validation part of a fold."""
+        if self.folds is None:
+            split = split_fold(self.rows, self.total, fold, seed)
+        else:
+            split = split_given(self.folds, fold, seed)
+        return set(self.formulas[np.concatenate([split.train, split.validation])]) - self.hidden
+
+
+@dataclass(frozen=True)
+class Source:
+    """The grid behind a table: its run, its data sets by name, and what each model has learned."""
+
+    run: FinishedRun
+    data: Mapping[str, Seen]
+
+    @property
+    def on(self) -> str:
+        """Column of the ledger by which the grid chose its models."""
+        return SELECTED_BY[self._config["select_on"]]
+
+    @property
+    def _config(self) -> Mapping[str, Any]:
+        return dict(self.run.manifest["config"])
+
+    @cached_property
+    def learned(self) -> dict[tuple[str, int], set[str]]:
+        """Formulas that the models of a (data set, fold) learned from, of those that are done."""
+        pairs = self.run.done[["task", "fold"]].drop_duplicates().itertuples(index=False)
+        seed = int(self._config["seed"])
+        return {
+            (task, int(fold)): self.data[task].learned(int(fold), seed)
+            for task, fold in pairs
+            if task in self.data
+        }
+
+    @cached_property
+    def known(self) -> set[str]:
+        """Formulas that some model has learned from."""
+        return set().union(*self.learned.values())
+
+    def untouched(self, hidden: Set[str]) -> pd.DataFrame:
+        """The ledger's models that have learned from none of these formulas."""
+        clean = {pair for pair, formulas in self.learned.items() if not hidden & formulas}
+        pairs = zip(self.run.ledger["task"], self.run.ledger["fold"], strict=True)
+        return self.run.ledger[[pair in clean for pair in pairs]]
+
+
+@lru_cache
+def source_of(run: Path) -> Source:
+    """The grid of a run.
+
+    Raises:
+        UsageError: the shards are gone or damaged, or the list of what was withheld.
+    """
+    finished = FinishedRun(run)
+    found, hidden = {}, withheld_by(run)
+    for task in finished.manifest["datasets"]:
+        held, formulas = contents_of(any_graphs_of(run, task))
+        folds = folds_of(run, task, held.rows)
+        found[task] = Seen(formulas, held.rows, held.total, hidden, folds)
+    return Source(finished, found)
+
+
+def overlap(table: Table, data: Compositions, fold: int) -> dict[str, Any] | None:
+    """How many of a test fold's formulas a table has seen; None where its grid is not known."""
+    table = table.of(fold)
+    if table.run is None:
+        return None
+    known = source_of(table.run).known
+    formulas = data.formulas[data.test_rows(fold)]
+    common = [formula for formula in formulas if formula in known]
+    return {
+        "table": table.name,
+        "task": data.name,
+        "fold": fold,
+        "formulas": len(formulas),
+        "seen": len(common),
+        "example": common[0] if common else None,
+    }
+
+
+def line_up(
+    options: TransferOptions,
+    data: Compositions,
+    tables: Sequence[Table],
+    seen: Sequence[Mapping[str, Any]],
+) -> dict[Entrant, Table]:
+    """The table of each model; under --strict, one that has seen nothing of its test fold."""
+    tainted = {
+        (row["table"], row["fold"]) for row in seen if row["task"] == data.name and row["seen"]
+    }
+    actors = max(1, cluster.worker_slots(1, 0))
+    found: dict[Entrant, Table] = {}
+    for fold in options.folds:
+        for table in tables:
+            entrant = Entrant(table=table.name, fold=fold)
+            again = options.strict and (table.name, fold) in tainted
+            own = table.of(fold)
+            found[entrant] = (
+                without(own, data, fold, actors, rescaled=options.rescales) if again else own
+            )
+    return found
+
+
+def of_unknown_source(tables: Sequence[Table], folds: Sequence[int]) -> list[str]:
+    """Names of tables that a grid distilled, but which lie outside its run."""
+    return [
+        table.name
+        for table in tables
+        if any(own.distilled and own.run is None for own in map(table.of, folds))
+    ]
+
+
+def demand_untouched(
+    options: TransferOptions,
+    data: Mapping[str, Compositions],
+    tables: Sequence[Table],
+    seen: Sequence[Mapping[str, Any]],
+) -> None:
+    """What `--strict` asks for: that each table can be had without its test fold's formulas.
+
+    Args:
+        seen: what `overlap` found.
+
+    Raises:
+        UsageError: one cannot; with the commands that make one that can.
+    """
+    if unknown := of_unknown_source(tables, options.folds):
+        raise UsageError(
+            f"--strict: what {', '.join(unknown)} has seen is not known, since the file lies"
+            " outside the run that distilled it; name the one in that run's tables/"
+        )
+    by_name = {table.name: table for table in tables}
+    for row in seen:
+        if not row["seen"]:
+            continue
+        own, one = by_name[row["table"]].of(row["fold"]), data[row["task"]]
+        if not _models_without(own, one, row["fold"]):
+            raise UsageError(
+                f"--strict: each model behind {own.name} has learned formulas of {one.name}'s test"
+                f" fold {row['fold']}; leave the table out, or train a grid without them for each"
+                f" fold: {commands(options, data, own)}"
+            )
+
+
+def commands(options: TransferOptions, data: Mapping[str, Compositions], table: Table) -> str:
+    """Shell commands, on one line, that make a table of each fold without its test formulas."""
+    assert table.run is not None and table.path is not None
+    folds = " ".join(map(str, options.folds))
+    tasks = " ".join(map(shlex.quote, options.tasks))
+    place = f" --data-dir {shlex.quote(str(options.data_dir))}" if options.data_dir else ""
+    lists = " ".join(f"formulas/{slug(name)}-fold$F.txt" for name in data)
+    run, file = shlex.quote(str(table.run)), table.path.name
+    name = shlex.quote(table.name)
+    return (
+        f"python -m orchestrator.transfer --tasks {tasks}{place} --folds {folds} --write-formulas"
+        f" formulas && for F in {folds}; do cat {lists} > formulas/without$F.txt &&"
+        f" python -m orchestrator.hybrid_grid {_flags_of(table.run)} --without"
+        f" formulas/without$F.txt --run {run}-without$F; done; then give --tables"
+        f" {name}={run}-without{{fold}}/tables/{file} (and to hybrid_grid its --data-dir, if the"
+        " first grid had one)"
+    )
+
+
+def _flags_of(run: Path) -> str:
+    """The flags of `hybrid_grid` that ask for the grid of a run."""
+    config = FinishedRun(run).manifest["config"]
+    words = []
+    for name, field in GridConfig.model_fields.items():
+        value = config.get(name)
+        if name == "without" or value is None or value == _as_in_json(field.default):
+            continue
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(one)) for one in values)]
+    return " ".join(words)
+
+
+def _as_in_json(value: Any) -> Any:
+    """A default as a manifest has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _models_without(table: Table, data: Compositions, fold: int) -> list[str]:
+    """Keys of the models that a table is distilled from that have seen nothing of a test fold."""
+    assert table.run is not None and table.path is not None
+    source = source_of(table.run)
+    ledger = source.untouched(set(data.formulas[data.test_rows(fold)]))
+    try:
+        keys = strategies(ledger, source.on)
+    except ValueError:  # no model at all
+        return []
+    return keys.get(sidecar_of(table.path).get("strategy", ""), [])
+
+
+def without(
+    table: Table, data: Compositions, fold: int, actors: int, *, rescaled: bool = True
+) -> Table:
+    """The table distilled again from the models that have seen no formula of a test fold.
+
+    There has to be one; `demand_untouched` says whether. `rescaled` is as of `load_tables`.
+
+    Raises:
+        UsageError: their distances make no table.
+    """
+    assert table.run is not None and table.path is not None
+    source = source_of(table.run)
+    ledger = source.untouched(set(data.formulas[data.test_rows(fold)]))
+    about = sidecar_of(table.path)
+    sums, _ = sum_distances(source.run.embeddings, ledger, source.on, actors)
+    one = sums[about["strategy"]]
+    numbers = one.numbers()
+    matrix = one.mean()[numbers][:, numbers]
+    np.fill_diagonal(matrix, 0.0)
+    try:
+        vectors = distill(matrix, numbers, int(about["dim"])).vectors
+    except ValueError as error:
+        raise UsageError(f"--strict: {table.name} for {data.name}, fold {fold}: {error}") from None
+    values, seen = element_tables.complete(numbers, vectors, descriptor.load())
+    if rescaled:
+        values = scaled(table.name, values, seen)
+    return replace(table, values=values, seen=seen)
