@@ -42,7 +42,7 @@ from benchmarks.sides import (
     whole_run_alone,
     whole_runs_in_turns,
 )
-from trainables.backbones import BACKBONES
+from trainables.models.backbones import BACKBONES
 
 BARS = {64: 12.0, 16: 15.0}
 

@@ -22,14 +22,14 @@ from typing import Any
 
 from benchmarks.child import Child, in_one_line
 from benchmarks.harness import Figure, Report, Side, Spread, add_flags, alone, compare
-from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Crystal, Entry
-from trainables.crystals.featurise import Featurised, featurise
-from trainables.crystals.graph import GraphKind, Graphs
-from trainables.crystals.neighbours import build_graphs, find_neighbours
 from trainables.crystals.parsing import parse
-from trainables.crystals.quotient import quotient
 from trainables.crystals.sources import open_source
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations.featurise import Featurised, featurise
+from trainables.representations.graph import GraphKind, Graphs
+from trainables.representations.neighbours import build_graphs, find_neighbours
+from trainables.representations.quotient import quotient
 
 BLOCK = 256  # crystals at once, about what a block of the featurising job holds
 A_SECOND = 5000  # crystals, what one core has to do

@@ -19,9 +19,9 @@ from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
 from orchestrator.data.featurize import featurize
 from orchestrator.nodes import cluster
-from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source, open_source
+from trainables.models.backbones import BACKBONES, graph_kinds
 
 
 class Repeated:

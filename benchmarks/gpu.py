@@ -27,10 +27,10 @@ from benchmarks.harness import Figure, Report, Spread, add_flags, alone, say, ti
 from benchmarks.inputs import PUBLISHED
 from benchmarks.sides import MANY, MIXINGS, PEERS, Pair, TrainingSide, epochs_in_turns, our_side
 from benchmarks.traffic import bytes_moved, copy_bandwidth
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe
+from trainables.representations import shards
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import Recipe
 
 PARTS = ("epochs", "bandwidth", "precision", "grid")
 GRID_MINUTES, TIMES_FASTER = 20.0, 50.0  # bars

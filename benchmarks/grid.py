@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
+from trainables.models.recipe import Recipe
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import Recipe
 
 PRECISIONS = ("float32", "tf32", "bf16")
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
 from trainables.crystals.crystal import Crystal, Entry
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
 from trainables.crystals.parsing import parse, parse_target
 from trainables.crystals.sources import open_source
+from trainables.crystals.split import split_fold
 from trainables.elements import descriptor
-from trainables.training.split import split_fold
+from trainables.models.backbones import BACKBONES
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -59,7 +59,7 @@ def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
     Raises:
         SystemExit: one of them is bad.
     """
-    from trainables.crystals.featurise import featurise
+    from trainables.representations.featurise import featurise
 
     listed = list(entries)
     kind = BACKBONES[backbone].graph_kind

@@ -22,16 +22,16 @@ from ray import tune
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.hybrid_grid.cells import GridArray, arrays, keyed_cells
-from orchestrator.hybrid_grid.config import build_config
+from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.config import build_config
 from orchestrator.nodes import cluster
+from orchestrator.nodes.worker import Worker
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import Records
 from orchestrator.training.train import train
-from orchestrator.training.worker import Worker
-from trainables.crystals.dataset import Dataset
 from trainables.crystals.ionic import IonicSource
+from trainables.representations.dataset import Dataset
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome

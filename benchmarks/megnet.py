@@ -34,7 +34,7 @@ from benchmarks.sides import (
     whole_run_alone,
     whole_runs_in_turns,
 )
-from trainables.backbones import BACKBONES
+from trainables.models.backbones import BACKBONES
 
 BAR = 8.0
 DIFFERENCES = [

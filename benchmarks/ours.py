@@ -17,16 +17,16 @@ from torch import Tensor
 
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
 from trainables.crystals.sources import open_source
-from trainables.models.graph_batch import GraphBatch
+from trainables.models.backbones import BACKBONES
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
+from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.source import GraphSource
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
 from trainables.training.problem import GraphRegression
-from trainables.training.source import GraphSource
 
 
 def open_data(source: Path, backbone: str) -> Dataset[Graphs]:

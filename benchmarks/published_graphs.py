@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.inputs import Choice, write_split
-from trainables.backbones import BACKBONES
-from trainables.crystals.graph import PER_ANGSTROM, Graphs
-from trainables.crystals.neighbours import build_graphs, find_neighbours
 from trainables.crystals.parsing import parse, parse_target
 from trainables.elements import descriptor
+from trainables.models.backbones import BACKBONES
+from trainables.representations.graph import PER_ANGSTROM, Graphs
+from trainables.representations.neighbours import build_graphs, find_neighbours
 
 PADDING = 9.0  # Å, as the published code has it: radius + 1
 

@@ -17,11 +17,11 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from benchmarks.inputs import featurised
-from trainables.backbones import BACKBONES
-from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources import open_source
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe
+from trainables.representations.dataset import Dataset
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import Recipe
 
 
 def changed(recipe: Recipe, changes: list[str]) -> Recipe:

@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmarks.inputs import PUBLISHED, Choice
 from benchmarks.published_graphs import write_published
 from orchestrator.data.featurize import ShardWriter
-from trainables.backbones import BACKBONES, graph_kinds
-from trainables.crystals import shards
-from trainables.crystals.featurise import featurise
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations import shards
+from trainables.representations.featurise import featurise
 
 
 def write_quotients(choice: Choice, folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.child import Child, whole_run
 from benchmarks.harness import Figure, Report, Side, add_flags, alone, compare, say
 from benchmarks.inputs import Choice
-from orchestrator.hybrid_grid.config import MIXINGS
+from orchestrator.grid.config import MIXINGS
 
 OURS = (sys.executable, "-m", "benchmarks.ours")
 PEERS = Path(__file__).parent / "peers"

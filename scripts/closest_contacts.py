@@ -20,11 +20,11 @@ import numpy as np
 
 from trainables.crystals.checks import covalent_sums
 from trainables.crystals.crystal import BadCrystal, Crystal
-from trainables.crystals.graph import PER_ANGSTROM, GraphKind
-from trainables.crystals.neighbours import find_neighbours
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources import open_source
 from trainables.crystals.symbols import symbol
+from trainables.representations.graph import PER_ANGSTROM, GraphKind
+from trainables.representations.neighbours import find_neighbours
 
 BLOCK = 256
 NEAREST = GraphKind(name="nearest", cutoff=4.0, max_neighbours=None)

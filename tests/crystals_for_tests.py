@@ -14,17 +14,17 @@ import torch
 from torch import nn
 
 from trainables import sealed
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
 from trainables.crystals.crystal import Crystal
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
-from trainables.crystals.neighbours import build_graphs, find_neighbours
 from trainables.crystals.prototypes import Prototype, prototypes
-from trainables.crystals.quotient import quotient
+from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
-from trainables.models.graph_batch import GraphBatch
-from trainables.training.batches import DeviceGraphs
+from trainables.representations import shards
+from trainables.representations.batches import DeviceGraphs
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
+from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.neighbours import build_graphs, find_neighbours
+from trainables.representations.quotient import quotient
 from trainables.training.fit import build_model
 
 

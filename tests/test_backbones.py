@@ -14,21 +14,21 @@ from torch import nn
 
 from analysis.figures.style import CATEGORIES, colour_backbone, name_backbone
 from orchestrator.ensemble import submission
-from orchestrator.hybrid_grid.cells import arrays, cells, keyed_cells
-from orchestrator.hybrid_grid.config import build_config
-from orchestrator.hybrid_grid.flags import parse
+from orchestrator.grid.cells import arrays, cells, keyed_cells
+from orchestrator.grid.config import build_config
+from orchestrator.grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import draw
 from orchestrator.runs.records import Records
 from tests.crystals_for_tests import batch_of, graphs_of, made_up, made_up_dataset, model_of
 from tests.orchestrator.small_grids import embedded
-from trainables.backbones import BACKBONES, BackboneSpec, graph_kinds
 from trainables.crystals.ionic import IonicSource
-from trainables.crystals.quotient import quotient
 from trainables.crystals.registry import TASKS
+from trainables.models.backbones import BACKBONES, BackboneSpec, graph_kinds
+from trainables.models.recipe import Recipe
+from trainables.representations.quotient import quotient
 from trainables.training.checkpoint import load_model, predict
 from trainables.training.fit import ArraySpec, fit
-from trainables.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -175,7 +175,7 @@ def test_published_scores_are_of_known_backbones() -> None:
 
 
 def test_the_list_is_light_to_import() -> None:
-    code = "import sys, trainables.backbones; print({'torch', 'ray', 'pymatgen'} & {*sys.modules})"
+    code = "import sys, trainables.models.backbones; print({'torch', 'ray', 'pymatgen'} & {*sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -16,11 +16,11 @@ import pandas as pd
 import pytest
 
 from orchestrator.cli import JOBS
-from orchestrator.hybrid_grid.flags import _parser
+from orchestrator.grid.flags import _parser
 from tests.orchestrator.finished_runs import make_run
-from trainables.backbones import BACKBONES
-from trainables.crystals.featurise import featurise
 from trainables.crystals.sources import ANY_COLUMN, open_source
+from trainables.models.backbones import BACKBONES
+from trainables.representations.featurise import featurise
 from trainables.training.checkpoint import load_model, predict
 
 ROOT = Path(__file__).resolve().parent.parent

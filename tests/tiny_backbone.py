@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from trainables.models.embedding import HybridEmbedding, Mixing
-from trainables.models.graph_batch import GraphBatch
 from trainables.models.layers import Generators, Linear, scatter_mean
+from trainables.representations.graph_batch import GraphBatch
 
 
 class Tiny(nn.Module):

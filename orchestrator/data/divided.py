@@ -18,10 +18,10 @@ from orchestrator.runs import sums
 from orchestrator.runs.finished_files import read_parquet, read_sealed
 from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
-from trainables.crystals.dataset import Dataset
 from trainables.crystals.folds import UNUSED, GivenFolds
 from trainables.crystals.registry import FOLDS
 from trainables.crystals.sources import Source
+from trainables.representations.dataset import Dataset
 
 if TYPE_CHECKING:
     from orchestrator.data.featurize import Featurized

@@ -22,11 +22,11 @@ from orchestrator.data.entries import EntryBlocks
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
 from trainables import sealed
-from trainables.crystals import shards
 from trainables.crystals.crystal import Entry
-from trainables.crystals.featurise import FEATURISER_VERSION, featurise
-from trainables.crystals.graph import GraphKind
 from trainables.crystals.sources import Source
+from trainables.representations import shards
+from trainables.representations.featurise import FEATURISER_VERSION, featurise
+from trainables.representations.graph import GraphKind
 
 ROWS_PER_SHARD = 8192
 QUARANTINE = "quarantine.csv"

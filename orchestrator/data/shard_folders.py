@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout
 from orchestrator.runs.run_directory import slug
-from trainables.crystals import shards
+from trainables.representations import shards
 
 
 def folder_of(run: Path, name: str) -> Path:

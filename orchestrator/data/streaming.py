@@ -22,10 +22,10 @@ from ray.data import Datasource, ExecutionResources, ReadTask
 from ray.data.block import BlockMetadata
 
 from orchestrator.nodes import ray_internals
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
-from trainables.crystals.shards import Shard
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
+from trainables.representations.shards import Shard
 
 # A window's share of what a worker may hold: one is being put together, and one waits in the object
 # store. As numbers are wider in a training than here, a data set of x times the memory is read

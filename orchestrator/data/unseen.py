@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
+from trainables.crystals.split import split_dataset
 from trainables.crystals.symbols import symbol
-from trainables.training.split import split_dataset
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
 
 if TYPE_CHECKING:
     from orchestrator.data.featurize import Featurized

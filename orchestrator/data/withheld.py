@@ -17,8 +17,8 @@ from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
 from trainables.compositions.formulas import FORMULA_VERSION, by_crystal, reduce_formula
 from trainables.compositions.spelling import why_in_capitals
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
 
 if TYPE_CHECKING:  # command lines read formulas, and need no Ray for it
     from orchestrator.data.featurize import Featurized

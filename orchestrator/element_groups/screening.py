@@ -17,9 +17,9 @@ from orchestrator.data.divided import folds_of
 from orchestrator.data.shard_folders import any_graphs_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.wording import are, counted
-from trainables.crystals import shards
 from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
+from trainables.representations import shards
 
 
 @dataclass(frozen=True)

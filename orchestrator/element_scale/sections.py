@@ -9,8 +9,8 @@ import pandas as pd
 from analysis.elements import NUMBERS
 from analysis.figures.scale import gap_bars, pareto_front, relation_maps, scale_line
 from orchestrator.element_scale.files import FinishedScale
+from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import significant
-from orchestrator.report.page import figure, table
 
 SOURCES = {
     "mined": "counted in the crystals of {name}",

@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.scores import regression_scores
-from trainables.backbones import BACKBONES
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
+from trainables.models.backbones import BACKBONES
 
 VERSION = "0.6"
 BENCHMARK = "matbench_v0.1"

@@ -17,7 +17,13 @@ import pandas as pd
 from orchestrator.data.divided import divide
 from orchestrator.data.featurize import Featurized
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
-from orchestrator.data.inputs import (
+from orchestrator.data.unseen import say_unseen
+from orchestrator.data.withheld import withhold
+from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.config import SELECTED_BY, GridConfig
+from orchestrator.grid.distances import sum_distances
+from orchestrator.grid.flags import Options, parse
+from orchestrator.grid.inputs import (
     demand_parts,
     describe,
     featurize_all,
@@ -25,16 +31,11 @@ from orchestrator.data.inputs import (
     load_datasets,
     open_sources,
 )
-from orchestrator.data.unseen import say_unseen
-from orchestrator.data.withheld import withhold
-from orchestrator.hybrid_grid.cells import GridArray, arrays, keyed_cells
-from orchestrator.hybrid_grid.config import SELECTED_BY, GridConfig
-from orchestrator.hybrid_grid.distances import sum_distances
-from orchestrator.hybrid_grid.flags import Options, parse
 from orchestrator.hybrid_grid.plan import print_plan
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.job import OK, conduct
 from orchestrator.nodes import cluster, preflight
+from orchestrator.nodes.worker import Worker
 from orchestrator.report.job import write_report
 from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
@@ -43,14 +44,13 @@ from orchestrator.runs.records import DONE, LedgerError, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
-from orchestrator.training.worker import Worker
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import FEATURISER_VERSION
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
+from trainables.crystals.split import Split, split_dataset
 from trainables.kernels import library
+from trainables.representations.dataset import Dataset
+from trainables.representations.featurise import FEATURISER_VERSION
 from trainables.training.fit import TRAINING_VERSION
-from trainables.training.split import Split, split_dataset
 
 JOB = "hybrid_grid"
 

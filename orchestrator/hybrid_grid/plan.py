@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from orchestrator.hybrid_grid.flags import Options
+from orchestrator.grid.flags import Options
 from orchestrator.interface.wording import are, counted
 from orchestrator.planning import gpus, survey, tables, text
 from orchestrator.planning.estimate import dominating, estimate

@@ -17,12 +17,12 @@ from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
+from orchestrator.interface.page import figure, table
 from orchestrator.interface.wording import as_share, counted, significant, why, with_deviation
-from orchestrator.report.page import figure, table
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB, FinishedRun
 from orchestrator.runs.records import DONE
-from trainables.backbones import BACKBONES
+from trainables.models.backbones import BACKBONES
 
 TABLE_NAMES = {
     "S": "best mixing of each task, fold, backbone and dimension",

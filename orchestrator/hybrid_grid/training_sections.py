@@ -13,9 +13,9 @@ import pandas as pd
 from analysis import leaderboard
 from analysis.convergence import endings, late_gain
 from analysis.figures.curves import learning_curves
-from orchestrator.hybrid_grid.config import GridConfig
+from orchestrator.grid.config import GridConfig
+from orchestrator.interface.page import figure
 from orchestrator.interface.wording import counted, duration, significant
-from orchestrator.report.page import figure
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import Records
 

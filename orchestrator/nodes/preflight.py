@@ -16,7 +16,7 @@ from orchestrator.nodes import cluster, storage
 from orchestrator.nodes.missing import missing
 from orchestrator.nodes.probe import in_another_process, on_node, probe_in
 from orchestrator.nodes.ray_internals import nodes_to_come
-from orchestrator.training.worker import Worker
+from orchestrator.nodes.worker import Worker
 
 PATIENCE = 45.0  # seconds for a node that fits, unless the autoscaler is bringing nodes
 LAUNCH = 1200.0  # seconds for nodes that the autoscaler brings: a spot machine and its image

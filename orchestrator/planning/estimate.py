@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.hybrid_grid.cells import GridArray
+from orchestrator.grid.cells import GridArray
 from orchestrator.planning.measure import Costs, parts, passes
 from orchestrator.planning.sample import Size
 from trainables.training.problem import EVALUATION_BATCH

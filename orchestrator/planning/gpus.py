@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.planning.cards import GPUS, Gpu
+from orchestrator.nodes.cards import GPUS, Gpu
 from orchestrator.planning.estimate import Estimate, GpuWork, schedule
 
 GB, GIB = 1e9, 2**30

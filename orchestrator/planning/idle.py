@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 import orchestrator.training.trials  # noqa: F401  # as in a worker
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
+from trainables.models.recipe import Recipe
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
 from trainables.training.fit import ArraySpec, fit
-from trainables.training.recipe import Recipe
 
 CRYSTALS = 10
 

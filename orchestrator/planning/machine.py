@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from orchestrator.nodes.ray_internals import cpus_here, memory_here
-from orchestrator.training.worker import Worker
+from orchestrator.nodes.worker import Worker
 
 FOR_WORKERS = 0.7  # of the memory; the rest is Ray's object store
 

@@ -19,15 +19,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from orchestrator.nodes.worker import Worker
 from orchestrator.planning.sample import first, rows
 from orchestrator.planning.tally import Tally
-from orchestrator.training.worker import Worker
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
+from trainables.crystals.split import VALIDATION_SHARE
 from trainables.kernels import ops
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
 from trainables.training.fit import ArrayFit, ArraySpec, fit
 from trainables.training.problem import EVALUATION_BATCH, predictions
-from trainables.training.split import VALIDATION_SHARE
 
 TRAINED = (64, 127)  # crystals in the training part: at least, and at most; else one batch
 FINER = 4  # times as many batches in the second run

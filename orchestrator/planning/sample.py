@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.backbones import BACKBONES, graph_kinds
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import Graphs
 from trainables.crystals.registry import Task
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.featurise import featurise
+from trainables.representations.graph import Graphs
 
 SAMPLE = 400  # crystals
 SCANNED = 20_000  # rows of a source that they are spread over: the rest of a large file is not read

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from orchestrator.data.inputs import LEAST_CRYSTALS
-from orchestrator.hybrid_grid.cells import GridArray
-from orchestrator.hybrid_grid.flags import Options
+from orchestrator.grid.cells import GridArray
+from orchestrator.grid.flags import Options
+from orchestrator.grid.inputs import LEAST_CRYSTALS
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
 from orchestrator.planning import sample
@@ -18,8 +18,8 @@ from orchestrator.planning.sample import Sample, Size
 from orchestrator.planning.work import Work
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.ionic import IonicSource
-from trainables.crystals.shards import DamagedError, ShardError
-from trainables.training.recipe import Recipe
+from trainables.models.recipe import Recipe
+from trainables.representations.shards import DamagedError, ShardError
 
 Name = tuple[str, str]  # data set, backbone
 Configuration = tuple[str, int, int | None, Recipe]

@@ -6,8 +6,9 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from orchestrator.data.inputs import LEAST_CRYSTALS
-from orchestrator.hybrid_grid.flags import Options
+from orchestrator.grid.flags import Options
+from orchestrator.grid.inputs import LEAST_CRYSTALS
+from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus
 from orchestrator.planning.estimate import Estimate, schedule
 from orchestrator.planning.gpus import GB, GpuPlan
@@ -15,7 +16,6 @@ from orchestrator.planning.machine import Machine
 from orchestrator.planning.sample import Size
 from orchestrator.planning.survey import Survey
 from orchestrator.planning.tables import count, share_of, size, span
-from orchestrator.training.worker import Worker
 from trainables.crystals.quarantine import limit_in_words, most_bad
 
 WIDTH = 100

@@ -11,16 +11,16 @@ from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurize import Featurized, featurized_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
-from orchestrator.data.inputs import fingerprint, open_sources
-from orchestrator.hybrid_grid.cells import Cell, GridArray, arrays, cells
-from orchestrator.hybrid_grid.config import GridConfig
-from orchestrator.hybrid_grid.flags import Options
+from orchestrator.grid.cells import Cell, GridArray, arrays, cells
+from orchestrator.grid.config import GridConfig
+from orchestrator.grid.flags import Options
+from orchestrator.grid.inputs import fingerprint, open_sources
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.records import FAILED, Records
 from orchestrator.runs.run_directory import slug
-from trainables.backbones import BACKBONES
 from trainables.crystals.registry import TASKS, Task
 from trainables.crystals.sources import Source
+from trainables.models.backbones import BACKBONES
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from orchestrator.ensemble.sections import ENSEMBLE_SECTIONS, Combined
 from orchestrator.hybrid_grid.sections import SECTIONS
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, STATUSES, conduct
+from orchestrator.interface.page import render
 from orchestrator.interface.parser import Parser
-from orchestrator.report.page import render
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, OutdatedError
 from orchestrator.runs.finished_run import FILES, FinishedRun

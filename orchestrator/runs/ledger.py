@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.runs import layout, sums
 from orchestrator.runs.records import DONE, Records
-from trainables.training.split import Split
+from trainables.crystals.split import Split
 
 LEDGER = "ledger"  # as `sums.MADE_FROM` calls it
 # What of a row decides what is made of the models; times and machines differ from run to run.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.interface.parser import Parser, number
-from orchestrator.training.worker import Worker
+from orchestrator.nodes.worker import Worker
 
 MOST = 1e6  # of a machine's parts, whatever the machine
 

@@ -14,13 +14,13 @@ import pandas as pd
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
 from orchestrator.interface.wording import are, counted, duration, why
+from orchestrator.nodes.worker import Worker
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
 from orchestrator.training.arrays import Naming, TrainingArray
 from orchestrator.training.train import train
 from orchestrator.training.trials import MakeFit
-from orchestrator.training.worker import Worker
 from trainables.training.fit import ArrayFit
 
 LISTED = 20  # arrays with models that are not done, which the summary names

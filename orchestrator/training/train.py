@@ -12,6 +12,7 @@ from ray import tune
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.wording import counted
+from orchestrator.nodes.worker import Worker
 from orchestrator.runs import layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import FAILED, Records
@@ -19,7 +20,6 @@ from orchestrator.training.arrays import Naming, TrainingArray
 from orchestrator.training.progress import Progress
 from orchestrator.training.trials import ArrayTrial, MakeFit
 from orchestrator.training.tuning import EXPERIMENT, LOST_WORKERS, OutOfMemory, run_trials
-from orchestrator.training.worker import Worker
 from trainables.training.fit import ArrayFit
 
 

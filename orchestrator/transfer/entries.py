@@ -14,7 +14,7 @@ import pyarrow as pa
 from orchestrator.training.arrays import key_of
 from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import Compositions
-from trainables.training.recipe import Recipe
+from trainables.models.recipe import Recipe
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,

@@ -11,10 +11,10 @@ from typing import get_args
 from orchestrator.data.given_folds import Division, add_division, division_of
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Distinct, Parser, number, whole_number
+from orchestrator.nodes.worker import Worker
 from orchestrator.training.flags import add_machine, worker_of
-from orchestrator.training.worker import Worker
 from trainables.crystals.registry import FOLDS
-from trainables.training.recipe import RecipeName
+from trainables.models.recipe import RecipeName
 
 EPILOG = """\
 tables (--tables), any number of:

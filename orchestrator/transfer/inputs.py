@@ -18,7 +18,7 @@ from orchestrator.transfer.flags import TransferOptions
 from orchestrator.transfer.overlap import demand_untouched, of_unknown_source, overlap
 from orchestrator.transfer.tables import Table, load_tables
 from trainables.compositions.dataset import Compositions
-from trainables.training.recipe import Recipe
+from trainables.models.recipe import Recipe
 from trainables.training.transfer import HELD, recipe_for
 
 SHOWN = 5  # bad rows

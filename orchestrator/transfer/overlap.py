@@ -24,8 +24,8 @@ from analysis.selection import strategies
 from orchestrator.data.divided import folds_of
 from orchestrator.data.shard_folders import any_graphs_of
 from orchestrator.data.withheld import contents_of, withheld_by
-from orchestrator.hybrid_grid.config import SELECTED_BY, GridConfig
-from orchestrator.hybrid_grid.distances import sum_distances
+from orchestrator.grid.config import SELECTED_BY, GridConfig
+from orchestrator.grid.distances import sum_distances
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
 from orchestrator.runs.finished_run import FinishedRun
@@ -34,8 +34,8 @@ from orchestrator.transfer.flags import TransferOptions
 from orchestrator.transfer.tables import Table, scaled, sidecar_of
 from trainables.compositions.dataset import Compositions
 from trainables.crystals.folds import GivenFolds
+from trainables.crystals.split import split_fold, split_given
 from trainables.elements import descriptor
-from trainables.training.split import split_fold, split_given
 from trainables.training.transfer import Entrant
 
 

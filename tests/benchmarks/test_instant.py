@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from benchmarks.instant import InstantFit, InstantGrid, sample, thousands
-from orchestrator.hybrid_grid.cells import Cell
+from orchestrator.grid.cells import Cell
 from orchestrator.runs import durable
 from orchestrator.runs.records import Records
 from tests.crystals_for_tests import made_up_dataset
+from trainables.models.recipe import Recipe
 from trainables.training.fit import ArraySpec, fit
-from trainables.training.recipe import Recipe
 
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=3, batch_size=8)
 SPEC = ArraySpec(

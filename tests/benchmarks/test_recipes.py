@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.recipes import changed
-from trainables.training.recipe import Recipe
+from trainables.models.recipe import Recipe
 
 RECIPE = Recipe(name="paper", optimiser="sgd", lr=0.01, schedule="step", milestones=(7,))
 

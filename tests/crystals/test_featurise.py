@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from tests.crystals_for_tests import crystal, graphs_of, named_crystals
-from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Crystal, Entry
-from trainables.crystals.featurise import Featurised, featurise
-from trainables.crystals.graph import Graphs
-from trainables.crystals.quotient import quotient
 from trainables.crystals.symbols import symbol
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations.featurise import Featurised, featurise
+from trainables.representations.graph import Graphs
+from trainables.representations.quotient import quotient
 
 KINDS = graph_kinds(BACKBONES)
 GOOD = named_crystals()

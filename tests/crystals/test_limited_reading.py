@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.crystals.cifs_for_tests import EATING, HANGING
-from trainables.backbones import BACKBONES
 from trainables.crystals import parsing
 from trainables.crystals.crystal import BadCrystal, Entry
-from trainables.crystals.featurise import featurise
 from trainables.crystals.reading.limited import Reader
+from trainables.models.backbones import BACKBONES
+from trainables.representations.featurise import featurise
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nK\n1\nDirect\n0 0 0\n"

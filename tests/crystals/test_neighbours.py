@@ -14,10 +14,10 @@ from tests.crystals_for_tests import (
     pairs,
     triclinic,
 )
-from trainables.backbones import BACKBONES, graph_kinds
 from trainables.crystals.crystal import Crystal
-from trainables.crystals.graph import GraphKind, Graphs
-from trainables.crystals.neighbours import Neighbours, build_graphs, find_neighbours, milli
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations.graph import GraphKind, Graphs
+from trainables.representations.neighbours import Neighbours, build_graphs, find_neighbours, milli
 
 CRYSTALS = named_crystals() | {f"triclinic-{seed}": triclinic(5, seed) for seed in range(4)}
 FLAT = crystal([26], [(0, 0, 0)], [[2.2, 0, 0], [6.0, 2.3, 0], [5.0, 7.0, 2.5]])

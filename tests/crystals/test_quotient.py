@@ -23,10 +23,10 @@ from tests.crystals_for_tests import (
     triclinic,
 )
 from trainables.crystals.crystal import Crystal
-from trainables.crystals.graph import Graphs
 from trainables.crystals.parsing import parse
-from trainables.crystals.quotient import quotient, refine
 from trainables.crystals.sources.matbench import MatBench
+from trainables.representations.graph import Graphs
+from trainables.representations.quotient import quotient, refine
 
 CRYSTALS = named_crystals()
 each = pytest.mark.parametrize("name", CRYSTALS)

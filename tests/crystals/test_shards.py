@@ -22,10 +22,10 @@ from tests.crystals_for_tests import (
     write_shards,
 )
 from trainables import sealed
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
-from trainables.crystals.quotient import quotient
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
+from trainables.representations.quotient import quotient
 
 
 def dataset(backbone: str = "megnet") -> Dataset:

@@ -17,8 +17,8 @@ import torch
 
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_disks import small_disk
-from trainables.backbones import BACKBONES
 from trainables.kernels import library, ops
+from trainables.models.backbones import BACKBONES
 from trainables.training.fit import ArraySpec, fit
 
 

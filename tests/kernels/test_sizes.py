@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from tests.crystals_for_tests import crystal, dataset_of
-from trainables.backbones import BACKBONES
 from trainables.crystals.crystal import Crystal
 from trainables.kernels import library, ops
 from trainables.kernels.calling import call
 from trainables.kernels.signatures import SIGNATURES
+from trainables.models.backbones import BACKBONES
 from trainables.training.fit import ArraySpec, fit
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason="no C++ compiler on this machine")

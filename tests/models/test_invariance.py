@@ -23,7 +23,7 @@ from tests.crystals_for_tests import (
     triclinic,
 )
 from trainables.crystals.crystal import Crystal
-from trainables.crystals.quotient import quotient
+from trainables.representations.quotient import quotient
 
 CRYSTALS = [*named_crystals().values(), *made_up(8), triclinic(5, 1), triclinic(6, 2)]
 CELLS = {

@@ -12,7 +12,6 @@ from torch.nn.functional import softplus
 from torch_geometric.nn.aggr import Set2Set as PlainSet2Set
 
 from tests.crystals_for_tests import batch_of, graphs_of, model_of, named_crystals
-from trainables.crystals.quotient import quotient
 from trainables.kernels.ops import gather, scatter_sum
 from trainables.models.cgcnn import GatedConvolution
 from trainables.models.layers import (
@@ -25,6 +24,7 @@ from trainables.models.layers import (
     scatter_mean,
 )
 from trainables.models.megnet import MEGNet, shifted_softplus
+from trainables.representations.quotient import quotient
 
 K, N, D, F = 3, 11, 5, 4
 REPEATS = torch.tensor([1, 4, 2, 1, 1, 3, 6, 1, 2, 1, 1])

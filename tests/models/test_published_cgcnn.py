@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.crystals_for_tests import batch_of, graphs_of, model_of, named_crystals
-from trainables.crystals.quotient import quotient
 from trainables.elements import descriptor
+from trainables.representations.quotient import quotient
 
 NAMES = ("NaCl", "Cu", "SrTiO3", "ZnO", "MgAl2O4", "TiO2", "triclinic")
 DIM = 8

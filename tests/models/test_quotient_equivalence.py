@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.crystals_for_tests import BACKBONES, batch_of, graphs_of, model_of, named_crystals
-from trainables.crystals.graph import Graphs
-from trainables.crystals.quotient import quotient
-from trainables.models.graph_batch import GraphBatch
+from trainables.representations.graph import Graphs
+from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.quotient import quotient
 
 CRYSTALS = named_crystals()
 both = pytest.mark.parametrize("backbone", BACKBONES)

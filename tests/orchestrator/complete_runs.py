@@ -37,9 +37,9 @@ from orchestrator.transfer.entries import SCHEMA as TRANSFER_SCHEMA
 from orchestrator.transfer.tables import load_tables
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.finished_runs import change_config, make_run
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
 from trainables.crystals.quarantine import Quarantine
+from trainables.models.backbones import BACKBONES
+from trainables.representations import shards
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.snapshot import SnapshotError
 

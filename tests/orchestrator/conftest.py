@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import CRYSTALS, FinishedGrid, Said, grid, rows, write_matbench
-from trainables.training.split import split_fold
+from trainables.crystals.split import split_fold
 
 
 @pytest.fixture

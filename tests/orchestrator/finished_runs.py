@@ -13,17 +13,17 @@ import pyarrow.parquet as pq
 
 from analysis import cosine
 from analysis.selection import strategies
-from orchestrator.hybrid_grid.cells import arrays, keyed_cells
-from orchestrator.hybrid_grid.config import build_config
-from orchestrator.hybrid_grid.distances import mixed_vectors
+from orchestrator.grid.cells import arrays, keyed_cells
+from orchestrator.grid.config import build_config
+from orchestrator.grid.distances import mixed_vectors
 from orchestrator.hybrid_grid.tables import write_distances
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_collected
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import write_manifest
 from tests.crystals_for_tests import made_up_dataset
+from trainables.crystals.split import Split, split_fold
 from trainables.training.fit import fit
-from trainables.training.split import Split, split_fold
 
 
 def make_run(

@@ -6,13 +6,13 @@ from functools import cache
 
 from orchestrator.planning.sample import first
 from tests.orchestrator.small_grids import embedded
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import featurise
-from trainables.crystals.graph import Graphs
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.featurise import featurise
+from trainables.representations.graph import Graphs
 from trainables.training.fit import ArraySpec
-from trainables.training.recipe import Recipe
 
 CRYSTALS = 600
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.hybrid_grid.cells import GridArray, arrays, cells
-from orchestrator.hybrid_grid.config import MIXINGS, build_config, mixing_label
-from orchestrator.hybrid_grid.flags import Options, parse
+from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.config import MIXINGS, build_config, mixing_label
+from orchestrator.grid.flags import Options, parse
 from orchestrator.interface.errors import UsageError
 from tests.orchestrator.small_grids import grid
 

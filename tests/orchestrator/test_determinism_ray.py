@@ -23,15 +23,15 @@ from safetensors.numpy import load_file
 
 from analysis import cosine
 from orchestrator.data import entries, featurize
-from orchestrator.hybrid_grid.cells import GridArray
-from orchestrator.hybrid_grid.distances import sum_distances
+from orchestrator.grid.cells import GridArray
+from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.transfer import job as transfer
 from orchestrator.transfer.files import FACTS, LEDGER, SCORES
 from tests.compositions_for_tests import write_formulas, write_table
 from tests.orchestrator.small_grids import Said, digests, embedded, grid
-from trainables.backbones import BACKBONES, graph_kinds
-from trainables.crystals import shards
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations import shards
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 CRYSTALS = 42

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import cosine
-from orchestrator.hybrid_grid.distances import mixed_vectors, sum_distances
+from orchestrator.grid.distances import mixed_vectors, sum_distances
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map

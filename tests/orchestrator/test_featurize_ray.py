@@ -40,11 +40,11 @@ from tests.orchestrator.small_grids import (
     times,
     write_matbench,
 )
-from trainables.backbones import BACKBONES, graph_kinds
-from trainables.crystals import shards
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.sources import Source, open_source
 from trainables.crystals.symbols import symbol
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations import shards
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = 20 * 2**20  # bytes by which a process may grow for no reason

@@ -18,7 +18,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import sums
 from orchestrator.runs.records import LedgerError
 from tests.orchestrator.complete_runs import LOCKS, complete_run, readers, transfer_readers
-from trainables.crystals.shards import ShardError
+from trainables.representations.shards import ShardError
 
 FEW, MANY = 6, 240  # flips a file; 10 000 in all
 Reader = Callable[[Path], Any]

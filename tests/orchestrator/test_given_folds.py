@@ -17,23 +17,23 @@ import ray
 from orchestrator.data.divided import FILE, divide, folds_of, recorded_digests
 from orchestrator.data.featurize import Featurized, ShardWriter
 from orchestrator.data.given_folds import Division, demand_own_folds, division_of, fields_of
-from orchestrator.data.inputs import demand_parts, describe, fingerprint
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
+from orchestrator.grid.config import build_config
+from orchestrator.grid.flags import parse
+from orchestrator.grid.inputs import demand_parts, describe, fingerprint
 from orchestrator.hybrid_grid import job as hybrid_grid
-from orchestrator.hybrid_grid.config import build_config
-from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer.entries import fingerprint as printed
 from orchestrator.transfer.flags import parse as parse_transfer
 from orchestrator.transfer.inputs import open_data
 from tests.crystals_for_tests import made_up_dataset
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources.table import CsvTable
-from trainables.training.split import split_dataset
+from trainables.crystals.split import split_dataset
+from trainables.models.backbones import BACKBONES
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
 
 KIND = BACKBONES["cgcnn"].graph_kind.name
 CONFIG = build_config("demo", {"backbones": ("cgcnn",), "folds": (0, 1, 2, 3, 4)})

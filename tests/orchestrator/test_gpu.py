@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.crystals_for_tests import made_up_dataset
-from trainables.backbones import BACKBONES
+from trainables.models.backbones import BACKBONES
 from trainables.training.fit import ArraySpec, fit
 from trainables.training.outcome import Outcome
 

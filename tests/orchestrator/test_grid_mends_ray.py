@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from orchestrator import cli
 from tests.orchestrator.small_grids import FinishedGrid, digests, grid, key_of
-from trainables.crystals import shards
+from trainables.representations import shards
 from trainables.training import record_file
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 
 from orchestrator.data.featurize import Featurized, ShardWriter
-from orchestrator.data.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.data.streaming import ShardStream
 from orchestrator.element_scale import flags as scale_flags
 from orchestrator.element_scale.job import open_relations
-from orchestrator.hybrid_grid.config import GridConfig, build_config
-from orchestrator.hybrid_grid.flags import parse
+from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.grid.flags import parse
+from orchestrator.grid.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.interface.errors import UsageError
 from tests.crystals.test_fuzz_sources import VALID
 from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
 from trainables.crystals.registry import official_folds
 from trainables.crystals.sources import Source
-from trainables.training.source import resident_bytes
+from trainables.models.backbones import BACKBONES
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
+from trainables.representations.source import resident_bytes
 
 
 def config(**changes: object) -> GridConfig:

@@ -21,12 +21,12 @@ import psutil
 import pytest
 import ray
 
-from orchestrator.hybrid_grid.cells import GridArray, arrays, keyed_cells
-from orchestrator.hybrid_grid.flags import parse
+from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.flags import parse
 from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
-from trainables.backbones import BACKBONES
-from trainables.crystals import shards
+from trainables.models.backbones import BACKBONES
+from trainables.representations import shards
 from trainables.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[2]

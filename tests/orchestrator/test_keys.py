@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.hybrid_grid import cells as grid
-from orchestrator.hybrid_grid.cells import Cell, arrays, cells, keyed_cells
-from orchestrator.hybrid_grid.config import build_config
-from trainables.backbones import BACKBONES
-from trainables.training.recipe import Recipe
+from orchestrator.grid import cells as grid
+from orchestrator.grid.cells import Cell, arrays, cells, keyed_cells
+from orchestrator.grid.config import build_config
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe
 
 RECIPE = BACKBONES["cgcnn"].recipes["tuned"]
 CELL = Cell(

@@ -14,7 +14,7 @@ from orchestrator.runs import durable
 from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS, compile_ledger, write_collected
 from orchestrator.runs.records import SCHEMA, LedgerError, Records
 from tests.orchestrator.small_records import arrays, row
-from trainables.training.split import Split
+from trainables.crystals.split import Split
 
 CONTRACT = {
     "key", "task", "backbone", "dim", "mixing", "fold", "seed", "status", "train_mae", "val_mae",

@@ -10,17 +10,17 @@ import pytest
 
 from orchestrator.data import featurize as job
 from orchestrator.data.featurize import ShardWriter
-from orchestrator.data.inputs import fingerprints
-from orchestrator.hybrid_grid.cells import arrays, cells, keyed_cells
-from orchestrator.hybrid_grid.flags import parse
+from orchestrator.grid.cells import arrays, cells, keyed_cells
+from orchestrator.grid.flags import parse
+from orchestrator.grid.inputs import fingerprints
 from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
-from trainables.backbones import BACKBONES, graph_kinds
-from trainables.crystals import shards
-from trainables.crystals.featurise import featurise
 from trainables.crystals.sources import Source, open_source
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations import shards
+from trainables.representations.featurise import featurise
 
 SPAN = r"(<1 s|\d+ s|\d+ min \d\d s|\d+ h \d\d min|[\d ]+ h)"
 

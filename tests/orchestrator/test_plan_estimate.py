@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.hybrid_grid.cells import GridArray
+from orchestrator.grid.cells import GridArray
+from orchestrator.nodes.cards import GPUS
+from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus
-from orchestrator.planning.cards import GPUS
 from orchestrator.planning.estimate import Estimate, GpuWork, dominating, estimate, schedule
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.measure import Costs, Line, Record, Traffic
 from orchestrator.planning.sample import Size
-from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import array_spec
-from trainables.backbones import BACKBONES
+from trainables.models.backbones import BACKBONES
 
 COSTS = Costs(
     members=3,

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.hybrid_grid.cells import GridArray
+from orchestrator.grid.cells import GridArray
+from orchestrator.nodes.worker import Worker
 from orchestrator.planning import measure as measuring
 from orchestrator.planning.estimate import HEAP, estimate
 from orchestrator.planning.measure import Costs, Line, measure, parts, passes
 from orchestrator.planning.sample import Size, rows
 from orchestrator.planning.tally import Tally
 from orchestrator.runs.records import Records
-from orchestrator.training.worker import Worker
 from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised
-from trainables.backbones import BACKBONES
+from trainables.crystals.split import split_fold
 from trainables.kernels import ops
+from trainables.models.backbones import BACKBONES
 from trainables.training.fit import ArrayFit, ArraySpec, fit
-from trainables.training.split import split_fold
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Worker(cpus=1, gpus=0)

@@ -13,13 +13,13 @@ from orchestrator.planning import sample
 from orchestrator.planning.sample import KNOWN_ROWS, SAMPLE, Size, absent, draw, first, rows
 from tests.orchestrator.small_data import CRYSTALS, featurised
 from tests.orchestrator.small_grids import embedded
-from trainables.backbones import BACKBONES
 from trainables.crystals.crystal import Entry
-from trainables.crystals.graph import GraphKind
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
-from trainables.crystals.shards import ShardError
 from trainables.crystals.sources import open_source
+from trainables.models.backbones import BACKBONES
+from trainables.representations.graph import GraphKind
+from trainables.representations.shards import ShardError
 
 KINDS = ["cgcnn", "megnet"]
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.hybrid_grid.flags import parse
+from orchestrator.grid.flags import parse
+from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus, tables, text
 from orchestrator.planning.estimate import Estimate, GpuWork
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.survey import Survey
-from orchestrator.training.worker import Worker
 from tests.orchestrator.test_plan_estimate import PLENTY, array, one
 
 GIB = 2**30

@@ -31,7 +31,7 @@ LOOK = """
 import sys
 from pathlib import Path
 from orchestrator.nodes import cluster, preflight
-from orchestrator.training.worker import Worker
+from orchestrator.nodes.worker import Worker
 with cluster.connected(sys.argv[1], 1):
     print(preflight.ready(Worker(cpus=1, gpus=0), sys.argv[1], Path(sys.argv[2])))
 """

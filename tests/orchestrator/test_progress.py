@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.hybrid_grid.cells import GridArray, arrays, cells
-from orchestrator.hybrid_grid.config import build_config
+from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.config import build_config
 from orchestrator.interface.wording import duration, why
 from orchestrator.training import progress
 from orchestrator.training.progress import Progress

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.hybrid_grid.cells import GridArray
+from orchestrator.grid.cells import GridArray
 from orchestrator.interface.job import OK, SOME_FAILED
 from orchestrator.training.recorded import summarise
 from orchestrator.transfer.entries import TransferArray

@@ -22,12 +22,12 @@ from orchestrator.data import streaming
 from orchestrator.data.streaming import ShardStream, open_streamed, recut
 from tests.crystals_for_tests import made_up_dataset, table_of, write_shards
 from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
-from trainables.models.graph_batch import GraphBatch
-from trainables.training.batches import DeviceGraphs
-from trainables.training.source import StreamedGraphs
+from trainables.representations import shards
+from trainables.representations.batches import DeviceGraphs
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
+from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.source import StreamedGraphs
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 CRYSTALS = 90

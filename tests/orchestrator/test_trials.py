@@ -15,17 +15,17 @@ import pytest
 import ray
 from ray.exceptions import ObjectLostError, WorkerCrashedError
 
-from orchestrator.hybrid_grid.cells import GridArray
+from orchestrator.grid.cells import GridArray
 from orchestrator.nodes import cluster
 from orchestrator.nodes.ray_internals import show_work
+from orchestrator.nodes.worker import Worker
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
 from orchestrator.training.train import train
 from orchestrator.training.trials import ArrayTrial
-from orchestrator.training.worker import Worker
 from tests.crystals_for_tests import made_up_dataset
+from trainables.models.recipe import Recipe
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import Recipe
 
 pytestmark = pytest.mark.ray
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=2, batch_size=8)

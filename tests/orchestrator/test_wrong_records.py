@@ -15,8 +15,8 @@ from safetensors.numpy import save
 from orchestrator.runs.ledger import compile_ledger, write_collected
 from orchestrator.runs.records import AGAIN, LedgerError, Records, until_sound
 from tests.orchestrator.small_records import arrays, row
+from trainables.crystals.split import Split
 from trainables.training import record_file
-from trainables.training.split import Split
 
 SPLIT = Split(np.array([1]), np.array([0, 2]), np.array([3]))
 PARTS = {"validation": SPLIT.validation, "test": SPLIT.test}

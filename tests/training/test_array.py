@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.crystals_for_tests import BACKBONES, made_up_dataset
+from trainables.crystals.split import Split, split_fold
 from trainables.models.embedding import Mixing
+from trainables.models.recipe import Recipe
+from trainables.representations.batches import DeviceGraphs
 from trainables.training.array import ArrayTraining, Member, Trained
-from trainables.training.batches import DeviceGraphs
 from trainables.training.fit import build_model
 from trainables.training.problem import GraphRegression, mean_absolute_errors
-from trainables.training.recipe import Recipe
-from trainables.training.split import Split, split_fold
 
 # Stacked products round differently from single ones; in float64 this is what ten epochs leave.
 TOLERANCE = 1e-8

@@ -10,10 +10,10 @@ import pytest
 
 from orchestrator.runs.records import SCHEMA, Records
 from tests.crystals_for_tests import BACKBONES, filled, graphs_of, made_up, made_up_dataset
+from trainables.models.recipe import Recipe
 from trainables.training import record_file
 from trainables.training.checkpoint import CheckpointError, load_model, predict
 from trainables.training.fit import ArraySpec, fit
-from trainables.training.recipe import Recipe
 
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-2, averaging=0.9, epochs=3, batch_size=16)
 

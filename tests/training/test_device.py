@@ -15,10 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.crystals_for_tests import BACKBONES, made_up_dataset
 from trainables.kernels import ops
+from trainables.models.recipe import Recipe
 from trainables.training import compiled
 from trainables.training.array import ArrayTraining
 from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.recipe import Recipe
 
 # Operations that bring a value to the host, or whose result's shape depends on values.
 WAITING = {

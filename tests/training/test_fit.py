@@ -21,13 +21,13 @@ from tests.crystals_for_tests import (
     made_up_dataset,
     model_of,
 )
-from trainables.crystals.dataset import Dataset
+from trainables.crystals.split import split_fold
 from trainables.models.embedding import Mixing
-from trainables.training.batches import DeviceGraphs
+from trainables.models.recipe import Recipe
+from trainables.representations.batches import DeviceGraphs
+from trainables.representations.dataset import Dataset
 from trainables.training.fit import ArraySpec, fit
 from trainables.training.outcome import Outcome
-from trainables.training.recipe import Recipe
-from trainables.training.split import split_fold
 
 CRYSTALS = 60
 DIM = 6
@@ -266,10 +266,10 @@ def test_training_loads_neither_ray_nor_pymatgen() -> None:
 
         sys.meta_path.insert(0, Refusing())
         import numpy as np
-        from trainables.backbones import BACKBONES
-        from trainables.crystals import shards
-        from trainables.crystals.dataset import Dataset
-        from trainables.crystals.graph import Graphs
+        from trainables.models.backbones import BACKBONES
+        from trainables.representations import shards
+        from trainables.representations.dataset import Dataset
+        from trainables.representations.graph import Graphs
         from trainables.training import checkpoint
         from trainables.training.fit import ArraySpec, fit
         import dataclasses

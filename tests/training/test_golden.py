@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.crystals_for_tests import made_up_dataset
+from trainables.models.recipe import Recipe
 from trainables.training.fit import TRAINING_VERSION, ArraySpec, fit
-from trainables.training.recipe import Recipe
 
 # (backbone, optimiser) -> mixing -> losses of two epochs, validation MAEs, MAE on the test part
 GOLDEN: dict[tuple[str, str], dict[str, list[float]]] = {

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.backbones import BACKBONES
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe
 from trainables.training.array import build_optimiser
-from trainables.training.recipe import Recipe
 
 STEP = Recipe(name="paper", optimiser="sgd", lr=1.0, schedule="step", milestones=(100, 200))
 COSINE = Recipe(name="tuned", optimiser="adamw", lr=1.0, schedule="cosine", warmup=0.1, epochs=200)

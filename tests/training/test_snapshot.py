@@ -14,10 +14,10 @@ from safetensors.torch import load, save
 
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from tests.crystals_for_tests import made_up_dataset
+from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.training import snapshot
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
-from trainables.training.recipe import CyclicRecipe, Recipe
 from trainables.training.snapshot import SnapshotError
 from trainables.training.transfer import Entrant, TransferData, TransferFit, TransferSpec
 

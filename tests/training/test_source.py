@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from tests.crystals_for_tests import BACKBONES, made_up_dataset, table_of
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
-from trainables.crystals.graph import Graphs
-from trainables.models.graph_batch import GraphBatch
-from trainables.training.batches import DeviceGraphs
+from trainables.models.recipe import Recipe
+from trainables.representations import shards
+from trainables.representations.batches import DeviceGraphs
+from trainables.representations.dataset import Dataset
+from trainables.representations.graph import Graphs
+from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.source import StreamedGraphs, open_source, resident_bytes
 from trainables.training.fit import ArraySpec, fit
-from trainables.training.recipe import Recipe
-from trainables.training.source import StreamedGraphs, open_source, resident_bytes
 
 CRYSTALS = 48
 

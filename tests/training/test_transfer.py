@@ -12,9 +12,9 @@ import torch
 
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from trainables.compositions.dataset import Compositions
+from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.training.compositions import CompositionProblem, DeviceCompositions
 from trainables.training.outcome import Outcome
-from trainables.training.recipe import CyclicRecipe, Recipe
 from trainables.training.transfer import (
     HELD,
     RECIPES,

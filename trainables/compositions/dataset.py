@@ -13,7 +13,7 @@ import numpy as np
 
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.registry import official_folds
-from trainables.training.split import VALIDATION_SHARE, Split, split_given, split_rows
+from trainables.crystals.split import VALIDATION_SHARE, Split, split_given, split_rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from trainables.kernels.ops import gated_messages, gather, normed_gated_messages, softplus
 from trainables.models.embedding import HybridEmbedding, Mixing
-from trainables.models.graph_batch import GraphBatch
 from trainables.models.layers import (
     BatchNorm,
     GaussianBasis,
@@ -21,6 +20,7 @@ from trainables.models.layers import (
     Linear,
     scatter_mean,
 )
+from trainables.representations.graph_batch import GraphBatch
 
 
 class GatedConvolution(nn.Module):

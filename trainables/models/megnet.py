@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from trainables.kernels.ops import BondLayers, gather, softplus, update_bonds
 from trainables.models.embedding import HybridEmbedding, Mixing
-from trainables.models.graph_batch import GraphBatch
 from trainables.models.layers import (
     GaussianBasis,
     Generators,
@@ -23,6 +22,7 @@ from trainables.models.layers import (
     Set2Set,
     scatter_mean,
 )
+from trainables.representations.graph_batch import GraphBatch
 
 WIDTH = 32
 HIDDEN = 64

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.models.layers import Generators
+from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.training.averaging import (
     CycleAverage,
     MovingAverage,
@@ -29,7 +30,6 @@ from trainables.training.averaging import (
 from trainables.training.compiled import forward_of
 from trainables.training.lamb import Lamb
 from trainables.training.problem import Problem
-from trainables.training.recipe import CyclicRecipe, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as decode_tensors
 from torch import nn
 
-from trainables.backbones import BACKBONES
-from trainables.crystals.graph import Graphs
 from trainables.crystals.symbols import symbol
+from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
+from trainables.representations.batches import DeviceGraphs
+from trainables.representations.graph import Graphs
 from trainables.training import record_file
-from trainables.training.batches import DeviceGraphs
 from trainables.training.fit import build_model
 from trainables.training.problem import predictions
 

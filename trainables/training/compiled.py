@@ -17,8 +17,8 @@ import torch
 import torch.fx.experimental._config
 from torch import Tensor, nn
 
-from trainables.models.graph_batch import GraphBatch
 from trainables.private_cache import private_cache
+from trainables.representations.graph_batch import GraphBatch
 
 # A minute of compiling against some milliseconds a step.
 STEPS_WORTH_COMPILING = 20_000

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from trainables.compositions.dataset import Compositions
+from trainables.crystals.split import Split
 from trainables.models.crabnet import CompositionBatch, Noise
+from trainables.models.recipe import Recipe
 from trainables.training.problem import EVALUATION_BATCH, Forward, standardisation
-from trainables.training.recipe import Recipe
-from trainables.training.split import Split
 
 # Deviation of the factors that jitter the shares in training; a formula says about so much.
 JITTER = 0.02

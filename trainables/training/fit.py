@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.backbones import BACKBONES
-from trainables.crystals.dataset import Dataset
+from trainables.crystals.split import split_dataset
 from trainables.elements import descriptor
+from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.models.recipe import Recipe
+from trainables.representations.dataset import Dataset
+from trainables.representations.source import open_source
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, conclude
 from trainables.training.problem import GraphRegression, standardisation
-from trainables.training.recipe import Recipe
-from trainables.training.source import open_source
-from trainables.training.split import split_dataset
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
 # model's key, so that results of different code are never mixed up in one run. The test

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.crystals.dataset import Dataset
+from trainables.crystals.split import Split
 from trainables.models.embedding import Mixing
+from trainables.representations.dataset import Dataset
+from trainables.representations.source import GraphSource
 from trainables.training.array import Course, Trained
 from trainables.training.problem import EVALUATION_BATCH, predictions
-from trainables.training.source import GraphSource
-from trainables.training.split import Split
 
 
 @dataclass(frozen=True)

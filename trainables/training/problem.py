@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.models.graph_batch import GraphBatch
-from trainables.training.recipe import Recipe
-from trainables.training.source import GraphSource
-from trainables.training.split import Split
+from trainables.crystals.split import Split
+from trainables.models.recipe import Recipe
+from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.source import GraphSource
 
 EVALUATION_BATCH = 512
 Forward = Callable[[Any], Tensor]

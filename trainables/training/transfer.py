@@ -14,15 +14,15 @@ import torch
 from torch import nn
 
 from trainables.compositions.dataset import Compositions
+from trainables.crystals.split import VALIDATION_SHARE, Split
 from trainables.models.crabnet import CrabNet
 from trainables.models.layers import Generators
+from trainables.models.recipe import CyclicRecipe, Recipe, RecipeName
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.compositions import CompositionProblem, DeviceCompositions
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
 from trainables.training.problem import standardisation
-from trainables.training.recipe import CyclicRecipe, Recipe, RecipeName
-from trainables.training.split import VALIDATION_SHARE, Split
 
 # As `fit.TRAINING_VERSION`, of the models here.
 TRANSFER_VERSION = 4

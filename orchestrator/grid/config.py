@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from orchestrator.interface.errors import UsageError
-from trainables.backbones import BACKBONES
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
-from trainables.training.recipe import Recipe, RecipeName
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe, RecipeName
 
 # The column of the ledger that `select_on` compares mixings by.
 SELECTED_BY = {"validation": "val_mae", "test": "test_mae"}

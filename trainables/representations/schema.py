@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.crystals.dataset import Dataset, G
-from trainables.crystals.graph import Graphs
+from trainables.representations.dataset import Dataset, G
+from trainables.representations.graph import Graphs
 
 NODE_COLUMNS = {"z": pa.uint8(), "multiplicity": pa.int32()}
 EDGE_COLUMNS = {"dst": pa.int32(), "src": pa.int32(), "distance": pa.int32(), "count": pa.int32()}

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.crystals.dataset import Dataset, G
-from trainables.crystals.graph import Graphs
-from trainables.crystals.shard_table import (
+from trainables.representations.dataset import Dataset, G
+from trainables.representations.graph import Graphs
+from trainables.representations.schema import (
     EDGE_COLUMNS,
     GRAPH_COLUMNS,
     NODE_COLUMNS,

@@ -12,8 +12,8 @@ import numpy as np
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from trainables.crystals.crystal import Crystal
-from trainables.crystals.graph import PER_ANGSTROM, GraphKind, Graphs
-from trainables.crystals.sorting_key import DISTANCE_BITS, INDEX_BITS, NUMBER_BITS, fits, low
+from trainables.representations.graph import PER_ANGSTROM, GraphKind, Graphs
+from trainables.representations.quotient import DISTANCE_BITS, INDEX_BITS, NUMBER_BITS, fits, low
 
 # Symmetric crystals love distances such as 2.8125 Å, on which round-half flips with the last bit
 # of a rotated lattice. An odd offset moves the borders of the bins to where no such distance lies.

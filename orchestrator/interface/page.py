@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 def render(title: str, subtitle: str, sections: Sequence[tuple[str, str]]) -> str:
     """The page; `sections` are pairs of a heading and HTML."""
-    page = Template(resources.files("orchestrator.report").joinpath("report_page.html").read_text())
+    page = Template(resources.files("orchestrator.interface").joinpath("page.html").read_text())
     return page.substitute(
         title=html.escape(title),
         subtitle=html.escape(subtitle),

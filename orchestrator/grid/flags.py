@@ -10,16 +10,16 @@ from typing import Any, get_args
 
 from orchestrator.data.given_folds import Division, add_division, division_of, fields_of
 from orchestrator.data.withheld import digest_of, read_formulas
-from orchestrator.hybrid_grid.config import MIXINGS, PRESETS, GridConfig, build_config
+from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
-from orchestrator.planning.cards import GPUS
+from orchestrator.nodes.cards import GPUS
+from orchestrator.nodes.worker import Worker
 from orchestrator.training.flags import add_machine, worker_of
-from orchestrator.training.worker import Worker
-from trainables.backbones import BACKBONES
 from trainables.crystals.checks import MAX_ATOMS
-from trainables.training.recipe import RecipeName
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import RecipeName
 
 EPILOG = """\
 data sets (--tasks), any number of:

@@ -14,8 +14,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainables.crystals.graph import Graphs
-from trainables.crystals.sorting_key import DISTANCE_BITS, INDEX_BITS, fits, low
+from trainables.representations.graph import Graphs
+
+NODE_BITS, DISTANCE_BITS, NUMBER_BITS, INDEX_BITS = 24, 14, 7, 16
+
+
+def fits(nodes: int, largest: int, distance: int) -> bool:
+    """Whether edges can be told apart by such an integer.
+
+    Args:
+        nodes: of all crystals.
+        largest: nodes of the largest crystal.
+        distance: the longest, in 1e-3 Å.
+    """
+    return not (nodes >> NODE_BITS or largest >> INDEX_BITS or distance >> DISTANCE_BITS)
+
+
+def low(bits: int) -> int:
+    """So many ones, which cut the lowest part out of a key."""
+    return (1 << bits) - 1
+
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)

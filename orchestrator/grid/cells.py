@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.hybrid_grid.config import GridConfig
+from orchestrator.grid.config import GridConfig
 from orchestrator.training.arrays import key_of
-from trainables.backbones import BACKBONES
-from trainables.crystals.dataset import Dataset
+from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe
+from trainables.representations.dataset import Dataset
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
-from trainables.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

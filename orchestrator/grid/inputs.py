@@ -14,15 +14,15 @@ from orchestrator.data.datasets import resolve
 from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
 from orchestrator.data.shard_folders import folder_of
 from orchestrator.data.streaming import open_streamed
-from orchestrator.hybrid_grid.config import GridConfig
+from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
-from trainables.backbones import BACKBONES, graph_kinds
-from trainables.crystals import shards
-from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources import Source
-from trainables.training.source import resident_bytes
-from trainables.training.split import split_dataset
+from trainables.crystals.split import split_dataset
+from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.representations import shards
+from trainables.representations.dataset import Dataset
+from trainables.representations.source import resident_bytes
 
 LEAST_CRYSTALS = 10
 

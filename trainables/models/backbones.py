@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
-from trainables.crystals.graph import GraphKind
-from trainables.training.recipe import Recipe, RecipeName
+from trainables.models.recipe import Recipe, RecipeName
+from trainables.representations.graph import GraphKind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,10 +19,10 @@ from trainables.crystals.checks import (
     least_distances,
 )
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
-from trainables.crystals.graph import PER_ANGSTROM, GraphKind, Graphs
-from trainables.crystals.neighbours import Neighbours, build_graphs, find_neighbours
 from trainables.crystals.parsing import parse, parse_target
-from trainables.crystals.quotient import quotient
+from trainables.representations.graph import PER_ANGSTROM, GraphKind, Graphs
+from trainables.representations.neighbours import Neighbours, build_graphs, find_neighbours
+from trainables.representations.quotient import quotient
 
 # Å³ per atom below which two atoms must be nearer than MIN_DISTANCE: no packing of equal spheres is
 # denser than π/√18 (Hales 2005, doi:10.4007/annals.2005.162.1065).

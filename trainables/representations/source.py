@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.crystals.dataset import GraphStore
-from trainables.crystals.graph import Graphs
-from trainables.crystals.shards import Shard
-from trainables.models.graph_batch import GraphBatch
-from trainables.training.batches import DeviceGraphs, even_parts
+from trainables.representations.batches import DeviceGraphs, even_parts
+from trainables.representations.dataset import GraphStore
+from trainables.representations.graph import Graphs
+from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.shards import Shard
 
 # Of `Graphs`, and of the `DeviceGraphs` that are made of them and live beside them.
 BYTES_PER_CRYSTAL, BYTES_PER_NODE, BYTES_PER_EDGE = 16 + 52, 5 + 8, 16 + 20

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.crystals.graph import PER_ANGSTROM, Graphs
-from trainables.models.graph_batch import GraphBatch
+from trainables.representations.graph import PER_ANGSTROM, Graphs
+from trainables.representations.graph_batch import GraphBatch
 
 
 def _rows(ptr: Tensor, chosen: Tensor, total: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.crystals.dataset import Dataset
 from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import official_folds
+from trainables.representations.dataset import Dataset
 
 VALIDATION_SHARE = 0.25
 

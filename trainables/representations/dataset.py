@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from trainables.crystals.folds import GivenFolds
-from trainables.crystals.graph import Graphs
+from trainables.representations.graph import Graphs
 
 
 class GraphStore(Protocol):

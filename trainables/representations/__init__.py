@@ -1,0 +1,1 @@
+"""What a network sees of a crystal: graphs, their shards on disk, batches on a device."""
