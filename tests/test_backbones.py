@@ -175,7 +175,10 @@ def test_published_scores_are_of_known_backbones() -> None:
 
 
 def test_the_list_is_light_to_import() -> None:
-    code = "import sys, trainables.models.backbones; print({'torch', 'ray', 'pymatgen'} & {*sys.modules})"
+    code = (
+        "import sys, trainables.models.backbones;"
+        " print({'torch', 'ray', 'pymatgen'} & {*sys.modules})"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -20,13 +20,36 @@ import pyarrow as pa
 
 from orchestrator.data.entries import EntryBlocks
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs import durable
+from orchestrator.runs import durable, layout
+from orchestrator.runs.run_directory import slug
 from trainables import sealed
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
 from trainables.representations.featurise import FEATURISER_VERSION, featurise
 from trainables.representations.graph import GraphKind
+
+
+def folder_of(run: Path, name: str) -> Path:
+    """That of a data set; below it there is one for each kind of graph."""
+    return run / layout.SHARDS / slug(name)
+
+
+def any_graphs_of(run: Path, name: str, or_else: str = "") -> Path:
+    """The shards of one kind of graph: the crystals, their targets and formulas are those of all.
+
+    Args:
+        or_else: what the person may do beside featurising again.
+
+    Raises:
+        UsageError: there are none.
+    """
+    folder = folder_of(run, name)
+    found = sorted(folder.glob(f"*/{shards.MANIFEST}"))
+    if not found:
+        raise UsageError(f"{folder}: no shards; run hybrid_grid again to featurise{or_else}")
+    return found[0].parent
+
 
 ROWS_PER_SHARD = 8192
 QUARANTINE = "quarantine.csv"

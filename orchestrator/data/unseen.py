@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainables.crystals.split import split_dataset
 from trainables.crystals.symbols import symbol
 from trainables.representations import shards
-from trainables.representations.dataset import Dataset
+from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import Graphs
 
 if TYPE_CHECKING:

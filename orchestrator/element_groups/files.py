@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.consensus.agreement import Agreement
+from analysis.consensus.agreement import Agreement, Reference
 from analysis.elements import NUMBERS, SYMBOLS
 from analysis.substitution.groups import Member
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parquet
-
-if TYPE_CHECKING:
-    from orchestrator.element_groups.models import Measured
 
 GEOMETRY, CLUSTERINGS, PARTNERS = "geometry.parquet", "clusterings.parquet", "partners.parquet"
 MIXED = "mixed"  # channel of the vectors that a model starts from
@@ -30,6 +28,30 @@ COLUMNS = {
     ANGLES: ("dim", "mean", "variance"),
     RELATIONS: ("one", "other", "correlation", "p"),
 }
+
+
+@dataclass
+class Measured:
+    """What was found of some models.
+
+    Attributes:
+        rows: of `geometry.parquet`.
+        references: each model's clustering, by key.
+        clusters: each model's number of clusters and silhouette, by key.
+        left_out: a line for each model that cannot be measured or clustered.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    references: dict[str, Reference] = field(default_factory=dict)
+    clusters: dict[str, tuple[int, float]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def take(self, other: Measured) -> None:
+        """Adds what was found of other models."""
+        self.rows += other.rows
+        self.references |= other.references
+        self.clusters |= other.clusters
+        self.left_out += other.left_out
 
 
 def write_models(run: Path, measured: Measured) -> list[Path]:

@@ -14,8 +14,7 @@ import pandas as pd
 from analysis.consensus.agreement import Reference
 from analysis.consensus.stability import stability
 from analysis.mapping import Map
-from analysis.substitution.groups import divide
-from analysis.substitution.ions import ions
+from analysis.substitution.groups import divide, ions
 from orchestrator.data.replaceability import published_probabilities, read_replaceability
 from orchestrator.element_groups import relations
 from orchestrator.element_groups.consensus import describe, find_consensus
@@ -32,8 +31,8 @@ from orchestrator.element_groups.files import (
 )
 from orchestrator.element_groups.flags import GroupOptions, parse
 from orchestrator.element_groups.models import Measured, measure
+from orchestrator.element_groups.relations import untrained_angles
 from orchestrator.element_groups.screening import Formulas, of_file, of_run, screen, to_frame
-from orchestrator.element_groups.untrained import untrained_angles
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.interface.wording import counted

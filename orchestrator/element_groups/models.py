@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,39 +22,13 @@ from sklearn.metrics import adjusted_rand_score
 from analysis.clustering import best_clustering, cluster
 from analysis.consensus.agreement import Reference
 from analysis.elements import SYMBOLS
-from analysis.geometry.angles import angles
-from analysis.geometry.classes import classes_of
-from analysis.geometry.metrics import INDICATORS, shape
+from analysis.geometry import INDICATORS, angles, classes_of, shape
 from analysis.mapping import Map
-from orchestrator.element_groups.files import MIXED
+from orchestrator.element_groups.files import MIXED, Measured
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB
 
 HANDCRAFTED, LEARNED = "h", "l"
-
-
-@dataclass
-class Measured:
-    """What was found of some models.
-
-    Attributes:
-        rows: of `geometry.parquet`.
-        references: each model's clustering, by key.
-        clusters: each model's number of clusters and silhouette, by key.
-        left_out: a line for each model that cannot be measured or clustered.
-    """
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    references: dict[str, Reference] = field(default_factory=dict)
-    clusters: dict[str, tuple[int, float]] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-
-    def take(self, other: Measured) -> None:
-        """Adds what was found of other models."""
-        self.rows += other.rows
-        self.references |= other.references
-        self.clusters |= other.clusters
-        self.left_out += other.left_out
 
 
 @dataclass(frozen=True)

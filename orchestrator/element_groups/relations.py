@@ -7,18 +7,22 @@ properties, standardised (Ward et al. 2016, 10.1038/npjcompumats.2016.28).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import torch
 
 from analysis import cosine, mantel
 from analysis.elements import NUMBERS
+from analysis.geometry import angles
 from analysis.mapping import Map
 from analysis.scale.replaceability import Replaceability
+from trainables.elements import descriptor
+from trainables.models.embedding import HybridEmbedding, Mixing
 
 VECTORS = {"Mat2Vec": "mat2vec", "SkipAtom": "skipatom", "Magpie": "magpie_sc"}
 REPLACEABILITY = "replaceability"
@@ -104,3 +108,20 @@ def _compare(
     matrices: Mapping[str, np.ndarray], permutations: int, seed: int, pair: tuple[str, str]
 ) -> mantel.Mantel:
     return mantel.compare(matrices[pair[0]], matrices[pair[1]], permutations, seed)
+
+
+MODELS = 50
+
+
+def untrained_angles(dims: Sequence[int], numbers: np.ndarray, seed: int) -> dict[int, np.ndarray]:
+    """By dimension: mean and variance (deg²) of the angle over the elements [50, 2]."""
+    table = torch.from_numpy(descriptor.load())
+    found = {}
+    for dim in dims:
+        generators = [torch.Generator().manual_seed(seed + model) for model in range(MODELS)]
+        embedding = HybridEmbedding(generators, [Mixing("0")] * MODELS, table, dim)
+        with torch.no_grad():
+            h, l = (channel.double().numpy()[:, numbers] for channel in embedding.channels())  # noqa: E741
+        turned = np.stack([angles(*pair) for pair in zip(h, l, strict=True)])
+        found[dim] = np.stack([turned.mean(axis=1), turned.var(axis=1)], axis=1)
+    return found

@@ -14,7 +14,7 @@ from analysis.mapping import Map
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
 from orchestrator.data.compositions import resolve
 from orchestrator.data.divided import folds_of
-from orchestrator.data.shard_folders import any_graphs_of
+from orchestrator.data.featurize import any_graphs_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.wording import are, counted
 from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds

@@ -13,7 +13,7 @@ from analysis.figures.geometry import NAMES, angle_variances, correlations, laye
 from analysis.figures.groups import cluster_table
 from analysis.figures.screening import composition_bars, relation_map
 from analysis.figures.style import name_backbone
-from analysis.geometry.correlation import correlate, strategy_of
+from analysis.geometry import correlate, strategy_of
 from analysis.screening import LEAST_COVERED
 from orchestrator.element_groups.files import (
     ANGLES,

@@ -15,13 +15,13 @@ from analysis.elements import NUMBERS, SYMBOLS
 from analysis.mapping import Map
 from analysis.scale import pareto
 from analysis.scale.fidelity import MODIFIED_PETTIFOR, known_scales
+from analysis.scale.pareto import search_pairs
 from analysis.scale.replaceability import (
     Replaceability,
     chemical_distances,
     dissimilarities,
     from_counts,
 )
-from analysis.scale.search import search_pairs
 from analysis.scale.unidimensional import Order, find_order
 from orchestrator.data.datasets import resolve
 from orchestrator.data.replaceability import published_probabilities, read_replaceability

@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from orchestrator.data.datasets import resolve
-from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
-from orchestrator.data.shard_folders import folder_of
+from orchestrator.data.featurize import QUARANTINE, Featurized, featurize, folder_of
 from orchestrator.data.streaming import open_streamed
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.sources import Source
-from trainables.crystals.split import split_dataset
 from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
-from trainables.representations.dataset import Dataset
+from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import resident_bytes
 
 LEAST_CRYSTALS = 10

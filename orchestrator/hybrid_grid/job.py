@@ -46,9 +46,9 @@ from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
-from trainables.crystals.split import Split, split_dataset
+from trainables.crystals.split import Split
 from trainables.kernels import library
-from trainables.representations.dataset import Dataset
+from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.featurise import FEATURISER_VERSION
 from trainables.training.fit import TRAINING_VERSION
 

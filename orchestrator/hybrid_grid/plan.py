@@ -7,11 +7,10 @@ import time
 
 from orchestrator.grid.flags import Options
 from orchestrator.interface.wording import are, counted
-from orchestrator.planning import gpus, survey, tables, text
+from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import dominating, estimate
 from orchestrator.planning.machine import Machine, looking_around
-from orchestrator.planning.survey import Survey
-from orchestrator.planning.work import Work, look
+from orchestrator.planning.work import Survey, Work, look, measure_all, read_samples
 
 
 def print_plan(options: Options) -> None:
@@ -29,9 +28,9 @@ def print_plan(options: Options) -> None:
         print("nothing is left to train")
         return
     with looking_around() as machine:
-        samples = survey.read(work, _say)
+        samples = read_samples(work, _say)
         found = machine()
-    surveyed = survey.measure(options, work, samples, _say)
+    surveyed = measure_all(options, work, samples, _say)
     _say("")
     for block in _blocks(options, work, surveyed, found, start):
         print("\n" + "\n".join(block))
@@ -48,11 +47,11 @@ def _blocks(
         if (size := surveyed.sizes.get((array.task, array.spec.backbone))) is not None
     ]
     heavy = dominating((one.array.task, one.seconds) for one in estimates)
-    blocks = [tables.by_task(work, surveyed.sizes, estimates, machine.idle, heavy)]
+    blocks = [text.by_task(work, surveyed.sizes, estimates, machine.idle, heavy)]
     if heavy:
         blocks[0].append(text.dominating(heavy, estimates))
     if estimates:
-        blocks.append(tables.by_configuration(estimates, machine.idle))
+        blocks.append(text.by_configuration(estimates, machine.idle))
         blocks.append(text.on_this_machine(estimates, machine, options.worker, surveyed.reading))
     if estimates and options.plan_gpus is not None:
         name, cards = options.plan_gpus

@@ -1,11 +1,13 @@
-"""What a grid still has to train, seen without starting anything."""
+"""What a grid still has to train, and what that costs: samples of its data sets, measured."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
@@ -14,13 +16,21 @@ from orchestrator.data.given_folds import demand_columns, demand_own_folds, fiel
 from orchestrator.grid.cells import Cell, GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
 from orchestrator.grid.flags import Options
-from orchestrator.grid.inputs import fingerprint, open_sources
+from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources
 from orchestrator.interface.errors import UsageError
+from orchestrator.planning import measure as measuring
+from orchestrator.planning import sample
+from orchestrator.planning.measure import Costs
+from orchestrator.planning.sample import Sample, Size
 from orchestrator.runs.records import FAILED, Records
 from orchestrator.runs.run_directory import slug
+from trainables.crystals.checks import MAX_ATOMS
+from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS, Task
 from trainables.crystals.sources import Source
 from trainables.models.backbones import BACKBONES
+from trainables.models.recipe import Recipe
+from trainables.representations.shards import DamagedError, ShardError
 
 
 @dataclass(frozen=True)
@@ -128,3 +138,106 @@ def _key(cell: Cell, fingerprints: Mapping[tuple[str, str], str]) -> str:
     """The cell's key if its data has been featurised into this run, else one that no record has."""
     own = fingerprints.get((cell.task, cell.backbone))
     return f"not featurised: {dataclasses.astuple(cell)}" if own is None else cell.key(own)
+
+
+Name = tuple[str, str]  # data set, backbone
+Configuration = tuple[str, int, int | None, Recipe]
+Say = Callable[[str], None]
+STAND_IN = "ionic"  # what is measured on where no data set of the grid is here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What is known of a grid's data and of its models.
+
+    Attributes:
+        samples: of the data sets that are here and have something left to train.
+        sizes: of those that can be estimated, also where they are not here.
+        costs: of an array, by configuration.
+        measured_on: the data sets on which the costs were measured.
+    """
+
+    samples: Mapping[Name, Sample]
+    sizes: Mapping[Name, Size]
+    costs: Mapping[Configuration, Costs]
+    measured_on: list[str]
+
+    @property
+    def reading(self) -> float:
+        """Seconds that reading and featurising take on one core."""
+        return sum({task: one.seconds for (task, _), one in self.samples.items()}.values())
+
+    def costs_of(self, array: GridArray) -> Costs:
+        """Of arrays like this one, on any data."""
+        return self.costs[_configuration(array)]
+
+
+def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
+    """Samples of the data sets that are here and have something left to train.
+
+    Raises:
+        UsageError, SourceError: one cannot be read.
+    """
+    found: dict[Name, Sample] = {}
+    backbones: tuple[str, ...] = work.config.backbones
+    for task in dict.fromkeys(array.task for array in work.left if array.task in work.sources):
+        say(f"reading {task}")
+        folders = {name: folder for name, folder in work.featurised.items() if name[0] == task}
+        if len(folders) == len(backbones):
+            try:
+                found |= {name: sample.featurised(folder) for name, folder in folders.items()}
+                continue
+            except DamagedError:
+                pass  # the job would make them again, from what is now read instead
+            except ShardError as error:
+                raise UsageError(str(error)) from None
+        drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms)
+        found |= {(task, backbone): one for backbone, one in drawn.items()}
+    return found
+
+
+def measure_all(options: Options, work: Work, samples: Mapping[Name, Sample], say: Say) -> Survey:
+    """Sizes, and the costs of every configuration that is left."""
+    enough = {name: one for name, one in samples.items() if len(one.dataset) >= LEAST_CRYSTALS}
+    sizes = {name: one.size for name, one in enough.items()}
+    for task in work.absent.values():
+        for backbone in work.config.backbones:
+            sizes[task.name, backbone] = sample.absent(task, backbone, enough)
+    largest: dict[Configuration, GridArray] = {}
+    for array in sorted(work.left, key=lambda array: len(array.spec.mixings)):
+        if (array.task, array.spec.backbone) in sizes:
+            largest[_configuration(array)] = array
+    on = _grounds({array.spec.backbone for array in largest.values()}, enough)
+    device = "cuda" if options.worker.gpus and torch.cuda.is_available() else "cpu"
+    costs: dict[Configuration, Costs] = {}
+    for number, (kind, array) in enumerate(largest.items(), 1):
+        say(f"measuring {kind[0]} d{kind[1]}, {number} of {len(largest)} configurations")
+        costs[kind] = measuring.measure(
+            array.spec,
+            on[array.spec.backbone][1].dataset,
+            options.worker,
+            device,
+            traffic=options.plan_gpus is not None,
+        )
+    names = list(dict.fromkeys(name for name, _ in on.values()))
+    return Survey(samples=samples, sizes=sizes, costs=costs, measured_on=names)
+
+
+def _configuration(array: GridArray) -> Configuration:
+    """What arrays have in common whose costs are the same on the same data."""
+    spec = array.spec
+    return spec.backbone, spec.dim, spec.conv_width, spec.recipe
+
+
+def _grounds(backbones: set[str], here: Mapping[Name, Sample]) -> dict[str, tuple[str, Sample]]:
+    """By backbone, the data set with most rows, for it will take most of the time."""
+    grounds = {}
+    ordered = sorted(here.items(), key=lambda item: item[1].size.crystals * item[1].size.rows)
+    for (task, backbone), one in ordered:
+        if backbone in backbones:
+            grounds[backbone] = task, one
+    missing = sorted(backbones - set(grounds))
+    if missing:
+        drawn = sample.draw(IonicSource(), missing, max_atoms=MAX_ATOMS)
+        grounds |= {backbone: (STAND_IN, one) for backbone, one in drawn.items()}
+    return grounds

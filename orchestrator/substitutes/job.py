@@ -12,8 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.elements import NUMBERS
-from analysis.substitution.groups import fit
-from analysis.substitution.ions import ions
+from analysis.substitution.groups import fit, ions
 from orchestrator.element_groups.files import FinishedGroups
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK, STATUSES, conduct

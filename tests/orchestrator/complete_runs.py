@@ -14,8 +14,7 @@ import pyarrow as pa
 from analysis import tables as element_tables
 from analysis.consensus.agreement import Reference, agree
 from analysis.elements import SYMBOLS
-from analysis.substitution.groups import divide
-from analysis.substitution.ions import ions
+from analysis.substitution.groups import divide, ions
 from orchestrator import cli
 from orchestrator.data import featurize
 from orchestrator.data.withheld import digest_of as digest_of_formulas

@@ -12,8 +12,7 @@ import pytest
 
 from analysis.consensus.agreement import Reference, agree
 from analysis.elements import SYMBOLS
-from analysis.substitution.groups import divide
-from analysis.substitution.ions import ions
+from analysis.substitution.groups import divide, ions
 from orchestrator import cli
 from orchestrator.data.withheld import digest_of
 from orchestrator.element_groups import files as groups

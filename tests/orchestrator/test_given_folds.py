@@ -30,10 +30,9 @@ from orchestrator.transfer.flags import parse as parse_transfer
 from orchestrator.transfer.inputs import open_data
 from tests.crystals_for_tests import made_up_dataset
 from trainables.crystals.sources.table import CsvTable
-from trainables.crystals.split import split_dataset
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
-from trainables.representations.dataset import Dataset
+from trainables.representations.dataset import Dataset, split_dataset
 
 KIND = BACKBONES["cgcnn"].graph_kind.name
 CONFIG = build_config("demo", {"backbones": ("cgcnn",), "folds": (0, 1, 2, 3, 4)})

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.grid.flags import parse
 from orchestrator.nodes.worker import Worker
-from orchestrator.planning import gpus, tables, text
+from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import Estimate, GpuWork
 from orchestrator.planning.machine import Machine
-from orchestrator.planning.survey import Survey
+from orchestrator.planning.work import Survey
 from tests.orchestrator.test_plan_estimate import PLENTY, array, one
 
 GIB = 2**30
@@ -84,9 +84,9 @@ def test_cards_that_the_workers_want_and_the_machine_lacks() -> None:
 def test_long_names_are_cut_and_the_table_stays_narrow() -> None:
     name = "formation_energies_of_everything_v2"
     cost = replace(one(), array=replace(array(), task=name), seconds=1e9, data=PLENTY)
-    lines = tables.by_configuration([cost], idle=5e8)
+    lines = text.by_configuration([cost], idle=5e8)
     assert max(map(len, lines)) <= 100
-    assert len(tables.short(name)) == tables.NAME and tables.short(name).endswith("…")
+    assert len(text.short(name)) == text.NAME and text.short(name).endswith("…")
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_long_names_are_cut_and_the_table_stays_narrow() -> None:
     [(0.2, "<1 s"), (200, "3 min 20 s"), (7200, "2 h 00 min"), (20_203_200, "5 612 h")],
 )
 def test_spans(seconds: float, said: str) -> None:
-    assert tables.span(seconds) == said
+    assert text.span(seconds) == said
 
 
 @pytest.mark.parametrize(
     ("number", "said"), [(1000, "<1 MiB"), (3.25 * 2**20, "3.25 MiB"), (1.9 * GIB, "1.9 GiB")]
 )
 def test_sizes(number: float, said: str) -> None:
-    assert tables.size(number) == said
+    assert text.size(number) == said
 
 
 @pytest.mark.parametrize(("part", "said"), [(0, "0 %"), (0.1, "<1 %"), (82, "82 %")])
 def test_shares(part: float, said: str) -> None:
-    assert tables.share_of(part, 100) == said
+    assert text.share_of(part, 100) == said

@@ -17,7 +17,8 @@ from trainables.crystals.folds import (
     folds_of_parts,
     folds_of_rows,
 )
-from trainables.crystals.split import Split, split_dataset, split_fold, split_given
+from trainables.crystals.split import Split, split_fold, split_given
+from trainables.representations.dataset import split_dataset
 
 TOTAL = 103
 ROWS = np.arange(TOTAL)

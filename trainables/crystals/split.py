@@ -8,7 +8,6 @@ import numpy as np
 
 from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import official_folds
-from trainables.representations.dataset import Dataset
 
 VALIDATION_SHARE = 0.25
 
@@ -33,15 +32,6 @@ class Split:
         """n_train, n_val, n_test."""
         parts = {"train": self.train, "val": self.validation, "test": self.test}
         return {f"n_{name}": len(rows) for name, rows in parts.items()}
-
-
-def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:
-    """What a model of a fold sees of a data set: the official fold, or the one that was given."""
-    if dataset.folds is None:
-        whole = split_fold(dataset.rows, dataset.total, fold, seed)
-    else:
-        whole = split_given(dataset.folds, fold, seed)
-    return whole.without(dataset.withheld)
 
 
 def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:

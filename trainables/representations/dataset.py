@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from trainables.crystals.folds import GivenFolds
+from trainables.crystals.split import Split, split_fold, split_given
 from trainables.representations.graph import Graphs
 
 
@@ -50,3 +51,12 @@ class Dataset(Generic[G]):
 
     def __len__(self) -> int:
         return len(self.target)
+
+
+def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:
+    """What a model of a fold sees of a data set: the official fold, or the one that was given."""
+    if dataset.folds is None:
+        whole = split_fold(dataset.rows, dataset.total, fold, seed)
+    else:
+        whole = split_given(dataset.folds, fold, seed)
+    return whole.without(dataset.withheld)

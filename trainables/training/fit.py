@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.crystals.split import split_dataset
 from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
 from trainables.models.recipe import Recipe
-from trainables.representations.dataset import Dataset
+from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray

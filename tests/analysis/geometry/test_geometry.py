@@ -10,10 +10,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from analysis.elements import NUMBERS
-from analysis.geometry.angles import angles
-from analysis.geometry.classes import CLASSES, classes_of
-from analysis.geometry.correlation import correlate
-from analysis.geometry.metrics import INDICATORS, shape
+from analysis.geometry import CLASSES, INDICATORS, angles, classes_of, correlate, shape
 
 
 def textbook(vectors: np.ndarray) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.scale import pareto
-from analysis.scale.search import search_pairs
+from analysis.scale.pareto import search_pairs
 from tests.analysis.scale.test_gaps import relations
 
 LAMBDAS = (1.0, 4.0, 16.0, 64.0)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.elements import NUMBERS, SYMBOLS
-from analysis.substitution.groups import divide, fit
-from analysis.substitution.ions import Ion, ions
+from analysis.substitution.groups import Ion, divide, fit, ions
 
 
 def groups_of(symbols: str, labels: list[int] | None = None) -> dict[str, str]:

@@ -14,11 +14,32 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from typing import IO, Any
 
-from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.crystal import BadCrystal, Crystal
+from trainables.crystals.reading.cif import read_cif
 from trainables.crystals.reading.messages import HEADER, OUT_OF_MEMORY, length, packed
-from trainables.crystals.reading.readers import read
+from trainables.crystals.reading.poscar import read_poscar
+
+Atoms = tuple[list[int], list[list[float]], list[list[float]]]  # [N], fractional [N, 3], cell in Å
+
+_READERS: dict[str, Callable[[str], Crystal]] = {"cif": read_cif, "poscar": read_poscar}
+
+
+def read(form: str, text: str) -> Atoms:
+    """Atomic numbers [N], fractional coordinates [N, 3] and cell [3, 3] in Å of a text.
+
+    Args:
+        form: `cif` or `poscar`.
+
+    Raises:
+        BadCrystal: the reason in one line.
+        MemoryError: the text wants more than the process may have.
+    """
+    crystal = _READERS[form](text.removeprefix("\ufeff"))
+    return crystal.numbers.tolist(), crystal.frac.tolist(), crystal.lattice.tolist()
+
 
 GRACE = 2  # seconds after which a child whose parent did not end it ends itself
 

@@ -1,1 +1,0 @@
-"""What the element vectors of one trained model look like, as numbers."""
