@@ -106,7 +106,7 @@ def compare_precisions(report: Report, options: argparse.Namespace) -> None:
         exact: Spread | None = None
         for name in PRECISIONS:
             jobs = [
-                Job(spec, options.shards / backbone, options.device, name, concludes=False)
+                Job(spec, options.shards / backbone, options.device, name, evaluates=False)
                 for spec in arrays
             ]
             title = f"{backbone} {dim}, {recipe.epochs} epochs, {name}"

@@ -35,14 +35,14 @@ class Job:
     Attributes:
         folder: of shards, one folder a backbone.
         precision: of `PRECISIONS`.
-        concludes: whether to make all that a model leaves in a run, the test included.
+        evaluates: whether to make all that a model leaves in a run, the test included.
     """
 
     spec: ArraySpec
     folder: Path
     device: str
     precision: str = "float32"
-    concludes: bool = True
+    evaluates: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,21 +105,21 @@ def train(job: Job) -> Trained:
     with precision(job.precision, job.device):
         start = time.perf_counter()
         fit = ArrayFit(job.spec, data, job.device)
-        courses = list(fit.training.active)
+        histories = list(fit.training.active)
         test: dict[str, float] = {}
         while not fit.finished:
-            if not job.concludes:
+            if not job.evaluates:
                 fit.training.run_epoch()
                 continue
             for outcome in fit.advance():
-                test[outcome.course.member.key] = outcome.metrics["test_mae"]
+                test[outcome.history.member.key] = outcome.metrics["test_mae"]
         seconds = time.perf_counter() - start
     return Trained(
         spec=job.spec,
         seconds=seconds,
-        epochs=[course.epochs for course in courses],
-        val_mae=[course.best_error for course in courses],
-        test_mae=[test[course.member.key] for course in courses if job.concludes],
+        epochs=[history.epochs for history in histories],
+        val_mae=[history.best_error for history in histories],
+        test_mae=[test[history.member.key] for history in histories if job.evaluates],
     )
 
 

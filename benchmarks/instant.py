@@ -65,8 +65,8 @@ class InstantFit:
         self.finished = True
         for label, key in self._spec.mixings.items():
             member = Member(key=key, label=label, seed=self._spec.seed)
-            course = dataclasses.replace(self._sample.course, member=member)
-            yield dataclasses.replace(self._sample, course=course)
+            history = dataclasses.replace(self._sample.history, member=member)
+            yield dataclasses.replace(self._sample, history=history)
 
 
 def embedded(backbone: str, crystals: int) -> Dataset:

@@ -82,7 +82,7 @@ class Ours:
             recipe=recipe,
         )
         self.fit = ArrayFit(spec, self.dataset, device)
-        self.courses = list(self.fit.training.active)
+        self.histories = list(self.fit.training.active)
         return {}
 
     def epochs(self, *, count: int) -> dict[str, Any]:
@@ -94,8 +94,8 @@ class Ours:
         seconds = time.perf_counter() - start
         return {
             "seconds": seconds,
-            "train_loss": [course.train_loss[-count:] for course in self.courses],
-            "val_mae": [course.val_error[-count:] for course in self.courses],
+            "train_loss": [history.train_loss[-count:] for history in self.histories],
+            "val_mae": [history.val_error[-count:] for history in self.histories],
         }
 
     def save_weights(self, *, path: str) -> dict[str, Any]:
@@ -124,11 +124,11 @@ class Ours:
         outcomes: list[Outcome] = []
         while not self.fit.finished:
             outcomes.extend(self.fit.advance())
-        test = {outcome.course.member.key: outcome.metrics.get("test_mae") for outcome in outcomes}
+        test = {outcome.history.member.key: outcome.metrics.get("test_mae") for outcome in outcomes}
         return {
-            "train_loss": [course.train_loss for course in self.courses],
-            "val_mae": [course.val_error for course in self.courses],
-            "test_mae": [test[course.member.key] for course in self.courses],
+            "train_loss": [history.train_loss for history in self.histories],
+            "val_mae": [history.val_error for history in self.histories],
+            "test_mae": [test[history.member.key] for history in self.histories],
         }
 
 

@@ -51,10 +51,12 @@ def changed(recipe: Recipe, changes: list[str]) -> Recipe:
 def best_validation(spec: ArraySpec, dataset: Dataset) -> dict[str, tuple[float, int]]:
     """Lowest validation MAE and its epoch, by mixing."""
     training = ArrayFit(spec, dataset).training
-    courses = list(training.active)
+    histories = list(training.active)
     while training.active:
         training.run_epoch()
-    return {course.member.label: (course.best_error, course.best_epoch + 1) for course in courses}
+    return {
+        history.member.label: (history.best_error, history.best_epoch + 1) for history in histories
+    }
 
 
 def main() -> None:

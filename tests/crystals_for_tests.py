@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from trainables import sealed
+from trainables import checksum
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.prototypes import Prototype, prototypes
 from trainables.models.backbones import BACKBONES
@@ -204,5 +204,5 @@ def write_shards(folder: Path, data: Dataset, cuts: int) -> list[Path]:
         digest = hashlib.sha256(content).hexdigest()
         entries.append({"file": paths[-1].name, "sha256": digest, "rows": len(rows)})
     manifest = {"format": shards.FORMAT_VERSION, "shards": entries, "total": data.total}
-    (folder / shards.MANIFEST).write_text(json.dumps(sealed.seal(manifest)))
+    (folder / shards.MANIFEST).write_text(json.dumps(checksum.add(manifest)))
     return paths

@@ -64,10 +64,10 @@ def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Pat
 
     records = Records(tmp_path)
     for outcome in fit(of_tiny.spec, data):
-        assert outcome.course.epochs == 3 and not outcome.course.diverged
-        assert outcome.course.train_loss[-1] < outcome.course.train_loss[0]
+        assert outcome.history.epochs == 3 and not outcome.history.diverged
+        assert outcome.history.train_loss[-1] < outcome.history.train_loss[0]
         assert outcome.arrays["elements/layer1"].shape[1] == 4
-        row = of_tiny.row(outcome.course.member.label) | {"status": "done"}
+        row = of_tiny.row(outcome.history.member.label) | {"status": "done"}
         records.write(row | outcome.metrics, outcome.arrays)
         model, found = load_model(tmp_path / f"{row['key']}.safetensors")
         kept = outcome.arrays["predictions/test/row"]
@@ -86,7 +86,7 @@ def test_an_array_of_a_new_backbone_is_its_models_alone(tiny: BackboneSpec) -> N
     )
     data = made_up_dataset("tiny", 30)
     for outcome in fit(spec, data):
-        member = outcome.course.member
+        member = outcome.history.member
         alone = dataclasses.replace(spec, mixings={member.label: member.key})
         assert fit(alone, data)[0].metrics == pytest.approx(outcome.metrics, rel=1e-5)
 

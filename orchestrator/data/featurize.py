@@ -22,7 +22,7 @@ from orchestrator.data.entries import EntryBlocks
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, layout
 from orchestrator.runs.run_directory import slug
-from trainables import sealed
+from trainables import checksum
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
@@ -165,7 +165,7 @@ def _existing(
     for kind in kinds:
         try:
             manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
-            if manifest["made_from"] != made_from or not sealed.is_sound(manifest):
+            if manifest["made_from"] != made_from or not checksum.matches(manifest):
                 return None
             quarantine = manifest.get("quarantine")
             if quarantine is not None and _digest(folder / QUARANTINE) != quarantine:
@@ -291,4 +291,4 @@ class ShardWriter:
             "fingerprint": self._fingerprint.hexdigest(),
             "shards": self._shards,
         }
-        durable.write_json(self._folder / shards.MANIFEST, sealed.seal(manifest))
+        durable.write_json(self._folder / shards.MANIFEST, checksum.add(manifest))

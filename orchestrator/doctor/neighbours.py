@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.doctor.finding import Finding, judged
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import doors, ray_internals
+from orchestrator.nodes import authentication, ray_internals
 from orchestrator.nodes.owners import is_trusted, listeners
 from orchestrator.nodes.private_base import place
 
@@ -34,7 +34,7 @@ def base() -> Finding:
 def address_file() -> list[Finding]:
     """Whether `--address auto` leads where somebody else wants it to."""
     try:
-        doors.written_by_us(ray_internals.address_file())
+        authentication.written_by_us(ray_internals.address_file())
     except UsageError as error:
         return [Finding("bad", "address", str(error))]
     return []
@@ -48,7 +48,7 @@ def clusters() -> list[Finding]:
 
 def session(what: str, folder: Path) -> Finding:
     """Whether others reach what a node keeps: they could have it run their programs."""
-    why = doors.open_session(folder)
+    why = authentication.open_session(folder)
     return judged(not why, what, why or f"{folder} is closed to other users", OWN_FOLDER)
 
 

@@ -15,7 +15,7 @@ import ray
 from orchestrator.doctor.finding import Finding, judged
 from orchestrator.doctor.machine import GIB, LEAST_DISK, cards, token, token_file
 from orchestrator.doctor.neighbours import session
-from orchestrator.interface.wording import of_the_disk
+from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes import cluster, ray_internals
 from orchestrator.nodes.missing import missing
 from orchestrator.nodes.probe import on_node, probe_in, writes_beside

@@ -34,8 +34,8 @@ from orchestrator.element_groups.models import Measured, measure
 from orchestrator.element_groups.relations import untrained_angles
 from orchestrator.element_groups.screening import Formulas, of_file, of_run, screen, to_frame
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.format import counted
 from orchestrator.interface.job import conduct, look_then_work
-from orchestrator.interface.wording import counted
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report.job import write_report

@@ -16,7 +16,7 @@ from orchestrator.data.compositions import resolve
 from orchestrator.data.divided import folds_of
 from orchestrator.data.featurize import any_graphs_of
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.wording import are, counted
+from orchestrator.interface.format import are, counted
 from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import FOLDS, TASKS, official_folds
 from trainables.representations import shards

@@ -23,8 +23,8 @@ from orchestrator.element_groups.files import (
     FinishedGroups,
     of_ledger,
 )
+from orchestrator.interface.format import significant
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import significant
 from orchestrator.runs.finished_run import FinishedRun
 
 CHARGES = {"+": "⁺", "-": "⁻"}

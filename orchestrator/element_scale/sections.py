@@ -9,8 +9,8 @@ import pandas as pd
 from analysis.elements import NUMBERS
 from analysis.figures.scale import gap_bars, pareto_front, relation_maps, scale_line
 from orchestrator.element_scale.files import FinishedScale
+from orchestrator.interface.format import significant
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import significant
 
 SOURCES = {
     "mined": "counted in the crystals of {name}",

@@ -22,8 +22,8 @@ from orchestrator.ensemble.files import INFO, RESULTS, forget, write_facts, writ
 from orchestrator.ensemble.flags import EnsembleOptions, parse
 from orchestrator.ensemble.predictions import FoldPredictions, read_fold
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.format import are, counted, significant
 from orchestrator.interface.job import conduct, look_then_work
-from orchestrator.interface.wording import are, counted, significant
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
@@ -76,7 +76,7 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     for (task, fold), rows in models.groupby(["task", "fold"], sort=True):
         given = read(finished, f"{task}, fold {fold}", sorted(rows["key"]))
         weighed = blend(given.validation, given.validation_target, options.seed)
-        predicted, found = conclude(given, weighed)
+        predicted, found = finish(given, weighed)
         tables.append(predicted.assign(task=task, fold=fold))
         facts.append({"task": task, "fold": int(fold), **found})
     predicted = pd.concat(tables, ignore_index=True)
@@ -111,7 +111,7 @@ def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictio
     return given
 
 
-def conclude(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
+def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Predictions of the test part, which is touched here for the first time, and what they cost.
 
     The test MAE of the ways that validation did not choose is told beside; it decides nothing.

@@ -12,8 +12,8 @@ from analysis import leaderboard
 from analysis.figures.ensemble import calibration, parity_with_spread
 from analysis.figures.style import units_of
 from orchestrator.ensemble.files import RESULTS, FinishedEnsemble
+from orchestrator.interface.format import significant, with_deviation
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import significant, with_deviation
 from orchestrator.runs.finished_run import FinishedRun
 
 WAYS = {

@@ -108,7 +108,7 @@ def run(options: Options, lease: str) -> int:
             options.worker,
             naming=GridArray,
             path=folder / layout.LEDGER,
-            conclude=lambda ledger: _conclude(folder, records, ledger, datasets, config),
+            finish=lambda ledger: _finish(folder, records, ledger, datasets, config),
             retry_failed=options.retry_failed,
         )
 
@@ -163,7 +163,7 @@ def _write_manifest(
     )
 
 
-def _conclude(
+def _finish(
     folder: Path,
     records: Records,
     ledger: pd.DataFrame,

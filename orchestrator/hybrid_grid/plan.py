@@ -6,7 +6,7 @@ import sys
 import time
 
 from orchestrator.grid.flags import Options
-from orchestrator.interface.wording import are, counted
+from orchestrator.interface.format import are, counted
 from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import dominating, estimate
 from orchestrator.planning.machine import Machine, looking_around

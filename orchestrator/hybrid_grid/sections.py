@@ -17,8 +17,8 @@ from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
+from orchestrator.interface.format import as_share, counted, significant, why, with_deviation
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import as_share, counted, significant, why, with_deviation
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB, FinishedRun
 from orchestrator.runs.records import DONE

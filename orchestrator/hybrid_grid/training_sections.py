@@ -14,8 +14,8 @@ from analysis import leaderboard
 from analysis.convergence import endings, late_gain
 from analysis.figures.curves import learning_curves
 from orchestrator.grid.config import GridConfig
+from orchestrator.interface.format import counted, duration, significant
 from orchestrator.interface.page import figure
-from orchestrator.interface.wording import counted, duration, significant
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import Records
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from orchestrator.interface import interrupts, terminal
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.wording import of_the_disk
+from orchestrator.interface.format import of_the_disk
 from orchestrator.runs.run_directory import demand_folder, locked
 
 T = TypeVar("T")

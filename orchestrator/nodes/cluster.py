@@ -18,7 +18,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import doors, lifeline, ray_internals
+from orchestrator.nodes import authentication, ray_internals, watchdog
 from orchestrator.nodes.private_base import private_session
 from trainables.crystals.crystal import one_line
 
@@ -68,7 +68,7 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
             _begin(address or os.environ.get("RAY_ADDRESS"), cpus_per_worker, folder)
             interrupts.by_sigterm_too()
         try:
-            with _losses_told(), lifeline.held(ray.get_runtime_context().gcs_address):
+            with _losses_told(), watchdog.held(ray.get_runtime_context().gcs_address):
                 yield
         finally:
             with interrupts.at_once():
@@ -130,7 +130,7 @@ def _begin_here(**settings: Any) -> None:
 
 def _answering(address: str) -> str:
     """`host:port` of a cluster that takes connections; Ray alone would try for minutes."""
-    named = doors.head_of_ours() if address == "auto" else address
+    named = authentication.head_of_ours() if address == "auto" else address
     if named is None:
         raise ConnectionError("none was started on this machine")
     if "://" in named:
@@ -139,10 +139,10 @@ def _answering(address: str) -> str:
             " for `ray job submit --address`)"
         )
     found = ray_internals.canonical(named)
-    host, port = doors.split(found)
+    host, port = authentication.split(found)
     socket.create_connection((host, port), timeout=5).close()
-    doors.demand_head_of_ours(address, host, port)
-    if opened := doors.demand_node_of_ours(address, host, port):
+    authentication.demand_head_of_ours(address, host, port)
+    if opened := authentication.demand_node_of_ours(address, host, port):
         print(
             f"{opened}: they may run programs as you on this cluster; start it in a folder of your"
             " own (docs/cluster.md)",
@@ -154,7 +154,7 @@ def _answering(address: str) -> str:
             f"--address {address}: {host} takes anyone who reaches it; start both sides with"
             " RAY_AUTH_MODE=token (docs/cluster.md)"
         )
-    if doors.takes_strangers(found):
+    if authentication.takes_strangers(found):
         raise UsageError(
             f"--address {address}: {host} asks nobody for the token, so that anyone who reaches it"
             " may run anything there; start it again with RAY_AUTH_MODE=token (docs/cluster.md)"

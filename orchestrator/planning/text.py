@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.grid.flags import Options
 from orchestrator.grid.inputs import LEAST_CRYSTALS
-from orchestrator.interface.wording import duration
+from orchestrator.interface.format import duration
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus
 from orchestrator.planning.estimate import Estimate, schedule

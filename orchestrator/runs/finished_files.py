@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import sums
-from trainables import sealed
+from trainables import checksum
 
 LONGEST_REASON = 160  # characters of what a library says of a damaged file
 
@@ -95,7 +95,7 @@ def read_sealed(path: Path, job: str) -> dict[str, Any]:
     """A JSON object that carries its own digest, or none, as those of earlier versions."""
     with reading(path, job):
         content = _object(path)
-        if sealed.DIGEST in content and not sealed.is_sound(content):
+        if checksum.DIGEST in content and not checksum.matches(content):
             raise ValueError("its digest is another")
         return content
 

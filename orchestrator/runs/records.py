@@ -237,7 +237,7 @@ class Records:
     def damage(self, keys: Iterable[str]) -> dict[str, LedgerError]:
         """What is wrong with those of the recorded models whose files are not whole, by key."""
 
-        def examine(key: str) -> tuple[str, LedgerError] | None:
+        def validate(key: str) -> tuple[str, LedgerError] | None:
             try:
                 row = self.read(key)
                 if "arrays_sha256" in row:
@@ -247,7 +247,7 @@ class Records:
             return None
 
         with ThreadPoolExecutor() as pool:
-            return dict(filter(None, pool.map(examine, sorted(self.recorded(keys)))))
+            return dict(filter(None, pool.map(validate, sorted(self.recorded(keys)))))
 
     def set_aside(self, key: str) -> None:
         """Renames the files of a record to `….damaged`, so that the model is trained again."""

@@ -14,7 +14,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, lease, ownership
 from orchestrator.runs.layout import MANIFEST
 from orchestrator.runs.ownership import PROGRAM
-from trainables import sealed
+from trainables import checksum
 from trainables.crystals.sources.base import is_text
 
 DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
@@ -94,7 +94,7 @@ def open_manifest(
         return
     try:
         manifest = json.loads(path.read_text())
-        if sealed.DIGEST in manifest and not sealed.is_sound(manifest):
+        if checksum.DIGEST in manifest and not checksum.matches(manifest):
             raise ValueError("its digest is another")
         before = {name: manifest[name] for name in asked if name in manifest}
         other = manifest.get("job", DEFAULT_JOB)
@@ -143,4 +143,4 @@ def write_manifest(run: Path, content: dict[str, Any], *, works: bool = True) ->
         sessions = before.get("sessions", [created])
     sessions = [*sessions, now] if works or not sessions else sessions
     whole = {"program": PROGRAM, "created": created, "sessions": sessions, **content}
-    durable.write_json(path, sealed.seal(whole))
+    durable.write_json(path, checksum.add(whole))

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.interface.wording import duration, why
+from orchestrator.interface.format import duration, why
 from orchestrator.runs.records import DONE
 from orchestrator.training.arrays import Naming, TrainingArray
 from orchestrator.training.time_left import TimeLeft

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.interface import interrupts
+from orchestrator.interface.format import are, counted, duration, why
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
-from orchestrator.interface.wording import are, counted, duration, why
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import compile_ledger
@@ -35,12 +35,12 @@ def train_to_ledger(
     *,
     naming: Naming,
     path: Path,
-    conclude: Callable[[pd.DataFrame], None],
+    finish: Callable[[pd.DataFrame], None],
     retry_failed: bool,
     make_fit: MakeFit = ArrayFit,
     error: str = "val_mae",
 ) -> int:
-    """Trains what has no record, writes the ledger, and concludes from it if nothing is left.
+    """Trains what has no record, writes the ledger, and finishes from it if nothing is left.
 
     A record that is damaged or another model's, whoever meets it, is set aside and its model
     trained again before all else.
@@ -48,7 +48,7 @@ def train_to_ledger(
     Args:
         arrays, datasets, targets, records, worker, naming, make_fit, error: as of `train`.
         path: of the ledger.
-        conclude: what the job makes of the whole ledger.
+        finish: what the job makes of the whole ledger.
         retry_failed: models that failed before are trained again.
 
     Returns:
@@ -78,7 +78,7 @@ def train_to_ledger(
                 " on from here"
             )
             return INTERRUPTED
-        conclude(ledger)
+        finish(ledger)
         return summarise(ledger, naming.member, path)
 
     if retry_failed:

@@ -21,7 +21,7 @@ UNEVEN = 0.25
 
 
 @dataclass
-class _Course:
+class _Progress:
     """One array on its way; the times are those of reports.
 
     Attributes:
@@ -62,8 +62,8 @@ class TimeLeft:
         self._kinds = {array.id: array.kind for array in arrays}
         self._weights = dict(weights)
         self._waiting = dict.fromkeys(self._kinds)  # an ordered set
-        self._running: dict[str, _Course] = {}
-        self._finished: dict[str, _Course] = {}
+        self._running: dict[str, _Progress] = {}
+        self._finished: dict[str, _Progress] = {}
         self._workers = 0
         self._warm = 0  # workers that have just finished an array
 
@@ -75,7 +75,7 @@ class TimeLeft:
     def begin(self, name: str, now: float) -> None:
         """An array has got a worker."""
         self._waiting.pop(name, None)
-        self._running[name] = _Course(first=(now, 0.0) if self._warm else None, last=now)
+        self._running[name] = _Progress(first=(now, 0.0) if self._warm else None, last=now)
         self._warm = max(self._warm - 1, 0)
         self._workers = len(self._running)
 
@@ -93,11 +93,11 @@ class TimeLeft:
         """
         if name not in self._running:
             self.begin(name, now)
-        course = self._running[name]
-        course.share = share
-        if course.first is None:
-            course.first = (now, share)
-        course.last = now
+        progress = self._running[name]
+        progress.share = share
+        if progress.first is None:
+            progress.first = (now, share)
+        progress.last = now
         if done:
             self._finished[name] = self._running.pop(name)
             self._warm += 1
@@ -121,7 +121,7 @@ class TimeLeft:
         many are left that it evens out, and as long as it has not gone on for longer than all.
         """
         kind = self._kinds[name]
-        if all(course.share == 1 for course in self._finished.values()):
+        if all(progress.share == 1 for progress in self._finished.values()):
             return kind not in paces
         reached = self._running[name].share if name in self._running else 0.0
         ends = self._ends(kind)
@@ -134,7 +134,7 @@ class TimeLeft:
     def _ends(self, kind: str) -> list[float]:
         """Shares of the epochs after which the arrays of a kind were over."""
         return [
-            course.share for name, course in self._finished.items() if self._kinds[name] == kind
+            progress.share for name, progress in self._finished.items() if self._kinds[name] == kind
         ]
 
     def _paces(self) -> tuple[dict[str, float], float | None]:
@@ -144,40 +144,40 @@ class TimeLeft:
         """
         seconds: dict[str, float] = {}
         cost: dict[str, float] = {}
-        for name, course in self._finished.items():
-            if course.seconds > 0 and course.first:
+        for name, progress in self._finished.items():
+            if progress.seconds > 0 and progress.first:
                 kind = self._kinds[name]
-                seconds[kind] = seconds.get(kind, 0.0) + course.seconds
-                done = self._weights[name] * (1 - course.first[1])
+                seconds[kind] = seconds.get(kind, 0.0) + progress.seconds
+                done = self._weights[name] * (1 - progress.first[1])
                 cost[kind] = cost.get(kind, 0.0) + done
         paces = {kind: seconds[kind] / cost[kind] for kind in seconds if cost[kind] > 0}
         if not paces:
             return {}, None
-        for name, course in self._running.items():
+        for name, progress in self._running.items():
             kind = self._kinds[name]
-            if kind not in seconds and course.passed >= TELLING:
-                whole = course.seconds / course.passed * self._usual_end(kind, course.share)
+            if kind not in seconds and progress.passed >= TELLING:
+                whole = progress.seconds / progress.passed * self._usual_end(kind, progress.share)
                 paces[kind] = max(whole / self._weights[name], paces.get(kind, 0.0))
         return paces, sum(seconds.values()) / sum(cost.values())
 
     def _left(self, name: str, paces: Mapping[str, float], pace: float, now: float) -> float:
         """Seconds that an array still takes, alone in its worker."""
         expected = paces.get(self._kinds[name], pace) * self._weights[name]
-        course = self._running.get(name)
-        if course is None or course.first is None:
+        progress = self._running.get(name)
+        if progress is None or progress.first is None:
             return expected
-        if course.passed < TELLING:
-            return max(expected * (1 - course.first[1]) - (now - course.first[0]), 0.0)
-        end = self._usual_end(self._kinds[name], course.share)
-        whole = course.seconds / course.passed * (end - course.first[1])
-        return max(whole - (now - course.first[0]), 0.0)
+        if progress.passed < TELLING:
+            return max(expected * (1 - progress.first[1]) - (now - progress.first[0]), 0.0)
+        end = self._usual_end(self._kinds[name], progress.share)
+        whole = progress.seconds / progress.passed * (end - progress.first[1])
+        return max(whole - (now - progress.first[0]), 0.0)
 
     def _usual_end(self, kind: str, reached: float) -> float:
         """Share of the epochs after which an array is over that has come so far.
 
         The mean of those of its kind that came as far; where none did, half of what is left.
         """
-        ends = self._ends(kind) or [course.share for course in self._finished.values()]
+        ends = self._ends(kind) or [progress.share for progress in self._finished.values()]
         beyond = [end for end in ends if end >= reached]
         return fmean(beyond) if beyond else (reached + 1) / 2
 

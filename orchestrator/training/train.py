@@ -11,7 +11,7 @@ import ray
 from ray import tune
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.wording import counted
+from orchestrator.interface.format import counted
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints

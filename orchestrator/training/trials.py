@@ -19,7 +19,7 @@ import torch
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
 
-from orchestrator.interface.wording import of_the_disk
+from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes.ray_internals import show_work
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
@@ -210,14 +210,14 @@ class ArrayTrial(tune.Trainable):
         return rows
 
     def _finished_row(self, outcome: Outcome) -> dict[str, Any]:
-        course = outcome.course
-        return self._row(course.member.label) | {
-            "status": DIVERGED if course.diverged else DONE,
-            "epochs": course.epochs,
-            "best_epoch": course.best_epoch,
-            "seconds": round(course.seconds, 4),
+        history = outcome.history
+        return self._row(history.member.label) | {
+            "status": DIVERGED if history.diverged else DONE,
+            "epochs": history.epochs,
+            "best_epoch": history.best_epoch,
+            "seconds": round(history.seconds, 4),
             "parameters": outcome.parameters,
-            "error": "the loss became NaN or infinite" if course.diverged else "",
+            "error": "the loss became NaN or infinite" if history.diverged else "",
             **outcome.sizes,
             **outcome.metrics,
         }

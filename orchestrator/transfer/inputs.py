@@ -13,7 +13,7 @@ import pandas as pd
 from orchestrator.data.compositions import resolve
 from orchestrator.data.given_folds import demand_own_folds
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.wording import are, counted
+from orchestrator.interface.format import are, counted
 from orchestrator.transfer.flags import TransferOptions
 from orchestrator.transfer.overlap import demand_untouched, of_unknown_source, overlap
 from orchestrator.transfer.tables import Table, load_tables
@@ -122,7 +122,7 @@ def recipe_of(options: TransferOptions, data: Compositions) -> Recipe:
     if options.epochs is not None and options.patience is None:
         changes["patience"] = options.epochs
     recipe = recipe_for(options.recipe, len(data), **changes)
-    first = next(epoch + 1 for epoch in range(recipe.epochs) if recipe.examines(epoch))
+    first = next(epoch + 1 for epoch in range(recipe.epochs) if recipe.validates(epoch))
     if recipe.patience < first:
         raise UsageError(
             f"--patience {recipe.patience}: recipe {recipe.name} validates after epoch {first} for"

@@ -16,8 +16,8 @@ from orchestrator.data.compositions import unit_of
 from orchestrator.data.featurize import QUARANTINE, write_quarantine
 from orchestrator.data.given_folds import fields_of
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.format import significant
 from orchestrator.interface.job import OK, conduct
-from orchestrator.interface.wording import significant
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report.job import write_report
 from orchestrator.runs import durable, layout, sums
@@ -132,7 +132,7 @@ def run(
             options.worker,
             naming=TransferArray,
             path=options.run / LEDGER,
-            conclude=lambda ledger: conclude(options, records, ledger, data, tables, seen),
+            finish=lambda ledger: finish(options, records, ledger, data, tables, seen),
             retry_failed=options.retry_failed,
             make_fit=TransferFit,
             error="val_error",
@@ -182,7 +182,7 @@ def _values(lineup: Mapping[Entrant, Table]) -> dict[Entrant, Any]:
     return {entrant: table.values for entrant, table in lineup.items()}
 
 
-def conclude(
+def finish(
     options: TransferOptions,
     records: Records,
     ledger: pd.DataFrame,

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.paired import Paired, holm, paired
 from analysis.scores import classification_scores, regression_scores
-from orchestrator.interface.wording import significant
+from orchestrator.interface.format import significant
 from orchestrator.runs.records import DONE, Records
 from trainables.compositions.dataset import Compositions
 

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.transfer import paired_differences
+from orchestrator.interface.format import counted, duration, significant, with_deviation
 from orchestrator.interface.page import figure, table
-from orchestrator.interface.wording import counted, duration, significant, with_deviation
 from orchestrator.transfer import results
 from orchestrator.transfer.files import FinishedTransfer
 from orchestrator.transfer.published import LEADERBOARD, THESIS, thesis_name

@@ -25,12 +25,12 @@ SPEC = ArraySpec(
 
 def test_an_instant_model_leaves_as_much_as_a_real_one() -> None:
     dataset = made_up_dataset("cgcnn", 24)
-    real = {outcome.course.member.key: outcome for outcome in fit(SPEC, dataset)}
+    real = {outcome.history.member.key: outcome for outcome in fit(SPEC, dataset)}
     one = dataclasses.replace(SPEC, mixings={"0": "any"})
     instant = InstantFit({("cgcnn", 4): sample(one, dataset)}, SPEC, dataset, "cpu")
     outcomes = list(instant.advance())
     assert instant.finished
-    members = [outcome.course.member for outcome in outcomes]
+    members = [outcome.history.member for outcome in outcomes]
     assert [(member.key, member.label) for member in members] == [("a", "H"), ("b", "0")]
     for outcome in outcomes:
         shapes = {name: value.shape for name, value in outcome.arrays.items()}

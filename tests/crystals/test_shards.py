@@ -21,7 +21,7 @@ from tests.crystals_for_tests import (
     table_of,
     write_shards,
 )
-from trainables import sealed
+from trainables import checksum
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
@@ -71,7 +71,7 @@ def test_loading_puts_the_shards_together(tmp_path: Path, cuts: int) -> None:
 
 def test_a_folder_of_no_crystals_is_an_empty_data_set(tmp_path: Path) -> None:
     manifest = {"format": shards.FORMAT_VERSION, "shards": [], "total": 3}
-    (tmp_path / shards.MANIFEST).write_text(json.dumps(sealed.seal(manifest)))
+    (tmp_path / shards.MANIFEST).write_text(json.dumps(checksum.add(manifest)))
     loaded = shards.load(tmp_path)
     assert (len(loaded), len(loaded.graphs), loaded.total) == (0, 0, 3)
 

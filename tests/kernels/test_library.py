@@ -233,5 +233,5 @@ def test_a_training_is_the_same_with_and_without(
     with ops.plain():
         without = fit(spec, dataset)
     for ours, plain in zip(with_kernels, without, strict=True):
-        assert ours.course.train_loss == pytest.approx(plain.course.train_loss, rel=1e-4)
+        assert ours.history.train_loss == pytest.approx(plain.history.train_loss, rel=1e-4)
         assert ours.metrics["test_mae"] == pytest.approx(plain.metrics["test_mae"], rel=1e-3)

@@ -170,8 +170,8 @@ def test_trainings_with_and_without_kernels(
     assert fused[0].sizes["n_train"] % 2 == 1, "the last batch is of one crystal"
     assert len(fused) == len(mixings)
     for ours, theirs in zip(fused, plain, strict=True):
-        assert not ours.course.diverged and ours.course.epochs == 2
-        assert ours.course.train_loss == pytest.approx(theirs.course.train_loss, rel=1e-3)
+        assert not ours.history.diverged and ours.history.epochs == 2
+        assert ours.history.train_loss == pytest.approx(theirs.history.train_loss, rel=1e-3)
         assert ours.metrics["test_mae"] == pytest.approx(theirs.metrics["test_mae"], rel=1e-3)
 
 

@@ -209,15 +209,15 @@ def noise(rows: list[int], tokens: list[int], seed: int = 0) -> Noise:
 
 
 def test_noise_is_drawn_for_all_and_taken_for_some() -> None:
-    like = torch.zeros(1)
-    whole = noise([0, 1, 2, 3, 4, 5], list(range(11))).of_elements(400, like)
-    some = noise([1], [2, 7]).of_elements(400, like)
+    dtype = torch.float32
+    whole = noise([0, 1, 2, 3, 4, 5], list(range(11))).of_elements(400, dtype)
+    some = noise([1], [2, 7]).of_elements(400, dtype)
     assert torch.equal(some, whole[[2, 7]])
     assert whole.unique().tolist() == pytest.approx([0, 1 / (1 - DROPOUT)])
     assert float(whole.mean()) == pytest.approx(1, abs=0.05)
-    pairs = noise([4], [0]).of_pairs(2, 3, like)
+    pairs = noise([4], [0]).of_pairs(2, 3, dtype)
     assert pairs.shape == (1, 2, 3, 3)
-    assert torch.equal(pairs[0], noise([0, 4], [0]).of_pairs(2, 3, like)[1])
+    assert torch.equal(pairs[0], noise([0, 4], [0]).of_pairs(2, 3, dtype)[1])
 
 
 def test_noise_changes_what_is_said_in_training_alone() -> None:

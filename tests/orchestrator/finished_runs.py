@@ -49,19 +49,19 @@ def make_run(
             "seed": 0, "recipe": "tuned", "target": "energy", "unit": "eV", "array": array.id,
         }  # fmt: skip
         for outcome in fit(spec, data[spec.backbone]):
-            member = outcome.course.member
+            member = outcome.history.member
             row = {**shared, "key": member.key, "mixing": member.label}
             if member.label in failed:
                 records.write({**row, "status": "failed", "error": error}, {})
                 continue
             done = {
-                "status": "done", "epochs": 2, "best_epoch": outcome.course.best_epoch,
+                "status": "done", "epochs": 2, "best_epoch": outcome.history.best_epoch,
                 "seconds": 0.25, "device": "cpu", "error": "",
             }  # fmt: skip
             records.write({**row, **done, **outcome.metrics}, outcome.arrays)
     ledger = compile_ledger(records, {key: cell.task for cell, key in keyed})
     sums.write_parquet(folder, "ledger.parquet", ledger)
-    conclude(folder, records, ledger, {(task, name): data[name] for name in data})
+    finish(folder, records, ledger, {(task, name): data[name] for name in data})
     write_manifest(
         folder,
         {
@@ -79,7 +79,7 @@ def make_run(
     return folder
 
 
-def conclude(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any]) -> None:
+def finish(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any]) -> None:
     frame = ledger.to_pandas()
     done = frame[frame["status"] == "done"]
     if done.empty:

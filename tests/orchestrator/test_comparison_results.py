@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.interface.wording import significant
+from orchestrator.interface.format import significant
 from orchestrator.report.job import write_report
 from orchestrator.runs.records import Records
 from orchestrator.transfer.files import write_facts, write_scores

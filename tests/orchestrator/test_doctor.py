@@ -277,7 +277,9 @@ def test_an_address_file_of_another_user(tmp_path: Path, monkeypatch: pytest.Mon
     file.parent.mkdir()
     file.write_text("192.0.2.1:6379")
     assert neighbours.address_file() == []
-    monkeypatch.setattr("orchestrator.nodes.doors.foreign", lambda path: f"{path} is theirs")
+    monkeypatch.setattr(
+        "orchestrator.nodes.authentication.foreign", lambda path: f"{path} is theirs"
+    )
     (finding,) = neighbours.address_file()
     assert finding.verdict == "bad" and f"{file} is theirs; give HOST:PORT" in finding.line
 
@@ -290,7 +292,9 @@ def test_nodes_of_ours_in_open_folders(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(ray_internals, "raylets_here", lambda: [ours, theirs])
     (finding,) = neighbours.clusters()
     assert finding.verdict == "good" and "closed to other users" in finding.line
-    monkeypatch.setattr("orchestrator.nodes.doors.replaceable", lambda path: f"{path} is open")
+    monkeypatch.setattr(
+        "orchestrator.nodes.authentication.replaceable", lambda path: f"{path} is open"
+    )
     (finding,) = neighbours.clusters()
     assert finding.verdict == "bad" and f"{tmp_path} is open; start Ray in a" in finding.line
     monkeypatch.undo()

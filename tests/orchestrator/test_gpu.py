@@ -24,7 +24,7 @@ def trained(backbone: str, device: str) -> dict[str, Outcome]:
         recipe=dataclasses.replace(BACKBONES[backbone].recipes["tuned"], epochs=3),
     )  # fmt: skip
     return {
-        outcome.course.member.key: outcome
+        outcome.history.member.key: outcome
         for outcome in fit(spec, made_up_dataset(backbone, 60), device)
     }
 

@@ -164,10 +164,10 @@ def test_stopped_and_killed_and_ended_at_last(
         # agree to rounding; all others bit for bit.
         cut = any(0 < len(set(keys) & done) < len(keys) for done in (after_stop, after_kill))
         for outcome in fit(array.spec, dataset):
-            row = ledger.loc[outcome.course.member.key]
+            row = ledger.loc[outcome.history.member.key]
             for name, value in outcome.metrics.items():
                 assert row[name] == (pytest.approx(value, rel=1e-3) if cut else value)
-            assert row["best_epoch"] == outcome.course.best_epoch or cut
+            assert row["best_epoch"] == outcome.history.best_epoch or cut
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

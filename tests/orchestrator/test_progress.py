@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import build_config
-from orchestrator.interface.wording import duration, why
+from orchestrator.interface.format import duration, why
 from orchestrator.training import progress
 from orchestrator.training.progress import Progress
 

@@ -21,7 +21,7 @@ from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.run_directory import locked, write_manifest
 from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
 from tests.orchestrator.small_disks import small_disk
-from trainables import sealed
+from trainables import checksum
 
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
 SECTIONS = (
@@ -157,7 +157,7 @@ def test_the_wall_time_is_from_the_first_session_to_the_last_record(
     run = shutil.copytree(made, tmp_path / "run")
     manifest = json.loads((run / "manifest.json").read_text())
     manifest |= {"created": "2021-05-06T07:00:00+00:00", "sessions": ["a", "b"]}
-    (run / "manifest.json").write_text(json.dumps(sealed.seal(manifest)))
+    (run / "manifest.json").write_text(json.dumps(checksum.add(manifest)))
     for path in (run / "records").glob("*.json"):
         os.utime(path, (1620288000, 1620288000))  # 2021-05-06 08:00
     body = body_of(write_report(run))

@@ -54,19 +54,19 @@ def finished(training: ArrayTraining) -> dict[str, Trained]:
     left: dict[str, Trained] = {}
     for _ in range(1000):
         for trained in training.run_epoch():
-            assert trained.course.member.key not in left
-            left[trained.course.member.key] = trained
+            assert trained.history.member.key not in left
+            left[trained.history.member.key] = trained
         if not training.active:
             return left
     raise AssertionError("the array never ended")
 
 
 def assert_alike(a: Trained, b: Trained) -> None:
-    assert a.course.epochs == b.course.epochs
-    assert a.course.best_epoch == b.course.best_epoch
+    assert a.history.epochs == b.history.epochs
+    assert a.history.best_epoch == b.history.best_epoch
     for name in ("val_error", "train_loss"):
         np.testing.assert_allclose(
-            getattr(a.course, name), getattr(b.course, name), rtol=TOLERANCE, atol=TOLERANCE
+            getattr(a.history, name), getattr(b.history, name), rtol=TOLERANCE, atol=TOLERANCE
         )
     others = b.model.state_dict()
     for name, value in a.model.state_dict().items():
@@ -95,7 +95,7 @@ def test_array_is_the_loop_over_its_members(
     for member in MEMBERS[::2]:
         alone = finished(started(backbone, [member], recipe))
         assert_alike(together[member.key], alone[member.key])
-    losses = together["0-2"].course.train_loss
+    losses = together["0-2"].history.train_loss
     assert losses[-1] < losses[0]
     untrained = started(backbone, [MEMBERS[2]], recipe).model.state_dict()
     moved = together["0-2"].model.state_dict()
@@ -117,7 +117,7 @@ def test_a_members_rate_is_its_own(optimiser: Literal["sgd", "adam", "adamw"]) -
 def test_members_that_stop_at_different_epochs(backbone: str, averaging: float) -> None:
     recipe = dataclasses.replace(RECIPE, lr=0.03, epochs=25, patience=2, averaging=averaging)
     together = finished(started(backbone, MEMBERS, recipe))
-    assert len({trained.course.epochs for trained in together.values()}) >= 2
+    assert len({trained.history.epochs for trained in together.values()}) >= 2
     for member in MEMBERS:
         alone = finished(started(backbone, [member], recipe))
         assert_alike(together[member.key], alone[member.key])
@@ -127,7 +127,7 @@ def test_members_that_stop_at_different_epochs(backbone: str, averaging: float) 
 def test_patience_counts_epochs_without_a_better_one(backbone: str) -> None:
     recipe = dataclasses.replace(RECIPE, lr=0.03, epochs=25, patience=2)
     for trained in finished(started(backbone, MEMBERS, recipe)).values():
-        curve = trained.course.val_error
+        curve = trained.history.val_error
         stops = [
             e for e in range(2, len(curve)) if min(curve[e - 1 : e + 1]) >= min(curve[: e - 1])
         ]
@@ -142,12 +142,12 @@ def test_kept_weights_are_those_of_the_best_epoch(backbone: str, averaging: floa
     data, split = prepared(backbone)
     not_the_last = 0
     for one in trained.values():
-        course = one.course
-        assert course.best_error == course.val_error[course.best_epoch] == min(course.val_error)
+        history = one.history
+        assert history.best_error == history.val_error[history.best_epoch] == min(history.val_error)
         rows = torch.from_numpy(split.validation)
         again = float(mean_absolute_errors(one.model, data, rows)[0]) * SCALE
-        assert again == pytest.approx(course.best_error, rel=1e-10)
-        not_the_last += course.best_epoch < course.epochs - 1
+        assert again == pytest.approx(history.best_error, rel=1e-10)
+        not_the_last += history.best_epoch < history.epochs - 1
     assert not_the_last  # or the test would say nothing
 
 
@@ -162,16 +162,16 @@ def test_a_member_that_diverges_leaves_the_others_alone(backbone: str, when: int
             with torch.no_grad():
                 training.model.embedding.table[1] = torch.nan
         for trained in training.run_epoch():
-            left[trained.course.member.key] = trained
+            left[trained.history.member.key] = trained
     assert not training.active
-    assert left[MEMBERS[1].key].course.diverged
-    assert left[MEMBERS[1].key].course.epochs == when + 1
-    before = left[MEMBERS[1].key].course.val_error[:when]
+    assert left[MEMBERS[1].key].history.diverged
+    assert left[MEMBERS[1].key].history.epochs == when + 1
+    before = left[MEMBERS[1].key].history.val_error[:when]
     best = before.index(min(before)) if before else -1
-    assert left[MEMBERS[1].key].course.best_epoch == best
+    assert left[MEMBERS[1].key].history.best_epoch == best
     others = finished(started(backbone, [MEMBERS[0], *MEMBERS[2:]], recipe))
     for key, trained in others.items():
-        assert not left[key].course.diverged
+        assert not left[key].history.diverged
         assert_alike(left[key], trained)
 
 
@@ -179,7 +179,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(backbone: str, when: int
 def test_a_rate_that_is_far_too_high_ends_the_array(backbone: str) -> None:
     recipe = dataclasses.replace(RECIPE, optimiser="sgd", lr=1e200, epochs=50)
     left = finished(started(backbone, MEMBERS, recipe))
-    assert all(one.course.diverged and one.course.epochs < 50 for one in left.values())
+    assert all(one.history.diverged and one.history.epochs < 50 for one in left.values())
 
 
 @both
@@ -204,11 +204,11 @@ def test_training_is_plain_training(backbone: str) -> None:
         with torch.no_grad():
             batch = data.take(torch.from_numpy(split.validation))
             curve.append(float((model(batch)[0] - batch.target).abs().mean()) * SCALE)
-    np.testing.assert_allclose(trained.course.val_error, curve, rtol=TOLERANCE)
+    np.testing.assert_allclose(trained.history.val_error, curve, rtol=TOLERANCE)
 
 
 def test_time_is_shared_out() -> None:
     training = started("cgcnn", MEMBERS, dataclasses.replace(RECIPE, epochs=2))
     left = finished(training)
-    assert len({one.course.seconds for one in left.values()}) == 1
-    assert all(one.course.seconds > 0 for one in left.values())
+    assert len({one.history.seconds for one in left.values()}) == 1
+    assert all(one.history.seconds > 0 for one in left.values())

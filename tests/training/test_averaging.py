@@ -26,7 +26,7 @@ def end_cycle(average: WeightAverage, model: Numbers, *errors: float) -> None:
         assert examined is model, "what joins is chosen by its own error, not by the average's"
         return torch.tensor(errors)
 
-    average.before_examination(model, errors_of)
+    average.before_validation(model, errors_of)
 
 
 def test_good_weights_join_bad_ones_do_not_and_much_better_ones_begin_anew() -> None:
@@ -39,7 +39,7 @@ def test_good_weights_join_bad_ones_do_not_and_much_better_ones_begin_anew() -> 
     end_cycle(average, model, 10.05, 9.7, 11.0)
     share = 2 ** (-1 / 3)
     assert averaged(average) == [round(1 + share, 5), 2, 1]
-    average.keep([0, 2])
+    average.select([0, 2])
     model.set(5.0, 5.0)
     end_cycle(average, Numbers(5.0, 5.0), 9.9, 9.0)
     third = 3 ** (-1 / 3)
@@ -62,5 +62,5 @@ def test_only_cycles_ask_how_good_the_weights_are() -> None:
 
     model = Numbers(1.0, 2.0)
     for average in (NoAverage(model), MovingAverage(model, 0.9)):
-        average.before_examination(model, refused)
+        average.before_validation(model, refused)
         assert torch.equal(average.model.state_dict()["value"], model.value)

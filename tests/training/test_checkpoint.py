@@ -27,7 +27,7 @@ def recorded(folder: Path, backbone: str, conv_width: int | None = None) -> dict
     )  # fmt: skip
     records = Records(folder)
     for outcome in fit(spec, made_up_dataset(backbone, 40)):
-        member = outcome.course.member
+        member = outcome.history.member
         row = {"key": member.key, "backbone": backbone, "dim": 6, "mixing": member.label}
         records.write(row | {"status": "done"} | outcome.metrics, outcome.arrays)
     return {label: folder / f"{key}.safetensors" for label, key in mixings.items()}

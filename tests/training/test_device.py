@@ -93,10 +93,10 @@ def test_compiled_once_for_all_batches_and_arrays(
         array.run_epoch()
         first = graphs.frame_count
         assert first == 1
-        array._keep([0, 2])
+        array._select([0, 2])
         array.run_epoch()
         plain.run_epoch()
-        plain._keep([0, 2])
+        plain._select([0, 2])
         plain.run_epoch()
     assert graphs.frame_count == first
     for ours, other in zip(array.active, plain.active, strict=True):

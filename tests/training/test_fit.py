@@ -49,7 +49,7 @@ def spec_of(backbone: str, seed: int = 0, fold: int = 1) -> ArraySpec:
 
 
 def by_key(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
-    return {outcome.course.member.key: outcome for outcome in outcomes}
+    return {outcome.history.member.key: outcome for outcome in outcomes}
 
 
 @cache
@@ -81,7 +81,7 @@ def test_another_seed_or_fold_gives_others(backbone: str, other: tuple[int, int]
 @both
 def test_mixings_of_a_fold_start_from_the_same_draws(backbone: str) -> None:
     """Common random numbers: after training they differ, by mixing alone."""
-    first = {key: outcome.course.member.seed for key, outcome in fitted(backbone).items()}
+    first = {key: outcome.history.member.seed for key, outcome in fitted(backbone).items()}
     assert len(set(first.values())) == 1
     weights = {fitted(backbone)[key].arrays["weights/out.weight"].tobytes() for key in first}
     assert len(weights) == 3
@@ -190,7 +190,7 @@ def test_metrics_are_those_of_the_predictions(backbone: str) -> None:
             assert np.array_equal(arrays[f"predictions/{part}/row"], rows)
             errors = arrays[f"predictions/{part}/value"] - dataset.target[rows]
             assert metrics[name] == pytest.approx(np.abs(errors).mean(), rel=1e-12)
-        assert metrics["val_mae"] == pytest.approx(outcome.course.best_error, rel=1e-5)
+        assert metrics["val_mae"] == pytest.approx(outcome.history.best_error, rel=1e-5)
         known = dataset.target[split.train]
         dummy = np.abs(dataset.target[split.test] - known.mean()).mean()
         assert metrics["dummy_mae"] == pytest.approx(dummy, rel=1e-12)
@@ -243,7 +243,7 @@ def test_a_diverged_model_leaves_its_curves_alone(backbone: str) -> None:
     outcomes = fit(dataclasses.replace(spec_of(backbone), recipe=recipe), dataset_of(backbone))
     assert len(outcomes) == 3
     for outcome in outcomes:
-        assert outcome.course.diverged
+        assert outcome.history.diverged
         assert outcome.metrics == {}
         assert sorted(outcome.arrays) == ["curve/train_loss", "curve/val_mae"]
 

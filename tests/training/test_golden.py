@@ -55,9 +55,9 @@ def test_curves_are_those_of_before(backbone: str, optimiser: str) -> None:
     )
     found = {}
     for outcome in fit(spec, made_up_dataset(backbone, 24)):
-        course = outcome.course
-        numbers = [*course.train_loss, *course.val_error, outcome.metrics["test_mae"]]
-        found[course.member.key] = [float(f"{number:.7g}") for number in numbers]
+        history = outcome.history
+        numbers = [*history.train_loss, *history.val_error, outcome.metrics["test_mae"]]
+        found[history.member.key] = [float(f"{number:.7g}") for number in numbers]
     known = GOLDEN[backbone, optimiser]
     assert list(found) == list(known)
     same = all(np.allclose(found[key], known[key], rtol=1e-4, atol=0) for key in known)

@@ -67,13 +67,13 @@ KINDS: dict[str, Callable[[], Fit]] = {
 def ended(fit: Fit) -> dict[str, Outcome]:
     found = {}
     while not fit.finished:
-        found |= {outcome.course.member.key: outcome for outcome in fit.advance()}
+        found |= {outcome.history.member.key: outcome for outcome in fit.advance()}
     return found
 
 
 def assert_same(one: Outcome, other: Outcome) -> None:
     assert one.metrics == other.metrics
-    assert one.course.best_epoch == other.course.best_epoch
+    assert one.history.best_epoch == other.history.best_epoch
     for name, array in one.arrays.items():
         assert np.array_equal(array, other.arrays[name]), name
 
@@ -93,14 +93,14 @@ def test_to_the_bit_from_any_epoch(kind: str, epoch: int) -> None:
     assert set(found) == set(undisturbed)
     for key, outcome in found.items():
         assert_same(outcome, undisturbed[key])
-        assert outcome.course.epochs == EPOCHS
+        assert outcome.history.epochs == EPOCHS
 
 
 def test_members_that_have_left_stay_out() -> None:
     def one_has_left() -> Fit:
         fit = graphs("cgcnn")()
         list(fit.advance())
-        fit.training._keep([0, 2])
+        fit.training._select([0, 2])
         return fit
 
     undisturbed = ended(one_has_left())
@@ -152,20 +152,20 @@ def test_a_snapshot_of_an_older_layout_is_refused(monkeypatch: pytest.MonkeyPatc
         graphs("cgcnn")().load(content)
 
 
-def resealed(content: bytes, facts: dict[str, Any], drop: str = "") -> bytes:
-    """A snapshot with other facts, without some tensors, and with a digest that is right."""
+def resealed(content: bytes, state: dict[str, Any], drop: str = "") -> bytes:
+    """A snapshot with other state, without some tensors, and with a digest that is right."""
     tensors = load(content[snapshot.DIGEST :])
     kept = {name: value for name, value in tensors.items() if not drop or drop not in name}
-    body = save(kept, {"facts": json.dumps(snapshot._facts(content) | facts)})
+    body = save(kept, {"state": json.dumps(snapshot._state(content) | state)})
     return hashlib.sha256(body).digest() + body
 
 
 @pytest.mark.parametrize(
-    ("facts", "drop"),
+    ("state", "drop"),
     [
-        ({"courses": []}, ""),
-        ({"courses": {}}, ""),
-        ({"courses": [{"key": name} for name in "H0L"], "problem": None}, ""),
+        ({"histories": []}, ""),
+        ({"histories": {}}, ""),
+        ({"histories": [{"key": name} for name in "H0L"], "problem": None}, ""),
         ({"average": None}, ""),
         ({"optimiser": [{}]}, ""),
         ({"optimiser": "x"}, ""),
@@ -173,8 +173,8 @@ def resealed(content: bytes, facts: dict[str, Any], drop: str = "") -> bytes:
         ({"format": None}, ""),
     ],
 )
-def test_a_whole_snapshot_that_is_none_is_refused(facts: dict[str, Any], drop: str) -> None:
+def test_a_whole_snapshot_that_is_none_is_refused(state: dict[str, Any], drop: str) -> None:
     """Then the array begins again, to the same bits; an error would let its models go on alone."""
-    content = resealed(graphs("cgcnn")().save(), facts, drop)
+    content = resealed(graphs("cgcnn")().save(), state, drop)
     with pytest.raises(SnapshotError):
         graphs("cgcnn")().load(content)

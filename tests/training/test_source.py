@@ -78,7 +78,7 @@ def test_a_streamed_array_ends_like_a_resident_one(backbone: str) -> None:
         recipe=recipe,
     )  # fmt: skip
     for one, other in zip(fit(spec, data), fit(spec, stored(data)), strict=True):
-        assert one.course.member.key == other.course.member.key
+        assert one.history.member.key == other.history.member.key
         assert one.metrics == other.metrics
         assert one.arrays.keys() == other.arrays.keys()
         for name, value in one.arrays.items():

@@ -55,14 +55,14 @@ def fitted(
     found: dict[str, Outcome] = {}
     while not fit.finished:
         for outcome in fit.advance():
-            assert outcome.course.member.key not in found
-            found[outcome.course.member.key] = outcome
+            assert outcome.history.member.key not in found
+            found[outcome.history.member.key] = outcome
     return found
 
 
 def assert_alike(one: Outcome, other: Outcome) -> None:
-    assert one.course.epochs == other.course.epochs
-    assert one.course.best_epoch == other.course.best_epoch
+    assert one.history.epochs == other.history.epochs
+    assert one.history.best_epoch == other.history.best_epoch
     assert one.parameters >= other.parameters  # columns of zeros for another's wider table
     assert set(one.arrays) == set(other.arrays)
     for name, array in one.arrays.items():
@@ -87,7 +87,7 @@ def test_members_that_stop_at_different_epochs() -> None:
     data = made_up_compositions(60)
     recipe = dataclasses.replace(TUNED, lr=0.02, epochs=40, patience=2, schedule="constant")
     together = fitted(data, ENTRANTS, recipe)
-    assert len({one.course.epochs for one in together.values()}) >= 2
+    assert len({one.history.epochs for one in together.values()}) >= 2
     for entrant in ENTRANTS:
         assert_alike(together[entrant.label], fitted(data, [entrant], recipe)[entrant.label])
 
@@ -104,7 +104,7 @@ def test_it_learns() -> None:
     (outcome,) = outcomes
     assert outcome.metrics["test_mae"] < 0.5 * outcome.metrics["dummy_mae"]
     assert outcome.metrics["val_error"] == pytest.approx(outcome.metrics["val_mae"], rel=1e-4)
-    losses = outcome.course.train_loss
+    losses = outcome.history.train_loss
     assert losses[-1] < losses[0]
 
 
@@ -202,7 +202,7 @@ def test_a_member_weighs_its_own_rows_alone(name: Any) -> None:
 def test_a_loss_that_overflows_is_a_divergence() -> None:
     recipe = dataclasses.replace(TUNED, optimiser="sgd", lr=1e200, schedule="constant")
     outcome = fitted(made_up_compositions(40), ENTRANTS[:1], recipe)["fold0/narrow"]
-    assert outcome.course.diverged and outcome.metrics == {}
+    assert outcome.history.diverged and outcome.metrics == {}
 
 
 @pytest.mark.parametrize(("rows", "size"), [(312, 128), (4604, 128), (100_000, 4096)])
@@ -227,5 +227,5 @@ def test_the_rate_goes_up_and_down() -> None:
     assert recipe.lr * recipe.rate(10) == pytest.approx(6e-3)
     assert recipe.lr * recipe.rate(20) == pytest.approx(1e-4)
     assert recipe.rate(5) == pytest.approx(recipe.rate(15)) == pytest.approx(recipe.rate(25))
-    assert [epoch for epoch in range(50) if recipe.examines(epoch)] == [19, 39]
-    assert recipe.examines(499)
+    assert [epoch for epoch in range(50) if recipe.validates(epoch)] == [19, 39]
+    assert recipe.validates(499)

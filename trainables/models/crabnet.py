@@ -37,7 +37,7 @@ class CompositionBatch:
         place: [M] int64, owner · P + its number in the composition.
         filled: [B, P] bool, which places hold an element.
         rows: [B] int64 rows of the data set, on the host.
-        noise: what dropout draws from; None when a model is examined.
+        noise: what dropout draws from; None when a model is evaluated.
     """
 
     compositions: int
@@ -70,19 +70,19 @@ class Noise:
     rows: Tensor
     tokens: Tensor
 
-    def of_elements(self, width: int, like: Tensor) -> Tensor:
+    def of_elements(self, width: int, dtype: torch.dtype) -> Tensor:
         """[M, width] factors, 0 or 1 / (1 − dropout)."""
-        return _kept((self.elements, width), self.generator, like)[self.tokens]
+        return _kept((self.elements, width), self.generator, dtype)[self.tokens]
 
-    def of_pairs(self, heads: int, places: int, like: Tensor) -> Tensor:
+    def of_pairs(self, heads: int, places: int, dtype: torch.dtype) -> Tensor:
         """[B, heads, P, P] factors."""
         shape = (self.compositions, heads, places, places)
-        return _kept(shape, self.generator, like)[self.rows]
+        return _kept(shape, self.generator, dtype)[self.rows]
 
 
-def _kept(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    drawn = torch.rand(shape, generator=generator, device=like.device, dtype=torch.float32)
-    return (drawn >= DROPOUT).to(like.dtype) / (1 - DROPOUT)
+def _kept(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
+    return (drawn >= DROPOUT).to(dtype) / (1 - DROPOUT)
 
 
 class LayerNorm(nn.Module):
@@ -134,7 +134,7 @@ class EncoderLayer(nn.Module):
         score_kbhpp = score_kbhpp.masked_fill(~batch.filled[:, None, None, :], -math.inf)
         share_kbhpp = torch.softmax(score_kbhpp, dim=-1)
         if batch.noise is not None:
-            share_kbhpp = share_kbhpp * batch.noise.of_pairs(self.heads, places, x_kmd)
+            share_kbhpp = share_kbhpp * batch.noise.of_pairs(self.heads, places, x_kmd.dtype)
         read = (share_kbhpp @ value).transpose(2, 3).reshape(models, each * places, width)
         return self.join(read.index_select(1, batch.place))
 
@@ -148,7 +148,7 @@ class EncoderLayer(nn.Module):
 def _dropped(x_kmd: Tensor, batch: CompositionBatch) -> Tensor:
     if batch.noise is None:
         return x_kmd
-    return x_kmd * batch.noise.of_elements(x_kmd.shape[-1], x_kmd)
+    return x_kmd * batch.noise.of_elements(x_kmd.shape[-1], x_kmd.dtype)
 
 
 class FractionEncoding(nn.Module):

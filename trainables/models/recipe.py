@@ -64,7 +64,7 @@ class Recipe:
             return 0.5 * (1 + math.cos(math.pi * (epoch - warm) / max(1e-9, self.epochs - warm)))
         return 1.0
 
-    def examines(self, epoch: int) -> bool:
+    def validates(self, epoch: int) -> bool:
         """Whether models are validated after an epoch."""
         return True
 
@@ -73,7 +73,7 @@ class Recipe:
 class CyclicRecipe(Recipe):
     """A rate that goes up and down in straight lines (Smith 2017, arXiv:1506.01186).
 
-    What is examined is an average over the weights at the cycles' ends, where the rate is least.
+    What is validated is an average over the weights at the cycles' ends, where the rate is least.
 
     Attributes:
         half: epochs from the lowest rate to the highest.
@@ -88,6 +88,6 @@ class CyclicRecipe(Recipe):
         way = epoch % (2 * self.half) / self.half
         return self.lowest + (1 - self.lowest) * (way if way < 1 else 2 - way)
 
-    def examines(self, epoch: int) -> bool:
+    def validates(self, epoch: int) -> bool:
         """At the end of each cycle, and of the last epoch."""
         return (epoch + 1) % (2 * self.half) == 0 or epoch + 1 == self.epochs

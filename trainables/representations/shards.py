@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainables import checksum
 from trainables.representations.dataset import Dataset, G
 from trainables.representations.graph import Graphs
 from trainables.representations.schema import (
@@ -31,7 +32,6 @@ from trainables.representations.schema import (
     graphs_of,
     to_table,
 )
-from trainables.sealed import is_sound
 
 __all__ = [
     "EDGE_COLUMNS",
@@ -226,7 +226,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(_read(path))
         version = manifest["format"]
-        if version == FORMAT_VERSION and not is_sound(manifest):
+        if version == FORMAT_VERSION and not checksum.matches(manifest):
             raise ValueError("its digest is another")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, ShardError):

@@ -25,7 +25,7 @@ from trainables.training.averaging import (
     NoAverage,
     WeightAverage,
     evaluated_state,
-    keep_rows,
+    select_rows,
 )
 from trainables.training.compiled import forward_of
 from trainables.training.lamb import Lamb
@@ -52,7 +52,7 @@ Build = Callable[[Generators, Sequence[Member]], nn.Module]
 
 
 @dataclass
-class Course:
+class History:
     """How a member's training went; losses as optimised.
 
     Attributes:
@@ -78,7 +78,7 @@ class Course:
 class Trained:
     """A member that has left the array: an array of one, with its best-validation weights."""
 
-    course: Course
+    history: History
     model: nn.Module
 
 
@@ -96,7 +96,7 @@ class ArrayTraining:
         self, members: Sequence[Member], build: Build, problem: Problem, recipe: Recipe
     ) -> None:
         self.recipe, self.problem, self._build = recipe, problem, build
-        self.active = [Course(member) for member in members]
+        self.active = [History(member) for member in members]
         self.model = self._stack(members)
         self.optimiser = build_optimiser(recipe, self.model)
         self.average = average_of(recipe, self.model)
@@ -105,48 +105,50 @@ class ArrayTraining:
         }
         self.epoch = 0
         steps = recipe.epochs * problem.steps
-        self._forward = forward_of(self.model, problem.like.device, steps)
+        self._forward = forward_of(self.model, problem.device, steps)
 
     def _stack(self, members: Sequence[Member]) -> nn.Module:
         generators = [torch.Generator().manual_seed(member.seed) for member in members]
-        return self._build(generators, members).to(self.problem.like)
+        return self._build(generators, members).to(self.problem.device, self.problem.dtype)
 
     def run_epoch(self) -> list[Trained]:
         """Trains one epoch, validates, and returns the members that leave the array after it."""
         start = time.perf_counter()
         losses = self._optimise().tolist()
-        errors = self._examine()
+        errors = self._validate()
         improved = [
-            _note(course, self.epoch, loss, error)
-            for course, loss, error in zip(self.active, losses, errors, strict=True)
+            _note(history, self.epoch, loss, error)
+            for history, loss, error in zip(self.active, losses, errors, strict=True)
         ]
         self._remember(improved)
         self.epoch += 1
         elapsed = time.perf_counter() - start
-        for course in self.active:
-            course.seconds += elapsed / len(self.active)
-        leaving = [k for k, course in enumerate(self.active) if self._is_over(course)]
+        for history in self.active:
+            history.seconds += elapsed / len(self.active)
+        leaving = [k for k, history in enumerate(self.active) if self._is_over(history)]
         trained = [self._extract(k) for k in leaving]
         if leaving:
-            self._keep([k for k in range(len(self.active)) if k not in leaving])
+            self._select([k for k in range(len(self.active)) if k not in leaving])
         return trained
 
-    def _examine(self) -> list[float] | list[None]:
+    def _validate(self) -> list[float] | list[None]:
         """Validation errors of what the recipe averages; none while a cycle goes on."""
-        if not self.recipe.examines(self.epoch):
+        if not self.recipe.validates(self.epoch):
             return [None] * len(self.active)
-        self.average.before_examination(self.model, self.problem.errors)
+        self.average.before_validation(self.model, self.problem.errors)
         errors: list[float] = self.problem.errors(self.average.model).tolist()
         return errors
 
-    def _is_over(self, course: Course) -> bool:
-        waited = self.epoch - 1 - course.best_epoch
-        return course.diverged or self.epoch >= self.recipe.epochs or waited >= self.recipe.patience
+    def _is_over(self, history: History) -> bool:
+        waited = self.epoch - 1 - history.best_epoch
+        return (
+            history.diverged or self.epoch >= self.recipe.epochs or waited >= self.recipe.patience
+        )
 
     def _optimise(self) -> Tensor:
         """One pass over the training parts; the mean loss of each member [K]."""
         self.model.train()
-        total = self.problem.like.new_zeros(len(self.active))
+        total = self._per_member([0.0] * len(self.active))
         for step, batch in enumerate(self.problem.batches()):
             rate = self.recipe.lr * self.recipe.rate(self.epoch + step / self.problem.steps)
             for group in self.optimiser.param_groups:
@@ -166,17 +168,21 @@ class ArrayTraining:
         Every step of ours is the rate times what the gradients so far decide, so this is what the
         member's own rate would give.
         """
-        rates = [course.member.rate for course in self.active]
+        rates = [history.member.rate for history in self.active]
         if all(rate == 1 for rate in rates):
             self.optimiser.step()
             return
         parameters = list(self.model.parameters())
         before = [parameter.detach().clone() for parameter in parameters]
         self.optimiser.step()
-        rate_k = self.problem.like.new_tensor(rates)
+        rate_k = self._per_member(rates)
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):
                 parameter.copy_(old.lerp(parameter, rate_k.view(-1, *[1] * (old.dim() - 1))))
+
+    def _per_member(self, values: list[float]) -> Tensor:
+        """[K], of the type and on the device of the targets."""
+        return torch.tensor(values, dtype=self.problem.dtype, device=self.problem.device)
 
     def _remember(self, improved: list[bool]) -> None:
         if not any(improved):
@@ -186,12 +192,12 @@ class ArrayTraining:
             self.best[name][rows] = value[rows]
 
     def _extract(self, k: int) -> Trained:
-        course = self.active[k]
-        model = self._stack([course.member])
+        history = self.active[k]
+        model = self._stack([history.member])
         model.load_state_dict({name: value[k : k + 1] for name, value in self.best.items()})
-        return Trained(course, model.eval())
+        return Trained(history, model.eval())
 
-    def _keep(self, rows: list[int]) -> None:
+    def _select(self, rows: list[int]) -> None:
         self.active = [self.active[k] for k in rows]
         self.best = {name: value[rows] for name, value in self.best.items()}
         for parameter in self.model.parameters():
@@ -199,23 +205,23 @@ class ArrayTraining:
             for name, value in state.items():
                 if value is not None and value.dim() > 0:
                     state[name] = value[rows]
-        keep_rows(self.model, rows)
-        self.average.keep(rows)
-        self.problem.keep(rows)
+        select_rows(self.model, rows)
+        self.average.select(rows)
+        self.problem.select(rows)
 
 
-def _note(course: Course, epoch: int, loss: float, error: float | None) -> bool:
-    """Adds an epoch to a member's course; True where it is the best so far."""
-    course.train_loss.append(loss)
+def _note(history: History, epoch: int, loss: float, error: float | None) -> bool:
+    """Adds an epoch to a member's history; True where it is the best so far."""
+    history.train_loss.append(loss)
     if error is None:
-        course.val_error.append(course.val_error[-1] if course.val_error else float("inf"))
-        course.diverged = not np.isfinite(loss)
+        history.val_error.append(history.val_error[-1] if history.val_error else float("inf"))
+        history.diverged = not np.isfinite(loss)
         return False
-    course.val_error.append(error)
-    course.diverged = not (np.isfinite(loss) and np.isfinite(error))
-    if course.diverged or error >= course.best_error:
+    history.val_error.append(error)
+    history.diverged = not (np.isfinite(loss) and np.isfinite(error))
+    if history.diverged or error >= history.best_error:
         return False
-    course.best_epoch, course.best_error = epoch, error
+    history.best_epoch, history.best_error = epoch, error
     return True
 
 
@@ -233,7 +239,7 @@ def build_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def average_of(recipe: Recipe, model: nn.Module) -> WeightAverage:
-    """What a recipe examines: the weights themselves, or an average of them."""
+    """What a recipe validates: the weights themselves, or an average of them."""
     if isinstance(recipe, CyclicRecipe):
         return CycleAverage(model)
     return MovingAverage(model, recipe.averaging) if recipe.averaging else NoAverage(model)

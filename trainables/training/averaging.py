@@ -1,4 +1,4 @@
-"""Averages of the weights that an optimisation passes through, which then are what is examined.
+"""Averages of the weights along an optimisation, which are then validated in their place.
 
 Legend: K models.
 """
@@ -19,10 +19,10 @@ Errors = Callable[[nn.Module], Tensor]
 
 
 class WeightAverage(Protocol):
-    """What of an optimisation is examined.
+    """The weights of an optimisation that are validated.
 
     Attributes:
-        model: the stacked model that is examined; the one in training where nothing is averaged.
+        model: the stacked model that is validated; the one in training where nothing is averaged.
     """
 
     model: nn.Module
@@ -30,21 +30,21 @@ class WeightAverage(Protocol):
     def after_step(self, model: nn.Module) -> None:
         """Takes in the weights after a step."""
 
-    def before_examination(self, model: nn.Module, errors: Errors) -> None:
-        """Takes in the weights after an epoch at whose end models are examined.
+    def before_validation(self, model: nn.Module, errors: Errors) -> None:
+        """Takes in the weights after an epoch after which models are validated.
 
         Args:
             errors: [K] validation errors of a model, worked out when they are asked for.
         """
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Sequence[int]) -> None:
         """The members that stay, by their places."""
 
-    def facts(self) -> dict[str, Any]:
-        """What, beside the model's tensors, says where it is; can be written as JSON."""
+    def state_dict(self) -> dict[str, Any]:
+        """Its state beside the tensors of `model`, in values that JSON holds."""
 
-    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
-        """Puts it where `facts` were taken, with some of the members."""
+    def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
+        """Sets it to a state that `state_dict` gave, of the members at `rows` alone."""
 
 
 class NoAverage:
@@ -56,17 +56,17 @@ class NoAverage:
     def after_step(self, model: nn.Module) -> None:
         """Nothing to do."""
 
-    def before_examination(self, model: nn.Module, errors: Errors) -> None:
+    def before_validation(self, model: nn.Module, errors: Errors) -> None:
         """Nothing to do."""
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Sequence[int]) -> None:
         """Nothing of its own."""
 
-    def facts(self) -> dict[str, Any]:
-        """None."""
+    def state_dict(self) -> dict[str, Any]:
+        """It has no state."""
         return {}
 
-    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
+    def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
         """Nothing of its own."""
 
 
@@ -86,20 +86,20 @@ class MovingAverage:
         current, averaged = model.state_dict(), self.model.state_dict()
         torch._foreach_lerp_(list(averaged.values()), list(current.values()), 1 - decay)
 
-    def before_examination(self, model: nn.Module, errors: Errors) -> None:
+    def before_validation(self, model: nn.Module, errors: Errors) -> None:
         """Nothing to do; the average is over steps."""
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Sequence[int]) -> None:
         """The members that stay."""
-        keep_rows(self.model, rows)
+        select_rows(self.model, rows)
 
-    def facts(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """As of `WeightAverage`."""
         return {"steps": self._steps}
 
-    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
+    def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
         """As of `WeightAverage`."""
-        self._steps = facts["steps"]
+        self._steps = state["steps"]
 
 
 class CycleAverage:
@@ -120,7 +120,7 @@ class CycleAverage:
         """Nothing to do; the average is over cycles."""
 
     @torch.no_grad()
-    def before_examination(self, model: nn.Module, errors: Errors) -> None:
+    def before_validation(self, model: nn.Module, errors: Errors) -> None:
         """Takes the weights at a cycle's end into the averages of those that are good there."""
         shares = [self._share(k, error) for k, error in enumerate(errors(model).tolist())]
         share_k = next(model.parameters()).new_tensor(shares)
@@ -137,21 +137,21 @@ class CycleAverage:
         self._joined[k] += 1
         return float(self._joined[k] ** (-1 / 3))
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Sequence[int]) -> None:
         """The members that stay."""
-        keep_rows(self.model, rows)
+        select_rows(self.model, rows)
         self._joined = [self._joined[k] for k in rows]
         self._begun = [self._begun[k] for k in rows]
         self._best = [self._best[k] for k in rows]
 
-    def facts(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """As of `WeightAverage`."""
         return {"joined": self._joined, "begun": self._begun, "best": self._best}
 
-    def restore(self, facts: dict[str, Any], rows: Sequence[int]) -> None:
+    def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
         """As of `WeightAverage`."""
         self._joined, self._begun, self._best = (
-            [facts[name][k] for k in rows] for name in ("joined", "begun", "best")
+            [state[name][k] for k in rows] for name in ("joined", "begun", "best")
         )
 
 
@@ -161,7 +161,7 @@ def _copied(model: nn.Module) -> nn.Module:
     return averaged
 
 
-def keep_rows(model: nn.Module, rows: Sequence[int]) -> None:
+def select_rows(model: nn.Module, rows: Sequence[int]) -> None:
     """Takes out of a stacked model the members at other places than `rows`."""
     for value in model.state_dict(keep_vars=True).values():
         value.grad = None

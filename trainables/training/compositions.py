@@ -135,9 +135,14 @@ class CompositionProblem:
         self._target = standard.to(self.data.device, self.data.dtype)
 
     @property
-    def like(self) -> Tensor:
-        """The standardised targets, [K, B], on the training device."""
-        return self._target
+    def device(self) -> torch.device:
+        """Where the training runs."""
+        return self._target.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of targets and weights."""
+        return self._target.dtype
 
     def batches(self) -> Iterator[CompositionBatch]:
         """The whole data set in a new random order, less the rows that no member learns from.
@@ -197,22 +202,18 @@ class CompositionProblem:
             return said.new_tensor(math.nan)
         return said.new_tensor(1 - roc_auc_score(truth, said.double().cpu().numpy()))
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Sequence[int]) -> None:
         """The members that stay, by their places; their targets and splits with them."""
         self.splits = [self.splits[k] for k in rows]
         self.means = [self.means[k] for k in rows]
         self.scales = [self.scales[k] for k in rows]
         self._place()
 
-    def facts(self) -> dict[str, Any]:
-        """Where the order of the batches is; can be written as JSON."""
-        return {"order": self._order.bit_generator.state}
+    def state_dict(self) -> dict[str, Any]:
+        """States of the generators of the batches' order, and of jitter and dropout."""
+        return {"order": self._order.bit_generator.state, "noise": self._generator.get_state()}
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Where the generator of jitter and dropout is."""
-        return {"noise": self._generator.get_state()}
-
-    def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Puts both generators where `facts` and `tensors` were taken."""
-        self._order.bit_generator.state = facts["order"]
-        self._generator.set_state(tensors["noise"])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As of `Problem`."""
+        self._order.bit_generator.state = state["order"]
+        self._generator.set_state(state["noise"])

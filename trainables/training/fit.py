@@ -18,7 +18,7 @@ from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
-from trainables.training.outcome import Outcome, conclude
+from trainables.training.outcome import Outcome, evaluate
 from trainables.training.problem import GraphRegression, standardisation
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
@@ -93,8 +93,8 @@ class ArrayFit(FittedArray):
         spec, mixings = self.spec, [Mixing(member.label) for member in members]
         return build_model(spec.backbone, generators, mixings, spec.dim, spec.conv_width)
 
-    def _conclude(self, trained: Trained) -> Outcome:
-        return conclude(trained, self.data, self.dataset, self.split, self.mean, self.scale)
+    def _evaluate(self, trained: Trained) -> Outcome:
+        return evaluate(trained, self.data, self.dataset, self.split, self.mean, self.scale)
 
 
 def fit(spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> list[Outcome]:

@@ -20,7 +20,7 @@ class FittedArray(ABC):
     training: ArrayTraining
 
     @abstractmethod
-    def _conclude(self, trained: Trained) -> Outcome:
+    def _evaluate(self, trained: Trained) -> Outcome:
         """Evaluates a member that has left the array."""
 
     @property
@@ -35,7 +35,7 @@ class FittedArray(ABC):
 
     def save(self) -> bytes:
         """Where the training is, to go on from with `load`."""
-        return snapshot.take(self.training)
+        return snapshot.save(self.training)
 
     def load(self, content: bytes) -> None:
         """Goes on where a fit of the same models was saved.
@@ -43,8 +43,8 @@ class FittedArray(ABC):
         Raises:
             SnapshotError: the bytes are no snapshot of these models.
         """
-        snapshot.restore(self.training, content)
+        snapshot.load(self.training, content)
 
     def advance(self) -> Iterator[Outcome]:
         """One epoch; yields the outcomes of the members that it was the last for."""
-        yield from map(self._conclude, self.training.run_epoch())
+        yield from map(self._evaluate, self.training.run_epoch())

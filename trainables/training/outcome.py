@@ -15,7 +15,7 @@ from trainables.crystals.split import Split
 from trainables.models.embedding import Mixing
 from trainables.representations.dataset import Dataset
 from trainables.representations.source import GraphSource
-from trainables.training.array import Course, Trained
+from trainables.training.array import History, Trained
 from trainables.training.problem import EVALUATION_BATCH, predictions
 
 
@@ -24,7 +24,7 @@ class Outcome:
     """All that is kept of one model.
 
     Attributes:
-        course: learning curve, best epoch, seconds.
+        history: learning curve, best epoch, seconds.
         metrics: train_mae, val_mae, test_mae, dummy_mae in the target's unit (empty if diverged).
         sizes: n_train, n_val, n_test.
         arrays: name -> array. `elements/numbers` [Z] uint8 and `elements/counts` [Z] int64
@@ -36,7 +36,7 @@ class Outcome:
         parameters: trainable numbers of the model.
     """
 
-    course: Course
+    history: History
     metrics: dict[str, float]
     sizes: dict[str, int]
     arrays: dict[str, np.ndarray]
@@ -45,22 +45,22 @@ class Outcome:
 
 def not_evaluated(trained: Trained, split: Split) -> Outcome:
     """What the training alone tells of a model; without one finite validation, it has diverged."""
-    course = trained.course
-    course.diverged = course.diverged or course.best_epoch < 0
+    history = trained.history
+    history.diverged = history.diverged or history.best_epoch < 0
     curves = {
-        "curve/train_loss": np.asarray(course.train_loss),
-        "curve/val_mae": np.asarray(course.val_error),
+        "curve/train_loss": np.asarray(history.train_loss),
+        "curve/val_mae": np.asarray(history.val_error),
     }
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
-    return Outcome(course, {}, split.sizes, curves, parameters)
+    return Outcome(history, {}, split.sizes, curves, parameters)
 
 
-def conclude(
+def evaluate(
     trained: Trained, data: GraphSource, dataset: Dataset, split: Split, mean: float, scale: float
 ) -> Outcome:
     """Evaluates a model with its best-validation weights; here the test part is touched, once."""
     outcome = not_evaluated(trained, split)
-    if outcome.course.diverged:
+    if outcome.history.diverged:
         return outcome
     arrays = dict(outcome.arrays)
     metrics = {"dummy_mae": float(np.abs(dataset.target[split.test] - mean).mean())}
@@ -109,7 +109,7 @@ def _element_vectors(trained: Trained, data: GraphSource, split: Split) -> dict[
     }
     h, l = model.embedding.channels()  # type: ignore[union-attr, operator]  # noqa: E741
     vectors["elements/mixed"] = model.embedding()[0].cpu()[seen].numpy()  # type: ignore[operator]
-    mixing = Mixing(trained.course.member.label)
+    mixing = Mixing(trained.history.member.label)
     if mixing.handcrafted > 0:
         vectors["elements/h"] = h[0].cpu()[seen].numpy()
     if mixing.learned > 0:

@@ -25,8 +25,12 @@ class Problem(Protocol):
     """A data set with its split, as an array in training sees it."""
 
     @property
-    def like(self) -> Tensor:
-        """A tensor of the device and float type of the training."""
+    def device(self) -> torch.device:
+        """Where the training runs."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of targets and weights."""
 
     @property
     def steps(self) -> int:
@@ -44,17 +48,14 @@ class Problem(Protocol):
     def errors(self, model: nn.Module) -> Tensor:
         """[K] validation errors, the less the better."""
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Sequence[int]) -> None:
         """The members that stay, by their places; the others have left the array."""
 
-    def facts(self) -> dict[str, Any]:
-        """What says where its random generators are, beside `tensors`; can be written as JSON."""
+    def state_dict(self) -> dict[str, Any]:
+        """States of the random generators: tensors, or values that JSON holds."""
 
-    def tensors(self) -> dict[str, Tensor]:
-        """As `facts`."""
-
-    def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Puts the generators where `facts` and `tensors` were taken."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Sets the generators to a state that `state_dict` gave."""
 
 
 class GraphRegression:
@@ -77,9 +78,14 @@ class GraphRegression:
         self._order = np.random.default_rng(order_seed)
 
     @property
-    def like(self) -> Tensor:
-        """The targets, [B], which lie on the training device."""
-        return self.data.target
+    def device(self) -> torch.device:
+        """Where the training runs."""
+        return self.data.target.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of targets and weights."""
+        return self.data.target.dtype
 
     @property
     def steps(self) -> int:
@@ -109,20 +115,16 @@ class GraphRegression:
         """[K] validation MAE in the target's unit."""
         return mean_absolute_errors(model, self.data, self._validation) * self.scale
 
-    def keep(self, rows: Sequence[int]) -> None:
+    def select(self, rows: Sequence[int]) -> None:
         """Nothing here is a member's own."""
 
-    def facts(self) -> dict[str, Any]:
-        """Where the order of the batches is; can be written as JSON."""
+    def state_dict(self) -> dict[str, Any]:
+        """State of the generator of the batches' order."""
         return {"order": self._order.bit_generator.state}
 
-    def tensors(self) -> dict[str, Tensor]:
-        """None; `facts` say it all."""
-        return {}
-
-    def restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Goes on with the order of the batches from where `facts` were taken."""
-        self._order.bit_generator.state = facts["order"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As of `Problem`."""
+        self._order.bit_generator.state = state["order"]
 
 
 def standardisation(known: np.ndarray, classes: bool = False) -> tuple[float, float]:

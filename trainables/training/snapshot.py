@@ -1,7 +1,7 @@
 """An array in the middle of its training, as bytes: what it takes to go on as if nothing had been.
 
 The bytes are a SHA-256 and then safetensors: weights, optimiser, averages and best weights of all
-members, and in its metadata the courses so far, the epoch and the states of the random generators.
+members, and in its metadata the histories, the epoch and the states of the random generators.
 Going on gives the same bits as never having stopped, where the same members go on together.
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import torch as safetensors
 from torch import Tensor
 
-from trainables.training.array import ArrayTraining, Course
+from trainables.training.array import ArrayTraining, History
 
-FORMAT = 2
+FORMAT = 3
 DIGEST = 32  # bytes
 
 
@@ -27,36 +27,37 @@ class SnapshotError(ValueError):
     """Bytes that are no snapshot of this training, in one line."""
 
 
-def take(training: ArrayTraining) -> bytes:
+def save(training: ArrayTraining) -> bytes:
     """All of an array's state between two epochs."""
-    optimiser = training.optimiser.state_dict()
+    optimiser, problem = training.optimiser.state_dict(), training.problem.state_dict()
+    noise = {name: value for name, value in problem.items() if isinstance(value, Tensor)}
     parts = {
         "model": training.model.state_dict(),
         "average": {} if training.average.model is training.model
         else training.average.model.state_dict(),
         "best": training.best,
         "optimiser": _flat(optimiser["state"]),
-        "problem": training.problem.tensors(),
+        "problem": noise,
     }  # fmt: skip
     tensors = {
         f"{part}/{name}": value.detach().cpu().contiguous().clone()
         for part, values in parts.items()
         for name, value in values.items()
     }
-    facts = {
+    state = {
         "format": FORMAT,
         "epoch": training.epoch,
-        "courses": [_course_facts(course) for course in training.active],
-        "average": training.average.facts(),
+        "histories": [_history_state(history) for history in training.active],
+        "average": training.average.state_dict(),
         "optimiser": optimiser["param_groups"],
-        "problem": training.problem.facts(),
+        "problem": {name: value for name, value in problem.items() if name not in noise},
     }
-    content = save(tensors, {"facts": json.dumps(facts)})
+    content = safetensors.save(tensors, {"state": json.dumps(state)})
     return hashlib.sha256(content).digest() + content
 
 
-def restore(training: ArrayTraining, content: bytes) -> None:
-    """Puts an array that has just been made where a snapshot was taken.
+def load(training: ArrayTraining, content: bytes) -> None:
+    """Sets an array that has just been made to the state in which a snapshot was saved.
 
     The snapshot may hold more members, which have finished since; they are left out.
 
@@ -64,9 +65,9 @@ def restore(training: ArrayTraining, content: bytes) -> None:
         SnapshotError: damaged, of another version, or without one of the array's members; the array
             is then of no use.
     """
-    facts = _facts(content)
+    state = _state(content)
     try:
-        _restore(training, facts, content)
+        _load(training, state, content)
     except SnapshotError:
         raise
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
@@ -76,18 +77,18 @@ def restore(training: ArrayTraining, content: bytes) -> None:
         raise SnapshotError(f"of another kind ({type(error).__name__})") from None
 
 
-def _restore(training: ArrayTraining, facts: dict[str, Any], content: bytes) -> None:
-    keys = [course["key"] for course in facts["courses"]]
-    wanted = [course.member.key for course in training.active]
+def _load(training: ArrayTraining, state: dict[str, Any], content: bytes) -> None:
+    keys = [history["key"] for history in state["histories"]]
+    wanted = [history.member.key for history in training.active]
     if not set(wanted) <= set(keys):
         raise SnapshotError("a snapshot of other models")
     rows = [keys.index(key) for key in wanted]
-    tensors = load(content[DIGEST:])
+    tensors = safetensors.load(content[DIGEST:])
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = value
-    device = training.problem.like.device
+    device = training.problem.device
 
     def own(part: str) -> dict[str, Tensor]:
         return {name: value[rows].to(device) for name, value in parts.get(part, {}).items()}
@@ -99,44 +100,44 @@ def _restore(training: ArrayTraining, facts: dict[str, Any], content: bytes) -> 
     training.optimiser.load_state_dict(
         {
             "state": _by_parameter(parts.get("optimiser", {}), rows),
-            "param_groups": facts["optimiser"],
+            "param_groups": state["optimiser"],
         }
     )
-    training.average.restore(facts["average"], rows)
-    training.problem.restore(facts["problem"], parts.get("problem", {}))
-    training.epoch = facts["epoch"]
-    for course, row in zip(training.active, rows, strict=True):
-        _restore_course(course, facts["courses"][row])
+    training.average.load_state_dict(state["average"], rows)
+    training.problem.load_state_dict(state["problem"] | parts.get("problem", {}))
+    training.epoch = state["epoch"]
+    for history, row in zip(training.active, rows, strict=True):
+        _load_history(history, state["histories"][row])
 
 
-def _facts(content: bytes) -> dict[str, Any]:
+def _state(content: bytes) -> dict[str, Any]:
     digest, rest = content[:DIGEST], content[DIGEST:]
     if hashlib.sha256(rest).digest() != digest:
         raise SnapshotError("damaged (SHA-256 differs)")
     try:
         length = int.from_bytes(rest[:8], "little")
         header = json.loads(rest[8 : 8 + length])
-        facts: dict[str, Any] = json.loads(header["__metadata__"]["facts"])
+        state: dict[str, Any] = json.loads(header["__metadata__"]["state"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise SnapshotError("no snapshot") from None
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise SnapshotError("of another version")
-    return facts
+    return state
 
 
-def _course_facts(course: Course) -> dict[str, Any]:
+def _history_state(history: History) -> dict[str, Any]:
     values = {
-        field.name: getattr(course, field.name)
-        for field in dataclasses.fields(course)
+        field.name: getattr(history, field.name)
+        for field in dataclasses.fields(history)
         if field.name != "member"
     }
-    return {"key": course.member.key, **values}
+    return {"key": history.member.key, **values}
 
 
-def _restore_course(course: Course, facts: dict[str, Any]) -> None:
-    for name, value in facts.items():
+def _load_history(history: History, state: dict[str, Any]) -> None:
+    for name, value in state.items():
         if name != "key":
-            setattr(course, name, value)
+            setattr(history, name, value)
 
 
 def _flat(state: dict[int, dict[str, Any]]) -> dict[str, Tensor]:

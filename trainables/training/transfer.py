@@ -154,9 +154,9 @@ class TransferFit(FittedArray):
         columns = max(self.data.tables[entrant].shape[1] for entrant in self._entrants.values())
         return CrabNet(generators, tables, columns=columns, trainable=self.spec.trainable, **shape)
 
-    def _conclude(self, trained: Trained) -> Outcome:
-        split = self.splits[trained.course.member.label]
-        return conclude(trained, self.source, split, self.spec.trainable)
+    def _evaluate(self, trained: Trained) -> Outcome:
+        split = self.splits[trained.history.member.label]
+        return evaluate(trained, self.source, split, self.spec.trainable)
 
 
 def _by_number(table: np.ndarray) -> torch.Tensor:
@@ -164,17 +164,17 @@ def _by_number(table: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.vstack([np.zeros_like(table[:1]), table]).astype(np.float64))
 
 
-def conclude(
+def evaluate(
     trained: Trained, source: DeviceCompositions, split: Split, trainable: bool
 ) -> Outcome:
     """Evaluates a model with its best-validation weights; here the test part is touched, once."""
     outcome = not_evaluated(trained, split)
-    if outcome.course.diverged:
+    if outcome.history.diverged:
         return outcome
     arrays = dict(outcome.arrays)
     target, classes = source.data.target, source.data.classes
     mean, scale = standardisation(target[split.train], classes)
-    metrics = {"val_error": outcome.course.best_error}
+    metrics = {"val_error": outcome.history.best_error}
     if not classes:
         metrics["dummy_mae"] = _mae(target[split.test], mean)
     for part, rows in (("validation", split.validation), ("test", split.test)):

@@ -10,9 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 JOB = """
 import sys, time
-from orchestrator.nodes import lifeline
-lifeline.EVERY, lifeline.PATIENCE = 0.1, 1.0
-with lifeline.held(sys.argv[1]):
+from orchestrator.nodes import watchdog
+watchdog.EVERY, watchdog.PATIENCE = 0.1, 1.0
+with watchdog.held(sys.argv[1]):
     print("at work", flush=True)
     time.sleep(float(sys.argv[2]))
 print("over", flush=True)

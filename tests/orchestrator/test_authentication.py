@@ -22,8 +22,8 @@ from ray.core.generated.gcs_service_pb2_grpc import (
 )
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import cluster, doors, ray_internals
-from orchestrator.nodes.doors import takes_strangers
+from orchestrator.nodes import authentication, cluster, ray_internals
+from orchestrator.nodes.authentication import takes_strangers
 from tests.orchestrator.strangers import UID, listening, needs_root, pretending
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,18 +87,18 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_auto_is_what_we_started(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_internals, "raylets_here", list)
-    assert doors.head_of_ours() is None
+    assert authentication.head_of_ours() is None
     with pytest.raises(ConnectionError, match="none was started"):
         cluster._answering("auto")
     started.write_text("192.0.2.1:6379\n")
-    assert doors.head_of_ours() == "192.0.2.1:6379"
+    assert authentication.head_of_ours() == "192.0.2.1:6379"
     for named, meant in (
         ("192.0.2.2:6379", "192.0.2.2:6379"),
         ("", "192.0.2.1:6379"),
         ("local", None),
     ):
         monkeypatch.setenv("RAY_ADDRESS", named)
-        assert doors.head_of_ours() == meant
+        assert authentication.head_of_ours() == meant
     monkeypatch.setenv("RAY_ADDRESS", "ray://192.0.2.2:10001")
     with pytest.raises(UsageError, match=r"--address ray://192.0.2.2:10001: give HOST:PORT"):
         cluster._answering("auto")
@@ -115,39 +115,39 @@ def test_auto_is_the_cluster_of_a_node_of_ours(
         return [theirs, *(ray_internals.Raylet(us, head, started.parent) for head in heads)]
 
     monkeypatch.setattr(ray_internals, "raylets_here", here)
-    assert doors.head_of_ours() == "192.0.2.1:6379"
+    assert authentication.head_of_ours() == "192.0.2.1:6379"
     heads.append("192.0.2.2:6379")
     with pytest.raises(UsageError, match=r"there are 192.0.2.1:6379, 192.0.2.2:6379; give one"):
-        doors.head_of_ours()
+        authentication.head_of_ours()
     heads.clear()
-    assert doors.head_of_ours() is None
+    assert authentication.head_of_ours() is None
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "host:port", "x" * 5000, "\0\x1b[2J:"])
 def test_an_address_file_without_an_address(started: Path, content: str) -> None:
     started.write_text(content)
     with pytest.raises(UsageError, match=f"{started} holds no address; give HOST:PORT"):
-        doors.head_of_ours()
+        authentication.head_of_ours()
 
 
 def test_an_address_file_that_is_none(started: Path) -> None:
     os.mkfifo(started)  # to read it would take for ever
     with pytest.raises(UsageError, match=f"{started} is no file of yours"):
-        doors.head_of_ours()
+        authentication.head_of_ours()
 
 
 def test_an_address_in_a_folder_that_is_open(
     started: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `ray start` leaves it in /tmp/ray: it counts where somebody of ours listens."""
-    monkeypatch.setattr(doors, "replaceable", lambda folder: f"{folder} is open")
+    monkeypatch.setattr(authentication, "replaceable", lambda folder: f"{folder} is open")
     started.write_text("192.0.2.1:6379")
     with pytest.raises(UsageError, match=f"{started.parent} is open, so that .* anybody's"):
-        doors.head_of_ours()
+        authentication.head_of_ours()
     with socket.create_server(("127.0.0.1", 0)) as server:
         written = f"127.0.0.1:{server.getsockname()[1]}"
         started.write_text(written)
-        assert doors.head_of_ours() == written
+        assert authentication.head_of_ours() == written
 
 
 GRID = ["orchestrator.hybrid_grid", "--preset", "demo"]
@@ -200,7 +200,7 @@ def test_a_folder_of_another_user_in_the_place_of_ours(started: Path, tmp_path: 
     os.chown(started.parent, UID, UID)
     theirs = f"{started.parent} belongs to another user .uid {UID}.; give HOST:PORT, or the RAY"
     with pytest.raises(UsageError, match=theirs):
-        doors.head_of_ours()
+        authentication.head_of_ours()
 
 
 @needs_root
@@ -210,9 +210,9 @@ def test_a_node_of_another_user(tmp_path: Path) -> None:
     (session / "sockets" / "plasma_store").touch()
     with pretending("localhost:6379", session):
         with pytest.raises(UsageError, match=f"its node on this machine .* .uid {UID}.; start one"):
-            doors.demand_node_of_ours("x", "127.0.0.1", 6379)
-        assert doors.demand_node_of_ours("x", "127.0.0.1", 6380) == ""
-        assert doors.demand_node_of_ours("x", "192.0.2.1", 6379) == ""
+            authentication.demand_node_of_ours("x", "127.0.0.1", 6379)
+        assert authentication.demand_node_of_ours("x", "127.0.0.1", 6380) == ""
+        assert authentication.demand_node_of_ours("x", "192.0.2.1", 6379) == ""
 
 
 def test_a_node_of_ours_in_folders_of_others(
@@ -224,15 +224,17 @@ def test_a_node_of_ours_in_folders_of_others(
     theirs = ray_internals.Raylet(UID, "127.0.0.1:6379", tmp_path / "elsewhere")
     monkeypatch.setattr(ray_internals, "raylets_here", lambda: [theirs, ours])
     with pytest.raises(UsageError, match="No such file"):
-        doors.demand_node_of_ours("x", "127.0.0.1", 6379)
+        authentication.demand_node_of_ours("x", "127.0.0.1", 6379)
     socket_file.parent.mkdir(parents=True)
     socket_file.touch()
-    assert doors.demand_node_of_ours("x", "127.0.0.1", 6379) == ""
-    monkeypatch.setattr(doors, "replaceable", lambda folder: f"{folder} is open")
-    assert doors.demand_node_of_ours("x", "127.0.0.1", 6379) == f"{session} is open"
-    monkeypatch.setattr(doors, "foreign", lambda path: path == socket_file and f"{path} is theirs")
+    assert authentication.demand_node_of_ours("x", "127.0.0.1", 6379) == ""
+    monkeypatch.setattr(authentication, "replaceable", lambda folder: f"{folder} is open")
+    assert authentication.demand_node_of_ours("x", "127.0.0.1", 6379) == f"{session} is open"
+    monkeypatch.setattr(
+        authentication, "foreign", lambda path: path == socket_file and f"{path} is theirs"
+    )
     with pytest.raises(UsageError, match=f"{socket_file} is theirs, and your node keeps its files"):
-        doors.demand_node_of_ours("x", "127.0.0.1", 6379)
+        authentication.demand_node_of_ours("x", "127.0.0.1", 6379)
 
 
 def test_a_cluster_in_open_folders_is_told(
@@ -247,7 +249,7 @@ def test_a_cluster_in_open_folders_is_told(
         monkeypatch.setattr(ray_internals, "raylets_here", lambda: [ours])
         cluster._answering(address)
         assert capsys.readouterr() == ("", "")
-        monkeypatch.setattr(doors, "replaceable", lambda folder: f"{folder} is open")
+        monkeypatch.setattr(authentication, "replaceable", lambda folder: f"{folder} is open")
         cluster._answering(address)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{tmp_path} is open: they may run programs as you on this cluster; ")

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from orchestrator.interface.wording import are, counted, with_deviation
+from orchestrator.interface.format import are, counted, with_deviation
 
 
 @pytest.mark.parametrize(
