@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +40,6 @@ def test_an_unknown_job_is_one_line(
 
 @pytest.mark.parametrize("job", list(cli.JOBS))
 def test_every_job_can_be_asked_for_help(job: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert callable(importlib.import_module(f"orchestrator.{job}").main)
     with pytest.raises(SystemExit) as ended:
         cli.main([job, "--help"])
     assert ended.value.code == 0
@@ -56,7 +54,7 @@ def test_elemgrid_and_every_job_tell_their_versions(
         assert cli.main(["--version"]) == 0
     else:
         with pytest.raises(SystemExit) as ended:
-            importlib.import_module(f"orchestrator.{job}").main(["--version"])
+            cli.main([job, "--version"])
         assert ended.value.code == 0
     out, err = capsys.readouterr()
     assert out.startswith("elemgrid ") and "torch " in out.splitlines()[1] and err == ""
