@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.cli import JOBS
 from orchestrator.hybrid_grid.flags import _parser
+from orchestrator.jobs import JOBS
 from tests.orchestrator.finished_runs import make_run
 from trainables.backbones import BACKBONES
 from trainables.crystals.featurise import featurise

@@ -15,7 +15,7 @@ from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide
 from analysis.substitution.ions import ions
 from orchestrator import cli
-from orchestrator.data.withheld import digest_of
+from orchestrator.data.formula_list import digest_of
 from orchestrator.element_groups import files as groups
 from orchestrator.element_groups.files import FinishedGroups
 from orchestrator.element_groups.models import measure

@@ -20,10 +20,10 @@ from orchestrator.data.given_folds import Division, demand_own_folds, division_o
 from orchestrator.data.inputs import demand_parts, describe, fingerprint
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
-from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.hybrid_grid.config import build_config
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
+from orchestrator.jobs import JOBS
 from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer.entries import fingerprint as printed
 from orchestrator.transfer.flags import parse as parse_transfer
@@ -264,7 +264,7 @@ def test_a_column_that_is_not_there_is_told_before_anything_is_done(
     run = tmp_path / "run"
     flags = ["--tasks", f"{table}:Y", "--run", str(run), "--groups", "bacth"]
     for more in ([], ["--dry-run"]):
-        assert hybrid_grid.main([*flags, *more]) == 2
+        assert JOBS["hybrid_grid"].main([*flags, *more]) == 2
         told = capsys.readouterr().err
         assert "t has no column 'bacth' (did you mean 'Batch'?); it has id, cif" in told
         assert not [path for path in run.rglob("*") if path.suffix in (".parquet", ".json")]
