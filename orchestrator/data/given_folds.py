@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.data.naming import PREFIX
 from orchestrator.data.table_columns import column_of, columns_of
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import one_line
@@ -24,7 +23,7 @@ from trainables.crystals.folds import (
     folds_of_parts,
     folds_of_rows,
 )
-from trainables.crystals.registry import FOLDS, TASKS
+from trainables.crystals.registry import FOLDS, PREFIX, TASKS
 from trainables.crystals.sources.base import (
     ID_COLUMNS,
     Source,

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from orchestrator.data.download import digest, download
 from orchestrator.interface.errors import UsageError
-from trainables.crystals.registry import TASKS, Task
-
-PREFIX = "matbench_"
+from trainables.crystals.registry import PREFIX, TASKS, Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,65 +1,25 @@
-"""Formulas that no model of a grid may learn from, so that its tables can be tested on them."""
+"""Crystals that no model of a grid may learn from, so that its tables can be tested on them."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from orchestrator.data.featurize import Featurized
+from orchestrator.data.formula_list import digest_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import read_sealed, reading, verify
 from orchestrator.runs.finished_run import JOB
 from orchestrator.runs.layout import MANIFEST
-from trainables.compositions.formulas import FORMULA_VERSION, by_crystal, reduce_formula
-from trainables.compositions.spelling import why_in_capitals
+from trainables.compositions.formulas import by_crystal
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 
-if TYPE_CHECKING:  # command lines read formulas, and need no Ray for it
-    from orchestrator.data.featurize import Featurized
-
 FILE = "without.txt"  # in the run directory
-
-
-def read_formulas(path: Path) -> frozenset[str]:
-    """The reduced formulas of a text file, one a line.
-
-    Raises:
-        UsageError: it cannot be read, a line is no formula, or there is none.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UsageError(f"--without {path}: cannot be read ({reason})") from None
-    found = set()
-    in_capitals = why_in_capitals(lines)
-    for number, line in enumerate(lines, 1):
-        if doubt := in_capitals.get(number - 1):
-            raise UsageError(f"--without {path}, line {number}: {doubt}")
-        if line.strip():
-            try:
-                found.add(reduce_formula(line.strip()))
-            except ValueError as error:
-                raise UsageError(f"--without {path}, line {number}: {error}") from None
-    if not found:
-        raise UsageError(f"--without {path}: holds no formula; leave the flag out")
-    return frozenset(found)
-
-
-def digest_of(formulas: Collection[str]) -> str:
-    """SHA-256 (hex, 16 digits) of reduced formulas, whatever their order.
-
-    It is part of the keys of a grid without them, and another one where formulas are reduced in
-    another way, since the same list then is of other crystals.
-    """
-    lines = [f"reduced {FORMULA_VERSION}", *sorted(formulas)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def contents_of(folder: Path) -> tuple[shards.Contents, np.ndarray]:

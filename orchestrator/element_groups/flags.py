@@ -164,7 +164,7 @@ def _add_relations(parser: Parser) -> None:
     )
 
 
-def parse(argv: Sequence[str] | None) -> GroupOptions:
+def parse(argv: Sequence[str]) -> GroupOptions:
     """Raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     if given["occurrences"] and not given["counts"]:

@@ -29,32 +29,27 @@ from orchestrator.element_groups.files import (
     write_models,
     write_partners,
 )
-from orchestrator.element_groups.flags import GroupOptions, parse
+from orchestrator.element_groups.flags import GroupOptions
 from orchestrator.element_groups.models import Measured, measure
 from orchestrator.element_groups.relations import untrained_angles
 from orchestrator.element_groups.screening import Formulas, of_file, of_run, screen, to_frame
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
-from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER
-from orchestrator.runs.records import LedgerError
+from orchestrator.runs.run_directory import look_then_work
 
 # Lines about single models or elements that are printed; all are in `consensus.json`.
 LISTED = 5
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    return conduct(
-        lambda: look_then_work(parse(argv), open_run, run),
-        LedgerError,
-        stopped="the same command begins again",
-    )
+def start(options: GroupOptions) -> int:
+    """Looks at what is asked, and does it."""
+    return look_then_work(options, open_run, run)
 
 
 def open_run(options: GroupOptions) -> FinishedRun:

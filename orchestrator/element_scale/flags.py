@@ -189,7 +189,7 @@ def _add_gaps(parser: Parser) -> None:
     )
 
 
-def parse(argv: Sequence[str] | None) -> ScaleOptions:
+def parse(argv: Sequence[str]) -> ScaleOptions:
     """Raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     if given["counts"] and given["mine"]:

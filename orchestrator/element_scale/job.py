@@ -6,7 +6,7 @@ python -m orchestrator.element_scale --run runs/scale
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,29 +26,23 @@ from analysis.scale.unidimensional import Order, find_order
 from orchestrator.data.datasets import resolve
 from orchestrator.data.replaceability import published_probabilities, read_replaceability
 from orchestrator.element_scale.files import Scale, write_scale
-from orchestrator.element_scale.flags import MDS, ScaleOptions, parse
+from orchestrator.element_scale.flags import MDS, ScaleOptions
 from orchestrator.element_scale.mining import mine
 from orchestrator.element_scale.orders import named_order
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.nodes import cluster
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report.job import write_report
-from orchestrator.runs.records import LedgerError
-from orchestrator.runs.run_directory import demand_folder
+from orchestrator.runs.run_directory import demand_folder, look_then_work
 from trainables.crystals.sources import ANY_COLUMN, Source
 
 # Gain in hypervolume below which a round of refinement is the last.
 FLAT = 1e-3
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    return conduct(
-        lambda: look_then_work(parse(argv), open_relations, run),
-        LedgerError,
-        stopped="nothing is written, the same command begins again",
-    )
+def start(options: ScaleOptions) -> int:
+    """Looks at what is asked, and does it."""
+    return look_then_work(options, open_relations, run)
 
 
 def open_relations(options: ScaleOptions) -> Replaceability | Source:

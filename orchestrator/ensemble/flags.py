@@ -67,7 +67,7 @@ def _parser() -> Parser:
     return parser
 
 
-def parse(argv: Sequence[str] | None) -> EnsembleOptions:
+def parse(argv: Sequence[str]) -> EnsembleOptions:
     """Raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     for name in ("tasks", "backbones"):

@@ -19,27 +19,22 @@ from analysis.ensemble.spread import calibrate, coverage
 from analysis.ensemble.weights import WAYS, Blend, blend, combine
 from orchestrator.ensemble import submission
 from orchestrator.ensemble.files import INFO, RESULTS, forget, write_facts, write_predictions
-from orchestrator.ensemble.flags import EnsembleOptions, parse
+from orchestrator.ensemble.flags import EnsembleOptions
 from orchestrator.ensemble.predictions import FoldPredictions, read_fold
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import are, counted, significant
-from orchestrator.interface.job import conduct, look_then_work
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER
-from orchestrator.runs.records import LedgerError
+from orchestrator.runs.run_directory import look_then_work
 
 LEVEL = 0.95  # of the intervals, as the leaderboard has them
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; 0 done, 2 wrong usage or input, 130 interrupted."""
-    return conduct(
-        lambda: look_then_work(parse(argv), choose_models, run),
-        LedgerError,
-        stopped="the same command begins again",
-    )
+def start(options: EnsembleOptions) -> int:
+    """Looks at what is asked, and does it."""
+    return look_then_work(options, choose_models, run)
 
 
 def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from orchestrator.data.formula_list import digest_of, read_formulas
 from orchestrator.data.given_folds import Division, add_division, division_of, fields_of
-from orchestrator.data.withheld import digest_of, read_formulas
 from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
@@ -197,7 +197,7 @@ def _add_plan(machine: argparse._ArgumentGroup) -> None:
     )
 
 
-def parse(argv: Sequence[str] | None = None) -> Options:
+def parse(argv: Sequence[str]) -> Options:
     """The options of a command line.
 
     Raises:

@@ -6,7 +6,6 @@ python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, arrays, keyed_cells
 from orchestrator.grid.config import SELECTED_BY, GridConfig
 from orchestrator.grid.distances import sum_distances
-from orchestrator.grid.flags import Options, parse
+from orchestrator.grid.flags import Options
 from orchestrator.grid.inputs import (
     demand_parts,
     describe,
@@ -33,14 +32,15 @@ from orchestrator.grid.inputs import (
 )
 from orchestrator.hybrid_grid.plan import print_plan
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
-from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK
 from orchestrator.nodes import cluster, preflight
 from orchestrator.nodes.worker import Worker
 from orchestrator.report.job import write_report
 from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of, write_collected
-from orchestrator.runs.records import DONE, LedgerError, Records
+from orchestrator.runs.records import DONE, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
@@ -55,25 +55,17 @@ from trainables.training.fit import TRAINING_VERSION
 JOB = "hybrid_grid"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted."""
-    return conduct(
-        lambda: start(argv),
-        LedgerError,
-        SourceError,
-        stopped="the same command goes on where this ended",
-    )
-
-
-def start(argv: Sequence[str] | None) -> int:
-    """Looks at what is asked, and does it."""
-    options = parse(argv)
-    if options.dry_run:
-        demand_folder(options.run)
-        print_plan(options)
-        return OK
-    with locked(options.run) as lease:
-        return run(options, lease)
+def start(options: Options) -> int:
+    """Looks at what is asked, and does it; 0 all models done, 1 some failed."""
+    try:
+        if options.dry_run:
+            demand_folder(options.run)
+            print_plan(options)
+            return OK
+        with locked(options.run) as lease:
+            return run(options, lease)
+    except SourceError as error:
+        raise UsageError(str(error)) from None
 
 
 def run(options: Options, lease: str) -> int:

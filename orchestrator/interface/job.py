@@ -6,15 +6,10 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol, TypeVar
 
 from orchestrator.interface import interrupts, terminal
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import of_the_disk
-from orchestrator.runs.run_directory import demand_folder, locked
-
-T = TypeVar("T")
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
 NOBODY_READS = 141  # as shells have it: 128 + SIGPIPE
@@ -26,32 +21,15 @@ STATUSES = (
 STATUSES_OF_MODELS = STATUSES.replace("done", f"all models done, {SOME_FAILED} some failed", 1)
 
 
-class Asked(Protocol):
-    """What a person asked of a job that works in a run directory."""
-
-    @property
-    def run(self) -> Path: ...
-
-    @property
-    def dry_run(self) -> bool: ...
-
-
-AskedOf = TypeVar("AskedOf", bound=Asked)
-
-
 @terminal.safe()
-def conduct(
-    work: Callable[[], int], *expected: type[ValueError], stopped: str = "the same command goes on"
-) -> int:
+def conduct(work: Callable[[], int], *, stopped: str = "the same command goes on") -> int:
     """The exit status of a job, whose errors are one line on stderr.
 
     Args:
         work: the job; returns its status.
-        expected: errors of what was given, beside UsageError.
         stopped: what happens to the work when it is interrupted, or the disk refuses it.
     """
     interrupts.by_sigterm_too()
-    told: tuple[type[Exception], ...] = (UsageError, *expected)
     if hasattr(sys.stdout, "reconfigure"):
         # A log is to show what happens, not what was; and a path need not be text.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -64,7 +42,7 @@ def conduct(
         if isinstance(error, KeyboardInterrupt) or interrupts.came():
             interrupts.say(f"stopped; {stopped}")
             return INTERRUPTED
-        if isinstance(error, told):
+        if isinstance(error, UsageError):
             # a name that was given, and is now told, may hold line breaks
             print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
             return USAGE
@@ -73,25 +51,6 @@ def conduct(
         if isinstance(error, OSError):
             return _refused_by_the_disk(error, stopped)
         raise
-
-
-def look_then_work(
-    options: AskedOf, look: Callable[[AskedOf], T], work: Callable[[AskedOf, T], None]
-) -> int:
-    """Looks at what was asked, and works on what it found, alone in the run directory.
-
-    Args:
-        look: finds whatever can be wrong with what was asked, and changes nothing; --dry-run is no
-            more than this.
-    """
-    found = look(options)
-    if options.dry_run:
-        demand_folder(options.run)
-        print("the input is sound; nothing is written")
-        return OK
-    with locked(options.run):
-        work(options, found)
-    return OK
 
 
 def _refused_by_the_disk(error: OSError, stopped: str) -> int:

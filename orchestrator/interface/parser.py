@@ -8,7 +8,6 @@ import math
 import platform
 import re
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from orchestrator.interface.errors import UsageError
@@ -64,6 +63,8 @@ def version_lines() -> str:
 
 
 def _installed(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # brings in e-mail, for --version
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -6,7 +6,7 @@ python -m orchestrator.report runs/demo
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -18,14 +18,13 @@ from orchestrator.ensemble.files import FinishedEnsemble
 from orchestrator.ensemble.sections import ENSEMBLE_SECTIONS, Combined
 from orchestrator.hybrid_grid.sections import SECTIONS
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, STATUSES, conduct
+from orchestrator.interface.job import OK
 from orchestrator.interface.page import render
-from orchestrator.interface.parser import Parser
+from orchestrator.report.flags import ReportOptions
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, OutdatedError
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of
-from orchestrator.runs.records import LedgerError
 from orchestrator.runs.run_directory import locked
 from orchestrator.transfer.files import FinishedTransfer
 from orchestrator.transfer.sections import TRANSFER_SECTIONS
@@ -34,24 +33,12 @@ Sections = list[tuple[str, str]]
 Part = tuple[str, str, Sections]  # title, subtitle, sections
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the report of a run; 0 done, 2 no such run or a damaged one, 130 interrupted."""
-    return conduct(lambda: start(argv), LedgerError, stopped="the same command begins again")
-
-
-def start(argv: Sequence[str] | None) -> int:
-    """Looks at what is asked, and does it."""
-    parser = Parser(
-        prog="python -m orchestrator.report",
-        description="Writes a run's report.html again.",
-        epilog=STATUSES,
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of a job")
-    folder = parser.parse_args(argv).run
-    parts_of(folder)  # before the lock, whose file is to be in run directories alone
+def start(options: ReportOptions) -> int:
+    """Writes the report of a run."""
+    parts_of(options.run)  # before the lock, whose file is to be in run directories alone
     # A job that is at work replaces the files one by one, and writes its own report at the end.
-    with locked(folder):
-        print(write_report(folder))
+    with locked(options.run):
+        print(write_report(options.run))
     return OK
 
 

@@ -26,6 +26,7 @@ import pyarrow as pa
 from safetensors import SafetensorError
 from safetensors.numpy import load as decode_arrays
 
+from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, lease
 from orchestrator.runs.layout import LOCK
 from orchestrator.runs.record_contents import (
@@ -50,7 +51,7 @@ PATIENCE = 20.0  # seconds that a record waits for another writer of the same mo
 AGAIN = "run the command that trained it again: it trains this model anew"
 
 
-class LedgerError(ValueError):
+class LedgerError(UsageError):
     """A record that cannot be trusted, in one line that names the file and the fix."""
 
     def __init__(self, path: Path | str, what: str) -> None:

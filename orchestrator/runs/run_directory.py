@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import OK
 from orchestrator.runs import durable, lease, ownership
 from orchestrator.runs.layout import MANIFEST
 from orchestrator.runs.ownership import PROGRAM
 from trainables import checksum
 from trainables.crystals.sources.base import is_text
 
+T = TypeVar("T")
+
 DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
+
+
+class Asked(Protocol):
+    """What a person asked of a job that works in a run directory."""
+
+    @property
+    def run(self) -> Path: ...
+
+    @property
+    def dry_run(self) -> bool: ...
+
+
+AskedOf = TypeVar("AskedOf", bound=Asked)
 
 
 def slug(name: str) -> str:
@@ -45,6 +61,25 @@ def locked(run: Path) -> Iterator[str]:
         except OSError as error:
             raise UsageError(f"--run {run}: cannot be written ({error.strerror})") from None
         yield token
+
+
+def look_then_work(
+    options: AskedOf, look: Callable[[AskedOf], T], work: Callable[[AskedOf, T], None]
+) -> int:
+    """Looks at what was asked, and works on what it found, alone in the run directory.
+
+    Args:
+        look: finds whatever can be wrong with what was asked, and changes nothing; --dry-run is no
+            more than this.
+    """
+    found = look(options)
+    if options.dry_run:
+        demand_folder(options.run)
+        print("the input is sound; nothing is written")
+        return OK
+    with locked(options.run):
+        work(options, found)
+    return OK
 
 
 def demand_folder(run: Path) -> None:

@@ -6,7 +6,6 @@ elemgrid substitutes Fe --run runs/hybrid_grid
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,51 +14,20 @@ from analysis.elements import NUMBERS
 from analysis.substitution.groups import fit, ions
 from orchestrator.element_groups.files import FinishedGroups
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, STATUSES, conduct
-from orchestrator.interface.parser import Parser, whole_number
+from orchestrator.interface.job import OK
 from orchestrator.runs import layout
 from orchestrator.runs.finished_files import OutdatedError
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER
+from orchestrator.substitutes.flags import SubstituteOptions
 
 ORDER = {"free": 0, "limited": 1, "hardly": 2, "unknown": 3, "other sign": 4}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints an element's partners; 0 done, 2 wrong usage or no groups."""
-    return conduct(lambda: start(argv))
-
-
-def start(argv: Sequence[str] | None) -> int:
-    """Looks at what is asked, and does it."""
-    options = _parser().parse_args(argv)
+def start(options: SubstituteOptions) -> int:
+    """Prints an element's partners."""
     print(describe(options.run, options.symbol, options.top))
     return OK
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m orchestrator.substitutes",
-        description="Lists the elements that may replace an element: those of its group"
-        " first, then those that most models cluster with it.",
-        epilog=STATUSES,
-    )
-    parser.add_argument("symbol", metavar="SYMBOL", help="symbol of the element, such as Fe")
-    parser.add_argument(
-        "--run",
-        type=Path,
-        default=Path("runs/hybrid_grid"),
-        metavar="DIR",
-        help="run directory with the results of element_groups (default runs/hybrid_grid)",
-    )
-    parser.add_argument(
-        "--top",
-        type=whole_number(1),
-        default=12,
-        metavar="N",
-        help="number of partners to list (default 12)",
-    )
-    return parser
 
 
 def describe(run: Path, symbol: str, top: int) -> str:

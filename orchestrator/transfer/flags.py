@@ -213,7 +213,7 @@ def _add_results(parser: Parser) -> None:
     results.add_argument("--retry-failed", action="store_true", help="train failed models again")
 
 
-def parse(argv: Sequence[str] | None = None) -> TransferOptions:
+def parse(argv: Sequence[str]) -> TransferOptions:
     """Raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     worker = worker_of(given)

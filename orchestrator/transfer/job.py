@@ -17,13 +17,13 @@ from orchestrator.data.featurize import QUARANTINE, write_quarantine
 from orchestrator.data.given_folds import fields_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import significant
-from orchestrator.interface.job import OK, conduct
+from orchestrator.interface.job import OK
 from orchestrator.nodes import cluster, preflight
 from orchestrator.report.job import write_report
 from orchestrator.runs import durable, layout, sums
 from orchestrator.runs.ledger import LEDGER as OF_LEDGER
 from orchestrator.runs.ledger import digest_of
-from orchestrator.runs.records import DONE, LedgerError, Records
+from orchestrator.runs.records import DONE, Records
 from orchestrator.runs.run_directory import (
     demand_folder,
     locked,
@@ -35,7 +35,7 @@ from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.trials import versions
 from orchestrator.transfer.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.transfer.files import LEDGER, write_facts, write_scores
-from orchestrator.transfer.flags import TransferOptions, parse
+from orchestrator.transfer.flags import TransferOptions
 from orchestrator.transfer.inputs import look_for_overlap, open_data, open_tables, recipe_of
 from orchestrator.transfer.overlap import line_up, of_unknown_source
 from orchestrator.transfer.results import compare, in_words, score_all, score_together
@@ -51,16 +51,8 @@ from trainables.training.transfer import (
 JOB = "transfer"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; 0 all models done, 1 some failed, 2 wrong usage or input, 130 interrupted."""
-    return conduct(
-        lambda: start(argv), LedgerError, stopped="the same command goes on where this ended"
-    )
-
-
-def start(argv: Sequence[str] | None) -> int:
-    """Looks at what is asked, and does it."""
-    options = parse(argv)
+def start(options: TransferOptions) -> int:
+    """Looks at what is asked, and does it; 0 all models done, 1 some failed."""
     data = open_data(options)
     if options.write_formulas is not None:
         write_formulas(options.write_formulas, options, data)

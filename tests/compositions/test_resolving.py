@@ -16,7 +16,7 @@ import pytest
 from orchestrator.data import naming
 from orchestrator.data.compositions import resolve
 from orchestrator.interface.errors import UsageError
-from orchestrator.transfer import job as transfer
+from orchestrator.jobs import JOBS
 from tests.compositions_for_tests import write_formulas
 from tests.serving import serving
 from trainables.crystals.registry import TASKS
@@ -70,12 +70,12 @@ def test_the_job_fetches_what_it_is_told_by_name(
     served: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--tasks", "steels", "--run", str(tmp_path / "run"), "--no-controls", "--dry-run"]
-    assert transfer.main(flags) == 0
+    assert JOBS["transfer"].main(flags) == 0
     said = capsys.readouterr().out
     assert "steels: 312 formulas of 2 elements, a number" in said
     (tmp_path / "cache" / FILE).unlink()
     (served / FILE).unlink()
-    assert transfer.main(flags) == 2
+    assert JOBS["transfer"].main(flags) == 2
     assert "HTTP 404" in capsys.readouterr().err
 
 

@@ -1,7 +1,10 @@
 """The registry of tasks and MatBench's official folds."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from trainables.crystals.registry import (
     COMPOSITION_TASKS,
@@ -70,8 +73,32 @@ def test_folds_of_a_classification_task() -> None:
         assert np.mean(np.array(labels)[test]) == pytest.approx(35 / 103, abs=0.02)
 
 
+def pairs(folds: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[tuple[list[int], list[int]]]:
+    return [(train.tolist(), test.tolist()) for train, test in folds]
+
+
+@pytest.mark.parametrize("n", [*range(5, 40), 312, 1265, 4764, 106113])
+def test_folds_are_those_of_scikit_learn(n: int) -> None:
+    theirs = KFold(5, shuffle=True, random_state=18012019).split(np.zeros(n))
+    assert pairs(official_folds(n)) == pairs(theirs)
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@pytest.mark.parametrize("seed", range(40))
+def test_stratified_folds_are_those_of_scikit_learn(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n, kinds = int(random.integers(30, 400)), int(random.integers(1, 6))
+    labels = random.integers(0, kinds, n)
+    labels[:: int(random.integers(2, 9))] = 0  # of unequal size, some smaller than five
+    theirs = StratifiedKFold(5, shuffle=True, random_state=18012019).split(np.zeros(n), labels)
+    assert pairs(official_folds(classes=labels.tolist())) == pairs(theirs)
+
+
 def test_nothing_to_fold() -> None:
     with pytest.raises(ValueError, match="n or classes"):
         official_folds()
     with pytest.raises(ValueError, match="samples"):
         official_folds(n=4)
+    for few in ([], [0, 1] * 4):
+        with pytest.raises(ValueError, match="no class has 5 samples"):
+            official_folds(classes=few)

@@ -17,7 +17,7 @@ from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide, ions
 from orchestrator import cli
 from orchestrator.data import featurize
-from orchestrator.data.withheld import digest_of as digest_of_formulas
+from orchestrator.data.formula_list import digest_of as digest_of_formulas
 from orchestrator.data.withheld import withheld_by
 from orchestrator.element_groups import files as groups
 from orchestrator.element_groups.models import Measured

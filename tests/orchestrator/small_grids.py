@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.hybrid_grid import job as hybrid_grid
+from orchestrator.jobs import JOBS
 from trainables.crystals.crystal import Entry
 from trainables.crystals.ionic import IonicSource
 
@@ -77,7 +77,7 @@ def grid(*flags: str) -> Said:
     """Runs the main job in this process."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = hybrid_grid.main(flags)
+        code = JOBS["hybrid_grid"].main(flags)
     return Said(code, out.getvalue(), err.getvalue())
 
 

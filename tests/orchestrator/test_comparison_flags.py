@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.transfer import job as transfer
+from orchestrator.jobs import JOBS
 from orchestrator.transfer.flags import parse
 from orchestrator.transfer.inputs import open_data
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
-    assert transfer.main(flags) == 2
+    assert JOBS["transfer"].main(flags) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: ")
     return lines[0]
@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_would_be_trained(
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(["formula,gap", *[f"Na{n}Cl,{n * n}" for n in range(1, 13)]]))
     flags = ("--tasks", f"{path}:gap", "--seeds", "0", "1", "--run", str(tmp_path / "run"))
-    assert transfer.main([*flags, "--dry-run"]) == 0
+    assert JOBS["transfer"].main([*flags, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "mine: 12 formulas of 2 elements, a number" in said
     assert "mine: 40 models, 40 epochs at most in batches of 16" in said

@@ -14,7 +14,7 @@ from analysis.consensus.agreement import Reference, agree
 from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide, ions
 from orchestrator import cli
-from orchestrator.data.withheld import digest_of
+from orchestrator.data.formula_list import digest_of
 from orchestrator.element_groups import files as groups
 from orchestrator.element_groups.files import FinishedGroups
 from orchestrator.element_groups.models import measure

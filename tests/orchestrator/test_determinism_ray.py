@@ -26,7 +26,7 @@ from orchestrator.data import entries, featurize
 from orchestrator.grid.cells import GridArray
 from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
-from orchestrator.transfer import job as transfer
+from orchestrator.jobs import JOBS
 from orchestrator.transfer.files import FACTS, LEDGER, SCORES
 from tests.compositions_for_tests import write_formulas, write_table
 from tests.orchestrator.small_grids import Said, digests, embedded, grid
@@ -211,9 +211,9 @@ def test_transfer_twice_and_on_one_worker(tmp_path: Path) -> None:
         ]
         if name == "one worker":
             with one_worker():
-                assert transfer.main(flags) == 0
+                assert JOBS["transfer"].main(flags) == 0
         else:
-            assert transfer.main(flags) == 0
+            assert JOBS["transfer"].main(flags) == 0
         found[name] = (
             {"ledger": numbers_of(run / LEDGER), "scores": (run / SCORES).read_bytes()}
             | {"facts": re.sub(rb'"seconds": [^,\n]*', b"", (run / FACTS).read_bytes())}

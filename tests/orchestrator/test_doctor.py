@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.doctor import job as doctor
 from orchestrator.doctor import machine, neighbours, nodes
 from orchestrator.doctor.cluster_file import look_at_file
 from orchestrator.doctor.finding import Finding
+from orchestrator.jobs import JOBS
 from orchestrator.nodes import ray_internals
 from orchestrator.training.trials import versions
 from tests.orchestrator.strangers import UID, listening, needs_root
@@ -34,7 +34,7 @@ def test_a_sound_machine_is_told_so(
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setattr(machine, "TOKEN_FILE", tmp_path / "none")
     monkeypatch.setattr(ray_internals, "raylets_here", list)  # whatever else runs here
-    assert doctor.main(["--run", str(tmp_path / "runs" / "new")]) == 0
+    assert JOBS["doctor"].main(["--run", str(tmp_path / "runs" / "new")]) == 0
     said = capsys.readouterr().out
     for what in ("Python", "kernels", "disk", "open files", "GPU", "Ray's files"):
         assert what in said
@@ -165,13 +165,13 @@ def test_a_file_of_references_to_references(tmp_path: Path) -> None:
 def test_what_is_no_cluster_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(content)
-    assert doctor.main(["--run", str(tmp_path), "--cluster", str(path)]) == 1
+    assert JOBS["doctor"].main(["--run", str(tmp_path), "--cluster", str(path)]) == 1
     (finding,) = look_at_file(path)
     assert finding.verdict == "bad" and "\n" not in finding.line
 
 
 def test_wrong_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.main(["--adress", "x"]) == 2
+    assert JOBS["doctor"].main(["--adress", "x"]) == 2
     assert "did you mean --address" in capsys.readouterr().err
 
 
@@ -194,12 +194,12 @@ def test_every_node_is_asked(
 TWO_NODES = """
 import os, sys
 from ray.cluster_utils import Cluster
-from orchestrator.doctor import job as doctor
+from orchestrator.jobs import JOBS
 head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
 cluster = Cluster(initialize_head=True, head_node_args=head)
 cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20,
                  env_vars={"RAY_AUTH_TOKEN_PATH": sys.argv[2]})
-code = doctor.main(["--address", cluster.address, "--run", sys.argv[1]])
+code = JOBS["doctor"].main(["--address", cluster.address, "--run", sys.argv[1]])
 cluster.shutdown()
 sys.exit(code)
 """

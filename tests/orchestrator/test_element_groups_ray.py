@@ -18,7 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from analysis.consensus.agreement import Reference, agree
 from analysis.elements import NUMBERS
 from orchestrator import cli
-from orchestrator.element_groups import job as element_groups
+from orchestrator.jobs import JOBS
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import OF_LEDGER
@@ -63,12 +63,12 @@ def with_groups(unscreened: Path, tmp_path: Path) -> Path:
 
 
 def grouped(run: Path, *flags: str) -> None:
-    assert element_groups.main([str(run), *QUICK, *flags]) == 0
+    assert JOBS["element_groups"].main([str(run), *QUICK, *flags]) == 0
 
 
 def refused(run: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     capsys.readouterr()
-    assert element_groups.main([str(run), *QUICK, *flags]) == 2
+    assert JOBS["element_groups"].main([str(run), *QUICK, *flags]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("error: ")
     return line

@@ -15,11 +15,11 @@ from scipy.stats import spearmanr
 
 from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator.data.replaceability import read_replaceability
-from orchestrator.element_scale import job as element_scale
 from orchestrator.element_scale.flags import parse
 from orchestrator.element_scale.job import find_numbers
 from orchestrator.element_scale.mining import mine
 from orchestrator.interface.errors import UsageError
+from orchestrator.jobs import JOBS
 from orchestrator.nodes.actors import actor_map
 from orchestrator.report.job import write_report
 from tests.orchestrator.small_grids import digests, rows, write_matbench
@@ -81,7 +81,7 @@ def test_bad_crystals_are_counted_while_mining(tmp_path: Path) -> None:
 
 
 def scaled(run: Path, *flags: str) -> Path:
-    assert element_scale.main(["--run", str(run), "--restarts", "300", *flags]) == 0
+    assert JOBS["element_scale"].main(["--run", str(run), "--restarts", "300", *flags]) == 0
     return run
 
 
@@ -176,7 +176,7 @@ def test_an_order_that_lacks_elements_is_refused(
 ) -> None:
     flags = [flag for flag in real_flags(shared_data) if flag not in ("Cm", "Bk", "Cf", "Es")]
     flags.remove("--leave-out")
-    assert element_scale.main(["--run", str(tmp_path / "run"), *flags]) == 2
+    assert JOBS["element_scale"].main(["--run", str(tmp_path / "run"), *flags]) == 2
     assert "--leave-out Cm Bk Cf Es" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

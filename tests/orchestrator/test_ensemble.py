@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.ensemble import job as ensemble
 from orchestrator.ensemble.files import FACTS, PREDICTIONS, RESULTS, FinishedEnsemble
 from orchestrator.ensemble.predictions import read_fold
+from orchestrator.jobs import JOBS
 from orchestrator.report.job import write_report
 from tests.orchestrator.finished_runs import make_run, replace_parquet
 
@@ -29,14 +29,14 @@ def run(made: Path, tmp_path: Path) -> Path:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
-    assert ensemble.main(flags) == 2
+    assert JOBS["ensemble"].main(flags) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: ")
     return lines[0]
 
 
 def test_every_test_crystal_is_predicted_once(run: Path) -> None:
-    assert ensemble.main([str(run)]) == 0
+    assert JOBS["ensemble"].main([str(run)]) == 0
     predicted = pd.read_parquet(run / PREDICTIONS)
     assert len(predicted) == 30 and predicted["id"].is_unique
     assert (predicted["std"] > 0).all()
@@ -60,7 +60,7 @@ def test_the_test_part_decides_nothing(run: Path, tmp_path: Path) -> None:
     frame.loc[frame["part"] == "test", "target"] *= -7
     replace_parquet(other, "predictions.parquet", frame)
     for folder in (run, other):
-        assert ensemble.main([str(folder)]) == 0
+        assert JOBS["ensemble"].main([str(folder)]) == 0
     one, two = (FinishedEnsemble(folder).facts["folds"] for folder in (run, other))
     assert [fold["weights"] for fold in one] == [fold["weights"] for fold in two]
     assert [fold["scale"] for fold in one] == [fold["scale"] for fold in two]
@@ -68,9 +68,9 @@ def test_the_test_part_decides_nothing(run: Path, tmp_path: Path) -> None:
 
 
 def test_twice_is_the_same(run: Path) -> None:
-    assert ensemble.main([str(run)]) == 0
+    assert JOBS["ensemble"].main([str(run)]) == 0
     before = {name: (run / name).read_bytes() for name in (PREDICTIONS, FACTS)}
-    assert ensemble.main([str(run)]) == 0
+    assert JOBS["ensemble"].main([str(run)]) == 0
     assert before == {name: (run / name).read_bytes() for name in before}
 
 
@@ -79,13 +79,13 @@ def test_what_the_leaderboard_does_not_know_is_not_submitted(
 ) -> None:
     (run / RESULTS).parent.mkdir()
     (run / RESULTS).write_text("of an earlier ensemble")
-    assert ensemble.main([str(run)]) == 0
+    assert JOBS["ensemble"].main([str(run)]) == 0
     assert "salts: not in the submission (no task of the leaderboard)" in capsys.readouterr().out
     assert not (run / RESULTS).exists()
 
 
 def test_some_of_the_models(run: Path) -> None:
-    assert ensemble.main([str(run), "--backbones", "megnet"]) == 0
+    assert JOBS["ensemble"].main([str(run), "--backbones", "megnet"]) == 0
     assert {fold["models"] for fold in FinishedEnsemble(run).facts["folds"]} == {3}
 
 
@@ -94,7 +94,7 @@ def test_what_was_asked_is_kept_and_the_report_is_of_these_models(
 ) -> None:
     told = {}
     for backbone in ("cgcnn", "megnet"):
-        assert ensemble.main([str(run), "--tasks", "salts", "--backbones", backbone]) == 0
+        assert JOBS["ensemble"].main([str(run), "--tasks", "salts", "--backbones", backbone]) == 0
         facts = FinishedEnsemble(run).facts
         assert (facts["tasks"], facts["backbones"]) == (["salts"], [backbone])
         (best,) = re.findall(r"best configuration (\S+) ", capsys.readouterr().out)
@@ -103,14 +103,14 @@ def test_what_was_asked_is_kept_and_the_report_is_of_these_models(
         assert f">{best}</td>" in section and f"Models of {backbone} alone" in section
         told[backbone] = best
     assert told["cgcnn"] != told["megnet"]
-    assert ensemble.main([str(run)]) == 0
+    assert JOBS["ensemble"].main([str(run)]) == 0
     assert FinishedEnsemble(run).facts["backbones"] == []
     assert " alone.</p>" not in (run / "report.html").read_text()
 
 
 def test_the_report_tells_of_it(run: Path) -> None:
     assert "Ensemble" not in write_report(run).read_text()
-    assert ensemble.main([str(run)]) == 0
+    assert JOBS["ensemble"].main([str(run)]) == 0
     text = (run / "report.html").read_text()
     for title in ("Ensemble", "Ensemble: predictions", "Ensemble: calibration"):
         assert f">{title}</h2>" in text
@@ -170,5 +170,5 @@ def test_wrong_usage_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_dry_run_writes_nothing(run: Path) -> None:
     before = sorted(run.rglob("*"))
-    assert ensemble.main([str(run), "--dry-run"]) == 0
+    assert JOBS["ensemble"].main([str(run), "--dry-run"]) == 0
     assert sorted(run.rglob("*")) == before

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import signal
 from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import JOBS
 from orchestrator.doctor import job as doctor
 from orchestrator.interface.job import INTERRUPTED, NOBODY_READS, OK, SOME_FAILED, USAGE
+from orchestrator.jobs import JOBS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 KILLED = 128 + signal.SIGKILL  # as shells tell of a signal
@@ -30,7 +29,7 @@ def test_the_table_is_that_of_the_constants() -> None:
 @pytest.mark.parametrize("job", list(JOBS))
 def test_each_help_names_its_own(job: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        importlib.import_module(f"orchestrator.{job}.job").main(["--help"])
+        JOBS[job].main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     told = [int(found) for found in re.findall(r"\b(\d+) ", text.rpartition("exit status: ")[2])]
     some = [SOME_FAILED] if job in ("hybrid_grid", "transfer", "doctor") else []

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.element_scale import job as element_scale
-from orchestrator.ensemble import job as ensemble
-from orchestrator.report import job as report
+from orchestrator.jobs import JOBS
 from tests.orchestrator.foreign_files import FOLDERS, NAMES, plant, seen, trees
 from tests.orchestrator.small_grids import FinishedGrid, grid
 
@@ -35,8 +33,8 @@ def test_what_others_keep_in_a_run_stays(finished: FinishedGrid, tmp_path: Path)
     said = grid(*finished.flags(run))
     assert said.code == 0, said.err
     assert seen(planted) == before
-    assert ensemble.main([str(run)]) == 0
-    assert report.main([str(run)]) == 0
+    assert JOBS["ensemble"].main([str(run)]) == 0
+    assert JOBS["report"].main([str(run)]) == 0
     assert seen(planted) == before
 
 
@@ -69,7 +67,7 @@ def test_any_files_and_any_jobs(
         if job == "grid":
             assert grid(*finished.flags(run)).code == 0
         elif job == "scale":
-            assert element_scale.main(["--run", str(run), *SCALE]) == 0
+            assert JOBS["element_scale"].main(["--run", str(run), *SCALE]) == 0
         else:
-            assert (ensemble if job == "ensemble" else report).main([str(run)]) == 0
+            assert JOBS["ensemble" if job == "ensemble" else "report"].main([str(run)]) == 0
         assert seen(planted) == before

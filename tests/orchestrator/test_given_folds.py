@@ -22,8 +22,8 @@ from orchestrator.element_groups.screening import of_run
 from orchestrator.grid.config import build_config
 from orchestrator.grid.flags import parse
 from orchestrator.grid.inputs import demand_parts, describe, fingerprint
-from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.interface.errors import UsageError
+from orchestrator.jobs import JOBS
 from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer.entries import fingerprint as printed
 from orchestrator.transfer.flags import parse as parse_transfer
@@ -263,7 +263,7 @@ def test_a_column_that_is_not_there_is_told_before_anything_is_done(
     run = tmp_path / "run"
     flags = ["--tasks", f"{table}:Y", "--run", str(run), "--groups", "bacth"]
     for more in ([], ["--dry-run"]):
-        assert hybrid_grid.main([*flags, *more]) == 2
+        assert JOBS["hybrid_grid"].main([*flags, *more]) == 2
         told = capsys.readouterr().err
         assert "t has no column 'bacth' (did you mean 'Batch'?); it has id, cif" in told
         assert not [path for path in run.rglob("*") if path.suffix in (".parquet", ".json")]

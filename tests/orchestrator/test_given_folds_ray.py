@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.transfer import job as transfer
+from orchestrator.jobs import JOBS
 from orchestrator.transfer.overlap import source_of
 from tests.compositions_for_tests import write_table
 from tests.orchestrator.small_grids import digests, grid, rows, write_matbench
@@ -89,14 +89,14 @@ def test_a_comparison_with_bad_rows_on_folds_of_compositions(
     table = write_table(tmp_path / "one.csv", 3)
     flags = ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0",
              "--epochs", "1", "--run", str(run), "--groups", "formula"]  # fmt: skip
-    assert transfer.main([*flags, "--max-bad", "0.01"]) == 2
+    assert JOBS["transfer"].main([*flags, "--max-bad", "0.01"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "row 37: bad formula: 'NaN'" in line and "row 38: missing target" in line
     assert not run.exists()
-    assert transfer.main([*flags, "--max-bad", "0.1"]) == 0
+    assert JOBS["transfer"].main([*flags, "--max-bad", "0.1"]) == 0
     said = capsys.readouterr().out
     assert "two classes: 1 is salt, 0 is metal" in said and "2 rows are left out" in said
     bad = pd.read_csv(run / "quarantine.csv")
     assert bad["row"].tolist() == [37, 38] and bad["file"].tolist() == ["kinds.csv"] * 2
-    assert transfer.main([*flags[:-2], "--max-bad", "0.1"]) == 2
+    assert JOBS["transfer"].main([*flags[:-2], "--max-bad", "0.1"]) == 2
     assert "groups was" in capsys.readouterr().err

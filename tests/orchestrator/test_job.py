@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.doctor import job as doctor
-from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.job import OK, conduct, look_then_work
-from orchestrator.runs.run_directory import locked
-from orchestrator.transfer import job as transfer
+from orchestrator.interface.job import OK, conduct
+from orchestrator.jobs import JOBS
+from orchestrator.runs.run_directory import locked, look_then_work
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = "a" * 300
@@ -85,7 +83,7 @@ def test_what_is_no_run_directory(
         (LONG, "File name too long"),
         ("\udcff", "not UTF-8"),
     ):
-        assert hybrid_grid.main(["--preset", "demo", "--run", run, *dry]) == 2
+        assert JOBS["hybrid_grid"].main(["--preset", "demo", "--run", run, *dry]) == 2
         assert why in one_line(capsys)
 
 
@@ -95,16 +93,16 @@ def test_the_doctor_tells_what_is_no_run_directory(
     file = tmp_path / "file"
     file.touch()
     for run in (str(file), LONG):
-        assert doctor.main(["--run", run]) == 1
+        assert JOBS["doctor"].main(["--run", run]) == 1
         assert "BAD   run directory: --run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("tasks", [LONG, "~nosuchuser/x.csv", f"{LONG}:y"])
-@pytest.mark.parametrize("job", [hybrid_grid, transfer])
+@pytest.mark.parametrize("job", ["hybrid_grid", "transfer"])
 def test_what_is_no_data_set(
-    tmp_path: Path, job: object, tasks: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, job: str, tasks: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert job.main(["--run", str(tmp_path / "run"), "--tasks", tasks]) == 2  # type: ignore[attr-defined]
+    assert JOBS[job].main(["--run", str(tmp_path / "run"), "--tasks", tasks]) == 2
     assert len(one_line(capsys)) < 700
     assert not (tmp_path / "run").exists()
 

@@ -13,7 +13,7 @@ import pytest
 from orchestrator import cli
 from orchestrator.element_groups import files as groups
 from orchestrator.interface.errors import UsageError
-from orchestrator.report import job as report
+from orchestrator.jobs import JOBS
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun, demand_sound_table
 from orchestrator.runs.ledger import LEDGER, digest_of
@@ -59,7 +59,7 @@ def test_an_ensemble_and_groups_from_before_the_grid_was_extended_are_left_out(
     make_run(run, mixing=("H", "0"), **SMALL)
     sums.remove(run, "scale.meta.json")
     capsys.readouterr()
-    assert report.main([str(run)]) == 0
+    assert JOBS["report"].main([str(run)]) == 0
     told = capsys.readouterr().err.splitlines()
     assert told == [
         f"{run / file}: made from another ledger than the run has now; run {job} again; the report"

@@ -14,22 +14,17 @@ from hypothesis import strategies as st
 
 from orchestrator.data import withheld
 from orchestrator.element_groups import files as of_groups
-from orchestrator.element_groups import job as element_groups
 from orchestrator.element_scale import files as of_scale
-from orchestrator.element_scale import job as element_scale
 from orchestrator.ensemble import files as of_ensemble
-from orchestrator.ensemble import job as ensemble
-from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.hybrid_grid.tables import TABLE_DIMS
 from orchestrator.interface.errors import UsageError
-from orchestrator.report import job as report
+from orchestrator.jobs import JOBS
 from orchestrator.runs import durable, layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked, write_manifest
 from orchestrator.training.tuning import EXPERIMENT
 from orchestrator.transfer import files as of_transfer
-from orchestrator.transfer import job as transfer
 from tests.orchestrator.foreign_files import listing, plant, seen, trees
 from tests.orchestrator.small_records import arrays, row
 
@@ -41,16 +36,16 @@ def refused(run: Path) -> str:
     return line
 
 
-JOBS: dict[str, Callable[[Path], int]] = {
-    "hybrid_grid": lambda run: hybrid_grid.main(["--preset", "demo", "--run", str(run)]),
-    "transfer": lambda run: transfer.main(
+STARTS: dict[str, Callable[[Path], int]] = {
+    "hybrid_grid": lambda run: JOBS["hybrid_grid"].main(["--preset", "demo", "--run", str(run)]),
+    "transfer": lambda run: JOBS["transfer"].main(
         ["--tasks", str(run.parent / "gaps.csv"), "--tables", "mat2vec", "--run", str(run)]
     ),
-    "element_scale": lambda run: element_scale.main(["--run", str(run)]),
-    "dry element_scale": lambda run: element_scale.main(["--run", str(run), "--dry-run"]),
-    "report": lambda run: report.main([str(run)]),
-    "ensemble": lambda run: ensemble.main([str(run)]),
-    "element_groups": lambda run: element_groups.main([str(run)]),
+    "element_scale": lambda run: JOBS["element_scale"].main(["--run", str(run)]),
+    "dry element_scale": lambda run: JOBS["element_scale"].main(["--run", str(run), "--dry-run"]),
+    "report": lambda run: JOBS["report"].main([str(run)]),
+    "ensemble": lambda run: JOBS["ensemble"].main([str(run)]),
+    "element_groups": lambda run: JOBS["element_groups"].main([str(run)]),
 }
 
 
@@ -86,7 +81,7 @@ def test_what_holds_something_else_is_refused_in_one_line(
     assert (seen([path]), listing(run)) == before
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", STARTS)
 def test_every_job_refuses_it(tmp_path: Path, job: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "gaps.csv").write_text(
         "formula,gap\n" + "".join(f"Na{n}Cl{m},{n}\n" for n in range(1, 8) for m in range(1, 8))
@@ -94,7 +89,7 @@ def test_every_job_refuses_it(tmp_path: Path, job: str, capsys: pytest.CaptureFi
     run = tmp_path / "run"
     planted = plant(run, {"notes.txt": (b"mine", 0o600), "checkpoints/.x.tmp": (b"", 0o644)})
     before = seen(planted), listing(run)
-    code, said = JOBS[job](run), capsys.readouterr()
+    code, said = STARTS[job](run), capsys.readouterr()
     assert (seen(planted), listing(run)) == before
     assert code == 2 and len(said.err.splitlines()) == 1, said.err
     assert said.err.startswith("error: ")
@@ -252,7 +247,7 @@ def begun(run: Path) -> None:
 
 
 COMMANDS: list[Callable[[Path], object]] = [
-    *(worked, begun, JOBS["report"], JOBS["ensemble"], JOBS["element_groups"]),
+    *(worked, begun, STARTS["report"], STARTS["ensemble"], STARTS["element_groups"]),
     lambda run: worked(run / "mine"),
     lambda run: (run / layout.MANIFEST).unlink(missing_ok=True),  # as a person is told to
 ]

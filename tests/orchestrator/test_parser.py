@@ -6,10 +6,9 @@ import re
 
 import pytest
 
-from orchestrator.element_scale import job as element_scale
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.parser import Distinct, Parser, positive, share, whole_number
-from orchestrator.substitutes import job as substitutes
+from orchestrator.jobs import JOBS
 
 
 def parser() -> Parser:
@@ -61,11 +60,11 @@ def test_versions_are_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("number", ["0", "-3"])
 def test_no_list_has_fewer_than_one_line(number: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert substitutes.main(["Na", "--top", number]) == 2
+    assert JOBS["substitutes"].main(["Na", "--top", number]) == 2
     assert f"--top: {number} is wrong, it must be at least 1" in capsys.readouterr().err
 
 
 def test_where_a_scale_goes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        element_scale.main(["--help"])
+        JOBS["element_scale"].main(["--help"])
     assert "run directory; default runs/scale" in " ".join(capsys.readouterr().out.split())

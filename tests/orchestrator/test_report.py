@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.jobs import JOBS
 from orchestrator.report import job as report
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
@@ -223,14 +224,14 @@ def test_a_run_without_a_single_model_is_refused(tmp_path: Path, made: Path) -> 
 
 
 def test_the_command(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report.main([str(made)]) == 0
+    assert JOBS["report"].main([str(made)]) == 0
     assert capsys.readouterr().out == f"{made / 'report.html'}\n"
     for arguments, words in (
         ([str(tmp_path)], f"{tmp_path / 'manifest.json'}: missing"),
         ([], "RUN"),
         ([str(made), "--fast"], "--fast"),
     ):
-        assert report.main(arguments) == 2
+        assert JOBS["report"].main(arguments) == 2
         out, err = capsys.readouterr()
         assert out == "" and len(err.splitlines()) == 1
         assert err.startswith("error: ") and words in err
@@ -242,7 +243,7 @@ def test_a_damaged_record_is_one_line(
     run = shutil.copytree(made, tmp_path / "run")
     for path in (run / "records").glob("*.safetensors"):
         path.write_bytes(b"broken")
-    assert report.main([str(run)]) == 2
+    assert JOBS["report"].main([str(run)]) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and "damaged; run the command that trained it again" in err
 
@@ -256,16 +257,16 @@ def test_a_run_that_a_job_is_at_work_in_is_left_alone(
     run = shutil.copytree(made, tmp_path / "run")
     (run / "report.html").unlink(missing_ok=True)
     with locked(run):
-        assert report.main([str(run)]) == 2
+        assert JOBS["report"].main([str(run)]) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and "is working in it; wait for it" in err
     assert not (run / "report.html").exists()
-    assert report.main([str(run)]) == 0
+    assert JOBS["report"].main([str(run)]) == 0
 
 
 def test_no_lock_is_left_in_a_folder_that_is_no_run(tmp_path: Path) -> None:
-    assert report.main([str(tmp_path)]) == 2
-    assert report.main([str(tmp_path / "new")]) == 2
+    assert JOBS["report"].main([str(tmp_path)]) == 2
+    assert JOBS["report"].main([str(tmp_path / "new")]) == 2
     assert not list(tmp_path.iterdir())
 
 
@@ -276,7 +277,7 @@ def test_a_full_disk_is_one_line(
         run = shutil.copytree(made, disk.folder / "run", ignore=shutil.ignore_patterns("*.html"))
         room = shutil.disk_usage(disk.folder).free - 2**20  # a page has some MB
         (disk.folder / "filler").write_bytes(bytes(room))
-        assert report.main([str(run)]) == 2
+        assert JOBS["report"].main([str(run)]) == 2
         assert capsys.readouterr().err == (
             f"error: {run / 'report.html'}: No space left on device;"
             " the same command begins again\n"
@@ -292,5 +293,5 @@ def test_an_interruption_is_one_line(
         raise AssertionError("it went on")
 
     monkeypatch.setattr(report, "render", interrupted)
-    assert report.main([str(made)]) == 130
+    assert JOBS["report"].main([str(made)]) == 130
     assert capsys.readouterr().err == "\nstopped; the same command begins again\n"

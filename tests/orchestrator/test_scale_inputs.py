@@ -16,10 +16,10 @@ from orchestrator.data.replaceability import (
     read_occurrences,
     read_replaceability,
 )
-from orchestrator.element_scale import job as element_scale
 from orchestrator.element_scale.flags import LAMBDAS, parse
 from orchestrator.element_scale.orders import named_order, read_order
 from orchestrator.interface.errors import UsageError
+from orchestrator.jobs import JOBS
 
 LI, NA, K, HE = (NUMBERS[symbol] for symbol in ("Li", "Na", "K", "He"))
 GOOD = "element,Li,Na,K\nLi,0,6,0\nNa,6,0,2\nK,0,2,0\n"
@@ -194,7 +194,7 @@ def test_nothing_is_written_for_bad_input(
 ) -> None:
     path = written(tmp_path, GOOD.replace("6,0,2", "-6,0,2"))
     run = tmp_path / "run"
-    assert element_scale.main(["--counts", str(path), "--run", str(run)]) == 2
+    assert JOBS["element_scale"].main(["--counts", str(path), "--run", str(run)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith(f"error: {path}: the count of Na")
     assert not run.exists()
@@ -203,6 +203,6 @@ def test_nothing_is_written_for_bad_input(
 def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     flags = ["--counts", str(written(tmp_path, GOOD)), "--run", str(run), "--dry-run"]
-    assert element_scale.main(flags) == 0
+    assert JOBS["element_scale"].main(flags) == 0
     assert "3 elements, 2 pairs" in capsys.readouterr().out
     assert not run.exists()

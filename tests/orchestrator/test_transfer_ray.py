@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.jobs import JOBS
 from orchestrator.runs.records import Records
 from orchestrator.transfer import job as transfer
 from orchestrator.transfer.entries import SCHEMA
@@ -40,7 +41,7 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run(flags: list[str], ray_cluster: object) -> Path:
-    assert transfer.main(flags) == 0
+    assert JOBS["transfer"].main(flags) == 0
     return Path(flags[-1])
 
 
@@ -86,7 +87,7 @@ def test_nothing_is_trained_twice(
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     kept = {name: (run / name).read_bytes() for name in (SCORES, FACTS)}
-    assert transfer.main(flags) == 0
+    assert JOBS["transfer"].main(flags) == 0
     assert "12 models in the grid, 12 recorded before" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     assert kept == {name: (run / name).read_bytes() for name in kept}
@@ -96,12 +97,12 @@ def test_nothing_is_trained_twice(
     at = more.index("--tables")
     more[at + 2] = str(other)
     manifest = (run / "manifest.json").read_bytes()
-    assert transfer.main(more) == 2
+    assert JOBS["transfer"].main(more) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: --run {run} holds another comparison (tables other was nothing")
     assert "tables two was" in line and "tables one was" not in line and "--extend" in line
     assert (run / "manifest.json").read_bytes() == manifest
-    assert transfer.main([*more, "--extend"]) == 0
+    assert JOBS["transfer"].main([*more, "--extend"]) == 0
     assert "4 models in the grid, 2 recorded before" in capsys.readouterr().out
 
 
@@ -158,7 +159,7 @@ def test_classes_have_two_areas(tmp_path: Path, capsys: pytest.CaptureFixture[st
     path.write_text("\n".join(["formula,target", *lines]))
     table = write_table(tmp_path / "one.csv", 3)
     folder = tmp_path / "run"
-    code = transfer.main(
+    code = JOBS["transfer"].main(
         ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0", "1", "2",
          "--epochs", "1", "--run", str(folder), "--trainable"]
     )  # fmt: skip
@@ -176,7 +177,7 @@ def test_a_folder_of_another_job_is_refused(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "manifest.json").write_text('{"created": "2026", "config": {}}')
-    assert transfer.main([*flags[:-1], str(tmp_path)]) == 2
+    assert JOBS["transfer"].main([*flags[:-1], str(tmp_path)]) == 2
     assert "holds a run of hybrid_grid" in capsys.readouterr().err
 
 
@@ -266,12 +267,12 @@ def test_strict_refuses_what_it_cannot_undo(
     run = tmp_path / "run"
     flags = ["--tasks", str(path), "--tables", table, "--no-controls", "--folds", "1",
              "--epochs", "1", "--run", str(run)]  # fmt: skip
-    assert transfer.main([*flags, "--dry-run"]) == 0
+    assert JOBS["transfer"].main([*flags, "--dry-run"]) == 0
     (number,) = re.findall(r"has seen (\d+) of \1 test formulas of known; --strict",
                            capsys.readouterr().out)  # fmt: skip
     assert int(number) > 5
     for more in (["--strict", "--dry-run"], ["--strict"]):
-        assert transfer.main([*flags, *more]) == 2
+        assert JOBS["transfer"].main([*flags, *more]) == 2
         told = capsys.readouterr()
         assert "the input is sound" not in told.out and "Ray:" not in told.out
         (line,) = told.err.splitlines()
@@ -284,7 +285,7 @@ def test_strict_refuses_what_it_cannot_undo(
     (tmp_path / "formulas").mkdir()
     words = ["--tasks", str(path), "--folds", "1", "--write-formulas", str(tmp_path / "formulas")]
     assert f"orchestrator.transfer {' '.join(words[:-1])} formulas && for F in 1; do" in line
-    assert transfer.main(words) == 0
+    assert JOBS["transfer"].main(words) == 0
     assert "cat formulas/known-fold$F.txt > formulas/without$F.txt" in line
     named = [word.strip("'") for word in asked[1].split()]
     own = f"{distilled}-without1"
@@ -294,7 +295,7 @@ def test_strict_refuses_what_it_cannot_undo(
     (spec,) = re.findall(r"then give --tables (\S+) ", line)
     capsys.readouterr()
     tables = flags.index("--tables") + 1
-    assert transfer.main([*flags[:tables], spec, *flags[tables + 1 :], "--strict"]) == 0
+    assert JOBS["transfer"].main([*flags[:tables], spec, *flags[tables + 1 :], "--strict"]) == 0
     assert "has seen 0 of" in capsys.readouterr().out
 
 
@@ -307,11 +308,11 @@ def test_a_table_outside_its_run_is_of_unknown_source(
     flags = ["--tasks", str(write_formulas(tmp_path / "salts.csv")), "--no-controls",
              "--tables", str(tmp_path / "mine.csv"), "--folds", "0", "--epochs", "1",
              "--run", str(tmp_path / "run")]  # fmt: skip
-    assert transfer.main([*flags, "--strict"]) == 2
+    assert JOBS["transfer"].main([*flags, "--strict"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--strict: what mine has seen is not known" in line
     assert not (tmp_path / "run").exists()
-    assert transfer.main(flags) == 0
+    assert JOBS["transfer"].main(flags) == 0
     assert "what mine has seen is not known" in capsys.readouterr().out
     assert "What mine has seen is not known" in (tmp_path / "run" / "report.html").read_text()
 
@@ -326,7 +327,7 @@ def test_a_grid_without_the_formulas_has_nothing_to_undo(
     lines = [f"{name.replace(' ', '')},{place}" for place, name in enumerate(formulas)]
     path.write_text("\n".join(["formula,target", *lines]))
     tasks = ["--tasks", str(path), "--folds", "0"]
-    assert transfer.main([*tasks, "--write-formulas", str(tmp_path)]) == 0
+    assert JOBS["transfer"].main([*tasks, "--write-formulas", str(tmp_path)]) == 0
     data = write_matbench(tmp_path / "crystals.json.gz", rows(60))
     without_them = tmp_path / "grid"
     said = grid(*small_flags(data, without_them), "--without", str(tmp_path / "known-fold0.txt"))
@@ -340,7 +341,7 @@ def test_a_grid_without_the_formulas_has_nothing_to_undo(
     assert not set(after["key"]) & set(before["key"])
     table = str(without_them / "tables" / "Mat2Vec-H-32.csv")
     flags = [*tasks, "--tables", table, "--no-controls", "--strict", "--dry-run"]
-    assert transfer.main(flags) == 0
+    assert JOBS["transfer"].main(flags) == 0
     assert "has seen 0 of" in capsys.readouterr().out
     # the same run with other formulas is another grid
     said = grid(*small_flags(data, without_them))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from analysis import tables as element_tables
 from analysis.elements import SYMBOLS
-from orchestrator.data.withheld import digest_of, read_formulas, withheld_by
+from orchestrator.data.formula_list import digest_of, read_formulas
+from orchestrator.data.withheld import withheld_by
 from orchestrator.interface.errors import UsageError
-from orchestrator.transfer import job as transfer
+from orchestrator.jobs import JOBS
 from orchestrator.transfer.tables import load_tables
 from tests.compositions_for_tests import made_up_table
 from trainables.compositions.reading import read_compositions
@@ -25,7 +26,7 @@ def test_formulas_of_folds_are_written_and_read_back(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(["formula,gap", *[f"Na{n}Cl,{n * n}" for n in range(1, 13)]]))
     folder = tmp_path / "formulas"
-    assert transfer.main(["--tasks", str(path), "--write-formulas", str(folder)]) == 0
+    assert JOBS["transfer"].main(["--tasks", str(path), "--write-formulas", str(folder)]) == 0
     found = [read_formulas(folder / f"mine-fold{fold}.txt") for fold in range(5)]
     assert sum(map(len, found)) == 12 and len(frozenset().union(*found)) == 12
     plain = tmp_path / "plain.txt"
@@ -46,7 +47,7 @@ def test_a_list_in_capitals_is_refused(tmp_path: Path) -> None:
 def written(tmp_path: Path, data: str) -> list[frozenset[str]]:
     """The formulas of each test fold, as a grid reads them from `transfer`'s files."""
     folder = tmp_path / "formulas"
-    assert transfer.main(["--tasks", f"mine={data}", "--write-formulas", str(folder)]) == 0
+    assert JOBS["transfer"].main(["--tasks", f"mine={data}", "--write-formulas", str(folder)]) == 0
     return [read_formulas(folder / f"mine-fold{fold}.txt") for fold in range(5)]
 
 

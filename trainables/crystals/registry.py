@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FOLDS = 5
 FOLD_SEED = 18012019
+PREFIX = "matbench_"  # of the names of files and of the leaderboard
 _URL = "https://ml.materialsproject.org/projects/matbench_{}.json.gz"
 
 
@@ -22,7 +24,7 @@ _URL = "https://ml.materialsproject.org/projects/matbench_{}.json.gz"
 class Task:
     """One MatBench task. Scores are leaderboard means of the MAE over the five official folds."""
 
-    name: str  # without the prefix "matbench_"
+    name: str  # without PREFIX
     n: int
     target: str
     unit: str | None  # None: a bare number or a class
@@ -36,7 +38,7 @@ class Task:
     @property
     def file_name(self) -> str:
         """Name of the task's file, wherever it lies."""
-        return f"matbench_{self.name}.json.gz"
+        return f"{PREFIX}{self.name}.json.gz"
 
     @property
     def url(self) -> str:
@@ -89,21 +91,51 @@ Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 def official_folds(
     n: int | None = None, classes: Sequence[bool] | Sequence[int] | None = None
 ) -> list[Fold]:
-    """MatBench's five (train, test) index pairs, on the order of the file; shuffled by `FOLD_SEED`.
+    """MatBench's five (train, test) index pairs, ascending, on the order of the file.
+
+    They are those of scikit-learn's KFold and StratifiedKFold, shuffled by `FOLD_SEED`; made here,
+    as scikit-learn takes every worker a second to import.
 
     Args:
-        n: rows of a regression task (KFold).
-        classes: [n] of a classification task (StratifiedKFold).
+        n: rows of a regression task.
+        classes: [n] of a classification task, whose folds hold about the same share of each class.
 
     Raises:
-        ValueError: fewer than five rows, or neither argument.
+        ValueError: fewer than five rows, or of each class, or neither argument.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    settings = {"n_splits": FOLDS, "shuffle": True, "random_state": FOLD_SEED}
     if classes is not None:
-        labels = np.asarray(classes)
-        return list(StratifiedKFold(**settings).split(np.zeros(len(labels)), labels))
-    if n is None:
+        tested = _stratified(np.asarray(classes))
+    elif n is not None:
+        tested = _shuffled(n)
+    else:
         raise ValueError("official_folds needs n or classes")
-    return list(KFold(**settings).split(np.zeros(n)))
+    return [
+        (np.flatnonzero(tested != fold), np.flatnonzero(tested == fold)) for fold in range(FOLDS)
+    ]
+
+
+def _shuffled(n: int) -> NDArray[np.intp]:
+    """[n] the fold that tests each row; the first n % 5 folds are one larger."""
+    if n < FOLDS:
+        raise ValueError(f"{n} samples; {FOLDS} folds need at least {FOLDS}")
+    rows = np.arange(n)
+    np.random.RandomState(FOLD_SEED).shuffle(rows)
+    tested = np.empty(n, np.intp)
+    tested[rows] = np.sort(np.arange(n) % FOLDS)
+    return tested
+
+
+def _stratified(classes: NDArray[Any]) -> NDArray[np.intp]:
+    """[n] the fold that tests each row; classes are dealt out to the folds in turn."""
+    _, first, counts = np.unique(classes, return_index=True, return_counts=True)
+    if not len(counts) or counts.max() < FOLDS:
+        raise ValueError(f"no class has {FOLDS} samples; {FOLDS} folds need so many")
+    random = np.random.RandomState(FOLD_SEED)
+    tested, begin = np.empty(len(classes), np.intp), 0
+    for place in np.sort(first):  # classes in the order in which they appear
+        members = np.flatnonzero(classes == classes[place])
+        dealt = np.sort(np.arange(begin, begin + len(members)) % FOLDS)
+        random.shuffle(dealt)
+        tested[members] = dealt
+        begin += len(members)
+    return tested

@@ -1,0 +1,80 @@
+"""The jobs: what each is called and does, and how its command line leads to its work.
+
+`orchestrator/JOB/flags.py` reads the command line of a job and `orchestrator/JOB/job.py` does what
+it asks. Torch and Ray take seconds to import, so the latter is imported once the former has
+understood what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+
+from orchestrator.interface import interrupts
+from orchestrator.interface.job import conduct
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One job of the command line.
+
+    Attributes:
+        name: of the command and of its package.
+        summary: what it does, in a line.
+        stopped: what happens to its work when it is interrupted, or the disk refuses it.
+    """
+
+    name: str
+    summary: str
+    stopped: str = "the same command begins again"
+
+    def main(self, argv: Sequence[str]) -> int:
+        """Does what a command line asks; returns the exit status."""
+        return conduct(lambda: self._start(argv), stopped=self.stopped)
+
+    def _start(self, argv: Sequence[str]) -> int:
+        package = f"orchestrator.{self.name}"
+        with interrupts.at_once():  # an import that an exception breaks off tells it at length
+            options = import_module(f"{package}.flags").parse(argv)
+            work = import_module(f"{package}.job")
+        return int(work.start(options))
+
+
+_GOES_ON = "the same command goes on where this ended"
+
+_JOBS = (
+    Job(
+        name="hybrid_grid",
+        summary="the main job: crystals to tables of the elements",
+        stopped=_GOES_ON,
+    ),
+    Job(
+        name="element_groups",
+        summary="what a grid's models say about the elements: consensus, substitution groups",
+    ),
+    Job(
+        name="ensemble",
+        summary="the models of each fold combined, with uncertainties, as a leaderboard submission",
+    ),
+    Job(name="substitutes", summary="which elements may replace an element"),
+    Job(
+        name="transfer",
+        summary="does an element table transfer? CrabNet with each, on the official folds",
+        stopped=_GOES_ON,
+    ),
+    Job(
+        name="element_scale",
+        summary="a one-dimensional scale of the elements",
+        stopped="nothing is written, the same command begins again",
+    ),
+    Job(
+        name="doctor",
+        summary="is this machine, or this cluster, ready for a run?",
+        stopped="nothing is changed",
+    ),
+    Job(name="report", summary="write a run's report.html again"),
+)
+
+JOBS: Mapping[str, Job] = MappingProxyType({job.name: job for job in _JOBS})

@@ -1,0 +1,45 @@
+"""The command line of `substitutes`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.interface.job import STATUSES
+from orchestrator.interface.parser import Parser, whole_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubstituteOptions:
+    """What the person asked for."""
+
+    symbol: str
+    run: Path
+    top: int
+
+
+def parse(argv: Sequence[str]) -> SubstituteOptions:
+    """Raises UsageError in one line."""
+    parser = Parser(
+        prog="python -m orchestrator.substitutes",
+        description="Lists the elements that may replace an element: those of its group"
+        " first, then those that most models cluster with it.",
+        epilog=STATUSES,
+    )
+    parser.add_argument("symbol", metavar="SYMBOL", help="symbol of the element, such as Fe")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/hybrid_grid"),
+        metavar="DIR",
+        help="run directory with the results of element_groups (default runs/hybrid_grid)",
+    )
+    parser.add_argument(
+        "--top",
+        type=whole_number(1),
+        default=12,
+        metavar="N",
+        help="number of partners to list (default 12)",
+    )
+    return SubstituteOptions(**vars(parser.parse_args(argv)))
