@@ -24,11 +24,13 @@ class Job:
         name: of the command and of its package.
         summary: what it does, in a line.
         stopped: what happens to its work when it is interrupted, or the disk refuses it.
+        has_sections: whether `orchestrator/JOB/sections.py` makes a part of the report.
     """
 
     name: str
     summary: str
     stopped: str = "the same command begins again"
+    has_sections: bool = False
 
     def main(self, argv: Sequence[str]) -> int:
         """Does what a command line asks; returns the exit status."""
@@ -44,30 +46,36 @@ class Job:
 
 _GOES_ON = "the same command goes on where this ended"
 
+# In the order of the report.
 _JOBS = (
     Job(
         name="hybrid_grid",
         summary="the main job: crystals to tables of the elements",
         stopped=_GOES_ON,
-    ),
-    Job(
-        name="element_groups",
-        summary="what a grid's models say about the elements: consensus, substitution groups",
+        has_sections=True,
     ),
     Job(
         name="ensemble",
         summary="the models of each fold combined, with uncertainties, as a leaderboard submission",
+        has_sections=True,
+    ),
+    Job(
+        name="element_groups",
+        summary="what a grid's models say about the elements: consensus, substitution groups",
+        has_sections=True,
     ),
     Job(name="substitutes", summary="which elements may replace an element"),
-    Job(
-        name="transfer",
-        summary="does an element table transfer? CrabNet with each, on the official folds",
-        stopped=_GOES_ON,
-    ),
     Job(
         name="element_scale",
         summary="a one-dimensional scale of the elements",
         stopped="nothing is written, the same command begins again",
+        has_sections=True,
+    ),
+    Job(
+        name="transfer",
+        summary="does an element table transfer? CrabNet with each, on the official folds",
+        stopped=_GOES_ON,
+        has_sections=True,
     ),
     Job(
         name="doctor",

@@ -4,6 +4,9 @@ The package contracts in pyproject.toml read the source; this test runs it, and 
 the import of a parent package or of a third library drags in.
 """
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +70,29 @@ def test_the_ban_bites() -> None:
     assert done.returncode != 0
     assert "pymatgen is forbidden here" in done.stderr
     assert import_without("pymatgen", "json").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "broken"),
+    [
+        ("orchestrator/runs/layout.py", "from orchestrator.nodes import owners", "inside orchestr"),
+        ("trainables/crystals/crystal.py", "from trainables.training import fit", "inside trainab"),
+        ("analysis/elements.py", "from analysis import tables", "no circle of files or folders"),
+        ("analysis/elements.py", "import torch", "analysis knows neither Ray nor torch"),
+    ],
+)
+def test_an_import_against_the_rules_is_found(
+    file: str, line: str, broken: str, tmp_path: Path
+) -> None:
+    for package in ("trainables", "analysis", "orchestrator"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with open(tmp_path / file, "a") as module:
+        module.write(f"\n{line}  # against the rules\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert re.search(rf"{broken}[^A-Z]* BROKEN", said), said

@@ -25,6 +25,7 @@ from orchestrator.element_groups.files import (
 )
 from orchestrator.interface.format import significant
 from orchestrator.interface.page import figure, table
+from orchestrator.report.part import MakePart, Part, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
 
 CHARGES = {"+": "⁺", "-": "⁻"}
@@ -248,3 +249,14 @@ GROUP_SECTIONS: tuple[tuple[str, Callable[[Grouped], str]], ...] = (
     ("Handcrafted against learned", orthogonality),
     ("Beside other relations of the elements", other_relations),
 )
+
+
+def part(run: FinishedRun) -> MakePart | None:
+    """What makes the groups' part of the report; None where none belong to the run."""
+    found = FinishedGroups(run.folder)
+    if not found.exists:
+        return None
+    run.demand_files()
+    if not belongs(found, run.digest):
+        return None
+    return lambda: Part(filled(GROUP_SECTIONS, Grouped(run, found)))

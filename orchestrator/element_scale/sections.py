@@ -11,6 +11,8 @@ from analysis.figures.scale import gap_bars, pareto_front, relation_maps, scale_
 from orchestrator.element_scale.files import FinishedScale
 from orchestrator.interface.format import significant
 from orchestrator.interface.page import figure, table
+from orchestrator.report.part import MakePart, Part, filled
+from orchestrator.runs.finished_run import FinishedRun
 
 SOURCES = {
     "mined": "counted in the crystals of {name}",
@@ -122,3 +124,18 @@ SCALE_SECTIONS: tuple[tuple[str, Callable[[FinishedScale], str]], ...] = (
     ("Gaps for each λ", gaps),
     ("Which λ", front),
 )
+
+
+def part(run: FinishedRun) -> MakePart | None:
+    """What makes the scale's part of the report; None where there is none."""
+    scale = FinishedScale(run.folder)
+    return (lambda: _part(scale)) if scale.exists else None
+
+
+def _part(scale: FinishedScale) -> Part:
+    found = f"λ = {scale.facts['lambda']:g}, from {scale.facts['source']['name']}"
+    return Part(
+        filled(SCALE_SECTIONS, scale),
+        "A one-dimensional scale of the elements",
+        f"{len(scale.positions)} elements, {found}",
+    )

@@ -14,6 +14,7 @@ from analysis.figures.style import units_of
 from orchestrator.ensemble.files import RESULTS, FinishedEnsemble
 from orchestrator.interface.format import significant, with_deviation
 from orchestrator.interface.page import figure, table
+from orchestrator.report.part import MakePart, Part, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
 
 WAYS = {
@@ -98,3 +99,14 @@ ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], str]], ...] = (
     ("Ensemble: predictions", parity),
     ("Ensemble: calibration", kept),
 )
+
+
+def part(run: FinishedRun) -> MakePart | None:
+    """What makes the ensemble's part of the report; None where none belongs to the run."""
+    found = FinishedEnsemble(run.folder)
+    if not found.exists:
+        return None
+    run.demand_files()
+    if not belongs(found, run.digest):
+        return None
+    return lambda: Part(filled(ENSEMBLE_SECTIONS, Combined(run, found)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from datetime import datetime
 
 import pandas as pd
 
@@ -17,10 +18,12 @@ from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
+from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import as_share, counted, significant, why, with_deviation
 from orchestrator.interface.page import figure, table
+from orchestrator.report.part import MakePart, Part, filled
 from orchestrator.runs.finished_files import reading
-from orchestrator.runs.finished_run import JOB, FinishedRun
+from orchestrator.runs.finished_run import FILES, JOB, FinishedRun
 from orchestrator.runs.records import DONE
 from trainables.models.backbones import BACKBONES
 
@@ -242,3 +245,28 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], str]], ...] = (
     ("Cost", cost),
     ("Not done", failures),
 )
+
+
+def part(run: FinishedRun) -> MakePart | None:
+    """What makes a grid's part of the report; None where there is no grid.
+
+    Raises:
+        UsageError: one of its files is missing or damaged.
+    """
+    if not any((run.folder / name).exists() for name in FILES[1:]):
+        return None
+    run.demand_files()
+    return lambda: _part(run)
+
+
+def _part(run: FinishedRun) -> Part:
+    if run.done.empty:
+        raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
+    _ = run.distances, run.embeddings, run.predictions  # before a minute of figures
+    begun = datetime.fromisoformat(run.manifest["created"]).strftime("%Y-%m-%d %H:%M UTC")
+    models, recipe = run.manifest["models"], run.manifest["config"]["recipe"]
+    return Part(
+        filled(SECTIONS, run),
+        f"Element embeddings on {', '.join(run.manifest['datasets'])}",
+        f"{len(run.done)} models done of {models}, recipe {recipe}; begun {begun}",
+    )

@@ -11,6 +11,9 @@ import pandas as pd
 from analysis.figures.transfer import paired_differences
 from orchestrator.interface.format import counted, duration, significant, with_deviation
 from orchestrator.interface.page import figure, table
+from orchestrator.report.part import MakePart, Part, filled
+from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.transfer import results
 from orchestrator.transfer.files import FinishedTransfer
 from orchestrator.transfer.published import LEADERBOARD, THESIS, thesis_name
@@ -201,3 +204,21 @@ TRANSFER_SECTIONS: tuple[tuple[str, Callable[[FinishedTransfer], str]], ...] = (
     ("What the tables have seen", leaks),
     ("Cost", cost),
 )
+
+
+def part(run: FinishedRun) -> MakePart | None:
+    """What makes the comparison's part of the report; None where there is none."""
+    done = FinishedTransfer(run.folder)
+    return (lambda: _part(done)) if done.exists else None
+
+
+def _part(done: FinishedTransfer) -> Part:
+    if done.ledger is not None:
+        done.demand_made_from(LEDGER, digest_of(done.ledger))
+    names = [one["name"] for one in done.facts["tables"]]
+    names.sort(key=lambda name: name != done.facts["reference"])
+    return Part(
+        filled(TRANSFER_SECTIONS, done),
+        f"Element tables in CrabNet: {', '.join(done.facts['tasks'])}",
+        " · ".join(names),
+    )

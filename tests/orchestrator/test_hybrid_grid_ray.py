@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from orchestrator.report.job import SECTIONS
+from orchestrator.hybrid_grid.sections import SECTIONS
 from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS
 from orchestrator.runs.records import SCHEMA
 from tests.orchestrator.small_grids import (
