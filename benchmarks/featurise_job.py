@@ -17,7 +17,7 @@ import ray
 
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.data.featurize import featurize
+from orchestrator.data.featurise import featurise_source
 from orchestrator.nodes import cluster
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source, open_source
@@ -75,7 +75,7 @@ def cost(source: Source, folder: Path) -> Cost:
     reports: list[tuple[float, int]] = []
     start = time.perf_counter()
     with Watch() as watch:
-        featurize(
+        featurise_source(
             source,
             graph_kinds(BACKBONES),
             folder,

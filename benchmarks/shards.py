@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.inputs import PUBLISHED, Choice
 from benchmarks.published_graphs import write_published
-from orchestrator.data.featurize import ShardWriter
+from orchestrator.data.featurise import ShardWriter
 from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
 from trainables.representations.featurise import featurise

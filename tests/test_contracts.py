@@ -91,7 +91,8 @@ def test_an_import_against_the_rules_is_found(
         module.write(f"\n{line}  # against the rules\n")
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports")],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
     said = " ".join(done.stdout.split())

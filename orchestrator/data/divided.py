@@ -24,7 +24,7 @@ from trainables.crystals.sources import Source
 from trainables.representations.dataset import Dataset
 
 if TYPE_CHECKING:
-    from orchestrator.data.featurize import Featurized
+    from orchestrator.data.featurise import Featurised
 
 FILE = "folds.parquet"  # in the run directory
 UNGROUPED = -1
@@ -40,18 +40,18 @@ def divide(
     division: Division | None,
     sources: Mapping[str, Source],
     datasets: Datasets,
-    featurized: Mapping[str, Featurized],
-) -> tuple[Datasets, dict[str, Featurized]]:
+    featurised: Mapping[str, Featurised],
+) -> tuple[Datasets, dict[str, Featurised]]:
     """The data sets with their folds, and their digests among what makes a model's key.
 
     Raises:
         UsageError: a data set cannot be divided so, or is MatBench's.
     """
     if division is None:
-        return datasets, dict(featurized)
+        return datasets, dict(featurised)
     given: dict[str, GivenFolds] = {}
     tables = []
-    for task, data in featurized.items():
+    for task, data in featurised.items():
         dataset = next(one for (name, _), one in datasets.items() if name == task)
         given[task] = division.of(
             task,
@@ -69,7 +69,7 @@ def divide(
     }
     return divided, {
         task: dataclasses.replace(data, folds=given[task].digest())
-        for task, data in featurized.items()
+        for task, data in featurised.items()
     }
 
 

@@ -13,21 +13,21 @@ from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import Graphs
 
 if TYPE_CHECKING:
-    from orchestrator.data.featurize import Featurized
+    from orchestrator.data.featurise import Featurised
 
 
 def say_unseen(
     folds: Sequence[int],
     seed: int,
     datasets: Mapping[tuple[str, str], Dataset],
-    featurized: Mapping[str, Featurized],
+    featurised: Mapping[str, Featurised],
 ) -> None:
     """A line for each data set of which a fold tests crystals of elements that it never learns.
 
     Their predictions are kept, as the leaderboard wants one for each crystal; what a model says of
     them rests on a vector that nothing was learned about.
     """
-    for task, data in featurized.items():
+    for task, data in featurised.items():
         dataset = next(one for (name, _), one in datasets.items() if name == task)
         z, owner = _nodes(dataset, data)
         counted, named = 0, {}
@@ -46,7 +46,7 @@ def say_unseen(
             )
 
 
-def _nodes(dataset: Dataset, data: Featurized) -> tuple[np.ndarray, np.ndarray]:
+def _nodes(dataset: Dataset, data: Featurised) -> tuple[np.ndarray, np.ndarray]:
     """Atomic number and crystal of each node."""
     if isinstance(dataset.graphs, Graphs):
         sizes = np.diff(dataset.graphs.node_ptr)

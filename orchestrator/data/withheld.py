@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.data.featurize import Featurized
+from orchestrator.data.featurise import Featurised
 from orchestrator.data.formula_list import digest_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import sums
@@ -42,7 +42,7 @@ def withhold(
     run: Path,
     formulas: Collection[str],
     datasets: Mapping[tuple[str, str], Dataset],
-    featurized: Mapping[str, Featurized],
+    featurised: Mapping[str, Featurised],
 ) -> dict[tuple[str, str], Dataset]:
     """The data sets with their crystals of these formulas withheld; the run keeps the list.
 
@@ -53,7 +53,7 @@ def withhold(
         return dict(datasets)
     sums.write_text(run, FILE, "\n".join(sorted(formulas)) + "\n")
     hidden: dict[str, np.ndarray] = {}
-    for task, data in featurized.items():
+    for task, data in featurised.items():
         _, own = contents_of(next(iter(data.folders.values())))
         hidden[task] = np.isin(own.astype(str), sorted(formulas))
         print(f"{task}: {int(hidden[task].sum())} crystals are learned from by no model")

@@ -14,7 +14,7 @@ from analysis.mapping import Map
 from analysis.screening import FoldScore, Screened, fractions, score_fold, summarise
 from orchestrator.data.compositions import resolve
 from orchestrator.data.divided import folds_of
-from orchestrator.data.featurize import any_graphs_of
+from orchestrator.data.featurise import any_graphs_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import are, counted
 from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds

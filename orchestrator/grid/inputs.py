@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.data.datasets import resolve
-from orchestrator.data.featurize import QUARANTINE, Featurized, featurize, folder_of
+from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, folder_of
 from orchestrator.data.streaming import open_streamed
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
@@ -47,9 +47,9 @@ def open_sources(
     return sources
 
 
-def featurize_all(
+def featurise_all(
     sources: Mapping[str, Source], config: GridConfig, folder: Path
-) -> dict[str, Featurized]:
+) -> dict[str, Featurised]:
     """Featurises each source for the grid's backbones, into the run directory `folder`.
 
     Raises:
@@ -59,7 +59,7 @@ def featurize_all(
     found = {}
     for name, source in sources.items():
         shards_folder = folder_of(folder, name)
-        data = featurize(
+        data = featurise_source(
             source,
             kinds,
             shards_folder,
@@ -85,7 +85,7 @@ def _counter(name: str, expected: int | None) -> Callable[[int], None]:
     return show
 
 
-def fingerprint(config: GridConfig, data: Featurized, backbone: str) -> str:
+def fingerprint(config: GridConfig, data: Featurised, backbone: str) -> str:
     """The data's part of a model's key."""
     own = data.fingerprints[BACKBONES[backbone].graph_kind.name]
     # What no model may learn from makes another data set, and so do folds of one's own.
@@ -93,18 +93,18 @@ def fingerprint(config: GridConfig, data: Featurized, backbone: str) -> str:
 
 
 def fingerprints(
-    config: GridConfig, featurized: Mapping[str, Featurized]
+    config: GridConfig, featurised: Mapping[str, Featurised]
 ) -> dict[tuple[str, str], str]:
     """The data's part of each model's key, by (task, backbone)."""
     return {
         (task, backbone): fingerprint(config, data, backbone)
-        for task, data in featurized.items()
+        for task, data in featurised.items()
         for backbone in config.backbones
     }
 
 
 def describe(
-    sources: Mapping[str, Source], featurized: Mapping[str, Featurized]
+    sources: Mapping[str, Source], featurised: Mapping[str, Featurised]
 ) -> dict[str, dict[str, Any]]:
     """What the manifest says of each data set."""
     return {
@@ -117,12 +117,12 @@ def describe(
             "fingerprints": data.fingerprints,
             **({"folds": data.folds} if data.folds else {}),
         }
-        for name, data in featurized.items()
+        for name, data in featurised.items()
     }
 
 
 def load_datasets(
-    config: GridConfig, featurized: Mapping[str, Featurized], memory: float = math.inf
+    config: GridConfig, featurised: Mapping[str, Featurised], memory: float = math.inf
 ) -> dict[tuple[str, str], Dataset]:
     """The data sets by (task, backbone).
 
@@ -133,9 +133,9 @@ def load_datasets(
     Raises:
         UsageError: shards are damaged, or no sensible model can come of a data set.
     """
-    _refuse_twins(featurized)
+    _refuse_twins(featurised)
     found: dict[tuple[str, str], Dataset] = {}
-    for task, data in featurized.items():
+    for task, data in featurised.items():
         try:
             for backbone in config.backbones:
                 folder = data.folders[BACKBONES[backbone].graph_kind.name]
@@ -157,9 +157,9 @@ def _load(name: str, folder: Path, memory: float) -> Dataset:
     return open_streamed(folder, memory)
 
 
-def _refuse_twins(featurized: Mapping[str, Featurized]) -> None:
+def _refuse_twins(featurised: Mapping[str, Featurised]) -> None:
     first: dict[str, str] = {}
-    for task, data in featurized.items():
+    for task, data in featurised.items():
         fingerprint = min(data.fingerprints.values())
         if first.setdefault(fingerprint, task) != task:
             raise UsageError(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.data.divided import divide
-from orchestrator.data.featurize import Featurized
+from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
@@ -25,7 +25,7 @@ from orchestrator.grid.flags import Options
 from orchestrator.grid.inputs import (
     demand_parts,
     describe,
-    featurize_all,
+    featurise_all,
     fingerprints,
     load_datasets,
     open_sources,
@@ -82,16 +82,16 @@ def run(options: Options, lease: str) -> int:
     config = config.model_copy(update={"tasks": tuple(sources)})
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
-        featurized = featurize_all(sources, config, folder)
-        datasets = load_datasets(config, featurized, _memory(options.worker))
-        datasets = withhold(folder, options.withheld, datasets, featurized)
-        datasets, featurized = divide(folder, options.division, sources, datasets, featurized)
+        featurised = featurise_all(sources, config, folder)
+        datasets = load_datasets(config, featurised, _memory(options.worker))
+        datasets = withhold(folder, options.withheld, datasets, featurised)
+        datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
-        say_unseen(config.folds, config.seed, datasets, featurized)
-        cells = keyed_cells(config, fingerprints(config, featurized))
+        say_unseen(config.folds, config.seed, datasets, featurised)
+        cells = keyed_cells(config, fingerprints(config, featurised))
         records = Records(folder / layout.RECORDS, lease=lease)
         left = len(cells) - len(records.recorded(key for _, key in cells))
-        _write_manifest(options, data, sources, featurized, len(cells), works=left > 0)
+        _write_manifest(options, data, sources, featurised, len(cells), works=left > 0)
         return train_to_ledger(
             arrays(cells),
             datasets,
@@ -135,7 +135,7 @@ def _write_manifest(
     options: Options,
     data: dict[str, Any],
     sources: dict[str, Source],
-    featurized: dict[str, Featurized],
+    featurised: dict[str, Featurised],
     models: int,
     *,
     works: bool,
@@ -145,7 +145,7 @@ def _write_manifest(
         {
             **_asked(options),
             **data,
-            "datasets": describe(sources, featurized),
+            "datasets": describe(sources, featurised),
             "models": models,
             "hardware": cluster.hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},

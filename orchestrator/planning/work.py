@@ -11,7 +11,7 @@ import torch
 
 from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
-from orchestrator.data.featurize import Featurized, featurized_before
+from orchestrator.data.featurise import Featurised, featurised_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
 from orchestrator.grid.cells import Cell, GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
@@ -122,13 +122,13 @@ def look(options: Options) -> Work:
 
 def _featurised(
     config: GridConfig, sources: Mapping[str, Source], run: Path
-) -> dict[tuple[str, str], Featurized]:
-    found: dict[tuple[str, str], Featurized] = {}
+) -> dict[tuple[str, str], Featurised]:
+    found: dict[tuple[str, str], Featurised] = {}
     for name, source in sources.items():
         folder = run / "shards" / slug(source.name)
         for backbone in config.backbones:
             kind = BACKBONES[backbone].graph_kind
-            data = featurized_before(source, [kind], folder, max_atoms=config.max_atoms)
+            data = featurised_before(source, [kind], folder, max_atoms=config.max_atoms)
             if data is not None:
                 found[name, backbone] = data
     return found

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.data.compositions import unit_of
-from orchestrator.data.featurize import QUARANTINE, write_quarantine
+from orchestrator.data.featurise import QUARANTINE, write_quarantine
 from orchestrator.data.given_folds import fields_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import significant

@@ -22,7 +22,7 @@ from analysis import tables as element_tables
 from analysis.distill import distill
 from analysis.selection import strategies
 from orchestrator.data.divided import folds_of
-from orchestrator.data.featurize import any_graphs_of
+from orchestrator.data.featurise import any_graphs_of
 from orchestrator.data.withheld import contents_of, withheld_by
 from orchestrator.grid.config import SELECTED_BY, GridConfig
 from orchestrator.grid.distances import sum_distances

@@ -16,7 +16,7 @@ from analysis.consensus.agreement import Reference, agree
 from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide, ions
 from orchestrator import cli
-from orchestrator.data import featurize
+from orchestrator.data import featurise
 from orchestrator.data.formula_list import digest_of as digest_of_formulas
 from orchestrator.data.withheld import withheld_by
 from orchestrator.element_groups import files as groups
@@ -83,11 +83,11 @@ def _shards(folder: Path) -> None:
     folder.mkdir(parents=True)
     quarantine = Quarantine(1.0)
     quarantine.add("salts.csv:3", "x", "two atoms in one place", 3)
-    featurize.write_quarantine(folder / featurize.QUARANTINE, quarantine.rows())
-    writer = featurize.ShardWriter(folder / KIND.name)
+    featurise.write_quarantine(folder / featurise.QUARANTINE, quarantine.rows())
+    writer = featurise.ShardWriter(folder / KIND.name)
     places = np.arange(12)
     writer.add(shards.to_table(list(map(str, places)), places, data.target, data.graphs))
-    digest = featurize._digest(folder / featurize.QUARANTINE)
+    digest = featurise._digest(folder / featurise.QUARANTINE)
     writer.close({"made_from": MADE_FROM, "total": 12, "bad": 0, "quarantine": digest})
 
 
@@ -147,7 +147,7 @@ def _snapshot(run: Path) -> str:
 
 
 def _featurised(run: Path) -> str:
-    found = featurize._existing(run / "shards" / "salts", [KIND], MADE_FROM)
+    found = featurise._existing(run / "shards" / "salts", [KIND], MADE_FROM)
     return "made again" if found is None else f"{found.fingerprints} {found.crystals} {found.bad}"
 
 

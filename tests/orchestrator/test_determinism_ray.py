@@ -22,7 +22,7 @@ import ray
 from safetensors.numpy import load_file
 
 from analysis import cosine
-from orchestrator.data import entries, featurize
+from orchestrator.data import entries, featurise
 from orchestrator.grid.cells import GridArray
 from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
@@ -169,7 +169,7 @@ def test_seven_shards_of_files_made_in_another_order(
     first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(entries, "ROWS_PER_BLOCK", CRYSTALS // 7)
-    monkeypatch.setattr(featurize, "ROWS_PER_SHARD", CRYSTALS // 7)
+    monkeypatch.setattr(featurise, "ROWS_PER_SHARD", CRYSTALS // 7)
     order = random.Random(2).sample(range(CRYSTALS), CRYSTALS)
     run_grid(write_folder(tmp_path / "tiny", order), tmp_path / "run")
     for run, cuts in ((first, 1), (tmp_path / "run", 7)):

@@ -15,7 +15,7 @@ import pytest
 import ray
 
 from orchestrator.data.divided import FILE, divide, folds_of, recorded_digests
-from orchestrator.data.featurize import Featurized, ShardWriter
+from orchestrator.data.featurise import Featurised, ShardWriter
 from orchestrator.data.given_folds import Division, demand_own_folds, division_of, fields_of
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
@@ -107,7 +107,7 @@ def test_what_the_grid_is_asked_without_the_flags_is_what_it_was() -> None:
     options = parse(["--preset", "demo"])
     assert options.division is None
     assert (options.config.groups, options.config.split) == (None, None)
-    data = Featurized({}, {KIND: "f"}, 9, 9, 0)
+    data = Featurised({}, {KIND: "f"}, 9, 9, 0)
     assert fingerprint(CONFIG, data, "cgcnn") == "f"
     assert fingerprint(CONFIG, dataclasses.replace(data, folds="d"), "cgcnn") == "f-d"
     entry = describe({"salts": crystals_source()}, {"salts": data})["salts"]
@@ -141,23 +141,23 @@ def test_another_file_is_another_grid(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------ of which rows they say
 
 
-def featurised(folder: Path, dataset: Dataset) -> Featurized:
+def featurised(folder: Path, dataset: Dataset) -> Featurised:
     writer = ShardWriter(folder / KIND)
     ids = dataset.ids.tolist()
     writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))
     writer.close({"total": dataset.total, "bad": dataset.total - len(dataset)})
     fingerprint = json.loads((folder / KIND / shards.MANIFEST).read_text())["fingerprint"]
-    return Featurized({KIND: folder / KIND}, {KIND: fingerprint}, len(ids), dataset.total, 0)
+    return Featurised({KIND: folder / KIND}, {KIND: fingerprint}, len(ids), dataset.total, 0)
 
 
 def divided(
     run: Path, division: Division | None, dataset: Dataset, source: Any = None, name: str = "salts"
-) -> tuple[Dataset, Featurized]:
+) -> tuple[Dataset, Featurised]:
     data = featurised(run / "shards" / name, dataset)
-    datasets, featurized = divide(
+    datasets, told = divide(
         run, division, {name: source or crystals_source()}, {(name, "cgcnn"): dataset}, {name: data}
     )
-    return datasets[name, "cgcnn"], featurized[name]
+    return datasets[name, "cgcnn"], told[name]
 
 
 def test_groups_hold_in_every_fold_and_the_run_keeps_them(tmp_path: Path) -> None:

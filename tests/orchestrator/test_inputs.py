@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.data.featurize import Featurized, ShardWriter
+from orchestrator.data.featurise import Featurised, ShardWriter
 from orchestrator.data.streaming import ShardStream
 from orchestrator.element_scale import flags as scale_flags
 from orchestrator.element_scale.job import open_relations
@@ -39,19 +39,19 @@ def crystals(count: int) -> Dataset:
     return made_up_dataset("cgcnn", count)
 
 
-def written(dataset: Dataset, folder: Path) -> Featurized:
+def written(dataset: Dataset, folder: Path) -> Featurised:
     kind = BACKBONES["cgcnn"].graph_kind.name
     writer = ShardWriter(folder / kind)
     ids = dataset.ids.tolist()
     writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))
     writer.close({"total": dataset.total, "bad": dataset.total - len(dataset)})
     fingerprint = json.loads((folder / kind / shards.MANIFEST).read_text())["fingerprint"]
-    return Featurized({kind: folder / kind}, {kind: fingerprint}, len(ids), dataset.total, 0)
+    return Featurised({kind: folder / kind}, {kind: fingerprint}, len(ids), dataset.total, 0)
 
 
-def refusal(featurized: dict[str, Featurized], grid: GridConfig, memory: float = math.inf) -> str:
+def refusal(featurised: dict[str, Featurised], grid: GridConfig, memory: float = math.inf) -> str:
     with pytest.raises(UsageError) as caught:
-        demand_parts(grid, load_datasets(grid, featurized, memory))
+        demand_parts(grid, load_datasets(grid, featurised, memory))
     text = str(caught.value)
     assert "\n" not in text
     return text

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.data import featurize as job
-from orchestrator.data.featurize import ShardWriter
+from orchestrator.data import featurise as job
+from orchestrator.data.featurise import ShardWriter
 from orchestrator.grid.cells import arrays, cells, keyed_cells
 from orchestrator.grid.flags import parse
 from orchestrator.grid.inputs import fingerprints
@@ -217,7 +217,7 @@ def test_the_plan_and_the_job_have_the_same_keys(data: Path, tmp_path: Path, hid
     featurised(source, run / "shards" / "tiny")
     config = options.config.model_copy(update={"tasks": ("tiny",)})
     kinds = [BACKBONES["cgcnn"].graph_kind]
-    found = job.featurized_before(
+    found = job.featurised_before(
         source, kinds, run / "shards" / "tiny", max_atoms=config.max_atoms
     )
     assert found is not None

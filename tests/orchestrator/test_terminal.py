@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.data.featurize import write_quarantine
+from orchestrator.data.featurise import write_quarantine
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import conduct
 from orchestrator.interface.terminal import Terminal

@@ -22,8 +22,8 @@ from pymatgen.io.cif import CifWriter
 
 from benchmarks.featurise_job import Repeated, cost
 from orchestrator.data import entries
-from orchestrator.data import featurize as job
-from orchestrator.data.featurize import QUARANTINE, Featurized, featurize
+from orchestrator.data import featurise as job
+from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.durable import name_draft
 from orchestrator.runs.run_directory import locked, write_manifest
@@ -52,8 +52,8 @@ KINDS = graph_kinds(BACKBONES)
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
-def made(source: Source, folder: Path, *, max_bad: float = 0.01, **more: Any) -> Featurized:
-    return featurize(source, KINDS, folder, max_bad=max_bad, max_atoms=1000, **more)
+def made(source: Source, folder: Path, *, max_bad: float = 0.01, **more: Any) -> Featurised:
+    return featurise_source(source, KINDS, folder, max_bad=max_bad, max_atoms=1000, **more)
 
 
 def refusal(source: Source, folder: Path, **more: Any) -> str:

@@ -59,7 +59,7 @@ _FORMULAS = tuple("=+-@|%\t\r\n\uff1d\uff0b\uff0d\uff20'")
 
 
 @dataclass(frozen=True)
-class Featurized:
+class Featurised:
     """A data set in the run directory: a folder of shards a kind of graph.
 
     Attributes:
@@ -91,7 +91,7 @@ def _featurise_block(
     return result.reasons, encoded
 
 
-def featurize(
+def featurise_source(
     source: Source,
     kinds: Sequence[GraphKind],
     folder: Path,
@@ -99,7 +99,7 @@ def featurize(
     max_bad: float | None,
     max_atoms: int,
     on_rows: Callable[[int], None] = lambda rows: None,
-) -> Featurized:
+) -> Featurised:
     """Featurises a source into `folder`/<kind>/, unless that has been done and is undamaged.
 
     Args:
@@ -142,10 +142,10 @@ def _demand_ours(folder: Path) -> None:
             raise UsageError(f"{path}: {reason}")
 
 
-def featurized_before(
+def featurised_before(
     source: Source, kinds: Sequence[GraphKind], folder: Path, *, max_atoms: int
-) -> Featurized | None:
-    """What `featurize` would find done; None where it would have to work."""
+) -> Featurised | None:
+    """What `featurise_source` would find done; None where it would have to work."""
     return _existing(folder, kinds, _made_from(source, max_atoms))
 
 
@@ -160,7 +160,7 @@ def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
 
 def _existing(
     folder: Path, kinds: Sequence[GraphKind], made_from: dict[str, Any]
-) -> Featurized | None:
+) -> Featurised | None:
     manifests = {}
     for kind in kinds:
         try:
@@ -174,7 +174,7 @@ def _existing(
             return None
         manifests[kind.name] = manifest
     first = next(iter(manifests.values()))
-    return Featurized(
+    return Featurised(
         folders={name: folder / name for name in manifests},
         fingerprints={name: manifest["fingerprint"] for name, manifest in manifests.items()},
         crystals=first["crystals"],
@@ -183,7 +183,7 @@ def _existing(
     )
 
 
-def _undamaged(done: Featurized, name: str) -> bool:
+def _undamaged(done: Featurised, name: str) -> bool:
     """Whether all shards are what their manifests say; the first that is not is named."""
     try:
         for folder in done.folders.values():
