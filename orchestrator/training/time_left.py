@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from orchestrator.training.arrays import TrainingArray
+from orchestrator.training.study import TrainingArray
 
 # Of an array's epochs: from here on its own pace says something.
 TELLING = 0.1
