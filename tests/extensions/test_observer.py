@@ -1,4 +1,4 @@
-"""An observer of the reader's own: a file of validation errors, from nothing but the public events."""
+"""An observer of the reader's own: validation errors as CSV, from the public events alone."""
 
 from __future__ import annotations
 
@@ -27,22 +27,20 @@ class ErrorsOverTime:
         match event:
             case Began(study=study):
                 self.study = study
-                self.file = open(self.path, "w", newline="")
-                self.rows = csv.writer(self.file)
             case Trained(epoch=epoch):
                 self.epochs = max(self.epochs, epoch)
             case Recorded(rows):
                 error, name = self.study.error, self.study.naming.describe
-                self.rows.writerows([name(row), row[error]] for row in rows)
+                with open(self.path, "a", newline="") as file:
+                    csv.writer(file).writerows([name(row), row[error]] for row in rows)
 
     def close(self) -> None:
-        self.file.close()
+        """Nothing is open."""
 
 
 def test_an_observer_sees_a_training(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
-    config = build_config(
-        "demo", {"folds": (0,), "dims": (4,), "backbones": ("cgcnn",), "epochs": 2}
-    )
+    axes = {"folds": (0,), "dims": (4,), "backbones": ("cgcnn",), "epochs": 2}
+    config = build_config("demo", axes)
     cells = keyed_cells(config, {("ionic", "cgcnn"): "fingerprint"})
     data = {("ionic", "cgcnn"): made_up_dataset("cgcnn", 30)}
     targets = {"ionic": ("energy", "eV")}
