@@ -35,7 +35,6 @@ from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK
 from orchestrator.nodes import cluster, preflight
-from orchestrator.report.job import write_report
 from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of, write_collected
@@ -163,6 +162,8 @@ def _conclude(
     config: GridConfig,
 ) -> None:
     """Distances, tables and report of the models that are done."""
+    from orchestrator.report.job import write_report  # here: figures take a second to import
+
     if not (ledger["status"] == DONE).any():
         return
     crystals: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {

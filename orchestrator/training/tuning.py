@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from orchestrator.interface import interrupts
+from orchestrator.nodes.ray_internals import let_trials_take_any_worker
 from orchestrator.runs.layout import TUNE
 from orchestrator.runs.ownership import remove_tunes
 
@@ -50,6 +51,7 @@ def run_trials(
             ends, with all that it had running.
     """
     ending, reached = Ending(), _Reached()
+    let_trials_take_any_worker()
     try:
         with _own_interrupts():
             _tuner(trainable, names, run / TUNE, [*callbacks, ending], reached).fit()
