@@ -76,17 +76,18 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
     import ray
 
     from orchestrator.nodes.cluster import RUNTIME_ENVIRONMENT
+    from orchestrator.nodes.ray_internals import without_observers
 
     os.environ.update(RUNTIME_ENVIRONMENT)
-    ray.init(
-        address="local",  # never one that happens to run
-        num_cpus=2,
-        num_gpus=0,
-        object_store_memory=200 * 1024**2,
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with without_observers():
+        ray.init(
+            address="local",  # never one that happens to run
+            num_cpus=2,
+            num_gpus=0,
+            object_store_memory=200 * 1024**2,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
     yield ray.cluster_resources()
     ray.shutdown()
 

@@ -167,6 +167,7 @@ def _finish(
     config: GridConfig,
 ) -> None:
     """Distances, tables and report of the models that are done."""
+
     if not (ledger["status"] == DONE).any():
         return
     crystals: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {

@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from orchestrator.interface import interrupts
+from orchestrator.nodes.ray_internals import let_trials_take_any_worker
 from orchestrator.runs.layout import TUNE
 from orchestrator.runs.ownership import remove_tunes
 from orchestrator.training.events import (
@@ -58,6 +59,7 @@ def run_trials(trainable: Any, names: Sequence[str], run: Path, observers: Obser
             ends, with all that it had running.
     """
     ending, events, reached = Ending(), _Events(observers), _Reached()
+    let_trials_take_any_worker()
     try:
         with _own_interrupts():
             _tuner(trainable, names, run / TUNE, [events, ending], reached).fit()
