@@ -269,6 +269,7 @@ def marked(name: str) -> list[int]:
     return found
 
 
+@pytest.mark.faults
 def test_what_eats_memory_is_quarantined_and_leaves_no_process(tmp_path: Path) -> None:
     """Read by children of Ray's workers, which are gone with the job."""
     path = tmp_path / "some.csv"

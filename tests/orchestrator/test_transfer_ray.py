@@ -20,7 +20,7 @@ from orchestrator.transfer.flags import parse
 from orchestrator.transfer.overlap import overlap, source_of, without
 from orchestrator.transfer.tables import Table, load_tables
 from tests.compositions_for_tests import made_up_compositions, write_formulas, write_table
-from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
+from tests.orchestrator.small_grids import FinishedGrid, grid
 from trainables.compositions.dataset import Compositions
 from trainables.compositions.reading import read_compositions
 
@@ -184,13 +184,9 @@ def test_a_folder_of_another_job_is_refused(
 
 
 @pytest.fixture(scope="module")
-def distilled(tmp_path_factory: pytest.TempPathFactory, ray_cluster: object) -> Path:
-    """A grid of fold 0 on 60 crystals."""
-    folder = tmp_path_factory.mktemp("grid")
-    data = write_matbench(folder / "crystals.json.gz", rows(60))
-    said = grid(*small_flags(data, folder / "run"))
-    assert said.code == 0, said.err
-    return folder / "run"
+def distilled(finished: FinishedGrid, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid of fold 0."""
+    return finished.copy(tmp_path_factory.mktemp("grid") / "run")
 
 
 def formulas_as(formulas: list[str]) -> Compositions:
@@ -202,13 +198,12 @@ def formulas_as(formulas: list[str]) -> Compositions:
 
 
 @pytest.fixture(scope="module")
-def of_two_folds(tmp_path_factory: pytest.TempPathFactory, ray_cluster: object) -> Path:
+def of_two_folds(finished: FinishedGrid, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same grid, of folds 0 and 1."""
-    folder = tmp_path_factory.mktemp("folds")
-    data = write_matbench(folder / "crystals.json.gz", rows(60))
-    said = grid(*small_flags(data, folder / "run"), "--folds", "0", "1")
+    run = finished.copy(tmp_path_factory.mktemp("folds") / "run")
+    said = grid(*finished.flags(run, folds="0 1"), "--extend")
     assert said.code == 0, said.err
-    return folder / "run"
+    return run
 
 
 def table_of(run: Path) -> Table:
@@ -317,21 +312,21 @@ def test_a_table_outside_its_run_is_of_unknown_source(
 
 
 def test_a_grid_without_the_formulas_has_nothing_to_undo(
-    distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: FinishedGrid, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Test formulas out, a grid without them, its table under --strict."""
-    (seen,) = source_of(distilled).data.values()
+    (seen,) = source_of(finished.run).data.values()
     formulas = sorted(set(seen.formulas))[:12]
     path = tmp_path / "known.csv"
     lines = [f"{name.replace(' ', '')},{place}" for place, name in enumerate(formulas)]
     path.write_text("\n".join(["formula,target", *lines]))
     tasks = ["--tasks", str(path), "--folds", "0"]
     assert transfer.main([*tasks, "--write-formulas", str(tmp_path)]) == 0
-    data = write_matbench(tmp_path / "crystals.json.gz", rows(60))
     without_them = tmp_path / "grid"
-    said = grid(*small_flags(data, without_them), "--without", str(tmp_path / "known-fold0.txt"))
+    of_them = finished.flags(without_them, dims="4", mixing="H", backbones="cgcnn")
+    said = grid(*of_them, "--without", str(tmp_path / "known-fold0.txt"))
     assert said.code == 0 and "crystals are learned from by no model" in said.out
-    before = pd.read_parquet(distilled / "ledger.parquet")
+    before = finished.ledger
     after = pd.read_parquet(without_them / "ledger.parquet")
     parts = ["n_train", "n_val"]
     learned = [int(ledger[parts].iloc[0].sum()) for ledger in (before, after)]
@@ -343,5 +338,5 @@ def test_a_grid_without_the_formulas_has_nothing_to_undo(
     assert transfer.main(flags) == 0
     assert "has seen 0 of" in capsys.readouterr().out
     # the same run with other formulas is another grid
-    said = grid(*small_flags(data, without_them))
+    said = grid(*of_them)
     assert said.code == 2 and "without was" in said.error

@@ -27,7 +27,6 @@ from tests.crystals_for_tests import made_up_dataset
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.recipe import Recipe
 
-pytestmark = pytest.mark.ray
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=2, batch_size=8)
 
 
