@@ -159,7 +159,7 @@ def test_classes_have_two_areas(tmp_path: Path, capsys: pytest.CaptureFixture[st
     table = write_table(tmp_path / "one.csv", 3)
     folder = tmp_path / "run"
     code = transfer.main(
-        ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0", "1", "2",
+        ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0",
          "--epochs", "1", "--run", str(folder), "--trainable"]
     )  # fmt: skip
     assert code == 0
