@@ -15,6 +15,8 @@ STAMP  := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO := 0
+# Where images forbid it, each of the hundreds of processes of the tests compiles all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # By name: no other file is imported to look for tests.
 RAY_TESTS = $(sort $(shell find tests -name "test_*_ray.py"))
