@@ -90,7 +90,7 @@ def test_nothing_is_trained_twice(
     assert "12 models in the grid, 12 recorded before" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     assert kept == {name: (run / name).read_bytes() for name in kept}
-    # another table: its two models alone, beside the two of the reference
+    # another table: its model alone, beside that of the reference
     other = write_table(tmp_path / "other.csv", 2)
     more = [*flags, "--no-controls"]
     at = more.index("--tables")
@@ -101,8 +101,8 @@ def test_nothing_is_trained_twice(
     assert line.startswith(f"error: --run {run} holds another comparison (tables other was nothing")
     assert "tables two was" in line and "tables one was" not in line and "--extend" in line
     assert (run / "manifest.json").read_bytes() == manifest
-    assert transfer.main([*more, "--extend"]) == 0
-    assert "4 models in the grid, 2 recorded before" in capsys.readouterr().out
+    assert transfer.main([*more, "--folds", "0", "--extend"]) == 0
+    assert "2 models in the grid, 1 recorded before" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,16 @@ def test_a_folder_of_another_job_is_refused(
 # ------------------------------------------------------------------------ what tables have seen
 
 
+ONE_MODEL = {"dims": "4", "mixing": "H", "backbones": "cgcnn"}  # a fold
+
+
 @pytest.fixture(scope="module")
 def distilled(finished: FinishedGrid, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A grid of fold 0."""
-    return finished.copy(tmp_path_factory.mktemp("grid") / "run")
+    run = finished.copy(tmp_path_factory.mktemp("grid") / "run")
+    said = grid(*finished.flags(run, **ONE_MODEL), "--extend")
+    assert said.code == 0, said.err
+    return run
 
 
 def formulas_as(formulas: list[str]) -> Compositions:
@@ -198,10 +204,12 @@ def formulas_as(formulas: list[str]) -> Compositions:
 
 
 @pytest.fixture(scope="module")
-def of_two_folds(finished: FinishedGrid, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def of_two_folds(
+    finished: FinishedGrid, distilled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The same grid, of folds 0 and 1."""
-    run = finished.copy(tmp_path_factory.mktemp("folds") / "run")
-    said = grid(*finished.flags(run, folds="0 1"), "--extend")
+    run = Path(shutil.copytree(distilled, tmp_path_factory.mktemp("folds") / "run"))
+    said = grid(*finished.flags(run, folds="0 1", **ONE_MODEL), "--extend")
     assert said.code == 0, said.err
     return run
 
@@ -323,7 +331,7 @@ def test_a_grid_without_the_formulas_has_nothing_to_undo(
     tasks = ["--tasks", str(path), "--folds", "0"]
     assert transfer.main([*tasks, "--write-formulas", str(tmp_path)]) == 0
     without_them = tmp_path / "grid"
-    of_them = finished.flags(without_them, dims="4", mixing="H", backbones="cgcnn")
+    of_them = finished.flags(without_them, **ONE_MODEL)
     said = grid(*of_them, "--without", str(tmp_path / "known-fold0.txt"))
     assert said.code == 0 and "crystals are learned from by no model" in said.out
     before = finished.ledger
