@@ -43,6 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (once; about two minutes, the download aside)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -W ignore -c 'import elementembeddings.core'  # umap has numba compile into $(VENV), once
 	@touch $@
 
 # `-e .` builds with setuptools, which the lock has too, and so needs no environment of its own for that.
@@ -63,11 +64,11 @@ demo: $(STAMP)  ## the main job on the embedded crystals, from structures to rep
 test: test-fast test-ray  ## all tests, two at a time: first those without Ray, then those that start it
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not ray" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q --durations=10 -m "not ray" -n 2 --dist loadfile
 
 # Two processes with a Ray runtime each, since either waits for a good part of its time.
 test-ray: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(RAY_TESTS)
+	$(BIN)/python -m pytest -q --durations=10 -n 2 --dist loadfile --no-loadscope-reorder $(RAY_TESTS)
 
 faults: $(STAMP)  ## every fault at every point (half an hour)
 	$(BIN)/python -m pytest -q --all-faults \
