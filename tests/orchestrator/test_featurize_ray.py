@@ -315,6 +315,7 @@ def without_symmetry(count: int, atoms: int) -> list[Entry]:
     return found
 
 
+@pytest.mark.faults
 def test_memory_does_not_grow_with_the_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,8 +153,10 @@ def _arrays(path: Path) -> dict[str, bytes]:
 # ------------------------------------------------------------------------------- … in less memory
 
 
-def large(folder: Path) -> Path:
-    """20 000 crystals in 10 shards, whose graphs take some 70 MiB in memory."""
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 000 crystals in 10 shards, whose graphs take some 70 MiB in memory; to be read."""
+    folder = tmp_path_factory.mktemp("large")
     rng = np.random.default_rng(0)
     crystals, nodes, edges = 20_000, 4, 90
 
@@ -202,19 +204,19 @@ def _own_memory() -> int:
     return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_the_whole_set_never_is_in_a_worker(tmp_path: Path) -> None:
-    folder, grown = large(tmp_path), {}
+def test_the_whole_set_never_is_in_a_worker(large: Path) -> None:
+    grown = {}
     for budget in (16 * MIB, 0):
         trainer = ray.remote(num_cpus=1)(Trainer).remote()
-        grown[budget], batches = ray.get(trainer.growth.remote(folder, budget), timeout=300)
+        grown[budget], batches = ray.get(trainer.growth.remote(large, budget), timeout=300)
         assert batches == -(-20_000 // 64)
         ray.kill(trainer)
     assert grown[0] > 60, "resident, it is there whole"
     assert grown[16 * MIB] < 40
 
 
-def test_a_task_holds_a_window_and_little_more(tmp_path: Path) -> None:
-    stream = open_streamed(large(tmp_path), 32 * MIB).graphs
+def test_a_task_holds_a_window_and_little_more(large: Path) -> None:
+    stream = open_streamed(large, 32 * MIB).graphs
     windows = stream.windows(np.random.default_rng(1).permutation(20_000))
     whole = sum(file.nbytes for file in stream.shards)
     assert len(windows) == -(-whole // (8 * MIB))
@@ -253,8 +255,8 @@ def test_a_training_that_holds_every_cpu_gets_its_batches(tmp_path: Path) -> Non
         remove_placement_group(group)
 
 
-def test_a_training_that_breaks_off_leaves_nothing_running(tmp_path: Path) -> None:
-    stream = ShardStream(tuple(shards.listing(large(tmp_path))), window=8 * MIB)
+def test_a_training_that_breaks_off_leaves_nothing_running(large: Path) -> None:
+    stream = ShardStream(tuple(shards.listing(large)), window=8 * MIB)
     batches = stream.in_order(np.array_split(np.arange(20_000), 100))
     before = set(threading.enumerate())
     next(batches)
