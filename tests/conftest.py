@@ -28,26 +28,28 @@ with open(ROOT / "tests" / "faults" / "cases.csv", encoding="utf-8", newline="")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--all-faults", action="store_true", help="tests/faults: at every point, not at a few"
+        "--all-faults", action="store_true", help="faults at every point, and all that takes long"
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that uses `ray_cluster`, so that a forgotten marker cannot run two at once.
+    """Mark the tests of a file `test_*_ray.py`, in which alone Ray may be started.
 
     What a case of docs/reliability.md is about goes into the report.
     """
     for item in items:
-        if "ray_cluster" in getattr(item, "fixturenames", ()):
+        if item.path.name.endswith("_ray.py"):
             item.add_marker(pytest.mark.ray)
+        elif "ray_cluster" in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid} starts Ray outside of a file test_*_ray.py")
         fits = [case for case in CASES if item.nodeid.startswith(case["test"])]
         case = max(fits, key=lambda case: len(case["test"]), default=None)  # the most particular
         if case is not None:
             item.add_marker(pytest.mark.case(section=case["section"]))
             item.user_properties += case.items()
         if item.get_closest_marker("faults") and not item.config.getoption("--all-faults"):
-            item.add_marker(pytest.mark.skip("a fault of `make faults`"))
+            item.add_marker(pytest.mark.skip("only with --all-faults: `make reliability`"))
 
 
 @pytest.fixture(scope="session", autouse=True)

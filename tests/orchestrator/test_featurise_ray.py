@@ -294,6 +294,7 @@ def marked(name: str) -> list[int]:
     return found
 
 
+@pytest.mark.faults
 def test_what_eats_memory_is_quarantined_and_leaves_no_process(tmp_path: Path) -> None:
     """Read by children of Ray's workers, which are gone with the job."""
     path = tmp_path / "some.csv"
@@ -339,6 +340,7 @@ def without_symmetry(count: int, atoms: int) -> list[Entry]:
     return found
 
 
+@pytest.mark.faults
 def test_memory_does_not_grow_with_the_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,6 @@ from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
 from trainables.training.fit import ArrayFit, ArraySpec
 
-pytestmark = pytest.mark.ray
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=2, batch_size=8)
 
 
