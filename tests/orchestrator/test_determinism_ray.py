@@ -23,7 +23,7 @@ import ray
 from safetensors.numpy import load_file
 
 from analysis import cosine
-from orchestrator.data import entries
+from orchestrator.data import entries, featurise
 from orchestrator.grid.cells import GridArray
 from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
