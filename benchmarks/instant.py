@@ -22,7 +22,7 @@ from ray import tune
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.hybrid_grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.hybrid_grid.cells import GridArray, arrays, cells
 from orchestrator.hybrid_grid.config import build_config
 from orchestrator.nodes import cluster
 from orchestrator.runs import durable
@@ -35,6 +35,7 @@ from trainables.crystals.ionic import IonicSource
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
+from trainables.training.specification import Target
 
 CRYSTALS = 1265  # as many as phonons has: they make the size of a record
 THOUSAND = 1000
@@ -114,7 +115,9 @@ class InstantGrid:
             for backbone in backbones
             for dim in self.config.dims
         }
-        self.cells = keyed_cells(self.config, {name: "/".join(name) for name in self.datasets})
+        target = Target(name="lattice_energy", unit=None)
+        fingerprints = {name: "/".join(name) for name in self.datasets}
+        self.cells = cells(self.config, dict.fromkeys(names, target), fingerprints)
 
     def _one_model(self, backbone: str, dim: int) -> ArraySpec:
         recipe, alone = self.config.recipe_of(backbone), {"0": "sample"}
@@ -126,13 +129,12 @@ class InstantGrid:
         done = train(
             arrays(self.cells),
             self.datasets,
-            {task: ("lattice_energy", None) for task in self.config.tasks},
             records,
             Worker(cpus=1, gpus=0),
             naming=GridArray,
             make_fit=partial(InstantFit, self.samples),
         )
-        table = compile_ledger(records, {key: cell.task for cell, key in self.cells})
+        table = compile_ledger(records, {cell.key: cell.task for cell in self.cells})
         durable.write_parquet(run / "ledger.parquet", table)
         return done
 
@@ -164,7 +166,7 @@ def ours(*, tasks: int, again: int = 1, **narrower: Any) -> dict[str, Any]:
 
 def resumed(grid: InstantGrid, run: Path) -> float:
     """Seconds until the last model of a finished grid is recorded, after its record was lost."""
-    Records(run / "records").forget(grid.cells[-1][1])
+    Records(run / "records").forget(grid.cells[-1].key)
     begin = time.time()
     assert grid.train(run)
     return record_times(run)[-1] - begin

@@ -31,7 +31,7 @@ from benchmarks.orchestration import Answers, side
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import SCHEMA, Records
-from orchestrator.training.trials import versions
+from orchestrator.training.environment import versions
 from trainables.training import record_file
 
 SEVEN, THOUSAND = 7, 1000  # models of an array, and of many

@@ -27,7 +27,7 @@ from trainables.crystals.sources import open_source
 from trainables.crystals.symbols import symbol
 
 BLOCK = 256
-NEAREST = GraphKind(name="nearest", cutoff=4.0, max_neighbours=None)
+NEAREST = GraphKind(name="nearest", version=1, cutoff=4.0, max_neighbours=None)
 SHOWN = 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ from orchestrator.runs import durable
 from trainables import sealed
 from trainables.crystals import shards
 from trainables.crystals.crystal import Entry
-from trainables.crystals.featurise import FEATURISER_VERSION, featurise
+from trainables.crystals.featurise import featurise
 from trainables.crystals.graph import GraphKind
 from trainables.crystals.sources import Source
 
@@ -130,9 +131,13 @@ def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
     return {
         "source": source.digest(),
         "target": source.target_name,
-        "featuriser": FEATURISER_VERSION,
         "max_atoms": max_atoms,
     }
+
+
+def _identity(made_from: dict[str, Any], kind: GraphKind) -> dict[str, Any]:
+    """What the manifest of shards says that they are; where it says anything else, they are not."""
+    return {"made_from": made_from, "representation": dataclasses.asdict(kind)}
 
 
 def _existing(
@@ -140,9 +145,10 @@ def _existing(
 ) -> Featurized | None:
     manifests = {}
     for kind in kinds:
+        asked = _identity(made_from, kind)
         try:
             manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
-            if manifest["made_from"] != made_from or not sealed.is_sound(manifest):
+            if asked != {name: manifest[name] for name in asked} or not sealed.is_sound(manifest):
                 return None
             quarantine = manifest.get("quarantine")
             if quarantine is not None and _digest(folder / QUARANTINE) != quarantine:
@@ -196,8 +202,7 @@ def _write(
     for kind in kinds:
         writers[kind.name].close(
             {
-                "graph": {"cutoff": kind.cutoff, "max_neighbours": kind.max_neighbours},
-                "made_from": made_from,
+                **_identity(made_from, kind),
                 "target": source.target_name,
                 "unit": source.unit,
                 "total": quarantine.seen,

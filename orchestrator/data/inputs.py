@@ -22,6 +22,7 @@ from trainables.crystals import shards
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.sources import Source
 from trainables.training.source import resident_bytes
+from trainables.training.specification import Target
 from trainables.training.split import split_dataset
 
 LEAST_CRYSTALS = 10
@@ -102,6 +103,13 @@ def fingerprints(
         (task, backbone): fingerprint(config, data, backbone)
         for task, data in featurized.items()
         for backbone in config.backbones
+    }
+
+
+def targets_of(sources: Mapping[str, Source]) -> dict[str, Target]:
+    """What is learned of each data set."""
+    return {
+        name: Target(name=source.target_name, unit=source.unit) for name, source in sources.items()
     }
 
 

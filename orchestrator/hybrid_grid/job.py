@@ -24,10 +24,11 @@ from orchestrator.data.inputs import (
     fingerprints,
     load_datasets,
     open_sources,
+    targets_of,
 )
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
-from orchestrator.hybrid_grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.hybrid_grid.cells import GridArray, arrays, cells
 from orchestrator.hybrid_grid.config import SELECTED_BY, GridConfig
 from orchestrator.hybrid_grid.distances import sum_distances
 from orchestrator.hybrid_grid.flags import Options, parse
@@ -41,11 +42,11 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of, write_collected
 from orchestrator.runs.records import DONE, LedgerError, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
+from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
-from orchestrator.training.trials import versions
 from orchestrator.training.worker import Worker
 from trainables.crystals.dataset import Dataset
-from trainables.crystals.featurise import FEATURISER_VERSION
+from trainables.crystals.graph import FEATURISER_VERSION
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
 from trainables.kernels import library
@@ -96,14 +97,13 @@ def run(options: Options, lease: str) -> int:
         datasets, featurized = divide(folder, options.division, sources, datasets, featurized)
         demand_parts(config, datasets)
         say_unseen(config.folds, config.seed, datasets, featurized)
-        cells = keyed_cells(config, fingerprints(config, featurized))
+        planned = cells(config, targets_of(sources), fingerprints(config, featurized))
         records = Records(folder / layout.RECORDS, lease=lease)
-        left = len(cells) - len(records.recorded(key for _, key in cells))
-        _write_manifest(options, data, sources, featurized, len(cells), works=left > 0)
+        left = len(planned) - len(records.recorded(cell.key for cell in planned))
+        _write_manifest(options, data, sources, featurized, len(planned), works=left > 0)
         return train_to_ledger(
-            arrays(cells),
+            arrays(planned),
             datasets,
-            {name: (source.target_name, source.unit) for name, source in sources.items()},
             records,
             options.worker,
             naming=GridArray,

@@ -17,6 +17,7 @@ from orchestrator.hybrid_grid.config import GridConfig
 from orchestrator.interface.wording import counted, duration, significant
 from orchestrator.report.page import figure
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import ways_of_computing
 from orchestrator.runs.records import Records
 
 # Of the lowest validation error, in the last tenth of the epochs: more, and a model still improves.
@@ -137,7 +138,7 @@ def cost(run: FinishedRun) -> str:
         "model-epochs": str(epochs),
         "model-epochs per second and worker": significant(epochs / seconds if seconds else 0.0),
         "hardware, in all": ", ".join(counts),
-        "trained on": ", ".join(sorted(run.done["device"].dropna().unique())),
+        "computed": "; ".join(ways_of_computing(run.done)),
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "training code version": str(run.manifest["training_version"]),
     }

@@ -124,7 +124,7 @@ def measure(
         device: "cpu" or "cuda".
         traffic: whether to count, too, what a GPU would have to do.
     """
-    width = max(spec.dim, spec.conv_width or 0)
+    width = max(spec.dim, spec.width)
     members = max(1, min(len(spec.mixings), WIDEST // width))
     labels = list(spec.mixings)[:members]
     spec = replace(spec, mixings={label: label for label in labels}, fold=0)

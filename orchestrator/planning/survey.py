@@ -19,10 +19,11 @@ from orchestrator.planning.work import Work
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.shards import DamagedError, ShardError
+from trainables.models.options import NetworkOptions
 from trainables.training.recipe import Recipe
 
 Name = tuple[str, str]  # data set, backbone
-Configuration = tuple[str, int, int | None, Recipe]
+Configuration = tuple[str, int, NetworkOptions | None, Recipe]
 Say = Callable[[str], None]
 STAND_IN = "ionic"  # what is measured on where no data set of the grid is here
 
@@ -107,7 +108,7 @@ def measure(options: Options, work: Work, samples: Mapping[Name, Sample], say: S
 def _configuration(array: GridArray) -> Configuration:
     """What arrays have in common whose costs are the same on the same data."""
     spec = array.spec
-    return spec.backbone, spec.dim, spec.conv_width, spec.recipe
+    return spec.backbone, spec.dim, spec.options, spec.recipe
 
 
 def _grounds(backbones: set[str], here: Mapping[Name, Sample]) -> dict[str, tuple[str, Sample]]:

@@ -11,8 +11,8 @@ from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurize import Featurized, featurized_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
-from orchestrator.data.inputs import fingerprint, open_sources
-from orchestrator.hybrid_grid.cells import Cell, GridArray, arrays, cells
+from orchestrator.data.inputs import fingerprint, open_sources, targets_of
+from orchestrator.hybrid_grid.cells import GridArray, arrays, cells
 from orchestrator.hybrid_grid.config import GridConfig
 from orchestrator.hybrid_grid.flags import Options
 from orchestrator.interface.errors import UsageError
@@ -21,6 +21,7 @@ from orchestrator.runs.run_directory import slug
 from trainables.backbones import BACKBONES
 from trainables.crystals.registry import TASKS, Task
 from trainables.crystals.sources import Source
+from trainables.training.specification import Target
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,10 @@ def look(options: Options) -> Work:
         for (task, backbone), data in found.items()
         if options.division is None or task in folds
     }
-    keyed = [(cell, _key(cell, known)) for cell in cells(config)]
+    targets = {task.name: Target(name=task.target, unit=task.unit) for task in absent}
+    planned = cells(config, targets | targets_of(sources), known)
     records = Records(options.run / "records")
-    recorded = records.recorded(key for _, key in keyed)
+    recorded = records.recorded(cell.key for cell in planned)
     if options.retry_failed:
         recorded = {key for key in recorded if records.read(key)["status"] != FAILED}
     return Work(
@@ -101,10 +103,10 @@ def look(options: Options) -> Work:
             (task, backbone): data.folders[BACKBONES[backbone].graph_kind.name]
             for (task, backbone), data in found.items()
         },
-        planned=arrays(keyed),
-        left=arrays((cell, key) for cell, key in keyed if key not in recorded),
+        planned=arrays(planned),
+        left=arrays(cell for cell in planned if cell.key not in recorded),
         recorded={
-            task: sum(cell.task == task and key in recorded for cell, key in keyed)
+            task: sum(cell.task == task and cell.key in recorded for cell in planned)
             for task in names
         },
     )
@@ -122,9 +124,3 @@ def _featurised(
             if data is not None:
                 found[name, backbone] = data
     return found
-
-
-def _key(cell: Cell, fingerprints: Mapping[tuple[str, str], str]) -> str:
-    """The cell's key if its data has been featurised into this run, else one that no record has."""
-    own = fingerprints.get((cell.task, cell.backbone))
-    return f"not featurised: {dataclasses.astuple(cell)}" if own is None else cell.key(own)

@@ -13,8 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.interface.wording import counted
 from orchestrator.runs import layout, sums
 from orchestrator.runs.records import DONE, Records
+from trainables.kernels import library
 from trainables.training.split import Split
 
 LEDGER = "ledger"  # as `sums.MADE_FROM` calls it
@@ -64,6 +66,20 @@ def digest_of(ledger: pd.DataFrame) -> str:
     rows = [ledger[name].astype(object).where(ledger[name].notna(), None) for name in columns]
     text = json.dumps([columns, *(column.tolist() for column in rows)])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def ways_of_computing(ledger: pd.DataFrame) -> list[str]:
+    """On what the models of a ledger were computed, with the number of models of each way.
+
+    Results of two ways agree within rounding, not to the bit.
+    """
+    groups = ledger.groupby(["device", "kernels", "threads"], sort=False).size()
+    return [
+        f"{counted(models, 'model')} on {device} "
+        + ("without fused kernels" if kernels == library.NONE else f"with fused kernels {kernels}")
+        + f" and {counted(int(threads), 'thread')}"
+        for (device, kernels, threads), models in groups.items()
+    ]
 
 
 def _embeddings_of(key: str, arrays: dict[str, np.ndarray]) -> pa.Table:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Any, Protocol, Self
 
 from trainables.training.outcome import Outcome
-
-
-def key_of(identity: Mapping[str, Any]) -> str:
-    """Key of a model: 24 hex digits of the SHA-256 over all that decides what it becomes."""
-    content = json.dumps(identity, sort_keys=True).encode()
-    return hashlib.sha256(content).hexdigest()[:24]
 
 
 class TrainingArray(Protocol):

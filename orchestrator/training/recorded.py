@@ -15,7 +15,7 @@ from orchestrator.interface import interrupts
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
 from orchestrator.interface.wording import are, counted, duration, why
 from orchestrator.runs import sums
-from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.ledger import compile_ledger, ways_of_computing
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
 from orchestrator.training.arrays import Naming, TrainingArray
 from orchestrator.training.train import train
@@ -23,13 +23,13 @@ from orchestrator.training.trials import MakeFit
 from orchestrator.training.worker import Worker
 from trainables.training.fit import ArrayFit
 
+MIXED = "not all models were computed alike, so they may differ in rounding"
 LISTED = 20  # arrays with models that are not done, which the summary names
 
 
 def train_to_ledger(
     arrays: Sequence[TrainingArray],
     datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     worker: Worker,
     *,
@@ -46,7 +46,7 @@ def train_to_ledger(
     trained again before all else.
 
     Args:
-        arrays, datasets, targets, records, worker, naming, make_fit, error: as of `train`.
+        arrays, datasets, records, worker, naming, make_fit, error: as of `train`.
         path: of the ledger.
         conclude: what the job makes of the whole ledger.
         retry_failed: models that failed before are trained again.
@@ -62,7 +62,6 @@ def train_to_ledger(
         finished = train(
             arrays,
             datasets,
-            targets,
             records,
             worker,
             naming=naming,
@@ -97,6 +96,8 @@ def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], 
     seconds = float(ledger["seconds"].sum())
     done = counted(counts.get(DONE, 0), "model")
     print(f"{done} done in {duration(seconds)} of training: {path.parent}")
+    if len(ways := ways_of_computing(ledger)) > 1:
+        print(f"{MIXED}: {'; '.join(ways)}", file=sys.stderr)
     bad = ledger[ledger["status"] != DONE]
     if bad.empty:
         return OK

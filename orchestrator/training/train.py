@@ -26,7 +26,6 @@ from trainables.training.fit import ArrayFit
 def train(
     arrays: Sequence[TrainingArray],
     datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     worker: Worker,
     *,
@@ -39,7 +38,6 @@ def train(
     Args:
         arrays: of the whole grid.
         datasets: by what the arrays call their data.
-        targets: task -> (name, unit).
         naming: of the models, as a person is told of them.
         make_fit: begins the training of an array.
         error: column of the validation error, of which the progress shows the best.
@@ -62,10 +60,10 @@ def train(
         held = {name: ray.put(dataset) for name, dataset in datasets.items()}
 
         def trainable(chosen: Sequence[TrainingArray]) -> Any:
-            return _trainable(chosen, held, targets, records, worker, make_fit)
+            return _trainable(chosen, held, records, worker, make_fit)
 
         try:
-            _train(trainable, ordered, targets, records, progress)
+            _train(trainable, ordered, records, progress)
         finally:
             progress.close()
     # What is recorded decides, not what Tune says of its trials: of those that it never began or
@@ -81,7 +79,6 @@ def train(
 def _train(
     trainable: Callable[[Sequence[TrainingArray]], Any],
     ordered: Sequence[TrainingArray],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     progress: Progress,
 ) -> None:
@@ -103,14 +100,14 @@ def _train(
             killed.update(running)
             progress.killed(running)
             lost = {name: str(error) for name in running if killed[name] > LOST_WORKERS}
-            _record_lost(chosen, lost, targets, records, progress)
+            _record_lost(chosen, lost, records, progress)
             continue
         if ending.disk:
             raise UsageError(
                 f"{ending.disk}; what is recorded stays: make room or mend it, and run the same"
                 " command again"
             )
-        _record_lost(chosen, ending.lost, targets, records, progress)
+        _record_lost(chosen, ending.lost, records, progress)
         if _unrecorded(chosen, records):
             return  # the person stopped it
 
@@ -130,7 +127,6 @@ def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray |
 def _trainable(
     ordered: Sequence[TrainingArray],
     datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     worker: Worker,
     make_fit: MakeFit,
@@ -141,7 +137,6 @@ def _trainable(
             arrays={array.id: array for array in ordered},
             datasets=dict(datasets),
             records=replace(records, folder=records.folder.resolve(), asked={}),
-            targets=dict(targets),
             device=worker.device,
             threads=worker.threads,
             make_fit=make_fit,
@@ -155,7 +150,6 @@ def _trainable(
 def _record_lost(
     arrays: Sequence[TrainingArray],
     lost: Mapping[str, str],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
     progress: Progress,
 ) -> None:
@@ -163,8 +157,7 @@ def _record_lost(
     died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
     for array in arrays:
         if array.id in lost:
-            target, unit = targets[array.task]
             why = f"{died}: {' '.join(lost[array.id].split())}"[:4000]
-            end = {"target": target, "unit": unit, "status": FAILED, "error": why}
+            end = {"status": FAILED, "error": why}
             rows = [array.row(label) | end for label in array.keys]
             progress.finished([row for row in rows if records.write(row, {})])

@@ -31,8 +31,8 @@ from orchestrator.runs.run_directory import (
     slug,
     write_manifest,
 )
+from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
-from orchestrator.training.trials import versions
 from orchestrator.transfer.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.transfer.files import LEDGER, write_facts, write_scores
 from orchestrator.transfer.flags import TransferOptions, parse
@@ -41,6 +41,7 @@ from orchestrator.transfer.overlap import line_up, of_unknown_source
 from orchestrator.transfer.results import compare, in_words, score_all, score_together
 from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import Compositions
+from trainables.training.specification import Target
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,
@@ -127,7 +128,6 @@ def run(
         return train_to_ledger(
             [array for name in data for array in _arrays(options, data[name], lineups[name])],
             {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
-            {name: ("target", unit_of(name)) for name in data},
             records,
             options.worker,
             naming=TransferArray,
@@ -149,6 +149,7 @@ def _arrays(
         lineup,
         options.seeds,
         recipe_of(options, data),
+        target=Target(name="target", unit=unit_of(data.name)),
         trainable=options.trainable,
         device=options.worker.device,
     )

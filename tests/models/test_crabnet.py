@@ -23,11 +23,10 @@ from torch import Tensor, nn
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import DROPOUT, CompositionBatch, CrabNet, Noise
+from trainables.models.options import CrabNetOptions
 from trainables.training.compositions import DeviceCompositions
 
-SHAPE: dict[str, Any] = {
-    "width": 16, "layers": 2, "heads": 4, "hidden": 24, "head_widths": (20, 12),
-}  # fmt: skip
+SHAPE = CrabNetOptions(width=16, layers=2, heads=4, hidden=24, head_widths=(20, 12))
 CPU = torch.device("cpu")
 
 
@@ -42,7 +41,7 @@ def model_of(*columns: int, seed: int = 0, **changes: Any) -> CrabNet:
     """An array of untrained models, each with a table of so many columns."""
     generators = [torch.Generator().manual_seed(seed + k) for k in range(len(columns))]
     tables = [by_number(made_up_table(width, seed=width)) for width in columns]
-    return CrabNet(generators, tables, **{**SHAPE, **changes}).double()
+    return CrabNet(generators, tables, options=SHAPE, **changes).double()
 
 
 def by_number(table: np.ndarray) -> Tensor:
@@ -116,17 +115,17 @@ def reference(ours: CrabNet, data: Compositions) -> Tensor:
     state = ours.state_dict()
     numbers, shares = padded(data)
     empty = numbers == 0
-    width, heads = SHAPE["width"], SHAPE["heads"]
+    width, heads = SHAPE.width, SHAPE.heads
     scales = [state[f"scales.{number}"].item() for number in range(3)]
     x = state["table"][0][numbers] @ state["enter.weight"][0] + state["enter.bias"][0]
     x = x * 2 ** scales[0]
     small = waves(shares, width, logarithmic=True) * 2 ** ((1 - scales[2]) ** 2)
     x = x + torch.cat([waves(shares, width, False) * 2 ** ((1 - scales[1]) ** 2), small], -1)
-    layer = nn.TransformerEncoderLayer(width, heads, SHAPE["hidden"], 0.0, batch_first=True)
-    encoder = nn.TransformerEncoder(layer, SHAPE["layers"], enable_nested_tensor=False)
+    layer = nn.TransformerEncoderLayer(width, heads, SHAPE.hidden, 0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, SHAPE.layers, enable_nested_tensor=False)
     fill_encoder(encoder, state, "layers.")
     x = encoder(x, src_key_padding_mask=empty)
-    for number in range(len(SHAPE["head_widths"])):
+    for number in range(len(SHAPE.head_widths)):
         dense = state[f"head.dense.{number}.weight"][0], state[f"head.dense.{number}.bias"][0]
         past = state[f"head.past.{number}.weight"][0]
         x = nn.functional.leaky_relu(x @ dense[0] + dense[1]) + x @ past

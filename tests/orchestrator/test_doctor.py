@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from orchestrator.doctor import machine, neighbours, nodes
 from orchestrator.doctor.cluster_file import look_at_file
 from orchestrator.doctor.finding import Finding
 from orchestrator.nodes import ray_internals
-from orchestrator.training.trials import versions
+from orchestrator.training.environment import versions
 from tests.orchestrator.strangers import UID, listening, needs_root
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,7 +237,7 @@ def test_doors_of_a_cluster_that_runs() -> None:
 
 
 def test_a_node_with_other_software() -> None:
-    ours = versions() | {"elemgrid": version("elemgrid")}
+    ours = versions()
     assert nodes._same_versions("node", ours).verdict == "good"
     finding = nodes._same_versions("node", ours | {"torch": "1.0"})
     assert finding.verdict == "bad" and "torch 1.0 (here " in finding.line

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.hybrid_grid.cells import GridArray, arrays, cells
+from orchestrator.hybrid_grid.cells import GridArray, arrays
 from orchestrator.hybrid_grid.config import build_config
 from orchestrator.interface.wording import duration, why
 from orchestrator.training import progress
 from orchestrator.training.progress import Progress
+from tests.orchestrator.small_data import cells_of
 
 
 class Terminal(io.StringIO):
@@ -27,8 +28,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> None:
         config = build_config("demo", {"folds": (0,), "dims": (8,), "epochs": 10})
-        keyed = [(cell, f"{cell.backbone} {cell.mixing}") for cell in cells(config)]
-        self.cgcnn, self.megnet = arrays(keyed)
+        self.cgcnn, self.megnet = arrays(cells_of(config))
         self.now = 1000.0
         monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
         self.stream = stream

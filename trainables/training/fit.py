@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ from trainables.crystals.dataset import Dataset
 from trainables.elements import descriptor
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.models.options import NetworkOptions
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, conclude
 from trainables.training.problem import GraphRegression, standardisation
 from trainables.training.recipe import Recipe
 from trainables.training.source import open_source
+from trainables.training.specification import ModelSpec
 from trainables.training.split import split_dataset
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
@@ -34,7 +36,7 @@ class ArraySpec:
 
     Attributes:
         mixings: label -> key of the model, in order.
-        conv_width: node width of CGCNN's convolutions; the embedding's dimension where None.
+        options: of the network; its defaults where None.
     """
 
     backbone: str
@@ -43,7 +45,26 @@ class ArraySpec:
     fold: int
     seed: int
     recipe: Recipe
-    conv_width: int | None = None
+    options: NetworkOptions | None = None
+
+    @classmethod
+    def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
+        """The array of some models, which differ in nothing but their mixings."""
+        first, *_ = models = list(models)
+        return cls(
+            backbone=first.backbone,
+            dim=first.dim,
+            mixings={model.mixing: model.key for model in models},
+            fold=first.fold,
+            seed=first.seed,
+            recipe=first.recipe,
+            options=first.options,
+        )
+
+    @property
+    def width(self) -> int:
+        """Width of the node features."""
+        return (self.options or BACKBONES[self.backbone].options()).node_width(self.dim)
 
 
 def build_model(
@@ -51,12 +72,17 @@ def build_model(
     generators: Generators,
     mixings: Sequence[Mixing],
     dim: int,
-    conv_width: int | None = None,
+    options: NetworkOptions | None = None,
 ) -> nn.Module:
-    """A stacked, untrained model."""
+    """A stacked, untrained model.
+
+    Args:
+        options: of the network; its defaults where None.
+    """
     table = torch.from_numpy(descriptor.load())
-    options = {} if conv_width is None else {"conv_width": conv_width}
-    model: nn.Module = BACKBONES[backbone].load()(generators, mixings, table, dim, **options)
+    entry = BACKBONES[backbone]
+    given = vars(options or entry.options())
+    model: nn.Module = entry.load()(generators, mixings, table, dim, **given)
     return model
 
 
@@ -92,7 +118,7 @@ class ArrayFit(FittedArray):
 
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         spec, mixings = self.spec, [Mixing(member.label) for member in members]
-        return build_model(spec.backbone, generators, mixings, spec.dim, spec.conv_width)
+        return build_model(spec.backbone, generators, mixings, spec.dim, spec.options)
 
     def _conclude(self, trained: Trained) -> Outcome:
         return conclude(trained, self.data, self.dataset, self.split, self.mean, self.scale)
