@@ -42,7 +42,8 @@ def typical_row() -> dict[str, Any]:
     """A row as long as a true one."""
     like = {pa.string(): "x" * 24, pa.int64(): 12345, pa.float64(): 0.1234567890123456}
     found = {field.name: like[field.type] for field in SCHEMA}
-    return found | {"versions": str(versions()), "error": "", "status": "done"}
+    texts = {"spec": "x" * 550, "versions": str(versions())}  # as long as a specification is
+    return found | texts | {"error": "", "status": "done"}
 
 
 class Ledger:

@@ -36,7 +36,7 @@ TIMED = 5  # epochs at most, of which the fastest counts
 ENOUGH = 0.5  # seconds of epochs, after which none is repeated
 WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
 EVALUATION = 1 / 3  # of what a training step costs, which goes backward too
-LEDGER_ROW = 1500  # bytes of a record beside its arrays
+LEDGER_ROW = 3000  # bytes of a record beside its arrays
 
 
 @dataclass(frozen=True)

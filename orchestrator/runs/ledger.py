@@ -22,6 +22,7 @@ from trainables.training.split import Split
 LEDGER = "ledger"  # as `sums.MADE_FROM` calls it
 # What of a row decides what is made of the models; times and machines differ from run to run.
 DIGESTED = ("key", "task", "status", "val_mae", "test_mae", "val_error")
+TOGETHER = 1000  # rows of records that are held as objects
 EMBEDDINGS = pa.schema(
     [
         ("key", pa.string()),
@@ -54,10 +55,13 @@ def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:
     """
     recorded = records.recorded(tasks)
     keys = [key for key in tasks if key in recorded]
-    rows = [records.read(key) for key in keys]
-    columns = {name: [row.get(name) for row in rows] for name in records.schema.names}
-    columns["task"] = [tasks[key] for key in keys]
-    return pa.table(columns, schema=records.schema)
+    tables = [records.schema.empty_table()]
+    for start in range(0, len(keys), TOGETHER):
+        # As text of a table, a row takes a fifth of the memory that it takes as an object.
+        rows = [records.read(key) | {"task": tasks[key]} for key in keys[start : start + TOGETHER]]
+        columns = {name: [row[name] for row in rows] for name in records.schema.names}
+        tables.append(pa.table(columns, schema=records.schema))
+    return pa.concat_tables(tables)
 
 
 def digest_of(ledger: pd.DataFrame) -> str:

@@ -55,8 +55,13 @@ def train_to_ledger(
         The status of the job.
     """
     tasks = {key: array.task for array in arrays for key in array.keys.values()}
-    rows = [array.row(label) for array in arrays for label in array.keys]
-    records = replace(records, asked={row["key"]: row for row in rows})
+    place = {key: (array, label) for array in arrays for label, key in array.keys.items()}
+
+    def asked(key: str) -> Mapping[str, Any]:
+        array, label = place[key]
+        return array.row(label)
+
+    records = replace(records, asked=asked)
 
     def work() -> int:
         finished = train(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ray
@@ -136,7 +135,7 @@ def _trainable(
             ArrayTrial,
             arrays={array.id: array for array in ordered},
             datasets=dict(datasets),
-            records=replace(records, folder=records.folder.resolve(), asked={}),
+            records=Records(records.folder.resolve(), records.schema, records.lease),
             device=worker.device,
             threads=worker.threads,
             make_fit=make_fit,

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -41,7 +42,7 @@ def model_of(*columns: int, seed: int = 0, **changes: Any) -> CrabNet:
     """An array of untrained models, each with a table of so many columns."""
     generators = [torch.Generator().manual_seed(seed + k) for k in range(len(columns))]
     tables = [by_number(made_up_table(width, seed=width)) for width in columns]
-    return CrabNet(generators, tables, options=SHAPE, **changes).double()
+    return CrabNet(generators, tables, **{"options": SHAPE, **changes}).double()
 
 
 def by_number(table: np.ndarray) -> Tensor:
@@ -163,7 +164,7 @@ def test_tables_of_different_widths_side_by_side() -> None:
     together = model_of(3, 8, 5, trainable=True)
     alone = model_of(3, seed=0, columns=8, trainable=True), CrabNet(
         [torch.Generator().manual_seed(2)], [by_number(made_up_table(5, seed=5))],
-        trainable=True, **SHAPE,
+        trainable=True, options=SHAPE,
     ).double()  # fmt: skip
     both = together(batch)
     both.square().sum().backward()
@@ -189,7 +190,8 @@ def test_a_frozen_table_is_no_parameter() -> None:
 
 def test_layers_start_as_torchs_do() -> None:
     """Bounds of the uniform draws: 1/√fan-in, Glorot's for the projections, no bias there."""
-    state = model_of(7, width=64, hidden=128).state_dict()
+    wider = replace(SHAPE, width=64, hidden=128)
+    state = model_of(7, options=wider).state_dict()
     bounds = {
         "enter.weight": 1 / math.sqrt(7), "layers.0.first.weight": 1 / 8,
         "layers.0.second.bias": 1 / math.sqrt(128), "layers.1.project": math.sqrt(6 / 256),

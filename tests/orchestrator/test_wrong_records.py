@@ -96,7 +96,7 @@ ROWS = [(name, value) for name, values in WRONG.items() for value in values]
 
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
-    return Records(tmp_path / "records", asked={"a": ASKED})
+    return Records(tmp_path / "records", asked={"a": ASKED}.get)
 
 
 def is_named(records: Records, file: str = "") -> None:
