@@ -5,6 +5,7 @@ python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -45,6 +46,7 @@ from orchestrator.runs.run_directory import demand_folder, locked, open_manifest
 from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.worker import Worker
+from trainables.backbones import graph_kinds
 from trainables.crystals.dataset import Dataset
 from trainables.crystals.graph import FEATURISER_VERSION
 from trainables.crystals.registry import TASKS
@@ -154,6 +156,9 @@ def _write_manifest(
             **_asked(options),
             **data,
             "datasets": describe(sources, featurized),
+            "representations": [
+                dataclasses.asdict(kind) for kind in graph_kinds(options.config.backbones)
+            ],
             "models": models,
             "hardware": cluster.hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},
