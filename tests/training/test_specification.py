@@ -88,7 +88,10 @@ def test_a_text_says_every_value_and_is_read_back(name: str) -> None:
     said = json.loads(spec.text)
     assert said == json.loads(json.dumps(dataclasses.asdict(spec)))
     assert type(spec).read(spec.text) == spec
-    assert type(spec).read(json.dumps(said, indent=1)).key == spec.key
+    said["recipe"]["lr"] = 1
+    read = type(spec).read(json.dumps(said, indent=1))
+    assert read == replace(spec, recipe=replace(spec.recipe, lr=1.0))
+    assert read.key == replace(spec, recipe=replace(spec.recipe, lr=1.0)).key
 
 
 def test_a_key_is_a_file_name_and_the_same_every_time() -> None:
@@ -191,8 +194,8 @@ def with_value(value: Any, *path: str) -> Any:
     [
         (without("dim"), "field dim is missing"),
         (without("recipe", "lr"), "field lr is missing"),
-        (with_value(1, "more"), "field more is unknown"),
-        (with_value(1, "options", "blocks"), "field blocks is unknown"),
+        (with_value(1, "more"), "field 'more' is unknown"),
+        (with_value(1, "options", "blocks"), "field 'blocks' is unknown"),
         (with_value("16", "dim"), "dim is '16'"),
         (with_value(True, "dim"), "dim is 'True'"),
         (with_value(1.5, "fold"), "fold is '1.5'"),
@@ -203,6 +206,8 @@ def with_value(value: Any, *path: str) -> Any:
         (with_value("other", "recipe", "loss"), "loss is 'other'"),
         (with_value(3, "recipe", "milestones"), "milestones is '3'"),
         (with_value(float("nan"), "recipe", "warmup"), "warmup is 'nan'"),
+        (with_value(10**400, "recipe", "warmup"), f"warmup is '1{'0' * 39}'"),
+        (with_value(1, "\ud800"), "field '\\ud800' is unknown"),
         (with_value(-1.0, "recipe", "lr"), "lr -1: a rate is a finite number above 0"),
         (with_value("8", "representation", "cutoff"), "cutoff is '8'"),
         (with_value("x" * 1000, "seed"), "seed is 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'"),

@@ -22,6 +22,8 @@ from trainables.models.options import CrabNetOptions, NetworkOptions
 from trainables.representation import Representation
 from trainables.training.recipe import CyclicRecipe, Recipe
 
+EXACT = 1 << 53  # integers below are floats without rounding
+
 
 class SpecificationError(ValueError):
     """A text that specifies no model, in a few words."""
@@ -106,7 +108,7 @@ class ModelSpec(Specification):
     def _classes(cls, found: Mapping[str, Any]) -> dict[str, type]:
         backbone = BACKBONES.get(str(found.get("backbone")))
         if backbone is None:
-            raise SpecificationError(f"backbone {str(found.get('backbone'))[:40]!r} is unknown")
+            raise SpecificationError(f"backbone {str(found.get('backbone'))[:40]!a} is unknown")
         own = {"options": backbone.options, "representation": type(backbone.graph_kind)}
         return super()._classes(found) | own
 
@@ -163,10 +165,10 @@ def _decoded(kind: Any, value: Any, classes: Mapping[str, type], name: str = "")
         return _object(kind, value, classes)
     if get_origin(kind) is tuple and isinstance(value, list):
         return tuple(_decoded(get_args(kind)[0], part, classes) for part in value)
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
+    if kind is float and type(value) is int and abs(value) < EXACT:
         return float(value)
     if not _fits(kind, value):
-        raise SpecificationError(f"{name} is {str(value)[:40]!r}")
+        raise SpecificationError(f"{name} is {str(value)[:40]!a}")
     return value
 
 
@@ -176,13 +178,13 @@ def _fits(kind: Any, value: Any) -> bool:
         return value in get_args(kind)
     if get_origin(kind) is UnionType:
         return type(value) in get_args(kind)
-    return kind is not float and type(value) is kind
+    return type(value) is kind and (kind is not float or math.isfinite(value))
 
 
 def _object(kind: Any, value: Mapping[str, Any], classes: Mapping[str, type]) -> Any:
     known = _fields(kind)
     if unknown := sorted(value.keys() - {name for name, _, _ in known}):
-        raise SpecificationError(f"field {unknown[0][:40]} is unknown")
+        raise SpecificationError(f"field {unknown[0][:40]!a} is unknown")
     given = {}
     for name, own, default in known:
         if name in value:
