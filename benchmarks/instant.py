@@ -22,7 +22,7 @@ from ray import tune
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import build_config
 from orchestrator.nodes import cluster
 from orchestrator.nodes.worker import Worker
@@ -36,6 +36,7 @@ from trainables.representations.dataset import Dataset
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
+from trainables.training.specification import Target
 
 CRYSTALS = 1265  # as many as phonons has: they make the size of a record
 THOUSAND = 1000
@@ -115,7 +116,9 @@ class InstantGrid:
             for backbone in backbones
             for dim in self.config.dims
         }
-        self.cells = keyed_cells(self.config, {name: "/".join(name) for name in self.datasets})
+        target = Target(name="lattice_energy", unit=None)
+        fingerprints = {name: "/".join(name) for name in self.datasets}
+        self.cells = cells(self.config, dict.fromkeys(names, target), fingerprints)
 
     def _one_model(self, backbone: str, dim: int) -> ArraySpec:
         recipe, alone = self.config.recipe_of(backbone), {"0": "sample"}
@@ -127,12 +130,11 @@ class InstantGrid:
         study = Study(
             arrays=arrays(self.cells),
             data=self.datasets,
-            targets={task: ("lattice_energy", None) for task in self.config.tasks},
             naming=GridArray,
             make_fit=partial(InstantFit, self.samples),
         )
         done = train(study, records, Worker(cpus=1, gpus=0))
-        table = compile_ledger(records, {key: cell.task for cell, key in self.cells})
+        table = compile_ledger(records, {cell.key: cell.task for cell in self.cells})
         durable.write_parquet(run / "ledger.parquet", table)
         return done
 
@@ -164,7 +166,7 @@ def ours(*, tasks: int, again: int = 1, **narrower: Any) -> dict[str, Any]:
 
 def resumed(grid: InstantGrid, run: Path) -> float:
     """Seconds until the last model of a finished grid is recorded, after its record was lost."""
-    Records(run / "records").forget(grid.cells[-1][1])
+    Records(run / "records").forget(grid.cells[-1].key)
     begin = time.time()
     assert grid.train(run)
     return record_times(run)[-1] - begin

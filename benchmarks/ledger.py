@@ -31,7 +31,7 @@ from benchmarks.orchestration import Answers, side
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import SCHEMA, Records
-from orchestrator.training.trials import versions
+from orchestrator.training.environment import versions
 from trainables.training import record_file
 
 SEVEN, THOUSAND = 7, 1000  # models of an array, and of many
@@ -42,7 +42,8 @@ def typical_row() -> dict[str, Any]:
     """A row as long as a true one."""
     like = {pa.string(): "x" * 24, pa.int64(): 12345, pa.float64(): 0.1234567890123456}
     found = {field.name: like[field.type] for field in SCHEMA}
-    return found | {"versions": str(versions()), "error": "", "status": "done"}
+    texts = {"spec": "x" * 550, "versions": str(versions())}  # as long as a specification is
+    return found | texts | {"error": "", "status": "done"}
 
 
 class Ledger:

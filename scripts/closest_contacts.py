@@ -27,7 +27,7 @@ from trainables.representations.graph import PER_ANGSTROM, GraphKind
 from trainables.representations.neighbours import find_neighbours
 
 BLOCK = 256
-NEAREST = GraphKind(name="nearest", cutoff=4.0, max_neighbours=None)
+NEAREST = GraphKind(name="nearest", version=1, cutoff=4.0, max_neighbours=None)
 SHOWN = 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -26,7 +27,7 @@ from trainables import checksum
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
-from trainables.representations.featurise import FEATURISER_VERSION, featurise
+from trainables.representations.featurise import featurise
 from trainables.representations.graph import GraphKind
 
 
@@ -153,9 +154,13 @@ def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
     return {
         "source": source.digest(),
         "target": source.target_name,
-        "featuriser": FEATURISER_VERSION,
         "max_atoms": max_atoms,
     }
+
+
+def _identity(made_from: dict[str, Any], kind: GraphKind) -> dict[str, Any]:
+    """What the manifest of shards says that they are; where it says anything else, they are not."""
+    return {"made_from": made_from, "representation": dataclasses.asdict(kind)}
 
 
 def _existing(
@@ -163,9 +168,10 @@ def _existing(
 ) -> Featurised | None:
     manifests = {}
     for kind in kinds:
+        asked = _identity(made_from, kind)
         try:
             manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
-            if manifest["made_from"] != made_from or not checksum.matches(manifest):
+            if asked != {name: manifest[name] for name in asked} or not checksum.matches(manifest):
                 return None
             quarantine = manifest.get("quarantine")
             if quarantine is not None and _digest(folder / QUARANTINE) != quarantine:
@@ -219,8 +225,7 @@ def _write(
     for kind in kinds:
         writers[kind.name].close(
             {
-                "graph": {"cutoff": kind.cutoff, "max_neighbours": kind.max_neighbours},
-                "made_from": made_from,
+                **_identity(made_from, kind),
                 "target": source.target_name,
                 "unit": source.unit,
                 "total": quarantine.seen,

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes import cluster, ray_internals
 from orchestrator.nodes.missing import missing
 from orchestrator.nodes.probe import on_node, probe_in, writes_beside
-from orchestrator.training.trials import versions
+from orchestrator.training.environment import versions
 
 SECONDS = 60.0  # that a node has to answer
 
@@ -32,7 +31,7 @@ def _on_node(probe: str) -> dict[str, Any]:
     path = Path(probe)
     seen = path.is_file()
     return {
-        "versions": versions() | {"elemgrid": version("elemgrid")},
+        "versions": versions(),
         "sees": seen,
         "writes": writes_beside(path),
         "free": shutil.disk_usage(path.parent).free if seen else 0,
@@ -127,7 +126,7 @@ def guard(what: str, guarded: bool) -> Finding:
 
 
 def _same_versions(what: str, theirs: dict[str, str]) -> Finding:
-    ours = versions() | {"elemgrid": version("elemgrid")}
+    ours = versions()
     odd = [f"{name} {theirs.get(name)} (here {ours[name]})" for name in ours
            if theirs.get(name) != ours[name]]  # fmt: skip
     return judged(

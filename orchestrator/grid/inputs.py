@@ -21,6 +21,7 @@ from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import resident_bytes
+from trainables.training.specification import Target
 
 LEAST_CRYSTALS = 10
 
@@ -100,6 +101,13 @@ def fingerprints(
         (task, backbone): fingerprint(config, data, backbone)
         for task, data in featurised.items()
         for backbone in config.backbones
+    }
+
+
+def targets_of(sources: Mapping[str, Source]) -> dict[str, Target]:
+    """What is learned of each data set."""
+    return {
+        name: Target(name=source.target_name, unit=source.unit) for name, source in sources.items()
     }
 
 

@@ -5,6 +5,7 @@ python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import SELECTED_BY, GridConfig
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.flags import Options
@@ -29,6 +30,7 @@ from orchestrator.grid.inputs import (
     fingerprints,
     load_datasets,
     open_sources,
+    targets_of,
 )
 from orchestrator.hybrid_grid.plan import print_plan
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
@@ -42,15 +44,16 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of, write_collected
 from orchestrator.runs.records import DONE, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
+from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Study
-from orchestrator.training.trials import versions
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.split import Split
 from trainables.kernels import library
+from trainables.models.backbones import graph_kinds
 from trainables.representations.dataset import Dataset, split_dataset
-from trainables.representations.featurise import FEATURISER_VERSION
+from trainables.representations.graph import FEATURISER_VERSION
 from trainables.training.fit import TRAINING_VERSION
 
 JOB = "hybrid_grid"
@@ -89,18 +92,12 @@ def run(options: Options, lease: str) -> int:
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
         say_unseen(config.folds, config.seed, datasets, featurised)
-        cells = keyed_cells(config, fingerprints(config, featurised))
+        planned = cells(config, targets_of(sources), fingerprints(config, featurised))
         records = Records(folder / layout.RECORDS, lease=lease)
-        left = len(cells) - len(records.recorded(key for _, key in cells))
-        _write_manifest(options, data, sources, featurised, len(cells), works=left > 0)
-        study = Study(
-            arrays=arrays(cells),
-            data=datasets,
-            targets={name: (source.target_name, source.unit) for name, source in sources.items()},
-            naming=GridArray,
-        )
+        left = len(planned) - len(records.recorded(cell.key for cell in planned))
+        _write_manifest(options, data, sources, featurised, len(planned), works=left > 0)
         return train_to_ledger(
-            study,
+            Study(arrays=arrays(planned), data=datasets, naming=GridArray),
             records,
             options.worker,
             path=folder / layout.LEDGER,
@@ -150,6 +147,9 @@ def _write_manifest(
             **_asked(options),
             **data,
             "datasets": describe(sources, featurised),
+            "representations": [
+                dataclasses.asdict(kind) for kind in graph_kinds(options.config.backbones)
+            ],
             "models": models,
             "hardware": cluster.hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},

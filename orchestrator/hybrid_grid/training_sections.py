@@ -17,6 +17,7 @@ from orchestrator.grid.config import GridConfig
 from orchestrator.interface.format import counted, duration, significant
 from orchestrator.interface.page import figure
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import ways_of_computing
 from orchestrator.runs.records import Records
 
 # Of the lowest validation error, in the last tenth of the epochs: more, and a model still improves.
@@ -125,6 +126,7 @@ def cost(run: FinishedRun) -> str:
     hardware, versions = run.manifest["hardware"], run.manifest["versions"]
     cards = sorted(name for name in run.done["device"].dropna().unique() if name[:3] != "cpu")
     models = f" ({', '.join(cards)})" if cards else ""
+    ways = ways_of_computing(run.done)
     counts = (
         f"{hardware['nodes']} node{'s' if hardware['nodes'] != 1 else ''}",
         f"{hardware['cpus']:g} CPUs ({hardware['processor']})",
@@ -137,7 +139,7 @@ def cost(run: FinishedRun) -> str:
         "model-epochs": str(epochs),
         "model-epochs per second and worker": significant(epochs / seconds if seconds else 0.0),
         "hardware, in all": ", ".join(counts),
-        "trained on": ", ".join(sorted(run.done["device"].dropna().unique())),
+        "computed": "; ".join(ways) + (", alike within rounding only" if len(ways) > 1 else ""),
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "training code version": str(run.manifest["training_version"]),
     }

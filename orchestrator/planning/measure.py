@@ -36,7 +36,7 @@ TIMED = 5  # epochs at most, of which the fastest counts
 ENOUGH = 0.5  # seconds of epochs, after which none is repeated
 WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
 EVALUATION = 1 / 3  # of what a training step costs, which goes backward too
-LEDGER_ROW = 1500  # bytes of a record beside its arrays
+LEDGER_ROW = 3000  # bytes of a record beside its arrays
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def measure(
         device: "cpu" or "cuda".
         traffic: whether to count, too, what a GPU would have to do.
     """
-    width = max(spec.dim, spec.conv_width or 0)
+    width = max(spec.dim, spec.width)
     members = max(1, min(len(spec.mixings), WIDEST // width))
     labels = list(spec.mixings)[:members]
     spec = replace(spec, mixings={label: label for label in labels}, fold=0)

@@ -13,10 +13,10 @@ from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurise import Featurised, featurised_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
-from orchestrator.grid.cells import Cell, GridArray, arrays, cells
+from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig
 from orchestrator.grid.flags import Options
-from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources
+from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources, targets_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
 from orchestrator.planning import sample
@@ -29,8 +29,10 @@ from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS, Task
 from trainables.crystals.sources import Source
 from trainables.models.backbones import BACKBONES
+from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.shards import DamagedError, ShardError
+from trainables.training.specification import Target
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,10 @@ def look(options: Options) -> Work:
         for (task, backbone), data in found.items()
         if options.division is None or task in folds
     }
-    keyed = [(cell, _key(cell, known)) for cell in cells(config)]
+    targets = {task.name: Target(name=task.target, unit=task.unit) for task in absent}
+    planned = cells(config, targets | targets_of(sources), known)
     records = Records(options.run / "records")
-    recorded = records.recorded(key for _, key in keyed)
+    recorded = records.recorded(cell.key for cell in planned)
     if options.retry_failed:
         recorded = {key for key in recorded if records.read(key)["status"] != FAILED}
     return Work(
@@ -111,10 +114,10 @@ def look(options: Options) -> Work:
             (task, backbone): data.folders[BACKBONES[backbone].graph_kind.name]
             for (task, backbone), data in found.items()
         },
-        planned=arrays(keyed),
-        left=arrays((cell, key) for cell, key in keyed if key not in recorded),
+        planned=arrays(planned),
+        left=arrays(cell for cell in planned if cell.key not in recorded),
         recorded={
-            task: sum(cell.task == task and key in recorded for cell, key in keyed)
+            task: sum(cell.task == task and cell.key in recorded for cell in planned)
             for task in names
         },
     )
@@ -134,14 +137,8 @@ def _featurised(
     return found
 
 
-def _key(cell: Cell, fingerprints: Mapping[tuple[str, str], str]) -> str:
-    """The cell's key if its data has been featurised into this run, else one that no record has."""
-    own = fingerprints.get((cell.task, cell.backbone))
-    return f"not featurised: {dataclasses.astuple(cell)}" if own is None else cell.key(own)
-
-
 Name = tuple[str, str]  # data set, backbone
-Configuration = tuple[str, int, int | None, Recipe]
+Configuration = tuple[str, int, NetworkOptions | None, Recipe]
 Say = Callable[[str], None]
 STAND_IN = "ionic"  # what is measured on where no data set of the grid is here
 
@@ -226,7 +223,7 @@ def measure_all(options: Options, work: Work, samples: Mapping[Name, Sample], sa
 def _configuration(array: GridArray) -> Configuration:
     """What arrays have in common whose costs are the same on the same data."""
     spec = array.spec
-    return spec.backbone, spec.dim, spec.conv_width, spec.recipe
+    return spec.backbone, spec.dim, spec.options, spec.recipe
 
 
 def _grounds(backbones: set[str], here: Mapping[Name, Sample]) -> dict[str, tuple[str, Sample]]:

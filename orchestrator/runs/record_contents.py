@@ -8,6 +8,7 @@ Legend: Z elements, D dimensions.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,8 +17,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trainables.training.specification import CrabNetSpec, ModelSpec, SpecificationError
+
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
 STATUSES = (DONE, FAILED, DIVERGED)
+# Where a model was trained, and with what; no part of its key.
+ENVIRONMENT = (
+    pa.field("device", pa.string()), pa.field("kernels", pa.string()),
+    pa.field("threads", pa.int64()), pa.field("versions", pa.string()),
+)  # fmt: skip
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "task", "backbone")]
     + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
@@ -26,7 +34,8 @@ SCHEMA = pa.schema(
     + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
     + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
     + [("seconds", pa.float64())]
-    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
+    + [(name, pa.string()) for name in ("target", "unit", "spec", "array")]
+    + [*ENVIRONMENT, ("error", pa.string())]
 )
 
 LARGEST_ROW = 1 << 20  # bytes; the longest part of one is the text of an error
@@ -79,7 +88,10 @@ def wrong_in_row(row: Any, key: str, columns: Columns, asked: Mapping[str, Any] 
 
 def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, Any]) -> str:
     for name, value in asked.items():
-        if name not in RENAMED and row[name] != value:
+        if name == "spec":
+            if why := _wrong_spec(row[name], value):
+                return why
+        elif name not in RENAMED and row[name] != value:
             return f"{name} is {str(row[name])[:40]}, and {value} in the model of this key"
     if row["status"] == DONE:
         # Classes have an error, and no MAE.
@@ -93,6 +105,21 @@ def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, 
         if "arrays_sha256" not in row:
             return "done, without arrays"
     return ""
+
+
+def _wrong_spec(recorded: str | None, asked: str) -> str:
+    """Why a text does not specify the model that is asked for.
+
+    Not every difference counts: one that was written before a field was added lacks it.
+    """
+    if recorded == asked:
+        return ""
+    kind = ModelSpec if "backbone" in json.loads(asked) else CrabNetSpec
+    try:
+        key = kind.read(recorded or "").key
+    except SpecificationError as error:
+        return f"spec: {error}"
+    return "" if key == kind.read(asked).key else "spec is that of another model"
 
 
 def wrong_in_arrays(

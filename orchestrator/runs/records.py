@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +59,10 @@ class LedgerError(UsageError):
         self.key = Path(path).stem
 
 
+def _unknown(key: str) -> None:
+    """What a key stands for."""
+
+
 @dataclass(frozen=True)
 class Records:
     """The records of a run directory, whose rows have the columns of a schema.
@@ -66,14 +70,14 @@ class Records:
     Attributes:
         lease: token of the driver's; once another driver has the run, nothing is recorded. "" for
             one that asks nobody.
-        asked: by key, the columns of the model that it stands for, where they are known: a row that
-            has others is not this model's.
+        asked: the columns of the model that a key stands for, or None where they are not known; a
+            row that has others is not this model's.
     """
 
     folder: Path
     schema: pa.Schema = SCHEMA
     lease: str = ""
-    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked: Callable[[str], Mapping[str, Any] | None] = _unknown
 
     @cached_property
     def _columns(self) -> Columns:
@@ -198,7 +202,7 @@ class Records:
             raise LedgerError(path, "missing") from None
         if not row:
             raise LedgerError(path, "damaged")
-        if why := wrong_in_row(row, key, self._columns, self.asked.get(key)):
+        if why := wrong_in_row(row, key, self._columns, self.asked(key)):
             raise LedgerError(path, f"damaged ({why})")
         return row
 

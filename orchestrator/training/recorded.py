@@ -16,11 +16,12 @@ from orchestrator.interface.format import are, counted, duration, why
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import sums
-from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.ledger import compile_ledger, ways_of_computing
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
 
+MIXED = "not all models were computed alike, so they may differ in rounding"
 LISTED = 20  # arrays with models that are not done, which the summary names
 
 
@@ -47,7 +48,7 @@ def train_to_ledger(
     Returns:
         The status of the job.
     """
-    tasks, records = study.tasks, replace(records, asked=study.rows)
+    tasks, records = study.tasks, replace(records, asked=study.row)
 
     def work() -> int:
         finished = train(study, records, worker)
@@ -79,6 +80,8 @@ def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], 
     seconds = float(ledger["seconds"].sum())
     done = counted(counts.get(DONE, 0), "model")
     print(f"{done} done in {duration(seconds)} of training: {path.parent}")
+    if len(ways := ways_of_computing(ledger)) > 1:
+        print(f"{MIXED}: {'; '.join(ways)}", file=sys.stderr)
     bad = ledger[ledger["status"] != DONE]
     if bad.empty:
         return OK

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,12 +9,6 @@ from typing import Any, Protocol, Self
 
 from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
-
-
-def key_of(identity: Mapping[str, Any]) -> str:
-    """Key of a model: 24 hex digits of the SHA-256 over all that decides what it becomes."""
-    content = json.dumps(identity, sort_keys=True).encode()
-    return hashlib.sha256(content).hexdigest()[:24]
 
 
 class TrainingArray(Protocol):
@@ -100,7 +92,6 @@ class Study:
     Attributes:
         arrays: all of them, whether their models are recorded or not.
         data: `TrainingArray.data` -> data set.
-        targets: task -> (name, unit) of the target.
         naming: how a recorded model is called in lines and tables.
         make_fit: starts the training of an array.
         error: column of the validation error, the best of which is shown.
@@ -108,7 +99,6 @@ class Study:
 
     arrays: Sequence[TrainingArray]
     data: Mapping[Any, Any]
-    targets: Mapping[str, tuple[str, str | None]]
     naming: Naming
     make_fit: MakeFit = ArrayFit
     error: str = "val_mae"
@@ -119,7 +109,10 @@ class Study:
         return {key: array.task for array in self.arrays for key in array.keys.values()}
 
     @cached_property
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """Key of each model -> its row of the ledger before it is trained."""
-        rows = (array.row(label) for array in self.arrays for label in array.keys)
-        return {row["key"]: row for row in rows}
+    def _places(self) -> dict[str, tuple[TrainingArray, str]]:
+        return {key: (array, label) for array in self.arrays for label, key in array.keys.items()}
+
+    def row(self, key: str) -> dict[str, Any]:
+        """What the ledger says of a model before it is trained."""
+        array, label = self._places[key]
+        return array.row(label)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ray
@@ -63,7 +62,7 @@ def train(
         watching = Observers(default if observers is None else observers)
         watching.see(Began(study, ordered, costs, before))
         try:
-            _train(trainable, study, ordered, records, watching)
+            _train(trainable, ordered, records, watching)
         finally:
             watching.close()
     # What is recorded decides, not what Tune says of its trials: of those that it never began or
@@ -78,7 +77,6 @@ def train(
 
 def _train(
     trainable: Callable[[Sequence[TrainingArray]], Any],
-    study: Study,
     ordered: Sequence[TrainingArray],
     records: Records,
     observers: Observers,
@@ -102,14 +100,14 @@ def _train(
             for name in running:
                 observers.see(ArrayLost(name, OUT_OF_MEMORY))
             lost = {name: str(error) for name in running if killed[name] > LOST_WORKERS}
-            _record_lost(study, chosen, lost, records, observers)
+            _record_lost(chosen, lost, records, observers)
             continue
         if ending.disk:
             raise UsageError(
                 f"{ending.disk}; what is recorded stays: make room or mend it, and run the same"
                 " command again"
             )
-        _record_lost(study, chosen, ending.lost, records, observers)
+        _record_lost(chosen, ending.lost, records, observers)
         if _unrecorded(chosen, records):
             return  # the user stopped it
 
@@ -138,8 +136,7 @@ def _trainable(
             ArrayTrial,
             arrays={array.id: array for array in chosen},
             datasets=dict(data),
-            records=replace(records, folder=records.folder.resolve(), asked={}),
-            targets=dict(study.targets),
+            records=Records(records.folder.resolve(), records.schema, records.lease),
             device=worker.device,
             threads=worker.threads,
             make_fit=study.make_fit,
@@ -151,7 +148,6 @@ def _trainable(
 
 
 def _record_lost(
-    study: Study,
     arrays: Sequence[TrainingArray],
     lost: Mapping[str, str],
     records: Records,
@@ -161,8 +157,7 @@ def _record_lost(
     died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
     for array in arrays:
         if array.id in lost:
-            target, unit = study.targets[array.task]
             why = f"{died}: {' '.join(lost[array.id].split())}"[:4000]
-            end = {"target": target, "unit": unit, "status": FAILED, "error": why}
+            end = {"status": FAILED, "error": why}
             rows = [array.row(label) | end for label in array.keys]
             observers.see(Recorded([row for row in rows if records.write(row, {})]))

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
-import platform
 import sys
 import time
 import traceback
 from collections.abc import Hashable, Mapping
-from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +19,12 @@ from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes.ray_internals import show_work
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
+from orchestrator.training.environment import environment
 from orchestrator.training.study import Fit, MakeFit, TrainingArray
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError
 
 SECONDS_PER_REPORT = 3.0
-
-
-def versions() -> dict[str, str]:
-    """What a result depends on beside code and data."""
-    packages = ("torch", "numpy", "ray", "pymatgen", "scikit-learn", "pyarrow")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 class ArrayTrial(tune.Trainable):
@@ -43,7 +34,6 @@ class ArrayTrial(tune.Trainable):
         arrays: by name.
         datasets: what an array calls its data -> reference to it, fetched when first needed.
         records: the run's.
-        targets: task -> (name, unit) of the target.
         device: "cpu" or "cuda".
         threads: of torch.
         make_fit: begins the training of an array.
@@ -55,14 +45,13 @@ class ArrayTrial(tune.Trainable):
         arrays: Mapping[str, TrainingArray],
         datasets: Mapping[Hashable, ray.ObjectRef],
         records: Records,
-        targets: Mapping[str, tuple[str, str | None]],
         device: str,
         threads: int,
         make_fit: MakeFit,
     ) -> None:
         # Torch forgets OMP_NUM_THREADS when it was imported before Ray set it.
         torch.set_num_threads(threads)
-        self._arrays, self._datasets, self._targets = arrays, datasets, targets
+        self._arrays, self._datasets = arrays, datasets
         self._device, self._make_fit = device, make_fit
         self._records = records
         self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
@@ -192,13 +181,7 @@ class ArrayTrial(tune.Trainable):
         return self._held[1]
 
     def _row(self, label: str) -> dict[str, Any]:
-        target, unit = self._targets[self._array.task]
-        return self._array.row(label) | {
-            "target": target,
-            "unit": unit,
-            "device": _device_name(self._device),
-            "versions": _versions(),
-        }
+        return self._array.row(label) | environment(self._device)
 
     def _record(self, outcomes: list[Outcome]) -> list[dict[str, Any]]:
         rows = [self._finished_row(outcome) for outcome in outcomes]
@@ -225,15 +208,3 @@ def _demand_folder(folder: Path) -> None:
     if not folder.is_dir():
         where = f"not on node {ray.util.get_node_ip_address()}; all nodes must share --run"
         raise FileNotFoundError(errno.ENOENT, where, str(folder))
-
-
-@lru_cache  # the packages' metadata are parsed anew for each question
-def _versions() -> str:
-    return json.dumps(versions())
-
-
-@lru_cache
-def _device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    return f"cpu ({platform.machine()})"

@@ -31,9 +31,9 @@ from orchestrator.runs.run_directory import (
     slug,
     write_manifest,
 )
+from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Study
-from orchestrator.training.trials import versions
 from orchestrator.transfer.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.transfer.files import LEDGER, write_facts, write_scores
 from orchestrator.transfer.flags import TransferOptions
@@ -42,6 +42,7 @@ from orchestrator.transfer.overlap import line_up, of_unknown_source
 from orchestrator.transfer.results import compare, in_words, score_all, score_together
 from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import Compositions
+from trainables.training.specification import Target
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,
@@ -122,7 +123,6 @@ def run(
                 array for name in data for array in _arrays(options, data[name], lineups[name])
             ],
             data={name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
-            targets={name: ("target", unit_of(name)) for name in data},
             naming=TransferArray,
             make_fit=TransferFit,
             error="val_error",
@@ -147,6 +147,7 @@ def _arrays(
         lineup,
         options.seeds,
         recipe_of(options, data),
+        target=Target(name="target", unit=unit_of(data.name)),
         trainable=options.trainable,
         device=options.worker.device,
     )

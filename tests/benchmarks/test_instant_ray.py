@@ -20,16 +20,18 @@ def test_a_grid_is_taken_up_again_in_time(
     """2 240 models, of which the last is not recorded: half a minute until it is."""
     grid = InstantGrid(8, crystals=40)
     records = Records(tmp_path / "records")
-    *others, (_, missing) = grid.cells
+    *others, missing = grid.cells
     with monkeypatch.context() as patch:
         patch.setattr(durable.os, "fsync", lambda handle: None)
-        records.write_all([(recorded(cell, key), {}) for cell, key in others])
+        records.write_all([(recorded(cell), {}) for cell in others])
     start = time.time()
     assert grid.train(tmp_path)
-    assert len(others) == 2239 and records.recorded([missing])
-    assert (records.folder / f"{missing}.json").stat().st_mtime - start < 30
+    assert len(others) == 2239 and records.recorded([missing.key])
+    assert (records.folder / f"{missing.key}.json").stat().st_mtime - start < 30
 
 
-def recorded(cell: Cell, key: str) -> dict[str, Any]:
-    about = {name: getattr(cell, name) for name in ("task", "backbone", "dim", "mixing", "fold")}
-    return {**about, "key": key, "status": "done", "val_mae": 1.0}
+def recorded(cell: Cell) -> dict[str, Any]:
+    about = {
+        name: getattr(cell.spec, name) for name in ("key", "backbone", "dim", "mixing", "fold")
+    }
+    return {**about, "task": cell.task, "status": "done", "val_mae": 1.0}

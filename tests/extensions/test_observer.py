@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import build_config
 from orchestrator.nodes import cluster
 from orchestrator.nodes.worker import Worker
@@ -15,6 +15,7 @@ from orchestrator.training.events import Began, Event, Recorded, Trained
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from tests.crystals_for_tests import made_up_dataset
+from trainables.training.specification import Target
 
 
 class ErrorsOverTime:
@@ -41,10 +42,10 @@ class ErrorsOverTime:
 def test_an_observer_sees_a_training(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
     axes = {"folds": (0,), "dims": (4,), "backbones": ("cgcnn",), "epochs": 2}
     config = build_config("demo", axes)
-    cells = keyed_cells(config, {("ionic", "cgcnn"): "fingerprint"})
+    target = Target(name="energy", unit="eV")
+    planned = cells(config, {"ionic": target}, {("ionic", "cgcnn"): "fingerprint"})
     data = {("ionic", "cgcnn"): made_up_dataset("cgcnn", 30)}
-    targets = {"ionic": ("energy", "eV")}
-    study = Study(arrays=arrays(cells), data=data, targets=targets, naming=GridArray)
+    study = Study(arrays=arrays(planned), data=data, naming=GridArray)
     observer, records = ErrorsOverTime(tmp_path / "errors.csv"), Records(tmp_path / "records")
     with cluster.connected(None, 1):
         assert train(study, records, Worker(cpus=1, gpus=0), [observer])

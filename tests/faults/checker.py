@@ -26,7 +26,7 @@ CAUSES = {
 # By signals that a program is not asked about, or not for a second time, or not yet.
 BY_SIGNAL = (-signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
 # What is said of a training, not of its result.
-CIRCUMSTANCES = ["seconds", "array", "device", "versions"]
+CIRCUMSTANCES = ["seconds", "array", "device", "kernels", "threads", "versions"]
 RESULTS = ("distances.parquet", "embeddings.parquet", "predictions.parquet")
 # Between a model of an array and the same one trained with fewer beside it: sums in another order.
 STACKING = 1e-3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from orchestrator.doctor.cluster_file import look_at_file
 from orchestrator.doctor.finding import Finding
 from orchestrator.jobs import JOBS
 from orchestrator.nodes import ray_internals
-from orchestrator.training.trials import versions
+from orchestrator.training.environment import versions
 from tests.orchestrator.strangers import UID, listening, needs_root
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,7 +180,7 @@ def test_doors_of_a_cluster_that_runs() -> None:
 
 
 def test_a_node_with_other_software() -> None:
-    ours = versions() | {"elemgrid": version("elemgrid")}
+    ours = versions()
     assert nodes._same_versions("node", ours).verdict == "good"
     finding = nodes._same_versions("node", ours | {"torch": "1.0"})
     assert finding.verdict == "bad" and "torch 1.0 (here " in finding.line

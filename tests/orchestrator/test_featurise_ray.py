@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import json
 import os
@@ -23,7 +24,7 @@ from pymatgen.io.cif import CifWriter
 from benchmarks.featurise_job import Repeated, cost
 from orchestrator.data import entries
 from orchestrator.data import featurise as job
-from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source
+from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, featurised_before
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.durable import name_draft
 from orchestrator.runs.run_directory import locked, write_manifest
@@ -45,6 +46,7 @@ from trainables.crystals.sources import Source, open_source
 from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
+from trainables.representations.graph import GraphKind
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = 20 * 2**20  # bytes by which a process may grow for no reason
@@ -219,6 +221,32 @@ def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
     # a damaged manifest is no reason to stop: the shards can be made again
     (folder / "all-r4" / shards.MANIFEST).write_text("{")
     assert made(open_source(path), folder) == second
+
+
+def test_shards_of_other_settings_are_made_again_though_the_name_is_the_same(
+    tmp_path: Path,
+) -> None:
+    source = open_source(write_matbench(tmp_path / "some.json.gz", rows(20)))
+    kind = BACKBONES["cgcnn"].graph_kind
+    folder = tmp_path / "out"
+
+    def printed(kind: GraphKind) -> str:
+        found = featurise_source(source, [kind], folder, max_bad=0.01, max_atoms=1000)
+        manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
+        assert manifest["representation"] == dataclasses.asdict(kind)
+        return found.fingerprints[kind.name]
+
+    first, before = printed(kind), times(folder)
+    assert printed(kind) == first and times(folder) == before
+    nearer = dataclasses.replace(kind, cutoff=3.0)
+    assert featurised_before(source, [nearer], folder, max_atoms=1000) is None
+    assert printed(nearer) != first
+    fewer = dataclasses.replace(kind, max_neighbours=4)
+    assert printed(fewer) not in (first, printed(nearer))
+    assert printed(kind) == first
+    before = times(folder)
+    assert printed(dataclasses.replace(kind, version=kind.version + 1)) == first
+    assert times(folder) != before, "another version may make other graphs"
 
 
 def test_shards_may_be_read_by_all_who_may_read_the_run(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tests.orchestrator.small_grids import (
 )
 from trainables.crystals.registry import official_folds
 from trainables.training.checkpoint import load_model
+from trainables.training.specification import ModelSpec
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 TABLES = [f"Mat2Vec-{name}-{dim}" for name in "SHL" for dim in (32, 64)]
@@ -83,6 +84,12 @@ def test_the_ledger_has_one_good_row_a_model(finished: FinishedGrid) -> None:
     assert (ledger["seconds"] > 0).all()
     assert set(ledger["array"]) == {f"tiny/fold0/{b}/d{d}" for b, d, _ in cells}
     assert {json.loads(text)["torch"] for text in ledger["versions"]}
+    assert (ledger["threads"] == 1).all() and ledger["kernels"].nunique() == 1
+    assert "computed alike" not in finished.said.err
+    for row in ledger.itertuples():
+        spec = ModelSpec.read(row.spec)
+        assert spec.key == row.key and spec.recipe.epochs == 3
+        assert (spec.backbone, spec.dim, spec.mixing) == (row.backbone, row.dim, row.mixing)
 
 
 def test_the_predictions_are_those_of_the_metrics(finished: FinishedGrid) -> None:
@@ -186,6 +193,7 @@ def test_the_manifest_says_what_was_done(finished: FinishedGrid) -> None:
     assert (facts["crystals"], facts["quarantined"], facts["target"]) == (36, 0, "energy")
     assert manifest["hardware"]["cpus"] == 2
     assert {"python", "torch", "ray"} <= manifest["versions"].keys()
+    assert [kind["name"] for kind in manifest["representations"]] == ["nn12-r8", "all-r4"]
     assert manifest["created"].endswith("+00:00")
 
 

@@ -21,13 +21,14 @@ import psutil
 import pytest
 import ray
 
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.flags import parse
 from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.training.fit import fit
+from trainables.training.specification import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = 20
@@ -196,8 +197,10 @@ def test_a_signal_to_all_processes_of_a_job_is_one_line(
 def planned(data: Path, run: Path) -> list[GridArray]:
     config = parse(flags(data, run)).config.model_copy(update={"tasks": ("tiny",)})
     manifest = json.loads((run / "manifest.json").read_text())
-    fingerprints = manifest["datasets"]["tiny"]["fingerprints"]
-    return arrays(keyed_cells(config, {("tiny", "cgcnn"): fingerprints["nn12-r8"]}))
+    about = manifest["datasets"]["tiny"]
+    target = Target(name=about["target"], unit=about["unit"])
+    fingerprints = {("tiny", "cgcnn"): about["fingerprints"]["nn12-r8"]}
+    return arrays(cells(config, {"tiny": target}, fingerprints))
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ import pytest
 
 from orchestrator.data import featurise as job
 from orchestrator.data.featurise import ShardWriter
-from orchestrator.grid.cells import arrays, cells, keyed_cells
+from orchestrator.grid.cells import arrays, cells
 from orchestrator.grid.flags import parse
-from orchestrator.grid.inputs import fingerprints
+from orchestrator.grid.inputs import fingerprints, targets_of
 from orchestrator.planning.machine import Machine, looking_around
 from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
@@ -72,8 +72,8 @@ def featurised(source: Source, folder: Path) -> None:
         writer = ShardWriter(folder / kind.name)
         ids, places = [entry.id for entry in entries], [entry.row for entry in entries]
         writer.add(shards.to_table(ids, places, result.target, result.graphs[kind.name]))
-        made_from = job._made_from(source, 1000)
-        writer.close({"made_from": made_from, "total": len(entries), "bad": 0})
+        identity = job._identity(job._made_from(source, 1000), kind)
+        writer.close({**identity, "total": len(entries), "bad": 0})
 
 
 def cells_of(said: Said, name: str) -> list[str]:
@@ -195,11 +195,13 @@ def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Pat
     source = open_source(data)
     featurised(source, run / "shards" / "tiny")
     config = parse(["--tasks", str(data), *flags]).config
-    keys = {}
-    for cell in cells(config):
-        folder = run / "shards" / "tiny" / BACKBONES[cell.backbone].graph_kind.name
-        fingerprint = json.loads((folder / shards.MANIFEST).read_text())["fingerprint"]
-        keys[cell.backbone, cell.mixing] = cell.key(fingerprint)
+    fingerprints = {}
+    for backbone in config.backbones:
+        folder = run / "shards" / "tiny" / BACKBONES[backbone].graph_kind.name
+        manifest = json.loads((folder / shards.MANIFEST).read_text())
+        fingerprints[str(data), backbone] = manifest["fingerprint"]
+    planned = cells(config, targets_of({str(data): source}), fingerprints)
+    keys = {(cell.spec.backbone, cell.spec.mixing): cell.key for cell in planned}
     records = Records(run / "records")
     for backbone, mixing in (("cgcnn", "H"), ("cgcnn", "L"), ("megnet", "H")):
         records.write({"key": keys[backbone, mixing], "status": "done"}, {})
@@ -236,7 +238,8 @@ def test_the_plan_and_the_job_have_the_same_keys(data: Path, tmp_path: Path, hid
         source, kinds, run / "shards" / "tiny", max_atoms=config.max_atoms
     )
     assert found is not None
-    expected = arrays(keyed_cells(config, fingerprints(config, {"tiny": found})))
+    printed = fingerprints(config, {"tiny": found})
+    expected = arrays(cells(config, targets_of({"tiny": source}), printed))
     assert look(options).planned == expected
 
 

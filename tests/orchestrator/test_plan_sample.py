@@ -104,7 +104,7 @@ def test_of_what_is_not_here_something_is_assumed_and_its_source_named(
     known = absent(TASKS["perovskites"], "megnet", {})
     assert known == Size(18_928, KNOWN_ROWS["perovskites"]["all-r4"], "perovskites")
     assert absent(TASKS["mp_gap"], "cgcnn", {}).as_in == "phonons"
-    kind = GraphKind(name="all-r5", cutoff=5.0, max_neighbours=None)
+    kind = GraphKind(name="all-r5", version=1, cutoff=5.0, max_neighbours=None)
     other = replace(BACKBONES["megnet"], name="other", graph_kind=kind)
     monkeypatch.setitem(BACKBONES, "other", other)
     assert absent(TASKS["mp_gap"], "other", {}).rows == max(KNOWN_ROWS["phonons"].values())

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.cells import GridArray, arrays
 from orchestrator.grid.config import build_config
 from orchestrator.interface.format import duration, why
 from orchestrator.training import progress, tuning
 from orchestrator.training.events import Began, Observers, Recorded
 from orchestrator.training.progress import Progress
 from orchestrator.training.study import Study
+from tests.orchestrator.small_data import cells_of
 
 
 class Terminal(io.StringIO):
@@ -29,8 +30,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> None:
         config = build_config("demo", {"folds": (0,), "dims": (8,), "epochs": 10})
-        keyed = [(cell, f"{cell.backbone} {cell.mixing}") for cell in cells(config)]
-        self.cgcnn, self.megnet = arrays(keyed)
+        self.cgcnn, self.megnet = arrays(cells_of(config))
         self.now = 1000.0
         monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
         self.stream = stream
@@ -73,7 +73,7 @@ def began(
 ) -> Began:
     """Of a study that has these arrays, and one for each model that is recorded."""
     before = [SimpleNamespace(task="ionic", keys={one["key"]: one["key"]}) for one in recorded]
-    study = Study(arrays=[*arrays, *before], data={}, targets={}, naming=naming)
+    study = Study(arrays=[*arrays, *before], data={}, naming=naming)
     return Began(study, arrays, costs, recorded)
 
 

@@ -172,6 +172,19 @@ def test_the_wall_time_is_from_the_first_session_to_the_last_record(
     assert "1 h 00 min, in 2 sessions" in body
     assert "2021-05-06 07:00 to 2021-05-06 08:00 UTC" in body
     assert "1 node, 2 CPUs (Abacus 3000), 0 GPUs, 7.5 GiB of memory for the workers" in body
+    assert "24 models on cpu without fused kernels and 1 thread</td>" in body
+
+
+def test_a_run_that_was_computed_in_two_ways_says_so(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    ledger = pd.read_parquet(run / "ledger.parquet")
+    ledger.loc[:3, "threads"] = 2
+    replace_parquet(run, "ledger.parquet", ledger)
+    text = (
+        "4 models on cpu without fused kernels and 2 threads; 20 models on cpu without fused"
+        " kernels and 1 thread, alike within rounding only</td>"
+    )
+    assert text in body_of(write_report(run))
 
 
 def test_models_that_are_not_done_are_listed(tmp_path: Path) -> None:

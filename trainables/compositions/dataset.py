@@ -14,6 +14,10 @@ import numpy as np
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.registry import official_folds
 from trainables.crystals.split import VALIDATION_SHARE, Split, split_given, split_rows
+from trainables.representation import Representation
+
+# What a network sees of a formula: its elements and their shares.
+FORMULA = Representation(name="formula", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,29 @@ FLAGS = (
 SWITCH = "ELEMGRID_KERNELS"  # 0: do without, as where there is no compiler
 
 
+NONE = "none"  # in the place of a build
+
+
 class NoKernelsError(Exception):
     """They cannot be had; says why."""
 
 
+class Kernels(ctypes.CDLL):
+    """The loaded library; `identity` is the digest of all that it was built from and for."""
+
+    def __init__(self, path: Path, identity: str) -> None:
+        super().__init__(str(path))
+        self.identity = identity
+
+
+def build() -> str:
+    """Which kernels this process has, by the start of their identity; or `NONE`."""
+    kernels = load()
+    return NONE if kernels is None else kernels.identity[:12]
+
+
 @cache
-def load() -> ctypes.CDLL | None:
+def load() -> Kernels | None:
     """The kernels, built on their first use (seconds), or None where they cannot be had.
 
     The built file is kept in a cache folder of the user's own, under a name with a hash of source,
@@ -61,7 +78,7 @@ def compiler() -> str:
     return os.environ.get("CXX", "g++")
 
 
-def _loaded() -> ctypes.CDLL:
+def _loaded() -> Kernels:
     if switched_off():
         raise NoKernelsError(f"{SWITCH}=0 switches the fused kernels off")
     try:
@@ -76,11 +93,11 @@ def _loaded() -> ctypes.CDLL:
             if kept is None:
                 content = _built(found)
                 kept = _keep(folder, identity, content)
-            return _opened(kept)
+            return _opened(kept, identity)
         except UntrustedFolderError as error:
             raise NoKernelsError(f"no fused kernels: {error}") from None
         except OSError:  # a cache folder that cannot be written: for this process alone, then
-            return _opened_once(content or _built(found))
+            return _opened_once(content or _built(found), identity)
     except (OSError, subprocess.SubprocessError):
         raise NoKernelsError(
             f"no C++ compiler ({compiler()}) built the fused kernels here"
@@ -121,19 +138,19 @@ def _keep(folder: Path, identity: str, content: bytes) -> Path:
     return path
 
 
-def _opened(path: Path) -> ctypes.CDLL:
+def _opened(path: Path, identity: str) -> Kernels:
     try:
-        return ctypes.CDLL(str(path))
+        return Kernels(path, identity)
     except OSError as error:  # it is whole, so building it again would not help
         raise NoKernelsError(f"the fused kernels cannot be loaded: {error}") from None
 
 
-def _opened_once(content: bytes) -> ctypes.CDLL:
+def _opened_once(content: bytes, identity: str) -> Kernels:
     """Opened from a folder that is gone again; a mapped file stays."""
     with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
         path = Path(folder) / "kernels.so"
         path.write_bytes(content)
-        return _opened(path)
+        return _opened(path, identity)
 
 
 def _built(command: str) -> bytes:

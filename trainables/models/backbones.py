@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
+from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions
 from trainables.models.recipe import Recipe, RecipeName
-from trainables.representations.graph import GraphKind
+from trainables.representations.graph import FEATURISER_VERSION, GraphKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class BackboneSpec:
         recipes: how it is optimised, by name of the recipe.
         edge_cost: (a, b) of the work a + b·width that an edge is in an epoch, as measured on one
             core; only ratios between backbones matter.
-        takes_conv_width: whether its convolutions may be wider than the element vectors.
+        options: class of its options, whose fields have defaults.
         reference: where it was published, in BibTeX.
     """
 
@@ -37,17 +38,16 @@ class BackboneSpec:
     graph_kind: GraphKind
     recipes: Mapping[RecipeName, Recipe]
     edge_cost: tuple[float, float]
-    takes_conv_width: bool = False
+    options: type[NetworkOptions] = NetworkOptions
     reference: str
 
     def load(self) -> Any:
         """The class of the stacked network.
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
-        `conv_width` where the backbone takes one, it makes a `torch.nn.Module` that says [K, B] of
-        a `GraphBatch`. The network has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`,
-        its node features [K, N, A] after each layer. The class of one that takes `conv_width` has
-        `width_of(weights)`, which finds that number again in what was recorded.
+        the fields of `options` by name, it makes a `torch.nn.Module` that says [K, B] of a
+        `GraphBatch`. The network has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`,
+        its node features [K, N, A] after each layer.
         """
         module, _, name = self.model.partition(":")
         return getattr(import_module(module), name)
@@ -72,13 +72,13 @@ _CGCNN = BackboneSpec(
     title="CGCNN",
     model="trainables.models.cgcnn:CGCNN",
     # 12 nearest within 8 Å (Xie & Grossman 2018)
-    graph_kind=GraphKind(name="nn12-r8", cutoff=8.0, max_neighbours=12),
+    graph_kind=GraphKind(name="nn12-r8", version=FEATURISER_VERSION, cutoff=8.0, max_neighbours=12),
     recipes={
         "paper": Recipe(name="paper", optimiser="sgd", lr=0.01, schedule="step", milestones=(100,)),
         "tuned": _TUNED,
     },
     edge_cost=(4.0, 0.25),
-    takes_conv_width=True,
+    options=CGCNNOptions,
     reference="@article{Xie2018, title={Crystal Graph Convolutional Neural Networks for an Accurate"
     " and Interpretable Prediction of Material Properties}, author={Xie, Tian and Grossman, Jeffrey"
     " C.}, journal={Physical Review Letters}, volume={120}, pages={145301}, year={2018},"
@@ -89,12 +89,15 @@ _MEGNET = BackboneSpec(
     title="MEGNet",
     model="trainables.models.megnet:MEGNet",
     # all within 4 Å (Chen et al. 2019, as in the thesis)
-    graph_kind=GraphKind(name="all-r4", cutoff=4.0, max_neighbours=None),
+    graph_kind=GraphKind(
+        name="all-r4", version=FEATURISER_VERSION, cutoff=4.0, max_neighbours=None
+    ),
     recipes={
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3),
         "tuned": replace(_TUNED, lr=2e-3, epochs=300),
     },
     edge_cost=(30.0, 0.02),
+    options=MEGNetOptions,
     reference="@article{Chen2019, title={Graph Networks as a Universal Machine Learning Framework"
     " for Molecules and Crystals}, author={Chen, Chi and Ye, Weike and Zuo, Yunxing and Zheng, Chen"
     " and Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, pages={3564--3572},"

@@ -6,7 +6,7 @@ channels of a message, G Gaussians, D width of a crystal's vector.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -79,9 +79,7 @@ class CGCNN(nn.Module):
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
-        conv_width: node width A; the embedding's dimension where None.
-        layers: convolutions.
-        pooled: width D of a crystal's vector after pooling.
+        conv_width, layers, pooled: as of `CGCNNOptions`.
     """
 
     def __init__(
@@ -91,9 +89,9 @@ class CGCNN(nn.Module):
         descriptor: Tensor,
         dim: int,
         *,
-        conv_width: int | None = None,
-        layers: int = 3,
-        pooled: int = 128,
+        conv_width: int | None,
+        layers: int,
+        pooled: int,
     ) -> None:
         super().__init__()
         width = conv_width or dim
@@ -105,11 +103,6 @@ class CGCNN(nn.Module):
         )
         self.pooled = Linear(generators, width, pooled)
         self.out = Linear(generators, pooled, 1)
-
-    @staticmethod
-    def width_of(weights: Mapping[str, Tensor]) -> int:
-        """A, as the weights of a model tell: `conv_width`, or `dim` where that was None."""
-        return weights["convolutions.0.own"].shape[1]
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
         """Node features [K, N, A] after each convolution."""

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.models.layers import Generators, Linear, uniform
+from trainables.models.options import CrabNetOptions
 
-WIDTH, LAYERS, HEADS, FEED_FORWARD = 512, 3, 4, 2048
-HEAD_WIDTHS = (1024, 512, 256, 128)
+PUBLISHED = CrabNetOptions()
 DROPOUT = 0.1
 RESOLUTION, BASE = 5000, 50.0
 
@@ -204,6 +204,7 @@ class CrabNet(nn.Module):
             changes nothing, gradients included.
         columns: F of the stacked tables, at least that of the widest.
         trainable: whether the tables learn too.
+        options: of the network.
     """
 
     table: Tensor
@@ -215,11 +216,7 @@ class CrabNet(nn.Module):
         *,
         columns: int | None = None,
         trainable: bool = False,
-        width: int = WIDTH,
-        layers: int = LAYERS,
-        heads: int = HEADS,
-        hidden: int = FEED_FORWARD,
-        head_widths: Sequence[int] = HEAD_WIDTHS,
+        options: CrabNetOptions = PUBLISHED,
     ) -> None:
         super().__init__()
         own = [table.shape[1] for table in tables]
@@ -231,14 +228,16 @@ class CrabNet(nn.Module):
         else:
             self.register_buffer("table", stacked)
         models = len(generators)
+        width = options.width
         self.enter = _narrow_linear(generators, own, total, width)
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(models, 1, 1)) for _ in range(3))
         self.linear = FractionEncoding(width, logarithmic=False)
         self.logarithmic = FractionEncoding(width, logarithmic=True)
         self.layers = nn.ModuleList(
-            EncoderLayer(generators, width, heads, hidden) for _ in range(layers)
+            EncoderLayer(generators, width, options.heads, options.hidden)
+            for _ in range(options.layers)
         )
-        self.head = ResidualHead(generators, width, head_widths)
+        self.head = ResidualHead(generators, width, options.head_widths)
 
     def _entered(self, batch: CompositionBatch) -> Tensor:
         """[K, M, D] element vectors, with their shares written over them."""

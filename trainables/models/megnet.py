@@ -149,7 +149,7 @@ class MEGNet(nn.Module):
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
-        blocks: updates.
+        blocks: as of `MEGNetOptions`.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class MEGNet(nn.Module):
         descriptor: Tensor,
         dim: int,
         *,
-        blocks: int = 3,
+        blocks: int,
     ) -> None:
         super().__init__()
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)

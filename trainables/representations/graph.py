@@ -12,20 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainables.representation import Representation
+
 PER_ANGSTROM = 1000
+# Raised whenever the same crystal would get another graph: shards made before are then made again.
+FEATURISER_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphKind:
+class GraphKind(Representation):
     """Which neighbours become edges.
 
     Attributes:
-        name: as it stands in folder names and manifests.
         cutoff: in Å.
         max_neighbours: nearest neighbours kept per atom; None keeps all within the cutoff.
     """
 
-    name: str
     cutoff: float
     max_neighbours: int | None
 

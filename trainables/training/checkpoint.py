@@ -16,13 +16,13 @@ from safetensors.torch import load as decode_tensors
 from torch import nn
 
 from trainables.crystals.symbols import symbol
-from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.representations.batches import DeviceGraphs
 from trainables.representations.graph import Graphs
 from trainables.training import record_file
 from trainables.training.fit import build_model
 from trainables.training.problem import predictions
+from trainables.training.specification import ModelSpec
 
 COPY = "copy the record again, or run the command that trained it"
 
@@ -53,9 +53,10 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         path: of the weights; the row lies beside them.
 
     Returns:
-        An array of one model, whose output [1, B] is standardised, and the row of the ledger with
-        `target_mean` and `target_scale` beside it (prediction = output · scale + mean), and
-        `elements`, the atomic numbers that occur in the training part.
+        The network that the row specifies, as an array of one model, whose output [1, B] is
+        standardised; and the row of the ledger with `target_mean` and `target_scale` beside it
+        (prediction = output · scale + mean), and `elements`, the atomic numbers that occur in the
+        training part.
 
     Raises:
         CheckpointError: not a record, damaged, or one of a model that was not finished.
@@ -69,15 +70,7 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     if not weights:
         raise CheckpointError(f"{path}: holds no weights; the model did not finish")
     try:
-        spec = BACKBONES[row["backbone"]]
-        model = build_model(
-            row["backbone"],
-            [torch.Generator()],
-            [Mixing(row["mixing"])],
-            row["dim"],
-            spec.load().width_of(weights) if spec.takes_conv_width else None,
-        )
-        model.load_state_dict(weights)
+        model = _build(_specification(row), weights)
         row["target_mean"] = float(arrays["scaler/mean"][0])
         row["target_scale"] = float(arrays["scaler/scale"][0])
         row["elements"] = arrays["elements/numbers"].tolist()
@@ -85,6 +78,40 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"{path}: not a model of this version ({reason})") from None
     return model.eval(), row
+
+
+def _specification(row: dict[str, Any]) -> ModelSpec:
+    """What the row says that its model is, which has to be the model of its key.
+
+    Raises:
+        ValueError: it says no model, or another.
+    """
+    spec = ModelSpec.read(row["spec"])
+    if spec.key != row["key"]:
+        raise ValueError(f"its specification is of the model {spec.key}")
+    return spec
+
+
+def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
+    """The model that is specified, with the weights of a record.
+
+    Raises:
+        ValueError: they are of another network.
+    """
+    mixings = [Mixing(spec.mixing)]
+    model = build_model(spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options)
+    own = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
+    recorded = {name: tuple(value.shape[1:]) for name, value in weights.items()}
+    for name in sorted(own.keys() | recorded.keys()):
+        if own.get(name) != recorded.get(name):
+            sizes = _size(recorded.get(name)), _size(own.get(name))
+            raise ValueError(f"weights/{name}: {sizes[0]}, and {sizes[1]} as specified")
+    model.load_state_dict(weights)
+    return model
+
+
+def _size(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else " × ".join(map(str, shape)) or "a number"
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -6,7 +6,7 @@ Legend: F columns of a table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch import nn
 
 from trainables.compositions.dataset import Compositions
 from trainables.crystals.split import VALIDATION_SHARE, Split
-from trainables.models.crabnet import CrabNet
+from trainables.models.crabnet import PUBLISHED, CrabNet
 from trainables.models.layers import Generators
+from trainables.models.options import CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe, RecipeName
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.compositions import CompositionProblem, DeviceCompositions
@@ -88,14 +89,14 @@ class TransferSpec:
     Attributes:
         models: entrant -> key.
         trainable: whether the tables learn too.
-        shape: of the network, where it is not the published one (`CrabNet`'s arguments).
+        options: of the network.
     """
 
     models: dict[Entrant, str]
     seed: int
     recipe: Recipe
     trainable: bool = False
-    shape: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
+    options: CrabNetOptions = PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,15 @@ class TransferFit(FittedArray):
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         entrants = [self._entrants[member.label] for member in members]
         tables = [_by_number(self.data.tables[entrant]) for entrant in entrants]
-        shape: dict[str, Any] = dict(self.spec.shape)
         # The same for one member as for all, so that one can leave the array.
         columns = max(self.data.tables[entrant].shape[1] for entrant in self._entrants.values())
-        return CrabNet(generators, tables, columns=columns, trainable=self.spec.trainable, **shape)
+        return CrabNet(
+            generators,
+            tables,
+            columns=columns,
+            trainable=self.spec.trainable,
+            options=self.spec.options,
+        )
 
     def _evaluate(self, trained: Trained) -> Outcome:
         split = self.splits[trained.history.member.label]
