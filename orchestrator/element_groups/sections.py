@@ -183,11 +183,15 @@ GROUP_SECTIONS: tuple[tuple[str, Callable[[Grouped], Values | None]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the groups' part of the report; None where none belong to the run."""
+    """What makes the groups' part of the report; None where there are none."""
     found = FinishedGroups(run.folder)
     if not found.exists:
         return None
     run.demand_files()
+    return lambda: _part(run, found)
+
+
+def _part(run: FinishedRun, found: FinishedGroups) -> Part:
     if not belongs(found, run.digest):
-        return None
-    return lambda: Part(filled(found.job, GROUP_SECTIONS, Grouped(run, found)))
+        return Part([])
+    return Part(filled(found.job, GROUP_SECTIONS, Grouped(run, found)))

@@ -82,11 +82,15 @@ ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], Values]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the ensemble's part of the report; None where none belongs to the run."""
+    """What makes the ensemble's part of the report; None where there is none."""
     found = FinishedEnsemble(run.folder)
     if not found.exists:
         return None
     run.demand_files()
+    return lambda: _part(run, found)
+
+
+def _part(run: FinishedRun, found: FinishedEnsemble) -> Part:
     if not belongs(found, run.digest):
-        return None
-    return lambda: Part(filled(found.job, ENSEMBLE_SECTIONS, Combined(run, found)))
+        return Part([])
+    return Part(filled(found.job, ENSEMBLE_SECTIONS, Combined(run, found)))

@@ -46,9 +46,7 @@ def filled(
 
 
 def belongs(files: FinishedFiles, digest: str) -> bool:
-    """Whether a job has left files, made from the models that the report is about."""
-    if not files.exists:
-        return False
+    """Whether a job's files were made from the models that the report is about."""
     try:
         files.demand_made_from(LEDGER, digest)
     except OutdatedError as error:

@@ -39,7 +39,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def body_of(path: Path) -> str:
     """The page without its scripts, which hold plotly and the figures' numbers."""
-    return re.sub(r"<script.*?</script>", "", path.read_text(), flags=re.DOTALL)
+    return re.sub(r"<script.*?</script>", "", text_of(path), flags=re.DOTALL)
+
+
+def text_of(path: Path) -> str:
+    """The page with its lines as one: where a template breaks them is nothing to a reader."""
+    return " ".join(path.read_text().split())
 
 
 def refusal(folder: Path) -> str:
@@ -79,7 +84,7 @@ def test_the_numbers_are_those_of_the_ledger(made: Path) -> None:
     for value in means:
         assert f">{value:.4g}<" in body
     assert "all 12 configurations" in body
-    assert f'<td class="wrap">{ledger["epochs"].sum()}</td>' in body
+    assert f"<td>{ledger['epochs'].sum()}</td>" in body
 
 
 def test_rmse_and_r2_are_those_of_the_predictions(made: Path) -> None:
@@ -140,11 +145,11 @@ def test_only_matbenchs_own_crystals_stand_beside_its_leaderboard(tmp_path: Path
 
 
 def test_texts_name_the_mixings_of_the_run(tmp_path: Path, made: Path) -> None:
-    text = write_report(made).read_text()
+    text = text_of(write_report(made))
     assert "in this run H (handcrafted only), 0 and L (learned only)" in text
     assert "feature-led (H, 0)" in text and "embedding-led (L)" in text
     run = make_run(tmp_path / "run", backbones=("megnet",), mixing=("0", "2"), folds=(0,))
-    text = write_report(run).read_text()
+    text = text_of(write_report(run))
     assert "in this run 0 and 2" in text and "handcrafted only), " not in body_of(
         run / "report.html"
     )
