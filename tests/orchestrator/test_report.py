@@ -13,10 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.interface import page
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
 from orchestrator.report import job as report
 from orchestrator.report.job import write_report
+from orchestrator.report.part import Values
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.run_directory import locked, write_manifest
@@ -198,6 +200,22 @@ def test_sections_with_nothing_to_compare_are_left_out(tmp_path: Path) -> None:
     assert titles == [
         title for title in SECTIONS if title not in ("Which mixing wins", "Effect of the dimension")
     ]
+
+
+def test_a_section_is_added_as_contributing_says(made: Path) -> None:
+    contributing = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text()
+    guide = contributing.split("## Add a section to the report")[1]
+    code, template = (
+        re.search(rf"```{kind}\n(.*?)```", guide, re.S) for kind in ("python", "html")
+    )
+    assert code and template
+    names = {"FinishedRun": FinishedRun, "Values": Values}
+    exec(code[1], names)  # noqa: S102  # the guide's own text
+    macros = page._environment().from_string(template[1]).module
+    run = FinishedRun(made)
+    body = macros.slowest(**names["slowest"](run))
+    assert "Of 6 s of training, the 5 models that took longest." in body
+    assert body.count("<tr>") == 6 and run.done["array"].iloc[0] in body
 
 
 def test_a_choice_on_test_errors_is_said_to_leak(tmp_path: Path, made: Path) -> None:
