@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,8 +13,8 @@ from analysis import leaderboard
 from analysis.convergence import endings, late_gain
 from analysis.figures.curves import learning_curves
 from orchestrator.grid.config import GridConfig
-from orchestrator.interface.format import counted, duration, significant
-from orchestrator.interface.page import figure
+from orchestrator.interface.format import duration, significant
+from orchestrator.report.part import Values
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import ways_of_computing
 from orchestrator.runs.records import Records
@@ -55,7 +54,7 @@ def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
     ]
 
 
-def curves(run: FinishedRun) -> str:
+def curves(run: FinishedRun) -> Values:
     """Validation curves of the chosen configurations' first fold, all mixings."""
     records = Records(run.folder / "records")
     frames = []
@@ -73,45 +72,34 @@ def curves(run: FinishedRun) -> str:
             frames.append(pd.DataFrame({**about, "epoch": epochs, "val_mae": values}))
     drawn = pd.concat(frames, ignore_index=True)
     gains = [late_gain(curve.to_numpy()) for _, curve in drawn.groupby("key")["val_mae"]]
-    return (
-        f"<p>Drawn are {len(frames)} of {len(run.done)} models: for each data set and backbone"
-        " those of the dimension that validation picked (Overview), in the first fold, with every"
-        f" mixing.</p>{_converged(run, gains)}{figure(learning_curves(drawn))}"
-    )
+    return {
+        "shown": len(frames),
+        "done": len(run.done),
+        "ended": _converged(run, gains),
+        "drawn": learning_curves(drawn),
+    }
 
 
-def _converged(run: FinishedRun, gains: Sequence[float]) -> str:
-    """Whether the models had converged, in numbers; a warning where most had not.
+def _converged(run: FinishedRun, gains: Sequence[float]) -> Values:
+    """Whether the models had converged, in numbers.
 
     Args:
         gains: of the drawn models, what the last tenth of their epochs has brought.
     """
     found, recipes = _endings(run), _recipes(run)
     models, limit, late = len(found), int(found["at_limit"].sum()), int(found["late"].sum())
-    patience = _range(recipe.patience for recipe in recipes.values())
-    epochs = _range(recipe.epochs for recipe in recipes.values())
     finite = [gain for gain in gains if np.isfinite(gain)]
     gain = float(np.median(finite)) if finite else 0.0
-    early = (
-        f"{models - limit} stopped early, as their validation MAE had not fallen for {patience}"
-        " epochs"
-    )
-    late_ones = (
-        f"{limit} ended at the limit of {epochs} epochs; of these, {late} had their best epoch in"
-        " the last tenth. There, the lowest validation MAE of the drawn models still fell by"
-        f" {100 * gain:.2g} % (median)"
-    )
-    parts = [text for number, text in ((models - limit, early), (limit, late_ones)) if number]
-    if all(recipe.patience >= recipe.epochs for recipe in recipes.values()):
-        parts.append(f"a patience of {patience} epochs lets none stop before that")
-    text = f"<p>Of {counted(models, 'model')}, {'; '.join(parts)}.</p>"
-    if late <= models / 2 or gain <= STILL_IMPROVING:
-        return text
-    return text + (
-        '<p class="note"><b>Most models had not converged</b>: they still improved at the end of'
-        " their epochs. More of them (<code>--epochs</code>) would most likely give lower errors,"
-        " and may change which configuration is best.</p>"
-    )
+    return {
+        "early": models - limit,
+        "at_limit": limit,
+        "late": late,
+        "gain": gain,
+        "patience": _range(recipe.patience for recipe in recipes.values()),
+        "epochs": _range(recipe.epochs for recipe in recipes.values()),
+        "all_epochs": all(recipe.patience >= recipe.epochs for recipe in recipes.values()),
+        "still_improving": late > models / 2 and gain > STILL_IMPROVING,
+    }
 
 
 def _range(values: Any) -> str:
@@ -119,7 +107,7 @@ def _range(values: Any) -> str:
     return f"{low} to {others[-1]}" if others else str(low)
 
 
-def cost(run: FinishedRun) -> str:
+def cost(run: FinishedRun) -> Values:
     """What it ran on, how long, and with what."""
     seconds = float(run.done["seconds"].sum())
     epochs = int(run.done["epochs"].sum())
@@ -143,11 +131,7 @@ def cost(run: FinishedRun) -> str:
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "training code version": str(run.manifest["training_version"]),
     }
-    rows = [
-        f'<tr><td>{name}</td><td class="wrap">{html.escape(fact)}</td></tr>'
-        for name, fact in facts.items()
-    ]
-    return f"<table>{''.join(rows)}</table>"
+    return {"facts": facts}
 
 
 def _wall(run: FinishedRun) -> dict[str, str]:

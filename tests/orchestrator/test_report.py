@@ -13,10 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.interface import page as html
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
 from orchestrator.report import job as report
 from orchestrator.report.job import write_report
+from orchestrator.report.part import Values
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.run_directory import locked, write_manifest
@@ -45,7 +47,12 @@ def page(made: Path) -> Path:
 
 def body_of(path: Path) -> str:
     """The page without its scripts, which hold plotly and the figures' numbers."""
-    return re.sub(r"<script.*?</script>", "", path.read_text(), flags=re.DOTALL)
+    return re.sub(r"<script.*?</script>", "", text_of(path), flags=re.DOTALL)
+
+
+def text_of(path: Path) -> str:
+    """The page with its lines as one: where a template breaks them is nothing to a reader."""
+    return " ".join(path.read_text().split())
 
 
 def refusal(folder: Path) -> str:
@@ -84,7 +91,7 @@ def test_the_numbers_are_those_of_the_ledger(made: Path, page: Path) -> None:
     for value in means:
         assert f">{value:.4g}<" in body
     assert "all 12 configurations" in body
-    assert f'<td class="wrap">{ledger["epochs"].sum()}</td>' in body
+    assert f"<td>{ledger['epochs'].sum()}</td>" in body
 
 
 def test_rmse_and_r2_are_those_of_the_predictions(made: Path, page: Path) -> None:
@@ -147,11 +154,11 @@ def test_only_matbenchs_own_crystals_stand_beside_its_leaderboard(tmp_path: Path
 
 
 def test_texts_name_the_mixings_of_the_run(tmp_path: Path, page: Path) -> None:
-    text = page.read_text()
+    text = text_of(page)
     assert "in this run H (handcrafted only), 0 and L (learned only)" in text
     assert "feature-led (H, 0)" in text and "embedding-led (L)" in text
     run = make_run(tmp_path / "run", backbones=("megnet",), mixing=("0", "2"), folds=(0,))
-    text = write_report(run).read_text()
+    text = text_of(write_report(run))
     assert "in this run 0 and 2" in text and "handcrafted only), " not in body_of(
         run / "report.html"
     )
@@ -213,6 +220,22 @@ def test_sections_with_nothing_to_compare_are_left_out(tmp_path: Path) -> None:
     assert titles == [
         title for title in SECTIONS if title not in ("Which mixing wins", "Effect of the dimension")
     ]
+
+
+def test_a_section_is_added_as_contributing_says(made: Path) -> None:
+    contributing = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text()
+    guide = contributing.split("## Add a section to the report")[1]
+    code, template = (
+        re.search(rf"```{kind}\n(.*?)```", guide, re.S) for kind in ("python", "html")
+    )
+    assert code and template
+    names = {"FinishedRun": FinishedRun, "Values": Values}
+    exec(code[1], names)  # noqa: S102  # the guide's own text
+    macros = html._environment().from_string(template[1]).module
+    run = FinishedRun(made)
+    body = macros.slowest(**names["slowest"](run))
+    assert "Of 6 s of training, the 5 models that took longest." in body
+    assert body.count("<tr>") == 6 and run.done["array"].iloc[0] in body
 
 
 def test_a_choice_on_test_errors_is_said_to_leak(tmp_path: Path, made: Path, page: Path) -> None:
