@@ -1,4 +1,4 @@
-"""One HTML page that needs no network: figures, tables, and the page around them."""
+"""A self-contained HTML page: figures, tables and the page around them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 
 def render(title: str, subtitle: str, sections: Sequence[tuple[str, str]]) -> str:
-    """The page; `sections` are pairs of a heading and HTML."""
+    """Renders the page; `sections` are pairs of a heading and HTML."""
     page = Template(resources.files("orchestrator.interface").joinpath("page.html").read_text())
     return page.substitute(
         title=html.escape(title),
@@ -28,9 +28,9 @@ def render(title: str, subtitle: str, sections: Sequence[tuple[str, str]]) -> st
 
 
 def figure(shown: go.Figure) -> str:
-    """A figure as HTML, without plotly itself, which the page has once."""
-    # Responsive figures fill the page's width; their heights are set by what they show.
-    # Named by what it shows, and not at random, so that the same run has the same page.
+    """A figure as HTML, without plotly's script, which the page includes once."""
+    # Responsive figures fill the page's width; their heights depend on their content.
+    # The id is a hash of the content, not random, so that the same run gives the same page.
     name = hashlib.sha256(shown.to_json().encode()).hexdigest()[:16]
     text: str = shown.to_html(
         full_html=False,
@@ -42,7 +42,7 @@ def figure(shown: go.Figure) -> str:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """A table of already formatted cells; numbers stand to the right."""
+    """A table of formatted cells; numeric columns are aligned right."""
 
     def numeric(name: str) -> str:
         return ' class="number"' if frame[name].map(_is_number).all() else ""
