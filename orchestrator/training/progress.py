@@ -1,4 +1,4 @@
-"""What a person sees while a grid trains."""
+"""The progress display of a training grid."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from orchestrator.runs.records import DONE
 from orchestrator.training.arrays import Naming, TrainingArray
 from orchestrator.training.time_left import TimeLeft
 
-SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether a person watches a terminal
+SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether the stream is a terminal
 
 
 class Progress(tune.Callback):
     """Prints models done, running and failed, the best validation MAE of each task, time left.
 
     Args:
-        arrays: in the order in which they are begun.
+        arrays: in the order in which they start.
         weights: array's id -> expected relative cost.
-        naming: of the models that are told of.
+        naming: names the models in messages.
         before: rows of the grid's models that are recorded already.
         error: column of the validation error.
     """
@@ -55,7 +55,7 @@ class Progress(tune.Callback):
             self._count(row)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the stream, as Tune keeps its callbacks in a file."""
+        """All but the stream, as Tune pickles its callbacks to a file."""
         return {name: value for name, value in vars(self).items() if name != "_stream"}
 
     def on_trial_start(
@@ -68,20 +68,20 @@ class Progress(tune.Callback):
         self._left.begin(array.id, time.monotonic())
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Shows that it goes on, where no array reports for long."""
+        """Prints the state even if no array has reported for long."""
         self._print(force=False)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A worker died: its models run no more, until another one takes them up."""
+        """Stops counting a dead worker's models as running, until another worker takes them."""
         array = self._arrays[trial.config["array"]]
         self._active[array.id] = 0
         self._left.lost(array.id)
         self._note(f"{array.id}: its worker died; it begins again")
 
     def killed(self, names: Sequence[str]) -> None:
-        """Arrays were in training when a node ran out of memory."""
+        """Handles arrays that were in training when a node ran out of memory."""
         for name in names:
             self._active[name] = 0
             self._left.lost(name)
@@ -95,7 +95,7 @@ class Progress(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """Takes in a report of one array."""
+        """Handles the report of one array."""
         array = self._arrays[trial.config["array"]]
         self._active[array.id] = result["active"]
         share = result["epoch"] / array.epochs
@@ -109,7 +109,7 @@ class Progress(tune.Callback):
         self._print(force=False)
 
     def finished(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Takes in the rows of models that have just been recorded; tells of those not done."""
+        """Counts the rows of models that have just been recorded; reports those not done."""
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
@@ -122,7 +122,7 @@ class Progress(tune.Callback):
             return
         task, error = row["task"], row[self._error]
         if task not in self._best or error < self._best[task][1]:
-            # Last improved first: where the line is cut, the news stays.
+            # Most recently improved first: where the line is cut, the news stays.
             found = (
                 f"{error:.4g} {row.get('unit') or ''}".rstrip(),
                 error,
@@ -143,7 +143,7 @@ class Progress(tune.Callback):
         self._last = now
         line = self.line(now)
         if terminal and not force:
-            # A line that wraps could not be overwritten by the next.
+            # A wrapped line could not be overwritten by the next.
             width = shutil.get_terminal_size().columns - 1
             line = line if len(line) <= width else f"{line[: width - 1]}…"
         self._write(f"\r\033[K{line}" if terminal else f"{line}\n")
