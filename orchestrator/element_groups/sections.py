@@ -1,4 +1,4 @@
-"""The sections of a report on the elements' groups."""
+"""The report's sections on the groups of the elements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from orchestrator.report.part import MakePart, Part, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
 
 CHARGES = {"+": "⁺", "-": "⁻"}
-SURE = 0.01  # Mantel tests above it may be chance
+SURE = 0.01  # significance level of the Mantel tests
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Grouped:
 
     @property
     def models(self) -> pd.DataFrame:
-        """Geometry of the models of the data sets that count, beside what the ledger knows."""
+        """Geometry of the models of the data sets that count, joined with the ledger."""
         rows = of_ledger(self.groups.geometry, self.run.done)
         return rows[rows["task"].isin(self.groups.facts["tasks"])]
 
@@ -221,7 +221,7 @@ def _angle(mean: float, variance: float) -> str:
 
 
 def other_relations(grouped: Grouped) -> str:
-    """How chemical the learned relations are."""
+    """How the learned relations agree with chemical ones."""
     compared = grouped.groups.optional(RELATIONS)
     if compared.empty:
         return ""
@@ -252,7 +252,7 @@ GROUP_SECTIONS: tuple[tuple[str, Callable[[Grouped], str]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the groups' part of the report; None where none belong to the run."""
+    """The function that makes the groups' part of the report; None if the run has no groups."""
     found = FinishedGroups(run.folder)
     if not found.exists:
         return None

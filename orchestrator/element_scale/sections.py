@@ -1,4 +1,4 @@
-"""The sections of a report on an element scale."""
+"""The report's sections on an element scale."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEPT = {
     "logarithm": "the logarithms of the chemical distances",
     "product": "the chemical distances",
 }
-# The thesis draws these values of λ (fig. 3.3); of other grids, as many are drawn.
+# The thesis draws these λ (fig. 3.3); of other grids, the same number is drawn.
 BARS = 10
 
 
@@ -94,7 +94,7 @@ def front(scale: FinishedScale) -> str:
 
 
 def fidelity(scale: FinishedScale) -> str:
-    """This scale beside those of others."""
+    """This scale compared with published ones."""
     rows = [
         {
             "scale": name,
@@ -127,7 +127,7 @@ SCALE_SECTIONS: tuple[tuple[str, Callable[[FinishedScale], str]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the scale's part of the report; None where there is none."""
+    """The function that makes the scale's part of the report; None if there is no scale."""
     scale = FinishedScale(run.folder)
     return (lambda: _part(scale)) if scale.exists else None
 

@@ -1,4 +1,4 @@
-"""The sections of a report on the ensemble of a grid."""
+"""The report's sections on the ensemble of a grid."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Combined:
 
 
 def errors(combined: Combined) -> str:
-    """What combining the models of a fold gains."""
+    """What is gained by combining the models of a fold."""
     folds, units = combined.ensemble.folds, units_of(combined.run.done)
     rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
     if asked:
@@ -102,7 +102,7 @@ ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], str]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the ensemble's part of the report; None where none belongs to the run."""
+    """The function that makes the ensemble's part of the report; None if there is no ensemble."""
     found = FinishedEnsemble(run.folder)
     if not found.exists:
         return None

@@ -1,4 +1,4 @@
-"""The sections of a run's report, each the HTML of one question to the run."""
+"""The report's sections on a run's results, each as HTML."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _reference(run: FinishedRun, name: str) -> dict[str, float]:
 
 
 def overview(run: FinishedRun) -> str:
-    """What was asked, and the best configuration of each task and backbone."""
+    """What was requested, and the best configuration of each task and backbone."""
     notes = "".join(
         f'<p class="note"><b>{html.escape(name)}</b>: {html.escape(data["description"])}</p>'
         for name, data in run.manifest["datasets"].items()
@@ -92,7 +92,7 @@ def overview(run: FinishedRun) -> str:
 
 
 def _mean_scores(run: FinishedRun) -> pd.DataFrame:
-    """RMSE and R² of each configuration, mean over its models as its MAE is."""
+    """RMSE and R² of each configuration, averaged over its models as its MAE is."""
     scored = run.done.set_index("key").join(run.test_scores)
     return scored.groupby(list(leaderboard.CONFIGURATION))[["test_rmse", "test_r2"]].mean()
 
@@ -157,7 +157,7 @@ def heatmap(run: FinishedRun) -> str:
 
 
 def coverage(run: FinishedRun) -> str:
-    """Elements that the models have seen, and how often."""
+    """The elements that the models have trained on, and how often."""
     with reading(run.embeddings, JOB):
         embeddings = pd.read_parquet(
             run.embeddings,
@@ -248,7 +248,7 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], str]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes a grid's part of the report; None where there is no grid.
+    """The function that makes a grid's part of the report; None if there is no grid.
 
     Raises:
         UsageError: one of its files is missing or damaged.
@@ -262,7 +262,7 @@ def part(run: FinishedRun) -> MakePart | None:
 def _part(run: FinishedRun) -> Part:
     if run.done.empty:
         raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
-    _ = run.distances, run.embeddings, run.predictions  # before a minute of figures
+    _ = run.distances, run.embeddings, run.predictions  # fails before a minute of drawing figures
     begun = datetime.fromisoformat(run.manifest["created"]).strftime("%Y-%m-%d %H:%M UTC")
     models, recipe = run.manifest["models"], run.manifest["config"]["recipe"]
     return Part(

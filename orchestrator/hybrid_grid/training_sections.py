@@ -1,4 +1,4 @@
-"""The sections of a run's report on its training: curves and convergence, and what it cost."""
+"""The report's sections on training: curves, convergence and cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.interface.page import figure
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.records import Records
 
-# Of the lowest validation error, in the last tenth of the epochs: more, and a model still improves.
+# Improvement in the last tenth of the epochs, relative to the lowest validation error.
 STILL_IMPROVING = 0.01
 
 
@@ -34,7 +34,7 @@ def _endings(run: FinishedRun) -> pd.DataFrame:
 
 
 def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
-    """For each row of `leaderboard.summary` how many models stopped early, and how many did not."""
+    """For each row of `leaderboard.summary`, how many models stopped early and how many did not."""
     counts = (
         run.done.assign(at_limit=_endings(run)["at_limit"])
         .groupby(list(leaderboard.CONFIGURATION))["at_limit"]
@@ -55,7 +55,7 @@ def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
 
 
 def curves(run: FinishedRun) -> str:
-    """Validation curves of the chosen configurations' first fold, all mixings."""
+    """Validation curves of the selected configurations' first fold, all mixings."""
     records = Records(run.folder / "records")
     frames = []
     for best in run.best.itertuples():
@@ -80,10 +80,10 @@ def curves(run: FinishedRun) -> str:
 
 
 def _converged(run: FinishedRun, gains: Sequence[float]) -> str:
-    """Whether the models had converged, in numbers; a warning where most had not.
+    """States in numbers whether the models had converged; a warning if most had not.
 
     Args:
-        gains: of the drawn models, what the last tenth of their epochs has brought.
+        gains: of the drawn models, the improvement in the last tenth of their epochs.
     """
     found, recipes = _endings(run), _recipes(run)
     models, limit, late = len(found), int(found["at_limit"].sum()), int(found["late"].sum())
@@ -119,7 +119,7 @@ def _range(values: Any) -> str:
 
 
 def cost(run: FinishedRun) -> str:
-    """What it ran on, how long, and with what."""
+    """Hardware, duration and package versions."""
     seconds = float(run.done["seconds"].sum())
     epochs = int(run.done["epochs"].sum())
     hardware, versions = run.manifest["hardware"], run.manifest["versions"]
@@ -149,7 +149,7 @@ def cost(run: FinishedRun) -> str:
 
 
 def _wall(run: FinishedRun) -> dict[str, str]:
-    """From the first beginning to the last record, pauses included, where the files still tell."""
+    """From the first start to the last record, including pauses, if the files still have both."""
     begun, ended = datetime.fromisoformat(run.manifest["created"]), run.last_record
     sessions = len(run.manifest.get("sessions", ()))
     times = f", in {sessions} sessions (pauses between them included)" if sessions > 1 else ""

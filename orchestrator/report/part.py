@@ -1,4 +1,4 @@
-"""A job's part of the report, and whether its files belong there."""
+"""A job's part of the report, and the check that its files belong to the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sections = list[tuple[str, str]]  # title, HTML
 
 @dataclass(frozen=True)
 class Part:
-    """Sections of one job; title and subtitle are the page's where the part is the first."""
+    """Sections of one job; the page takes title and subtitle from its first part."""
 
     sections: Sections
     title: str = ""
@@ -27,12 +27,12 @@ MakePart = Callable[[], Part]
 
 
 def filled(sections: Iterable[tuple[str, Callable[[T], str]]], found: T) -> Sections:
-    """The sections that have something to say of what a job left."""
+    """The sections that are not empty, rendered from a job's files."""
     return [(title, body) for title, make in sections if (body := make(found))]
 
 
 def belongs(files: FinishedFiles, digest: str) -> bool:
-    """Whether a job has left files, made from the models that the report is about."""
+    """Whether a job's files exist and were made from the models that the report is about."""
     if not files.exists:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The sections of a report on tables that were compared."""
+"""The report's sections on compared tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = {"mae": "MAE", "roc_auc": "area under the ROC curve"}
 
 
 def scores(done: FinishedTransfer) -> str:
-    """Tables 4.2 and 4.3 of the thesis, with ours beside them."""
+    """Tables 4.2 and 4.3 of the thesis, with our results added."""
     facts = done.facts
     parts = [
         "<p>CrabNet, which knows a material by its formula alone, with each table of element"
@@ -111,7 +111,7 @@ def _count(values: list[int], what: str) -> str:
 
 
 def differences(done: FinishedTransfer) -> str:
-    """The paired differences, and what they establish in words."""
+    """The paired differences, and their meaning in words."""
     facts = done.facts
     reference = facts["reference"]
     told = [row for row in facts["compared"] if "verdict" in row]
@@ -129,7 +129,7 @@ def differences(done: FinishedTransfer) -> str:
 
 
 def labels(done: FinishedTransfer) -> str:
-    """The two areas under a ROC curve, named apart."""
+    """The two areas under a ROC curve, explained."""
     classes = [task for task, about in done.facts["tasks"].items() if about["classes"]]
     if not classes:
         return ""
@@ -192,7 +192,7 @@ def leaks(done: FinishedTransfer) -> str:
 
 
 def cost(done: FinishedTransfer) -> str:
-    """What it took."""
+    """Hardware, time and settings of the comparison."""
     models = len(done.scores[["table", "task", "fold", "seed"]].drop_duplicates())
     return f"<p>{counted(models, 'model')}, {duration(done.facts['seconds'])} of training.</p>"
 
@@ -207,7 +207,7 @@ TRANSFER_SECTIONS: tuple[tuple[str, Callable[[FinishedTransfer], str]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the comparison's part of the report; None where there is none."""
+    """The function that makes the comparison's part of the report; None if there is none."""
     done = FinishedTransfer(run.folder)
     return (lambda: _part(done)) if done.exists else None
 

@@ -1,7 +1,7 @@
-"""The backbones: what each is called, made from and costs. The one place where they are listed.
+"""The backbones: names, classes, graphs, recipes and costs, all listed in this file.
 
-Light to import, as who plans a grid or reads its command line needs no torch: a network's own
-module is imported when its first model is made.
+Cheap to import, as planning a grid or parsing its command line needs no torch: the module of a
+network is imported when its first model is made.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ class BackboneSpec:
     """One kind of network.
 
     Attributes:
-        name: on the command line, in ledgers and in keys of models.
-        title: as it is printed.
-        model: "module:class" of the stacked network; `load` says what the class has to offer.
-        graph_kind: the neighbours that it sees.
-        recipes: how it is optimised, by name of the recipe.
-        edge_cost: (a, b) of the work a + b·width that an edge is in an epoch, as measured on one
-            core; only ratios between backbones matter.
-        takes_conv_width: whether its convolutions may be wider than the element vectors.
-        reference: where it was published, in BibTeX.
+            name: on the command line, in ledgers and in keys of models.
+                title: for printing.
+                model: "module:class" of the stacked network; `load` documents the interface of the
+                    class.
+                graph_kind: which neighbours it uses.
+                recipes: how it is optimised, by name of the recipe.
+                edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on
+                    one core; only ratios between backbones matter.
+                takes_conv_width: whether its convolutions may be wider than the element vectors.
+                reference: its publication, in BibTeX.
     """
 
     name: str
@@ -44,16 +45,16 @@ class BackboneSpec:
         """The class of the stacked network.
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
-        `conv_width` where the backbone takes one, it makes a `torch.nn.Module` that says [K, B] of
-        a `GraphBatch`. The network has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`,
-        its node features [K, N, A] after each layer. The class of one that takes `conv_width` has
-        `width_of(weights)`, which finds that number again in what was recorded.
+        `conv_width` if the backbone takes one, it makes a `torch.nn.Module` that maps a
+        `GraphBatch` to predictions [K, B]. The network has an `embedding` (`HybridEmbedding`) and
+        `node_layers(batch)`, its node features [K, N, A] after each layer. A class that takes
+        `conv_width` has `width_of(weights)`, which recovers that number from recorded weights.
         """
         module, _, name = self.model.partition(":")
         return getattr(import_module(module), name)
 
 
-# Found on validation parts only; docs/results.md has the comparison.
+# Selected on validation parts only; docs/results.md has the comparison.
 _TUNED = Recipe(
     name="tuned",
     optimiser="adamw",
@@ -105,5 +106,5 @@ BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (_CGCNN, _MEGN
 
 
 def graph_kinds(backbones: Iterable[str]) -> list[GraphKind]:
-    """The kinds of graphs that some backbones see, each once: two may share one."""
+    """The distinct kinds of graphs that some backbones use; two may share one."""
     return list(dict.fromkeys(BACKBONES[name].graph_kind for name in backbones))
