@@ -117,9 +117,9 @@ class TimeLeft:
     def _untold(self, name: str, paces: Mapping[str, float]) -> bool:
         """Whether the end of an array cannot be predicted.
 
-        If models stop early, only finished arrays of its kind allow a prediction: if they ended
-            alike,
-        or if enough arrays are left to average out, and unless it has run longer than all of them.
+        If models stop early, it can only be predicted from finished arrays of its kind: if they
+        ended alike, or if enough arrays are left to average out, and unless it has run longer than
+        all of them.
         """
         kind = self._kinds[name]
         if all(progress.share == 1 for progress in self._finished.values()):

@@ -142,8 +142,7 @@ class MEGNetBlock(nn.Module):
 class MEGNet(nn.Module):
     """[K, B] standardised predictions of K MEGNets; the state of a crystal starts as two zeros.
 
-    The mean over no bonds is 0 and so is Set2Set over no bonds: an isolated atom needs no special
-        case.
+    The mean over no bonds is 0, and so is Set2Set: isolated atoms need no special case.
 
     Args:
         generators: one for each model; they alone determine the initial weights.
