@@ -96,7 +96,7 @@ def share_of_bandwidth(report: Report, options: argparse.Namespace) -> None:
 
 
 def compare_precisions(report: Report, options: argparse.Namespace) -> None:
-    """Adds validation errors of the same models by precision, as ratios of float32's."""
+    """Adds the models' validation errors by precision; a ratio is float32's to the other's."""
     dim = max(options.dims)
     for backbone in options.backbones:
         recipe = dataclasses.replace(options.recipes[backbone], epochs=options.precision_epochs)
