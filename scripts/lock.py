@@ -118,7 +118,7 @@ def hashes(index: str, name: str, version: str, wanted: Collection[Tag]) -> list
 def files(
     listed: Iterable[Mapping[str, Any]], version: str, wanted: Collection[Tag]
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Of the files of a package, the wheels of a version that are wanted, and its sources."""
+    """The requested wheels of a version among the files of a package, and its sources."""
     wheels, sources = [], []
     for file in listed:
         name = file["filename"]

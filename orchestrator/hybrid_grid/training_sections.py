@@ -149,7 +149,7 @@ def cost(run: FinishedRun) -> str:
 
 
 def _wall(run: FinishedRun) -> dict[str, str]:
-    """From the first start to the last record, including pauses, if the files still have both."""
+    """Wall time from first start to last record, including pauses, if the files have both."""
     begun, ended = datetime.fromisoformat(run.manifest["created"]), run.last_record
     sessions = len(run.manifest.get("sessions", ()))
     times = f", in {sessions} sessions (pauses between them included)" if sessions > 1 else ""

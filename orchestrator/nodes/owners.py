@@ -20,7 +20,7 @@ def is_trusted(uid: int) -> bool:
 
 
 def foreign(path: Path) -> str:
-    """What of a path and all folders above it belongs to another user; "" if nothing does.
+    """Names the part of a path, or folder above it, that belongs to another user; "" if none does.
 
     Raises:
         OSError: the path does not exist.

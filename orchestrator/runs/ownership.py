@@ -1,8 +1,8 @@
 """Which folders and files belong to a run: others are never changed, and foreign folders refused.
 
 A run directory is recognised by the mark at the start of its `.lock`, by its manifest or a scale's
-facts, or by a record. In it, the names in `layout` belong to the jobs, and all others to somebody
-else: nothing here descends into folders that it does not know.
+facts, or by a record. In it, the names in `layout` belong to the jobs, and all others do
+not: nothing here descends into folders that it does not know.
 """
 
 from __future__ import annotations

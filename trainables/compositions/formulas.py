@@ -43,7 +43,7 @@ def parse_formula(formula: str) -> dict[int, float]:
 
 
 def _amounts(formula: str) -> dict[int, float]:
-    """As pymatgen reads it; raises ValueError in a few words."""
+    """Amounts as pymatgen parses them; raises ValueError in a few words."""
     from pymatgen.core import Composition  # here: it takes a second to import
 
     try:

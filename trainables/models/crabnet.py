@@ -172,7 +172,7 @@ class FractionEncoding(nn.Module):
         self.logarithmic = logarithmic
 
     def forward(self, fraction_m: Tensor) -> Tensor:
-        """Of shares above 0 and at most 1, [M, D/2]."""
+        """Encodes shares above 0 and at most 1, [M, D/2]."""
         x_m = 0.0025 * torch.log2(fraction_m) ** 2 if self.logarithmic else fraction_m
         x_m = x_m.clamp(min=1 / RESOLUTION, max=1)
         return self.waves[torch.round(x_m * RESOLUTION).long() - 1]

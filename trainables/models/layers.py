@@ -183,6 +183,6 @@ class GaussianBasis(nn.Module):
         self.scale = scale
 
     def forward(self, distance_l: Tensor) -> Tensor:
-        """Of distances in Å, [L, G]."""
+        """Expands distances in Å, [L, G]."""
         square_lg = ((distance_l[:, None] - self.centres) / self.scale) ** 2
         return torch.where(square_lg < 60, torch.exp(-square_lg.clamp(max=60)), 0)

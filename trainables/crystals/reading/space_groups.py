@@ -146,7 +146,7 @@ def standard(settings: frozenset[int]) -> frozenset[int]:
 
 
 def conventional(settings: frozenset[int]) -> frozenset[int]:
-    """Of monoclinic settings that fit the cell equally well, those with the unique axis b."""
+    """Selects the unique axis b among monoclinic settings that fit the cell equally well."""
     unique_b = frozenset(s for s in settings if "b" in choice_of(s)[:2])
     monoclinic = all(3 <= number_of(s) <= 15 for s in settings)
     return unique_b if monoclinic and unique_b else settings
