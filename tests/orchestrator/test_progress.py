@@ -1,4 +1,4 @@
-"""What is shown while a grid trains. No Ray runtime: Tune's callbacks are called as Tune would."""
+"""The progress display. No Ray runtime: Tune's callbacks are called as Tune would."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_a_snapshot_that_could_not_be_written_is_told_once(
 
 
 def test_models_are_told_of_as_the_caller_names_them(stage: Stage) -> None:
-    """Also where all arrays of a kind are recorded, and none is there to be asked."""
+    """Even if all arrays of a kind are recorded already."""
 
     class Shouting:
         def member(self, row: Mapping[str, Any]) -> str:
