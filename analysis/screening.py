@@ -42,7 +42,7 @@ class Screened:
 
     Attributes:
         error, dummy, explained: means over the folds, see `FoldScore`.
-            best: error of the best known model; None if there is none.
+        best: error of the best known model; None if there is none.
     """
 
     task: str

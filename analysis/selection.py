@@ -62,10 +62,10 @@ def best_mixing(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
     Equal values are decided by the order H, -4, -2, 0, 2, 4, L, then by key.
 
     Args:
-            on: column to select by; `test_mae` is allowed and leaks (see `leaks`).
+        on: column to select by; `test_mae` is allowed and leaks (see `leaks`).
 
     Raises:
-            ValueError: as in `done`.
+        ValueError: as in `done`.
     """
     rows = done(ledger, on)
     cell = [name for name in CELL if name in rows.columns]

@@ -33,10 +33,9 @@ class Job:
     """One array of a grid.
 
     Attributes:
-            folder: of shards, one folder per backbone.
-                precision: of `PRECISIONS`.
-                evaluates: whether to make everything that a model leaves in a run, including the
-                    test.
+        folder: of shards, one folder per backbone.
+        precision: of `PRECISIONS`.
+        evaluates: whether to make everything that a model leaves in a run, including the test.
     """
 
     spec: ArraySpec

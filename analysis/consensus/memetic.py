@@ -27,7 +27,7 @@ class Found:
     """The best partition.
 
     Attributes:
-            labels: [n], 0, 1, … in the order of the clusters' first elements.
+        labels: [n], 0, 1, … in the order of the clusters' first elements.
         score: F.
     """
 

@@ -39,7 +39,7 @@ class Blend:
         way: name of the way that was chosen.
         weights: [M], at least 0, sum 1.
         errors: mean absolute error of each way by cross-validation.
-            crossed: [V] predictions by weights fitted without the crystal.
+        crossed: [V] predictions by weights fitted without the crystal.
         crossed_spread: [V] deviation of the models with these weights.
     """
 

@@ -77,8 +77,8 @@ def layers(models: pd.DataFrame) -> go.Figure:
     Means, with the interquartile range as a band; one panel per backbone and task.
 
     Args:
-            models: task, backbone, strategy, layer (0 is the embedding) and ari, one row per model
-                and layer.
+        models: task, backbone, strategy, layer (0 is the embedding) and ari, one row per model and
+            layer.
     """
     if models["ari"].notna().sum() == 0:
         raise ValueError("no ARI is known")
@@ -124,8 +124,7 @@ def angle_variances(models: pd.DataFrame) -> go.Figure:
     """Variance over the elements of the angle between the channels, by data set and mixing.
 
     Args:
-            models: task, backbone, mixing, dim, angle_variance (deg²); only rows with one are
-                drawn.
+        models: task, backbone, mixing, dim, angle_variance (deg²); only rows with one are drawn.
     """
     known = models[np.isfinite(models["angle_variance"])]
     if known.empty:

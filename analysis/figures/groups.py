@@ -56,7 +56,7 @@ def cluster_table(
 
     Args:
         clusters: Z -> 1, 2, …
-            below: Z -> text under the symbol.
+        below: Z -> text under the symbol.
 
     Raises:
         ValueError: no element is in a cluster.

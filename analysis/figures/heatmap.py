@@ -128,7 +128,7 @@ def cosine_heatmap(
     Args:
         distances_nn: NaN where no model has both.
         symbols: of the rows [n].
-            cut: None for the distance below which a fifth of the pairs lie.
+        cut: None for the distance below which a fifth of the pairs lie.
 
     Raises:
         ValueError: an unknown symbol, or a matrix that does not fit the symbols.

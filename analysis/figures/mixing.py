@@ -158,7 +158,7 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
     MAE.
 
     Args:
-            references: task -> name -> MAE, drawn dotted; those far off the scale are only named.
+        references: task -> name -> MAE, drawn dotted; those far off the scale are only named.
 
     Raises:
         ValueError: no model has finished.

@@ -99,9 +99,8 @@ def periodic_table(
 
     Args:
         values: Z -> number.
-            text: Z -> text under the symbol, by default the value.
-                logarithmic: colours by the logarithm; values that are not positive then count as
-                    absent.
+        text: Z -> text under the symbol, by default the value.
+        logarithmic: colours by the logarithm; values that are not positive then count as absent.
 
     Raises:
         ValueError: a number that is no element.

@@ -27,8 +27,8 @@ def paired_differences(
     Args:
         compared: task, table, metric and, but for the reference, difference, low, high (None for
             one fold), established.
-            folds: for each task the differences, one row per fold and one column per table.
-                reference: name of the table that the others are compared with.
+        folds: for each task the differences, one row per fold and one column per table.
+        reference: name of the table that the others are compared with.
         units: of each task's target.
     """
     tasks = list(dict.fromkeys(row["task"] for row in compared))

@@ -35,11 +35,11 @@ class Gaps:
 
     Attributes:
         values: gaps [g], positive.
-            pull: Σ_{i<j} S_ij D_ij, the thesis' loss X.
-                crowding: Σ_{i<j} 1 / D_ij over all pairs, the thesis' loss Y.
-                gradient: largest entry of |∂L/∂x| at the end of the search; all gaps are positive,
-                    so the projected gradient is the gradient.
-                converged: whether that is rounding, and so the minimum proven.
+        pull: Σ_{i<j} S_ij D_ij, the thesis' loss X.
+        crowding: Σ_{i<j} 1 / D_ij over all pairs, the thesis' loss Y.
+        gradient: largest entry of |∂L/∂x| at the end of the search; all gaps are positive, so the
+            projected gradient is the gradient.
+        converged: whether that is rounding, and so the minimum proven.
     """
 
     lam: float
@@ -120,7 +120,7 @@ def minimise(
     Args:
         pull_nn: S [n, n] in the order of the elements; S_ij with i before j is read.
         lam, eta: > 0.
-            repulsion: whether λ / D pushes all pairs apart (eq. 3.3), or neighbours only.
+        repulsion: whether λ / D pushes all pairs apart (eq. 3.3), or neighbours only.
 
     Raises:
         ValueError: fewer than two elements, λ or η not positive, or S negative or not finite.

@@ -26,9 +26,9 @@ class Replaceability:
 
     Attributes:
         numbers: atomic numbers [n], ascending.
-            values: S [n, n], row A replaced by column B; 0 if never observed, and on the diagonal.
-                occurrences: N_A [n].
-                estimated: atomic numbers whose N_A was missing and is estimated.
+        values: S [n, n], row A replaced by column B; 0 if never observed, and on the diagonal.
+        occurrences: N_A [n].
+        estimated: atomic numbers whose N_A was missing and is estimated.
     """
 
     numbers: np.ndarray

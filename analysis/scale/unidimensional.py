@@ -34,7 +34,7 @@ class Order:
     """The best of many restarts.
 
     Attributes:
-            order: indices [n] into the matrix, from one end of the axis to the other.
+        order: indices [n] into the matrix, from one end of the axis to the other.
         coordinates: x [n] in the order, ascending, in units of the distances, of least stress.
         stress: Σ_{i<j} (d_ij − |x_i − x_j|)².
         restarts: how many were made.

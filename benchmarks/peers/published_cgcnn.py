@@ -79,8 +79,8 @@ class Published:
 
         Args:
             folder: has CIF files, or the `graphs.npz` of `benchmarks.published_graphs`.
-                flush_denormal: treats numbers below 1e-38 as 0. Some Gaussians of an edge are such
-                            numbers, with which some processors, not all, are many times slower.
+            flush_denormal: treats numbers below 1e-38 as 0. Some Gaussians of an edge are such
+                numbers, with which some processors, not all, are many times slower.
         """
         torch.set_num_threads(1)
         torch.set_flush_denormal(flush_denormal)

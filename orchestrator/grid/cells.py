@@ -93,7 +93,7 @@ class GridArray:
         return dataclasses.replace(self, spec=dataclasses.replace(self.spec, mixings=mixings))
 
     def cost(self, dataset: Dataset) -> float:
-        """Of the whole training: epochs, models, and what an edge takes."""
+        """Relative cost of the whole training, from epochs, models and the cost of an edge."""
         fixed, wide = BACKBONES[self.spec.backbone].edge_cost
         width = self.spec.conv_width or self.spec.dim
         models = len(self.spec.mixings)
@@ -106,7 +106,7 @@ class GridArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Like "megnet d64 -2"."""
+        """Formats as "megnet d64 -2"."""
         return f"{row['backbone']} d{row['dim']} {row['mixing']}"
 
     def row(self, mixing: str) -> dict[str, Any]:

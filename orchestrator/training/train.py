@@ -1,4 +1,4 @@
-"""Ray Tune over the arrays of a grid: what is missing is trained, what is recorded is not."""
+"""Runs Ray Tune over the arrays of a grid; models with a record are not trained again."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def train(
     make_fit: MakeFit = ArrayFit,
     error: str = "val_mae",
 ) -> bool:
-    """Trains the models that have no record and records each; False if the person stopped it.
+    """Trains the models that have no record and records each; False if the user stopped it.
 
     Args:
         arrays: of the whole grid.
         datasets: by what the arrays call their data.
         targets: task -> (name, unit).
-        naming: of the models, as a person is told of them.
-        make_fit: begins the training of an array.
+        naming: names the models in messages to the user.
+        make_fit: starts the training of an array.
         error: column of the validation error, of which the progress shows the best.
 
     Raises:
@@ -52,10 +52,10 @@ def train(
     missing = [array for given in arrays if (array := _missing(given, recorded))]
     print(f"{counted(len(keys), 'model')} in the grid, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
-    ownership.remove_tunes(run, EXPERIMENT)  # of a driver that was killed
+    ownership.remove_tunes(run, EXPERIMENT)  # left by a killed driver
     if missing:
         weights = {array.id: array.cost(datasets[array.data]) for array in missing}
-        # Longest first: no worker begins a long array when the others are about to end.
+        # Longest first: no worker starts a long array when the others are about to end.
         ordered = sorted(missing, key=lambda array: -weights[array.id])
         before = [records.read(key) for key in sorted(recorded)]
         progress = Progress(ordered, weights, naming=naming, before=before, error=error)
@@ -68,11 +68,11 @@ def train(
             _train(trainable, ordered, targets, records, progress)
         finally:
             progress.close()
-    # What is recorded decides, not what Tune says of its trials: of those that it never began or
-    # stopped in the middle it reports nothing amiss.
+    # The records decide, not Tune's status of its trials: it reports no error for trials that it
+    # never started, or stopped in the middle.
     if records.recorded(keys) != keys:
         return False
-    # Of workers that were killed: snapshots at their very end, and records half written.
+    # Left by killed workers: snapshots of finished arrays, and incomplete records.
     Checkpoints(run / layout.CHECKPOINTS).forget_all()
     ownership.sweep(run)
     return True
@@ -85,10 +85,10 @@ def _train(
     records: Records,
     progress: Progress,
 ) -> None:
-    """Runs Tune over the arrays; records as failed those whose workers died once too often.
+    """Runs Tune over the arrays; records those whose workers died too many times as failed.
 
-    Where a node runs out of memory, Ray kills more than the worker that took it. So what was in
-    training then is tried again alone, after all else.
+    If a node runs out of memory, Ray kills more than the worker that used it. So the arrays in
+    training then are tried again alone, after all others.
     """
     records.folder.mkdir(parents=True, exist_ok=True)
     run = records.folder.resolve().parent
@@ -112,17 +112,17 @@ def _train(
             )
         _record_lost(chosen, ending.lost, targets, records, progress)
         if _unrecorded(chosen, records):
-            return  # the person stopped it
+            return  # the user stopped it
 
 
 def _unrecorded(arrays: Sequence[TrainingArray], records: Records) -> list[TrainingArray]:
-    """Those of which a model has no record."""
+    """The arrays that have a model without a record."""
     recorded = records.recorded({key for array in arrays for key in array.keys.values()})
     return [array for array in arrays if not recorded.issuperset(array.keys.values())]
 
 
 def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
-    """What of an array has no record."""
+    """The part of an array that has no record."""
     left = [label for label, key in array.keys.items() if key not in recorded]
     return array.only(left) if left else None
 
@@ -148,7 +148,7 @@ def _trainable(
         ),
         {"CPU": worker.cpus, "GPU": worker.gpus},
     )
-    trainable.__qualname__ = ArrayTrial.__qualname__  # as the dashboard and `ps` show it
+    trainable.__qualname__ = ArrayTrial.__qualname__  # for the dashboard and `ps`
     return trainable
 
 

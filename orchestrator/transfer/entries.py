@@ -72,7 +72,7 @@ class TransferArray:
         return dataclasses.replace(self, spec=dataclasses.replace(self.spec, models=models))
 
     def cost(self, dataset: TransferData) -> float:
-        """Of the whole training: epochs, models, and elements in formulas."""
+        """Relative cost of the whole training, from epochs, models and elements in formulas."""
         return float(len(dataset.compositions.z) * len(self.spec.models) * self.epochs)
 
     def row(self, label: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class TransferArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Like "mat2vec fold 3"."""
+        """Formats as "mat2vec fold 3"."""
         return f"{row['table']} fold {row['fold']}"
 
 

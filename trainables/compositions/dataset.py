@@ -26,12 +26,12 @@ class Compositions:
         z: [M] uint8, the most abundant first.
         fraction: [M] float64 share of the atoms; sums to 1 in a composition.
         target: [B] float64; 0 or 1 where `classes`.
-            formulas: [B] str, reduced, so that equal compositions are equal strings.
+        formulas: [B] str, reduced, so that equal compositions are equal strings.
         ids: [B] str.
         classes: whether the target is one of two classes.
         rows: [B] int64 positions in the file, ascending; gaps where formulas were quarantined.
-            folds: of these formulas, as given by the user; None for the official ones of B rows.
-            class_names: names of 0 and 1 in the file; None for numbers.
+        folds: of these formulas, as given by the user; None for the official ones of B rows.
+        class_names: names of 0 and 1 in the file; None for numbers.
         quarantine: file, row, id and reason of each row that was left out.
         path: of the file.
     """

@@ -38,10 +38,9 @@ class Signature:
     """The parameters of a function.
 
     Attributes:
-            sizes: letters, in the order of the function's first arguments.
-                tensors: `name [axes]` each, as `x [K N 2A]`; for an index with its bound, as `dst
-                    [E] < N`.
-                numbers: how many floats come last.
+        sizes: letters, in the order of the function's first arguments.
+        tensors: `name [axes]` each, as `x [K N 2A]`; for an index with its bound, as `dst [E] < N`.
+        numbers: how many floats come last.
     """
 
     sizes: str

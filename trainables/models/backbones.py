@@ -20,16 +20,15 @@ class BackboneSpec:
     """One kind of network.
 
     Attributes:
-            name: on the command line, in ledgers and in keys of models.
-                title: for printing.
-                model: "module:class" of the stacked network; `load` documents the interface of the
-                    class.
-                graph_kind: which neighbours it uses.
-                recipes: how it is optimised, by name of the recipe.
-                edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on
-                    one core; only ratios between backbones matter.
-                takes_conv_width: whether its convolutions may be wider than the element vectors.
-                reference: its publication, in BibTeX.
+        name: on the command line, in ledgers and in keys of models.
+        title: for printing.
+        model: "module:class" of the stacked network; `load` documents the interface of the class.
+        graph_kind: which neighbours it uses.
+        recipes: how it is optimised, by name of the recipe.
+        edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on one core;
+            only ratios between backbones matter.
+        takes_conv_width: whether its convolutions may be wider than the element vectors.
+        reference: its publication, in BibTeX.
     """
 
     name: str

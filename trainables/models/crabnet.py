@@ -37,7 +37,7 @@ class CompositionBatch:
         place: [M] int64, owner · P + its number in the composition.
         filled: [B, P] bool, which places hold an element.
         rows: [B] int64 rows of the data set, on the host.
-            noise: the source of dropout's random numbers; None in evaluation.
+        noise: the source of dropout's random numbers; None in evaluation.
     """
 
     compositions: int
@@ -155,8 +155,8 @@ class FractionEncoding(nn.Module):
     """Sines and cosines of a share of the atoms, [M] -> [M, D/2].
 
     Args:
-            logarithmic: uses 0.0025 · log2(share)², at most 1, in place of the share, which
-                resolves small shares.
+        logarithmic: uses 0.0025 · log2(share)², at most 1, in place of the share, which resolves
+            small shares.
     """
 
     waves: Tensor
@@ -200,9 +200,10 @@ class CrabNet(nn.Module):
     """[K, B, 2] prediction and logarithmic scale of its error; for classes a logit.
 
     Args:
-            tables: element vectors of each model, [Z, F]; narrower ones are padded with zeros,
-                which does not change outputs or gradients. columns: F of the stacked tables, at
-                least that of the widest. trainable: whether the tables are trained too.
+        tables: element vectors of each model, [Z, F]; narrower ones are padded with zeros, which
+            does not change outputs or gradients.
+        columns: F of the stacked tables, at least that of the widest.
+        trainable: whether the tables are trained too.
     """
 
     table: Tensor

@@ -14,18 +14,18 @@ class Recipe:
     """Everything that determines an optimisation besides data, model and seed.
 
     Attributes:
-            optimiser: "sgd" (momentum 0.9), "adam", "adamw" or "lamb" (with look-ahead).
-                lr: highest learning rate.
-                weight_decay: decoupled (adamw) only.
-                loss: "mse" or "l1", on standardised targets; "laplace", for formulas only: the
-                    negative logarithm of a Laplace distribution whose scale the model predicts too.
-                schedule: "constant"; "step" (× 0.1 at `milestones`); "cosine" (linear warm-up over
-                    the first `warmup` of the epochs, then half a cosine to 0 at the last).
-                averaging: decay per step of an exponential moving average of the weights, which is
-                    then used in validation, selection and test; 0 for none.
-                epochs: the largest number.
-                patience: epochs without a better validation MAE after which a model stops.
-                batch_size: crystals.
+        optimiser: "sgd" (momentum 0.9), "adam", "adamw" or "lamb" (with look-ahead).
+        lr: highest learning rate.
+        weight_decay: decoupled (adamw) only.
+        loss: "mse" or "l1", on standardised targets; "laplace", for formulas only: the negative
+            logarithm of a Laplace distribution whose scale the model predicts too.
+        schedule: "constant"; "step" (× 0.1 at `milestones`); "cosine" (linear warm-up over the
+            first `warmup` of the epochs, then half a cosine to 0 at the last).
+        averaging: decay per step of an exponential moving average of the weights, which is then
+            used in validation, selection and test; 0 for none.
+        epochs: the largest number.
+        patience: epochs without a better validation MAE after which a model stops.
+        batch_size: crystals.
     """
 
     name: RecipeName

@@ -32,13 +32,13 @@ class Dataset(Generic[G]):
     """B crystals in the order of their source.
 
     Attributes:
-            graphs: their (quotient) graphs, in memory or in a store.
+        graphs: their (quotient) graphs, in memory or in a store.
         target: [B] float64.
         ids: [B] str.
-            rows: [B] int64 positions in the source, ascending; gaps where crystals were
-                quarantined. total: crystals in the source; with `rows`, it determines the official
-                folds. withheld: [B] bool, crystals from which no model may learn; None for none.
-                folds: of these crystals, as given by the user; None for the official ones.
+        rows: [B] int64 positions in the source, ascending; gaps where crystals were quarantined.
+        total: crystals in the source; with `rows`, it determines the official folds.
+        withheld: [B] bool, crystals from which no model may learn; None for none.
+        folds: of these crystals, as given by the user; None for the official ones.
     """
 
     graphs: G

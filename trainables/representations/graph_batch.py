@@ -20,11 +20,11 @@ class GraphBatch:
         multiplicity: [N] atoms that a node stands for.
         node_crystal: [N] int64.
         dst, src: [E] int64 node indices, dst ascending.
-            length: [L] in Å, the distinct distances of each crystal's edges; what depends only on a
-                    distance is computed once for all edges that have it (there are about half as
-                    many distances as edges).
-                edge_length: [E] int64, the index of an edge's length.
-                count: [E] neighbours that an edge stands for, per atom of dst.
+        length: [L] in Å, the distinct distances of each crystal's edges; what depends only on a
+            distance is computed once for all edges that have it (there are about half as many
+            distances as edges).
+        edge_length: [E] int64, the index of an edge's length.
+        count: [E] neighbours that an edge stands for, per atom of dst.
         bonds: [E] count × multiplicity of dst, the edges of the full graph.
         edge_crystal: [E] int64.
         target: [B] standardised.

@@ -36,9 +36,9 @@ class Member:
     """One model of an array.
 
     Attributes:
-            label: identifies it in the array: a mixing, or a table and a fold.
-                seed: determines the initial weights.
-                rate: factor of the recipe's learning rate.
+        label: identifies it in the array: a mixing, or a table and a fold.
+        seed: determines the initial weights.
+        rate: factor of the recipe's learning rate.
     """
 
     key: str

@@ -48,8 +48,8 @@ class Operations:
 
         Args:
             lattice: [3, 3] rows a, b, c in Å.
-                tolerance: largest change of a scalar product of two cell vectors, relative to the
-                    product of their lengths; 0.01 is half a degree or half a per cent.
+            tolerance: largest change of a scalar product of two cell vectors, relative to the
+                product of their lengths; 0.01 is half a degree or half a per cent.
         """
         metric = lattice @ lattice.T
         changed = np.swapaxes(self.rotations, 1, 2) @ metric @ self.rotations
