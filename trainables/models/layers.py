@@ -85,8 +85,7 @@ class BatchNorm(nn.Module):
     def forward(self, x_knf: Tensor, weight_n: Tensor) -> Tensor:
         """(x − mean)/√(var + eps)·gain + bias, [K, N, F].
 
-        In training the batch's statistics are used and update the running ones; else the
-            latter.
+        Training uses the batch's statistics and updates the running ones; evaluation uses those.
 
         Args:
             weight_n: how often each row counts.
