@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test that uses `ray_cluster`, so that a forgotten mark cannot run two at once.
+    """Mark each test that uses `ray_cluster`, so that a forgotten marker cannot run two at once.
 
     The case of docs/reliability.md that a test belongs to goes into the report.
     """
@@ -79,7 +79,7 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
 
     os.environ.update(RUNTIME_ENVIRONMENT)
     ray.init(
-        address="local",  # never a cluster that happens to run
+        address="local",  # never one that happens to run
         num_cpus=2,
         num_gpus=0,
         object_store_memory=200 * 1024**2,

@@ -120,7 +120,7 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
 def _begin_here(**settings: Any) -> None:
     try:
         ray.init(address="local", dashboard_host="127.0.0.1", **settings)
-    except Exception as error:  # Ray has no class of its own for a node that starts too slowly
+    except Exception as error:  # Ray has no class of its own for a node that is late
         why = one_line(error, 200)
         raise UsageError(
             f"Ray does not start on this machine ({why}); give it more time by running again, or"

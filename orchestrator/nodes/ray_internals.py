@@ -39,7 +39,7 @@ from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 from ray.data import Dataset
 from ray.experimental.internal_kv import _internal_kv_get
 
-AUTHENTICATION_LOGGER = "ray._private.authentication"  # reports that a token was generated
+AUTHENTICATION_LOGGER = "ray._private.authentication"  # tells that a token was made
 
 
 @contextmanager

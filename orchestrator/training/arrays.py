@@ -11,7 +11,7 @@ from trainables.training.outcome import Outcome
 
 
 def key_of(identity: Mapping[str, Any]) -> str:
-    """Key of a model: 24 hex digits of the SHA-256 of everything that determines it."""
+    """Key of a model: 24 hex digits of the SHA-256 over all that decides what it becomes."""
     content = json.dumps(identity, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()[:24]
 

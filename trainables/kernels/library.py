@@ -29,7 +29,7 @@ class NoKernelsError(Exception):
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """Loads the kernels, building them on first use (seconds); None if they are not available.
+    """The kernels, built on their first use (seconds), or None where they cannot be had.
 
     The built file is stored in a private cache folder of the user, under a name with a hash of
     source, compiler, system and processor, as the machines of a cluster may share that folder
@@ -79,7 +79,7 @@ def _loaded() -> ctypes.CDLL:
             return _opened(kept)
         except UntrustedFolderError as error:
             raise NoKernelsError(f"no fused kernels: {error}") from None
-        except OSError:  # the cache folder is not writable: build for this process only
+        except OSError:  # a cache folder that cannot be written: for this process alone, then
             return _opened_once(content or _built(found))
     except (OSError, subprocess.SubprocessError):
         raise NoKernelsError(
@@ -124,12 +124,12 @@ def _keep(folder: Path, identity: str, content: bytes) -> Path:
 def _opened(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
-    except OSError as error:  # the file is complete, so rebuilding would not help
+    except OSError as error:  # it is whole, so building it again would not help
         raise NoKernelsError(f"the fused kernels cannot be loaded: {error}") from None
 
 
 def _opened_once(content: bytes) -> ctypes.CDLL:
-    """Loads from a temporary folder that is deleted at once; a mapped file stays valid."""
+    """Opened from a folder that is gone again; a mapped file stays."""
     with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
         path = Path(folder) / "kernels.so"
         path.write_bytes(content)

@@ -108,7 +108,7 @@ class CGCNN(nn.Module):
 
     @staticmethod
     def width_of(weights: Mapping[str, Tensor]) -> int:
-        """A, from the weights of a model: `conv_width`, or `dim` if that was None."""
+        """A, as the weights of a model tell: `conv_width`, or `dim` where that was None."""
         return weights["convolutions.0.own"].shape[1]
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:

@@ -28,7 +28,7 @@ from trainables.representations.quotient import quotient
 # denser than π/√18 (Hales 2005, doi:10.4007/annals.2005.162.1065).
 SMALLEST_VOLUME = MIN_DISTANCE**3 / 2**0.5
 
-# Raised whenever the same crystal would get another graph: older shards are then made again.
+# Raised whenever the same crystal would get another graph: shards made before are then made again.
 FEATURISER_VERSION = 2
 
 
