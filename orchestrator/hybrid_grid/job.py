@@ -162,7 +162,7 @@ def _finish(
     datasets: dict[tuple[str, str], Dataset],
     config: GridConfig,
 ) -> None:
-    """Writes distances, tables and report of the models that are done."""
+    """Distances, tables and report of the models that are done."""
     if not (ledger["status"] == DONE).any():
         return
     crystals: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {

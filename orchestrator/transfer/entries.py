@@ -72,7 +72,7 @@ class TransferArray:
         return dataclasses.replace(self, spec=dataclasses.replace(self.spec, models=models))
 
     def cost(self, dataset: TransferData) -> float:
-        """Relative cost of the whole training, from epochs, models and elements in formulas."""
+        """Of the whole training: epochs, models, and elements in formulas."""
         return float(len(dataset.compositions.z) * len(self.spec.models) * self.epochs)
 
     def row(self, label: str) -> dict[str, Any]:

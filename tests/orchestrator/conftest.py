@@ -31,10 +31,9 @@ def finished(ray_cluster: object, tmp_path_factory: pytest.TempPathFactory) -> F
 def half_failed(
     ray_cluster: object, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[str], Path, Said]:
-    """A grid's flags, run and output: CGCNN is too wide for any memory, another loss is infinite.
+    """A grid's flags, run and last words: CGCNN wider than any memory, and an infinite loss.
 
-    The training targets of one data set are so small that its standardised validation targets are
-    infinite.
+    One data set has targets so small that those of its validation part are infinite beside them.
     """
     folder, data = tmp_path_factory.mktemp("half"), rows(30)
     good = write_matbench(folder / "good.json.gz", data)

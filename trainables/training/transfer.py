@@ -87,8 +87,8 @@ class TransferSpec:
 
     Attributes:
         models: entrant -> key.
-        trainable: whether the tables are trained too.
-        shape: arguments of `CrabNet` that differ from the published ones.
+        trainable: whether the tables learn too.
+        shape: of the network, where it is not the published one (`CrabNet`'s arguments).
     """
 
     models: dict[Entrant, str]
@@ -150,7 +150,7 @@ class TransferFit(FittedArray):
         entrants = [self._entrants[member.label] for member in members]
         tables = [_by_number(self.data.tables[entrant]) for entrant in entrants]
         shape: dict[str, Any] = dict(self.spec.shape)
-        # Independent of the present members, so that one can leave the array.
+        # The same for one member as for all, so that one can leave the array.
         columns = max(self.data.tables[entrant].shape[1] for entrant in self._entrants.values())
         return CrabNet(generators, tables, columns=columns, trainable=self.spec.trainable, **shape)
 
