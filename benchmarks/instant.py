@@ -29,6 +29,7 @@ from orchestrator.nodes.worker import Worker
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import Records
+from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from trainables.crystals.ionic import IonicSource
 from trainables.representations.dataset import Dataset
@@ -123,15 +124,14 @@ class InstantGrid:
     def train(self, run: Path) -> bool:
         """Does all that the driver does between featurised data and ledger; Ray must be running."""
         records = Records(run / "records")
-        done = train(
-            arrays(self.cells),
-            self.datasets,
-            {task: ("lattice_energy", None) for task in self.config.tasks},
-            records,
-            Worker(cpus=1, gpus=0),
+        study = Study(
+            arrays=arrays(self.cells),
+            data=self.datasets,
+            targets={task: ("lattice_energy", None) for task in self.config.tasks},
             naming=GridArray,
             make_fit=partial(InstantFit, self.samples),
         )
+        done = train(study, records, Worker(cpus=1, gpus=0))
         table = compile_ledger(records, {key: cell.task for cell, key in self.cells})
         durable.write_parquet(run / "ledger.parquet", table)
         return done

@@ -28,26 +28,28 @@ with open(ROOT / "tests" / "faults" / "cases.csv", encoding="utf-8", newline="")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--all-faults", action="store_true", help="tests/faults: at every point, not at a few"
+        "--all-faults", action="store_true", help="faults at every point, and all that takes long"
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that uses `ray_cluster`, so that a forgotten marker cannot run two at once.
+    """Mark the tests of a file `test_*_ray.py`, in which alone Ray may be started.
 
     The case of docs/reliability.md that a test belongs to goes into the report.
     """
     for item in items:
-        if "ray_cluster" in getattr(item, "fixturenames", ()):
+        if item.path.name.endswith("_ray.py"):
             item.add_marker(pytest.mark.ray)
+        elif "ray_cluster" in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid} starts Ray outside of a file test_*_ray.py")
         fits = [case for case in CASES if item.nodeid.startswith(case["test"])]
         case = max(fits, key=lambda case: len(case["test"]), default=None)  # the most specific
         if case is not None:
             item.add_marker(pytest.mark.case(section=case["section"]))
             item.user_properties += case.items()
         if item.get_closest_marker("faults") and not item.config.getoption("--all-faults"):
-            item.add_marker(pytest.mark.skip("a fault of `make faults`"))
+            item.add_marker(pytest.mark.skip("only with --all-faults: `make reliability`"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,17 +78,18 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
     import ray
 
     from orchestrator.nodes.cluster import RUNTIME_ENVIRONMENT
+    from orchestrator.nodes.ray_internals import without_observers
 
     os.environ.update(RUNTIME_ENVIRONMENT)
-    ray.init(
-        address="local",  # never one that happens to run
-        num_cpus=2,
-        num_gpus=0,
-        object_store_memory=200 * 1024**2,
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with without_observers():
+        ray.init(
+            address="local",  # never one that happens to run
+            num_cpus=2,
+            num_gpus=0,
+            object_store_memory=200 * 1024**2,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
     yield ray.cluster_resources()
     ray.shutdown()
 

@@ -1,4 +1,4 @@
-"""Processes blocks of raw crystals on all cores with Ray Data, in the order of the source."""
+"""Work on blocks of raw crystals in the order of the source, by Ray Data where they are many."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from ray.data import Datasource, ExecutionResources, ReadTask
 from ray.data.block import BlockMetadata
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.ray_internals import began_session
 from trainables.crystals.crystal import Entry
 from trainables.crystals.quarantine import Quarantine, TooManyBad
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
 ROWS_PER_BLOCK = 256
-LARGEST_BLOCK = 16 << 20  # characters; a crystal of the largest size is a block by itself
-BYTES_UNDER_WAY = 32 * 2**20  # per core, in the object store: a few blocks of large crystals
-FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
+LARGEST_BLOCK = 16 << 20  # characters: of crystals as large as they may be, a block is one
+BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
+# Bytes of crystals that a driver works on itself where it shares its machine with its workers: it
+# has done so before Ray Data's actors and tasks have started.
+FEW = 4 << 20
+FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
 
 # For each entry the reason why it is bad, or ""; and the results for the good ones, by name.
 Work = Callable[[list[Entry]], tuple[list[str], dict[str, bytes]]]
@@ -50,7 +54,7 @@ class EntryBlocks:
 
     def __iter__(self) -> Iterator[Block]:
         try:
-            for row in _worked(self._source, self._work).iter_rows():
+            for row in _worked(self._source, self._work):
                 listing, fatal = json.loads(row.pop("listing")), row.pop("fatal")
                 yield Block(self._admit(listing), row)
                 if fatal:
@@ -73,10 +77,33 @@ class EntryBlocks:
         return kept
 
 
-def _worked(source: Source, work: Work) -> ray.data.Dataset:
-    """A data set of one row per block of entries: listing, fatal, and the results."""
-    # Files given by path are on the driver's machine, so they are read there. The reading task
-    # requests no CPU, or Ray Data would fuse it with the work, and all would run in this task.
+def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
+    """A row a block of entries: listing, fatal, and what was made."""
+    few = _few(source)
+    if few is None:
+        yield from _on_all_cores(source, work).iter_rows()
+    else:
+        for block in few:
+            yield {name: cell for name, (cell,) in _work_on_block(block, work).items()}
+
+
+def _few(source: Source) -> list[pa.Table] | None:
+    """The blocks of a source of few entries; None for one of more, and on a cluster."""
+    if not began_session():
+        return None
+    blocks, held = [], 0
+    for block in _blocks(source, ROWS_PER_BLOCK):
+        blocks.append(block)
+        held += block.nbytes
+        if held > FEW:
+            return None
+    return blocks
+
+
+def _on_all_cores(source: Source, work: Work) -> ray.data.Dataset:
+    """The same by Ray Data."""
+    # Files given by path lie where the driver runs, so they are read there. Reading asks for no
+    # CPU, or Ray Data would fuse it with the work and all would run in this one task.
     here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
     blocks = ray.data.read_datasource(
         EntryDatasource(source, ROWS_PER_BLOCK),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.grid.config import GridConfig
-from orchestrator.training.arrays import key_of
+from orchestrator.training.study import key_of
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset

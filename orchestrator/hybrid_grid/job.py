@@ -43,6 +43,7 @@ from orchestrator.runs.ledger import LEDGER, digest_of, write_collected
 from orchestrator.runs.records import DONE, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
 from orchestrator.training.recorded import train_to_ledger
+from orchestrator.training.study import Study
 from orchestrator.training.trials import versions
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
@@ -92,13 +93,16 @@ def run(options: Options, lease: str) -> int:
         records = Records(folder / layout.RECORDS, lease=lease)
         left = len(cells) - len(records.recorded(key for _, key in cells))
         _write_manifest(options, data, sources, featurised, len(cells), works=left > 0)
+        study = Study(
+            arrays=arrays(cells),
+            data=datasets,
+            targets={name: (source.target_name, source.unit) for name, source in sources.items()},
+            naming=GridArray,
+        )
         return train_to_ledger(
-            arrays(cells),
-            datasets,
-            {name: (source.target_name, source.unit) for name, source in sources.items()},
+            study,
             records,
             options.worker,
-            naming=GridArray,
             path=folder / layout.LEDGER,
             finish=lambda ledger: _finish(folder, records, ledger, datasets, config),
             retry_failed=options.retry_failed,
@@ -163,6 +167,7 @@ def _finish(
     config: GridConfig,
 ) -> None:
     """Distances, tables and report of the models that are done."""
+
     if not (ledger["status"] == DONE).any():
         return
     crystals: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {

@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,20 +94,19 @@ def _losses_told() -> Iterator[None]:
 def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> None:
     """Starts a session; the files of a local one are removed with `folder`."""
     threads = str(max(1, int(cpus_per_worker)))
-    common: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": "WARNING",
-        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}},
-    }
+    environment = {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
     if address is None or is_local(address):
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         folder.enter_context(private_session())
-        with ray_internals.on_loopback():
-            _begin_here(**common)
+        # Inherited: with a runtime environment each worker starts twice, and those that Ray starts
+        # ahead are of no use.
+        with ray_internals.on_loopback(), _inherited(environment):
+            _begin_here(**quiet)
         return
     try:
-        ray.init(address=_answering(address), **common)
+        ray.init(address=_answering(address), runtime_env={"env_vars": environment}, **quiet)
     except (ConnectionError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
@@ -117,9 +116,25 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
         ) from None
 
 
+@contextmanager
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within it, processes that start have these variables in their environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _begin_here(**settings: Any) -> None:
     try:
-        ray.init(address="local", dashboard_host="127.0.0.1", **settings)
+        with ray_internals.without_observers():
+            ray.init(address="local", **settings)
     except Exception as error:  # Ray has no class of its own for a node that is late
         why = one_line(error, 200)
         raise UsageError(

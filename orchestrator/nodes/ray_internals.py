@@ -22,6 +22,7 @@ from ray._private import ray_constants, worker
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
+from ray._private.node import Node
 from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 from ray._private.services import canonicalize_bootstrap_address
 from ray._private.utils import get_num_cpus
@@ -39,6 +40,7 @@ from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 from ray.data import Dataset
 from ray.experimental.internal_kv import _internal_kv_get
 
+_OBSERVERS = ("start_api_server", "start_monitor", "start_log_monitor")
 AUTHENTICATION_LOGGER = "ray._private.authentication"  # tells that a token was made
 
 
@@ -144,6 +146,22 @@ def on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = was
 
 
+@contextmanager
+def without_observers() -> Iterator[None]:
+    """Within it a runtime begins without the dashboard, the autoscaler and the reader of logs.
+
+    A session of one machine that shows no logs has no use for them, and waits longest for them.
+    """
+    before = {name: getattr(Node, name) for name in _OBSERVERS}
+    for name in _OBSERVERS:
+        setattr(Node, name, lambda node, *given, **named: None)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
+
+
 def ask_head_whether_alive(channel: grpc.Channel, seconds: float) -> None:
     """Sends a head the smallest request: that of `ray health-check`, which always sends a token.
 
@@ -224,3 +242,19 @@ def share_metrics(data: Dataset) -> None:
     makes one data set per pass, and no public function releases one.
     """
     data._set_uuid(ray.get_runtime_context().get_worker_id())
+
+
+def began_session() -> bool:
+    """Whether this driver began the session that it is in, and so runs where its workers do."""
+    node: Any = worker._global_node
+    return node is not None and bool(node.is_head())
+
+
+def let_trials_take_any_worker() -> None:
+    """Takes from Tune's trials an environment of their own, for which Ray starts new workers.
+
+    Those that wait, started with the session, then serve. It is a variable for PyTorch Lightning.
+    """
+    from ray.tune.execution import class_cache  # here: who trains nothing needs no Tune
+
+    class_cache.DEFAULT_ENV_VARS.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,27 +18,20 @@ from orchestrator.nodes.worker import Worker
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
-from orchestrator.training.arrays import Naming, TrainingArray
+from orchestrator.training.study import Study
 from orchestrator.training.train import train
-from orchestrator.training.trials import MakeFit
-from trainables.training.fit import ArrayFit
 
 LISTED = 20  # arrays with models that are not done, which the summary names
 
 
 def train_to_ledger(
-    arrays: Sequence[TrainingArray],
-    datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
+    study: Study,
     records: Records,
     worker: Worker,
     *,
-    naming: Naming,
     path: Path,
     finish: Callable[[pd.DataFrame], None],
-    retry_failed: bool,
-    make_fit: MakeFit = ArrayFit,
-    error: str = "val_mae",
+    retry_failed: bool = False,
 ) -> int:
     """Trains models without a record, writes the ledger, and finishes from it if nothing is left.
 
@@ -46,7 +39,7 @@ def train_to_ledger(
     trained again first.
 
     Args:
-        arrays, datasets, targets, records, worker, naming, make_fit, error: as of `train`.
+        study, records, worker: as of `train`.
         path: of the ledger.
         finish: what the job makes of the whole ledger.
         retry_failed: models that failed before are trained again.
@@ -54,21 +47,10 @@ def train_to_ledger(
     Returns:
         The status of the job.
     """
-    tasks = {key: array.task for array in arrays for key in array.keys.values()}
-    rows = [array.row(label) for array in arrays for label in array.keys]
-    records = replace(records, asked={row["key"]: row for row in rows})
+    tasks, records = study.tasks, replace(records, asked=study.rows)
 
     def work() -> int:
-        finished = train(
-            arrays,
-            datasets,
-            targets,
-            records,
-            worker,
-            naming=naming,
-            make_fit=make_fit,
-            error=error,
-        )
+        finished = train(study, records, worker)
         table = compile_ledger(records, tasks)
         sums.write_parquet(path.parent, path.name, table)
         ledger = table.to_pandas()
@@ -79,7 +61,7 @@ def train_to_ledger(
             )
             return INTERRUPTED
         finish(ledger)
-        return summarise(ledger, naming.member, path)
+        return summarise(ledger, study.naming.member, path)
 
     if retry_failed:
         until_sound(records, tasks, lambda: records.forget_failed(tasks))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from orchestrator.training.arrays import TrainingArray
+from orchestrator.training.study import TrainingArray
 
 # Share of an array's epochs from which on its own pace is informative.
 TELLING = 0.1

@@ -16,60 +16,58 @@ from orchestrator.nodes.worker import Worker
 from orchestrator.runs import layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import FAILED, Records
-from orchestrator.training.arrays import Naming, TrainingArray
+from orchestrator.training.events import (
+    ArrayLost,
+    Began,
+    Observer,
+    Observers,
+    Recorded,
+    installed_observers,
+)
 from orchestrator.training.progress import Progress
-from orchestrator.training.trials import ArrayTrial, MakeFit
+from orchestrator.training.study import Study, TrainingArray
+from orchestrator.training.trials import ArrayTrial
 from orchestrator.training.tuning import EXPERIMENT, LOST_WORKERS, OutOfMemory, run_trials
-from trainables.training.fit import ArrayFit
+
+OUT_OF_MEMORY = "stopped as a node ran out of memory; it begins again, alone"
 
 
 def train(
-    arrays: Sequence[TrainingArray],
-    datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
-    records: Records,
-    worker: Worker,
-    *,
-    naming: Naming,
-    make_fit: MakeFit = ArrayFit,
-    error: str = "val_mae",
+    study: Study, records: Records, worker: Worker, observers: Sequence[Observer] | None = None
 ) -> bool:
     """Trains the models that have no record and records each; False if the user stopped it.
 
     Args:
-        arrays: of the whole grid.
-        datasets: by what the arrays call their data.
-        targets: task -> (name, unit).
-        naming: names the models in messages to the user.
-        make_fit: starts the training of an array.
-        error: column of the validation error, of which the progress shows the best.
+        observers: of the training; default: progress on stderr, and those of installed packages.
 
     Raises:
         UsageError: a worker could not write or read a file; what is recorded stays.
     """
-    keys = {key for array in arrays for key in array.keys.values()}
+    keys = study.tasks.keys()
     recorded = records.recorded(keys)
-    missing = [array for given in arrays if (array := _missing(given, recorded))]
+    missing = [array for given in study.arrays if (array := _missing(given, recorded))]
     print(f"{counted(len(keys), 'model')} in the grid, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
     ownership.remove_tunes(run, EXPERIMENT)  # left by a killed driver
     if missing:
-        weights = {array.id: array.cost(datasets[array.data]) for array in missing}
-        # Longest first: no worker starts a long array when the others are about to end.
-        ordered = sorted(missing, key=lambda array: -weights[array.id])
+        costs = {array.id: array.cost(study.data[array.data]) for array in missing}
+        # Longest first: no worker begins a long array when the others are about to end.
+        ordered = sorted(missing, key=lambda array: -costs[array.id])
         before = [records.read(key) for key in sorted(recorded)]
-        progress = Progress(ordered, weights, naming=naming, before=before, error=error)
-        held = {name: ray.put(dataset) for name, dataset in datasets.items()}
+        held = {name: ray.put(dataset) for name, dataset in study.data.items()}
 
         def trainable(chosen: Sequence[TrainingArray]) -> Any:
-            return _trainable(chosen, held, targets, records, worker, make_fit)
+            return _trainable(study, chosen, held, records, worker)
 
+        default = [Progress(), *installed_observers(run)]
+        watching = Observers(default if observers is None else observers)
+        watching.see(Began(study, ordered, costs, before))
         try:
-            _train(trainable, ordered, targets, records, progress)
+            _train(trainable, study, ordered, records, watching)
         finally:
-            progress.close()
-    # The records decide, not Tune's status of its trials: it reports no error for trials that it
-    # never started, or stopped in the middle.
+            watching.close()
+    # What is recorded decides, not what Tune says of its trials: of those that it never began or
+    # stopped in the middle it reports nothing amiss.
     if records.recorded(keys) != keys:
         return False
     # Left by killed workers: snapshots of finished arrays, and incomplete records.
@@ -80,10 +78,10 @@ def train(
 
 def _train(
     trainable: Callable[[Sequence[TrainingArray]], Any],
+    study: Study,
     ordered: Sequence[TrainingArray],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
-    progress: Progress,
+    observers: Observers,
 ) -> None:
     """Runs Tune over the arrays; records those whose workers died too many times as failed.
 
@@ -97,20 +95,21 @@ def _train(
         chosen = [array for array in left if not killed[array.id]] or left[:1]
         names = [array.id for array in chosen]
         try:
-            ending = run_trials(trainable(chosen), names, run, [progress])
+            ending = run_trials(trainable(chosen), names, run, observers)
         except OutOfMemory as error:
             running = error.running or names
             killed.update(running)
-            progress.killed(running)
+            for name in running:
+                observers.see(ArrayLost(name, OUT_OF_MEMORY))
             lost = {name: str(error) for name in running if killed[name] > LOST_WORKERS}
-            _record_lost(chosen, lost, targets, records, progress)
+            _record_lost(study, chosen, lost, records, observers)
             continue
         if ending.disk:
             raise UsageError(
                 f"{ending.disk}; what is recorded stays: make room or mend it, and run the same"
                 " command again"
             )
-        _record_lost(chosen, ending.lost, targets, records, progress)
+        _record_lost(study, chosen, ending.lost, records, observers)
         if _unrecorded(chosen, records):
             return  # the user stopped it
 
@@ -128,23 +127,22 @@ def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray |
 
 
 def _trainable(
-    ordered: Sequence[TrainingArray],
-    datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
+    study: Study,
+    chosen: Sequence[TrainingArray],
+    data: Mapping[Any, ray.ObjectRef],
     records: Records,
     worker: Worker,
-    make_fit: MakeFit,
 ) -> Any:
     trainable = tune.with_resources(
         tune.with_parameters(
             ArrayTrial,
-            arrays={array.id: array for array in ordered},
-            datasets=dict(datasets),
+            arrays={array.id: array for array in chosen},
+            datasets=dict(data),
             records=replace(records, folder=records.folder.resolve(), asked={}),
-            targets=dict(targets),
+            targets=dict(study.targets),
             device=worker.device,
             threads=worker.threads,
-            make_fit=make_fit,
+            make_fit=study.make_fit,
         ),
         {"CPU": worker.cpus, "GPU": worker.gpus},
     )
@@ -153,18 +151,18 @@ def _trainable(
 
 
 def _record_lost(
+    study: Study,
     arrays: Sequence[TrainingArray],
     lost: Mapping[str, str],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
-    progress: Progress,
+    observers: Observers,
 ) -> None:
     """Records the models of lost arrays as failed, each with the error of its array."""
     died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
     for array in arrays:
         if array.id in lost:
-            target, unit = targets[array.task]
+            target, unit = study.targets[array.task]
             why = f"{died}: {' '.join(lost[array.id].split())}"[:4000]
             end = {"target": target, "unit": unit, "status": FAILED, "error": why}
             rows = [array.row(label) | end for label in array.keys]
-            progress.finished([row for row in rows if records.write(row, {})])
+            observers.see(Recorded([row for row in rows if records.write(row, {})]))

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes.ray_internals import show_work
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
-from orchestrator.training.arrays import Fit, TrainingArray
+from orchestrator.training.study import Fit, MakeFit, TrainingArray
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError
 
@@ -34,9 +34,6 @@ def versions() -> dict[str, str]:
     """What a result depends on beside code and data."""
     packages = ("torch", "numpy", "ray", "pymatgen", "scikit-learn", "pyarrow")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
-
-
-MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
 
 
 class ArrayTrial(tune.Trainable):

@@ -17,12 +17,23 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from orchestrator.interface import interrupts
+from orchestrator.nodes.ray_internals import let_trials_take_any_worker
 from orchestrator.runs.layout import TUNE
 from orchestrator.runs.ownership import remove_tunes
+from orchestrator.training.events import (
+    ArrayBegan,
+    ArrayLost,
+    Note,
+    Observers,
+    Recorded,
+    Trained,
+    Waited,
+)
 
 # A lost machine is no fault of a model: its array is restarted on another worker this many times.
 LOST_WORKERS = 3
-EXPERIMENT = "elemgrid"  # Tune's name of the experiment, for all jobs
+SAVED_BEFORE = "trainings go on, but one that is interrupted begins again where it was saved last"
+EXPERIMENT = "elemgrid"  # as Tune calls what it runs, whichever the job
 
 
 class OutOfMemory(Exception):
@@ -37,10 +48,8 @@ class OutOfMemory(Exception):
         self.running = list(running)
 
 
-def run_trials(
-    trainable: Any, names: Sequence[str], run: Path, callbacks: Sequence[tune.Callback]
-) -> Ending:
-    """Trains arrays by name until all are finished, or the user or a disk error stops them.
+def run_trials(trainable: Any, names: Sequence[str], run: Path, observers: Observers) -> Ending:
+    """Trains arrays by name until all are over, or the user or a disk stops them.
 
     Args:
         run: the run directory; Tune's files in it are deleted at the end.
@@ -49,10 +58,11 @@ def run_trials(
         OutOfMemory: Tune takes Ray's kill of a worker for its memory as an internal error, and
             ends with all running trials.
     """
-    ending, reached = Ending(), _Reached()
+    ending, events, reached = Ending(), _Events(observers), _Reached()
+    let_trials_take_any_worker()
     try:
         with _own_interrupts():
-            _tuner(trainable, names, run / TUNE, [*callbacks, ending], reached).fit()
+            _tuner(trainable, names, run / TUNE, [events, ending], reached).fit()
     except RuntimeError as error:
         if not isinstance(error.__cause__, OutOfMemoryError):
             raise
@@ -130,6 +140,52 @@ def _own_interrupts() -> Iterator[None]:
         for number, handler in ours.items():
             if number == signal.SIGUSR1 or not interrupts.came():
                 signal.signal(number, handler)
+
+
+class _Events(tune.Callback):
+    """Turns Tune's callbacks into events."""
+
+    def __init__(self, observers: Observers) -> None:
+        self._observers = observers
+        self._unsaved = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune keeps its callbacks in a file, and observers hold streams and sockets."""
+        return {}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A worker takes up an array."""
+        self._observers.see(ArrayBegan(trial.config["array"]))
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Time passes."""
+        self._observers.see(Waited())
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A worker died; another one will take up its array."""
+        self._observers.see(ArrayLost(trial.config["array"], "its worker died; it begins again"))
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """An array reports."""
+        name = trial.config["array"]
+        # Tune keeps the last report of every trial; the rows in it are on disk already.
+        if rows := result.pop("finished"):
+            self._observers.see(Recorded(rows))
+        self._observers.see(Trained(name, result["epoch"], result["active"], result["done"]))
+        if result["unsaved"] and not self._unsaved:
+            self._unsaved = result["unsaved"]  # the same of every array, once a minute
+            self._observers.see(Note(f"{self._unsaved}; {SAVED_BEFORE}"))
 
 
 class Ending(tune.Callback):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from orchestrator.training.arrays import key_of
+from orchestrator.training.study import key_of
 from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import Compositions
 from trainables.models.recipe import Recipe

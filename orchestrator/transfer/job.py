@@ -32,6 +32,7 @@ from orchestrator.runs.run_directory import (
     write_manifest,
 )
 from orchestrator.training.recorded import train_to_ledger
+from orchestrator.training.study import Study
 from orchestrator.training.trials import versions
 from orchestrator.transfer.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.transfer.files import LEDGER, write_facts, write_scores
@@ -116,18 +117,23 @@ def run(
     with cluster.connected(options.address, options.worker.cpus):
         print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
         lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}
+        study = Study(
+            arrays=[
+                array for name in data for array in _arrays(options, data[name], lineups[name])
+            ],
+            data={name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
+            targets={name: ("target", unit_of(name)) for name in data},
+            naming=TransferArray,
+            make_fit=TransferFit,
+            error="val_error",
+        )
         return train_to_ledger(
-            [array for name in data for array in _arrays(options, data[name], lineups[name])],
-            {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
-            {name: ("target", unit_of(name)) for name in data},
+            study,
             records,
             options.worker,
-            naming=TransferArray,
             path=options.run / LEDGER,
             finish=lambda ledger: finish(options, records, ledger, data, tables, seen),
             retry_failed=options.retry_failed,
-            make_fit=TransferFit,
-            error="val_error",
         )
 
 

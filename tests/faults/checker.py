@@ -19,7 +19,7 @@ from tests.faults.site import MARK, Ended, Event, Site
 
 # The one line that states the cause, by exit status.
 CAUSES = {
-    SOME_FAILED: re.compile(r"\d+ of \d+ models are not done; \S"),
+    SOME_FAILED: re.compile(r"\d+ of \d+ models? (is|are) not done; \S"),
     USAGE: re.compile(r"error: \S"),
     INTERRUPTED: re.compile(r"stopped (with \d+ of \d+ models recorded|at once)|stopped; \S"),
 }

@@ -12,7 +12,7 @@ from tests.faults.checker import at_work, check
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, wait_until
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def half(content: bytes) -> bytes:

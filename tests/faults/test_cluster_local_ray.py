@@ -12,7 +12,7 @@ import pytest
 from tests.faults import machines
 from tests.faults.cluster_local import ROOT, WHOLE
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def left_behind() -> list[str]:

@@ -13,7 +13,7 @@ from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def slow(site: Site) -> None:
@@ -114,7 +114,7 @@ def test_models_that_always_raise(site: Site) -> None:
     site.arm("elemgrid.train", f"*{bad}*", how="raise", always=True)
     failed = site.drive(site.flags(run))
     assert failed.code == SOME_FAILED
-    assert failed.last.startswith("1 of 4 models are not done; --retry-failed trains the failed ")
+    assert failed.last.startswith("1 of 4 models is not done; --retry-failed trains the failed ")
     tries = [
         event
         for event in site.events(since)

@@ -12,7 +12,6 @@ from tests.faults.checker import check
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Event, Site
 
-pytestmark = pytest.mark.ray
 KILLED = -signal.SIGKILL
 RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp$|\.tiny\.\w{8}\.tmp(?=/|$)|(?<=/\d{4}-)[0-9a-f]{12}")
 KEY = re.compile(r"(?<=/\.)[0-9a-f]{24}|(?<=/)[0-9a-f]{24}")
@@ -102,14 +101,8 @@ def test_a_worker_that_is_killed_anywhere(site: Site, point: str) -> None:
     check(site, run, GOLDEN, since, ended)
 
 
-@pytest.mark.parametrize(
-    "mark",
-    [
-        "elemgrid.map",
-        pytest.param("elemgrid.featurise", marks=pytest.mark.faults),
-        pytest.param("elemgrid.train", marks=pytest.mark.faults),
-    ],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("mark", ["elemgrid.map", "elemgrid.featurise", "elemgrid.train"])
 def test_whoever_dies_at_its_work_is_replaced(site: Site, mark: str) -> None:
     """Kills a featurising task, an actor that sums distances, a worker that starts a training."""
     run, since = mark, time.time()

@@ -20,7 +20,7 @@ from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, watched
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 RAY = Path(sys.executable).with_name("ray")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def test_three_random_faults() -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,12 @@ Row = tuple[Any, Any]  # pymatgen's dict of a structure, target
 
 
 @cache
+def _all_embedded() -> tuple[Entry, ...]:
+    return tuple(IonicSource().entries())
+
+
 def embedded(count: int) -> tuple[Entry, ...]:
-    return tuple(islice(IonicSource().entries(), count))
+    return _all_embedded()[:count]
 
 
 def rows(count: int, start: int = 0) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +137,23 @@ def _dies(item: int) -> int:
     os._exit(1)
 
 
+def _dies_once(mark: Path, item: int) -> int:
+    import os
+
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return item
+
+
 def _errs(item: int) -> int:
     raise ZeroDivisionError(item)
+
+
+def test_an_actor_that_dies_is_replaced(tmp_path: Path) -> None:
+    """As one of two that sum, at its first item."""
+    found = actor_map(2)(partial(_dies_once, tmp_path / "mark"), range(4))
+    assert list(found) == [0, 1, 2, 3] and (tmp_path / "mark").exists()
 
 
 def test_an_actor_that_dies_at_each_try_is_told_in_one_line() -> None:

@@ -52,6 +52,12 @@ KINDS = graph_kinds(BACKBONES)
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Ray Data, however few they are."""
+    monkeypatch.setattr(entries, "FEW", 0)
+
+
 def made(source: Source, folder: Path, *, max_bad: float = 0.01, **more: Any) -> Featurised:
     return featurise_source(source, KINDS, folder, max_bad=max_bad, max_atoms=1000, **more)
 
@@ -170,6 +176,25 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
         np.testing.assert_array_equal(other.graphs.edge_ptr, whole.graphs.edge_ptr)
 
 
+def test_a_few_crystals_are_featurised_where_the_driver_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a few, and to the same files as on Ray Data."""
+    source = open_source(write_matbench(tmp_path / "few.json.gz", rows(40)))
+
+    def where(block: list[Entry]) -> tuple[list[str], dict[str, bytes]]:
+        return [""] * len(block), {"process": str(os.getpid()).encode()}
+
+    found = {}
+    for few, here in ((1 << 20, True), (100, False)):
+        monkeypatch.setattr(entries, "FEW", few)
+        (block,) = entries.EntryBlocks(source, where, None)
+        assert (block.made["process"] == str(os.getpid()).encode()) is here
+        folder = made(source, tmp_path / str(few) / "cut").folders["all-r4"]
+        found[here] = digests(folder)
+    assert found[True] == found[False]
+
+
 def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
     data = rows(20)
     path = write_matbench(tmp_path / "some.json.gz", data)
@@ -269,6 +294,7 @@ def marked(name: str) -> list[int]:
     return found
 
 
+@pytest.mark.faults
 def test_what_eats_memory_is_quarantined_and_leaves_no_process(tmp_path: Path) -> None:
     """Read by children of Ray's workers, which are gone with the job."""
     path = tmp_path / "some.csv"
@@ -314,6 +340,7 @@ def without_symmetry(count: int, atoms: int) -> list[Entry]:
     return found
 
 
+@pytest.mark.faults
 def test_memory_does_not_grow_with_the_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

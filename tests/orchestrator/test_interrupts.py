@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -196,31 +195,3 @@ def test_whoever_has_a_handler_keeps_it() -> None:
         assert seen[1] is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-# Ray's worker in this process is there, but nobody holds it yet: a driver that is broken off here
-# ends in a segmentation fault. Starting it takes long, so this is where a signal mostly comes in.
-BEGINNING = """
-import os, signal, sys
-import ray
-from orchestrator.nodes import cluster
-from orchestrator.interface.job import conduct
-class Interrupted(ray._raylet.CoreWorker):
-    def __init__(self, *given, **named):
-        os.kill(os.getpid(), signal.SIGINT)
-ray._raylet.CoreWorker = Interrupted
-def work():
-    with cluster.connected(None, cpus_per_worker=1):
-        print("never said", flush=True)
-sys.exit(conduct(work, stopped="again"))
-"""
-
-
-@pytest.mark.ray
-def test_while_ray_begins(tmp_path: Path) -> None:
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    done = subprocess.run(
-        [sys.executable, "-c", BEGINNING], cwd=tmp_path, env=environment, timeout=200,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped at once\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from orchestrator.data.featurise import ShardWriter
 from orchestrator.grid.cells import arrays, cells, keyed_cells
 from orchestrator.grid.flags import parse
 from orchestrator.grid.inputs import fingerprints
+from orchestrator.planning.machine import Machine, looking_around
 from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked
@@ -34,6 +36,19 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _refuse(*args: object, **more: object) -> None:
     raise AssertionError("a dry run downloads")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Machine:
+    with looking_around() as found:
+        return found()
+
+
+@pytest.fixture(autouse=True)
+def machine_seen_before(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking around takes a Python of its own; the plan that is read in full does it itself."""
+    seen = nullcontext(lambda: machine)
+    monkeypatch.setattr("orchestrator.hybrid_grid.plan.looking_around", lambda: seen)
 
 
 @pytest.fixture

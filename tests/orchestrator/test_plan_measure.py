@@ -154,7 +154,7 @@ from orchestrator.planning.idle import peak
 from tests.orchestrator.small_data import array_spec, featurised
 from trainables.training.fit import ArrayFit
 training = ArrayFit(array_spec("cgcnn", 128, "{mixings}"), featurised("cgcnn")).training
-for _ in range(4):
+for _ in range(2):
     training.run_epoch()
 print(peak())
 """,

@@ -21,6 +21,7 @@ from ray.autoscaler._private.autoscaler import AutoscalerSummary
 from ray.autoscaler._private.command_runner import SSHCommandRunner
 from ray.autoscaler.v2.schema import ClusterStatus
 from ray.data import Dataset
+from ray.tune.execution import class_cache
 
 from orchestrator.nodes import ray_internals
 from tests.orchestrator.strangers import needs_root, pretending
@@ -161,3 +162,14 @@ def test_data_sets_of_a_worker_share_their_metrics(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ray, "get_runtime_context", lambda: here)
     ray_internals.share_metrics(data)  # type: ignore[arg-type]
     assert data._uuid == data._in_stats.dataset_uuid == "worker"
+
+
+def test_without_a_session_this_process_began_none() -> None:
+    assert not ray_internals.began_session()
+
+
+def test_trials_have_no_environment_of_their_own() -> None:
+    """Or each would need a worker that is started for it."""
+    actors = class_cache._ActorClassCache()
+    ray_internals.let_trials_take_any_worker()
+    assert actors.get(type("Trial", (), {}))._default_options["runtime_env"] == {}

@@ -22,7 +22,7 @@ from orchestrator.nodes.ray_internals import raylets_here
 from tests.orchestrator.strangers import attack, needs_root
 from tests.orchestrator.test_preflight_ray import head, until
 
-pytestmark = [pytest.mark.ray, needs_root]
+pytestmark = needs_root
 ROOT = Path(__file__).resolve().parents[2]
 
 # A job with a worker and an object, which prints where it is, and ends on request.

@@ -21,13 +21,13 @@ from orchestrator.nodes.ray_internals import show_work
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
+from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from orchestrator.training.trials import ArrayTrial
 from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
 from trainables.training.fit import ArrayFit, ArraySpec
 
-pytestmark = pytest.mark.ray
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=2, batch_size=8)
 
 
@@ -172,15 +172,14 @@ def test_tune_begins_a_trial_again_whose_data_were_lost(
 ) -> None:
     array, records = small_array(epochs=2), Records(tmp_path / "records")
     with cluster.connected(None, 1), redirect_stderr(io.StringIO()):
-        assert train(
-            [array],
-            {("made-up", "cgcnn"): made_up_dataset("cgcnn", 24)},
-            {"made-up": ("y", None)},
-            records,
-            Worker(cpus=1, gpus=0),
+        study = Study(
+            arrays=[array],
+            data={("made-up", "cgcnn"): made_up_dataset("cgcnn", 24)},
+            targets={"made-up": ("y", None)},
             naming=GridArray,
             make_fit=partial(begun_again, tmp_path / "mark"),
         )
+        assert train(study, records, Worker(cpus=1, gpus=0))
     assert (tmp_path / "mark").exists()
     assert {records.read(key)["status"] for key in array.keys.values()} == {"done"}
 

@@ -1,12 +1,15 @@
-"""What Ray Tune trains in one trial: an array of models of any kind."""
+"""What is trained: a study of arrays of models, of whatever kind, with all that they need."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 
+from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
 
 
@@ -84,4 +87,39 @@ class Fit(Protocol):
         """Restores the state of a fit of the same models; raises SnapshotError."""
 
     def advance(self) -> Iterable[Outcome]:
-        """Trains one epoch; the outcomes of the models that finished with it."""
+        """One epoch; the outcomes of the models that it was the last for."""
+
+
+MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Arrays of models that are to be trained, and what they are trained with.
+
+    Attributes:
+        arrays: all of them, whether their models are recorded or not.
+        data: `TrainingArray.data` -> data set.
+        targets: task -> (name, unit) of the target.
+        naming: how a recorded model is called in lines and tables.
+        make_fit: starts the training of an array.
+        error: column of the validation error, the best of which is shown.
+    """
+
+    arrays: Sequence[TrainingArray]
+    data: Mapping[Any, Any]
+    targets: Mapping[str, tuple[str, str | None]]
+    naming: Naming
+    make_fit: MakeFit = ArrayFit
+    error: str = "val_mae"
+
+    @cached_property
+    def tasks(self) -> dict[str, str]:
+        """Key of each model -> name of its data set."""
+        return {key: array.task for array in self.arrays for key in array.keys.values()}
+
+    @cached_property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Key of each model -> its row of the ledger before it is trained."""
+        rows = (array.row(label) for array in self.arrays for label in array.keys)
+        return {row["key"]: row for row in rows}
