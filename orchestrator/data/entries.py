@@ -1,4 +1,4 @@
-"""Work on blocks of raw crystals in the order of the source, by Ray Data where they are many."""
+"""Processes blocks of raw crystals in the order of the source; many of them by Ray Data."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
 ROWS_PER_BLOCK = 256
-LARGEST_BLOCK = 16 << 20  # characters: of crystals as large as they may be, a block is one
-BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
-# Bytes of crystals that a driver works on itself where it shares its machine with its workers: it
-# has done so before Ray Data's actors and tasks have started.
+LARGEST_BLOCK = 16 << 20  # characters; a crystal of the largest size is a block by itself
+BYTES_UNDER_WAY = 32 * 2**20  # per core, in the object store: a few blocks of large crystals
+# Bytes of crystals that a driver on the machine of its workers processes itself: that takes less
+# time than starting Ray Data's actors and tasks.
 FEW = 4 << 20
-FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
+FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
 
 # For each entry the reason why it is bad, or ""; and the results for the good ones, by name.
 Work = Callable[[list[Entry]], tuple[list[str], dict[str, bytes]]]
@@ -78,7 +78,7 @@ class EntryBlocks:
 
 
 def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
-    """A row a block of entries: listing, fatal, and what was made."""
+    """Yields one row per block of entries: listing, fatal, and the results."""
     few = _few(source)
     if few is None:
         yield from _on_all_cores(source, work).iter_rows()
@@ -88,7 +88,7 @@ def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
 
 
 def _few(source: Source) -> list[pa.Table] | None:
-    """The blocks of a source of few entries; None for one of more, and on a cluster."""
+    """The blocks of a small source; None for a larger one, and on a cluster."""
     if not began_session():
         return None
     blocks, held = [], 0
@@ -101,9 +101,9 @@ def _few(source: Source) -> list[pa.Table] | None:
 
 
 def _on_all_cores(source: Source, work: Work) -> ray.data.Dataset:
-    """The same by Ray Data."""
-    # Files given by path lie where the driver runs, so they are read there. Reading asks for no
-    # CPU, or Ray Data would fuse it with the work and all would run in this one task.
+    """Processes the blocks with Ray Data."""
+    # Files given by path are on the driver's machine, so they are read there. The reading task
+    # requests no CPU, or Ray Data would fuse it with the work, and all would run in this task.
     here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
     blocks = ray.data.read_datasource(
         EntryDatasource(source, ROWS_PER_BLOCK),

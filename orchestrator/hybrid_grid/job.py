@@ -166,7 +166,7 @@ def _finish(
     datasets: dict[tuple[str, str], Dataset],
     config: GridConfig,
 ) -> None:
-    """Distances, tables and report of the models that are done."""
+    """Writes distances, tables and report of the models that are done."""
 
     if not (ledger["status"] == DONE).any():
         return

@@ -100,8 +100,8 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         folder.enter_context(private_session())
-        # Inherited: with a runtime environment each worker starts twice, and those that Ray starts
-        # ahead are of no use.
+        # Inherited, as with a runtime environment each worker starts twice, and workers that Ray
+        # starts ahead cannot be used.
         with ray_internals.on_loopback(), _inherited(environment):
             _begin_here(**quiet)
         return
@@ -118,7 +118,7 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
 
 @contextmanager
 def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
-    """Within it, processes that start have these variables in their environment."""
+    """Within this context, processes that start have these variables in their environment."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -135,7 +135,7 @@ def _begin_here(**settings: Any) -> None:
     try:
         with ray_internals.without_observers():
             ray.init(address="local", **settings)
-    except Exception as error:  # Ray has no class of its own for a node that is late
+    except Exception as error:  # Ray has no class of its own for a node that starts too slowly
         why = one_line(error, 200)
         raise UsageError(
             f"Ray does not start on this machine ({why}); give it more time by running again, or"

@@ -41,7 +41,7 @@ from ray.data import Dataset
 from ray.experimental.internal_kv import _internal_kv_get
 
 _OBSERVERS = ("start_api_server", "start_monitor", "start_log_monitor")
-AUTHENTICATION_LOGGER = "ray._private.authentication"  # tells that a token was made
+AUTHENTICATION_LOGGER = "ray._private.authentication"  # reports that a token was generated
 
 
 @contextmanager
@@ -148,9 +148,9 @@ def on_loopback() -> Iterator[None]:
 
 @contextmanager
 def without_observers() -> Iterator[None]:
-    """Within it a runtime begins without the dashboard, the autoscaler and the reader of logs.
+    """A runtime that starts within this context has no dashboard, autoscaler or log monitor.
 
-    A session of one machine that shows no logs has no use for them, and waits longest for them.
+    A session on one machine that shows no logs does not need them, and they start slowest.
     """
     before = {name: getattr(Node, name) for name in _OBSERVERS}
     for name in _OBSERVERS:
@@ -245,16 +245,17 @@ def share_metrics(data: Dataset) -> None:
 
 
 def began_session() -> bool:
-    """Whether this driver began the session that it is in, and so runs where its workers do."""
+    """Whether this driver started the session it is in, and so runs on its workers' machine."""
     node: Any = worker._global_node
     return node is not None and bool(node.is_head())
 
 
 def let_trials_take_any_worker() -> None:
-    """Takes from Tune's trials an environment of their own, for which Ray starts new workers.
+    """Removes Tune's own environment of trials, for which Ray would start new workers.
 
-    Those that wait, started with the session, then serve. It is a variable for PyTorch Lightning.
+    Workers that were started with the session can then be used. The environment has one variable,
+    for PyTorch Lightning.
     """
-    from ray.tune.execution import class_cache  # here: who trains nothing needs no Tune
+    from ray.tune.execution import class_cache  # here: only training needs Tune
 
     class_cache.DEFAULT_ENV_VARS.clear()

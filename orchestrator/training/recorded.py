@@ -39,10 +39,10 @@ def train_to_ledger(
     trained again first.
 
     Args:
-        study, records, worker: as of `train`.
+        study, records, worker: as in `train`.
         path: of the ledger.
-        finish: what the job makes of the whole ledger.
-        retry_failed: models that failed before are trained again.
+        finish: makes the job's results from the complete ledger.
+        retry_failed: whether models that failed before are trained again.
 
     Returns:
         The status of the job.

@@ -1,4 +1,4 @@
-"""What is trained: a study of arrays of models, of whatever kind, with all that they need."""
+"""A study: arrays of models of any kind, with everything needed to train them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.training.outcome import Outcome
 
 
 def key_of(identity: Mapping[str, Any]) -> str:
-    """Key of a model: 24 hex digits of the SHA-256 over all that decides what it becomes."""
+    """Key of a model: 24 hex digits of the SHA-256 of everything that determines it."""
     content = json.dumps(identity, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()[:24]
 
@@ -87,7 +87,7 @@ class Fit(Protocol):
         """Restores the state of a fit of the same models; raises SnapshotError."""
 
     def advance(self) -> Iterable[Outcome]:
-        """One epoch; the outcomes of the models that it was the last for."""
+        """Trains one epoch; the outcomes of the models that finished with it."""
 
 
 MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
@@ -95,15 +95,15 @@ MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Arrays of models that are to be trained, and what they are trained with.
+    """Arrays of models to train, with everything needed to train them.
 
     Attributes:
         arrays: all of them, whether their models are recorded or not.
         data: `TrainingArray.data` -> data set.
         targets: task -> (name, unit) of the target.
-        naming: how a recorded model is called in lines and tables.
+        naming: names recorded models in messages and tables.
         make_fit: starts the training of an array.
-        error: column of the validation error, the best of which is shown.
+        error: column of the validation error, whose best value is shown.
     """
 
     arrays: Sequence[TrainingArray]
@@ -120,6 +120,6 @@ class Study:
 
     @cached_property
     def rows(self) -> dict[str, dict[str, Any]]:
-        """Key of each model -> its row of the ledger before it is trained."""
+        """Key of each model -> the columns of its ledger row that are known before training."""
         rows = (array.row(label) for array in self.arrays for label in array.keys)
         return {row["key"]: row for row in rows}

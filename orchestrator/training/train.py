@@ -38,7 +38,8 @@ def train(
     """Trains the models that have no record and records each; False if the user stopped it.
 
     Args:
-        observers: of the training; default: progress on stderr, and those of installed packages.
+            observers: of the training; None for progress on stderr, and those of installed
+                packages.
 
     Raises:
         UsageError: a worker could not write or read a file; what is recorded stays.
@@ -51,7 +52,7 @@ def train(
     ownership.remove_tunes(run, EXPERIMENT)  # left by a killed driver
     if missing:
         costs = {array.id: array.cost(study.data[array.data]) for array in missing}
-        # Longest first: no worker begins a long array when the others are about to end.
+        # Longest first: no worker starts a long array when the others are about to end.
         ordered = sorted(missing, key=lambda array: -costs[array.id])
         before = [records.read(key) for key in sorted(recorded)]
         held = {name: ray.put(dataset) for name, dataset in study.data.items()}
@@ -66,8 +67,8 @@ def train(
             _train(trainable, study, ordered, records, watching)
         finally:
             watching.close()
-    # What is recorded decides, not what Tune says of its trials: of those that it never began or
-    # stopped in the middle it reports nothing amiss.
+    # The records decide, not Tune's status of its trials: it reports no error for trials that it
+    # never started, or stopped in the middle.
     if records.recorded(keys) != keys:
         return False
     # Left by killed workers: snapshots of finished arrays, and incomplete records.

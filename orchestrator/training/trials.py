@@ -31,7 +31,7 @@ SECONDS_PER_REPORT = 3.0
 
 
 def versions() -> dict[str, str]:
-    """What a result depends on beside code and data."""
+    """Package versions on which a result depends besides code and data."""
     packages = ("torch", "numpy", "ray", "pymatgen", "scikit-learn", "pyarrow")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
@@ -41,12 +41,12 @@ class ArrayTrial(tune.Trainable):
 
     Args (by `tune.with_parameters`):
         arrays: by name.
-        datasets: what an array calls its data -> reference to it, fetched when first needed.
+            datasets: array's `data` -> reference to the data set, fetched on first use.
         records: the run's.
         targets: task -> (name, unit) of the target.
         device: "cpu" or "cuda".
         threads: of torch.
-        make_fit: begins the training of an array.
+            make_fit: starts the training of an array.
     """
 
     def setup(  # type: ignore[override]  # Tune passes what `with_parameters` was given

@@ -33,7 +33,7 @@ from orchestrator.training.events import (
 # A lost machine is no fault of a model: its array is restarted on another worker this many times.
 LOST_WORKERS = 3
 SAVED_BEFORE = "trainings go on, but one that is interrupted begins again where it was saved last"
-EXPERIMENT = "elemgrid"  # as Tune calls what it runs, whichever the job
+EXPERIMENT = "elemgrid"  # Tune's name of the experiment, for all jobs
 
 
 class OutOfMemory(Exception):
@@ -49,7 +49,7 @@ class OutOfMemory(Exception):
 
 
 def run_trials(trainable: Any, names: Sequence[str], run: Path, observers: Observers) -> Ending:
-    """Trains arrays by name until all are over, or the user or a disk stops them.
+    """Trains arrays by name until all are finished, or the user or a disk error stops them.
 
     Args:
         run: the run directory; Tune's files in it are deleted at the end.
@@ -150,23 +150,23 @@ class _Events(tune.Callback):
         self._unsaved = ""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune keeps its callbacks in a file, and observers hold streams and sockets."""
+        """Empty: Tune pickles its callbacks to a file, and observers hold streams and sockets."""
         return {}
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A worker takes up an array."""
+        """Reports that a worker starts an array."""
         self._observers.see(ArrayBegan(trial.config["array"]))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Time passes."""
+        """Reports that time has passed."""
         self._observers.see(Waited())
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A worker died; another one will take up its array."""
+        """Reports that a worker died; another one will take its array."""
         self._observers.see(ArrayLost(trial.config["array"], "its worker died; it begins again"))
 
     def on_trial_result(
@@ -177,14 +177,14 @@ class _Events(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """An array reports."""
+        """Reports the progress of an array."""
         name = trial.config["array"]
         # Tune keeps the last report of every trial; the rows in it are on disk already.
         if rows := result.pop("finished"):
             self._observers.see(Recorded(rows))
         self._observers.see(Trained(name, result["epoch"], result["active"], result["done"]))
         if result["unsaved"] and not self._unsaved:
-            self._unsaved = result["unsaved"]  # the same of every array, once a minute
+            self._unsaved = result["unsaved"]  # the same for every array, once a minute
             self._observers.see(Note(f"{self._unsaved}; {SAVED_BEFORE}"))
 
 

@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reports = [ROOT / "runs" / "reliability.xml"]
         reports[0].parent.mkdir(exist_ok=True)
         flags = ["-q", "-m", "case or faults", "--all-faults", f"--junitxml={reports[0]}"]
-        flags += ["-o", "junit_family=xunit1"]  # where what a test has seen is told
+        flags += ["-o", "junit_family=xunit1"]  # the format that has tests' properties
         reports[0].unlink(missing_ok=True)
         status = subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=ROOT).returncode
         if not reports[0].exists():
