@@ -1,6 +1,6 @@
-"""Grids of models that train nothing: what is left is what the grid itself costs.
+"""Grids of models that train nothing, which leaves the cost of the grid itself.
 
-python -m benchmarks.instant     # then a request a line, as benchmarks/child.py sends them
+python -m benchmarks.instant     # then one request per line, as benchmarks/child.py sends
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
 from trainables.training.specification import Target
 
-CRYSTALS = 1265  # as many as phonons has: they make the size of a record
+CRYSTALS = 1265  # as in phonons: they determine the size of a record
 THOUSAND = 1000
 Samples = Mapping[tuple[str, int], Outcome]  # by backbone and dimension
 
 
 class InstantFit:
-    """An array whose models are done at once, each with what a real one left."""
+    """An array whose models are done at once, each with the results of a real one."""
 
     def __init__(self, samples: Samples, spec: ArraySpec, dataset: Dataset, device: str) -> None:
         self._sample, self._spec = samples[spec.backbone, spec.dim], spec
@@ -52,15 +52,15 @@ class InstantFit:
 
     @property
     def epoch(self) -> int:
-        """None before the only one."""
+        """0, as there is only one epoch."""
         return int(self.finished)
 
     def save(self) -> bytes:
-        """Nothing to go on from."""
+        """Empty, as there is no state."""
         return b""
 
     def load(self, content: bytes) -> None:
-        """Nothing to go on from."""
+        """Does nothing, as there is no state."""
 
     def advance(self) -> Iterator[Outcome]:
         """The only epoch."""
@@ -72,12 +72,12 @@ class InstantFit:
 
 
 def embedded(backbone: str, crystals: int) -> Dataset:
-    """The first of the embedded crystals, featurised."""
+    """The first embedded crystals, featurised."""
     return featurised(itertools.islice(IonicSource().entries(), crystals), backbone)
 
 
 def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
-    """What a model leaves that was trained for one epoch, its curves as long as the recipe's."""
+    """The results of a model trained for one epoch, with curves of the recipe's length."""
     recipe = dataclasses.replace(spec.recipe, epochs=1)
     (outcome,) = ArrayFit(dataclasses.replace(spec, recipe=recipe), dataset).advance()
     arrays = {
@@ -88,10 +88,10 @@ def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
 
 
 class InstantGrid:
-    """A grid of the paper's shape, on data sets that are all the embedded one.
+    """A grid of the paper's shape, with the embedded data set as every task.
 
     Args:
-        tasks: how many data sets; 140 models each and backbone.
+        tasks: number of data sets; 140 models for each and each backbone.
         crystals: of each.
         narrower: other fields of the configuration.
     """
@@ -125,7 +125,7 @@ class InstantGrid:
         return ArraySpec(backbone=backbone, dim=dim, mixings=alone, fold=0, seed=0, recipe=recipe)
 
     def train(self, run: Path) -> bool:
-        """All that the driver does between featurised data and the ledger; Ray must be up."""
+        """Does all that the driver does between featurised data and ledger; Ray must be running."""
         records = Records(run / "records")
         study = Study(
             arrays=arrays(self.cells),
@@ -140,7 +140,7 @@ class InstantGrid:
 
 
 def ours(*, tasks: int, again: int = 1, **narrower: Any) -> dict[str, Any]:
-    """A grid on a Ray runtime of its own, and then the last of its models once more, or often."""
+    """A grid on a Ray runtime of its own, and then the last of its models again, `again` times."""
     grid = InstantGrid(tasks, **narrower)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
@@ -173,7 +173,7 @@ def resumed(grid: InstantGrid, run: Path) -> float:
 
 
 def plain(*, trials: int) -> dict[str, Any]:
-    """Ray Tune as it comes: a trial a model, which reports once and ends."""
+    """Plain Ray Tune: one trial per model, which reports once and ends."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         ray.init(address="local", dashboard_host="127.0.0.1", logging_level=logging.ERROR)
@@ -203,7 +203,7 @@ def record_times(run: Path) -> list[float]:
 
 
 def thousands(moments: Sequence[float]) -> list[float]:
-    """Seconds that each thousand of the models took."""
+    """Seconds for each thousand of the models."""
     ends = range(THOUSAND, len(moments), THOUSAND)
     return [moments[end] - moments[end - THOUSAND] for end in ends]
 

@@ -32,7 +32,7 @@ SHOWN = 3
 
 
 def shares(crystals: list[Crystal]) -> Iterator[tuple[float, str]]:
-    """Of each crystal the smallest share, and the pair that has it."""
+    """The smallest share of each crystal, and the pair that has it."""
     found = find_neighbours(crystals, [NEAREST])
     numbers = np.concatenate([crystal.numbers for crystal in crystals])
     share = found.distance / PER_ANGSTROM / covalent_sums()[numbers[found.src], numbers[found.dst]]

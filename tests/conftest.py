@@ -1,4 +1,4 @@
-"""What every test may use: the real data beside the repository, and one Ray runtime for all."""
+"""Fixtures for all tests: the real data beside the repository, and one Ray runtime."""
 
 import csv
 import logging
@@ -16,12 +16,12 @@ from hypothesis import settings
 
 import tests.environment  # noqa: F401 (acts when it is imported)
 
-# The same examples every time: a red test is red again tomorrow.
+# The same examples every time, so that a failure is reproducible.
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
-# The rows of docs/reliability.md, each with the tests that it is about.
+# The rows of docs/reliability.md, each with its tests.
 with open(ROOT / "tests" / "faults" / "cases.csv", encoding="utf-8", newline="") as file:
     CASES = list(csv.DictReader(file))
 
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of a file `test_*_ray.py`, in which alone Ray may be started.
 
-    What a case of docs/reliability.md is about goes into the report.
+    The case of docs/reliability.md that a test belongs to goes into the report.
     """
     for item in items:
         if item.path.name.endswith("_ray.py"):
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif "ray_cluster" in getattr(item, "fixturenames", ()):
             raise pytest.UsageError(f"{item.nodeid} starts Ray outside of a file test_*_ray.py")
         fits = [case for case in CASES if item.nodeid.startswith(case["test"])]
-        case = max(fits, key=lambda case: len(case["test"]), default=None)  # the most particular
+        case = max(fits, key=lambda case: len(case["test"]), default=None)  # the most specific
         if case is not None:
             item.add_marker(pytest.mark.case(section=case["section"]))
             item.user_properties += case.items()
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_torch_thread() -> None:
-    """Sums in one order, and two workers on two cores; free where no test imports torch."""
+    """One torch thread: a fixed order of sums, and two workers on two cores; no import of torch."""
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
 
@@ -74,7 +74,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[dict[str, Any]]:
-    """A local Ray runtime with two CPUs, ended with the session; gives what Ray says it has."""
+    """A local Ray runtime with two CPUs, ended with the session; gives Ray's description of it."""
     import ray
 
     from orchestrator.nodes.cluster import RUNTIME_ENVIRONMENT
@@ -96,7 +96,7 @@ def ray_cluster() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
-    """A job that was interrupted leaves the next Ctrl-C to the system, as long as it lives."""
+    """Restores signal handlers after an interrupted job, so that the next Ctrl-C ends the tests."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -109,7 +109,7 @@ def signals_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def everything_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that leaves a CPU of `ray_cluster` taken fails itself, rather than a later one."""
+    """Fails a test that leaves a CPU of `ray_cluster` taken, rather than a later one."""
     yield
     if "ray_cluster" not in request.fixturenames:
         return

@@ -1,4 +1,4 @@
-"""What README and architecture promise exists: flags, jobs, make targets, modules; none is missing.
+"""README and architecture match the code: flags, jobs, make targets and modules.
 
 The block that uses a trained model is run as it stands.
 """

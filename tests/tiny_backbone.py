@@ -1,4 +1,4 @@
-"""A backbone as small as can be: what CONTRIBUTING asks of a new network, and nothing more."""
+"""The smallest backbone: what CONTRIBUTING requires of a new network, and nothing more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainables.representations.graph_batch import GraphBatch
 
 
 class Tiny(nn.Module):
-    """[K, B]: the mean over a crystal's atoms of one linear layer; bonds are not looked at."""
+    """[K, B]: the mean over a crystal's atoms of one linear layer; bonds are ignored."""
 
     def __init__(
         self, generators: Generators, mixings: Sequence[Mixing], descriptor: Tensor, dim: int

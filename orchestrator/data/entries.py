@@ -1,4 +1,4 @@
-"""Work on blocks of raw crystals in the order of the source, by Ray Data where they are many."""
+"""Processes blocks of raw crystals in the order of the source; many of them by Ray Data."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
 ROWS_PER_BLOCK = 256
-LARGEST_BLOCK = 16 << 20  # characters: of crystals as large as they may be, a block is one
-BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
-# Bytes of crystals that a driver works on itself where it shares its machine with its workers: it
-# has done so before Ray Data's actors and tasks have started.
+LARGEST_BLOCK = 16 << 20  # characters; a crystal of the largest size is a block by itself
+BYTES_UNDER_WAY = 32 * 2**20  # per core, in the object store: a few blocks of large crystals
+# Bytes of crystals that a driver on the machine of its workers processes itself: that takes less
+# time than starting Ray Data's actors and tasks.
 FEW = 4 << 20
-FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
+FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
 
-# Of some entries: why each is bad, or "", and what is made of the good ones, by name.
+# For each entry the reason why it is bad, or ""; and the results for the good ones, by name.
 Work = Callable[[list[Entry]], tuple[list[str], dict[str, bytes]]]
 
 
 @dataclass(frozen=True)
 class Block:
-    """What became of some entries: rows of the source that are good, and what was made."""
+    """A processed block: the positions of its good rows in the source, and their results."""
 
     good: list[int]
     made: dict[str, bytes]
 
 
 class EntryBlocks:
-    """Blocks one by one, as they stand in the source: file order decides the folds.
+    """Yields blocks in the order of the source, as file order decides the folds.
 
     Iterating raises UsageError when the source cannot be read, or when too many crystals are bad.
 
     Attributes:
-        quarantine: the bad ones so far.
+        quarantine: the bad crystals so far.
     """
 
     def __init__(self, source: Source, work: Work, max_bad: float | None) -> None:
@@ -78,7 +78,7 @@ class EntryBlocks:
 
 
 def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
-    """A row a block of entries: listing, fatal, and what was made."""
+    """Yields one row per block of entries: listing, fatal, and the results."""
     few = _few(source)
     if few is None:
         yield from _on_all_cores(source, work).iter_rows()
@@ -88,7 +88,7 @@ def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
 
 
 def _few(source: Source) -> list[pa.Table] | None:
-    """The blocks of a source of few entries; None for one of more, and on a cluster."""
+    """The blocks of a small source; None for a larger one, and on a cluster."""
     if not began_session():
         return None
     blocks, held = [], 0
@@ -101,9 +101,9 @@ def _few(source: Source) -> list[pa.Table] | None:
 
 
 def _on_all_cores(source: Source, work: Work) -> ray.data.Dataset:
-    """The same by Ray Data."""
-    # Files given by path lie where the driver runs, so they are read there. Reading asks for no
-    # CPU, or Ray Data would fuse it with the work and all would run in this one task.
+    """Processes the blocks with Ray Data."""
+    # Files given by path are on the driver's machine, so they are read there. The reading task
+    # requests no CPU, or Ray Data would fuse it with the work, and all would run in this task.
     here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
     blocks = ray.data.read_datasource(
         EntryDatasource(source, ROWS_PER_BLOCK),
@@ -119,11 +119,11 @@ def _on_all_cores(source: Source, work: Work) -> ray.data.Dataset:
     )
     context = blocks.context
     context.enable_progress_bars = context.print_on_execution_start = False
-    # By default rows are joined to blocks of 128 MiB, and most data sets are one: all the work
-    # would be done by one task. Nothing is below one byte, so each row stays a block.
+    # By default Ray Data joins rows into blocks of 128 MiB, which most data sets fit into: one
+    # task would do all the work. With a limit of one byte, each row stays a block.
     context.target_max_block_size = 1
     context.execution_options.preserve_order = True
-    # Or the reading, which is faster, would run ahead until the object store is full of text.
+    # Otherwise reading, which is faster, would run ahead until the object store is full of text.
     context.execution_options.resource_limits = ExecutionResources(
         object_store_memory=BYTES_UNDER_WAY * ray.cluster_resources().get("CPU", 1)
     )
@@ -131,7 +131,7 @@ def _on_all_cores(source: Source, work: Work) -> ray.data.Dataset:
 
 
 class EntryDatasource(Datasource):
-    """The rows of a source, streamed by one task: a compressed file has no middle to start from."""
+    """The rows of a source, read by one task: a compressed file cannot be read from the middle."""
 
     def __init__(self, source: Source, rows_per_block: int) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class EntryDatasource(Datasource):
 
 
 def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
-    """Tables of one row, which holds some entries: Ray Data keeps a row whole, but joins rows."""
+    """Tables of one row that holds several entries: Ray Data joins rows, but never splits one."""
     entries = with_sound_ids(source.entries())
     while True:
         block: list[Entry] = []
@@ -178,7 +178,7 @@ def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
 
 
 def _work_on_block(table: pa.Table, work: Work) -> dict[str, list[Any]]:
-    """One row out: what the driver needs of a block of entries."""
+    """Processes a block of entries; the result is one row."""
     (columns,) = table.to_pylist()
     entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]
     fatal = [entry.text for entry in entries if entry.format == FATAL]

@@ -1,4 +1,4 @@
-"""The sections of a report on the elements' groups."""
+"""The report's sections on the groups of the elements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from orchestrator.report.part import MakePart, Part, Values, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
 
 CHARGES = {"+": "⁺", "-": "⁻"}
-SURE = 0.01  # Mantel tests above it may be chance
+SURE = 0.01  # significance level of the Mantel tests
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Grouped:
 
     @property
     def models(self) -> pd.DataFrame:
-        """Geometry of the models of the data sets that count, beside what the ledger knows."""
+        """Geometry of the models of the data sets that count, joined with the ledger."""
         rows = of_ledger(self.groups.geometry, self.run.done)
         return rows[rows["task"].isin(self.groups.facts["tasks"])]
 

@@ -1,4 +1,4 @@
-"""The sections of a report on an element scale."""
+"""The report's sections on an element scale."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ SCALE_SECTIONS: tuple[tuple[str, Callable[[FinishedScale], Values | None]], ...]
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the scale's part of the report; None where there is none."""
+    """The function that makes the scale's part of the report; None if there is no scale."""
     scale = FinishedScale(run.folder)
     return (lambda: _part(scale)) if scale.exists else None
 

@@ -1,4 +1,4 @@
-"""The sections of a report on the ensemble of a grid."""
+"""The report's sections on the ensemble of a grid."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class GridArray:
         return dataclasses.replace(self, models=models)
 
     def cost(self, dataset: Dataset) -> float:
-        """Of the whole training: epochs, models, and what an edge takes."""
+        """Relative cost of the whole training, from epochs, models and the cost of an edge."""
         fixed, wide = BACKBONES[self.spec.backbone].edge_cost
         work = dataset.graphs.edges * (fixed + wide * self.spec.width)
         return float(work * len(self.models) * self.epochs)
@@ -126,7 +126,7 @@ class GridArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Like "megnet d64 -2"."""
+        """Formats as "megnet d64 -2"."""
         return f"{row['backbone']} d{row['dim']} {row['mixing']}"
 
     def row(self, mixing: str) -> dict[str, Any]:

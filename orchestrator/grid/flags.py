@@ -45,18 +45,18 @@ The same command is always safe to run again: a model that is recorded is never 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the person asked for."""
+    """The parsed command line."""
 
     config: GridConfig
     run: Path
     data_dir: Path | None
     follow_links: bool
     withheld: frozenset[str]  # reduced formulas
-    division: Division | None  # of the data sets, in place of the official folds
+    division: Division | None  # replaces the official folds
     address: str | None
     worker: Worker
     dry_run: bool
-    plan_gpus: tuple[str, int] | None  # model of the cards, and how many
+    plan_gpus: tuple[str, int] | None  # model of the GPUs, and how many
     extend: bool
     retry_failed: bool
 
@@ -168,7 +168,7 @@ def _add_data(parser: Parser) -> None:
 
 
 def _add_plan(machine: argparse._ArgumentGroup) -> None:
-    """Memory, and what would be trained."""
+    """Adds the flags for memory and for the plan."""
     machine.add_argument(
         "--memory-per-worker",
         type=number("more than 0", lambda value: value > 0),
@@ -198,7 +198,7 @@ def _add_plan(machine: argparse._ArgumentGroup) -> None:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """The options of a command line.
+    """Parses a command line.
 
     Raises:
         UsageError: one line that names the flag, what is wrong and what is allowed.

@@ -1,4 +1,4 @@
-"""The main job: from crystals to tables of the elements.
+"""The main job: from crystals to element tables.
 
 python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 """
@@ -60,7 +60,7 @@ JOB = "hybrid_grid"
 
 
 def start(options: Options) -> int:
-    """Looks at what is asked, and does it; 0 all models done, 1 some failed."""
+    """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     try:
         if options.dry_run:
             demand_folder(options.run)
@@ -73,7 +73,7 @@ def start(options: Options) -> int:
 
 
 def run(options: Options, lease: str) -> int:
-    """Structures → shards → models → distances → tables → report, each step kept in the run."""
+    """Structures → shards → models → distances → tables → report; each step is kept in the run."""
     config, folder = options.config, options.run
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     demand_own_folds(options.division, config.tasks)  # before anything is downloaded
@@ -124,7 +124,7 @@ def _memory(worker: Worker) -> float:
 
 
 def _asked(options: Options) -> dict[str, Any]:
-    """What the models of a run hang on, beside the data."""
+    """What the models of a run depend on, besides the data."""
     return {
         "config": options.config.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,
@@ -166,7 +166,7 @@ def _finish(
     datasets: dict[tuple[str, str], Dataset],
     config: GridConfig,
 ) -> None:
-    """Distances, tables and report of the models that are done."""
+    """Writes distances, tables and report of the models that are done."""
 
     if not (ledger["status"] == DONE).any():
         return

@@ -79,7 +79,7 @@ def overview(run: FinishedRun) -> Values:
 
 
 def _mean_scores(run: FinishedRun) -> pd.DataFrame:
-    """RMSE and R² of each configuration, mean over its models as its MAE is."""
+    """RMSE and R² of each configuration, averaged over its models as its MAE is."""
     scored = run.done.set_index("key").join(run.test_scores)
     return scored.groupby(list(leaderboard.CONFIGURATION))[["test_rmse", "test_r2"]].mean()
 
@@ -212,7 +212,7 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], Values | None]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes a grid's part of the report; None where there is no grid.
+    """The function that makes a grid's part of the report; None if there is no grid.
 
     Raises:
         UsageError: one of its files is missing or damaged.
@@ -226,7 +226,7 @@ def part(run: FinishedRun) -> MakePart | None:
 def _part(run: FinishedRun) -> Part:
     if run.done.empty:
         raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
-    _ = run.distances, run.embeddings, run.predictions  # before a minute of figures
+    _ = run.distances, run.embeddings, run.predictions  # fails before a minute of drawing figures
     begun = datetime.fromisoformat(run.manifest["created"]).strftime("%Y-%m-%d %H:%M UTC")
     models, recipe = run.manifest["models"], run.manifest["config"]["recipe"]
     return Part(

@@ -1,4 +1,4 @@
-"""The sections of a run's report on its training: curves and convergence, and what it cost."""
+"""The report's sections on training: curves, convergence and cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import ways_of_computing
 from orchestrator.runs.records import Records
 
-# Of the lowest validation error, in the last tenth of the epochs: more, and a model still improves.
+# Improvement in the last tenth of the epochs, relative to the lowest validation error.
 STILL_IMPROVING = 0.01
 
 
@@ -34,7 +34,7 @@ def _endings(run: FinishedRun) -> pd.DataFrame:
 
 
 def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
-    """For each row of `leaderboard.summary` how many models stopped early, and how many did not."""
+    """For each row of `leaderboard.summary`, how many models stopped early and how many did not."""
     counts = (
         run.done.assign(at_limit=_endings(run)["at_limit"])
         .groupby(list(leaderboard.CONFIGURATION))["at_limit"]
@@ -84,7 +84,7 @@ def _converged(run: FinishedRun, gains: Sequence[float]) -> Values:
     """Whether the models had converged, in numbers.
 
     Args:
-        gains: of the drawn models, what the last tenth of their epochs has brought.
+        gains: of the drawn models, the improvement in the last tenth of their epochs.
     """
     found, recipes = _endings(run), _recipes(run)
     models, limit, late = len(found), int(found["at_limit"].sum()), int(found["late"].sum())
@@ -135,7 +135,7 @@ def cost(run: FinishedRun) -> Values:
 
 
 def _wall(run: FinishedRun) -> dict[str, str]:
-    """From the first beginning to the last record, pauses included, where the files still tell."""
+    """Wall time from first start to last record, including pauses, if the files have both."""
     begun, ended = datetime.fromisoformat(run.manifest["created"]), run.last_record
     sessions = len(run.manifest.get("sessions", ()))
     times = f", in {sessions} sessions (pauses between them included)" if sessions > 1 else ""

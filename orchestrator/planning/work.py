@@ -1,4 +1,4 @@
-"""What a grid still has to train, and what that costs: samples of its data sets, measured."""
+"""What a grid still has to train, and its cost, measured on samples of its data sets."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from trainables.training.specification import Target
 
 @dataclass(frozen=True)
 class Work:
-    """A grid and what is left of it.
+    """A grid and what is left to train.
 
     Attributes:
         config: its tasks by the names of their data sets.
         sources: the data sets that are on this machine, by name.
-        absent: those that would be downloaded first.
-        featurised: (task, backbone) -> what this run has featurised before.
+        absent: those that would have to be downloaded.
+        featurised: (task, backbone) -> data that this run has featurised before.
         planned: all arrays.
-        left: what the job would train: the arrays without the models that are recorded.
+        left: the arrays without the models that are recorded.
         recorded: number of recorded models of each task.
     """
 
@@ -59,20 +59,20 @@ class Work:
 
     @property
     def models(self) -> int:
-        """Of the whole grid."""
+        """Number of models of the whole grid."""
         return sum(len(array.spec.mixings) for array in self.planned)
 
     def model_epochs(self, task: str) -> int:
-        """Of a task's models that are left, if each goes to its last epoch."""
+        """Epochs of a task's models that are left, if each runs to its last epoch."""
         left = [array.spec for array in self.left if array.task == task]
         return sum(len(spec.mixings) * spec.recipe.epochs for spec in left)
 
 
 def look(options: Options) -> Work:
-    """Opens what is on this machine and asks the run directory what is done.
+    """Opens the data sets on this machine and reads from the run directory what is done.
 
     Raises:
-        UsageError: a data set cannot be had, or two have one name.
+        UsageError: a data set cannot be found, or two have the same name.
     """
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise UsageError(f"{options.data_dir}: --data-dir is not a folder; check the path")
@@ -140,7 +140,7 @@ def _featurised(
 Name = tuple[str, str]  # data set, backbone
 Configuration = tuple[str, int, NetworkOptions | None, Recipe]
 Say = Callable[[str], None]
-STAND_IN = "ionic"  # what is measured on where no data set of the grid is here
+STAND_IN = "ionic"  # the data set to measure on if none of the grid's is here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ class Survey:
 
     Attributes:
         samples: of the data sets that are here and have something left to train.
-        sizes: of those that can be estimated, also where they are not here.
+        sizes: of those that can be estimated, even if they are not here.
         costs: of an array, by configuration.
         measured_on: the data sets on which the costs were measured.
     """
@@ -161,16 +161,16 @@ class Survey:
 
     @property
     def reading(self) -> float:
-        """Seconds that reading and featurising take on one core."""
+        """Seconds for reading and featurising on one core."""
         return sum({task: one.seconds for (task, _), one in self.samples.items()}.values())
 
     def costs_of(self, array: GridArray) -> Costs:
-        """Of arrays like this one, on any data."""
+        """Costs of arrays with the same configuration, on any data."""
         return self.costs[_configuration(array)]
 
 
 def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
-    """Samples of the data sets that are here and have something left to train.
+    """Samples the data sets that are here and have something left to train.
 
     Raises:
         UsageError, SourceError: one cannot be read.
@@ -185,7 +185,7 @@ def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
                 found |= {name: sample.featurised(folder) for name, folder in folders.items()}
                 continue
             except DamagedError:
-                pass  # the job would make them again, from what is now read instead
+                pass  # the job would make them again from the source, which is read below
             except ShardError as error:
                 raise UsageError(str(error)) from None
         drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms)
@@ -221,13 +221,13 @@ def measure_all(options: Options, work: Work, samples: Mapping[Name, Sample], sa
 
 
 def _configuration(array: GridArray) -> Configuration:
-    """What arrays have in common whose costs are the same on the same data."""
+    """What arrays with equal costs on the same data have in common."""
     spec = array.spec
     return spec.backbone, spec.dim, spec.options, spec.recipe
 
 
 def _grounds(backbones: set[str], here: Mapping[Name, Sample]) -> dict[str, tuple[str, Sample]]:
-    """By backbone, the data set with most rows, for it will take most of the time."""
+    """By backbone, the data set with the most rows, as it will take most of the time."""
     grounds = {}
     ordered = sorted(here.items(), key=lambda item: item[1].size.crystals * item[1].size.rows)
     for (task, backbone), one in ordered:

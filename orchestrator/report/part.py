@@ -1,4 +1,4 @@
-"""A job's part of the report, and whether its files belong there."""
+"""A job's part of the report, and the check that its files belong to the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sections = list[tuple[str, Markup]]  # title, HTML
 
 @dataclass(frozen=True)
 class Part:
-    """Sections of one job; title and subtitle are the page's where the part is the first."""
+    """Sections of one job; the page takes title and subtitle from its first part."""
 
     sections: Sections
     title: str = ""

@@ -1,4 +1,4 @@
-"""The tables made from all records of a run: ledger, element vectors, predictions."""
+"""Makes the tables from all records of a run: ledger, element vectors, predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.runs.records import DONE, Records
 from trainables.crystals.split import Split
 from trainables.kernels import library
 
-LEDGER = "ledger"  # as `sums.MADE_FROM` calls it
+LEDGER = "ledger"  # its key in `sums.MADE_FROM`
 # What of a row decides what is made of the models; times and machines differ from run to run.
 DIGESTED = ("key", "task", "status", "val_mae", "test_mae", "val_error")
 TOGETHER = 1000  # rows of records that are held as objects
@@ -45,7 +45,7 @@ PREDICTIONS = pa.schema(
 
 
 def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:
-    """The ledger of the given models that are recorded, in the given order.
+    """Makes the ledger of the given models that are recorded, in the given order.
 
     Args:
         tasks: key -> name of the data set in this grid; a record may know the data by another.
@@ -134,7 +134,7 @@ def write_collected(
     crystals_of: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]],
     split_of: Callable[[Any], Split],
 ) -> None:
-    """Collects what the done models left into `embeddings.parquet` and `predictions.parquet`.
+    """Collects the results of done models into `embeddings.parquet` and `predictions.parquet`.
 
     Args:
         crystals_of: (ids, targets) by (task, backbone).

@@ -1,7 +1,7 @@
-"""What a record holds: the one place that says whether a row and its arrays are those of a model.
+"""Validates the content of a record: whether a row and its arrays are those of a model.
 
-A checksum tells that a file is as it was written, not that what was written makes sense. Each
-function returns the reason why it does not, in a few words, or "".
+A checksum shows that a file is as it was written, not that its content makes sense. Each function
+returns the reason why it does not, in a few words, or "".
 
 Legend: Z elements, D dimensions.
 """
@@ -57,7 +57,7 @@ Columns = dict[str, tuple[type, ...]]
 
 
 def columns_of(schema: pa.Schema) -> Columns:
-    """What JSON has in the columns of a ledger."""
+    """The JSON types of a ledger's columns."""
     return {field.name: TYPES[field.type] for field in schema}
 
 
@@ -66,7 +66,7 @@ def wrong_in_row(row: Any, key: str, columns: Columns, asked: Mapping[str, Any] 
 
     Args:
         columns: of the ledger.
-        asked: the columns of the model that the key stands for, where they are known.
+        asked: the expected columns of the key's model, if known.
     """
     if not isinstance(row, dict) or row.get("key") != key:
         return "the row of another model"
@@ -127,11 +127,11 @@ def wrong_in_arrays(
     row: Mapping[str, Any],
     parts: Mapping[str, np.ndarray] | None = None,
 ) -> str:
-    """Why arrays are not what a model leaves that is done.
+    """Why arrays are not those of a done model.
 
     Args:
         row: of the model.
-        parts: rows of the data set by part of the fold, where they are known.
+        parts: rows of the data set by part of the fold, if known.
     """
     for name, value in arrays.items():
         if not NAMES.fullmatch(name):
@@ -185,7 +185,7 @@ def _wrong_elements(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) ->
             continue
         if vectors.dtype != np.float32:
             return f"{name} is of another type"
-        # A layer may be of another width than the embedding.
+        # Layers may differ in width from the embedding.
         width = None if channel.startswith("layer") else row["dim"]
         if vectors.ndim != 2 or len(vectors) != len(numbers) or not vectors.shape[1]:
             return f"{name} is of another size"

@@ -1,4 +1,4 @@
-"""What happens while a study trains, as one stream of events that any number of observers watch.
+"""The events of a training, as one stream that any number of observers watch.
 
 Progress on the terminal is an observer; metrics and experiment trackers are others. A package adds
 its own by an entry point of the group `elemgrid.observers`, which names a function that takes the
@@ -22,11 +22,11 @@ ENTRY_POINTS = "elemgrid.observers"
 
 @dataclass(frozen=True)
 class Began:
-    """Training begins.
+    """Training starts.
 
     Attributes:
-        study: all that is asked, recorded or not.
-        arrays: those with models to train, in the order in which workers take them up.
+        study: everything that was requested, recorded or not.
+        arrays: those with models to train, in the order in which they start.
         costs: array id -> cost relative to the others.
         recorded: ledger rows of the models that were recorded before.
     """
@@ -39,7 +39,7 @@ class Began:
 
 @dataclass(frozen=True)
 class ArrayBegan:
-    """A worker takes up an array."""
+    """A worker starts an array."""
 
     array: str
 
@@ -49,9 +49,9 @@ class Trained:
     """An array reports, every few seconds.
 
     Attributes:
-        epoch: number of epochs that are over.
-        active: models that train on.
-        done: whether all of its models have left it.
+        epoch: number of finished epochs.
+        active: number of models that continue.
+        done: whether all of its models have finished.
     """
 
     array: str
@@ -62,7 +62,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Models have got their records; `rows` are their rows of the ledger."""
+    """Models were recorded; `rows` are their rows of the ledger."""
 
     rows: Sequence[Mapping[str, Any]]
 
@@ -77,7 +77,7 @@ class ArrayLost:
 
 @dataclass(frozen=True)
 class Note:
-    """Something that the user should know, in one line."""
+    """A message for the user, in one line."""
 
     text: str
 
@@ -94,28 +94,28 @@ class Observer(Protocol):
     """Watches a training; called in the driver, so it must return within milliseconds."""
 
     def see(self, event: Event) -> None:
-        """Takes in an event."""
+        """Handles an event."""
 
     def close(self) -> None:
-        """Training is over, or has been stopped."""
+        """Called at the end of training, or after a stop."""
 
 
 class Observers:
     """Passes each event to all observers.
 
-    An observer that raises is reported in one line and sees no more: no model is lost to it.
+    An observer that raises is reported in one line and removed, so that no model is lost to it.
     """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
 
     def see(self, event: Event) -> None:
-        """Passes an event on."""
+        """Passes an event to all observers."""
         for observer in list(self._observers):
             self._call(observer, lambda observer=observer: observer.see(event))
 
     def close(self) -> None:
-        """Closes all."""
+        """Closes all observers."""
         for observer in list(self._observers):
             self._call(observer, observer.close)
 

@@ -1,4 +1,4 @@
-"""The progress of a training, in lines on a terminal or in a log."""
+"""The progress display of a training, as lines on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from orchestrator.training.events import (
 )
 from orchestrator.training.time_left import TimeLeft
 
-SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether it is a terminal
+SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether the stream is a terminal
 
 
 class Progress:
     """An observer that prints models done, running and failed, the best errors, and the time left.
 
     Args:
-        stream: default: stderr.
+            stream: None for stderr.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -39,7 +39,7 @@ class Progress:
         self._best: dict[str, tuple[str, float, str]] = {}
 
     def see(self, event: Event) -> None:
-        """Takes in an event, and prints when it is time."""
+        """Handles an event, and prints when it is time."""
         match event:
             case Began():
                 self._begin(event)
@@ -73,7 +73,7 @@ class Progress:
             self._count(row)
 
     def _record(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Counts models that have just been recorded; names those that are not done."""
+        """Counts models that have just been recorded; reports those that are not done."""
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
@@ -86,7 +86,7 @@ class Progress:
             return
         task, error = row["task"], row[self._error]
         if task not in self._best or error < self._best[task][1]:
-            # Last improved first: where the line is cut, the news stays.
+            # Most recently improved first: where the line is cut, the news stays.
             found = (
                 f"{error:.4g} {row.get('unit') or ''}".rstrip(),
                 error,
@@ -107,7 +107,7 @@ class Progress:
         self._last = now
         line = self.line(now)
         if terminal and not force:
-            # A line that wraps could not be overwritten by the next.
+            # A wrapped line could not be overwritten by the next.
             width = shutil.get_terminal_size().columns - 1
             line = line if len(line) <= width else f"{line[: width - 1]}…"
         self._write(f"\r\033[K{line}" if terminal else f"{line}\n")

@@ -1,4 +1,4 @@
-"""From arrays to a ledger: every model gets its record, all records one table, the job a status."""
+"""Trains arrays, compiles their records to a ledger, and returns the status of the job."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def train_to_ledger(
     finish: Callable[[pd.DataFrame], None],
     retry_failed: bool = False,
 ) -> int:
-    """Trains what has no record, writes the ledger, and finishes from it if nothing is left.
+    """Trains models without a record, writes the ledger, and finishes from it if nothing is left.
 
-    A record that is damaged or another model's, whoever meets it, is set aside and its model
-    trained again before all else.
+    A record that is damaged or another model's is set aside as soon as it is found, and its model
+    trained again first.
 
     Args:
-        study, records, worker: as of `train`.
+        study, records, worker: as in `train`.
         path: of the ledger.
-        finish: what the job makes of the whole ledger.
-        retry_failed: models that failed before are trained again.
+        finish: makes the job's results from the complete ledger.
+        retry_failed: whether models that failed before are trained again.
 
     Returns:
         The status of the job.
@@ -70,7 +70,7 @@ def train_to_ledger(
 
 
 def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], path: Path) -> int:
-    """Says in a few lines how the models of a ledger ended; the status of the job.
+    """Prints a few lines on how the models of a ledger ended; returns the status of the job.
 
     Args:
         member: names a model within its array.

@@ -1,4 +1,4 @@
-"""What is trained: a study of arrays of models, of whatever kind, with all that they need."""
+"""A study: arrays of models of any kind, with everything needed to train them."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from trainables.training.outcome import Outcome
 
 
 class TrainingArray(Protocol):
-    """Models that are trained together, each by a label of its own."""
+    """Models that are trained together, each with a label that is unique in the array."""
 
     @property
     def id(self) -> str:
-        """Its name in tables and lines."""
+        """The array's name in tables and messages."""
 
     @property
     def task(self) -> str:
-        """Name of its data set as a person knows it."""
+        """Name of its data set, as shown to the user."""
 
     @property
     def data(self) -> Hashable:
-        """Name of its data as the workers fetch it."""
+        """Name under which workers fetch its data."""
 
     @property
     def kind(self) -> str:
-        """Arrays of one kind take times that are to each other as their costs."""
+        """Arrays of one kind take times in proportion to their costs."""
 
     @property
     def spec(self) -> Any:
-        """What its training begins with."""
+        """The specification from which its training starts."""
 
     @property
     def epochs(self) -> int:
-        """At most."""
+        """The largest number of epochs."""
 
     @property
     def keys(self) -> Mapping[str, str]:
         """Label -> key of the model."""
 
     def only(self, labels: Collection[str]) -> Self:
-        """The array with some of its models."""
+        """The array with the given models only."""
 
     def row(self, label: str) -> dict[str, Any]:
-        """What the ledger says of a model before it is trained."""
+        """The columns of a model's ledger row that are known before it is trained."""
 
     def cost(self, dataset: Any) -> float:
-        """Relative cost of the whole training, among the arrays that are trained with it."""
+        """Relative cost of the whole training, comparable among the arrays trained with it."""
 
 
 class Naming(Protocol):
-    """How a person is told of a recorded model; the class of an array can do it."""
+    """How recorded models are named to the user; the class of an array can implement it."""
 
     def member(self, row: Mapping[str, Any]) -> str:
-        """Within its array."""
+        """The model's name within its array."""
 
     def describe(self, row: Mapping[str, Any]) -> str:
-        """Within its data set, in a few words."""
+        """The model's name within its data set, in a few words."""
 
 
 class Fit(Protocol):
@@ -70,16 +70,16 @@ class Fit(Protocol):
 
     @property
     def epoch(self) -> int:
-        """Epochs that are over."""
+        """Number of finished epochs."""
 
     def save(self) -> bytes:
-        """Where the training is."""
+        """The state of the training as bytes."""
 
     def load(self, content: bytes) -> None:
-        """Goes on where a fit of the same models was saved; raises SnapshotError."""
+        """Restores the state of a fit of the same models; raises SnapshotError."""
 
     def advance(self) -> Iterable[Outcome]:
-        """One epoch; the outcomes of the models that it was the last for."""
+        """Trains one epoch; the outcomes of the models that finished with it."""
 
 
 MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
@@ -87,14 +87,14 @@ MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Arrays of models that are to be trained, and what they are trained with.
+    """Arrays of models to train, with everything needed to train them.
 
     Attributes:
         arrays: all of them, whether their models are recorded or not.
         data: `TrainingArray.data` -> data set.
         naming: how a recorded model is called in lines and tables.
         make_fit: starts the training of an array.
-        error: column of the validation error, the best of which is shown.
+        error: column of the validation error, whose best value is shown.
     """
 
     arrays: Sequence[TrainingArray]

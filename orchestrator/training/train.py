@@ -1,4 +1,4 @@
-"""Ray Tune over the arrays of a grid: what is missing is trained, what is recorded is not."""
+"""Runs Ray Tune over the arrays of a grid; models with a record are not trained again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def train(
     """Trains the models that have no record and records each; False if the user stopped it.
 
     Args:
-        observers: of the training; default: progress on stderr, and those of installed packages.
+            observers: of the training; None for progress on stderr, and those of installed
+                packages.
 
     Raises:
         UsageError: a worker could not write or read a file; what is recorded stays.
@@ -47,10 +48,10 @@ def train(
     missing = [array for given in study.arrays if (array := _missing(given, recorded))]
     print(f"{counted(len(keys), 'model')} in the grid, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
-    ownership.remove_tunes(run, EXPERIMENT)  # of a driver that was killed
+    ownership.remove_tunes(run, EXPERIMENT)  # left by a killed driver
     if missing:
         costs = {array.id: array.cost(study.data[array.data]) for array in missing}
-        # Longest first: no worker begins a long array when the others are about to end.
+        # Longest first: no worker starts a long array when the others are about to end.
         ordered = sorted(missing, key=lambda array: -costs[array.id])
         before = [records.read(key) for key in sorted(recorded)]
         held = {name: ray.put(dataset) for name, dataset in study.data.items()}
@@ -65,11 +66,11 @@ def train(
             _train(trainable, ordered, records, watching)
         finally:
             watching.close()
-    # What is recorded decides, not what Tune says of its trials: of those that it never began or
-    # stopped in the middle it reports nothing amiss.
+    # The records decide, not Tune's status of its trials: it reports no error for trials that it
+    # never started, or stopped in the middle.
     if records.recorded(keys) != keys:
         return False
-    # Of workers that were killed: snapshots at their very end, and records half written.
+    # Left by killed workers: snapshots of finished arrays, and incomplete records.
     Checkpoints(run / layout.CHECKPOINTS).forget_all()
     ownership.sweep(run)
     return True
@@ -81,10 +82,10 @@ def _train(
     records: Records,
     observers: Observers,
 ) -> None:
-    """Runs Tune over the arrays; records as failed those whose workers died once too often.
+    """Runs Tune over the arrays; records those whose workers died too many times as failed.
 
-    Where a node runs out of memory, Ray kills more than the worker that took it. So what was in
-    training then is tried again alone, after all else.
+    If a node runs out of memory, Ray kills more than the worker that used it. So the arrays in
+    training then are tried again alone, after all others.
     """
     records.folder.mkdir(parents=True, exist_ok=True)
     run = records.folder.resolve().parent
@@ -113,13 +114,13 @@ def _train(
 
 
 def _unrecorded(arrays: Sequence[TrainingArray], records: Records) -> list[TrainingArray]:
-    """Those of which a model has no record."""
+    """The arrays that have a model without a record."""
     recorded = records.recorded({key for array in arrays for key in array.keys.values()})
     return [array for array in arrays if not recorded.issuperset(array.keys.values())]
 
 
 def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
-    """What of an array has no record."""
+    """The part of an array that has no record."""
     left = [label for label, key in array.keys.items() if key not in recorded]
     return array.only(left) if left else None
 
@@ -143,7 +144,7 @@ def _trainable(
         ),
         {"CPU": worker.cpus, "GPU": worker.gpus},
     )
-    trainable.__qualname__ = ArrayTrial.__qualname__  # as the dashboard and `ps` show it
+    trainable.__qualname__ = ArrayTrial.__qualname__  # for the dashboard and `ps`
     return trainable
 
 

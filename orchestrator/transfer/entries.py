@@ -114,7 +114,7 @@ class TransferArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Like "mat2vec fold 3"."""
+        """Formats as "mat2vec fold 3"."""
         return f"{row['table']} fold {row['fold']}"
 
 

@@ -1,4 +1,4 @@
-"""Does an element table transfer? CrabNet with each of several tables, on the official folds.
+"""Does an element table transfer? Trains CrabNet with each of several tables, on official folds.
 
 python -m orchestrator.transfer --tasks steels --tables mat2vec mine.csv
 """
@@ -54,7 +54,7 @@ JOB = "transfer"
 
 
 def start(options: TransferOptions) -> int:
-    """Looks at what is asked, and does it; 0 all models done, 1 some failed."""
+    """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     data = open_data(options)
     if options.write_formulas is not None:
         write_formulas(options.write_formulas, options, data)
@@ -72,7 +72,7 @@ def start(options: TransferOptions) -> int:
 def write_formulas(
     folder: Path, options: TransferOptions, data: Mapping[str, Compositions]
 ) -> None:
-    """The formulas of each test fold, as `hybrid_grid --without` takes them."""
+    """Writes the formulas of each test fold, in the format of `hybrid_grid --without`."""
     for name, fold in product(data, options.folds):
         formulas = data[name].formulas[data[name].test_rows(fold)]
         path = folder / f"{slug(name)}-fold{fold}.txt"
@@ -91,7 +91,7 @@ def write_formulas(
 def describe(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> None:
-    """What would be trained."""
+    """Prints what would be trained."""
     for one in data.values():
         recipe = recipe_of(options, one)
         models = len(tables) * len(options.folds) * len(options.seeds)
@@ -140,7 +140,7 @@ def run(
 def _arrays(
     options: TransferOptions, data: Compositions, lineup: Mapping[Entrant, Table]
 ) -> list[TransferArray]:
-    """Those of one data set."""
+    """The arrays of one data set."""
     return arrays_of(
         data.name,
         data,
@@ -156,7 +156,7 @@ def _arrays(
 def _own_folder(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> None:
-    """Refuses the folder of something else; else says in the manifest what is asked."""
+    """Writes what is asked into the manifest; refuses a folder made for something else."""
     asked = {
         "config": {
             "tasks": list(data),
@@ -189,7 +189,7 @@ def finish(
     tables: Sequence[Table],
     seen: list[dict[str, Any]],
 ) -> None:
-    """Scores, what they establish, and the report."""
+    """Writes scores, their paired differences, and the report."""
     scores = score_all(records, ledger, data)
     if scores.empty:
         return

@@ -1,4 +1,4 @@
-"""The sections of a report on tables that were compared."""
+"""The report's sections on compared tables."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ TRANSFER_SECTIONS: tuple[tuple[str, Callable[[FinishedTransfer], Values | None]]
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the comparison's part of the report; None where there is none."""
+    """The function that makes the comparison's part of the report; None if there is none."""
     done = FinishedTransfer(run.folder)
     return (lambda: _part(done)) if done.exists else None
 

@@ -1,4 +1,4 @@
-"""What several tests begin with: a folder of records, and a grid that has ended."""
+"""Common fixtures: a folder of records, and a finished grid."""
 
 from __future__ import annotations
 

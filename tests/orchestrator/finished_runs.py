@@ -35,7 +35,7 @@ def make_run(
     error: str = "",
     **changes: Any,
 ) -> Path:
-    """A run directory as the job leaves it, but for the tables; `failed` mixings have not done."""
+    """A run directory as the job leaves it, but without tables; `failed` mixings are not done."""
     config = build_config(
         "demo", {"tasks": (task,), "folds": (0, 1), "dims": (4, 6), "epochs": 2, **changes}
     )
@@ -100,14 +100,14 @@ def finish(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any
 
 
 def replace_parquet(run: Path, name: str, frame: pd.DataFrame) -> None:
-    """Puts another table in the place of one, as the job that writes it would."""
+    """Replaces a table, as the job that writes it would."""
     before = sums.made_from(pq.read_schema(run / name))
     table = pa.Table.from_pandas(frame, preserve_index=False)
     sums.write_parquet(run, name, table, before)
 
 
 def change_config(run: Path, **changes: Any) -> None:
-    """Lets the manifest of a run say that it was asked for something else."""
+    """Changes the configuration in the manifest of a run."""
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["config"] |= changes
     write_manifest(run, manifest)

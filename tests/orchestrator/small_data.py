@@ -1,4 +1,4 @@
-"""Featurised samples of the embedded crystals, for what is measured in this process."""
+"""Featurised samples of the embedded crystals, for measurements in this process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _featurised(backbone: str) -> Dataset[Graphs]:
 
 
 def featurised(backbone: str, crystals: int = CRYSTALS) -> Dataset[Graphs]:
-    """The first embedded crystals, as a backbone sees them."""
+    """The first embedded crystals, featurised for a backbone."""
     return first(_featurised(backbone), crystals)
 
 

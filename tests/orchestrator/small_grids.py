@@ -34,7 +34,7 @@ def embedded(count: int) -> tuple[Entry, ...]:
 
 
 def rows(count: int, start: int = 0) -> list[Row]:
-    """Some embedded crystals, as MatBench writes them."""
+    """Some embedded crystals as rows of a MatBench file."""
     chosen = embedded(start + count)[start:]
     return [(json.loads(entry.text), float(entry.target)) for entry in chosen]
 
@@ -104,7 +104,7 @@ def times(folder: Path) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class FinishedGrid:
-    """A run that has ended well; tests that change it work on a copy."""
+    """A finished run; tests that change it work on a copy."""
 
     data: Path
     run: Path

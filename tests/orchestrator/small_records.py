@@ -20,7 +20,7 @@ def row(key: str, **more: Any) -> dict[str, Any]:
 
 
 def arrays(number: int = 0) -> dict[str, np.ndarray]:
-    """What a model of 3 elements with 2 dimensions leaves."""
+    """The arrays of a model with 3 elements and 2 dimensions."""
     vectors = np.arange(6, dtype=np.float32).reshape(3, 2) + number
     return {
         "curve/val_mae": np.array([3.0, 2.0]),

@@ -1,4 +1,4 @@
-"""Who is let in, and whom a job talks to: no head that asks nobody, and none of another user."""
+"""Authentication: a job uses no head without a token, and none of another user."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_cluster_that_asks_for_no_token_is_refused(monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where `ray start` leaves its address."""
+    """The file in which `ray start` writes its address."""
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     file = ray_internals.address_file()
     file.parent.mkdir()
@@ -138,7 +138,7 @@ def test_an_address_file_that_is_none(started: Path) -> None:
 def test_an_address_in_a_folder_that_is_open(
     started: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `ray start` leaves it in /tmp/ray: it counts where somebody of ours listens."""
+    """In /tmp/ray, as written by `ray start`: it is used if a process of ours listens there."""
     monkeypatch.setattr(authentication, "replaceable", lambda folder: f"{folder} is open")
     started.write_text("192.0.2.1:6379")
     with pytest.raises(UsageError, match=f"{started.parent} is open, so that .* anybody's"):
@@ -190,7 +190,7 @@ def test_nothing_is_sent_to_a_head_of_another_user(
 
 @needs_root
 def test_a_folder_of_another_user_in_the_place_of_ours(started: Path, tmp_path: Path) -> None:
-    """As when somebody made /tmp/ray first."""
+    """Another user may have made /tmp/ray first."""
     started.write_text("127.0.0.1:6379")
     os.chown(started.parent, UID, UID)
     theirs = f"{started.parent} belongs to another user .uid {UID}.; give HOST:PORT, or the RAY"
@@ -235,7 +235,7 @@ def test_a_node_of_ours_in_folders_of_others(
 def test_a_cluster_in_open_folders_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one line: in a container there may be nobody else."""
+    """A note in one line, as a container may have no other users."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     (tmp_path / "sockets").mkdir()
     with head(guarded=True) as port:

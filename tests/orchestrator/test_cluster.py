@@ -1,4 +1,4 @@
-"""Finding a Ray cluster: what is wrong with an address is told at once and in one line. No Ray."""
+"""Finding a Ray cluster: a wrong address is reported at once and in one line. No Ray."""
 
 from __future__ import annotations
 

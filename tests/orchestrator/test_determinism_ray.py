@@ -80,7 +80,7 @@ def arrays_of(run: Path) -> Bits:
 
 
 def bits(run: Path) -> Bits:
-    """All that a grid leaves but the report, which tells how long it took."""
+    """All files of a grid but the report, which has the duration."""
     files = [*(run / name for name in COLLECTED), *sorted((run / "tables").iterdir())]
     assert len(files) == len(COLLECTED) + 12
     found = {str(file.relative_to(run)): file.read_bytes() for file in files}
@@ -109,7 +109,7 @@ class Neighbour:
 
 @contextmanager
 def one_worker() -> Iterator[None]:
-    """Of the two CPUs, one is left."""
+    """Takes one of the two CPUs."""
     neighbour = Neighbour.remote()
     ray.get(neighbour.ready.remote())
     try:
@@ -223,7 +223,7 @@ def test_seven_shards_of_files_made_in_another_order(
 def test_aggregation_on_any_number_of_actors(
     first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the models to the tables; a chunk a model, so that there is work for each actor."""
+    """From models to tables; one chunk per model, so that there is work for each actor."""
     monkeypatch.setattr(cosine, "chunks", partial(cosine.chunks, size=1))
     ledger = pd.read_parquet(first / "ledger.parquet")
     found = []

@@ -90,7 +90,7 @@ def test_the_sum_has_the_same_bits_on_any_number_of_actors(run: Path, actors: in
 
 
 def test_the_sum_is_not_that_of_any_order(run: Path) -> None:
-    """If the order of models did not show in the bits, the test above would say little."""
+    """The test above needs sums whose bits depend on the order of models."""
     sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", 1)
     backwards = cosine.merge(
         cosine.accumulate([models()[key]]) for key in sorted(keys["H"], reverse=True)

@@ -1,4 +1,4 @@
-"""What the doctor finds amiss, by making it so."""
+"""Problems that the doctor finds, made for the tests."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_an_address_file_of_another_user(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_nodes_of_ours_in_open_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after `ray start` without a folder of one's own."""
+    """The state after `ray start` without a private folder."""
     ours, theirs = (
         ray_internals.Raylet(uid, "192.0.2.1:6379", tmp_path) for uid in (os.geteuid(), UID)
     )

@@ -52,7 +52,7 @@ def test_a_driver_whose_lock_was_removed_ends_and_records_nothing(
 def test_a_suspended_worker_harms_nothing(
     tmp_path: Path, start: Callable[..., Driver], ray_cluster: object
 ) -> None:
-    """It sleeps while its driver is killed and the next one does its work, and then wakes up."""
+    """A worker is suspended while its driver is killed and the next one runs; then it resumes."""
     data, run = write_matbench(tmp_path / "tiny.json.gz", rows(36)), tmp_path / "run"
     arguments = long_array(data, run, epochs=200)
     first = start(arguments)

@@ -35,7 +35,7 @@ LINES = st.lists(WORDS, max_size=12) | st.lists(
 
 
 def refused(work: Any) -> None:
-    """It ends as a job does whose command line is wrong."""
+    """The job ends with the status and the line of a wrong command line."""
     said = io.StringIO()
     with redirect_stderr(said), redirect_stdout(io.StringIO()):
         assert conduct(work) == USAGE

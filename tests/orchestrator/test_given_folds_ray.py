@@ -1,4 +1,4 @@
-"""A grid and a comparison on folds of groups, as a person runs them."""
+"""A grid and a comparison on folds of groups, run as by a user."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A driver that is stopped or killed in the middle; the next one ends what it began.
 
-These start the program as a person does, with a Ray runtime of its own or on that of the session.
+These start the program as a user does, with a Ray runtime of its own or on that of the session.
 """
 
 from __future__ import annotations
@@ -176,14 +176,14 @@ def test_stopped_and_killed_and_ended_at_last(
 def test_a_signal_to_all_processes_of_a_job_is_one_line(
     tmp_path: Path, start: Callable[..., Driver], number: int
 ) -> None:
-    """As `timeout`, Slurm and systemd send it: Ray's own are gone before the driver."""
+    """As `timeout`, Slurm and systemd send it: Ray's processes end before the driver."""
     data = write_matbench(tmp_path / "tiny.json.gz", rows(36))
     run = tmp_path / "run"
     driver = start(flags(data, run))
     driver.wait_until(lambda: len(recorded(run)) >= 1, seconds=240)
     pressed = time.monotonic()
     driver.signal(number)
-    driver.process.send_signal(signal.SIGINT)  # and the person, at once
+    driver.process.send_signal(signal.SIGINT)  # and from the user, at once
     assert driver.process.wait(60) == 130
     assert time.monotonic() - pressed < 10
     driver.clean()
@@ -252,7 +252,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path, ray_cluster: object) -> 
 def test_an_array_whose_workers_always_die_is_a_failed_record(
     tmp_path: Path, ray_cluster: object
 ) -> None:
-    """What takes its worker with it each time is given up, and the job ends all the same."""
+    """An array that kills its worker each time is given up, and the job still ends."""
     data, run = write_matbench(tmp_path / "tiny.json.gz", rows(36)), tmp_path / "run"
     with killing_workers(at_most=99) as dead:
         said = grid(*long_array(data, run, epochs=5000))

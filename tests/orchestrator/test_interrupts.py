@@ -78,7 +78,7 @@ def test_once_is_one_line() -> None:
 
 
 def test_two_that_python_answers_one_after_the_other_are_one() -> None:
-    """As both are there before it is asked for the first."""
+    """As both arrive before Python handles the first."""
     assert Job("together").end() == (130, "\nstopped; again\n")
 
 
@@ -92,7 +92,7 @@ def test_every_signal_is_as_ctrl_c(number: int) -> None:
 
 @pytest.mark.parametrize("pause", [0.0, 0.2, 0.6])
 def test_what_comes_twice_at_once_is_one(pause: float) -> None:
-    """As `timeout` in a terminal has it: to the process, to its group, and by the person."""
+    """As with `timeout` in a terminal: to the process, to its group, and from the user."""
     job = Job("at once")
     assert job.out.readline() == "at work\n"
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""What the grid costs beyond the training, on models that train nothing.
+"""The cost of the grid beyond training, with models that train nothing.
 
 The bounds are wide: a busy machine is to pass, and only what explodes with the grid to fail. The
 figures themselves are measured by `benchmarks/orchestration.py`.

@@ -29,7 +29,7 @@ SPAN = r"(<1 s|\d+ s|\d+ min \d\d s|\d+ h \d\d min|[\d ]+ h)"
 
 @pytest.fixture(autouse=True)
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache is empty, and whoever reaches for the network is told."""
+    """The cache is empty, and any access to the network raises."""
     monkeypatch.setenv("ELEMGRID_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("urllib.request.OpenerDirector.open", _refuse)
 
@@ -64,7 +64,7 @@ ONE = ("--backbones", "cgcnn", "--dims", "4", "--mixing", "H", "L", "--folds", "
 
 
 def featurised(source: Source, folder: Path) -> None:
-    """What the job would leave of a source, made without Ray."""
+    """The files that the job would make from a source, made without Ray."""
     kinds = graph_kinds(BACKBONES)
     entries = list(source.entries())
     result = featurise(entries, kinds, 1000)
@@ -83,7 +83,7 @@ def cells_of(said: Said, name: str) -> list[str]:
 
 
 def paragraph(said: Said, label: str, after: str = "") -> str:
-    """What stands behind a label, below the first line that begins so, as one line."""
+    """The text after a label, from the first line that starts with it, joined to one line."""
     lines = said.out.splitlines()
     top = next(number for number, line in enumerate(lines) if line.startswith(after))
     start = next(n for n in range(top, len(lines)) if lines[n].startswith(f"  {label} "))
@@ -100,7 +100,7 @@ def paragraph(said: Said, label: str, after: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Said:
-    """Of data that is here and of data that is not, on this machine and on cards."""
+    """For data that is here and data that is not, on this machine and on GPUs."""
     folder = tmp_path_factory.mktemp("plan")
     data = write_matbench(folder / "tiny.json.gz", rows(60))
     with pytest.MonkeyPatch.context() as patch:

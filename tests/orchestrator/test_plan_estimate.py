@@ -1,4 +1,4 @@
-"""From costs to arrays, and from arrays to workers and cards; no clock is looked at."""
+"""Estimates of arrays from costs, and of workers and GPUs from arrays; no timing."""
 
 from __future__ import annotations
 

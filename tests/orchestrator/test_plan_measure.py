@@ -94,7 +94,7 @@ def test_measuring_leaves_the_threads_as_they_were() -> None:
 
 
 def test_a_short_training_is_measured_as_a_long_one() -> None:
-    """What is measured outlasts the recipe: its epochs and patience end no measurement."""
+    """Measurements ignore the recipe's epochs and patience."""
     spec = array_spec("cgcnn", 4)
     brief = replace(spec, recipe=replace(spec.recipe, epochs=1, patience=1))
     few, many = measured(brief, traffic=True), measured(spec, traffic=True)

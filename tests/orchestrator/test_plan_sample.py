@@ -1,4 +1,4 @@
-"""Some crystals stand for a data set: which ones, and how large the whole then is."""
+"""Samples that represent a data set, and the estimated size of the whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = ["cgcnn", "megnet"]
 
 
 class Counted(IonicSource):
-    """Some embedded crystals, and how many of them were asked for."""
+    """Some embedded crystals, counting how many were requested."""
 
     def __init__(self, crystals: int, known: bool = True) -> None:
         super().__init__()

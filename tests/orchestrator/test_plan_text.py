@@ -1,4 +1,4 @@
-"""How a plan is told, where the machine of the tests would not make it say so."""
+"""The text of a plan, in cases that do not occur on the machine of the tests."""
 
 from __future__ import annotations
 

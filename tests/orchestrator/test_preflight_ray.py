@@ -191,7 +191,7 @@ def test_what_no_cluster_can_do_is_refused(tmp_path: Path) -> None:
 @pytest.mark.faults
 @needs_mounts
 def test_one_node_that_takes_work_is_asked_unless_it_is_the_drivers(tmp_path: Path) -> None:
-    """As where a head has no CPUs to give, and one worker has come so far."""
+    """As with a head without CPUs, and one worker so far."""
     covered = f'mount -t tmpfs none {tmp_path} && exec "$@"'
     with two_nodes("unshare", "-m", "sh", "-c", covered, "-", head_takes_work=False) as address:
         said = run("-c", LOOK, address, str(tmp_path / "run"))

@@ -242,7 +242,7 @@ def test_a_snapshot_that_could_not_be_written_is_told_once(
 
 
 def test_models_are_told_of_as_the_caller_names_them(stage: Stage) -> None:
-    """Also where all arrays of a kind are recorded, and none is there to be asked."""
+    """Even if all arrays of a kind are recorded already."""
 
     class Shouting:
         def member(self, row: Mapping[str, Any]) -> str:

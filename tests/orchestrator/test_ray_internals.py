@@ -1,4 +1,4 @@
-"""What is used of Ray's own insides is there, and does what it is used for. Starts no Ray."""
+"""The internals of Ray that are used exist, and do what they are used for. Starts no Ray."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_raylets_are_found_as_ray_finds_them() -> None:
 
 
 def test_a_token_is_read_anew(tmp_path: Path) -> None:
-    """Ray reads it once, and again when it is told to."""
+    """Ray reads it once, and again on request."""
     file = tmp_path / "token"
     file.write_text("cd" * 32)
     code = """
@@ -93,7 +93,7 @@ print(first == again == "ab" * 32, shown() == "cd" * 32)
 
 
 def fresh(code: str, **environment: str) -> str:
-    """What code prints in a process of its own, where no test has begun Ray or shown it a token."""
+    """The output of code in a new process, where no test has started Ray or set a token."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     done = subprocess.run(
         [sys.executable, "-c", f"from orchestrator.nodes import ray_internals\n{code}"],

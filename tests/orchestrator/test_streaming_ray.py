@@ -238,7 +238,7 @@ def test_windows_follow_the_sizes_of_shards(tmp_path: Path) -> None:
 
 
 def test_a_training_that_holds_every_cpu_gets_its_batches(tmp_path: Path) -> None:
-    """In a placement group that takes its tasks in, as Tune makes them."""
+    """In a placement group that captures its child tasks, as Tune makes them."""
     stream = stream_of(tmp_path, 3)
     group = placement_group([{"CPU": ray.cluster_resources()["CPU"]}])
     assert group.wait(60), f"the CPUs are taken: {ray.available_resources()}"

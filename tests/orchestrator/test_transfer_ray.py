@@ -136,7 +136,7 @@ def test_changed_formulas_or_code_are_refused(
 
 
 def own_folder(folder: Path, *, formulas: int = 24, extend: bool = False, **changes: str) -> str:
-    """What `transfer` says of its run directory before it begins."""
+    """The line that `transfer` prints on its run directory before it starts."""
     data = write_formulas(folder / "formulas.csv", formulas)
     table = write_table(folder / "one.csv", 3)
     given = {"--folds": "0", "--epochs": "1", "--seeds": "0", **changes}
@@ -281,7 +281,7 @@ def test_strict_refuses_what_it_cannot_undo(
         (line,) = told.err.splitlines()
         assert "has learned formulas of known's test fold 1" in line
         assert not run.exists()
-    # the commands that it names, as a person would run them
+    # the commands that it names, as a user would run them
     job = r"python -m orchestrator\.hybrid_grid"
     asked = re.search(rf"{job} (.*) --without (\S+) --run (\S+);", line)
     assert asked is not None

@@ -127,7 +127,7 @@ def test_an_error_is_tried_once_more(
     errors: int,
     status: str,
 ) -> None:
-    """Also of a model that is alone in its array; it begins again from its first epoch."""
+    """Also for a model alone in its array; it starts again from its first epoch."""
     advance, begun = ArrayFit.advance, []
 
     def stumbling(self: ArrayFit) -> Any:
@@ -144,7 +144,7 @@ def test_an_error_is_tried_once_more(
 
 
 def dies() -> None:
-    """As a worker does whose machine is taken away."""
+    """Behaves like a worker whose machine is lost."""
     os._exit(1)
 
 

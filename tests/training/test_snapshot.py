@@ -113,7 +113,7 @@ def test_members_that_have_left_stay_out() -> None:
 
 
 def test_a_part_of_the_members_goes_on_from_an_earlier_snapshot() -> None:
-    """Where records were written after the snapshot, the others go on from it without them."""
+    """If records were written after the snapshot, the other models resume from it."""
     make = graphs("megnet")
     fit = make()
     list(fit.advance())

@@ -15,19 +15,19 @@ from pathlib import Path
 from trainables.private_cache import UntrustedFolderError, private_cache
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
-# No -ffast-math: it would let the compiler assume that a diverged model's NaN cannot be.
+# No -ffast-math: the compiler would assume that a diverged model's NaN cannot occur.
 FLAGS = (
     *("-std=c++20", "-O3", "-march=native", "-mprefer-vector-width=512", "-fopenmp-simd"),
     *("-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"),
 )
-SWITCH = "ELEMGRID_KERNELS"  # 0: do without, as where there is no compiler
+SWITCH = "ELEMGRID_KERNELS"  # 0: do not use the kernels, as without a compiler
 
 
 NONE = "none"  # in the place of a build
 
 
 class NoKernelsError(Exception):
-    """They cannot be had; says why."""
+    """The kernels are not available; gives the reason."""
 
 
 class Kernels(ctypes.CDLL):
@@ -48,10 +48,10 @@ def build() -> str:
 def load() -> Kernels | None:
     """The kernels, built on their first use (seconds), or None where they cannot be had.
 
-    The built file is kept in a cache folder of the user's own, under a name with a hash of source,
-    compiler, system and processor, since a cluster's machines may share that folder and not these,
-    and one of its content: a file that a power failure has cut short, or a disk damaged, would end
-    every process that maps it. Such a file is removed and built again.
+    The built file is stored in a private cache folder of the user, under a name with a hash of
+    source, compiler, system and processor, as the machines of a cluster may share that folder
+    but differ in these, and a hash of its content: a file truncated by a power failure, or damaged,
+    would crash every process that maps it. Such a file is removed and built again.
     """
     try:
         return _loaded()
@@ -60,12 +60,12 @@ def load() -> Kernels | None:
 
 
 def switched_off() -> bool:
-    """Whether the person wants to do without."""
+    """Whether the user has switched the kernels off."""
     return os.environ.get(SWITCH) == "0"
 
 
 def missing() -> str:
-    """Why `load` gives none, for a person."""
+    """Why `load` returns None, as text."""
     try:
         _loaded()
     except NoKernelsError as error:
@@ -105,7 +105,7 @@ def _loaded() -> Kernels:
 
 
 def _kept(folder: Path, identity: str) -> Path | None:
-    """The library that was built before; what is not as it was written is removed."""
+    """The library that was built before; damaged files are removed."""
     for path in sorted(folder.glob(f"{identity}-*.so")):
         if path.name == _name(identity, path.read_bytes()):
             return path
@@ -118,7 +118,7 @@ def _name(identity: str, content: bytes) -> str:
 
 
 def _keep(folder: Path, identity: str, content: bytes) -> Path:
-    """Whole or not at all, also after a power failure; several workers may start at once."""
+    """Stores the file atomically and durably, as several workers may start at once."""
     path = folder / _name(identity, content)
     handle, draft = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
     try:

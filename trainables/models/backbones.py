@@ -1,7 +1,7 @@
-"""The backbones: what each is called, made from and costs. The one place where they are listed.
+"""The backbones: names, classes, graphs, recipes and costs, all listed in this file.
 
-Light to import, as who plans a grid or reads its command line needs no torch: a network's own
-module is imported when its first model is made.
+Cheap to import, as planning a grid or parsing its command line needs no torch: the module of a
+network is imported when its first model is made.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class BackboneSpec:
 
     Attributes:
         name: on the command line, in ledgers and in keys of models.
-        title: as it is printed.
-        model: "module:class" of the stacked network; `load` says what the class has to offer.
-        graph_kind: the neighbours that it sees.
+        title: for printing.
+        model: "module:class" of the stacked network; `load` documents the interface of the class.
+        graph_kind: which neighbours it uses.
         recipes: how it is optimised, by name of the recipe.
         edge_cost: (a, b) of the work a + b·width that an edge is in an epoch, as measured on one
             core; only ratios between backbones matter.
@@ -53,7 +53,7 @@ class BackboneSpec:
         return getattr(import_module(module), name)
 
 
-# Found on validation parts only; docs/results.md has the comparison.
+# Selected on validation parts only; docs/results.md has the comparison.
 _TUNED = Recipe(
     name="tuned",
     optimiser="adamw",
@@ -108,5 +108,5 @@ BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (_CGCNN, _MEGN
 
 
 def graph_kinds(backbones: Iterable[str]) -> list[GraphKind]:
-    """The kinds of graphs that some backbones see, each once: two may share one."""
+    """The distinct kinds of graphs that some backbones use; two may share one."""
     return list(dict.fromkeys(BACKBONES[name].graph_kind for name in backbones))

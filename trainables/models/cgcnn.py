@@ -35,7 +35,7 @@ class GatedConvolution(nn.Module):
 
     def __init__(self, generators: Generators, width: int, d_edge: int) -> None:
         super().__init__()
-        # Drawn as the one matrix that it is, so that its scale is that of the published layer.
+        # Drawn as one matrix, so that its scale is that of the published layer.
         whole = Linear(generators, 2 * width + d_edge, 2 * width, bias=False).weight.data
         self.own = nn.Parameter(whole[:, :width].clone())
         self.other = nn.Parameter(whole[:, width : 2 * width].clone())

@@ -2,8 +2,8 @@
 
 Legend: B crystals, N nodes (atoms, or classes of atoms), E directed edges dst <- src.
 
-A distance is an integer number of milli-ångström from here on: two neighbours at "the same"
-distance must compare equal, or the quotient graph (`quotient.py`) could not merge them.
+Distances are integers in milli-ångström from here on: two neighbours at "the same" distance must
+compare equal, or the quotient graph (`quotient.py`) could not merge them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Graphs:
 
     @property
     def edges(self) -> int:
-        """E."""
+        """Number of edges E."""
         return len(self.dst)
 
     @property

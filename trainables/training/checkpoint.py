@@ -28,14 +28,14 @@ COPY = "copy the record again, or run the command that trained it"
 
 
 class CheckpointError(ValueError):
-    """A file that is not a recorded model, in one line that names it."""
+    """A file that is not a recorded model; one line that names it."""
 
 
 class Predicted(NamedTuple):
-    """What a model says of B crystals.
+    """Predictions of a model for B crystals.
 
     Attributes:
-        values: [B] float64 in the target's unit; NaN where the model has no ground for a number.
+        values: [B] float64 in the target's unit; NaN where the model has no basis for a prediction.
         reasons: per crystal, "" or why: like "Ar was in no training crystal".
     """
 
@@ -115,7 +115,7 @@ def _size(shape: tuple[int, ...] | None) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Both files of a record, each as it was written."""
+    """Reads both files of a record, each verified."""
     content, beside = _bytes(path), path.with_suffix(".json")
     if not beside.exists():
         raise CheckpointError(
@@ -125,7 +125,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     row = _row(beside)
     if row.get("arrays_sha256") != hashlib.sha256(content).hexdigest():
         raise CheckpointError(f"{path}: damaged, or not of the row in {beside.name}; {COPY}")
-    if row["key"] != path.stem:  # or one model might stand in for another
+    if row["key"] != path.stem:  # or one model could be mistaken for another
         raise CheckpointError(f"{path}: holds the model {row['key']}; name both files by that")
     try:
         arrays = decode_tensors(content)
@@ -156,13 +156,13 @@ def _bytes(path: Path) -> bytes:
 
 
 def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
-    """Predictions of a loaded model, and for which crystals it has none.
+    """Predictions of a loaded model, and the crystals for which it has none.
 
-    An element that no training crystal had is a vector that nothing was learned about, and that is
-    random in the learned part of an embedding: a crystal with one gets no number but a reason.
+    An element in no training crystal has an untrained vector, which is random in the learned part
+    of an embedding: a crystal with one gets no number but a reason.
 
     Args:
-        row: as of `load_model`.
+        row: as returned by `load_model`.
         graphs: of B crystals and of the kind that the model's backbone takes, full or quotient.
     """
     reasons = [_why(unseen) for unseen in unseen_elements(graphs, row["elements"])]
@@ -176,7 +176,7 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
 
 
 def unseen_elements(graphs: Graphs, known: list[int]) -> list[list[int]]:
-    """For each crystal its atomic numbers that are not among the known ones, ascending."""
+    """For each crystal, its atomic numbers that are not among the known ones, ascending."""
     strange = np.flatnonzero(~np.isin(graphs.z, known))
     owners = np.searchsorted(graphs.node_ptr, strange, side="right") - 1
     found: list[set[int]] = [set() for _ in range(len(graphs))]

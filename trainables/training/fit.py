@@ -1,4 +1,4 @@
-"""Training of one array, from a data set to the outcomes of its members. Needs no Ray."""
+"""Trains one array, from a data set to the outcomes of its members. Needs no Ray."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from trainables.training.problem import GraphRegression, standardisation
 from trainables.training.specification import ModelSpec
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
-# model's key, so that results of different code are never mixed up in one run. The test
-# tests/training/test_golden.py fails when the numbers move and this did not.
+# model's key, so that results of different code are never mixed in one run. The test
+# tests/training/test_golden.py fails when the numbers change and this was not raised.
 TRAINING_VERSION = 2
 
 
@@ -101,7 +101,7 @@ class ArrayFit(FittedArray):
         target = (dataset.target - self.mean) / self.scale
         self.data = open_source(dataset.graphs, target, device)
         # Common random numbers: the mixings of one fold start from the same draws, so that a
-        # difference between them is one of mixing.
+        # difference between them is due to the mixing.
         initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)
         self.training = ArrayTraining(
             [
