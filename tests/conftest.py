@@ -1,6 +1,7 @@
 """Fixtures for all tests: the real data beside the repository, and one Ray runtime."""
 
 import csv
+import gc
 import logging
 import os
 import signal
@@ -50,6 +51,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties += case.items()
         if item.get_closest_marker("faults") and not item.config.getoption("--all-faults"):
             item.add_marker(pytest.mark.skip("only with --all-faults: `make reliability`"))
+
+
+def pytest_collection_finish() -> None:
+    """Libraries and tests stay: to look through them for garbage took a twentieth of the time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
