@@ -40,14 +40,8 @@ def featurised(backbone: str, crystals: int = CRYSTALS) -> Dataset[Graphs]:
 def array_spec(
     backbone: str, dim: int, mixings: str = "H 0 L", recipe: Recipe | None = None
 ) -> ArraySpec:
-    return ArraySpec(
-        backbone=backbone,
-        dim=dim,
-        mixings={label: label for label in mixings.split()},
-        fold=0,
-        seed=0,
-        recipe=recipe or BACKBONES[backbone].recipes["paper"],
-    )
+    recipe = recipe or BACKBONES[backbone].recipes["paper"]
+    return grid_array(mixings, backbone=backbone, dim=dim, recipe=recipe).spec
 
 
 def model_spec(backbone: str = "cgcnn", **changes: Any) -> ModelSpec:
