@@ -165,7 +165,7 @@ def ours(*, tasks: int, again: int = 1, **narrower: Any) -> dict[str, Any]:
 
 
 def resumed(grid: InstantGrid, run: Path) -> float:
-    """Seconds until the last model of a finished grid is recorded, after its record was lost."""
+    """Seconds until the last model of a finished grid is recorded after its record was deleted."""
     Records(run / "records").forget(grid.cells[-1].key)
     begin = time.time()
     assert grid.train(run)

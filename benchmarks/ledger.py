@@ -42,7 +42,7 @@ def typical_row() -> dict[str, Any]:
     """A row of realistic length."""
     like = {pa.string(): "x" * 24, pa.int64(): 12345, pa.float64(): 0.1234567890123456}
     found = {field.name: like[field.type] for field in SCHEMA}
-    texts = {"spec": "x" * 550, "versions": str(versions())}  # as long as a specification is
+    texts = {"spec": "x" * 550, "versions": str(versions())}  # about the length of a specification
     return found | texts | {"error": "", "status": "done"}
 
 

@@ -1,4 +1,4 @@
-"""What a network sees of a sample: the name of the representation, its version and its settings."""
+"""The representation of a sample for a network: its name, its version and its settings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Representation:
-    """A representation; subclasses add the settings that decide it as fields.
+    """A representation; subclasses add the settings that determine it as fields.
 
     Attributes:
-        name: as it stands in folder names and manifests.
+        name: in folder names and manifests.
         version: raised whenever the same sample gets another representation.
     """
 

@@ -159,7 +159,7 @@ def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
 
 
 def _identity(made_from: dict[str, Any], kind: GraphKind) -> dict[str, Any]:
-    """What the manifest of shards says that they are; where it says anything else, they are not."""
+    """The manifest's entries that identify shards; those with other entries are rebuilt."""
     return {"made_from": made_from, "representation": dataclasses.asdict(kind)}
 
 

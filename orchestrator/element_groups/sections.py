@@ -156,7 +156,7 @@ def _angle(mean: float, variance: float) -> str:
 
 
 def other_relations(grouped: Grouped) -> Values | None:
-    """How chemical the learned relations are."""
+    """How the learned relations agree with chemical ones."""
     compared = grouped.groups.optional(RELATIONS)
     if compared.empty:
         return None
@@ -183,7 +183,7 @@ GROUP_SECTIONS: tuple[tuple[str, Callable[[Grouped], Values | None]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the groups' part of the report; None where there are none."""
+    """The function that makes the groups' part of the report; None if the run has no groups."""
     found = FinishedGroups(run.folder)
     if not found.exists:
         return None

@@ -13,7 +13,7 @@ from orchestrator.interface.format import significant
 from orchestrator.report.part import MakePart, Part, Values, filled
 from orchestrator.runs.finished_run import FinishedRun
 
-# The thesis draws these values of λ (fig. 3.3); of other grids, as many are drawn.
+# The thesis draws these λ (fig. 3.3); of other grids, the same number is drawn.
 BARS = 10
 
 
@@ -42,7 +42,7 @@ def front(scale: FinishedScale) -> Values:
 
 
 def fidelity(scale: FinishedScale) -> Values | None:
-    """This scale beside those of others."""
+    """This scale compared with published ones."""
     rows = [
         {
             "scale": name,

@@ -32,7 +32,7 @@ class Combined:
 
 
 def errors(combined: Combined) -> Values:
-    """What combining the models of a fold gains."""
+    """What is gained by combining the models of a fold."""
     folds, units = combined.ensemble.folds, units_of(combined.run.done)
     rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
     if asked:
@@ -82,7 +82,7 @@ ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], Values]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the ensemble's part of the report; None where there is none."""
+    """The function that makes the ensemble's part of the report; None if there is no ensemble."""
     found = FinishedEnsemble(run.folder)
     if not found.exists:
         return None

@@ -19,14 +19,14 @@ from trainables.training.specification import ModelSpec, Target
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One model of the grid, and the name of its data set, which may be another in another grid."""
+    """One model of the grid, and the name of its data set, which may differ between grids."""
 
     task: str
     spec: ModelSpec
 
     @property
     def key(self) -> str:
-        """Of the model."""
+        """Key of the model."""
         return self.spec.key
 
 
@@ -67,7 +67,7 @@ def cells(
 
 
 def _options(config: GridConfig, backbone: str, dim: int) -> NetworkOptions:
-    """Of the network; a width that is the embedding's dimension anyway is none of its own."""
+    """Options of the network; a width equal to the embedding's dimension counts as unset."""
     kind = BACKBONES[backbone].options
     takes_width = "conv_width" in {field.name for field in dataclasses.fields(kind)}
     if not takes_width or config.conv_width == dim:
@@ -85,7 +85,7 @@ class GridArray:
 
     @cached_property
     def spec(self) -> ArraySpec:
-        """What its training begins with."""
+        """The specification from which its training starts."""
         return ArraySpec.of(self.models)
 
     @property
@@ -149,7 +149,7 @@ class GridArray:
 
 
 def arrays(cells: Iterable[Cell]) -> list[GridArray]:
-    """Groups cells into arrays: those that follow each other and differ in the mixing alone."""
+    """Groups cells into arrays: consecutive cells that differ only in the mixing."""
 
     def shared(cell: Cell) -> tuple[str, ModelSpec]:
         return cell.task, dataclasses.replace(cell.spec, mixing="")

@@ -105,7 +105,7 @@ def fingerprints(
 
 
 def targets_of(sources: Mapping[str, Source]) -> dict[str, Target]:
-    """What is learned of each data set."""
+    """The target of each data set."""
     return {
         name: Target(name=source.target_name, unit=source.unit) for name, source in sources.items()
     }

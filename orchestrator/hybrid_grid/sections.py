@@ -1,4 +1,4 @@
-"""The sections of a run's report, each what one question to the run comes to."""
+"""The report's sections on a run's results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _reference(run: FinishedRun, name: str) -> dict[str, float]:
 
 
 def overview(run: FinishedRun) -> Values:
-    """What was asked, and the best configuration of each task and backbone."""
+    """What was requested, and the best configuration of each task and backbone."""
     nested = leaderboard.picked_in_each_fold(run.ledger).set_index(["task", "backbone"])
     scores = _mean_scores(run)
     rows = []
@@ -125,7 +125,7 @@ def heatmap(run: FinishedRun) -> Values | None:
 
 
 def coverage(run: FinishedRun) -> Values:
-    """Elements that the models have seen, and how often."""
+    """The elements that the models have trained on, and how often."""
     with reading(run.embeddings, JOB):
         embeddings = pd.read_parquet(
             run.embeddings,

@@ -55,7 +55,7 @@ def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
 
 
 def curves(run: FinishedRun) -> Values:
-    """Validation curves of the chosen configurations' first fold, all mixings."""
+    """Validation curves of the selected configurations' first fold, all mixings."""
     records = Records(run.folder / "records")
     frames = []
     for best in run.best.itertuples():
@@ -81,7 +81,7 @@ def curves(run: FinishedRun) -> Values:
 
 
 def _converged(run: FinishedRun, gains: Sequence[float]) -> Values:
-    """Whether the models had converged, in numbers.
+    """States in numbers whether the models had converged.
 
     Args:
         gains: of the drawn models, the improvement in the last tenth of their epochs.
@@ -108,7 +108,7 @@ def _range(values: Any) -> str:
 
 
 def cost(run: FinishedRun) -> Values:
-    """What it ran on, how long, and with what."""
+    """Hardware, duration and package versions."""
     seconds = float(run.done["seconds"].sum())
     epochs = int(run.done["epochs"].sum())
     hardware, versions = run.manifest["hardware"], run.manifest["versions"]

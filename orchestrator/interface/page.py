@@ -1,8 +1,7 @@
-"""One HTML page that needs no network: figures, tables, and the page around them.
+"""A self-contained HTML page: figures, tables and the page around them.
 
-Tags and sentences stand in templates, `*.html` in the folders of what they are about. Whatever a
-template is given is escaped, but for the markup that this module makes; a name that it lacks is an
-error.
+Tags and sentences are in templates, `*.html` in the folders of their subjects. All values are
+escaped, except markup made by this module; a name that a template lacks is an error.
 """
 
 from __future__ import annotations
@@ -35,22 +34,22 @@ def _environment() -> Environment:
 
 
 def render(title: str, subtitle: str, sections: Sequence[tuple[str, Markup]]) -> str:
-    """The page; `sections` are pairs of a heading and HTML."""
+    """Renders the page; `sections` are pairs of a heading and HTML."""
     return _environment().get_template("interface/page.html").render(
         title=title, subtitle=subtitle, sections=sections, plotly=Markup(get_plotlyjs())
     )  # fmt: skip
 
 
 def section(job: str, name: str, values: Mapping[str, object]) -> Markup:
-    """The macro `name` of `orchestrator/JOB/sections.html`, called with `values`."""
+    """Renders the macro `name` of `orchestrator/JOB/sections.html` with `values`."""
     macros = _environment().get_template(f"{job}/sections.html").module
     return Markup(getattr(macros, name)(**values))
 
 
 def figure(shown: go.Figure) -> Markup:
-    """A figure as HTML, without plotly itself, which the page has once."""
-    # Responsive figures fill the page's width; their heights are set by what they show.
-    # Named by what it shows, and not at random, so that the same run has the same page.
+    """A figure as HTML, without plotly's script, which the page includes once."""
+    # Responsive figures fill the page's width; their heights depend on their content.
+    # The id is a hash of the content, not random, so that the same run gives the same page.
     name = hashlib.sha256(shown.to_json().encode()).hexdigest()[:16]
     return Markup(
         shown.to_html(
@@ -63,7 +62,7 @@ def figure(shown: go.Figure) -> Markup:
 
 
 def table(frame: pd.DataFrame) -> Markup:
-    """A table of already formatted cells; numbers stand to the right."""
+    """A table of formatted cells; numeric columns are aligned right."""
     numeric = [name for name in frame if frame[name].map(_is_number).all()]
     template = _environment().get_template("interface/table.html")
     return Markup(template.render(frame=frame, numeric=numeric))

@@ -35,8 +35,8 @@ EPOCHS = 100  # more than are ever run
 TIMED = 5  # largest number of timed epochs, of which the fastest counts
 ENOUGH = 0.5  # seconds of epochs, after which none is repeated
 WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
-EVALUATION = 1 / 3  # of what a training step costs, which goes backward too
-LEDGER_ROW = 3000  # bytes of a record beside its arrays
+EVALUATION = 1 / 3  # of the cost of a training step, which also has a backward pass
+LEDGER_ROW = 3000  # bytes of a record besides its arrays
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from orchestrator.runs.finished_files import FinishedFiles, OutdatedError
 from orchestrator.runs.ledger import LEDGER
 
 T = TypeVar("T")
-Values = dict[str, Any]  # what a section's sentences, tables and figures are filled with
+Values = dict[str, Any]  # sentences, tables and figures that fill a section's template
 Sections = list[tuple[str, Markup]]  # title, HTML
 
 
@@ -33,10 +33,10 @@ MakePart = Callable[[], Part]
 def filled(
     job: str, sections: Iterable[tuple[str, Callable[[T], Values | None]]], found: T
 ) -> Sections:
-    """The sections that have something to say of what a job left.
+    """Renders the sections that are not empty.
 
-    What a function of `sections` returns fills the macro of its name in the job's `sections.html`;
-    None leaves the section out.
+    The values that a function of `sections` returns fill the macro of its name in the job's
+    `sections.html`; None leaves the section out.
     """
     return [
         (title, section(job, find.__name__, values))

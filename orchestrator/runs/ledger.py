@@ -22,7 +22,7 @@ from trainables.kernels import library
 LEDGER = "ledger"  # its key in `sums.MADE_FROM`
 # What of a row decides what is made of the models; times and machines differ from run to run.
 DIGESTED = ("key", "task", "status", "val_mae", "test_mae", "val_error")
-TOGETHER = 1000  # rows of records that are held as objects
+TOGETHER = 1000  # rows of records held as objects at a time
 EMBEDDINGS = pa.schema(
     [
         ("key", pa.string()),
@@ -57,7 +57,7 @@ def compile_ledger(records: Records, tasks: Mapping[str, str]) -> pa.Table:
     keys = [key for key in tasks if key in recorded]
     tables = [records.schema.empty_table()]
     for start in range(0, len(keys), TOGETHER):
-        # As text of a table, a row takes a fifth of the memory that it takes as an object.
+        # As text in a table, a row takes a fifth of the memory that it takes as an object.
         rows = [records.read(key) | {"task": tasks[key]} for key in keys[start : start + TOGETHER]]
         columns = {name: [row[name] for row in rows] for name in records.schema.names}
         tables.append(pa.table(columns, schema=records.schema))
@@ -73,9 +73,9 @@ def digest_of(ledger: pd.DataFrame) -> str:
 
 
 def ways_of_computing(ledger: pd.DataFrame) -> list[str]:
-    """On what the models of a ledger were computed, with the number of models of each way.
+    """Lists device, kernels and threads of a ledger's models, with the number of models of each.
 
-    Results of two ways agree within rounding, not to the bit.
+    Results of two such environments agree within rounding, not to the bit.
     """
     groups = ledger.groupby(["device", "kernels", "threads"], sort=False).size()
     return [

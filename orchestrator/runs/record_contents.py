@@ -21,7 +21,7 @@ from trainables.training.specification import CrabNetSpec, ModelSpec, Specificat
 
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
 STATUSES = (DONE, FAILED, DIVERGED)
-# Where a model was trained, and with what; no part of its key.
+# The columns on where a model was trained, and with what; not part of its key.
 ENVIRONMENT = (
     pa.field("device", pa.string()), pa.field("kernels", pa.string()),
     pa.field("threads", pa.int64()), pa.field("versions", pa.string()),
@@ -108,9 +108,9 @@ def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, 
 
 
 def _wrong_spec(recorded: str | None, asked: str) -> str:
-    """Why a text does not specify the model that is asked for.
+    """Why a text does not specify the requested model.
 
-    Not every difference counts: one that was written before a field was added lacks it.
+    Not every difference counts: a text written before a field was added lacks that field.
     """
     if recorded == asked:
         return ""

@@ -60,7 +60,7 @@ class LedgerError(UsageError):
 
 
 def _unknown(key: str) -> None:
-    """What a key stands for."""
+    """Expects no columns for any key."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class Records:
     """The records of a run directory, whose rows have the columns of a schema.
 
     Attributes:
-        lease: token of the driver's; once another driver has the run, nothing is recorded. "" for
-            one that asks nobody.
-        asked: the columns of the model that a key stands for, or None where they are not known; a
-            row that has others is not this model's.
+        lease: token of the driver's lease; once another driver has the run, nothing is recorded. ""
+            for records that are not checked.
+        asked: returns the expected columns of a key's model, or None if they are unknown; a row
+            with others is not this model's.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Where a model is trained: what its result may depend on beside its specification."""
+"""The environment of a training: what its result may depend on besides its specification."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PACKAGES = ("elemgrid", "torch", "numpy", "ray", "pymatgen", "scikit-learn", "py
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that results depend on."""
+    """Versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def environment(device: str) -> dict[str, Any]:
-    """The columns of a record that say where its model is trained (`ENVIRONMENT`).
+    """The columns of a record on where its model is trained (`ENVIRONMENT`).
 
     Args:
         device: "cpu" or "cuda".
@@ -34,7 +34,7 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
-@cache  # the packages' metadata are parsed anew for each question
+@cache  # as packages' metadata are parsed at each call
 def _versions() -> str:
     return json.dumps(versions())
 

@@ -29,7 +29,7 @@ class Progress:
     """An observer that prints models done, running and failed, the best errors, and the time left.
 
     Args:
-            stream: None for stderr.
+        stream: None for stderr.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:

@@ -92,7 +92,7 @@ class Study:
     Attributes:
         arrays: all of them, whether their models are recorded or not.
         data: `TrainingArray.data` -> data set.
-        naming: how a recorded model is called in lines and tables.
+        naming: names recorded models in messages and tables.
         make_fit: starts the training of an array.
         error: column of the validation error, whose best value is shown.
     """
@@ -113,6 +113,6 @@ class Study:
         return {key: (array, label) for array in self.arrays for label, key in array.keys.items()}
 
     def row(self, key: str) -> dict[str, Any]:
-        """What the ledger says of a model before it is trained."""
+        """The columns of a model's ledger row that are known before it is trained."""
         array, label = self._places[key]
         return array.row(label)

@@ -37,8 +37,7 @@ def train(
     """Trains the models that have no record and records each; False if the user stopped it.
 
     Args:
-            observers: of the training; None for progress on stderr, and those of installed
-                packages.
+        observers: of the training; None for progress on stderr, and those of installed packages.
 
     Raises:
         UsageError: a worker could not write or read a file; what is recorded stays.

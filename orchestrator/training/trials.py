@@ -32,11 +32,11 @@ class ArrayTrial(tune.Trainable):
 
     Args (by `tune.with_parameters`):
         arrays: by name.
-            datasets: array's `data` -> reference to the data set, fetched on first use.
+        datasets: array's `data` -> reference to the data set, fetched on first use.
         records: the run's.
         device: "cpu" or "cuda".
         threads: of torch.
-            make_fit: starts the training of an array.
+        make_fit: starts the training of an array.
     """
 
     def setup(  # type: ignore[override]  # Tune passes what `with_parameters` was given

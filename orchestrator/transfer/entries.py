@@ -49,7 +49,7 @@ class TransferArray:
 
     @cached_property
     def spec(self) -> TransferSpec:
-        """What its training begins with."""
+        """The specification from which its training starts."""
         first = next(iter(self.models.values()))
         return TransferSpec(
             models={entrant: model.key for entrant, model in self.models.items()},
@@ -88,7 +88,7 @@ class TransferArray:
         return dataclasses.replace(self, models=models)
 
     def cost(self, dataset: TransferData) -> float:
-        """Of the whole training: epochs, models, and elements in formulas."""
+        """Relative cost of the whole training, from epochs, models and elements in formulas."""
         return float(len(dataset.compositions.z) * len(self.models) * self.epochs)
 
     def row(self, label: str) -> dict[str, Any]:

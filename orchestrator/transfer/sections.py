@@ -21,7 +21,7 @@ KINDS = {"mae": "MAE", "roc_auc": "area under the ROC curve"}
 
 
 def scores(done: FinishedTransfer) -> Values:
-    """Tables 4.2 and 4.3 of the thesis, with ours beside them."""
+    """Tables 4.2 and 4.3 of the thesis, with our results added."""
     facts = done.facts
     return {
         "facts": facts,
@@ -85,7 +85,7 @@ def _or_dash(value: float | None) -> str:
 
 
 def differences(done: FinishedTransfer) -> Values | None:
-    """The paired differences, and what they establish in words."""
+    """The paired differences, and their meaning in words."""
     facts = done.facts
     reference = facts["reference"]
     told = [row for row in facts["compared"] if "verdict" in row]
@@ -104,7 +104,7 @@ def differences(done: FinishedTransfer) -> Values | None:
 
 
 def labels(done: FinishedTransfer) -> Values | None:
-    """The two areas under a ROC curve, named apart."""
+    """The two areas under a ROC curve, explained."""
     classes = [task for task, about in done.facts["tasks"].items() if about["classes"]]
     if not classes:
         return None
@@ -152,7 +152,7 @@ def _seen(overlap: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost(done: FinishedTransfer) -> Values:
-    """What it took."""
+    """Hardware, time and settings of the comparison."""
     models = len(done.scores[["table", "task", "fold", "seed"]].drop_duplicates())
     return {"models": models, "seconds": done.facts["seconds"]}
 

@@ -25,7 +25,7 @@ CAUSES = {
 }
 # Exit by a signal that a program cannot handle, or handled once before, or not yet.
 BY_SIGNAL = (-signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
-# What is said of a training, not of its result.
+# Columns that describe a training's circumstances, not its result.
 CIRCUMSTANCES = ["seconds", "array", "device", "kernels", "threads", "versions"]
 RESULTS = ("distances.parquet", "embeddings.parquet", "predictions.parquet")
 # Between a model of an array and the same one trained in a smaller array: the order of sums

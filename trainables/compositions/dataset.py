@@ -16,7 +16,7 @@ from trainables.crystals.registry import official_folds
 from trainables.crystals.split import VALIDATION_SHARE, Split, split_given, split_rows
 from trainables.representation import Representation
 
-# What a network sees of a formula: its elements and their shares.
+# The representation of a formula for a network: its elements and their shares.
 FORMULA = Representation(name="formula", version=1)
 
 

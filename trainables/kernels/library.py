@@ -23,7 +23,7 @@ FLAGS = (
 SWITCH = "ELEMGRID_KERNELS"  # 0: do not use the kernels, as without a compiler
 
 
-NONE = "none"  # in the place of a build
+NONE = "none"  # the identity if there are no kernels
 
 
 class NoKernelsError(Exception):
@@ -31,7 +31,7 @@ class NoKernelsError(Exception):
 
 
 class Kernels(ctypes.CDLL):
-    """The loaded library; `identity` is the digest of all that it was built from and for."""
+    """The loaded library; `identity` is the digest of everything that it was built from and for."""
 
     def __init__(self, path: Path, identity: str) -> None:
         super().__init__(str(path))
@@ -39,14 +39,14 @@ class Kernels(ctypes.CDLL):
 
 
 def build() -> str:
-    """Which kernels this process has, by the start of their identity; or `NONE`."""
+    """The kernels of this process, by the start of their identity; or `NONE`."""
     kernels = load()
     return NONE if kernels is None else kernels.identity[:12]
 
 
 @cache
 def load() -> Kernels | None:
-    """The kernels, built on their first use (seconds), or None where they cannot be had.
+    """Loads the kernels, building them on first use (seconds); None if they are not available.
 
     The built file is stored in a private cache folder of the user, under a name with a hash of
     source, compiler, system and processor, as the machines of a cluster may share that folder
@@ -96,7 +96,7 @@ def _loaded() -> Kernels:
             return _opened(kept, identity)
         except UntrustedFolderError as error:
             raise NoKernelsError(f"no fused kernels: {error}") from None
-        except OSError:  # a cache folder that cannot be written: for this process alone, then
+        except OSError:  # the cache folder is not writable: build for this process only
             return _opened_once(content or _built(found), identity)
     except (OSError, subprocess.SubprocessError):
         raise NoKernelsError(
@@ -141,12 +141,12 @@ def _keep(folder: Path, identity: str, content: bytes) -> Path:
 def _opened(path: Path, identity: str) -> Kernels:
     try:
         return Kernels(path, identity)
-    except OSError as error:  # it is whole, so building it again would not help
+    except OSError as error:  # the file is complete, so rebuilding would not help
         raise NoKernelsError(f"the fused kernels cannot be loaded: {error}") from None
 
 
 def _opened_once(content: bytes, identity: str) -> Kernels:
-    """Opened from a folder that is gone again; a mapped file stays."""
+    """Loads from a temporary folder that is deleted at once; a mapped file stays valid."""
     with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
         path = Path(folder) / "kernels.so"
         path.write_bytes(content)

@@ -26,10 +26,10 @@ class BackboneSpec:
         model: "module:class" of the stacked network; `load` documents the interface of the class.
         graph_kind: which neighbours it uses.
         recipes: how it is optimised, by name of the recipe.
-        edge_cost: (a, b) of the work a + b·width that an edge is in an epoch, as measured on one
-            core; only ratios between backbones matter.
+        edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on one core;
+            only ratios between backbones matter.
         options: class of its options, whose fields have defaults.
-        reference: where it was published, in BibTeX.
+        reference: its publication, in BibTeX.
     """
 
     name: str
@@ -45,9 +45,9 @@ class BackboneSpec:
         """The class of the stacked network.
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
-        the fields of `options` by name, it makes a `torch.nn.Module` that says [K, B] of a
-        `GraphBatch`. The network has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`,
-        its node features [K, N, A] after each layer.
+        the fields of `options` by name, it makes a `torch.nn.Module` that maps a `GraphBatch` to
+        predictions [K, B]. The network has an `embedding` (`HybridEmbedding`) and
+        `node_layers(batch)`, its node features [K, N, A] after each layer.
         """
         module, _, name = self.model.partition(":")
         return getattr(import_module(module), name)

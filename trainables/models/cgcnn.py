@@ -75,11 +75,11 @@ class CGCNN(nn.Module):
     """[K, B] standardised predictions of K crystal graph convolutional networks.
 
     Args:
-        generators: one a model; they alone decide the initial weights.
+        generators: one for each model; they alone determine the initial weights.
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
-        conv_width, layers, pooled: as of `CGCNNOptions`.
+        conv_width, layers, pooled: see `CGCNNOptions`.
     """
 
     def __init__(

@@ -203,7 +203,7 @@ class CrabNet(nn.Module):
         tables: element vectors of each model, [Z, F]; narrower ones are padded with zeros, which
             does not change outputs or gradients.
         columns: F of the stacked tables, at least that of the widest.
-        trainable: whether the tables learn too.
+        trainable: whether the tables are trained too.
         options: of the network.
     """
 

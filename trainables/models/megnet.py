@@ -149,7 +149,7 @@ class MEGNet(nn.Module):
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
-        blocks: as of `MEGNetOptions`.
+        blocks: see `MEGNetOptions`.
     """
 
     def __init__(

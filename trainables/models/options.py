@@ -1,7 +1,7 @@
-"""The options of the networks, with their defaults; light, since a plan of a grid needs no torch.
+"""The options of the networks and their defaults; cheap to import, as planning needs no torch.
 
-A key of a model leaves options at their defaults out: whoever changes a default raises the version
-of the training code too (`TRAINING_VERSION`, `TRANSFER_VERSION`).
+The key of a model leaves out options at their defaults: to change a default, also raise the version
+of the training code (`TRAINING_VERSION`, `TRANSFER_VERSION`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class CGCNNOptions(NetworkOptions):
     """Options of CGCNN.
 
     Attributes:
-        conv_width: node width A of the convolutions; the dimension of the embedding where None.
-        layers: convolutions.
+        conv_width: node width A of the convolutions; None for the dimension of the embedding.
+        layers: number of convolutions.
         pooled: width D of a crystal's vector after pooling.
     """
 
@@ -33,7 +33,7 @@ class CGCNNOptions(NetworkOptions):
     pooled: int = 128
 
     def node_width(self, dim: int) -> int:
-        """A."""
+        """Width of the node features, A."""
         return self.conv_width or dim
 
 
@@ -42,7 +42,7 @@ class MEGNetOptions(NetworkOptions):
     """Options of MEGNet.
 
     Attributes:
-        blocks: updates of bonds, atoms and state.
+        blocks: number of updates of bonds, atoms and state.
     """
 
     blocks: int = 3

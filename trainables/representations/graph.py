@@ -15,7 +15,7 @@ import numpy as np
 from trainables.representation import Representation
 
 PER_ANGSTROM = 1000
-# Raised whenever the same crystal would get another graph: shards made before are then made again.
+# Raised whenever the same crystal would get another graph: older shards are then made again.
 FEATURISER_VERSION = 2
 
 

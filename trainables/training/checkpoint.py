@@ -47,19 +47,19 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The best-validation model of a record, in evaluation mode, on the CPU.
 
     A record is two files. The row, `<key>.json`, ends with a checksum of itself and has the SHA-256
-    of the weights, `<key>.safetensors`; a model comes of them only if both hold.
+    of the weights, `<key>.safetensors`; both are verified.
 
     Args:
-        path: of the weights; the row lies beside them.
+        path: of the weights; the row has to be beside them.
 
     Returns:
         The network that the row specifies, as an array of one model, whose output [1, B] is
-        standardised; and the row of the ledger with `target_mean` and `target_scale` beside it
+        standardised; and the row of the ledger, with `target_mean` and `target_scale` added
         (prediction = output · scale + mean), and `elements`, the atomic numbers that occur in the
         training part.
 
     Raises:
-        CheckpointError: not a record, damaged, or one of a model that was not finished.
+        CheckpointError: not a record, damaged, or one of a model that did not finish.
     """
     row, arrays = _read(path)
     weights = {
@@ -81,10 +81,10 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _specification(row: dict[str, Any]) -> ModelSpec:
-    """What the row says that its model is, which has to be the model of its key.
+    """The specification in the row, which has to be that of its key.
 
     Raises:
-        ValueError: it says no model, or another.
+        ValueError: it specifies no model, or another one.
     """
     spec = ModelSpec.read(row["spec"])
     if spec.key != row["key"]:
@@ -93,10 +93,10 @@ def _specification(row: dict[str, Any]) -> ModelSpec:
 
 
 def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
-    """The model that is specified, with the weights of a record.
+    """The specified model, with the weights of a record.
 
     Raises:
-        ValueError: they are of another network.
+        ValueError: the weights are those of another network.
     """
     mixings = [Mixing(spec.mixing)]
     model = build_model(spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options)

@@ -31,11 +31,11 @@ TRAINING_VERSION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySpec:
-    """One array: all that its members share, and their mixings.
+    """One array: what its members share, and their mixings.
 
     Attributes:
         mixings: label -> key of the model, in order.
-        options: of the network; its defaults where None.
+        options: of the network; None for the defaults.
     """
 
     backbone: str
@@ -48,7 +48,7 @@ class ArraySpec:
 
     @classmethod
     def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
-        """The array of some models, which differ in nothing but their mixings."""
+        """The array of some models, which differ only in their mixings."""
         first, *_ = models = list(models)
         return cls(
             backbone=first.backbone,
@@ -76,7 +76,7 @@ def build_model(
     """A stacked, untrained model.
 
     Args:
-        options: of the network; its defaults where None.
+        options: of the network; None for the defaults.
     """
     table = torch.from_numpy(descriptor.load())
     entry = BACKBONES[backbone]

@@ -1,8 +1,8 @@
-"""What a model is, decided before it is trained: one frozen value, its JSON text, and its key.
+"""The specification of a model before training: one immutable value, its JSON text, and its key.
 
-A record carries the text, from which the value is read again. The key leaves fields at their
-defaults out, so that a new field with a default changes no key, and a text without that field is
-still one of the same model. Hence a default never changes without a new `training` version.
+A record contains the text, from which the value is restored. The key leaves out fields at their
+defaults, so that a new field with a default changes no key, and a text without that field still
+specifies the same model. So a default must not change without a new `training` version.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from trainables.models.options import CrabNetOptions, NetworkOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.representation import Representation
 
-EXACT = 1 << 53  # integers below are floats without rounding
+EXACT = 1 << 53  # smaller integers are exact as floats
 
 
 class SpecificationError(ValueError):
-    """A text that specifies no model, in a few words."""
+    """A text that specifies no model; a few words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is learned; `unit` is None for a bare number or a class."""
+    """The target of a model; `unit` is None for a bare number or a class."""
 
     name: str
     unit: str | None
@@ -39,12 +39,12 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Specification:
-    """All that decides what a model becomes, whatever its network.
+    """Everything that determines a trained model, for any network.
 
     Attributes:
-        data: fingerprint of the samples as the network sees them, with their targets and folds.
-        representation: what the network sees of a sample.
-        recipe: with the epochs and the patience that are used.
+        data: fingerprint of the samples as the network gets them, with their targets and folds.
+        representation: of a sample for the network.
+        recipe: with the epochs and the patience in effect.
         training: version of the training code.
     """
 
@@ -63,15 +63,15 @@ class Specification:
 
     @property
     def text(self) -> str:
-        """All fields as canonical JSON, from which `read` makes the value again."""
+        """All fields as canonical JSON, which `read` parses."""
         return _canonical(_plain(self, defaults=True))
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The specification that a text says.
+        """Parses a specification.
 
         Raises:
-            SpecificationError: it says none; the field is named.
+            SpecificationError: it is malformed; the field is named.
         """
         try:
             found = json.loads(text)
@@ -83,7 +83,7 @@ class Specification:
 
     @classmethod
     def _classes(cls, found: Mapping[str, Any]) -> dict[str, type]:
-        """The classes of the fields that have several: each adds fields of its own."""
+        """The classes of the fields that may have several, each with fields of its own."""
         recipe = found.get("recipe")
         cyclic = isinstance(recipe, dict) and "half" in recipe
         return {"recipe": CyclicRecipe if cyclic else Recipe}
@@ -119,7 +119,7 @@ class CrabNetSpec(Specification):
 
     Attributes:
         table: digest of the element vectors.
-        trainable: whether they learn too.
+        trainable: whether the vectors are trained too.
         options: of the network.
     """
 
@@ -134,14 +134,14 @@ def _canonical(value: Any) -> str:
 
 @cache
 def _fields(kind: type) -> tuple[tuple[str, Any, Any], ...]:
-    """Name, type and default of each field; MISSING where it has none."""
+    """Name, type and default of each field; MISSING if it has none."""
     hints = get_type_hints(kind)
     declared = dataclasses.fields(kind)
     return tuple((field.name, hints[field.name], field.default) for field in declared)
 
 
 def _plain(value: Any, *, defaults: bool) -> Any:
-    """A value as `dataclasses.asdict` gives it, with or without fields at their defaults."""
+    """A value as a dict, like `dataclasses.asdict`, with or without fields at their defaults."""
     kind = type(value)
     if not dataclasses.is_dataclass(kind):
         return value
@@ -154,10 +154,10 @@ def _plain(value: Any, *, defaults: bool) -> Any:
 
 
 def _decoded(kind: Any, value: Any, classes: Mapping[str, type], name: str = "") -> Any:
-    """A value of a type from its JSON.
+    """Parses a value of a type from its JSON.
 
     Args:
-        classes: of fields that are declared with a base class, by name.
+        classes: by name, of fields that are declared with a base class.
         name: of the field, for the error.
     """
     kind = classes.get(name, kind)
@@ -173,7 +173,7 @@ def _decoded(kind: Any, value: Any, classes: Mapping[str, type], name: str = "")
 
 
 def _fits(kind: Any, value: Any) -> bool:
-    """Whether a plain value is of a type: a class, several, or some values."""
+    """Whether a plain value has a type: a class, a union, or a set of literals."""
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if get_origin(kind) is UnionType:

@@ -84,11 +84,11 @@ class Entrant:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferSpec:
-    """One array: all that its members share, and the members.
+    """One array: what its members share, and the members.
 
     Attributes:
         models: entrant -> key.
-        trainable: whether the tables learn too.
+        trainable: whether the tables are trained too.
         options: of the network.
     """
 
@@ -150,7 +150,7 @@ class TransferFit(FittedArray):
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         entrants = [self._entrants[member.label] for member in members]
         tables = [_by_number(self.data.tables[entrant]) for entrant in entrants]
-        # The same for one member as for all, so that one can leave the array.
+        # Independent of the present members, so that one can leave the array.
         columns = max(self.data.tables[entrant].shape[1] for entrant in self._entrants.values())
         return CrabNet(
             generators,
