@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.grid.flags import _parser
+from orchestrator.hybrid_grid.flags import _parser
 from orchestrator.jobs import JOBS
 from tests.orchestrator.finished_runs import make_run
 from trainables.crystals.sources import ANY_COLUMN, open_source

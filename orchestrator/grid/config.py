@@ -1,15 +1,19 @@
-"""The configuration of a grid: validated once, immutable, written into the run's manifest."""
+"""What is asked of a grid: its configuration, validated once and immutable, and how it runs."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from orchestrator.data.given_folds import Division
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.worker import Worker
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
 from trainables.models.backbones import BACKBONES
@@ -159,3 +163,21 @@ def _in_words(error: ErrorDetails) -> str:
         text = "is empty; give one value at least, or leave it out for the default"
     text = text.replace("Input should be", f"{error['input']!r} is wrong, it must be")
     return f"--{name.replace('_', '-')}: {text}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The parsed command line."""
+
+    config: GridConfig
+    run: Path
+    data_dir: Path | None
+    follow_links: bool
+    withheld: frozenset[str]  # reduced formulas
+    division: Division | None  # replaces the official folds
+    address: str | None
+    worker: Worker
+    dry_run: bool
+    plan_gpus: tuple[str, int] | None  # model of the GPUs, and how many
+    extend: bool
+    retry_failed: bool

@@ -20,9 +20,8 @@ from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, arrays, cells
-from orchestrator.grid.config import SELECTED_BY, GridConfig
+from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
-from orchestrator.grid.flags import Options
 from orchestrator.grid.inputs import (
     demand_parts,
     describe,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from orchestrator.grid.flags import Options
+from orchestrator.grid.config import Options
 from orchestrator.interface.format import are, counted
 from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import dominating, estimate

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.grid.flags import Options
+from orchestrator.grid.config import Options
 from orchestrator.grid.inputs import LEAST_CRYSTALS
 from orchestrator.interface.format import duration
 from orchestrator.nodes.worker import Worker

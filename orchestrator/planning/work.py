@@ -14,8 +14,7 @@ from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurise import Featurised, featurised_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
 from orchestrator.grid.cells import GridArray, arrays, cells
-from orchestrator.grid.config import GridConfig
-from orchestrator.grid.flags import Options
+from orchestrator.grid.config import GridConfig, Options
 from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources, targets_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.grid.cells import GridArray, arrays
-from orchestrator.grid.config import MIXINGS, build_config, mixing_label
-from orchestrator.grid.flags import Options, parse
+from orchestrator.grid.config import MIXINGS, Options, build_config, mixing_label
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from tests.orchestrator.small_data import cells_of
 from tests.orchestrator.small_grids import grid

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.grid.config import GridConfig, build_config
-from orchestrator.grid.flags import Options, _parser, parse
+from orchestrator.grid.config import GridConfig, Options, build_config
+from orchestrator.hybrid_grid.flags import _parser, parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import USAGE, conduct
 from orchestrator.transfer.flags import TransferOptions

@@ -22,7 +22,7 @@ import pytest
 import ray
 
 from orchestrator.grid.cells import GridArray, arrays, cells
-from orchestrator.grid.flags import parse
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from trainables.models.backbones import BACKBONES

@@ -12,8 +12,8 @@ import pytest
 from orchestrator.data import featurise as job
 from orchestrator.data.featurise import ShardWriter
 from orchestrator.grid.cells import arrays, cells
-from orchestrator.grid.flags import parse
 from orchestrator.grid.inputs import fingerprints, targets_of
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.planning.machine import Machine, looking_around
 from orchestrator.planning.work import look
 from orchestrator.runs.records import Records

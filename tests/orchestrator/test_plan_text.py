@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.grid.flags import parse
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import Estimate, GpuWork
