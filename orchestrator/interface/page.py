@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from orchestrator.interface.format import counted, duration, significant
+
+if TYPE_CHECKING:  # a job writes its report at its end, and starts without what that needs
+    import plotly.graph_objects as go
 
 
 @cache
@@ -35,6 +37,8 @@ def _environment() -> Environment:
 
 def render(title: str, subtitle: str, sections: Sequence[tuple[str, Markup]]) -> str:
     """Renders the page; `sections` are pairs of a heading and HTML."""
+    from plotly.offline import get_plotlyjs  # here, as above
+
     return _environment().get_template("interface/page.html").render(
         title=title, subtitle=subtitle, sections=sections, plotly=Markup(get_plotlyjs())
     )  # fmt: skip

@@ -20,9 +20,8 @@ from ray.core.generated.gcs_service_pb2_grpc import (
     add_NodeInfoGcsServiceServicer_to_server,
 )
 
-from orchestrator.doctor import job as doctor
-from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.interface.errors import UsageError
+from orchestrator.jobs import JOBS
 from orchestrator.nodes import authentication, cluster, ray_internals
 from orchestrator.nodes.authentication import takes_strangers
 from tests.orchestrator.strangers import UID, listening, needs_root, pretending
@@ -170,11 +169,11 @@ def test_nothing_is_sent_to_a_head_of_another_user(
         address = f"127.0.0.1:{port}"
         started.write_text(address)
         os.chown(started, UID, UID)
-        line = refused(hybrid_grid.main, tmp_path, "--preset", "demo", "--address", "auto")
+        line = refused(JOBS["hybrid_grid"].main, tmp_path, "--preset", "demo", "--address", "auto")
         theirs = f"--address auto: {started} belongs to another user (uid {UID}); give HOST:PORT"
         assert line.startswith(f"error: {theirs}")
         os.chown(started, 0, 0)
-        line = refused(doctor.main, tmp_path, "--address", address)
+        line = refused(JOBS["doctor"].main, tmp_path, "--address", address)
         assert line.startswith(f"error: --address {address}: what listens at ")
         belongs = f":{port} belongs to another user of this machine (uid {UID}), who would be sent"
         assert belongs in line

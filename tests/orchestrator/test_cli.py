@@ -29,7 +29,7 @@ def test_without_a_job_the_jobs_are_listed(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [("hybrid_gird", "did you mean hybrid_grid?"), ("reprot", "did you mean report?"),
-     ("zzz", "hybrid_grid, element_groups"), ("--run", "hybrid_grid, element_groups")],
+     ("zzz", "hybrid_grid, ensemble"), ("--run", "hybrid_grid, ensemble")],
 )  # fmt: skip
 def test_an_unknown_job_is_one_line(
     asked: str, words: str, capsys: pytest.CaptureFixture[str]
