@@ -1,15 +1,19 @@
 """The backbones: what each is called, made from and costs. The one place where they are listed.
 
 Light to import, as who plans a grid or reads its command line needs no torch: a network's own
-module is imported when its first model is made.
+module is imported when its first model is made. Other packages enter theirs by an entry point of
+the group `elemgrid.backbones`: its name is the backbone's, its object a `BackboneSpec`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import UserDict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
 
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import GraphKind
@@ -22,7 +26,10 @@ class BackboneSpec:
     Attributes:
         name: on the command line, in ledgers and in keys of models.
         title: as it is printed.
-        model: "module:class" of the stacked network; `load` says what the class has to offer.
+        model: "module:class" of the network; `load` says what the class has to offer.
+        stacking: "native" where the class is a stack of K models; "vmap" where it is a
+            `trainables.models.stacking.Backbone`, a plain module of one model, which is stacked
+            by `torch.func` and gets its head from the target.
         graph_kind: the neighbours that it sees.
         recipes: how it is optimised, by name of the recipe.
         edge_cost: (a, b) of the work a + b·width that an edge is in an epoch, as measured on one
@@ -34,6 +41,7 @@ class BackboneSpec:
     name: str
     title: str
     model: str
+    stacking: Literal["native", "vmap"] = "native"
     graph_kind: GraphKind
     recipes: Mapping[RecipeName, Recipe]
     edge_cost: tuple[float, float]
@@ -41,7 +49,7 @@ class BackboneSpec:
     reference: str
 
     def load(self) -> Any:
-        """The class of the stacked network.
+        """What makes the stacked network: its class, or `StackedNetwork` of a plain one.
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
         `conv_width` where the backbone takes one, it makes a `torch.nn.Module` that says [K, B] of
@@ -49,8 +57,15 @@ class BackboneSpec:
         its node features [K, N, A] after each layer. The class of one that takes `conv_width` has
         `width_of(weights)`, which finds that number again in what was recorded.
         """
-        module, _, name = self.model.partition(":")
-        return getattr(import_module(module), name)
+        network = _attribute(self.model)
+        if self.stacking == "native":
+            return network
+        return partial(_attribute("trainables.models.stacking:StackedNetwork"), network)
+
+
+def _attribute(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 # Found on validation parts only; docs/results.md has the comparison.
@@ -100,8 +115,79 @@ _MEGNET = BackboneSpec(
     " and Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, pages={3564--3572},"
     " year={2019}, doi={10.1021/acs.chemmater.9b01294}}",
 )
+_SCHNET = BackboneSpec(
+    name="schnet",
+    title="SchNet",
+    model="trainables.models.schnet:SchNet",
+    stacking="vmap",
+    graph_kind=GraphKind(name="all-r5", cutoff=5.0, max_neighbours=None),
+    recipes={
+        "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
+        "tuned": replace(_TUNED, lr=6e-3, epochs=200),
+    },
+    edge_cost=(7.0, 0.0),
+    reference="@article{Schutt2018, title={{SchNet} -- A deep learning architecture for molecules"
+    " and materials}, author={Schütt, Kristof T. and Sauceda, Huziel E. and Kindermans,"
+    " Pieter-Jan and Tkatchenko, Alexandre and Müller, Klaus-Robert}, journal={The Journal of"
+    " Chemical Physics}, volume={148}, pages={241722}, year={2018}, doi={10.1063/1.5019779}}",
+)
 
-BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (_CGCNN, _MEGNET)}
+GROUP = "elemgrid.backbones"
+
+
+class Backbones(UserDict[str, BackboneSpec]):
+    """Backbones by name: the built-in ones, then those that installed packages register.
+
+    A package's module is imported when its backbone is first asked for. It cannot take the name of
+    a built-in one.
+    """
+
+    def __init__(self, *built_in: BackboneSpec) -> None:
+        super().__init__({spec.name: spec for spec in built_in})
+        self._registered = entry_points(group=GROUP)
+
+    def __missing__(self, name: str) -> BackboneSpec:
+        """The backbone of another package.
+
+        Raises:
+            KeyError: there is none.
+            ValueError: it cannot be imported, is none, or two packages register one.
+        """
+        entries = self._registered.select(name=name)
+        if not entries:
+            raise KeyError(name)
+        if len(entries) > 1:
+            packages = " and ".join(map(_package, entries))
+            raise ValueError(f"{packages} both register a backbone {name!r}; uninstall one")
+        (entry,) = entries
+        self.data[name] = _loaded(entry)
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.data or name in self._registered.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self.data, *sorted(self._registered.names)]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def _loaded(entry: EntryPoint) -> BackboneSpec:
+    try:
+        spec = entry.load()
+    except Exception as error:  # whatever the import of a stranger's module raises
+        raise ValueError(f"{_package(entry)}: no backbone {entry.name!r} ({error})") from None
+    if not isinstance(spec, BackboneSpec) or spec.name != entry.name:
+        raise ValueError(f"{_package(entry)}: {entry.value} is no BackboneSpec of {entry.name!r}")
+    return spec
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else entry.module
+
+
+BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET)
 
 
 def graph_kinds(backbones: Iterable[str]) -> list[GraphKind]:
