@@ -15,6 +15,11 @@ STAMP  := $(VENV)/.installed
 export OMP_NUM_THREADS := 1
 export RAY_USAGE_STATS_ENABLED := 0
 export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO := 0
+# Where images forbid it, each of the hundreds of processes of the tests compiles all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# By name: no other file is imported to look for tests.
+RAY_TESTS = $(sort $(shell find tests -name "test_*_ray.py"))
 
 .PHONY: help setup setup-locked lock demo test test-fast test-ray faults soak reliability cluster-local lint bench bench-peers format wheel clean clean-env
 .NOTPARALLEL:
@@ -38,6 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (once; about two minutes, the download aside)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -W ignore -c 'import elementembeddings.core'  # umap has numba compile into $(VENV), once
 	@touch $@
 
 # `-e .` builds with setuptools, which the lock has too, and so needs no environment of its own for that.
@@ -55,14 +61,14 @@ demo: $(STAMP)  ## the main job on the embedded crystals, from structures to rep
 	$(BIN)/python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 	@echo "report: $(CURDIR)/runs/demo/report.html"
 
-test: test-fast test-ray  ## all tests: first those without Ray, two at a time, then those that start Ray
+test: test-fast test-ray  ## all tests, two at a time: first those without Ray, then those that start it
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not ray" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q --durations=10 -m "not ray" -n 2 --dist loadfile
 
-# One Ray runtime at a time: two of them on two cores are slower than one after the other.
+# Two processes with a Ray runtime each, since either waits for a good part of its time.
 test-ray: $(STAMP)
-	$(BIN)/python -m pytest -q -m ray
+	$(BIN)/python -m pytest -q --durations=10 -n 2 --dist loadfile --no-loadscope-reorder $(RAY_TESTS)
 
 faults: $(STAMP)  ## every fault at every point (half an hour)
 	$(BIN)/python -m pytest -q --all-faults \

@@ -1,1 +1,1 @@
-"""What the trained models tell about the elements: selection, geometry, tables, figures."""
+"""Analyses trained models to characterise the elements: selection, geometry, tables, figures."""

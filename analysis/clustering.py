@@ -1,8 +1,8 @@
 """K-means of one model's element vectors, and the number of clusters by silhouette.
 
 Each start is improved by single moves (Hartigan & Wong 1979, 10.2307/2346830), whose optima are
-among those of the usual alternation (Lloyd's), so few starts do. Compiled, for there are dozens of
-clusterings a model and thousands of models.
+among those of the usual alternation (Lloyd's), so a few starts suffice. Compiled, as there are
+dozens of clusterings per model and thousands of models.
 
 Shape letters: n elements, d dimensions, k clusters.
 """
@@ -39,7 +39,7 @@ def cluster(vectors_nd: np.ndarray, k: int, seed: int = 0) -> Clustering:
 
     Raises:
         ValueError: k is below 2, or there are not more than k distinct vectors, so that a
-            silhouette would say nothing; or a vector is not finite.
+            silhouette is meaningless; or a vector is not finite.
     """
     vectors = np.ascontiguousarray(vectors_nd, dtype=np.float64)
     if not np.isfinite(vectors).all():
@@ -47,7 +47,7 @@ def cluster(vectors_nd: np.ndarray, k: int, seed: int = 0) -> Clustering:
     distinct = len(np.unique(vectors, axis=0))
     if not 2 <= k < distinct:
         raise ValueError(f"{k} clusters of {distinct} distinct vectors")
-    # Distances between centred vectors are the same, and round less.
+    # Centring keeps the distances and reduces rounding.
     vectors -= vectors.mean(axis=0)
     labels, inertia = _best_start(vectors, k, STARTS, seed)
     return Clustering(labels, k, inertia, silhouette(vectors, labels, k))
@@ -56,7 +56,7 @@ def cluster(vectors_nd: np.ndarray, k: int, seed: int = 0) -> Clustering:
 def best_clustering(
     vectors_nd: np.ndarray, ks: Sequence[int] = CLUSTERS, seed: int = 0
 ) -> Clustering:
-    """The k whose clustering has the highest silhouette; the smaller one of equals.
+    """The k whose clustering has the highest silhouette; the smaller one of ties.
 
     Raises:
         ValueError: fewer than three distinct vectors, or one that is not finite.
@@ -85,7 +85,7 @@ def _best_start(vectors: np.ndarray, k: int, starts: int, seed: int) -> tuple[np
 
 @njit(cache=True)
 def _spread_seeds(vectors: np.ndarray, k: int) -> np.ndarray:
-    """k of the vectors, each drawn by its squared distance to those before.
+    """k of the vectors, each drawn by its squared distance to the previous ones.
 
     k-means++ (Arthur & Vassilvitskii 2007, 10.5555/1283383.1283494).
     """

@@ -1,4 +1,4 @@
-"""Had the models converged? How their training ended, as their learning curves have it."""
+"""How trainings ended and whether models had converged, from their learning curves."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-# Share of a training at its end, within which an improvement says that it went on.
+# Last share of a training; an improvement within it shows that the model had not converged.
 LATE = 0.1
 
 
 def endings(rows: pd.DataFrame, limits: Mapping[str, int]) -> pd.DataFrame:
-    """How each model's training ended, columns at_limit and late, as `rows` in order and index.
+    """How each model's training ended: columns at_limit and late, with the index of `rows`.
 
-    at_limit: it had all its epochs; else it stopped early, as its validation error had not fallen
-    for long enough. late: at the limit, and its best epoch is in the last tenth.
+    at_limit: it ran all its epochs; otherwise it stopped early, as its validation error had not
+    improved for long enough. late: at the limit, with its best epoch in the last tenth.
 
     Args:
-        rows: of the ledger, with backbone, epochs and best_epoch (from 0; of no number: not known).
-        limits: most epochs, by backbone.
+        rows: of the ledger, with backbone, epochs and best_epoch (from 0; NaN if unknown).
+        limits: largest number of epochs, by backbone.
     """
     limit = rows["backbone"].map(limits)
     at_limit = rows["epochs"] >= limit

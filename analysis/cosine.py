@@ -5,7 +5,7 @@ Equation 4.3 and section 4.2.3 of the thesis: d_ij = 1 − cos, each model's mat
 median of its non-zero distances, mean over the models that contain both elements.
 
 The keys are cut into chunks of a fixed size and the chunks' sums are added in the order of the
-keys, so the result has the same bits however many workers share the chunks.
+keys, so the result has the same bits for any number of workers that share the chunks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from analysis.mapping import Map
 
 SIZE = MAX_Z + 1
 CHUNK = 16
-# 1 - cos of two equal vectors rounds to some 1e-16; such a distance is zero, not small.
+# 1 - cos of two equal vectors rounds to about 1e-16; such a distance is zero, not small.
 ZERO = 1e-12
 
 Model = tuple[np.ndarray, np.ndarray]
@@ -34,8 +34,8 @@ def cosine_distances(
     """Distances 1 − cos between rows, [Z, Z] float64 in [0, 2], zero diagonal (eq. 4.3).
 
     Args:
-        vectors_zd: a vector an element.
-        numbers: atomic numbers of the rows, to name an element in an error.
+        vectors_zd: one vector per element.
+        numbers: atomic numbers of the rows, for naming an element in an error.
 
     Raises:
         ValueError: a vector is zero or not finite.
@@ -49,7 +49,7 @@ def cosine_distances(
         kind = "is zero" if norms[row] == 0 else "is not finite"
         raise ValueError(f"vector of {name} {kind}: it has no direction to compare")
     unit = vectors / norms[:, None]
-    # einsum without BLAS: the bits must not depend on the number of threads of a worker.
+    # einsum without BLAS: the bits must not depend on a worker's number of threads.
     distances = 1.0 - np.einsum("zd,yd->zy", unit, unit)
     distances = np.clip((distances + distances.T) / 2, 0.0, 2.0)
     distances[distances < ZERO] = 0.0
@@ -60,7 +60,7 @@ def cosine_distances(
 def normalised(distances_zz: np.ndarray) -> np.ndarray:
     """Distances divided by the median of the non-zero ones off the diagonal.
 
-    A matrix without a non-zero distance (one element, or all vectors alike) is returned as it is.
+    A matrix without a non-zero distance (one element, or all vectors equal) is returned unchanged.
     """
     upper = distances_zz[np.triu_indices(len(distances_zz), k=1)]
     known = upper[upper > 0]
@@ -117,7 +117,7 @@ def accumulate(models: Sequence[Model]) -> DistanceSums:
     """Sums over models in their order.
 
     Args:
-        models: of each, atomic numbers [Z] and vectors [Z, D].
+        models: atomic numbers [Z] and vectors [Z, D] of each model.
 
     Raises:
         ValueError: numbers that repeat, lie outside 1 to 118 or do not match the vectors.
@@ -170,8 +170,8 @@ def aggregate(
     Args:
         models_of_chunk: reads the models of some keys, in their order.
         keys: of all models.
-        map: may run the chunks anywhere and give their results in any order: they are added in the
-            order of the keys.
+        map: may run the chunks anywhere and return their results in any order: they are added in
+            the order of the keys.
     """
     parts = list(map(partial(_sum_chunk, models_of_chunk), list(enumerate(chunks(keys)))))
     return merge(part for _, part in sorted(parts, key=lambda indexed: indexed[0]))

@@ -1,7 +1,7 @@
-"""From a matrix of distances to a table of element vectors (thesis 4.2.3).
+"""Distills a matrix of distances into a table of element vectors (thesis 4.2.3).
 
 Metric MDS (SMACOF; de Leeuw & Mair 2009, 10.18637/jss.v031.i03) finds points whose Euclidean
-distances come near the aggregated ones; the columns are then standardised.
+distances approximate the aggregated ones; the columns are then standardised.
 
 Shape letters: n elements, D dims.
 """
@@ -20,7 +20,7 @@ from analysis.paths import find_shortest_paths
 
 @dataclass(frozen=True, kw_only=True)
 class Distilled:
-    """A table's vectors and how well they keep the distances.
+    """A table's vectors, and how well they preserve the distances.
 
     Attributes:
         vectors: [n, D] float64 with standardised columns.
@@ -41,10 +41,10 @@ class Distilled:
 
 
 def fill_missing(distances_nn: np.ndarray) -> np.ndarray:
-    """Distances without NaN.
+    """Replaces NaN in the distances.
 
-    A pair that no model has gets the shortest path through known pairs, but no more than the
-    largest known distance; a pair that no path joins gets the median of the known ones.
+    A pair that no model has gets the shortest path through known pairs, but at most the largest
+    known distance; a pair that no path joins gets the median of the known ones.
 
     Raises:
         ValueError: no pair is known.
@@ -70,7 +70,7 @@ def standardised(vectors_nd: np.ndarray) -> np.ndarray:
 
 
 def check_distances(distances_nn: np.ndarray, numbers: Sequence[int] | np.ndarray) -> None:
-    """Accepts a matrix of distances, or says what is wrong with it.
+    """Validates a matrix of distances.
 
     Raises:
         ValueError: it is not square, symmetric and at least 0, or does not fit the numbers.
@@ -94,13 +94,13 @@ def distill(
     n_init: int = 8,
     max_iter: int = 2000,
 ) -> Distilled:
-    """Vectors [n, D] whose geometry keeps some distances.
+    """Vectors [n, D] whose geometry preserves given distances.
 
     Args:
         distances_nn: NaN marks an unknown pair.
         numbers: atomic numbers of the rows [n].
         dim: D.
-        seed, n_init, max_iter: of the MDS, the best of whose random starts is kept; the defaults
+        seed, n_init, max_iter: of the MDS, which keeps the best of its random starts; the defaults
             are the thesis'.
 
     Raises:
@@ -131,7 +131,7 @@ def _scaled(
     distances_nn: np.ndarray, dim: int, seed: int, n_init: int, max_iter: int
 ) -> tuple[np.ndarray, float]:
     """Points [n, D] by metric MDS, and their stress-1."""
-    # Here, as it takes a second, and who reads tables has no use for it.
+    # Imported here: it takes a second, and reading tables does not need it.
     from sklearn.manifold import MDS
 
     scaling = MDS(

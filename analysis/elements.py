@@ -24,7 +24,7 @@ def place(z: int) -> tuple[int, int]:
     """Row and column of element Z on the 18-column table.
 
     Rows 1-7 are the periods, rows 8 and 9 hold La-Yb and Ac-No; columns are 1-18 (in the f rows
-    4-17, so that they stand under the gap that they leave).
+    4-17, below the gap of the f block).
     """
     if 57 <= z <= 70:
         return 8, z - 57 + 4

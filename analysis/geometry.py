@@ -1,7 +1,8 @@
 """Shape of a cloud of element vectors, many models at a time (thesis 3.2.3, eq. 3.4 and 3.5).
 
-The elements are nodes of a full graph, a_ij = exp(−‖v_i − v_j‖²) between two of them. Its spectrum
-says how tightly they hang together; singular values and variances say how many dimensions are used.
+The elements are nodes of a complete graph with weights a_ij = exp(−‖v_i − v_j‖²). Its spectrum
+measures how tightly they are connected; singular values and variances, how many dimensions are
+used.
 
 Shape letters: M models, n elements, d dimensions.
 """
@@ -34,7 +35,7 @@ _LISTED = {
     "halogen": "F Cl Br I At Ts",
     "noble gas": "He Ne Ar Kr Xe Rn Og",
 }
-# La to Lu and Ac to Lr; what is left are the transition metals.
+# La to Lu and Ac to Lr; all others are transition metals.
 _RANGES = {"lanthanide": range(57, 72), "actinide": range(89, 104)}
 TRANSITION_METAL = "transition metal"
 CLASSES = (*_LISTED, *_RANGES, TRANSITION_METAL)
@@ -53,7 +54,7 @@ _CLASS_OF = _numbered()
 
 
 def classes_of(numbers: np.ndarray) -> np.ndarray:
-    """Places in `CLASSES` of atomic numbers [n]."""
+    """Indices in `CLASSES` of atomic numbers [n]."""
     return _CLASS_OF[numbers]
 
 
@@ -73,12 +74,12 @@ def correlate(models: pd.DataFrame, indicators: Sequence[str]) -> pd.DataFrame:
     Eqs 2.3 and 2.4 of the thesis.
 
     Args:
-        models: a row a model: task, backbone, mixing, error, and the indicators.
+        models: one row per model: task, backbone, mixing, error, and the indicators.
 
     Returns:
-        backbone, strategy, indicator, pearson, spearman, tasks and models (that were counted). Of a
-        task where an indicator or the error is constant, or with fewer than three models, there is
-        no correlation, and it is left out.
+        backbone, strategy, indicator, pearson, spearman, tasks and models (counted). A task where
+        an indicator or the error is constant, or with fewer than three models, has no correlation
+        and is left out.
     """
     rows = []
     grouped = models.assign(strategy=models["mixing"].map(strategy_of))
@@ -123,7 +124,7 @@ INDICATORS = ("spectral_radius", "spectral_gap", "fiedler", "effective_rank", "e
 
 
 def shape(vectors_mnd: np.ndarray) -> np.ndarray:
-    """`INDICATORS` of M models [M, 5]; two elements at least.
+    """`INDICATORS` of M models [M, 5], each with at least two elements.
 
     Spectral radius λ₁ and gap λ₁ − λ₂ of the adjacency matrix, Fiedler value (second smallest
     eigenvalue of the Laplacian), effective rank exp(−Σ p ln p) of the singular values' shares
@@ -157,7 +158,7 @@ def _adjacency(vectors_mnd: np.ndarray) -> np.ndarray:
 
 
 def _entropy(parts_md: np.ndarray) -> np.ndarray:
-    """Of each row's shares in its sum; 0 where there is nothing to share."""
+    """The entropy of each row's shares in its sum; 0 if the sum is 0."""
     total = parts_md.sum(axis=1, keepdims=True)
     share = np.divide(parts_md, total, out=np.zeros_like(parts_md), where=total > 0)
     logarithm = np.log(share, out=np.zeros_like(share), where=share > 0)

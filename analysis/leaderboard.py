@@ -1,4 +1,4 @@
-"""Errors over the folds: each configuration's mean and spread, and the one validation picks."""
+"""Errors over the folds: each configuration's mean and spread, and the one selected."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def best_by_validation(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per (task, backbone) the scores when each fold picks its model on its own validation part.
+    """Per (task, backbone) the scores when each fold selects its model on its own validation part.
 
-    This is nested selection, as a leaderboard wants it: what is chosen for a fold has seen nothing
-    of that fold's test part, whereas a configuration chosen on all validation parts has, through
-    the other folds'. Columns: task, backbone, folds, val_mae, test_mae, test_std (sample, NaN for
-    one fold). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
+    This is nested selection, as a leaderboard requires: the model selected for a fold has seen
+    nothing of that fold's test part, whereas a configuration selected on all validation parts has,
+    through the other folds'. Columns: task, backbone, folds, val_mae, test_mae, test_std (sample,
+    NaN for one fold). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
     rows = done(ledger, "val_mae")
     cell = ["task", "backbone", "fold"]

@@ -1,6 +1,6 @@
-"""Do two matrices of relations between the elements agree? (Mantel 1967, Cancer Res. 27, 209)
+"""Mantel tests: do two matrices of relations between elements agree? (1967, Cancer Res. 27, 209)
 
-Pairs are not independent, as each element is in many; so the significance comes from renaming the
+Pairs are not independent, as each element is in many; so the significance comes from permuting the
 elements of one matrix at random. Shape letters: n elements.
 """
 
@@ -16,13 +16,13 @@ PERMUTATIONS = 999
 
 @dataclass(frozen=True, kw_only=True)
 class Mantel:
-    """Spearman's correlation over pairs, and the share of renamings that reach it.
+    """Spearman's correlation over pairs, and the share of permutations that reach it.
 
     Attributes:
         elements: n.
         pairs: n(n − 1)/2.
-        correlation: of ranks, −1 to 1; NaN where all pairs of one matrix are alike.
-        p: (1 + renamings whose |correlation| is as large) / (1 + renamings).
+        correlation: of ranks, −1 to 1; NaN if all pairs of one matrix are equal.
+        p: (1 + permutations whose |correlation| is as large) / (1 + permutations).
     """
 
     elements: int
@@ -34,7 +34,7 @@ class Mantel:
 def compare(
     one_nn: np.ndarray, other_nn: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> Mantel:
-    """Compares two symmetric matrices; their diagonals are not looked at.
+    """Compares two symmetric matrices; their diagonals are ignored.
 
     Raises:
         ValueError: shapes differ, fewer than four elements, or a value off the diagonal is NaN.

@@ -1,4 +1,4 @@
-"""How long computations are spread: whatever is like the built-in `map`, in the items' order."""
+"""The type of functions that distribute long computations: like `map`, in the items' order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differences between two ways on the same folds, and what they establish.
+"""Differences between two methods on the same folds, and their significance.
 
 Scores of folds are not independent: any two training parts share most of their rows. The variance
 of a mean difference is therefore taken as (1/J + n_test/n_train) · s² of J pairs (Nadeau & Bengio
@@ -20,12 +20,12 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """A mean difference, its interval and its p.
+    """A mean difference, its confidence interval and its p.
 
     Attributes:
-        mean: of the differences, one the other less the reference.
+        mean: of the differences, one value minus the reference's.
         low, high: ends of the 95 % interval; infinite for fewer than two pairs.
-        p: two-sided; 1 where nothing differs, NaN for fewer than two pairs.
+        p: two-sided; 1 if nothing differs, NaN for fewer than two pairs.
         pairs: J.
     """
 
@@ -37,7 +37,7 @@ class Paired:
 
 
 def paired(differences: Sequence[float] | np.ndarray, test_by_train: float) -> Paired:
-    """The mean of differences [J] on J folds whose test parts are that share of the training's.
+    """The mean of differences [J] on J folds, whose test and training parts have a given ratio.
 
     Raises:
         ValueError: no differences.
@@ -50,14 +50,14 @@ def paired(differences: Sequence[float] | np.ndarray, test_by_train: float) -> P
         return Paired(mean=mean, low=-math.inf, high=math.inf, p=math.nan, pairs=pairs)
     error = math.sqrt((1 / pairs + test_by_train) * float(values.var(ddof=1)))
     half = float(stdtrit(pairs - 1, (1 + LEVEL) / 2)) * error
-    certain = math.inf if mean else 0.0  # where all differences are alike
+    certain = math.inf if mean else 0.0  # if all differences are equal
     t = abs(mean) / error if error > 0 else certain
     p = 2 * float(stdtr(pairs - 1, -t))
     return Paired(mean=mean, low=mean - half, high=mean + half, p=p, pairs=pairs)
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p of several tests, each made larger for being one of many; NaN stays and counts for none."""
+    """Holm's adjusted p of several tests; NaN stays NaN and is not counted."""
     known = [k for k, p in enumerate(values) if not math.isnan(p)]
     adjusted = [math.nan] * len(values)
     largest = 0.0

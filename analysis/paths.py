@@ -8,7 +8,7 @@ import numpy as np
 def find_shortest_paths(edges_nn: np.ndarray) -> np.ndarray:
     """Lengths [n, n] of the shortest paths (Floyd 1962, 10.1145/367766.368168).
 
-    Unlike scipy's, it does not take an edge of length zero for none.
+    Unlike scipy's, it distinguishes an edge of length zero from a missing one.
 
     Args:
         edges_nn: lengths; inf marks a pair without an edge, and in the result one without a path.

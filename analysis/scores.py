@@ -1,4 +1,4 @@
-"""Scores of predictions, as MatBench v0.1 defines them, and what it leaves out.
+"""Scores of predictions as MatBench v0.1 defines them, and the true area under the ROC curve.
 
 Dunn et al. 2020, 10.1038/s41524-020-00406-3.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# Relative errors of smaller targets say nothing; the leaderboard leaves them out, and so do we.
+# Relative errors of smaller targets are meaningless; the leaderboard leaves them out, as done here.
 LEAST_TARGET = 1e-5
 THRESHOLD = 0.5
 
@@ -29,7 +29,7 @@ def regression_scores(target: np.ndarray, prediction: np.ndarray) -> dict[str, f
 
 
 def r_squared(target: np.ndarray, prediction: np.ndarray) -> float:
-    """1 − Σ(target − prediction)²/Σ(target − mean)², [B] each; NaN where all targets agree."""
+    """1 − Σ(target − prediction)²/Σ(target − mean)², [B] each; NaN if all targets are equal."""
     around = float(((target - target.mean()) ** 2).sum())
     missed = float(((target - prediction) ** 2).sum())
     return 1 - missed / around if around > 0 else float("nan")
@@ -38,10 +38,10 @@ def r_squared(target: np.ndarray, prediction: np.ndarray) -> float:
 def classification_scores(target: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """Scores of the probabilities [B] of class 1.
 
-    `roc_auc` is the area under the curve, NaN where one class alone is there; `rocauc_labels`
-    what the leaderboard calls rocauc; accuracy, balanced_accuracy and f1 are of labels too.
+    `roc_auc` is the area under the curve, NaN if only one class is present; `rocauc_labels` is
+    the leaderboard's rocauc; accuracy, balanced_accuracy and f1 are computed from labels too.
     """
-    # Here, as it takes a second, and regressions have no use for it.
+    # Imported here: it takes a second, and regressions do not need it.
     from sklearn.metrics import (
         accuracy_score,
         balanced_accuracy_score,

@@ -1,8 +1,8 @@
-"""How much of a property the composition alone tells (thesis 3.2.3, fig. 3.8).
+"""How much of a property the composition alone explains (thesis 3.2.3, fig. 3.8).
 
-A random forest sees the shares of the elements in each crystal's formula and nothing of its
-structure. A task whose property it predicts nearly as well as the best model there is, is about the
-elements; of such tasks the element vectors are worth comparing.
+A random forest gets the shares of the elements in each crystal's formula and nothing of its
+structure. If it predicts a task's property nearly as well as the best known model, the task depends
+on the elements, and the element vectors of its models are worth comparing.
 
 Shape letters: B crystals, Z elements 1 to `COLUMNS`.
 """
@@ -16,14 +16,15 @@ import numpy as np
 
 COLUMNS = 103  # H to Lr, as the thesis
 TREES = 200
-# Of the way from the mean to the best model. On the leaderboard's own forests (with more features)
-# it parts the five tasks of the thesis (0.84 and above) from the other three (0.72 and below).
+# Share of the way from the mean to the best model. On the leaderboard's own forests (with more
+# features) it separates the thesis' five tasks (0.84 and above) from the other three (0.72 and
+# below).
 LEAST_COVERED = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldScore:
-    """One test fold: errors of the forest and of the mean; of two classes, 1 − ROC-AUC.
+    """One test fold: errors of the forest and of the mean; for two classes, 1 − ROC-AUC.
 
     Attributes:
         error, dummy: MAE in the target's unit, or 1 − ROC-AUC (the dummy's is 0.5).
@@ -41,7 +42,7 @@ class Screened:
 
     Attributes:
         error, dummy, explained: means over the folds, see `FoldScore`.
-        best: error of the best model that is known; None where there is none.
+        best: error of the best known model; None if there is none.
     """
 
     task: str
@@ -61,7 +62,7 @@ class Screened:
 
     @property
     def enters(self) -> bool:
-        """Whether it is a task about composition; by R² where no other model is known."""
+        """Whether the task depends on composition; judged by R² if no other model is known."""
         measure = self.explained if self.covered is None else self.covered
         return measure >= LEAST_COVERED
 
@@ -90,9 +91,9 @@ def score_fold(
 ) -> FoldScore:
     """Fits the forest on one fold's training part and scores it on the test part.
 
-    A target of two values is taken for two classes.
+    A target with two distinct values is treated as two classes.
     """
-    from sklearn.ensemble import RandomForestRegressor  # here: a report wants the rule alone
+    from sklearn.ensemble import RandomForestRegressor  # here: a report only needs the rule
     from sklearn.metrics import r2_score
 
     if len(np.unique(target)) == 2:

@@ -1,8 +1,8 @@
-"""Which models count: the best mixing of each cell, and the three strategies S, H and L.
+"""Selects the models that count: the best mixing of each cell, and the strategies S, H and L.
 
-A cell is one (task, fold, backbone, dim, seed): its seven mixings compete (thesis 4.2.3). Choosing
-on validation MAE is the default; choosing on test MAE reproduces the thesis literally and leaks
-the test part into the tables that are made from the winners.
+A cell is one (task, fold, backbone, dim, seed): its seven mixings compete (thesis 4.2.3). Selecting
+on validation MAE is the default; selecting on test MAE reproduces the thesis literally and leaks
+the test part into the tables made from the winners.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ STRATEGIES = ("S", "H", "L")
 
 
 def leaks(on: str) -> bool:
-    """Whether choosing by column `on` lets the test part decide."""
+    """Whether selecting by column `on` uses the test part."""
     return on in LEAKS
 
 
 def order_of(mixing: str) -> int:
-    """Place of a mixing in H, -4, -2, 0, 2, 4, L; others are put by their number.
+    """Position of a mixing in H, -4, -2, 0, 2, 4, L; others are ordered by their number.
 
     Raises:
         ValueError: it is neither H, L nor a number.
@@ -62,10 +62,10 @@ def best_mixing(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
     Equal values are decided by the order H, -4, -2, 0, 2, 4, L, then by key.
 
     Args:
-        on: column that decides; `test_mae` is allowed and leaks (see `leaks`).
+        on: column to select by; `test_mae` is allowed and leaks (see `leaks`).
 
     Raises:
-        ValueError: as by `done`.
+        ValueError: as in `done`.
     """
     rows = done(ledger, on)
     cell = [name for name in CELL if name in rows.columns]

@@ -1,7 +1,7 @@
 """Element tables in the format of `mat2vec.csv`: `element,0,1,…` and 118 rows H…Og.
 
 CrabNet reads such a file by row position, so a table with a gap would be silently wrong: every
-table has 118 rows, and a row that no model has seen is filled and flagged in the sidecar.
+table has 118 rows, and a row of an element that no model has is filled and flagged in the sidecar.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def nearest_seen(
 ) -> dict[int, dict[int, float]]:
     """For each unseen Z the seen elements that stand in for it, Z -> weight, summing to 1.
 
-    When nothing is similar the neighbours weigh the same.
+    If none is similar, the neighbours have equal weights.
 
     Args:
         numbers: the seen atomic numbers.
@@ -45,7 +45,7 @@ def nearest_seen(
     found: dict[int, dict[int, float]] = {}
     for z in sorted(set(range(1, MAX_Z + 1)) - set(seen.tolist())):
         similarity = (unit[seen] @ unit[z]).astype(np.float64)
-        # Rounded, so that equal similarities tie whatever the order of summation.
+        # Rounded, so that equal similarities tie for any order of summation.
         order = np.lexsort((seen, -similarity.round(6)))[:NEIGHBOURS]
         weights = np.maximum(similarity[order], 0.0)
         weights = weights if weights.sum() > 0 else np.ones(len(order))
@@ -170,7 +170,7 @@ def sidecar(
     models: int,
     selected_on: str,
 ) -> dict[str, Any]:
-    """What a table is and where each row comes from; every value can be written as JSON.
+    """Describes a table and the origin of each row; all values are JSON-serialisable.
 
     `spread` of an element is the mean over partners of the standard deviation over models of
     their normalised distance.
@@ -181,8 +181,8 @@ def sidecar(
         sums: of the distances behind it.
         descriptor: [119, 92] by atomic number.
         tasks: names of the data sets.
-        models: how many are behind it.
-        selected_on: column of the ledger that chose them.
+        models: number of models behind it.
+        selected_on: column of the ledger by which they were selected.
     """
     rule = {
         "S": f"best mixing of each (task, fold, backbone, dim, seed) by {selected_on}",
@@ -209,7 +209,7 @@ def sidecar(
 
 
 def _origins(sums: DistanceSums, descriptor: np.ndarray) -> dict[str, Any]:
-    """By symbol, what each of the 118 rows is made from."""
+    """By symbol, the origin of each of the 118 rows."""
     numbers = sums.numbers()
     counts, spread = sums.models(), sums.spread()
     filled = nearest_seen(numbers, descriptor)

@@ -1,1 +1,1 @@
-"""How fast, and against what: see README.md."""
+"""Speed compared with other software: see README.md."""

@@ -1,4 +1,4 @@
-"""All benchmarks that can run here; one line for each that cannot.
+"""Runs all benchmarks that can run here; prints one line for each that cannot.
 
     python -m benchmarks --data PATH/matbench_phonons.json.gz --checkout PATH/cgcnn \\
         --matgl-python PEER/bin/python
@@ -58,7 +58,7 @@ HOW = {
 
 
 def lacking(given: dict[str, str], card: bool) -> dict[str, str]:
-    """What is not there, and how to give it; the keys are those of `HOW`."""
+    """The missing requirements, and how to provide them; the keys are those of `HOW`."""
     found = {name: bool(path) and Path(path).exists() for name, path in given.items()}
     return {name: how for name, how in HOW.items() if not (found | {"card": card})[name]}
 
@@ -75,7 +75,7 @@ def plan(given: dict[str, str], epochs: int, card: bool) -> dict[str, list[str] 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs them one after the other; exit status 1 if one fails."""
+    """Runs the benchmarks one after the other; returns 1 if one fails."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

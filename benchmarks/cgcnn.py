@@ -2,15 +2,15 @@
 
     python -m benchmarks.cgcnn --data PATH/matbench_phonons.json.gz --checkout PATH/cgcnn
 
-Ours is an array of seven mixings in one process, theirs one model a process, as it is made; each
-has one core. Rows of a width: epochs of warm processes in turns, and whole runs, from the start of
+Ours is an array of seven mixings in one process, theirs one model per process, as it is made; each
+has one core. Rows for a width: epochs of warm processes in turns, and whole runs, from the start of
 a process that reads CIF files until it has tested its best weights. Times are per model. The
-published code computes with many denormal numbers, which some processors are slow at; it is spared
-them but in the row that says so, which is the code unchanged.
+published code computes with many denormal numbers, which some processors are slow at; these are
+flushed to zero except in the row that says so, which is the code unchanged.
 
 The JSON also has loss curves of both sides from the same weights over the same batches: once with
 the same neighbours, which shows that the two are one model, and once with the graphs that each side
-makes (ours rounds distances to 1e-3 Å, and equal distances at the cut are ordered differently).
+makes (ours rounds distances to 1e-3 Å, and orders equal distances at the cut differently).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def published(checkout: Path, folder: Path, dim: int, seed: int) -> TrainingSide
 
 
 def curves(ours: TrainingSide, theirs: TrainingSide, folder: Path, epochs: int) -> dict[str, Any]:
-    """Both sides' losses from the same weights over the same batches, and how far they differ."""
+    """Both sides' losses from the same weights over the same batches, and their differences."""
     weights = str(folder / "weights.npz")
     with ours.started() as our_child, theirs.started() as their_child:
         our_child.ask("save_weights", path=weights)
@@ -88,7 +88,7 @@ def curves(ours: TrainingSide, theirs: TrainingSide, folder: Path, epochs: int) 
 
 
 def compare_width(report: Report, folder: Path, dim: int, options: argparse.Namespace) -> None:
-    """All figures of one width."""
+    """Adds all figures of one width."""
     name = f"width {dim}"
     theirs = published(Path(options.checkout), folder, dim, options.seed)
     array = our_side(folder, "cgcnn", dim, MIXINGS, options)
@@ -115,7 +115,7 @@ def compare_width(report: Report, folder: Path, dim: int, options: argparse.Name
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,8 @@
-"""A side of a comparison that is a process of its own, so that it may have its own environment.
+"""A side of a comparison as a process of its own, which may have its own environment.
 
-It is asked by a line of JSON and answers by one (`benchmarks/peers/serving.py` is its half). Kept
-alive, it takes turns with the other side while both are warm; started, asked once and ended, it is
-a whole run, imports and featurising included.
+Requests and answers are lines of JSON (`benchmarks/peers/serving.py` is the other end). Kept alive,
+it takes turns with the other side while both are warm; started, asked once and ended, it measures a
+whole run, including imports and featurising.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-# One core a side: what is compared is work, not how well it spreads.
+# One core per side: the benchmark compares work, not parallel efficiency.
 ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class ChildError(RuntimeError):
-    """A child process that died or does not speak the protocol, in one line."""
+    """A child process that died or violates the protocol; one line."""
 
 
 class Child:
@@ -55,10 +55,10 @@ class Child:
             raise ChildError(f"{name}: cannot start {command[0]} ({error.strerror})") from None
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """The child's answer to one request.
+        """Sends one request and returns the answer.
 
         Raises:
-            ChildError: it died, with the last line that it wrote to its standard error.
+            ChildError: the child died; has the last line of its standard error.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
@@ -84,7 +84,7 @@ class Child:
         return ChildError(f"{self.name}: {how}: {why}")
 
     def close(self) -> None:
-        """Ends the child and waits for it; it has nothing to lose."""
+        """Ends the child and waits for it; it has no state to save."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -112,7 +112,7 @@ class Child:
 
 
 def in_one_line(main: Callable[[], object]) -> None:
-    """Runs a program whose children may die; then it ends with their message, not a traceback."""
+    """Runs a program whose children may die, and then prints one line instead of a traceback."""
     try:
         main()
     except ChildError as error:
@@ -122,9 +122,9 @@ def in_one_line(main: Callable[[], object]) -> None:
 def whole_run(
     name: str, command: Sequence[str], do: str, env: Mapping[str, str] = {}, **arguments: Any
 ) -> tuple[float, dict[str, Any]]:
-    """Seconds from before the process starts until it is gone, and its answer to one request.
+    """Seconds from before the process starts until it has ended, and its answer to one request.
 
-    The answer's `cpu_seconds` then are those of the whole process, imports included.
+    The answer's `cpu_seconds` then are those of the whole process, including imports.
     """
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with Child(name, command, env) as child:

@@ -1,14 +1,14 @@
-"""Our consensus of many clusterings against plain DEAP and against restarts, and the proof's time.
+"""Our consensus of many clusterings compared with plain DEAP and restarts, and the proof's time.
 
     python -m benchmarks.consensus                      # made-up clusterings
     python -m benchmarks.consensus --run RUN            # and those of a run with groups
 
-Made up: 400 clusterings of 89 elements, of one hidden partition seen merged, with elements
-misplaced or missing. One core. Rows:
+Synthetic: 400 clusterings of 89 elements, made from one hidden partition with merged clusters and
+misplaced or missing elements. One core. Rows:
 
-- the thesis' genetic algorithm, a generation: ours on the whole population at once, and DEAP's
+- the thesis' genetic algorithm, one generation: ours on the whole population at once, and DEAP's
   `eaSimple` with the same settings, individual by individual, both with the score in closed form;
-- the same, whole: 500 individuals, 2 000 generations;
+- the same for a whole search: 500 individuals, 2 000 generations;
 - the default search, which has to reach the best of 200 restarts of best single moves;
 - the proof, with its gap.
 """
@@ -49,7 +49,7 @@ def made_up(
     models: int = MODELS,
     clusters: int = CLUSTERS,
 ) -> list[Reference]:
-    """Clusterings of one hidden partition, seen merged; `noise` is how many are misplaced."""
+    """Clusterings of one hidden partition with merged clusters; `noise` is the misplaced share."""
     draw = np.random.default_rng(seed)
     truth = draw.integers(0, clusters, elements)
     found = []
@@ -63,7 +63,7 @@ def made_up(
 
 
 def of_run(run: Path) -> list[Reference]:
-    """The clusterings that a run's models gave."""
+    """The clusterings of a run's models."""
     table = pd.read_parquet(run / "clusterings.parquet").sort_values("key")
     return [
         Reference(row.numbers.astype(np.int64), row.labels.astype(np.int64))
@@ -97,7 +97,7 @@ def plain_deap(agreement: Agreement, generations: int) -> None:
 
 
 def measure(report: Report, name: str, references: Sequence[Reference], repeats: int) -> None:
-    """The default search and the proof on some clusterings."""
+    """Times the default search and the proof on some clusterings."""
     agreement = agree(references)
     n = len(agreement.numbers)
     facts: dict[str, Any] = {"elements": n, "models": agreement.references}
@@ -122,7 +122,7 @@ def measure(report: Report, name: str, references: Sequence[Reference], repeats:
 
 
 def proof(name: str, agreement: Agreement, labels: np.ndarray, repeats: int) -> Figure:
-    """Seconds until no better partition is possible."""
+    """Seconds until it is proven that no better partition exists."""
     facts: dict[str, Any] = {}
 
     def side() -> float:

@@ -1,10 +1,10 @@
-"""How fast crystals become graphs and quotient graphs: on one core, and as a job of Ray Data.
+"""Speed of making graphs and quotient graphs: on one core, and as a job of Ray Data.
 
     python -m benchmarks.featurise --data PATH/matbench_phonons.json.gz
 
-On one core, reading the file is not in the numbers; the neighbour search for both backbones is. In
-the job everything is, from text to shards: the crystals come again and again under other ids, one
-worker and two take turns, and a job of eight times the size shows what memory does.
+On one core, reading the file is excluded; the neighbour search for both backbones is included. The
+job includes everything, from text to shards: the crystals are repeated under other ids, one worker
+and two take turns, and a job of eight times the size shows whether memory grows.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from trainables.representations.neighbours import build_graphs, find_neighbours
 from trainables.representations.quotient import quotient
 
 BLOCK = 256  # crystals at once, about what a block of the featurising job holds
-A_SECOND = 5000  # crystals, what one core has to do
+A_SECOND = 5000  # crystals per second that one core has to reach
 BIGGER = 8  # times the crystals, to see whether memory grows
 CHILD = (sys.executable, "-m", "benchmarks.featurise_job")
 
 
 def rate(crystals: int, work: Callable[[], object]) -> Side:
-    """Crystals a second."""
+    """A side that measures crystals per second."""
 
     def side() -> float:
         start = time.perf_counter()
@@ -49,23 +49,23 @@ def rate(crystals: int, work: Callable[[], object]) -> Side:
 
 
 def blocks(rows: Sequence[Any]) -> list[Sequence[Any]]:
-    """In blocks of at most `BLOCK`."""
+    """Cuts rows into blocks of at most `BLOCK`."""
     return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
 
 
 def graphs_of(crystals: Sequence[Sequence[Crystal]], kinds: Sequence[GraphKind]) -> list[Graphs]:
-    """The full graphs of some blocks of crystals."""
+    """The full graphs of blocks of crystals."""
     return [g for part in crystals for g in build_graphs(find_neighbours(part, kinds), kinds)]
 
 
 def quotients(graphs: Sequence[Graphs]) -> list[Graphs]:
-    """Their quotients."""
+    """The quotients of graphs."""
     return [quotient(g) for g in graphs]
 
 
 @contextmanager
 def pinned() -> Iterator[None]:
-    """One core and no other, whatever libraries think that they may use."""
+    """Restricts the process to one core, whatever number of threads libraries choose."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
@@ -75,7 +75,7 @@ def pinned() -> Iterator[None]:
 
 
 def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
-    """Figures of this process."""
+    """Adds the figures of this process."""
     crystals = blocks([parse(entry) for entry in entries])
 
     def add(name: str, work: Callable[[], object], bar: float | None = None) -> None:
@@ -99,7 +99,7 @@ def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
 
 
 def job(data: Path, times: int, workers: int, answers: list[dict[str, Any]]) -> Side:
-    """Seconds a crystal of a job in a fresh process; what it says joins `answers`."""
+    """Seconds per crystal of a job in a fresh process; its answer is appended to `answers`."""
 
     def side() -> float:
         with Child("the job", CHILD) as child:
@@ -111,7 +111,7 @@ def job(data: Path, times: int, workers: int, answers: list[dict[str, Any]]) -> 
 
 
 def ray_data(report: Report, options: argparse.Namespace) -> None:
-    """Figures of the job: two workers beside one, and the memory of a long one beside a short."""
+    """Adds the figures of the job: two workers compared with one, and memory of a long job."""
     answers: dict[str, list[dict[str, Any]]] = {"one": [], "two": [], "long": []}
     pair = compare(
         "the job: two workers (ours), one",

@@ -1,6 +1,6 @@
-"""The featurising job on a data set as often as one likes: its speed and its memory.
+"""The featurising job on a data set repeated any number of times: its speed and its memory.
 
-python -m benchmarks.featurise_job      # then a request a line, as benchmarks/child.py sends them
+python -m benchmarks.featurise_job      # then one request per line, as benchmarks/child.py sends
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trainables.models.backbones import BACKBONES, graph_kinds
 
 
 class Repeated:
-    """The crystals of a source again and again, each time under other ids."""
+    """The crystals of a source repeated, each time under other ids."""
 
     name, target_name, unit = "repeated", "target", None
 
@@ -36,12 +36,12 @@ class Repeated:
         return f"{self._source.digest()} {self._times}"
 
     def count(self) -> int | None:
-        """Number of entries, where the source knows its own."""
+        """Number of entries, if the source knows its own."""
         count = self._source.count()
         return None if count is None else count * self._times
 
     def entries(self) -> Iterator[Entry]:
-        """Made as they are asked for, of a list that is read once."""
+        """Makes the entries lazily from a list that is read once."""
         entries = list(self._source.entries())
         for row in range(len(entries) * self._times):
             again, place = divmod(row, len(entries))
@@ -55,13 +55,13 @@ class Repeated:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a job took.
+    """The measurements of a job.
 
     Attributes:
         whole: seconds.
         seconds: from its second block to its last; before them, Ray Data starts.
-        crystals: that were done in these.
-        watch: over all of it.
+        crystals: number processed in that time.
+        watch: over the whole job.
     """
 
     whole: float
@@ -71,7 +71,7 @@ class Cost:
 
 
 def cost(source: Source, folder: Path) -> Cost:
-    """Featurises a source for both backbones, on the Ray runtime that there is."""
+    """Featurises a source for both backbones, on the running Ray runtime."""
     reports: list[tuple[float, int]] = []
     start = time.perf_counter()
     with Watch() as watch:
@@ -88,7 +88,7 @@ def cost(source: Source, folder: Path) -> Cost:
 
 
 def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
-    """The job in this process, on a Ray runtime with so many cores."""
+    """Runs the job in this process, on a Ray runtime with `workers` cores."""
     repeated = Repeated(open_source(Path(source)), times)
     ray.init(
         address="local",
@@ -99,7 +99,7 @@ def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
     )
     try:
         with cluster.connected(None, 1), tempfile.TemporaryDirectory() as folder:
-            # The first job of a runtime starts its workers, and imports what it needs.
+            # The first job of a runtime starts its workers and imports their modules.
             cost(Repeated(open_source(Path(source)), 1), Path(folder) / "first")
             taken = cost(repeated, Path(folder) / "job")
     finally:

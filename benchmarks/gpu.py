@@ -1,12 +1,12 @@
-"""Everything that wants a graphics card, as one command; it needs neither Ray nor pymatgen.
+"""Everything that needs a GPU, as one command; it needs neither Ray nor pymatgen.
 
     python -m benchmarks.shards PATH/matbench_phonons.json.gz DIR     # on any machine
-    python -m benchmarks.gpu --shards DIR --checkout PATH/cgcnn       # on the one with a card
+    python -m benchmarks.gpu --shards DIR --checkout PATH/cgcnn       # on the one with a GPU
 
-Parts (`--parts` chooses): `epochs`, warm arrays against the published CGCNN, one process at a time
-on the same card; `bandwidth`, the share of the card's copy bandwidth that an epoch reaches;
+Parts (`--parts` selects): `epochs`, warm arrays against the published CGCNN, one process at a time
+on the same GPU; `bandwidth`, the share of the GPU's copy bandwidth that an epoch reaches;
 `precision`, the errors in float32, TF32 and bfloat16; `grid`, all models from start to finish.
-Without a card it ends with status 3 and writes nothing; `--device cpu` runs the same code.
+Without a GPU it ends with status 3 and writes nothing; `--device cpu` runs the same code.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from trainables.training.fit import ArrayFit, ArraySpec
 
 PARTS = ("epochs", "bandwidth", "precision", "grid")
 GRID_MINUTES, TIMES_FASTER = 20.0, 50.0  # bars
-PAPER_GRID = 280  # models that the bar of the grid speaks of
+PAPER_GRID = 280  # models to which the bar of the grid refers
 NO_CARD = 3  # exit status
 
 
 def published(options: argparse.Namespace, dim: int) -> TrainingSide:
-    """The published code on the same device, fed from neighbour lists that were made before."""
+    """The published code on the same device, fed with precomputed neighbour lists."""
     start = {
         "folder": str(options.shards / PUBLISHED),
         "dim": dim,
@@ -52,7 +52,7 @@ def published(options: argparse.Namespace, dim: int) -> TrainingSide:
 
 
 def compare_epochs(report: Report, options: argparse.Namespace) -> dict[int, float]:
-    """Warm epochs in turns; the published code's seconds an epoch, by width."""
+    """Warm epochs in turns; returns the published code's seconds per epoch, by width."""
     found: dict[int, float] = {}
     for dim in options.dims:
         ours = our_side(
@@ -66,7 +66,7 @@ def compare_epochs(report: Report, options: argparse.Namespace) -> dict[int, flo
 
 
 def array(options: argparse.Namespace, backbone: str, dim: int) -> ArraySpec:
-    """An array that does not stop."""
+    """An array that does not stop early."""
     recipe = dataclasses.replace(options.recipes[backbone], epochs=MANY, patience=MANY)
     return specs(
         [backbone], [dim], [options.fold], options.mixing, {backbone: recipe}, options.seed
@@ -74,8 +74,8 @@ def array(options: argparse.Namespace, backbone: str, dim: int) -> ArraySpec:
 
 
 def share_of_bandwidth(report: Report, options: argparse.Namespace) -> None:
-    """Time of an epoch of each backbone and width, and what share of the bandwidth that is."""
-    # Larger than any cache; on a processor, whose copy is slow, less will do.
+    """Adds the time of an epoch of each backbone and width, and its share of the bandwidth."""
+    # Larger than any cache; less suffices on a processor, whose copy is slow.
     copy = copy_bandwidth(options.device, 2**31 if options.device != "cpu" else 2**28)
     for backbone, dim in product(options.backbones, options.dims):
         data = shards.load(options.shards / backbone)
@@ -96,7 +96,7 @@ def share_of_bandwidth(report: Report, options: argparse.Namespace) -> None:
 
 
 def compare_precisions(report: Report, options: argparse.Namespace) -> None:
-    """Validation errors of the same models by precision; the ratio is float32's to the other's."""
+    """Adds the models' validation errors by precision; a ratio is float32's to the other's."""
     dim = max(options.dims)
     for backbone in options.backbones:
         recipe = dataclasses.replace(options.recipes[backbone], epochs=options.precision_epochs)
@@ -112,7 +112,7 @@ def compare_precisions(report: Report, options: argparse.Namespace) -> None:
             title = f"{backbone} {dim}, {recipe.epochs} epochs, {name}"
             try:
                 seconds, trained = train_all(jobs, options.processes)
-            except RuntimeError as error:  # an operation that there is not in this precision
+            except RuntimeError as error:  # an operation without support for this precision
                 say(f"{title}: failed ({str(error).splitlines()[0]})")
                 continue
             maes = Spread(tuple(mae for found in trained for mae in found.val_mae))
@@ -122,7 +122,7 @@ def compare_precisions(report: Report, options: argparse.Namespace) -> None:
 
 
 def whole_grid(report: Report, options: argparse.Namespace, published: dict[int, float]) -> None:
-    """All models from start to finish, backbone after backbone."""
+    """Trains all models from start to finish, backbone after backbone."""
     total, models = 0.0, 0
     for backbone in options.backbones:
         arrays = specs(
@@ -141,7 +141,7 @@ def whole_grid(report: Report, options: argparse.Namespace, published: dict[int,
 def _grid_of(
     backbone: str, seconds: float, trained: Sequence[Trained], published: dict[int, float]
 ) -> Figure:
-    """One backbone's part; beside it what the published code takes for as many epochs."""
+    """One backbone's part, compared with the published code's time for as many epochs."""
     models = sum(len(array.epochs) for array in trained)
     name = f"{backbone}, {models} models start to finish"
     facts: dict[str, Any] = {"arrays": summary(trained)}
@@ -153,7 +153,7 @@ def _grid_of(
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -186,7 +186,7 @@ def _recipe(backbone: str, options: argparse.Namespace) -> Recipe:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the table and writes `gpu.json`; exit status `NO_CARD` where there is no card."""
+    """Prints the table and writes `gpu.json`; exit status `NO_CARD` if there is no GPU."""
     options = parse(argv)
     if options.device != "cpu" and not torch.cuda.is_available():
         say("benchmarks.gpu: no CUDA device here; nothing measured, nothing written")

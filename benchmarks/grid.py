@@ -1,6 +1,6 @@
-"""A whole grid of models on one device, several arrays at a time, each in a process of its own.
+"""Trains a whole grid of models on one device, several arrays at a time, one process each.
 
-It needs neither Ray nor a run directory, so that what is measured is the training; the same work
+It needs neither Ray nor a run directory, so that the training alone is measured; the same work
 through `orchestrator.hybrid_grid` adds what `benchmarks.orchestration` measures.
 """
 
@@ -33,9 +33,9 @@ class Job:
     """One array of a grid.
 
     Attributes:
-        folder: of shards, one folder a backbone.
+        folder: of shards, one folder per backbone.
         precision: of `PRECISIONS`.
-        evaluates: whether to make all that a model leaves in a run, the test included.
+        evaluates: whether to make everything that a model leaves in a run, including the test.
     """
 
     spec: ArraySpec
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Trained:
-    """What an array took and reached; lists have a value a model, or none where not concluded."""
+    """Time and results of an array; lists have one value per model, or none without evaluation."""
 
     spec: ArraySpec
     seconds: float
@@ -64,7 +64,7 @@ def specs(
     recipes: dict[str, Recipe],
     seed: int,
 ) -> list[ArraySpec]:
-    """The arrays of a grid, one a backbone, dimension and fold; the longest ones first."""
+    """The arrays of a grid, one for each backbone, dimension and fold; the longest ones first."""
     return [
         ArraySpec(
             backbone=backbone,
@@ -94,7 +94,7 @@ def precision(name: str, device: str) -> Iterator[None]:
 
 @functools.cache
 def dataset(folder: Path) -> Dataset[Graphs]:
-    """A folder of shards, read once a process."""
+    """Reads a folder of shards, once per process."""
     return shards.load(folder)
 
 
@@ -124,9 +124,9 @@ def train(job: Job) -> Trained:
 
 
 def train_all(jobs: Sequence[Job], processes: int) -> tuple[float, list[Trained]]:
-    """Seconds from the start of the first process to the last model, and what came of it.
+    """Seconds from the start of the first process to the last model, and the results.
 
-    One at a time, they are trained in this process.
+    With one process, the arrays are trained in this one.
     """
     start = time.perf_counter()
     if processes == 1:

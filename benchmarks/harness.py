@@ -1,14 +1,14 @@
-"""Two sides, measured in turns in one run, and what they were measured on.
+"""Measures two sides in turns within one run, and reports with hardware and versions.
 
     report = Report("cgcnn", config={"width": 64})
     report.add(compare("epochs, width 64", ours, theirs, unit="s/model-epoch", bar=12))
     report.add(alone("featurising", ours, unit="s/crystal"))
     report.finish()            # prints a table, writes benchmarks/results/cgcnn.json
 
-A side is a function that does a block of its work and returns what that cost, in the unit named.
-`timed` makes one of a function that returns nothing; `benchmarks.child` has sides that are
-processes. The two sides take turns, so that a machine that slows down slows both, and the one that
-begins changes from pair to pair.
+A side is a function that does a block of its work and returns its cost in the given unit.
+`timed` makes one from a function that returns nothing; `benchmarks.child` has sides that are
+processes. The two sides take turns, so that a machine that slows down slows both, and the side that
+starts alternates from pair to pair.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Spread:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Lower and upper; the only value twice where there is one."""
+        """Lower and upper quartile; a single value counts as both."""
         if len(self.values) == 1:
             return self.values[0], self.values[0]
         low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
@@ -64,12 +64,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figure:
-    """What one row of the table says.
+    """One row of the table.
 
     Attributes:
-        ours, theirs: what a block of work cost each side, in `unit`; no theirs without a peer.
-        bar: what the ratio (or, without a peer, our value) has to reach; None where nothing is
-            asked.
+        ours, theirs: cost of a block of work for each side, in `unit`; no theirs without a peer.
+        bar: what the ratio (or, without a peer, our value) has to reach; None if nothing is
+            required.
         facts: whatever else belongs to the row, as JSON.
     """
 
@@ -82,7 +82,7 @@ class Figure:
 
     @property
     def ratio(self) -> Spread | None:
-        """Theirs divided by ours, pair by pair: how many times faster we are."""
+        """Theirs divided by ours, pair by pair: our speed-up."""
         if self.theirs is None:
             return None
         pairs = zip(self.theirs.values, self.ours.values, strict=True)
@@ -101,7 +101,7 @@ class Figure:
 
 
 def timed(work: Callable[[], object], per: float = 1) -> Side:
-    """A side that costs the wall time of `work`, divided by `per` (models, epochs, crystals)."""
+    """A side that measures the wall time of `work`, divided by `per` (models, epochs, crystals)."""
 
     def side() -> float:
         start = time.perf_counter()
@@ -122,7 +122,7 @@ def compare(
     bar: float | None = None,
     facts: dict[str, Any] | None = None,
 ) -> Figure:
-    """Runs two sides in turns, `repeats` pairs after `warm_up` that do not count."""
+    """Runs two sides in turns, `repeats` pairs after `warm_up` pairs that are not counted."""
     pairs: list[tuple[float, float]] = []
     for pair in range(-warm_up, repeats):
         if pair % 2:
@@ -159,7 +159,7 @@ def alone(
 
 
 def say(line: str) -> None:
-    """A line of progress, beside the table that goes to the standard output."""
+    """Prints a line of progress to stderr, as the table goes to stdout."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -188,12 +188,12 @@ def _row(figure: Figure) -> tuple[str, ...]:
 
 
 class Report:
-    """Figures of one benchmark, with what they were measured on.
+    """Figures of one benchmark, with the machine and versions.
 
     Args:
         name: of the file in `results`.
-        config: everything that was chosen, as JSON.
-        peers: versions of what we compare with, where it has an environment of its own.
+        config: all settings, as JSON.
+        peers: versions of the software compared with, if it has an environment of its own.
         results: folder; None to write nothing.
     """
 
@@ -213,19 +213,19 @@ class Report:
             "command": shlex.join(["python", *_module_and_arguments()]),
             "config": config,
             "hardware": hardware(),
-            # Before the work: what else ran on the machine. Much above 0 spoils the figures.
+            # Measured before the work, as other load spoils the figures.
             "load_average": list(os.getloadavg()),
             "versions": versions(),
             "peers": peers or {},
         }
 
     def add(self, figure: Figure) -> Figure:
-        """Enters a figure; handed back for those who want to look at it."""
+        """Adds a figure and returns it."""
         self.figures.append(figure)
         return figure
 
     def finish(self) -> None:
-        """Prints the table and writes the file, whole or not at all."""
+        """Prints the table and writes the file atomically."""
         machine = self._about["hardware"]
         assert isinstance(machine, dict)
         where = f"{machine['cpu']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}"
@@ -238,7 +238,7 @@ class Report:
 
 
 def _module_and_arguments() -> list[str]:
-    """How this program was started; paths without their folders, which mean nothing elsewhere."""
+    """The command line of this program; paths without their folders, which are specific to here."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     started = ["-m", spec.name] if spec else [Path(sys.argv[0]).name]
     return [*started, *(_without_folders(argument) for argument in sys.argv[1:])]
@@ -249,7 +249,7 @@ def _without_folders(argument: str) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int = REPEATS) -> None:
-    """The flags that every benchmark has: `--repeats` and `--results`."""
+    """Adds the flags that every benchmark has: `--repeats` and `--results`."""
     parser.add_argument(
         "--repeats", type=int, default=repeats, help=f"pairs that count (default {repeats})"
     )

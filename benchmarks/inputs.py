@@ -33,12 +33,12 @@ PUBLISHED = "published"  # folder of what `benchmarks.published_graphs` makes
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which crystals are compared on, and how they are split.
+    """Which crystals are used, and how they are split.
 
     Attributes:
         source: a data set as `--tasks` takes it.
         fold, seed: of `split_fold`.
-        limit: crystals at most, from the start; None for all.
+        limit: largest number of crystals, from the start; None for all.
     """
 
     source: Path
@@ -54,7 +54,7 @@ class Choice:
 
 
 def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
-    """The crystals of some entries as a backbone sees them, featurised in this process.
+    """Featurises entries for a backbone in this process.
 
     Raises:
         SystemExit: one of them is bad.
@@ -73,7 +73,7 @@ def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
 
 
 def write_cif_folder(choice: Choice, folder: Path) -> int:
-    """What the published CGCNN reads: a CIF a crystal, `id_prop.csv` and `atom_init.json`.
+    """Writes the published CGCNN's input: a CIF per crystal, `id_prop.csv` and `atom_init.json`.
 
     The element vectors are ours, so that both sides start from the same ones.
 
@@ -96,7 +96,7 @@ def write_cif_folder(choice: Choice, folder: Path) -> int:
 
 
 def write_structures(choice: Choice, folder: Path) -> int:
-    """`structures.json.gz` in MatBench's format, which our reader and a peer's script both take.
+    """Writes `structures.json.gz` in MatBench's format, for our reader and a peer's script.
 
     Returns:
         Number of crystals.
@@ -114,9 +114,9 @@ def write_structures(choice: Choice, folder: Path) -> int:
 
 
 def write_split(ids: list[str], choice: Choice, folder: Path) -> None:
-    """`split.json`: the ids of the three parts, which are the same on both sides.
+    """Writes `split.json`: the ids of the three parts, which are the same on both sides.
 
-    The comparisons take no data set with bad crystals, so rows are places in the source.
+    The comparisons use no data set with bad crystals, so rows are positions in the source.
     """
     split = split_fold(np.arange(len(ids)), len(ids), choice.fold, choice.seed)
     parts = {
@@ -129,7 +129,7 @@ def write_split(ids: list[str], choice: Choice, folder: Path) -> None:
 
 
 def structure_of(crystal: Crystal) -> Structure:
-    """The crystal as pymatgen has it."""
+    """Converts a crystal to a pymatgen Structure."""
     from pymatgen.core import Structure
 
     return Structure(crystal.lattice, crystal.numbers.tolist(), crystal.frac)

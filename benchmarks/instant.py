@@ -1,6 +1,6 @@
-"""Grids of models that train nothing: what is left is what the grid itself costs.
+"""Grids of models that train nothing, which leaves the cost of the grid itself.
 
-python -m benchmarks.instant     # then a request a line, as benchmarks/child.py sends them
+python -m benchmarks.instant     # then one request per line, as benchmarks/child.py sends
 """
 
 from __future__ import annotations
@@ -22,27 +22,29 @@ from ray import tune
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
+from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import build_config
 from orchestrator.nodes import cluster
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import Records
+from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from trainables.crystals.ionic import IonicSource
 from trainables.representations.dataset import Dataset
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
+from trainables.training.specification import Target
 
-CRYSTALS = 1265  # as many as phonons has: they make the size of a record
+CRYSTALS = 1265  # as in phonons: they determine the size of a record
 THOUSAND = 1000
 Samples = Mapping[tuple[str, int], Outcome]  # by backbone and dimension
 
 
 class InstantFit:
-    """An array whose models are done at once, each with what a real one left."""
+    """An array whose models are done at once, each with the results of a real one."""
 
     def __init__(self, samples: Samples, spec: ArraySpec, dataset: Dataset, device: str) -> None:
         self._sample, self._spec = samples[spec.backbone, spec.dim], spec
@@ -50,15 +52,15 @@ class InstantFit:
 
     @property
     def epoch(self) -> int:
-        """None before the only one."""
+        """0, as there is only one epoch."""
         return int(self.finished)
 
     def save(self) -> bytes:
-        """Nothing to go on from."""
+        """Empty, as there is no state."""
         return b""
 
     def load(self, content: bytes) -> None:
-        """Nothing to go on from."""
+        """Does nothing, as there is no state."""
 
     def advance(self) -> Iterator[Outcome]:
         """The only epoch."""
@@ -70,12 +72,12 @@ class InstantFit:
 
 
 def embedded(backbone: str, crystals: int) -> Dataset:
-    """The first of the embedded crystals, featurised."""
+    """The first embedded crystals, featurised."""
     return featurised(itertools.islice(IonicSource().entries(), crystals), backbone)
 
 
 def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
-    """What a model leaves that was trained for one epoch, its curves as long as the recipe's."""
+    """The results of a model trained for one epoch, with curves of the recipe's length."""
     recipe = dataclasses.replace(spec.recipe, epochs=1)
     (outcome,) = ArrayFit(dataclasses.replace(spec, recipe=recipe), dataset).advance()
     arrays = {
@@ -86,10 +88,10 @@ def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
 
 
 class InstantGrid:
-    """A grid of the paper's shape, on data sets that are all the embedded one.
+    """A grid of the paper's shape, with the embedded data set as every task.
 
     Args:
-        tasks: how many data sets; 140 models each and backbone.
+        tasks: number of data sets; 140 models for each and each backbone.
         crystals: of each.
         narrower: other fields of the configuration.
     """
@@ -114,31 +116,31 @@ class InstantGrid:
             for backbone in backbones
             for dim in self.config.dims
         }
-        self.cells = keyed_cells(self.config, {name: "/".join(name) for name in self.datasets})
+        target = Target(name="lattice_energy", unit=None)
+        fingerprints = {name: "/".join(name) for name in self.datasets}
+        self.cells = cells(self.config, dict.fromkeys(names, target), fingerprints)
 
     def _one_model(self, backbone: str, dim: int) -> ArraySpec:
         recipe, alone = self.config.recipe_of(backbone), {"0": "sample"}
         return ArraySpec(backbone=backbone, dim=dim, mixings=alone, fold=0, seed=0, recipe=recipe)
 
     def train(self, run: Path) -> bool:
-        """All that the driver does between featurised data and the ledger; Ray must be up."""
+        """Does all that the driver does between featurised data and ledger; Ray must be running."""
         records = Records(run / "records")
-        done = train(
-            arrays(self.cells),
-            self.datasets,
-            {task: ("lattice_energy", None) for task in self.config.tasks},
-            records,
-            Worker(cpus=1, gpus=0),
+        study = Study(
+            arrays=arrays(self.cells),
+            data=self.datasets,
             naming=GridArray,
             make_fit=partial(InstantFit, self.samples),
         )
-        table = compile_ledger(records, {key: cell.task for cell, key in self.cells})
+        done = train(study, records, Worker(cpus=1, gpus=0))
+        table = compile_ledger(records, {cell.key: cell.task for cell in self.cells})
         durable.write_parquet(run / "ledger.parquet", table)
         return done
 
 
 def ours(*, tasks: int, again: int = 1, **narrower: Any) -> dict[str, Any]:
-    """A grid on a Ray runtime of its own, and then the last of its models once more, or often."""
+    """A grid on a Ray runtime of its own, and then the last of its models again, `again` times."""
     grid = InstantGrid(tasks, **narrower)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
@@ -163,15 +165,15 @@ def ours(*, tasks: int, again: int = 1, **narrower: Any) -> dict[str, Any]:
 
 
 def resumed(grid: InstantGrid, run: Path) -> float:
-    """Seconds until the last model of a finished grid is recorded, after its record was lost."""
-    Records(run / "records").forget(grid.cells[-1][1])
+    """Seconds until the last model of a finished grid is recorded after its record was deleted."""
+    Records(run / "records").forget(grid.cells[-1].key)
     begin = time.time()
     assert grid.train(run)
     return record_times(run)[-1] - begin
 
 
 def plain(*, trials: int) -> dict[str, Any]:
-    """Ray Tune as it comes: a trial a model, which reports once and ends."""
+    """Plain Ray Tune: one trial per model, which reports once and ends."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         ray.init(address="local", dashboard_host="127.0.0.1", logging_level=logging.ERROR)
@@ -201,7 +203,7 @@ def record_times(run: Path) -> list[float]:
 
 
 def thousands(moments: Sequence[float]) -> list[float]:
-    """Seconds that each thousand of the models took."""
+    """Seconds for each thousand of the models."""
     ends = range(THOUSAND, len(moments), THOUSAND)
     return [moments[end] - moments[end - THOUSAND] for end in ends]
 

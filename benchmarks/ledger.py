@@ -1,13 +1,13 @@
-"""The ledger: what many records cost to write, open and verify, and a grid to be taken up again.
+"""The ledger: the cost of writing, opening and verifying many records, and of resuming a grid.
 
     python -m benchmarks.ledger
 
-Records are written as a worker does, an array's seven at once, each file whole or not at all; and a
-thousand at once, which share the syncing of the folder and of the disk's journal as those of many
-workers do. Those with arrays hold what a model of the paper's grid leaves on the embedded crystals.
-The disk alone is as many files of the same sizes, each written and synced under as many threads,
-and nothing else; and as many names with nothing in them, not synced, which is what a file system
-takes to make a file.
+Records are written as a worker does, the seven of an array at once, each file atomically; and a
+thousand at once, which share the syncs of the folder and of the disk's journal, as those of many
+workers do. Those with arrays hold what a model of the paper's grid leaves for the embedded
+crystals. The disk alone is as many files of the same sizes, each written and synced by as many
+threads, and nothing else; and as many empty files, not synced, which is a file system's cost of
+creating a file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.orchestration import Answers, side
 from orchestrator.runs import durable
 from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import SCHEMA, Records
-from orchestrator.training.trials import versions
+from orchestrator.training.environment import versions
 from trainables.training import record_file
 
 SEVEN, THOUSAND = 7, 1000  # models of an array, and of many
@@ -39,14 +39,15 @@ BARS = {"written": 5.0, "opened": 0.5, "resumed": 30.0}  # seconds: 10 000, 10 0
 
 
 def typical_row() -> dict[str, Any]:
-    """A row as long as a true one."""
+    """A row of realistic length."""
     like = {pa.string(): "x" * 24, pa.int64(): 12345, pa.float64(): 0.1234567890123456}
     found = {field.name: like[field.type] for field in SCHEMA}
-    return found | {"versions": str(versions()), "error": "", "status": "done"}
+    texts = {"spec": "x" * 550, "versions": str(versions())}  # about the length of a specification
+    return found | texts | {"error": "", "status": "done"}
 
 
 class Ledger:
-    """Records in a folder of a test's own.
+    """Records in a temporary folder.
 
     Args:
         arrays: of each record.
@@ -58,18 +59,18 @@ class Ledger:
         self._row, self._arrays = typical_row(), dict(arrays)
 
     def write(self, together: int) -> None:
-        """All records, so many at once."""
+        """Writes all records, `together` at a time."""
         for first in range(0, len(self._keys), together):
             keys = self._keys[first : first + together]
             self._records.write_all([(self._row | {"key": key}, self._arrays) for key in keys])
 
     def only_the_disk(self) -> None:
-        """The same bytes in as many files."""
+        """Writes the same bytes to as many files."""
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda file: durable.Draft.of(*file).sync(), self._files()))
 
     def only_names(self) -> None:
-        """As many files, and nothing in them."""
+        """Creates as many empty files."""
         for path, _ in self._files():
             path.touch()
 
@@ -81,11 +82,11 @@ class Ledger:
                 yield self._records.folder / f"{key}.safetensors", arrays
 
     def open(self) -> None:
-        """All rows, each checked against its digest, as a table."""
+        """Reads all rows, each verified by its digest, as a table."""
         assert len(compile_ledger(self._records, dict.fromkeys(self._keys, "x"))) == len(self._keys)
 
     def verify(self) -> None:
-        """All files against their digests."""
+        """Verifies all files by their digests."""
         assert not self._records.damage(self._keys)
 
 
@@ -104,11 +105,11 @@ def many(
     repeats: int,
     bars: Mapping[str, float],
 ) -> None:
-    """The figures of so many records.
+    """Adds the figures of a number of records.
 
     The ways of writing and the disk alone take turns, so that a disk that slows down, as virtual
     ones do by the hour, slows all of them. Nothing is deleted meanwhile: for some minutes after
-    that, ext4 looks at each deleted file whenever it makes a new one.
+    a deletion, ext4 checks each deleted file whenever it makes a new one.
     """
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for number in range(repeats):
@@ -127,7 +128,7 @@ def many(
 
 
 def resumed(report: Report, tasks: int, repeats: int) -> None:
-    """Seconds from where data and Ray are ready to the record of the only model that is missing."""
+    """Seconds from ready data and Ray to the record of the only missing model."""
     answers: Answers = []
     say("a grid to be taken up again")
     side("ours", answers, tasks=tasks, again=repeats)()

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""The machine and package versions of a benchmark."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _cpu() -> str:
 
 
 def _gpu() -> str | None:
-    import torch  # here: benchmarks of orchestration and featurising need none
+    import torch  # here: benchmarks of orchestration and featurising do not need it
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def versions() -> dict[str, str]:
-    """Python and those of `PACKAGES` that are installed."""
+    """Versions of Python and of the installed `PACKAGES`."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -3,7 +3,7 @@
     python -m benchmarks.megnet --data PATH/matbench_phonons.json.gz --python PEER/bin/python
 
 `python -m benchmarks.peers.setup PEER` makes the environment with matgl. Ours is an array of seven
-mixings in one process, theirs one model a process; each has one core. Rows as of
+mixings in one process, theirs one model per process; each has one core. Rows as in
 `benchmarks.cgcnn`. The two networks differ in details (`DIFFERENCES`), so their curves are not the
 same; the JSON has both over the same number of epochs, ours with the learned embedding (L) that
 theirs has.
@@ -61,7 +61,7 @@ def matgl(python: str, folder: Path, dim: int, seed: int) -> TrainingSide:
 
 
 def curves(ours: TrainingSide, theirs: TrainingSide, epochs: int) -> dict[str, Any]:
-    """Both sides' curves over so many epochs, each from initial weights of its own."""
+    """Both sides' curves over `epochs`, each from its own initial weights."""
     sides = {"ours": ours, "theirs": theirs}
     found: dict[str, Any] = {"differences": DIFFERENCES}
     for name, side in sides.items():
@@ -72,7 +72,7 @@ def curves(ours: TrainingSide, theirs: TrainingSide, epochs: int) -> dict[str, A
 
 
 def compare_width(report: Report, folder: Path, dim: int, options: argparse.Namespace) -> None:
-    """All figures of one width of the element embedding."""
+    """Adds all figures of one width of the element embedding."""
     name = f"width {dim}"
     theirs = matgl(options.python, folder, dim, options.seed)
     array = our_side(folder / STRUCTURES, "megnet", dim, MIXINGS, options)
@@ -88,7 +88,7 @@ def compare_width(report: Report, folder: Path, dim: int, options: argparse.Name
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

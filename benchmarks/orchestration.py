@@ -1,10 +1,10 @@
-"""What the grid costs beyond the training: models that train nothing, and plain Ray Tune's beside.
+"""The cost of a grid beyond training, with models that train nothing; compared with plain Ray Tune.
 
     python -m benchmarks.orchestration
 
 Ours is the paper's grid from cells to ledger, 2 240 models in 320 arrays of seven, each recorded
-with all that a model leaves. Theirs is Ray Tune as it comes: one trial a model, which reports once
-and records nothing. Both have a Ray runtime of their own in a process of its own.
+with all that a model leaves. Theirs is plain Ray Tune: one trial per model, which reports once and
+records nothing. Each has its own Ray runtime in a process of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Answers = list[dict[str, Any]]
 
 
 def side(name: str, answers: Answers, **arguments: Any) -> Side:
-    """Seconds a model, of a grid in a fresh process; what the process says joins `answers`."""
+    """Seconds per model of a grid in a fresh process; its answer is appended to `answers`."""
 
     def measure() -> float:
         with Child(name, CHILD) as child:
@@ -40,7 +40,7 @@ def figure(
     value: Callable[[dict[str, Any]], float],
     bar: float | None = None,
 ) -> Figure:
-    """What our answers say of one thing."""
+    """A figure of one value of our answers."""
     return Figure(name, unit, Spread(tuple(value(answer) for answer in answers)), bar=bar)
 
 
@@ -50,7 +50,7 @@ def a_model(name: str, scale: float = 1.0, *more: str) -> Callable[[dict[str, An
 
 
 def cost(report: Report, options: argparse.Namespace) -> None:
-    """The figures of the paper's grid."""
+    """Adds the figures of the paper's grid."""
     ours: Answers = []
     theirs: Answers = []
     report.add(
@@ -76,7 +76,7 @@ def cost(report: Report, options: argparse.Namespace) -> None:
 
 
 def many(report: Report, options: argparse.Namespace) -> None:
-    """The figures of a long grid, whose models are alike: the largest would come first."""
+    """Adds the figures of a long grid of equal models, as the largest would come first."""
     answers: Answers = []
     side("ours", answers, tasks=options.many_tasks, backbones=["cgcnn"], dims=[16])()
     models = answers[0]["models"]

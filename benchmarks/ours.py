@@ -1,6 +1,6 @@
 """Our side of a comparison: a training array in a process of its own.
 
-python -m benchmarks.ours        # then a request a line, as benchmarks/child.py sends them
+python -m benchmarks.ours        # then one request per line, as benchmarks/child.py sends
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from trainables.training.problem import GraphRegression
 
 
 def open_data(source: Path, backbone: str) -> Dataset[Graphs]:
-    """A folder of shards, or a data set as `--tasks` takes it, featurised here."""
+    """Reads a folder of shards, or featurises a data set as `--tasks` takes it."""
     if (source / shards.MANIFEST).exists():
         return shards.load(source)
     return featurised(open_source(source).entries(), backbone)
 
 
 class RecordedGraphs:
-    """A data set that notes which crystals each batch was made of."""
+    """A data set that records which crystals each batch was made of."""
 
     def __init__(self, data: GraphSource) -> None:
         self._data, self.target = data, data.target
@@ -86,7 +86,7 @@ class Ours:
         return {}
 
     def epochs(self, *, count: int) -> dict[str, Any]:
-        """Trains so many epochs; seconds, and each model's training losses and validation MAEs."""
+        """Trains `count` epochs; seconds, and each model's training losses and validation MAEs."""
         start = time.perf_counter()
         for _ in range(count):
             for _ in self.fit.advance():
@@ -99,13 +99,13 @@ class Ours:
         }
 
     def save_weights(self, *, path: str) -> dict[str, Any]:
-        """The models' present weights as arrays [K, …] of an .npz file."""
+        """Saves the models' present weights as arrays [K, …] of an .npz file."""
         state = self.fit.training.model.state_dict()
         np.savez(path, **{name: value.cpu().numpy() for name, value in state.items()})
         return {}
 
     def recorded_epochs(self, *, count: int) -> dict[str, Any]:
-        """`epochs`, the ids of the crystals of each batch, and what standardises the targets."""
+        """`epochs`, with the ids of each batch's crystals, and the targets' standardisation."""
         problem = self.fit.training.problem
         assert isinstance(problem, GraphRegression)
         recorded = problem.data = RecordedGraphs(problem.data)
@@ -119,7 +119,7 @@ class Ours:
         }
 
     def whole(self, *, epochs: int, **arguments: Any) -> dict[str, Any]:
-        """A training run from start to finish, the evaluation of the best weights included."""
+        """A training run from start to finish, including the evaluation of the best weights."""
         self.start(epochs=epochs, **arguments)
         outcomes: list[Outcome] = []
         while not self.fit.finished:

@@ -13,14 +13,14 @@ from trainables.models.backbones import BACKBONES
 from trainables.representations.graph import PER_ANGSTROM, Graphs
 from trainables.representations.neighbours import build_graphs, find_neighbours
 
-PADDING = 9.0  # Å, as the published code has it: radius + 1
+PADDING = 9.0  # Å, as in the published code: radius + 1
 
 
 def write_published(choice: Choice, folder: Path) -> None:
-    """`graphs.npz` with the neighbours [N, 12] of every atom as we find them, and the split.
+    """Writes `graphs.npz` with the neighbours [N, 12] of every atom that we find, and the split.
 
-    It stands for the CIF files where there is no pymatgen to read them, and where both sides are
-    to see the same neighbours: the order of equal distances at the cut is each side's own.
+    It replaces CIF files where there is no pymatgen to read them, and gives both sides the same
+    neighbours: the order of equal distances at the cut differs between them.
     """
     entries = list(choice.entries())
     crystals = [parse(entry) for entry in entries]

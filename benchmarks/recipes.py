@@ -1,4 +1,4 @@
-"""Validation errors of a recipe, by which recipes are chosen; test folds are never touched.
+"""Validation errors of a recipe, for choosing recipes; test folds are never used.
 
     python -m benchmarks.recipes PATH/matbench_phonons.json.gz --backbone megnet --recipe tuned \\
         --folds 1 4 --mixing H -2 --set batch_size=128 milestones=100,200
@@ -25,12 +25,12 @@ from trainables.training.fit import ArrayFit, ArraySpec
 
 
 def changed(recipe: Recipe, changes: list[str]) -> Recipe:
-    """The recipe with `name=value` changes, each read as the type of the field it replaces.
+    """The recipe with `name=value` changes, each parsed as the type of the field it replaces.
 
-    Of a field that holds several values, they stand with commas between them.
+    Fields with several values take them separated by commas.
 
     Raises:
-        SystemExit: one line that names the change which is none.
+        SystemExit: one line that names the invalid change.
     """
     types = get_type_hints(type(recipe))
     values: dict[str, Any] = {}
@@ -60,7 +60,7 @@ def best_validation(spec: ArraySpec, dataset: Dataset) -> dict[str, tuple[float,
 
 
 def main() -> None:
-    """Prints one line a fold and the mean over all models."""
+    """Prints one line per fold and the mean over all models."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

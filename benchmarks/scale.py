@@ -1,13 +1,13 @@
-"""Our search for an order of the elements against scikit-learn's MDS, and the whole job's time.
+"""Our search for an order of the elements compared with scikit-learn's MDS; the whole job's time.
 
     python -m benchmarks.scale --counts FILE --occurrences FILE
     python -m benchmarks.scale                  # the relations that pymatgen ships
 
-Both sides get the same matrix of chemical distances, as many random starts, at most 500 steps a
+Both sides get the same matrix of chemical distances, as many random starts, at most 500 steps per
 start, seed 42, and one core: the settings of the thesis, with 20 000 starts. Facts of the row: the
 least stress that each found, which ours has to reach, and how many of our starts end there. The job
-is `element_scale` as a person starts it, all cores, with the same number of starts and 10 values of
-λ; the first run compiles the search (numba), as on a new machine, and is a row of its own.
+is `element_scale` as a user starts it, on all cores, with the same number of starts and 10 values
+of λ; the first run compiles the search (numba), as on a new machine, and has a row of its own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def search(distances: np.ndarray, restarts: int, repeats: int) -> Figure:
         facts["their stress"] = float(peer.stress_)
         return time.perf_counter() - start
 
-    find_order(distances, restarts=2, seed=SEED)  # compiled once, before the clock
+    find_order(distances, restarts=2, seed=SEED)  # compiles, before the clock starts
     return compare(
         f"order of {len(distances)} elements, {restarts} starts",
         ours,

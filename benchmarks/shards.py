@@ -1,9 +1,10 @@
-"""The data of `benchmarks.gpu`, for a machine that has neither Ray nor pymatgen.
+"""Prepares the data of `benchmarks.gpu`, for a machine that has neither Ray nor pymatgen.
 
     python -m benchmarks.shards PATH/matbench_phonons.json.gz DIR
 
-DIR gets a folder of shards a backbone (the one of a finished run would do as well), and in
-`published/` the full graphs, neighbour lists as the published CGCNN makes them of CIF files.
+DIR gets a folder of shards per backbone (the one of a finished run would do as well), and in
+`published/` the full graphs, as neighbour lists like those that the published CGCNN makes from
+CIFs.
 """
 
 from __future__ import annotations

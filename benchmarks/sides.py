@@ -1,4 +1,4 @@
-"""The two sides of a training comparison: how they are started, asked, counted and compared."""
+"""The two sides of a training comparison: starting, measuring and comparing them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.grid.config import MIXINGS
 OURS = (sys.executable, "-m", "benchmarks.ours")
 PEERS = Path(__file__).parent / "peers"
 Answers = list[dict[str, Any]]
-MANY = 10**6  # epochs, where a benchmark and not the recipe decides when to end
+MANY = 10**6  # epochs, if the benchmark and not the recipe decides when to stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class TrainingSide:
     """A program that trains `models` models at once.
 
     Attributes:
-        start: the arguments of its request `start`, and of `whole` together with `epochs`.
-        endless: what `start` takes besides, so that no model stops while epochs are counted.
+        start: the arguments of its request `start`, and, with `epochs`, of `whole`.
+        endless: further arguments of `start`, so that no model stops while epochs are timed.
     """
 
     name: str
@@ -38,13 +38,13 @@ class TrainingSide:
     models: int = 1
 
     def started(self) -> Child:
-        """The program, with its data read and its models built."""
+        """Starts the program, which reads its data and builds its models."""
         child = Child(self.name, self.command)
         child.ask("start", **self.start, **self.endless)
         return child
 
     def epochs(self, child: Child, count: int, answers: Answers) -> Side:
-        """Seconds a model and epoch of a started child, in blocks of so many epochs."""
+        """Seconds per model and epoch of a started child, in blocks of `count` epochs."""
 
         def side() -> float:
             answers.append(child.ask("epochs", count=count))
@@ -53,7 +53,7 @@ class TrainingSide:
         return side
 
     def whole(self, epochs: int, answers: Answers) -> Side:
-        """Seconds a model of a whole run in a fresh process."""
+        """Seconds per model of a whole run in a fresh process."""
 
         def side() -> float:
             arguments = {**self.start, "epochs": epochs}
@@ -72,7 +72,7 @@ def our_side(
     options: argparse.Namespace,
     device: str = "cpu",
 ) -> TrainingSide:
-    """An array of our models, one a mixing."""
+    """An array of our models, one for each mixing."""
     start = {
         "source": str(source),
         "backbone": backbone,
@@ -93,7 +93,7 @@ def our_side(
 
 @dataclass
 class Pair:
-    """Two sides that are compared; `ours` and `theirs` hear what each process answers."""
+    """Two sides to compare; `ours` and `theirs` collect the answers of each process."""
 
     our_side: TrainingSide
     their_side: TrainingSide
@@ -101,10 +101,10 @@ class Pair:
     theirs: Answers = field(default_factory=list)
 
     def cpu(self, name: str, repeats: int, per: int = 1) -> dict[str, Any]:
-        """The ratio once more in CPU time, which other work on the machine changes less.
+        """The ratio in CPU time, which other work on the machine affects less.
 
         Args:
-            repeats: answers that count, the last ones.
+            repeats: number of answers that count, the last ones.
             per: epochs of an answer.
         """
         sides = (self.our_side, self.ours), (self.their_side, self.theirs)
@@ -121,7 +121,7 @@ class Pair:
 def epochs_in_turns(
     report: Report, name: str, pair: Pair, options: argparse.Namespace, **facts: Any
 ) -> Figure:
-    """A figure of epochs of warm processes, training and validation, data loading included."""
+    """Adds a figure of epochs of warm processes: training, validation and data loading."""
     title = f"{name}, epochs, {_models(pair.our_side)}"
     with pair.our_side.started() as ours, pair.their_side.started() as theirs:
         figure = compare(
@@ -138,7 +138,7 @@ def epochs_in_turns(
 def whole_runs_in_turns(
     report: Report, name: str, pair: Pair, options: argparse.Namespace, bar: float | None
 ) -> Figure:
-    """A figure of whole runs, from the start of a process to the test of its best weights."""
+    """Adds a figure of whole runs, from the start of a process to the test of its best weights."""
     title = f"{name}, {options.epochs} epochs start to finish, {_models(pair.our_side)}"
     figure = compare(
         title,
@@ -161,7 +161,7 @@ def whole_runs_in_turns(
 def whole_run_alone(
     report: Report, name: str, ours: TrainingSide, options: argparse.Namespace
 ) -> Figure:
-    """A figure of one whole run of ours."""
+    """Adds a figure of one whole run of ours."""
     title = f"{name}, {options.epochs} epochs start to finish, {_models(ours)}"
     side = ours.whole(options.epochs, [])
     return report.add(alone(title, side, unit="s/model", repeats=1, warm_up=0))
@@ -172,7 +172,7 @@ def _models(side: TrainingSide) -> str:
 
 
 def outcome(answer: dict[str, Any]) -> dict[str, Any]:
-    """What the models of a whole run reached: best validation MAE, its test MAE, last loss."""
+    """Results of a whole run's models: best validation MAE, its test MAE, last loss."""
     return {
         "best_val_mae": [min(maes) for maes in answer["val_mae"]],
         "test_mae": answer["test_mae"],
@@ -186,7 +186,7 @@ def largest_difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def add_training_flags(parser: argparse.ArgumentParser, widths: Sequence[int]) -> None:
-    """The flags of a comparison of trainings."""
+    """Adds the flags of a comparison of trainings."""
     parser.add_argument("--data", type=Path, required=True, help="data set, as for --tasks")
     parser.add_argument("--widths", type=int, nargs="+", default=list(widths))
     parser.add_argument("--epochs", type=int, default=300, help="of a whole run; 0 for none")
@@ -199,12 +199,12 @@ def add_training_flags(parser: argparse.ArgumentParser, widths: Sequence[int]) -
 
 
 def choice(options: argparse.Namespace) -> Choice:
-    """The crystals that the flags choose."""
+    """The crystals that the flags select."""
     return Choice(source=options.data, fold=options.fold, seed=options.seed, limit=options.limit)
 
 
 def config(options: argparse.Namespace) -> dict[str, Any]:
-    """What the flags choose, as it stands in the report."""
+    """The values of the flags, for the report."""
     names = ("widths", "epochs", "block", "limit", "fold", "seed")
     chosen = {name: getattr(options, name) for name in names}
     return chosen | {

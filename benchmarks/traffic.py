@@ -1,4 +1,4 @@
-"""How many bytes a piece of work reads and writes, and how many the device can move.
+"""Counts the bytes that a piece of work reads and writes, and measures a device's bandwidth.
 
 A tensor counts once for every operation that reads it and once for every one that writes it, from
 memory or from a cache; a view costs nothing. Compiled code and our kernels run as plain operations
@@ -25,10 +25,10 @@ def bytes_moved(work: Callable[[], object]) -> int:
 
 
 def copy_bandwidth(device: str, nbytes: int) -> float:
-    """Bytes/s that copying a tensor of so many bytes reads and writes, the best of ten tries."""
+    """Bytes/s read and written when copying a tensor of `nbytes`, the best of ten tries."""
     source = torch.zeros(nbytes, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    target.copy_(source)  # the first touch of fresh memory is slower
+    target.copy_(source)  # the first access to fresh memory is slower
     best = float("inf")
     for _ in range(10):
         synchronise(device)
@@ -40,6 +40,6 @@ def copy_bandwidth(device: str, nbytes: int) -> float:
 
 
 def synchronise(device: str) -> None:
-    """Waits until the device has done what it was given."""
+    """Waits until the device has finished its work."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()

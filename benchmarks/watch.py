@@ -1,4 +1,4 @@
-"""What this process and all that it started take while a block of work runs."""
+"""Measures the CPU time and memory of this process and its children while a block runs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Self
 
 import psutil
 
-EVERY = 0.5  # seconds between two looks, which take some milliseconds
+EVERY = 0.5  # seconds between two samples, which take some milliseconds
 
 
 class Watch:
-    """A context manager that looks at the processes now and then.
+    """A context manager that samples the processes periodically.
 
-    Memory is what a process has for itself: without files and without Ray's object store, which
-    shows up in every process that has looked at it.
+    Memory is private memory: without files and without Ray's object store, which is counted in
+    every process that has accessed it.
 
     Attributes:
-        cpu_seconds: of all processes, since the block began.
-        begin, peak: bytes of this process at the beginning and at most.
-        worker_peak: bytes of the largest of Ray's workers at most.
+        cpu_seconds: of all processes, since the block started.
+        begin, peak: bytes of this process at the start, and at most.
+        worker_peak: largest number of bytes of one of Ray's workers.
     """
 
     def __init__(self) -> None:

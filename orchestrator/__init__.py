@@ -1,8 +1,8 @@
-"""Everything that runs on Ray or writes a run directory: the jobs and what they share."""
+"""The only package that uses Ray or writes run directories: the jobs and what they share."""
 
 import sys
 
-if sys.argv[:1] == ["-m"]:  # `python -m orchestrator.JOB`, whose imports take seconds, comes next
+if sys.argv[:1] == ["-m"]:  # `python -m orchestrator.JOB`: the job's slow imports come next
     from orchestrator.interface import interrupts
 
     interrupts.at_once_until_the_job()

@@ -14,7 +14,7 @@ from orchestrator.jobs import JOBS
 
 @terminal.safe()
 def main(argv: Sequence[str] | None = None) -> int:
-    """Hands the remaining arguments to the job; returns its exit status."""
+    """Passes the remaining arguments to the job; returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     asked = arguments[0].replace("-", "_") if arguments else ""
     if asked in JOBS:

@@ -1,8 +1,8 @@
-"""The jobs: what each is called and does, and how its command line leads to its work.
+"""The jobs: their names and summaries, and how a command line starts one.
 
-`orchestrator/JOB/flags.py` reads the command line of a job and `orchestrator/JOB/job.py` does what
-it asks. Torch and Ray take seconds to import, so the latter is imported once the former has
-understood what is asked.
+`orchestrator/JOB/flags.py` parses the command line of a job and `orchestrator/JOB/job.py` runs it.
+Torch and Ray take seconds to import, so the latter is imported only after the command line has been
+accepted.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Job:
 
     Attributes:
         name: of the command and of its package.
-        summary: what it does, in a line.
-        stopped: what happens to its work when it is interrupted, or the disk refuses it.
-        has_sections: whether `orchestrator/JOB/sections.py` makes a part of the report.
+        summary: one line on what the job does.
+        stopped: what happens to its work after an interrupt or a disk error.
+        has_sections: whether `orchestrator/JOB/sections.py` adds to the report.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Job:
     has_sections: bool = False
 
     def main(self, argv: Sequence[str]) -> int:
-        """Does what a command line asks; returns the exit status."""
+        """Runs a command line; returns the exit status."""
         return conduct(lambda: self._start(argv), stopped=self.stopped)
 
     def _start(self, argv: Sequence[str]) -> int:
         package = f"orchestrator.{self.name}"
-        with interrupts.at_once():  # an import that an exception breaks off tells it at length
+        with interrupts.at_once():  # an exception in an import would print a long traceback
             options = import_module(f"{package}.flags").parse(argv)
             work = import_module(f"{package}.job")
         return int(work.start(options))

@@ -27,12 +27,12 @@ from trainables.representations.graph import PER_ANGSTROM, GraphKind
 from trainables.representations.neighbours import find_neighbours
 
 BLOCK = 256
-NEAREST = GraphKind(name="nearest", cutoff=4.0, max_neighbours=None)
+NEAREST = GraphKind(name="nearest", version=1, cutoff=4.0, max_neighbours=None)
 SHOWN = 3
 
 
 def shares(crystals: list[Crystal]) -> Iterator[tuple[float, str]]:
-    """Of each crystal the smallest share, and the pair that has it."""
+    """The smallest share of each crystal, and the pair that has it."""
     found = find_neighbours(crystals, [NEAREST])
     numbers = np.concatenate([crystal.numbers for crystal in crystals])
     share = found.distance / PER_ANGSTROM / covalent_sums()[numbers[found.src], numbers[found.dst]]

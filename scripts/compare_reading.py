@@ -32,7 +32,7 @@ from trainables.crystals.sources import open_source
 
 
 def texts(crystal: Crystal) -> Iterator[tuple[str, str, str]]:
-    """How a crystal is written: way, format, text."""
+    """The texts of a crystal: way, format, text."""
     structure = Structure(crystal.lattice, crystal.numbers.tolist(), crystal.frac)
     yield "CIF, all atoms", "cif", str(CifWriter(structure))
     yield "CIF, operations", "cif", str(CifWriter(structure, symprec=0.01))
@@ -41,7 +41,7 @@ def texts(crystal: Crystal) -> Iterator[tuple[str, str, str]]:
 
 
 def theirs(form: str, text: str) -> Structure:
-    """What pymatgen reads."""
+    """The structure that pymatgen reads."""
     if form == "poscar":
         return Poscar.from_str(text, read_velocities=False).structure
     parser = CifParser.from_str(text, check_cif=False)
@@ -59,7 +59,7 @@ def same(crystal: Crystal, structure: Structure) -> bool:
 
 
 def expanded_alike(text: str, crystal: Crystal) -> str:
-    """What becomes of a CIF that names its group and does not list the operations."""
+    """The result for a CIF that names its group and does not list the operations."""
     bare = re.sub(r"^  \d+  '.*'\n", "", text, flags=re.MULTILINE)
     try:
         found = read_cif(bare)

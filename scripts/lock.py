@@ -94,7 +94,7 @@ def resolved(index: str, package: str, *flags: str) -> dict[str, str]:
 
 
 def tags() -> Collection[Tag]:
-    """Of the wheels that are wanted."""
+    """The tags of the requested wheels."""
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC for machine in MACHINES]
     platforms += [f"manylinux2014_{machine}" for machine in MACHINES]
     platforms += ["manylinux2010_x86_64", "manylinux1_x86_64"]
@@ -118,7 +118,7 @@ def hashes(index: str, name: str, version: str, wanted: Collection[Tag]) -> list
 def files(
     listed: Iterable[Mapping[str, Any]], version: str, wanted: Collection[Tag]
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Of the files of a package, the wheels of a version that are wanted, and its sources."""
+    """The requested wheels of a version among the files of a package, and its sources."""
     wheels, sources = [], []
     for file in listed:
         name = file["filename"]
@@ -148,7 +148,7 @@ def locked(index: str, chosen: Mapping[str, str]) -> str:
 
 
 def entry(name: str, version: str, digests: Iterable[str]) -> str:
-    """What pip reads of one version."""
+    """The lines for pip of one version."""
     parts = [f"{name}=={version}", *(f"--hash=sha256:{digest}" for digest in digests)]
     return " \\\n    ".join(parts) + "\n"
 

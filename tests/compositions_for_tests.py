@@ -1,4 +1,4 @@
-"""Small made-up data sets of formulas."""
+"""Small synthetic data sets of formulas."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def made_up_table(columns: int, seed: int = 0) -> np.ndarray:
 
 
 def write_table(path: Path, columns: int = 5, seed: int = 0) -> Path:
-    """A made-up table as a file."""
+    """Writes a synthetic table to a file."""
     path.write_text(element_tables.to_csv(made_up_table(columns, seed)))
     return path
 
 
 def write_formulas(path: Path, count: int = 24) -> Path:
-    """Formulas of three elements with a target, as a file; 25 at most."""
+    """Writes formulas of three elements with a target to a file; at most 25."""
     lines = [f"Na{a}K{b}Cl{a + b},{a / (a + b)}" for a in range(1, 6) for b in range(1, 6)]
     path.write_text("\n".join(["formula,target", *lines[:count]]))
     return path

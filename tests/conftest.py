@@ -1,6 +1,7 @@
-"""What every test may use: the real data beside the repository, and one Ray runtime for all."""
+"""Fixtures for all tests: the real data beside the repository, and one Ray runtime."""
 
 import csv
+import gc
 import logging
 import os
 import signal
@@ -16,43 +17,50 @@ from hypothesis import settings
 
 import tests.environment  # noqa: F401 (acts when it is imported)
 
-# The same examples every time: a red test is red again tomorrow.
+# The same examples every time, so that a failure is reproducible.
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
-# The rows of docs/reliability.md, each with the tests that it is about.
+# The rows of docs/reliability.md, each with its tests.
 with open(ROOT / "tests" / "faults" / "cases.csv", encoding="utf-8", newline="") as file:
     CASES = list(csv.DictReader(file))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--all-faults", action="store_true", help="tests/faults: at every point, not at a few"
+        "--all-faults", action="store_true", help="faults at every point, and all that takes long"
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that uses `ray_cluster`, so that a forgotten marker cannot run two at once.
+    """Mark the tests of a file `test_*_ray.py`, in which alone Ray may be started.
 
-    What a case of docs/reliability.md is about goes into the report.
+    The case of docs/reliability.md that a test belongs to goes into the report.
     """
     for item in items:
-        if "ray_cluster" in getattr(item, "fixturenames", ()):
+        if item.path.name.endswith("_ray.py"):
             item.add_marker(pytest.mark.ray)
+        elif "ray_cluster" in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid} starts Ray outside of a file test_*_ray.py")
         fits = [case for case in CASES if item.nodeid.startswith(case["test"])]
-        case = max(fits, key=lambda case: len(case["test"]), default=None)  # the most particular
+        case = max(fits, key=lambda case: len(case["test"]), default=None)  # the most specific
         if case is not None:
             item.add_marker(pytest.mark.case(section=case["section"]))
             item.user_properties += case.items()
         if item.get_closest_marker("faults") and not item.config.getoption("--all-faults"):
-            item.add_marker(pytest.mark.skip("a fault of `make faults`"))
+            item.add_marker(pytest.mark.skip("only with --all-faults: `make reliability`"))
+
+
+def pytest_collection_finish() -> None:
+    """Libraries and tests stay: to look through them for garbage took a twentieth of the time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_torch_thread() -> None:
-    """Sums in one order, and two workers on two cores; free where no test imports torch."""
+    """One torch thread: a fixed order of sums, and two workers on two cores; no import of torch."""
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
 
@@ -72,28 +80,29 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[dict[str, Any]]:
-    """A local Ray runtime with two CPUs, ended with the session; gives what Ray says it has."""
+    """A local Ray runtime with two CPUs, ended with the session; gives Ray's description of it."""
     import ray
 
     from orchestrator.nodes.cluster import RUNTIME_ENVIRONMENT
+    from orchestrator.nodes.ray_internals import without_observers
 
     os.environ.update(RUNTIME_ENVIRONMENT)
-    ray.init(
-        address="local",  # never one that happens to run
-        num_cpus=2,
-        num_gpus=0,
-        object_store_memory=200 * 1024**2,
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with without_observers():
+        ray.init(
+            address="local",  # never one that happens to run
+            num_cpus=2,
+            num_gpus=0,
+            object_store_memory=200 * 1024**2,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
     yield ray.cluster_resources()
     ray.shutdown()
 
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
-    """A job that was interrupted leaves the next Ctrl-C to the system, as long as it lives."""
+    """Restores signal handlers after an interrupted job, so that the next Ctrl-C ends the tests."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -106,7 +115,7 @@ def signals_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def everything_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that leaves a CPU of `ray_cluster` taken fails itself, rather than a later one."""
+    """Fails a test that leaves a CPU of `ray_cluster` taken, rather than a later one."""
     yield
     if "ray_cluster" not in request.fixturenames:
         return

@@ -1,4 +1,4 @@
-"""Small crystals of every symmetry, what may be done to them, and data sets made of them."""
+"""Small crystals of all symmetries, transformations of them, and data sets made from them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def filled(name: str, elements: Sequence[int], a: float) -> Crystal:
 def triclinic(
     atoms: int, seed: int, edge: float = 5.0, elements: Sequence[int] = (1, 8, 14, 26, 82)
 ) -> Crystal:
-    """Atoms at random in a random cell, not nearer than 0.7 Å: no symmetry at all."""
+    """Random atoms in a random cell, at least 0.7 Å apart: no symmetry at all."""
     rng = np.random.default_rng(seed)
     while True:
         lattice = np.eye(3) * edge + rng.uniform(-0.3, 0.3, (3, 3)) * edge
@@ -84,7 +84,7 @@ def named_crystals() -> dict[str, Crystal]:
 
 
 def pairs(crystal: Crystal, radius: float) -> list[tuple[int, int, float]]:
-    """All (i, j, distance) within a radius, by trying every image: slow and plain."""
+    """All (i, j, distance) within a radius, by trying every image: slow and simple."""
     frac = crystal.frac - np.floor(crystal.frac)
     heights = 1 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
     reach = np.ceil(radius / heights).astype(int) + 1
@@ -107,7 +107,7 @@ def listed_anew(crystal: Crystal, seed: int = 0) -> Crystal:
 
 
 def rotated(crystal: Crystal, seed: int = 0) -> Crystal:
-    """Turned in space by a random rotation."""
+    """The crystal rotated at random."""
     turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     turn *= np.sign(np.linalg.det(turn))
     return Crystal(crystal.numbers, crystal.frac, crystal.lattice @ turn)
@@ -127,13 +127,13 @@ def in_cell(crystal: Crystal, cell: object) -> Crystal:
 
 
 def graphs_of(crystals: Sequence[Crystal], backbone: str) -> Graphs:
-    """The full graphs that a backbone sees."""
+    """The full graphs for a backbone."""
     kinds = [BACKBONES[backbone].graph_kind]
     return build_graphs(find_neighbours(crystals, kinds), kinds)[0]
 
 
 def batch_of(graphs: Graphs, dtype: torch.dtype = torch.float64) -> GraphBatch:
-    """All crystals as one batch, with targets that differ."""
+    """All crystals as one batch, with different targets."""
     target = np.linspace(-1, 1, len(graphs))
     return DeviceGraphs.load(graphs, target, dtype=dtype).take(torch.arange(len(graphs)))
 
@@ -145,7 +145,7 @@ def model_of(
     dim: int = 8,
     dtype: torch.dtype = torch.float64,
 ) -> nn.Module:
-    """A stacked, untrained model; each member starts from weights of its own."""
+    """A stacked, untrained model; each member has its own initial weights."""
     generators = [torch.Generator().manual_seed(100 + k) for k in range(len(mixings))]
     return build_model(backbone, generators, [Mixing(label) for label in mixings], dim).to(dtype)
 
@@ -158,7 +158,7 @@ _TYPES = (
 
 @cache
 def made_up(crystals: int) -> tuple[Crystal, ...]:
-    """Structure types with elements and edges at random; the same every time."""
+    """Structure types with random elements and edges; the same every time."""
     rng = np.random.default_rng(7)
     made = []
     for index in range(crystals):
@@ -190,12 +190,12 @@ def dataset_of(backbone: str, crystals: Sequence[Crystal]) -> Dataset:
 
 
 def table_of(data: Dataset) -> pa.Table:
-    """A data set as its shards hold it."""
+    """A data set as the table of its shards."""
     return shards.to_table(data.ids.tolist(), data.rows, data.target, data.graphs)
 
 
 def write_shards(folder: Path, data: Dataset, cuts: int) -> list[Path]:
-    """The data set in so many shards, with a manifest of what readers look for."""
+    """Writes a data set as so many shards, with a manifest that readers accept."""
     paths, entries, table = [], [], table_of(data)
     for number, rows in enumerate(np.array_split(np.arange(len(table)), cuts)):
         content = shards.encode(table.slice(rows[0], len(rows)))

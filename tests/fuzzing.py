@@ -1,4 +1,4 @@
-"""How long fuzz tests search: some seconds, the same every time, unless ELEMGRID_FUZZ says more.
+"""How many examples fuzz tests try: the same few every time, or ELEMGRID_FUZZ new ones.
 
 ELEMGRID_FUZZ=20000 pytest tests/crystals/test_fuzz_*.py tests/orchestrator/test_fuzz_flags.py
 """
@@ -13,7 +13,7 @@ _ASKED = os.environ.get("ELEMGRID_FUZZ")
 
 
 def searching(examples: int) -> settings:
-    """So many examples, or as many new ones as are asked for."""
+    """Settings for so many fixed examples, or for as many new ones as requested."""
     return settings(
         max_examples=int(_ASKED or examples),
         derandomize=_ASKED is None,

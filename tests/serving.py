@@ -1,4 +1,4 @@
-"""A web server on this machine, in the place of the one that data sets are fetched from."""
+"""A web server on this machine that replaces the one for data sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Serves the files of a folder; gives the address of the folder."""
+    """Serves the files of a folder; gives its address."""
     handler = functools.partial(_Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

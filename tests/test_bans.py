@@ -1,4 +1,4 @@
-"""What runs what a file says does not pass the linter, by whatever name it is called."""
+"""Calls that execute the content of files do not pass the linter, under any name."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def validated(config: Config) -> Config:
 
 
 def open_doors(config: Config, text: str = "") -> list[str]:
-    """What in a prepared cluster configuration lets strangers in; empty when nothing does."""
+    """Settings of a prepared cluster configuration that let strangers in."""
     return [seen for seen, _ in cluster_file.open_doors(config, text)]
 
 
@@ -52,7 +52,7 @@ def test_valid_and_closed(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_the_token_is_closed_on_every_node(name: str) -> None:
-    """Ray makes it readable to all, and rsync keeps modes; the commands of all nodes mend that."""
+    """Ray makes it readable to all, and rsync keeps modes; all nodes restrict it."""
     config = validated(load(name))
     assert f"chmod 600 {cluster_file.TOKEN}" in config["setup_commands"][0]
     for who in ("head", "worker"):
@@ -202,7 +202,7 @@ def test_ray_starts_in_a_folder_of_its_user_alone(
 
 
 def test_ray_down_finds_ray() -> None:
-    """It calls `ray stop` from a login shell, which knows nothing of the environment."""
+    """It calls `ray stop` from a login shell, which does not have the environment."""
     config = load("deploy/cluster.local.yaml")
     (environment,) = {
         match[1]
@@ -217,7 +217,7 @@ def test_ray_down_finds_ray() -> None:
 
 
 def images(text: str) -> list[str]:
-    """What a file names as an image to run or to build on."""
+    """Images that a file runs or builds on."""
     return re.findall(r"^(?:FROM| *-? *(?:\w+_)?image:(?: &\w+)?) ([^*\s]\S*)", text, re.M)
 
 
@@ -282,7 +282,7 @@ def test_one_version_of_ray_torch_and_project_everywhere() -> None:
 
 
 def test_every_dependency_is_pinned() -> None:
-    """Those of `dev` too: what is not in constraints.txt changes under the tests' feet."""
+    """Including those of `dev`: packages not in constraints.txt may change between test runs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {re.match(r"[A-Za-z0-9_.-]+", line).group() for line in wanted}  # type: ignore[union-attr]
@@ -343,7 +343,7 @@ def test_security_group_opens_ssh_to_the_given_range_only(tmp_path: Path) -> Non
 
 
 def test_what_was_made_on_aws_stands_in_the_file(tmp_path: Path) -> None:
-    """All but the digest of the image, which is pushed later; again, the same."""
+    """Everything but the digest of the image, which is pushed later; repeating changes nothing."""
     for _ in range(2):
         done, calls = prepare_aws(tmp_path, "eu-west-1", "198.51.100.7/32")
         assert done.returncode == 0, done.stderr

@@ -88,7 +88,7 @@ def test_files_of_other_systems_are_left_out() -> None:
 
 
 def test_a_file_with_another_digest_is_not_installed(tmp_path: Path) -> None:
-    """What the lock is for: pip holds the files of an index against it."""
+    """The purpose of the lock: pip verifies an index's files by it."""
     wheel = tmp_path / "six-1.17.0-py2.py3-none-any.whl"
     wheel.write_bytes(b"not what was locked")
     (line,) = re.findall(r"^six==(?:.*\\\n)*.*$", FILES[""].read_text(), re.M)

@@ -1,4 +1,4 @@
-"""What README and architecture promise exists: flags, jobs, make targets, modules; none is missing.
+"""README and architecture match the code: flags, jobs, make targets and modules.
 
 The block that uses a trained model is run as it stands.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.grid.flags import _parser
+from orchestrator.hybrid_grid.flags import _parser
 from orchestrator.jobs import JOBS
 from tests.orchestrator.finished_runs import make_run
 from trainables.crystals.sources import ANY_COLUMN, open_source

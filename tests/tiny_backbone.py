@@ -1,4 +1,4 @@
-"""A backbone as small as can be: what CONTRIBUTING asks of a new network, and nothing more."""
+"""The smallest backbone: what CONTRIBUTING requires of a new network, and nothing more."""
 
 from __future__ import annotations
 

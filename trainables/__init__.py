@@ -1,1 +1,1 @@
-"""Everything that is trained: crystals, graphs, networks and their training loops."""
+"""Crystals, graphs, networks and their training loops; uses neither Ray nor the orchestrator."""

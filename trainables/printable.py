@@ -1,21 +1,20 @@
-"""Text that comes out of a file, made safe to print: a terminal obeys some characters."""
+"""Makes text from files safe to print, as terminals interpret some characters."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Marks, embeddings, overrides and isolates by which a line shows another order than it has.
+# Marks, embeddings, overrides and isolates that change the displayed order of a line.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# Control characters (escape sequences begin with one), separators of lines and paragraphs, and
-# halves of characters.
+# Control characters (escape sequences start with one), line and paragraph separators, surrogates.
 _COMMANDS = frozenset(("Cc", "Zl", "Zp", "Cs"))
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The text with each character that a terminal would obey written as `\x1b` or `\u202e`.
+    r"""Writes each character that a terminal would interpret as `\x1b` or `\u202e`.
 
     Args:
-        keep: control characters that are left as they are.
+        keep: control characters that are left unchanged.
     """
     if text.isprintable():
         return text

@@ -1,6 +1,6 @@
-"""Folders of this user alone, for compiled code that is kept and then run.
+"""Private cache folders of the user, for compiled code that is stored and later run.
 
-Whoever can write such a folder, or put another one in its place, runs code as this user.
+Whoever can write or replace such a folder can run code as this user.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UntrustedFolderError(PermissionError):
-    """Somebody else could have put there what is found; says which folder, why, and what helps."""
+    """Another user could have written the folder; names folder, reason and remedy."""
 
 
 def private_cache(name: str) -> Path:
-    """`elemgrid/<name>` in the user's cache folder, made with mode 0700 where it is missing.
+    """`elemgrid/<name>` in the user's cache folder, made with mode 0700 if missing.
 
-    The cache folder is XDG_CACHE_HOME; as its specification demands, a relative one is ignored.
+    The cache folder is XDG_CACHE_HOME; a relative one is ignored, as its specification demands.
 
     Raises:
-        UntrustedFolderError: another user owns it or can write it, or can replace it.
+        UntrustedFolderError: another user owns it, or can write or replace it.
         OSError: it cannot be made.
     """
     named = os.environ.get("XDG_CACHE_HOME", "")
@@ -60,9 +60,9 @@ def _demand_private(folder: Path) -> None:
 
 
 def _demand_steady(folder: Path) -> None:
-    """Nobody else can rename what is in it: neither its owner nor who may write it.
+    """Checks that no other user can rename its content: neither its owner nor users who may write.
 
-    Whoever owns the root folder can do anything anyway. A folder of a group is that group's affair.
+    The owner of the root folder can do anything anyway. Folders shared by a group are accepted.
     """
     found = folder.stat()
     loose = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX

@@ -1,1 +1,1 @@
-"""The partition of the elements on which many clusterings agree most, with a proof of how good."""
+"""The partition of the elements that agrees best with many clusterings, with a certificate."""

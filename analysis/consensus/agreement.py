@@ -9,7 +9,7 @@ in c_ij = 1 where i and j share a cluster:
     F₀ = (1/R) Σ_r w_r Σ_{i<j} m^r_ij (1 − a^r_ij)
 
 with w_r = 2 / (n_r (n_r − 1)), a^r_ij = 1 where i and j share a cluster of r, and m^r_ij = 1 where
-r has both. So the references are summed once, and a missing element is exact, not filled in.
+r has both. So the references are summed once, and missing elements are handled exactly.
 
 Shape letters: n elements, R references, p partitions.
 """
@@ -33,7 +33,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the references together say of each pair.
+    """The references' joint statement on each pair.
 
     Attributes:
         numbers: atomic numbers [n], ascending, of all that some reference has.
@@ -61,7 +61,7 @@ class Agreement:
 
 
 def agree(references: Sequence[Reference]) -> Agreement:
-    """Sums up references; those with fewer than two elements say nothing and are left out.
+    """Sums up references; those with fewer than two elements are left out.
 
     Raises:
         ValueError: no reference has two elements.
@@ -95,7 +95,7 @@ def agree(references: Sequence[Reference]) -> Agreement:
 
 
 def canonical(labels_n: np.ndarray) -> np.ndarray:
-    """The same partition with labels 0, 1, … in the order in which clusters appear."""
+    """The same partition with labels 0, 1, … in the order of the clusters' first elements."""
     _, first, inverse = np.unique(labels_n, return_index=True, return_inverse=True)
     renamed = np.empty(len(first), dtype=np.int64)
     renamed[np.argsort(first)] = np.arange(len(first))

@@ -1,4 +1,4 @@
-"""How much better any partition could be: an upper bound of the score, and a proof of the best.
+"""An upper bound of the score of any partition, and a proof that the best one is optimal.
 
 Partitions are the 0-1 points c with c_ij + c_jk − c_ik ≤ 1 for all triples (Grötschel and
 Wakabayashi, 1989, 10.1007/BF01589097). Without the 0-1 that is a linear programme, whose optimum
@@ -7,7 +7,7 @@ bound is read from the multipliers alone: for any y ≥ 0,
 
     max_c W·c − yᵀ(A c − 1) = Σ y + Σ_ij max(0, W_ij − (Aᵀy)_ij)
 
-over the box 0 ≤ c ≤ 1 is a bound, so it holds however well the solver did. Where the optimum is
+over the box 0 ≤ c ≤ 1 is a bound, so it holds for any accuracy of the solver. Where the optimum is
 not 0-1, pairs are fixed together or apart (branch and bound) until the bound meets the best
 partition.
 
@@ -31,21 +31,21 @@ from analysis.consensus.local import improve
 
 VIOLATED = 1e-6
 CUTS_A_ROUND = 3000
-# Scores nearer than this are equal; they are means of shares of pairs.
+# Scores closer than this are equal; they are means of shares of pairs.
 CLOSED = 1e-9
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A partition and what no partition can exceed.
+    """A partition and the bound that no partition can exceed.
 
     Attributes:
-        labels: the best partition met [n]; the given one, unless a better was found on the way.
+        labels: the best partition found [n]; the given one, unless a better was found on the way.
         score: its F.
-        bound: upper bound of F over all partitions; equal to `score` where the gap is closed.
+        bound: upper bound of F over all partitions; equal to `score` if the gap is closed.
         proven: whether no partition is better.
-        nodes: linear programmes with different pairs fixed.
-        triangles: inequalities that were needed.
+        nodes: number of linear programmes solved, with different pairs fixed.
+        triangles: number of inequalities needed.
     """
 
     labels: np.ndarray
@@ -62,7 +62,7 @@ class Certificate:
 
 
 def certify(agreement: Agreement, labels_n: np.ndarray, seconds: float = 60.0) -> Certificate:
-    """Bounds the score of all partitions, in about so many seconds at most."""
+    """Bounds the score of all partitions, within about `seconds`."""
     search = _Search(agreement, canonical(np.asarray(labels_n)), time.monotonic() + seconds)
     bound = search.run()
     score = search.score
@@ -79,16 +79,16 @@ def certify(agreement: Agreement, labels_n: np.ndarray, seconds: float = 60.0) -
 
 @dataclass(order=True)
 class _Node:
-    """A part of the search: pairs fixed to a value, and a bound for what is in it."""
+    """A part of the search space: pairs fixed to a value, and a bound for all partitions in it."""
 
-    bound_below: float  # negative, as heaps give the smallest first
+    bound_below: float  # negative, as heaps return the smallest first
     number: int
     fixed: dict[int, float] = field(compare=False)
     values: np.ndarray = field(compare=False)
 
 
 class _Search:
-    """Branch and bound; triangles found in one node serve all."""
+    """Branch and bound; triangles found in one node are used in all."""
 
     def __init__(self, agreement: Agreement, labels: np.ndarray, until: float) -> None:
         self.agreement, self.until = agreement, until
@@ -107,7 +107,7 @@ class _Search:
         self.labels, self.score = labels, agreement.score(labels)
 
     def run(self) -> float:
-        """The bound: of all open parts, the largest."""
+        """The bound: the largest of all open parts."""
         numbers = itertools.count()
         root_bound, values = self._bound({})
         open_nodes = [_Node(-root_bound, next(numbers), {}, values)]
@@ -118,12 +118,12 @@ class _Search:
                 return max(bound, self.score)
             heapq.heappop(open_nodes)
             branch = self._fractional(node.values)
-            if branch is None:  # 0-1 and taken up already, but for rounding
+            if branch is None:  # 0-1 and already rounded to a partition
                 return max(bound, self.score)
             for value in (1.0, 0.0):
                 fixed = {**node.fixed, branch: value}
                 child, values = self._bound(fixed)
-                # What holds for the whole part holds for its halves.
+                # A bound of the whole part also holds for its halves.
                 child = min(child, bound)
                 if child - self.score > CLOSED:
                     heapq.heappush(open_nodes, _Node(-child, next(numbers), fixed, values))
@@ -174,7 +174,7 @@ class _Search:
         return bound, found.x
 
     def _add_violated(self, values: np.ndarray) -> int:
-        """Takes in the most violated triangles; how many."""
+        """Adds the most violated triangles; returns how many."""
         square = np.zeros((self.n, self.n))
         square[self.pairs] = values
         square += square.T
@@ -198,7 +198,7 @@ class _Search:
         return len(self.cuts) - before
 
     def _take_up(self, values: np.ndarray) -> None:
-        """Rounds the optimum to a partition, improves it, and keeps it if it is the best yet."""
+        """Rounds the optimum to a partition, improves it, and keeps it if it is the best so far."""
         together = values > 0.5
         graph = csr_array(
             (np.ones(int(together.sum())), (self.pairs[0][together], self.pairs[1][together])),
@@ -211,7 +211,7 @@ class _Search:
             self.labels, self.score = labels, score
 
     def _fractional(self, values: np.ndarray) -> int | None:
-        """The pair that is least decided, among those the one that weighs most."""
+        """The least decided pair; among ties the one with the largest weight."""
         undecided = np.minimum(values, 1 - values)
         if undecided.max() < VIOLATED:
             return None

@@ -1,4 +1,4 @@
-"""Local search over partitions: no element moved, no two clusters joined, none split, is better.
+"""Local search over partitions: moves single elements, joins and splits clusters.
 
 The search keeps T [n, k], the sum of weights between an element and a cluster; moving an element
 changes two columns of it, O(n). Labels are 0 to n − 1, and some may be empty.
@@ -28,7 +28,7 @@ def improve(labels: np.ndarray, weights: np.ndarray) -> float:
 
 @njit(cache=True)
 def improve_by_moves(labels: np.ndarray, weights: np.ndarray) -> float:
-    """The same by single moves only, always the best one: what better searches are held against."""
+    """The same with single moves only, always the best one: the baseline for other searches."""
     touching = sums(labels, weights)
     n = len(labels)
     while True:
@@ -65,7 +65,7 @@ def total(labels: np.ndarray, touching: np.ndarray) -> float:
 
 @njit(cache=True)
 def empty_label(labels: np.ndarray) -> int:
-    """A label without elements; -1 where each element is alone."""
+    """A label without elements; -1 if each element is alone."""
     used = np.zeros(len(labels), dtype=np.bool_)
     for label in labels:
         used[label] = True
@@ -77,7 +77,7 @@ def empty_label(labels: np.ndarray) -> int:
 
 @njit(cache=True)
 def best_target(element: int, labels: np.ndarray, touching: np.ndarray) -> tuple[int, float]:
-    """The label that gains most for one element, and the gain; an empty one among them."""
+    """The label, which may be empty, with the largest gain for one element, and the gain."""
     own = labels[element]
     here = touching[element, own]
     best, target = 0.0, own
@@ -103,7 +103,7 @@ def move(
 
 @njit(cache=True)
 def move_all(labels: np.ndarray, weights: np.ndarray, touching: np.ndarray) -> None:
-    """Moves elements one after the other until none gains."""
+    """Moves elements one after the other until no move gains."""
     moved = True
     while moved:
         moved = False
@@ -116,7 +116,7 @@ def move_all(labels: np.ndarray, weights: np.ndarray, touching: np.ndarray) -> N
 
 @njit(cache=True)
 def join_best(labels: np.ndarray, touching: np.ndarray) -> bool:
-    """Joins the two clusters that gain most by it; whether any do."""
+    """Joins the two clusters with the largest gain; returns whether any were joined."""
     n = len(labels)
     between = np.zeros((n, n))
     for i in range(n):
@@ -139,10 +139,10 @@ def join_best(labels: np.ndarray, touching: np.ndarray) -> bool:
 
 @njit(cache=True)
 def split_best(labels: np.ndarray, weights: np.ndarray, touching: np.ndarray) -> bool:
-    """Splits a cluster where that gains; whether one was split.
+    """Splits a cluster if that gains; returns whether one was split.
 
     From each cluster, elements leave one by one, each time the one that costs least or gains most;
-    the best moment on the way is kept if it gains at all.
+    the best state on the way is kept if it gains at all.
     """
     n = len(labels)
     new = empty_label(labels)
@@ -152,7 +152,7 @@ def split_best(labels: np.ndarray, weights: np.ndarray, touching: np.ndarray) ->
         size = 0
         for label in labels:
             size += label == cluster
-        if size < 3:  # of two, one that leaves is a single move
+        if size < 3:  # of two elements, one that leaves is a single move
             continue
         left = np.empty(size - 1, dtype=np.int64)
         gained, best, kept = 0.0, LEAST_GAIN, 0

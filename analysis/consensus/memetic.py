@@ -2,7 +2,7 @@
 
 Clusters have no names, so before two parents are crossed the labels of one are matched to those of
 the other by common elements; each element then takes the label of one of the two, and local search
-repairs the child. Islands evolve apart and pass their best on to the next one between rounds.
+improves the child. Islands evolve separately and pass their best to the next one between rounds.
 
 Shape letters: n elements, p partitions.
 """
@@ -27,7 +27,7 @@ class Found:
     """The best partition.
 
     Attributes:
-        labels: [n], 0, 1, … in the order in which clusters appear.
+        labels: [n], 0, 1, … in the order of the clusters' first elements.
         score: F.
     """
 
@@ -36,7 +36,7 @@ class Found:
 
 
 def evolve(agreement: Agreement, seed: int, map: Map = map) -> Found:
-    """The best partition of `ISLANDS` islands; the same whatever `map` does them on."""
+    """The best partition of `ISLANDS` islands; the same for any `map`."""
     weights = agreement.weights
     seeds = np.random.SeedSequence(seed).spawn(ISLANDS * ROUNDS)
     numbers = [int(one.generate_state(1)[0]) for one in seeds]
@@ -75,7 +75,7 @@ def _island(weights: np.ndarray, task: tuple[int, np.ndarray | None]) -> np.ndar
 
 
 def _pass_on(islands: list[np.ndarray]) -> list[np.ndarray | None]:
-    """Each island's worst gives way to the best of the one before."""
+    """Replaces each island's worst partition by the best of the previous one."""
     return [
         np.concatenate([people[:-1], islands[here - 1][:1]]) for here, people in enumerate(islands)
     ]
@@ -85,7 +85,7 @@ def _pass_on(islands: list[np.ndarray]) -> list[np.ndarray | None]:
 def _live(
     people: np.ndarray, merits: np.ndarray, weights: np.ndarray, children: int, seed: int
 ) -> None:
-    """Children, one after the other, take the place of the worst that they beat."""
+    """Each child in turn replaces the worst partition if it is better."""
     np.random.seed(seed % 2**32)
     for _ in range(children):
         mother, father = _pick(merits), _pick(merits)
@@ -103,14 +103,14 @@ def _live(
 
 @njit(cache=True)
 def _pick(merits: np.ndarray) -> int:
-    """The better of two at random."""
+    """The better of two random partitions."""
     one, other = np.random.randint(len(merits)), np.random.randint(len(merits))
     return one if merits[one] >= merits[other] else other
 
 
 @njit(cache=True)
 def match_labels(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """`theirs` with labels of `ours`, pairs of clusters with most common elements first."""
+    """`theirs` relabelled by `ours`, pairs of clusters with most common elements first."""
     n = len(ours)
     common = np.zeros((n, n), dtype=np.int64)
     for i in range(n):
@@ -143,7 +143,7 @@ def _cross(mother: np.ndarray, father: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _shake(child: np.ndarray) -> None:
-    """Every tenth element, about, goes anywhere."""
+    """Moves about every tenth element to a random cluster."""
     for i in range(len(child)):
         if np.random.random() < 0.1:
             child[i] = child[np.random.randint(len(child))]

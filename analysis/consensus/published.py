@@ -1,9 +1,9 @@
-"""The genetic algorithm as the thesis describes it: no local search, labels taken as names.
+"""The genetic algorithm as the thesis describes it: no local search, labels used as names.
 
 Population 500, 2 000 generations, crossover with probability 0.5, mutation with 0.2 (each gene with
 0.1), tournaments of three, any number of clusters. The thesis does not name its crossover; here it
-is DEAP's usual one, at two points. DEAP holds the operators and the log; they work on the whole
-population at once.
+is DEAP's usual one, at two points. DEAP provides the operators' names and the log; the operators
+work on the whole population at once.
 
 Shape letters: n elements, p partitions.
 """
@@ -21,7 +21,7 @@ from analysis.consensus.agreement import Agreement, canonical
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Those of the thesis."""
+    """The thesis' settings."""
 
     population: int = 500
     generations: int = 2000
@@ -34,7 +34,7 @@ class Settings:
 def evolve_as_published(
     agreement: Agreement, seed: int, settings: Settings | None = None
 ) -> tuple[np.ndarray, tools.Logbook]:
-    """The best partition [n] ever met, and a log of the best and mean score of each generation."""
+    """The best partition [n] of all generations, and a log of each one's best and mean score."""
     settings = settings or Settings()
     random = np.random.default_rng(seed)
     n = len(agreement.numbers)
@@ -62,7 +62,7 @@ def evolve_as_published(
 
 @njit(cache=True)
 def _tournament(scores: np.ndarray, seed: int, size: int) -> np.ndarray:
-    """Places of the winners [p]."""
+    """Indices of the winners [p]."""
     np.random.seed(seed)
     p = len(scores)
     chosen = np.empty(p, dtype=np.int64)
@@ -78,7 +78,7 @@ def _tournament(scores: np.ndarray, seed: int, size: int) -> np.ndarray:
 
 @njit(cache=True)
 def _cross(people: np.ndarray, seed: int, share: float) -> np.ndarray:
-    """Neighbours exchange what lies between two points; which have changed [p]."""
+    """Neighbours exchange the genes between two points; returns which have changed [p]."""
     np.random.seed(seed)
     p, n = people.shape
     changed = np.zeros(p, dtype=np.bool_)
@@ -95,7 +95,7 @@ def _cross(people: np.ndarray, seed: int, share: float) -> np.ndarray:
 
 @njit(cache=True)
 def _mutate(people: np.ndarray, seed: int, share: float, gene: float) -> np.ndarray:
-    """Some get some new labels at random; which have changed [p]."""
+    """Gives some individuals some random labels; returns which have changed [p]."""
     np.random.seed(seed)
     p, n = people.shape
     changed = np.zeros(p, dtype=np.bool_)

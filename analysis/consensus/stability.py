@@ -1,8 +1,8 @@
-"""How sure an element's cluster is: would other models of the same kind give it too?
+"""Stability of an element's cluster: would other models of the same kind give it too?
 
-The references are drawn anew with replacement, and the best partition is sought again. An element
-is as stable as its cluster is found again: the Jaccard index of its cluster here and there, mean
-over the draws (Hennig 2007, 10.1016/j.csda.2006.11.025, element by element).
+The references are resampled with replacement, and the best partition is searched again. The
+stability of an element is the Jaccard index between its clusters in both partitions, averaged over
+the draws (Hennig 2007, 10.1016/j.csda.2006.11.025, element by element).
 
 Shape letters: n elements.
 """
@@ -30,7 +30,7 @@ def stability(
     seed: int = 0,
     map: Map = map,
 ) -> np.ndarray:
-    """Mean Jaccard index [n] in 0 to 1; NaN for an element that no draw had.
+    """Mean Jaccard index [n] in 0 to 1; NaN for an element that is in no draw.
 
     Args:
         agreement: of these references.
@@ -59,6 +59,6 @@ def _again(
 
 
 def jaccard(one_n: np.ndarray, other_n: np.ndarray) -> np.ndarray:
-    """Of each element [n]: common members of its two clusters / members of either."""
+    """For each element [n]: common members of its two clusters / members of either."""
     one, other = one_n[:, None] == one_n[None], other_n[:, None] == other_n[None]
     return (one & other).sum(axis=1) / (one | other).sum(axis=1)

@@ -1,1 +1,1 @@
-"""Many models of one fold as one: weights that validation decides, and a calibrated spread."""
+"""Combines the models of a fold: weights from validation, and a calibrated spread."""

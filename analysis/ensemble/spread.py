@@ -1,4 +1,4 @@
-"""From how far models lie apart to how far their mean may be off: calibrated on validation.
+"""Calibrates the deviation between models to the error of their mean, on validation.
 
 Errors of property models have heavier tails than a normal distribution, so the scale is that of a
 Laplace distribution, and intervals are quantiles of the errors themselves (split conformal
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Floors that are tried, in units of the models' mean deviation: 0 trusts the models' deviation
-# alone, a large one says that all crystals are equally uncertain.
+# Candidate floors, in units of the models' mean deviation: 0 trusts the models' deviation alone, a
+# large one makes all crystals equally uncertain.
 FLOORS = (0.0, *np.geomspace(0.05, 20, 25).tolist())
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -33,7 +33,7 @@ class Spread:
     ratios: np.ndarray
 
     def of(self, deviation: np.ndarray) -> np.ndarray:
-        """u of crystals."""
+        """u of crystals, from the models' deviation."""
         return np.sqrt(deviation**2 + self.floor**2)
 
     def standard(self, deviation: np.ndarray) -> np.ndarray:
@@ -41,17 +41,17 @@ class Spread:
         return math.sqrt(2) * self.scale * self.of(deviation)
 
     def half_width(self, deviation: np.ndarray, level: float) -> np.ndarray:
-        """Half of the interval that holds the target with probability `level`.
+        """Half width of the interval that holds the target with probability `level`.
 
-        Of n errors the ⌈(n+1)·level⌉-th smallest is taken, the largest where there is none so
-        large; so the interval is no narrower than it says.
+        It is the ⌈(n+1)·level⌉-th smallest of n errors, or the largest if there are fewer; so the
+        coverage is at least `level`.
         """
         rank = min(math.ceil((len(self.ratios) + 1) * level), len(self.ratios))
         return np.asarray(self.ratios[rank - 1] * self.of(deviation))
 
 
 def calibrate(error: np.ndarray, deviation: np.ndarray) -> Spread:
-    """The floor of the greatest likelihood for errors [V] of models that deviate so much [V].
+    """The floor of maximum likelihood for errors [V] of models with deviations [V].
 
     Raises:
         ValueError: no errors.
@@ -74,7 +74,7 @@ def calibrate(error: np.ndarray, deviation: np.ndarray) -> Spread:
 
 
 def coverage(error: np.ndarray, deviation: np.ndarray, spread: Spread) -> dict[float, float]:
-    """For each level the share of targets that lie in their interval."""
+    """For each level, the share of targets in their interval."""
     return {
         level: float((np.abs(error) <= spread.half_width(deviation, level)).mean())
         for level in LEVELS

@@ -1,16 +1,16 @@
-"""How much each model of a fold says, decided on the validation part alone.
+"""Weights of the models of a fold, determined on the validation part alone.
 
 Legend: M models, V validation crystals.
 
-- `mean`: all alike.
-- `greedy`: models are added one at a time, each as often as it helps (Caruana et al. 2004,
+- `mean`: equal weights.
+- `greedy`: models are added one at a time, repeatedly if that helps (Caruana et al. 2004,
   10.1145/1015330.1015432); the first is the best single one.
 - `fitted`: weights of at least 0 that sum to 1 with the least mean absolute error, a linear
   programme.
-- `best`: the best single model, which the others have to beat.
+- `best`: the best single model, as a baseline.
 
 An ensemble that was fitted on some crystals looks better on them than it is. So the way is chosen
-by cross-validation within the validation part: weights of one half of it are scored on the other.
+by cross-validation within the validation part: weights fitted on some parts are scored on another.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import bmat, csr_array, eye_array
 
-ROUNDS = 50  # of the greedy choice, as a model may be taken again
-PARTS = 5  # of the validation part, for the choice of the way
-# A linear programme of more crystals takes minutes and moves the weights by less than their noise.
+ROUNDS = 50  # of the greedy selection, as a model may be added repeatedly
+PARTS = 5  # of the validation part, for choosing the way
+# A linear programme with more crystals takes minutes and moves the weights by less than their
+# noise.
 MOST_FITTED = 4000
 
 Way = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -32,13 +33,13 @@ Way = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
-    """What the validation part decided.
+    """The choice made on the validation part.
 
     Attributes:
         way: name of the way that was chosen.
         weights: [M], at least 0, sum 1.
         errors: mean absolute error of each way by cross-validation.
-        crossed: [V] predictions by weights that did not see the crystal.
+        crossed: [V] predictions by weights fitted without the crystal.
         crossed_spread: [V] deviation of the models with these weights.
     """
 
@@ -96,7 +97,7 @@ def _mean(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _greedy(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The multiset of models, of all that were met on the way, with the least error."""
+    """The multiset of models with the least error of all those met on the way."""
     times = np.zeros(len(predictions))
     total = np.zeros(len(target))
     best, kept = np.inf, times
@@ -130,7 +131,7 @@ def _fitted(predictions: np.ndarray, target: np.ndarray) -> np.ndarray:
         bounds=(0, None),
         method="highs",
     )
-    if found.x is None:  # numbers beyond the solver's; the mean is no worse a guess than any
+    if found.x is None:  # numbers beyond the solver's range; the mean is as good a guess as any
         return _mean(predictions, target)
     weights = np.clip(found.x[:models], 0, None)
     return np.asarray(weights / weights.sum())

@@ -28,7 +28,7 @@ MAX_LINES = 60
 
 
 def _thin(keys: list[str], at_most: int) -> list[str]:
-    """At most so many keys, evenly from the sorted list."""
+    """At most so many keys, evenly spaced in the sorted list."""
     ordered = sorted(keys)
     if len(ordered) <= at_most:
         return ordered
@@ -36,7 +36,7 @@ def _thin(keys: list[str], at_most: int) -> list[str]:
 
 
 def _choose_ticks(values: pd.Series) -> list[float]:
-    """1, 2, 5, 10, … as far as the values reach; plotly itself writes a bare 2 for 200."""
+    """1, 2, 5, 10, … within the range of the values; plotly itself writes a bare 2 for 200."""
     low, high = float(values.min()), float(values.max())
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps: tuple[float, ...] = (1,) if high / low > 3000 else (1, 2, 5)
@@ -62,7 +62,7 @@ def _describe(line: pd.DataFrame) -> str:
 
 
 def _line(line: pd.DataFrame, metric: str, colour: str, unit: str) -> dict[str, Any]:
-    """How one model's curve is drawn."""
+    """The trace of one model's curve."""
     mixing = str(line["mixing"].iloc[0])
     return {
         "x": line["epoch"],
@@ -83,10 +83,11 @@ def learning_curves(
     """Error (logarithmic) against epoch, a row of panels per task, a column per backbone.
 
     Args:
-        curves: key, task, backbone, mixing, epoch and the metric, a row an epoch; optional dim,
-            fold, seed (named on hovering) and unit. What is not finite and positive is left out.
+        curves: key, task, backbone, mixing, epoch and the metric, one row per epoch; optional dim,
+            fold, seed (shown on hovering) and unit. Values that are not finite and positive are
+            left out.
         metric: the column to draw.
-        at_most: models a panel, evenly chosen.
+        at_most: models per panel, evenly chosen.
 
     Raises:
         ValueError: no row has a finite positive value.

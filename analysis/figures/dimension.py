@@ -1,4 +1,4 @@
-"""What the dimension of the element vectors does to the error, in place of figure 4.4's radar."""
+"""The effect of the dimension of element vectors on the error, in place of figure 4.4's radar."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from analysis.figures.style import (
 from analysis.leaderboard import summary
 from analysis.selection import done, order_of
 
-# The thesis' two regimes: γ up to 0 is led by the handcrafted features, above by the embedding.
+# The thesis' two regimes: for γ up to 0 handcrafted features dominate, above it the embedding.
 REGIMES = ("feature-led", "embedding-led")
 COLUMNS = 4
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def regime_of(mixing: str) -> str:
-    """Which channel leads: `REGIMES[0]` for γ <= 0 and H, else `REGIMES[1]`."""
+    """Which channel dominates: `REGIMES[0]` for γ <= 0 and H, else `REGIMES[1]`."""
     return REGIMES[0] if order_of(mixing) <= 0 else REGIMES[1]
 
 
@@ -32,8 +32,8 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
     """Columns task, backbone, regime, dim, relative, mixings.
 
     The mean test MAE of a regime's mixings, divided by the lowest such mean of that task and
-    backbone: 1 is the best regime at its best dimension. Only mixings that every dimension has
-    are averaged where there are any, so that a missing cell does not pass for an effect.
+    backbone: 1 is the best regime at its best dimension. If there are any, only mixings that every
+    dimension has are averaged, so that a missing cell is not mistaken for an effect.
     """
     cells = summary(ledger)
     cells["regime"] = cells["mixing"].map(regime_of)
@@ -51,7 +51,7 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mixings_of(ledger: pd.DataFrame) -> dict[str, str]:
-    """The mixings of each regime that there are, in words."""
+    """The mixings present in each regime, in words."""
     there = order_mixings(done(ledger, "test_mae")["mixing"].tolist())
     return {
         regime: ", ".join(label_mixing(mixing) for mixing in there if regime_of(mixing) == regime)
@@ -99,7 +99,7 @@ def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
     labels = [str(dim) for dim in sorted(found["dim"].unique())]
     fig.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
     fig.update_xaxes(range=[-0.3, len(labels) - 0.7])
-    # One scale for all panels: the effect's size is what is compared.
+    # One scale for all panels, as the size of the effect is compared.
     fig.update_yaxes(matches="y", tickformat=".2f")
     fig.update_yaxes(title_text="test MAE / best", col=1)
     return finish(

@@ -1,4 +1,4 @@
-"""Predictions of an ensemble with their spread, and whether the spread is what it says."""
+"""Predictions of an ensemble with their uncertainty, and how well it is calibrated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_POINTS = 2000
 
 
 def parity_with_spread(predicted: pd.DataFrame, units: Mapping[str, str]) -> go.Figure:
-    """Test predictions against targets, a panel a task; a bar reaches one deviation up and down.
+    """Test predictions against targets, one panel per task; bars show one standard deviation.
 
     The MAE in a panel is of all its points, of which at most 2 000 are drawn, the most uncertain
     darkest.
@@ -86,7 +86,7 @@ def _add_panel(fig: go.Figure, row: int, column: int, points: pd.DataFrame, unit
 
 
 def calibration(coverage: pd.DataFrame, predicted: pd.DataFrame) -> go.Figure:
-    """Left: share of test targets within their intervals against what the intervals promise.
+    """Left: share of test targets within their intervals against the intervals' level.
 
     Right: mean absolute error of the crystals, in tenths from the most certain to the least, over
     the mean of their task.
@@ -131,7 +131,7 @@ def calibration(coverage: pd.DataFrame, predicted: pd.DataFrame) -> go.Figure:
 
 
 def _add_promises(fig: go.Figure, of_task: Any, name: str, colour: str, legend: bool) -> None:
-    """What one task's intervals keep, with the span of its folds."""
+    """The coverage of one task's intervals, with the range over its folds."""
     kept, low, high = of_task.mean(), of_task.min(), of_task.max()
     fig.add_scatter(
         x=kept.index, y=kept, mode="lines+markers", name=name, showlegend=legend,

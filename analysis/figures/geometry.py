@@ -74,10 +74,10 @@ def correlations(found: pd.DataFrame) -> go.Figure:
 def layers(models: pd.DataFrame) -> go.Figure:
     """ARI of the clusters with the ten classes, from the embedding through the layers.
 
-    Means, with the interquartile range as a band. A panel a backbone and task.
+    Means, with the interquartile range as a band; one panel per backbone and task.
 
     Args:
-        models: task, backbone, strategy, layer (0 is the embedding) and ari, a row a model and
+        models: task, backbone, strategy, layer (0 is the embedding) and ari, one row per model and
             layer.
     """
     if models["ari"].notna().sum() == 0:
@@ -124,7 +124,7 @@ def angle_variances(models: pd.DataFrame) -> go.Figure:
     """Variance over the elements of the angle between the channels, by data set and mixing.
 
     Args:
-        models: task, backbone, mixing, dim, angle_variance (deg²); only rows with one count.
+        models: task, backbone, mixing, dim, angle_variance (deg²); only rows with one are drawn.
     """
     known = models[np.isfinite(models["angle_variance"])]
     if known.empty:

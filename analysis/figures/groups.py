@@ -14,7 +14,7 @@ from analysis.elements import MAX_Z, SYMBOLS
 from analysis.figures.periodic import COLUMNS, EDGES, fill_tiles, lay_out
 from analysis.figures.style import INK, MISSING, MUTED, finish
 
-# Made pale, so that the symbols can be read on them; black would pass for an absent element.
+# Made pale, so that the symbols on them are legible; black would look like an absent element.
 HUES = [colour for colour in qualitative.Dark24 if colour != "#222A2A"]
 PALE = 0.5
 ALONE = "rgb(252,250,242)"
@@ -56,7 +56,7 @@ def cluster_table(
 
     Args:
         clusters: Z -> 1, 2, …
-        below: Z -> what stands under the symbol.
+        below: Z -> text under the symbol.
 
     Raises:
         ValueError: no element is in a cluster.

@@ -11,7 +11,7 @@ from analysis.elements import NUMBERS, block, period
 from analysis.figures.style import BLOCK_COLOURS, GRID, INK, MISSING, MUTED, finish, format_value
 
 SCALE = "Viridis"
-# The share of the closest pairs that the upper triangle shows unless a cut is given.
+# The share of the closest pairs that the upper triangle shows by default.
 DEFAULT_SHARE = 0.2
 # Distance of the block strips from the map and their width, as shares of the map.
 GAP, STRIP = 0.005, 0.012
@@ -77,7 +77,7 @@ def _label_axes(fig: go.Figure, names: Sequence[str]) -> None:
     }  # fmt: skip
     fig.update_xaxes(**ticks, range=[-margin, n - 0.4], constrain="domain")
     if dense:
-        # Every second symbol on a second line: neighbours would run into each other.
+        # Every second symbol on a second line, as neighbours would overlap.
         fig.update_xaxes(ticktext=[f"<br>{s}" if i % 2 else s for i, s in enumerate(names)])
     fig.update_yaxes(
         **ticks, range=[n - 0.4, -margin], scaleanchor="x", constrain="domain",
@@ -123,12 +123,12 @@ def cosine_heatmap(
 ) -> go.Figure:
     """Heat map of distances: below the diagonal all pairs, above only those under a cut.
 
-    Rows and columns are put in order of atomic number. A pair that no model has stays grey.
+    Rows and columns are sorted by atomic number. A pair that no model has is grey.
 
     Args:
         distances_nn: NaN where no model has both.
         symbols: of the rows [n].
-        cut: where None, the distance below which a fifth of the pairs lie.
+        cut: None for the distance below which a fifth of the pairs lie.
 
     Raises:
         ValueError: an unknown symbol, or a matrix that does not fit the symbols.

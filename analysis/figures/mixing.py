@@ -52,7 +52,7 @@ def _add_references(
         fig.add_hline(
             y=value, line={"color": MUTED, "width": 1.2, "dash": "dot"}, row=row, col=column
         )
-        # Lines closer than a line of text share one label, lowest value last.
+        # Labels closer than a line of text are joined, lowest value last.
         if groups and value - groups[-1][-1][0] < 0.07 * (high - low):
             groups[-1].append((value, name))
         else:
@@ -116,7 +116,7 @@ def _add_mark(
 
 
 class _Legend:
-    """Names that have an entry already: a name is shown once in all panels."""
+    """Names that have a legend entry already: a name is shown once for all panels."""
 
     def __init__(self) -> None:
         self.shown: set[str] = set()
@@ -154,11 +154,11 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
     """Mean test MAE over the folds against γ, a row of panels per task, a column per backbone.
 
     One line per dimension, its band one standard deviation over folds (none for a single fold).
-    A star marks the lowest mean test MAE, a ring the configuration that the mean validation MAE
-    picks.
+    A star marks the lowest mean test MAE, a ring the configuration with the lowest mean validation
+    MAE.
 
     Args:
-        references: task -> name -> MAE, drawn dotted; those far off the scale are named only.
+        references: task -> name -> MAE, drawn dotted; those far off the scale are only named.
 
     Raises:
         ValueError: no model has finished.

@@ -28,7 +28,7 @@ MAX_POINTS = 2000
 
 
 def choose_best(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per task the configuration with the lowest mean validation MAE, over both backbones."""
+    """Per task the configuration with the lowest mean validation MAE, over all backbones."""
     ranked = best_by_validation(ledger).sort_values(["task", "val_mae", "backbone"], kind="stable")
     return ranked.drop_duplicates("task").reset_index(drop=True)
 
@@ -54,7 +54,7 @@ def _thin(points: pd.DataFrame) -> pd.DataFrame:
 def parity(predictions: pd.DataFrame, ledger: pd.DataFrame) -> go.Figure:
     """Test predictions against targets, a panel per task, all folds of the best configuration.
 
-    The configuration is the one that the mean validation MAE picks. MAE, RMSE and R² in a panel
+    The configuration is the one with the lowest mean validation MAE. MAE, RMSE and R² in a panel
     are of all its points, of which at most 2 000 are drawn.
 
     Raises:

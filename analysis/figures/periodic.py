@@ -28,7 +28,7 @@ def _scale(value: float, logarithmic: bool) -> float:
 
 
 def _choose_ticks(low: float, high: float, logarithmic: bool) -> list[float]:
-    """Values named beside the colour bar: the ends, and decades or quarters between them."""
+    """Values labelled at the colour bar: the ends, and decades or quarters between them."""
     if not high > low:
         return [high]
     if not logarithmic:
@@ -38,7 +38,7 @@ def _choose_ticks(low: float, high: float, logarithmic: bool) -> list[float]:
 
 
 def fill_tiles(texts: Mapping[int, str], values: Mapping[int, float]) -> dict[str, list[list]]:
-    """`z`, `text` and `customdata` grids for a heat map; None where no element stands."""
+    """`z`, `text` and `customdata` grids for a heat map; None where there is no element."""
     grids: dict[str, list[list]] = {
         name: [[None] * COLUMNS for _ in range(ROWS)] for name in ("z", "text", "customdata")
     }
@@ -99,7 +99,7 @@ def periodic_table(
 
     Args:
         values: Z -> number.
-        text: Z -> what stands under the symbol, by default the value.
+        text: Z -> text under the symbol, by default the value.
         logarithmic: colours by the logarithm; values that are not positive then count as absent.
 
     Raises:
@@ -137,7 +137,7 @@ def periodic_table(
 
 
 def lay_out(fig: go.Figure) -> None:
-    """Tiles alone, group numbers above the columns, periods beside the f rows."""
+    """Hides the axes; puts group numbers above the columns and period numbers beside the f rows."""
     hidden = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
     fig.update_xaxes(**hidden, range=[0.4, COLUMNS + 0.6])
     fig.update_yaxes(**hidden, range=[EDGES[-1] + 0.1, 0.1])

@@ -1,4 +1,4 @@
-"""A one-dimensional scale of the elements, and what it was made from."""
+"""A one-dimensional scale of the elements, and the relations it was made from."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from analysis.figures.style import (
 )
 from analysis.scale.gaps import rescaled
 
-# Share of a row's length that a symbol takes up.
+# Width of a symbol, as a share of a row's length.
 SYMBOL_WIDTH = 0.021
 ROWS = 5
 
 
 def _lanes(positions: Sequence[float], width: float) -> list[int]:
-    """For each, ascending, the lowest lane where it stands clear of those before it."""
+    """For each position, ascending, the lowest lane where its symbol overlaps no earlier one."""
     ends: list[float] = []
     lanes = []
     for position in positions:
@@ -47,7 +47,7 @@ def _lanes(positions: Sequence[float], width: float) -> list[int]:
 
 
 class _Placed(NamedTuple):
-    """A symbol at (x, y) of the picture, on a stem that stands on the base of its row."""
+    """A symbol at (x, y) of the picture, on a stem that starts at the base of its row."""
 
     symbol: str
     position: float
@@ -57,7 +57,7 @@ class _Placed(NamedTuple):
 
 
 def _draw_axes(fig: go.Figure, baselines: np.ndarray, low: float, length: float) -> None:
-    """A line a row, with the positions of its ends."""
+    """Draws a line for each row, with the positions of its ends."""
     for row, base in enumerate(baselines):
         start = low + row * length
         fig.add_shape(type="line", x0=0, x1=length, y0=base, y1=base, line={"color": MUTED})
@@ -69,7 +69,7 @@ def _draw_axes(fig: go.Figure, baselines: np.ndarray, low: float, length: float)
 
 
 def _add_block(fig: go.Figure, name: str, placed: Sequence[_Placed]) -> None:
-    """The symbols of one block, their stems and their entry in the legend."""
+    """Draws the symbols of one block, their stems and their entry in the legend."""
     if not placed:
         return
     fig.add_scatter(
@@ -93,7 +93,7 @@ def _add_block(fig: go.Figure, name: str, placed: Sequence[_Placed]) -> None:
 
 
 def scale_line(positions: Mapping[str, float], rows: int = ROWS) -> go.Figure:
-    """The axis in rows, read like text; symbols coloured by block, crowded ones one over another.
+    """The axis in rows, read like text; symbols coloured by block, crowded ones stacked.
 
     Args:
         positions: symbol -> position.
@@ -139,7 +139,7 @@ def scale_line(positions: Mapping[str, float], rows: int = ROWS) -> go.Figure:
 def relation_maps(
     symbols: Sequence[str], replaceability_nn: np.ndarray, distances_nn: np.ndarray
 ) -> go.Figure:
-    """Two maps side by side: log₁₀ S, never seen pairs grey, and log₁₀ of the chemical distance."""
+    """Two maps side by side: log₁₀ S, with unobserved pairs grey, and log₁₀ of the distance."""
     n = len(symbols)
     fig = make_subplots(
         rows=1,

@@ -1,4 +1,4 @@
-"""What composition alone tells, as figure 3.8 of the thesis; and relations beside relations."""
+"""How much composition alone explains (figure 3.8 of the thesis); correlations of relations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.screening import LEAST_COVERED
 
 
 def composition_bars(screened: pd.DataFrame) -> go.Figure:
-    """R² (or balanced accuracy) and share of the way to the best model, a bar a data set.
+    """R² (or balanced accuracy) and share of the way to the best model, one bar per data set.
 
     Args:
         screened: task, explained, covered (NaN where no model is known), enters.
@@ -44,7 +44,7 @@ def composition_bars(screened: pd.DataFrame) -> go.Figure:
 
 
 def relation_map(compared: pd.DataFrame) -> go.Figure:
-    """Spearman's correlation between relations of the elements, each with each.
+    """Spearman's correlation between all pairs of relations of the elements.
 
     Args:
         compared: one, other, elements, correlation, p.

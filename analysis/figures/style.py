@@ -1,4 +1,4 @@
-"""One look for all figures: fonts, colours that colour-blind readers can tell apart, layout."""
+"""The common style of all figures: fonts, layout, and colours for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOP, BOTTOM = 116, 64
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Blocks of the periodic table.
 BLOCK_COLOURS = {"s": "#E69F00", "p": "#009E73", "d": "#0072B2", "f": "#CC79A7"}
-# Titles as in trainables/models/backbones.py, which is not known here; a test holds them together.
+# Titles as in trainables/models/backbones.py, which analysis cannot import; a test compares them.
 BACKBONES = {"cgcnn": "CGCNN", "megnet": "MEGNet", "schnet": "SchNet"}
 MIXING_SCALE = ["#2166ac", "#67a9cf", "#87909c", "#f4a582", "#b2182b"]
 MINUS = "\N{MINUS SIGN}"
@@ -35,7 +35,7 @@ def name_backbone(backbone: str) -> str:
 
 
 def colour_backbone(backbone: str) -> str:
-    """Colour of a backbone, wherever it stands alone; one for all that have no title here."""
+    """Colour of a backbone, if it is drawn alone; one colour for all that have no title here."""
     order = [*BACKBONES, backbone]
     return CATEGORIES[order.index(backbone) % len(CATEGORIES)]
 
@@ -46,7 +46,7 @@ def label_mixing(mixing: str) -> str:
 
 
 def explain_mixings(mixings: Sequence[str]) -> str:
-    """Which mixings there are, in words: like `H (handcrafted only), 0 and L (learned only)`."""
+    """Lists mixings in words: `H (handcrafted only), 0 and L (learned only)`."""
     words = {"H": "H (handcrafted only)", "L": "L (learned only)"}
     ordered = [words.get(mixing, label_mixing(mixing)) for mixing in order_mixings(mixings)]
     return " and ".join([", ".join(ordered[:-1]), ordered[-1]] if len(ordered) > 1 else ordered)
@@ -96,7 +96,7 @@ def format_value(value: float) -> str:
 
 
 def shorten(name: str, length: int = 34) -> str:
-    """A name that fits over a panel, cut in the middle where it is too long."""
+    """A name that fits over a panel, cut in the middle if it is too long."""
     if len(name) <= length:
         return name
     head = (length - 1) // 2
@@ -104,7 +104,7 @@ def shorten(name: str, length: int = 34) -> str:
 
 
 def units_of(ledger: pd.DataFrame) -> dict[str, str]:
-    """Unit of each task's target, empty where the ledger has none."""
+    """Unit of each task's target, empty if the ledger has none."""
     if "unit" not in ledger.columns:
         return dict.fromkeys(ledger["task"].unique(), "")
     first = ledger.groupby("task", sort=False)["unit"].first()
@@ -117,7 +117,7 @@ def label_axis(name: str, unit: str = "") -> str:
 
 
 def with_unit(text: str, unit: str = "") -> str:
-    """Text that ends in a number, and its unit behind it."""
+    """Text that ends in a number, followed by its unit."""
     return f"{text} {unit}" if unit else text
 
 
@@ -130,7 +130,7 @@ def panels(
     gap: int = 64,
     horizontal: float = 0.09,
 ) -> go.Figure:
-    """Grid of panels with small bold titles, of a height for which any number of rows fits.
+    """Grid of panels with small bold titles, high enough for any number of rows.
 
     Args:
         panel_height, gap: of a panel, and between rows, in pixels.
@@ -150,7 +150,7 @@ def panels(
 
 
 def add_diagonal(fig: go.Figure, row: int, column: int, low: float, high: float) -> list[float]:
-    """Where a prediction is the truth; its ends, a little below and above what is there."""
+    """Draws the diagonal; returns its ends, a little beyond the values."""
     pad = 0.04 * (high - low or 1.0)
     ends = [low - pad, high + pad]
     fig.add_scatter(
@@ -168,9 +168,9 @@ def finish(
     height: int | None = None,
     legend: bool = True,
 ) -> go.Figure:
-    """Apply the common look, title above, legend between title and panels; returns the figure.
+    """Applies the common style, title above, legend between title and panels; returns the figure.
 
-    `legend=False` takes the legend's line away from the height.
+    `legend=False` removes the height of the legend.
     """
     top = TOP if legend else TOP - 32
     height = (height or int(fig.layout.height or 520)) - (TOP - top)

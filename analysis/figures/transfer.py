@@ -1,4 +1,4 @@
-"""Tables of element vectors beside a reference, fold by fold."""
+"""Tables of element vectors compared with a reference, fold by fold."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def paired_differences(
 ) -> go.Figure:
     """Differences of each fold from the reference, with the mean and its 95 % interval.
 
-    What is established is drawn in colour.
+    Significant differences are coloured.
 
     Args:
         compared: task, table, metric and, but for the reference, difference, low, high (None for
             one fold), established.
-        folds: for each task the differences, a row a fold and a column a table.
-        reference: name of the table that the others are held against.
+        folds: for each task the differences, one row per fold and one column per table.
+        reference: name of the table that the others are compared with.
         units: of each task's target.
     """
     tasks = list(dict.fromkeys(row["task"] for row in compared))

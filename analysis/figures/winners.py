@@ -56,7 +56,7 @@ def _by_backbone(wins: pd.DataFrame, mixings: list[str]) -> go.Figure:
 
 
 def _complete(wins: pd.DataFrame, backbone: str, mixings: list[str]) -> pd.DataFrame:
-    """Wins and cells by (mixing, task) with a zero for what never won, so all get a legend."""
+    """Wins and cells by (mixing, task), with zeros for mixings that never won, for the legend."""
     part = wins[wins["backbone"] == backbone]
     cells = part.groupby("task")["cells"].first()
     every = pd.MultiIndex.from_product([mixings, cells.index], names=["mixing", "task"])
@@ -103,7 +103,7 @@ def _by_task(wins: pd.DataFrame, mixings: list[str]) -> go.Figure:
 def winners(
     ledger: pd.DataFrame, by: Literal["backbone", "task"] = "backbone", on: str = "val_mae"
 ) -> go.Figure:
-    """Share of cells (task, fold, backbone, dim) that each mixing wins, chosen on `on`.
+    """Share of cells (task, fold, backbone, dim) that each mixing wins, selected on `on`.
 
     `by="backbone"` compares the backbones over all tasks; `by="task"` shows each task. Raises
     ValueError when no model has finished.

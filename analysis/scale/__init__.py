@@ -1,1 +1,1 @@
-"""A position for each element on one axis, from how often elements replace each other."""
+"""Places the elements on one axis, by how often they replace each other."""

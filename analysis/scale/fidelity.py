@@ -1,4 +1,4 @@
-"""How well a scale keeps the relations of the elements, beside scales that others made.
+"""How well a scale preserves the relations of the elements, compared with published scales.
 
 Shape letters: n elements that the scale and the relations share.
 """
@@ -21,7 +21,7 @@ _SCALES = resources.files("analysis.scale").joinpath("data", "scales.csv")
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """What a scale keeps.
+    """How well a scale preserves relations.
 
     Attributes:
         elements: how many were compared.
@@ -41,7 +41,7 @@ class Fidelity:
 def fidelity(
     coordinates_n: np.ndarray, replaceability_nn: np.ndarray, distances_nn: np.ndarray
 ) -> Fidelity:
-    """Judges a scale by a symmetric S and by chemical distances."""
+    """Evaluates a scale by a symmetric S and by chemical distances."""
     n = len(coordinates_n)
     upper = np.triu_indices(n, 1)
     apart_nn = np.abs(coordinates_n[:, None] - coordinates_n[None])
@@ -71,7 +71,7 @@ def _kept(apart_nn: np.ndarray, replaceability_nn: np.ndarray) -> float:
 
 
 def known_scales() -> dict[str, dict[int, float]]:
-    """Scales of the literature: name, then atomic number to position.
+    """Published scales: name, then atomic number to position.
 
     Pettifor (1984, 10.1016/0038-1098(84)90765-8), modified Pettifor (Glawe et al. 2016,
     10.1088/1367-2630/18/9/093011) and Mendeleev numbers (Villars et al. 2004,

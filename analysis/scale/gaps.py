@@ -2,9 +2,9 @@
 
     L(x) = η (Σ_k x_k − n)² + Σ_{i<j} (S_ij D_ij + λ / D_ij),   D_ij = x_i + … + x_{j−1}
 
-pulls elements that replace each other together (S) and keeps all apart (λ). The printed inner sum
-starts at j = j + 1, a misprint for j = i + 1. L is convex and grows without bound where a gap
-closes, so its minimum is one and all gaps there are positive. Newton's method finds it to rounding.
+pulls elements that replace each other together (S) and pushes all apart (λ). The printed inner sum
+starts at j = j + 1, a misprint for j = i + 1. L is convex and grows without bound as a gap closes,
+so it has a unique minimum with positive gaps. Newton's method finds it to rounding.
 
 Shape letters: n elements in their order, g = n − 1 gaps between them.
 """
@@ -20,9 +20,9 @@ import numpy as np
 
 ETA = 0.1
 MOST_STEPS = 200
-# Of the largest entry of the gradient at the start; sums of n² terms carry no more digits.
+# Relative to the largest entry of the initial gradient; sums of n² terms have no more digits.
 TOLERANCE = 1e-10
-# A step goes at most so far towards the nearest gap of zero.
+# A step goes at most this share of the way to the nearest gap of zero.
 TO_THE_WALL = 0.9
 ROUNDING = 1e-9
 
@@ -37,7 +37,7 @@ class Gaps:
         values: gaps [g], positive.
         pull: Σ_{i<j} S_ij D_ij, the thesis' loss X.
         crowding: Σ_{i<j} 1 / D_ij over all pairs, the thesis' loss Y.
-        gradient: largest entry of |∂L/∂x| where the search ended; all gaps are positive, so the
+        gradient: largest entry of |∂L/∂x| at the end of the search; all gaps are positive, so the
             projected gradient is the gradient.
         converged: whether that is rounding, and so the minimum proven.
     """
@@ -58,7 +58,7 @@ class Gaps:
 
     @property
     def variance(self) -> float:
-        """Of the rescaled gaps: how far the scale is from an even one."""
+        """Variance of the rescaled gaps: the deviation from an even scale."""
         return float(np.var(rescaled(self.values)))
 
 
@@ -84,7 +84,7 @@ def _crossing(pairs_nn: np.ndarray) -> np.ndarray:
 def objective(
     gaps_g: np.ndarray, pull_nn: np.ndarray, lam: float, eta: float, repulsion: Repulsion = "all"
 ) -> float:
-    """L of eq. 3.3; `pull_nn` is S in the order, of which the part above the diagonal counts."""
+    """L of eq. 3.3; `pull_nn` is S in the order, of which only the upper triangle counts."""
     span = spans(gaps_g)
     apart = 1.0 / span if repulsion == "all" else np.diag(1.0 / gaps_g)
     near = np.isfinite(span)
@@ -115,12 +115,12 @@ def _derivatives(
 def minimise(
     pull_nn: np.ndarray, lam: float, eta: float = ETA, repulsion: Repulsion = "all"
 ) -> Gaps:
-    """The gaps of least L.
+    """The gaps that minimise L.
 
     Args:
         pull_nn: S [n, n] in the order of the elements; S_ij with i before j is read.
         lam, eta: > 0.
-        repulsion: whether λ / D keeps all pairs apart (eq. 3.3), or neighbours only.
+        repulsion: whether λ / D pushes all pairs apart (eq. 3.3), or neighbours only.
 
     Raises:
         ValueError: fewer than two elements, λ or η not positive, or S negative or not finite.
@@ -159,13 +159,13 @@ def minimise(
 def _length(
     gaps: np.ndarray, step: np.ndarray, rate: float, value: Callable[[np.ndarray], float]
 ) -> float:
-    """How much of a Newton step to take: all gaps stay positive, and L falls (Armijo's rule)."""
+    """Step length of Newton's method: all gaps stay positive, and L falls (Armijo's rule)."""
     shrinking = step < 0
     wall = float((gaps[shrinking] / -step[shrinking]).min(initial=np.inf))
     length = min(1.0, TO_THE_WALL * wall)
     before = value(gaps)
     if -rate < ROUNDING * (1 + abs(before)):
-        return length  # near the minimum L no longer shows which step is better
+        return length  # near the minimum L no longer resolves which step is better
     while value(gaps + length * step) > before + 1e-4 * length * rate:
         length /= 2
     return length

@@ -1,8 +1,8 @@
 """The search over orders behind `unidimensional`, compiled by numba on first use.
 
-Of an order, t_i = Σ_{j before i} d_ij − Σ_{j after i} d_ij is called the lean of element i, and
-F = Σ t_i² its merit. `search` sorts by t until that changes nothing, and then moves single elements
-and turns runs of them round as long as F grows.
+For an order, t_i = Σ_{j before i} d_ij − Σ_{j after i} d_ij is called the lean of element i, and
+F = Σ t_i² its merit. `search` sorts by t until nothing changes, and then moves single elements and
+reverses runs of them as long as F grows.
 
 Shape letters: n elements, r restarts.
 """
@@ -12,15 +12,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Gains below this share of F are rounding: without a limit the search could run in circles.
+# Gains below this share of F are rounding: without a limit the search could cycle.
 LEAST_GAIN = 1e-13
 
 
 @njit(cache=True)
 def search(distances: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Improves each order [r, n] in place until nothing helps; F [r].
+    """Improves each order [r, n] in place to a local optimum; returns F [r].
 
-    Most restarts end in few orders. That nothing helps in one of them is seen once a block.
+    Most restarts end in few orders. Each is proven to be an optimum once per block.
     """
     merits = np.empty(len(orders))
     settled = np.empty_like(orders)
@@ -45,7 +45,7 @@ def search(distances: np.ndarray, orders: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _kinds(distances: np.ndarray) -> np.ndarray:
-    """For each element the first that is as far from all others: swapping the two changes no F."""
+    """For each element the first one with equal distances to all others: swapping them keeps F."""
     n = len(distances)
     kinds = np.arange(n)
     for i in range(n):
@@ -60,7 +60,7 @@ def _kinds(distances: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _among(settled: np.ndarray, order: np.ndarray) -> bool:
-    """Whether an order of kinds is one of these, from either end."""
+    """Whether an order of kinds, or its reverse, is among these."""
     n = len(order)
     for other in settled:
         ahead = back = True
@@ -81,8 +81,9 @@ def lean_of(distances: np.ndarray, order: np.ndarray) -> np.ndarray:
     places = np.empty(n)
     for k in range(n):
         places[order[k]] = k
-    # Element by element in the inner loop, so that it is vectorised without another order of
-    # summation: rounding, which decides between orders of one stress, must not be the compiler's.
+    # Element by element in the inner loop, so that it is vectorised with a fixed order of
+    # summation: rounding, which decides between orders of equal stress, must not depend on the
+    # compiler.
     by_element = np.zeros(n)
     for other in range(n):
         row, place = distances[other], places[other]
@@ -93,7 +94,7 @@ def lean_of(distances: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _sort_until_sorted(distances: np.ndarray, order: np.ndarray) -> None:
-    """SMACOF with its steps in one dimension: sort by t; F grows until nothing moves."""
+    """SMACOF's steps in one dimension: sorts by t until nothing moves; F grows."""
     merit = -1.0
     while True:
         lean = lean_of(distances, order)
@@ -106,7 +107,7 @@ def _sort_until_sorted(distances: np.ndarray, order: np.ndarray) -> None:
 
 @njit(cache=True)
 def _sort(order: np.ndarray, keys: np.ndarray) -> None:
-    """Sorts both by the keys; insertion, as most are in their place."""
+    """Sorts both by the keys; by insertion, as most are in place."""
     for k in range(1, len(order)):
         element, key = order[k], keys[k]
         free = k
@@ -118,11 +119,11 @@ def _sort(order: np.ndarray, keys: np.ndarray) -> None:
 
 @njit(cache=True)
 def _insert(distances: np.ndarray, order: np.ndarray, due: np.ndarray) -> bool:
-    """Moves each element that is due to where F gains most; whether one has moved.
+    """Moves each due element to where F gains most; returns whether one has moved.
 
-    Due next are those that have moved and those that they passed, whose t has changed.
+    Those that have moved, and those that they passed, are due next, as their t has changed.
 
-    Passing q on the way right adds 2 d to t of the one that moves and takes 2 d from q's.
+    Passing q to the right adds 2 d to t of the moving element and subtracts 2 d from q's.
     """
     n = len(order)
     lean = lean_of(distances, order)
@@ -145,7 +146,7 @@ def _insert(distances: np.ndarray, order: np.ndarray, due: np.ndarray) -> bool:
 def _best_place(
     row: np.ndarray, order: np.ndarray, lean: np.ndarray, start: int, least: float
 ) -> int:
-    """Where F is largest for the element at `start`, if it gains more than `least` there."""
+    """The position with the largest F for the element at `start`, if it gains more than `least`."""
     own, best, target = 2 * lean[start], least, start
     passed = others = 0.0
     for k in range(start + 1, len(order)):
@@ -170,7 +171,7 @@ def _best_place(
 def _move(
     distances: np.ndarray, order: np.ndarray, lean: np.ndarray, start: int, target: int
 ) -> None:
-    """Takes an element out and puts it in elsewhere; keeps t true."""
+    """Moves an element to another position; updates t."""
     direction = 1 if target > start else -1
     element, own = order[start], lean[start]
     row = distances[element]
@@ -185,9 +186,9 @@ def _move(
 
 @njit(cache=True)
 def _reverse(distances: np.ndarray, order: np.ndarray) -> bool:
-    """Turns round, from each place on, the run by which F gains most; whether one was turned.
+    """Reverses, from each position on, the run with the largest gain in F; returns whether any was.
 
-    With w_i the part of t_i that comes from within the run, turning takes 2 w_i from t_i.
+    With w_i the part of t_i that comes from within the run, reversing subtracts 2 w_i from t_i.
     """
     n = len(order)
     turned = False
@@ -222,7 +223,7 @@ def _reverse(distances: np.ndarray, order: np.ndarray) -> bool:
 
 @njit(cache=True)
 def _arrange(distances: np.ndarray, order: np.ndarray, near: np.ndarray) -> None:
-    """`near`: the distances in the order."""
+    """Writes the distances in the order to `near`."""
     for i in range(len(order)):
         for j in range(len(order)):
             near[i, j] = distances[order[i], order[j]]

@@ -1,6 +1,6 @@
-"""Which λ: the front of pull against crowding, and the scale on it that is least even (3.1.3).
+"""Chooses λ: the front of pull against crowding, and the least even scale on it (3.1.3).
 
-A larger λ lets elements that replace each other drift apart (loss X grows) to make room for all
+With a larger λ, elements that replace each other move apart (loss X grows) to make room for all
 (loss Y falls). Candidates are the corners of the lower convex hull of the front; the thesis takes
 the one whose rescaled gaps have the largest variance.
 """
@@ -18,7 +18,7 @@ import optuna
 from analysis.mapping import Map
 from analysis.scale.gaps import Gaps, Repulsion, minimise
 
-# How many λ a round of the refinement adds; fixed, so that the result knows nothing of workers.
+# λ added per round of refinement; fixed, so that the result does not depend on the workers.
 A_ROUND = 4
 
 
@@ -28,7 +28,7 @@ def losses(found: Sequence[Gaps]) -> np.ndarray:
 
 
 def on_front(losses_p2: np.ndarray) -> np.ndarray:
-    """Which points no other one beats in one loss without losing in the other [p]."""
+    """Which points are not dominated by another one [p]."""
     no_worse = (losses_p2[:, None] <= losses_p2[None]).all(axis=2)
     better = (losses_p2[:, None] < losses_p2[None]).any(axis=2)
     return np.logical_not((no_worse & better).any(axis=0))
@@ -48,7 +48,7 @@ def on_hull(losses_p2: np.ndarray) -> np.ndarray:
 
 
 def _turns_left(points_32: np.ndarray) -> bool:
-    """Whether the way over three points bends to the left at the middle one."""
+    """Whether the path over three points bends to the left at the middle one."""
     (ux, uy), (vx, vy) = points_32[1:] - points_32[0]
     return bool(ux * vy - uy * vx > 0)
 
@@ -60,7 +60,7 @@ def least_even(found: Sequence[Gaps]) -> int:
 
 
 def hypervolume(losses_p2: np.ndarray, corners_22: np.ndarray) -> float:
-    """Share of a box that the points beat; 0 none, 1 all of it.
+    """Share of a box that the points dominate; 0 none, 1 all of it.
 
     Args:
         corners_22: the box's best and worst (pull, crowding), such as those of a front.
@@ -88,7 +88,7 @@ def scan(
     repulsion: Repulsion = "all",
     map: Map = map,
 ) -> list[Gaps]:
-    """The gaps of each λ, in their order; `map` may spread them over workers."""
+    """The gaps of each λ, in their order; `map` may distribute them to workers."""
     return list(map(partial(_at, pull_nn, repulsion), [(lam, eta) for lam in lambdas]))
 
 
@@ -115,14 +115,14 @@ def refine(
     repulsion: Repulsion = "all",
     map: Map = map,
 ) -> list[Gaps]:
-    """More λ where the front bends, between those that are there.
+    """Adds λ where the front bends, between existing ones.
 
-    The area of the rectangle between two neighbours on the front is what a point between them can
-    gain at most; each round halves, in ln λ, the `A_ROUND` widest of them. It ends when a round
-    gains less than `tolerance` of the box, or with `most` new ones.
+    The area of the rectangle between two neighbours on the front is the largest possible gain of a
+    point between them; each round halves, in ln λ, the `A_ROUND` widest. It ends when a round gains
+    less than `tolerance` of the box, or with `most` new ones.
 
     Returns:
-        The new ones.
+        The new gaps.
     """
     known = sorted(found, key=lambda one: one.lam)
     corners = box(losses(known))
@@ -141,7 +141,7 @@ def refine(
 
 
 def _widest(known: Sequence[Gaps], corners_22: np.ndarray) -> list[float]:
-    """Middles of the intervals of λ, those whose rectangle is largest first."""
+    """Middles of the intervals of λ, sorted by the size of their rectangles, largest first."""
     extent = corners_22[1] - corners_22[0]
     extent = np.where(extent > 0, extent, 1.0)
     areas = np.abs(np.diff(losses(known) / extent, axis=0)).prod(axis=1)
@@ -149,7 +149,7 @@ def _widest(known: Sequence[Gaps], corners_22: np.ndarray) -> list[float]:
     return [middles[place] for place in np.argsort(-areas, kind="stable") if areas[place] > 0]
 
 
-# Trials asked for at a time; fixed, so that the search is the same for any number of workers.
+# Trials requested at a time; fixed, so that the search is the same for any number of workers.
 BATCH = 8
 ETA_RANGE = (0.01, 1.0)
 
@@ -163,7 +163,7 @@ def search_pairs(
     repulsion: Repulsion = "all",
     map: Map = map,
 ) -> list[Gaps]:
-    """Gaps of the (λ, η) that a tree-structured Parzen estimator tries, least pull and crowding.
+    """Gaps of the (λ, η) that a tree-structured Parzen estimator tries to lower pull and crowding.
 
     λ lies between the smallest and the largest of `lambdas`, η in `ETA_RANGE`.
     """

@@ -1,8 +1,8 @@
 """How readily an element is replaced by another in known crystals (thesis 3.1.2).
 
 S_AB = n_AB / N_A (eq. 3.1; Wang et al. 2021, 10.1038/s41524-020-00481-6): of the N_A crystals with
-element A, how often putting B for A gives another known crystal. Chemical distances are d = 1 / S,
-with missing pairs by way of others: along a path distances multiply (eq. 3.2).
+element A, how often replacing A by B gives another known crystal. Chemical distances are d = 1 / S;
+missing pairs go through others: along a path distances multiply (eq. 3.2).
 
 Shape letters: n elements, Z atomic numbers 0 to 118.
 """
@@ -22,13 +22,13 @@ Kind = Literal["share", "logarithm", "product"]
 
 @dataclass(frozen=True, kw_only=True)
 class Replaceability:
-    """S of some elements.
+    """S of given elements.
 
     Attributes:
         numbers: atomic numbers [n], ascending.
-        values: S [n, n], row A replaced by column B; 0 where never seen, and on the diagonal.
+        values: S [n, n], row A replaced by column B; 0 if never observed, and on the diagonal.
         occurrences: N_A [n].
-        estimated: atomic numbers whose N_A was not given and is estimated.
+        estimated: atomic numbers whose N_A was missing and is estimated.
     """
 
     numbers: np.ndarray
@@ -57,7 +57,7 @@ class Replaceability:
 
     @property
     def symmetric(self) -> np.ndarray:
-        """[n, n]: the larger of S_AB and S_BA, by which relations of pairs are judged."""
+        """[n, n]: the larger of S_AB and S_BA, used for symmetric relations."""
         return np.maximum(self.values, self.values.T)
 
 
@@ -66,8 +66,8 @@ def from_counts(counts_zz: np.ndarray, occurrences_z: np.ndarray | None) -> Repl
 
     An element that is counted in replacements but in no crystals gets an estimate of N_A: its
     replacements times the median over the other elements of crystals per replacement. Without
-    occurrences, N_A is the number of replacements of A: then S says by what A is replaced, and no
-    longer how often.
+    occurrences, N_A is the number of replacements of A: then S states by what A is replaced, but
+    not how often.
 
     The elements are those with a replacement or an occurrence.
 
@@ -108,9 +108,9 @@ def from_counts(counts_zz: np.ndarray, occurrences_z: np.ndarray | None) -> Repl
 def chemical_distances(replaceability: Replaceability) -> np.ndarray:
     """d [n, n], symmetric with zero diagonal (eq. 3.2).
 
-    S above 1 (more than one replacement a crystal) counts as 1, so that a detour is never nearer
-    than its parts. Multiplicative paths are shortest paths of ln d. Of d_AB and d_BA the smaller
-    stands. Elements that no path joins are as far apart as the farthest pair that one does.
+    S above 1 (more than one replacement per crystal) counts as 1, so that a detour is never shorter
+    than its parts. Multiplicative paths are shortest paths of ln d. The smaller of d_AB and d_BA is
+    used. Elements that no path joins are as far apart as the farthest pair that one does.
 
     Raises:
         ValueError: no element is ever replaced.
@@ -130,13 +130,13 @@ def chemical_distances(replaceability: Replaceability) -> np.ndarray:
 
 
 def dissimilarities(replaceability: Replaceability, kind: Kind) -> np.ndarray:
-    """What MDS is to keep [n, n], symmetric with zero diagonal.
+    """The dissimilarities for MDS [n, n], symmetric with zero diagonal.
 
     - `share`: 1 − S / max S, with the larger of S_AB and S_BA. Every replacement counts, and all
-      pairs that were never seen are equally far.
+      pairs never observed are equally far.
     - `logarithm`: of the chemical distances.
     - `product`: the chemical distances themselves, as in the thesis. They span six orders of
-      magnitude, so the least often replaced elements decide the order of all.
+      magnitude, so the least often replaced elements determine the order of all.
     """
     if kind == "share":
         found = 1.0 - replaceability.symmetric / replaceability.values.max()
@@ -149,7 +149,7 @@ def dissimilarities(replaceability: Replaceability, kind: Kind) -> np.ndarray:
 
 
 def check_counts(counts_zz: np.ndarray) -> None:
-    """Accepts counts by atomic number, or says what is wrong with them.
+    """Validates counts by atomic number.
 
     Raises:
         ValueError: a count is no number of at least 0; the pair is named.

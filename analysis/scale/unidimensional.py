@@ -1,4 +1,4 @@
-"""Metric MDS in one dimension: an order of the elements that keeps their distances (thesis 3.1.2).
+"""Metric MDS in one dimension: an order of the elements that preserves distances (thesis 3.1.2).
 
 For a given order the stress Σ_{i<j} (d_ij − |x_i − x_j|)² is least at x_i = t_i / n, with
 
@@ -6,8 +6,8 @@ For a given order the stress Σ_{i<j} (d_ij − |x_i − x_j|)² is least at x_i
 
 and is then Σ_{i<j} d_ij² − Σ_i t_i² / n: the best order maximises F = Σ t_i² (Defays 1978,
 Br. J. Math. Stat. Psychol. 31, 49). SMACOF's step (de Leeuw & Mair 2009, 10.18637/jss.v031.i03) is
-to sort by t; it ends at the first order that sorts itself. A local search goes on from there: an
-element moves elsewhere, a run of elements turns round, as long as F grows.
+to sort by t; it ends at the first order that sorts to itself. A local search continues from there:
+it moves an element or reverses a run of elements, as long as F grows.
 
 Shape letters: n elements, r restarts.
 """
@@ -25,7 +25,7 @@ from analysis.scale.orders import lean_of, search
 
 # Restarts that share a random stream. The results are the same for any number of workers.
 BLOCK = 250
-# Restarts whose F differs by less share of it are one optimum.
+# Restarts whose F differ by less than this share are one optimum.
 SAME = 1e-10
 
 
@@ -34,7 +34,7 @@ class Order:
     """The best of many restarts.
 
     Attributes:
-        order: places [n] of the matrix, from one end of the axis to the other.
+        order: indices [n] into the matrix, from one end of the axis to the other.
         coordinates: x [n] in the order, ascending, in units of the distances, of least stress.
         stress: Σ_{i<j} (d_ij − |x_i − x_j|)².
         restarts: how many were made.
@@ -55,7 +55,7 @@ def find_order(
     seed: int,
     map: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map,
 ) -> Order:
-    """Searches from `restarts` random orders; `map` may spread their blocks over workers.
+    """Searches from `restarts` random orders; `map` may distribute their blocks to workers.
 
     Raises:
         ValueError: the distances are not symmetric, finite and at least 0, or fewer than two.

@@ -1,1 +1,1 @@
-"""From clusters of elements to groups whose members may replace each other in a crystal."""
+"""Divides clusters of elements into groups whose members may replace each other in a crystal."""

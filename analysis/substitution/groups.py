@@ -1,10 +1,11 @@
-"""Clusters cut into groups whose members fit into each other's places (thesis 3.2.4, fig. 3.12).
+"""Divides clusters into groups whose members fit into each other's sites (thesis 3.2.4, fig. 3.12).
 
 Two rules, both of the thesis:
 
-1. Cations and anions of a cluster are apart.
-2. Along ascending radius, a new group begins where the next radius is 1.30 times the one before or
-   more: beyond 30 % hardly any substitution is known (Goldschmidt 1926, 10.1007/BF01507527).
+1. Cations and anions of a cluster are separated.
+2. Along ascending radius, a new group starts where the next radius is at least 1.30 times the
+   previous one: beyond 30 % hardly any substitution is known (Goldschmidt 1926,
+   10.1007/BF01507527).
 
 An element without a known radius is a group of its own, and flagged.
 """
@@ -28,11 +29,11 @@ ANION, CATION = "-", "+"
 
 @dataclass(frozen=True)
 class Ion:
-    """The ion that stands for an element in crystals.
+    """The ion that represents an element in crystals.
 
     Attributes:
-        radius: the largest of its ionic radii in Å; None where none is known.
-        sign: of its charge, `+` or `-`; the more common one where both occur.
+        radius: the largest of its ionic radii in Å; None if none is known.
+        sign: of its charge, `+` or `-`; the more common one if both occur.
     """
 
     radius: float | None
@@ -41,7 +42,7 @@ class Ion:
 
 @cache
 def ions() -> dict[int, Ion]:
-    """By atomic number, 1 to 118."""
+    """The ions by atomic number, 1 to 118."""
     with resources.as_file(_IONS) as path, open(path, newline="") as file:
         return {
             NUMBERS[row["symbol"]]: Ion(
@@ -57,7 +58,7 @@ FREE, LIMITED = 0.15, 0.30
 
 @dataclass(frozen=True)
 class Member:
-    """An element's place: cluster 1, 2, … and group 1a, 1b, …"""
+    """An element's cluster 1, 2, … and group 1a, 1b, …"""
 
     number: int
     cluster: int
@@ -66,7 +67,7 @@ class Member:
 
 
 def divide(numbers: np.ndarray, labels: np.ndarray, ions: Mapping[int, Ion]) -> list[Member]:
-    """Members by atomic number; clusters count in the order of their first element."""
+    """Members by atomic number; clusters are numbered in the order of their first element."""
     order = np.argsort(numbers)
     numbers, labels = numbers[order], labels[order]
     members = []
@@ -101,7 +102,7 @@ def _letters(place: int) -> str:
 
 
 def fit(one: Ion, other: Ion) -> str:
-    """Goldschmidt's word for how well an ion fits in another's place."""
+    """Goldschmidt's term for how well an ion fits into another's site."""
     if one.radius is None or other.radius is None:
         return "unknown"
     if one.sign != other.sign:

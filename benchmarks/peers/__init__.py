@@ -1,1 +1,1 @@
-"""What we compare with: scripts that run in a peer's own environment, and what makes one."""
+"""The software compared with: scripts that run in a peer's own environment, and its setup."""

@@ -36,7 +36,7 @@ class Matgl:
     """One model, with our hyperparameters where it has them."""
 
     def versions(self) -> dict[str, Any]:
-        """What there is to name in a report."""
+        """The versions for a report."""
         return {name: version(name) for name in ("matgl", "torch", "torch-geometric", "numpy")}
 
     def start(self, *, folder: str, dim: int, batch_size: int, seed: int) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Matgl:
             structures=structures,
             labels={"target": targets},
             converter=Structure2Graph(element_types=elements, cutoff=CUTOFF),
-            root=str(Path(folder) / "matgl"),  # made even where nothing is kept
+            root=str(Path(folder) / "matgl"),  # created even if nothing is stored
             save_cache=False,
         )
         split = json.loads((Path(folder) / "split.json").read_text())
@@ -72,7 +72,7 @@ class Matgl:
         return {}
 
     def epochs(self, *, count: int) -> dict[str, Any]:
-        """Trains so many epochs; seconds, training losses (standardised) and validation MAEs."""
+        """Trains `count` epochs; seconds, training losses (standardised) and validation MAEs."""
         start = time.perf_counter()
         losses, maes = [], []
         for _ in range(count):
@@ -106,7 +106,7 @@ class Matgl:
         return total / seen
 
     def whole(self, *, epochs: int, **arguments: Any) -> dict[str, Any]:
-        """A training run from start to finish, the test of the best weights included."""
+        """A training run from start to finish, including the test of the best weights."""
         self.start(**arguments)
         answer = self.epochs(count=epochs)
         self.module.load_state_dict(self.best[1])

@@ -4,7 +4,7 @@
 
 Its own model, data set with its cache, collation and data loaders. In its favour, this loop prints
 nothing, validates without building gradients, keeps the best weights in memory rather than writing
-two checkpoints an epoch, and spares processors the denormal numbers that the published code makes.
+two checkpoints per epoch, and flushes the denormal numbers that the published code makes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Batch = tuple[tuple[Any, ...], Tensor, list[str]]
 
 
 class GraphFile(Dataset[Any]):
-    """Items as those of CIFData, from neighbour lists that were made before; kept once made."""
+    """Items like those of CIFData, from precomputed neighbour lists; cached once made."""
 
     def __init__(self, path: Path, basis: Any) -> None:
         content = np.load(path)  # noqa: TID251 - of arrays alone: allow_pickle is off
@@ -79,7 +79,7 @@ class Published:
 
         Args:
             folder: has CIF files, or the `graphs.npz` of `benchmarks.published_graphs`.
-            flush_denormal: take numbers below 1e-38 as 0. Some Gaussians of an edge are such
+            flush_denormal: treats numbers below 1e-38 as 0. Some Gaussians of an edge are such
                 numbers, with which some processors, not all, are many times slower.
         """
         torch.set_num_threads(1)
@@ -119,7 +119,7 @@ class Published:
         return {}
 
     def _sample_of_targets(self, seed: int) -> Tensor:
-        """Targets of 500 crystals, by which main.py standardises (of all where there are fewer)."""
+        """Targets of 500 crystals (or all, if fewer), by which main.py standardises."""
         rows = Random(seed).sample(range(len(self.dataset)), min(500, len(self.dataset)))
         return torch.stack([self.dataset[row][1] for row in rows])
 
@@ -129,7 +129,7 @@ class Published:
         self.best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
 
     def epochs(self, *, count: int) -> dict[str, Any]:
-        """Trains so many epochs; seconds, training losses and validation MAEs."""
+        """Trains `count` epochs; seconds, training losses and validation MAEs."""
         start = time.perf_counter()
         losses, maes = [], []
         for _ in range(count):
@@ -179,7 +179,7 @@ class Published:
     def same(
         self, *, weights: str, batches: list[list[str]], epochs: int, mean: float, scale: float
     ) -> dict[str, Any]:
-        """Epochs from given weights over given batches; the losses of each epoch."""
+        """Trains epochs from given weights over given batches; the losses of each epoch."""
         self._copy(weights)
         self._optimise()
         self.mean, self.scale = torch.tensor(mean), torch.tensor(scale)
@@ -198,7 +198,7 @@ class Published:
         return {"train_loss": losses, "val_mae": maes}
 
     def _copy(self, path: str) -> None:
-        """Weights of our CGCNN, as tests/models/test_published_cgcnn.py maps them."""
+        """Copies weights of our CGCNN, mapped as in tests/models/test_published_cgcnn.py."""
         ours = {name: torch.from_numpy(value[0]) for name, value in np.load(path).items()}  # noqa: TID251 - as above
 
         def linear(layer: nn.Linear, name: str) -> None:
@@ -211,10 +211,10 @@ class Published:
         for layer, conv in enumerate(self.model.convs):
             parts = [ours[f"convolutions.{layer}.{part}"] for part in ("own", "other", "edge")]
             conv.fc_full.weight.data = torch.cat(parts).T.clone().to(self.device)
-            conv.fc_full.bias.data.zero_()  # ours has none: the batch norm would take it away
+            conv.fc_full.bias.data.zero_()  # ours has none, as the batch norm would subtract it
 
     def whole(self, *, epochs: int, **arguments: Any) -> dict[str, Any]:
-        """A training run from start to finish, the test of the best weights included."""
+        """A training run from start to finish, including the test of the best weights."""
         self.start(**arguments)
         answer = self.epochs(count=epochs)
         self.model.load_state_dict(self.best[1])

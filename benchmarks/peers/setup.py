@@ -18,7 +18,7 @@ MATGL = "matgl==4.1.2"
 
 
 def commands(folder: Path, torch: str) -> list[list[str]]:
-    """What is run, in order."""
+    """The commands, in order."""
     python = str(folder / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     return [
@@ -29,7 +29,7 @@ def commands(folder: Path, torch: str) -> list[list[str]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Makes it, or ends with pip's message."""
+    """Makes the environment, or ends with pip's message."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,1 +1,1 @@
-"""From names and files to shards, and from shards to a training."""
+"""Resolves names and files to data sets, writes them as shards, and streams shards to trainings."""

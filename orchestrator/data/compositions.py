@@ -1,4 +1,4 @@
-"""From what the person writes after a flag to formulas with a property."""
+"""Resolves what the user gives after a flag to formulas with a property."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def resolve(
     flag: str = "--tasks",
     max_bad: float | None = None,
 ) -> Compositions:
-    """The formulas that `spec` names: a MatBench task, or `[NAME=]PATH[:TARGET]`.
+    """Reads the formulas that `spec` names: a MatBench task, or `[NAME=]PATH[:TARGET]`.
 
-    A task is taken from `data_dir` (MatBench's own file, or NAME.csv with a column formula), else
-    from the cache, else fetched into it.
+    A task is read from `data_dir` (MatBench's own file, or NAME.csv with a column formula), else
+    from the cache, else downloaded into it.
 
     Args:
-        flag: that `spec` was given to, for the messages.
-        max_bad: largest accepted share of bad rows; 1 % or a few unless given.
+        flag: the flag that `spec` was given to, for messages.
+        max_bad: largest accepted share of bad rows; None for 1 % or a few.
 
     Raises:
-        UsageError: one line that names the file and what is wrong there.
+        UsageError: one line that names the file and what is wrong in it.
     """
     try:
         task = task_named(spec)

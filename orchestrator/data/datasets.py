@@ -1,4 +1,4 @@
-"""From what the person writes after ``--tasks`` of a grid to a source of crystals."""
+"""Resolves the arguments of ``--tasks`` to sources of crystals."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def resolve(
     target: str | None = None,
     follow_links: bool = False,
 ) -> Source:
-    """The source that ``spec`` names: a MatBench task, ``ionic``, or ``[NAME=]PATH[:TARGET]``.
+    """Finds the source that ``spec`` names: MatBench task, ``ionic``, or ``[NAME=]PATH[:TARGET]``.
 
-    A task (with or without ``matbench_``) is taken from ``data_dir`` if its file is there, else
-    from the cache, else fetched into it; its SHA-256 is checked each time. A task's name goes
-    before a file of the same name: write ``./phonons`` for the file. ``cache_dir`` defaults to
-    ``user_cache()``; ``target`` is that of a path which names none. ``follow_links`` lets the
-    structure files of a folder be links that lead out of it. Raises UsageError in one line.
+    A task (with or without ``matbench_``) is read from ``data_dir`` if its file is there, else
+    from the cache, else downloaded into it; its SHA-256 is checked each time. A task has precedence
+    over a file of the same name: write ``./phonons`` for the file. ``cache_dir`` defaults to
+    ``user_cache()``; ``target`` applies to a path without one. ``follow_links`` allows the
+    structure files of a folder to be links that lead out of it. Raises UsageError in one line.
     """
     try:
         if spec == EMBEDDED:
@@ -45,14 +45,14 @@ def resolve(
         return MatBench(file_of(task, data_dir, cache_dir), name=task.name)
     except SourceError as error:
         raise UsageError(str(error)) from None
-    except (OSError, RuntimeError) as error:  # of a name too long, of a person's home unknown
+    except (OSError, RuntimeError) as error:  # a name too long, or the home of an unknown user
         why = getattr(error, "strerror", None) or str(error).rstrip(".")
         shown = spec if len(spec) < 200 else f"{spec[:100]}…"
         raise UsageError(f"{shown}: {why}; check the path") from None
 
 
 def is_here(spec: str, data_dir: Path | None = None, cache_dir: Path | None = None) -> bool:
-    """Whether ``resolve`` would find ``spec``, or refuse it, without fetching anything."""
+    """Whether ``resolve`` would find ``spec``, or refuse it, without downloading anything."""
     task = task_named(spec)
     if task is None or task.kind != "structure":
         return True

@@ -1,4 +1,4 @@
-"""The data sets of a grid with the folds of `--groups` or `--split`, which the run keeps."""
+"""Applies the folds of `--groups` or `--split` to a grid's data sets; stores them in the run."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def divide(
     datasets: Datasets,
     featurised: Mapping[str, Featurised],
 ) -> tuple[Datasets, dict[str, Featurised]]:
-    """The data sets with their folds, and their digests among what makes a model's key.
+    """Divides the data sets into folds, whose digests become part of the models' keys.
 
     Raises:
-        UsageError: a data set cannot be divided so, or is MatBench's.
+        UsageError: a data set cannot be divided in this way, or is MatBench's.
     """
     if division is None:
         return datasets, dict(featurised)
@@ -91,10 +91,10 @@ def _table(task: str, rows: np.ndarray, folds: GivenFolds) -> pa.Table:
 
 
 def folds_of(run: Path, task: str, rows: np.ndarray) -> GivenFolds | None:
-    """The folds that a run gave to a data set; None where it had the official ones.
+    """Reads the folds that a run gave to a data set; None if it used the official ones.
 
     Args:
-        rows: [B] positions in the source of the crystals that there are.
+        rows: [B] positions in the source of the crystals present.
 
     Raises:
         UsageError: manifest or folds are damaged, or do not fit together.
@@ -119,7 +119,7 @@ def folds_of(run: Path, task: str, rows: np.ndarray) -> GivenFolds | None:
 
 
 def recorded_digests(run: Path, asked: Mapping[str, Any]) -> dict[str, str]:
-    """By data set, the digest of the folds of a run that was asked for the same ones.
+    """By data set, the digest of a run's folds, if it has the same folds as now requested.
 
     Args:
         asked: fields of the configuration.

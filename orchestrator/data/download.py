@@ -1,4 +1,4 @@
-"""Fetch one file over HTTP: progress shown, resumed where it broke off, digest checked."""
+"""Downloads one file over HTTP, with progress, resuming and a checksum."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TIMEOUT = 30.0  # seconds without a byte
 
 
 class _OnlyEncrypted(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect that leaves HTTPS, where others could read and change what comes."""
+    """Refuses redirects from HTTPS to HTTP, where others could read and change the content."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """The next request; raises UsageError where it would not be encrypted any more."""
+        """The next request; raises UsageError if it would not be encrypted any more."""
         if req.full_url.startswith("https:") and not newurl.startswith("https:"):
             raise UsageError(
                 f"{req.full_url}: the server leads to {newurl}, which is not HTTPS; fetch the file"
@@ -39,7 +39,7 @@ class _OnlyEncrypted(urllib.request.HTTPRedirectHandler):
 
 
 class _Interrupted(Exception):
-    """The connection failed in a way that another attempt may mend."""
+    """The connection failed in a way that another attempt may fix."""
 
 
 def download(
@@ -51,10 +51,10 @@ def download(
     pause: float = 1.0,
     quiet: bool = False,
 ) -> Path:
-    """Fetch ``url`` to ``path``; ``sha256`` is the digest's beginning in hex. Returns ``path``.
+    """Downloads ``url`` to ``path`` and returns it; ``sha256`` is the start of the hex digest.
 
-    The bytes so far stay in ``path + ".part"`` and are gone on with, by this call or the next; a
-    complete file with another digest is deleted. ``pause`` is the wait in seconds before the second
+    Partial content stays in ``path + ".part"``, where this or a later call resumes; a complete
+    file with another digest is deleted. ``pause`` is the wait in seconds before the second
     attempt, doubled each time. Raises UsageError in one line.
     """
     part = path.with_name(path.name + ".part")
@@ -103,7 +103,7 @@ def _fetch(url: str, part: Path, label: str, quiet: bool) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and have:
-            # Nothing is left to fetch, or the part is longer than the file: the digest will tell.
+            # Nothing is left to fetch, or the part is longer than the file: the digest decides.
             return
         if error.code in (408, 425, 429) or error.code >= 500:
             raise _Interrupted(f"HTTP {error.code}") from None

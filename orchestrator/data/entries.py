@@ -1,4 +1,4 @@
-"""Ray Data: work on blocks of raw crystals, on all cores, in the order of the source."""
+"""Processes blocks of raw crystals in the order of the source; many of them by Ray Data."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ from ray.data import Datasource, ExecutionResources, ReadTask
 from ray.data.block import BlockMetadata
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.ray_internals import began_session
 from trainables.crystals.crystal import Entry
 from trainables.crystals.quarantine import Quarantine, TooManyBad
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
 ROWS_PER_BLOCK = 256
-LARGEST_BLOCK = 16 << 20  # characters: of crystals as large as they may be, a block is one
-BYTES_UNDER_WAY = 32 * 2**20  # in the object store, a core: some blocks of large crystals
-FATAL = "fatal"  # format of the one entry that tells the driver why a source broke off
+LARGEST_BLOCK = 16 << 20  # characters; a crystal of the largest size is a block by itself
+BYTES_UNDER_WAY = 32 * 2**20  # per core, in the object store: a few blocks of large crystals
+# Bytes of crystals that a driver on the machine of its workers processes itself: that takes less
+# time than starting Ray Data's actors and tasks.
+FEW = 4 << 20
+FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
 
-# Of some entries: why each is bad, or "", and what is made of the good ones, by name.
+# For each entry the reason why it is bad, or ""; and the results for the good ones, by name.
 Work = Callable[[list[Entry]], tuple[list[str], dict[str, bytes]]]
 
 
 @dataclass(frozen=True)
 class Block:
-    """What became of some entries: rows of the source that are good, and what was made."""
+    """A processed block: the positions of its good rows in the source, and their results."""
 
     good: list[int]
     made: dict[str, bytes]
 
 
 class EntryBlocks:
-    """Blocks one by one, as they stand in the source: file order decides the folds.
+    """Yields blocks in the order of the source, as file order decides the folds.
 
     Iterating raises UsageError when the source cannot be read, or when too many crystals are bad.
 
     Attributes:
-        quarantine: the bad ones so far.
+        quarantine: the bad crystals so far.
     """
 
     def __init__(self, source: Source, work: Work, max_bad: float | None) -> None:
@@ -50,7 +54,7 @@ class EntryBlocks:
 
     def __iter__(self) -> Iterator[Block]:
         try:
-            for row in _worked(self._source, self._work).iter_rows():
+            for row in _worked(self._source, self._work):
                 listing, fatal = json.loads(row.pop("listing")), row.pop("fatal")
                 yield Block(self._admit(listing), row)
                 if fatal:
@@ -73,10 +77,33 @@ class EntryBlocks:
         return kept
 
 
-def _worked(source: Source, work: Work) -> ray.data.Dataset:
-    """A row a block of entries: listing, fatal, and what was made."""
-    # Files given by path lie where the driver runs, so they are read there. Reading asks for no
-    # CPU, or Ray Data would fuse it with the work and all would run in this one task.
+def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
+    """Yields one row per block of entries: listing, fatal, and the results."""
+    few = _few(source)
+    if few is None:
+        yield from _on_all_cores(source, work).iter_rows()
+    else:
+        for block in few:
+            yield {name: cell for name, (cell,) in _work_on_block(block, work).items()}
+
+
+def _few(source: Source) -> list[pa.Table] | None:
+    """The blocks of a small source; None for a larger one, and on a cluster."""
+    if not began_session():
+        return None
+    blocks, held = [], 0
+    for block in _blocks(source, ROWS_PER_BLOCK):
+        blocks.append(block)
+        held += block.nbytes
+        if held > FEW:
+            return None
+    return blocks
+
+
+def _on_all_cores(source: Source, work: Work) -> ray.data.Dataset:
+    """Processes the blocks with Ray Data."""
+    # Files given by path are on the driver's machine, so they are read there. The reading task
+    # requests no CPU, or Ray Data would fuse it with the work, and all would run in this task.
     here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
     blocks = ray.data.read_datasource(
         EntryDatasource(source, ROWS_PER_BLOCK),
@@ -92,11 +119,11 @@ def _worked(source: Source, work: Work) -> ray.data.Dataset:
     )
     context = blocks.context
     context.enable_progress_bars = context.print_on_execution_start = False
-    # By default rows are joined to blocks of 128 MiB, and most data sets are one: all the work
-    # would be done by one task. Nothing is below one byte, so each row stays a block.
+    # By default Ray Data joins rows into blocks of 128 MiB, which most data sets fit into: one
+    # task would do all the work. With a limit of one byte, each row stays a block.
     context.target_max_block_size = 1
     context.execution_options.preserve_order = True
-    # Or the reading, which is faster, would run ahead until the object store is full of text.
+    # Otherwise reading, which is faster, would run ahead until the object store is full of text.
     context.execution_options.resource_limits = ExecutionResources(
         object_store_memory=BYTES_UNDER_WAY * ray.cluster_resources().get("CPU", 1)
     )
@@ -104,7 +131,7 @@ def _worked(source: Source, work: Work) -> ray.data.Dataset:
 
 
 class EntryDatasource(Datasource):
-    """The rows of a source, streamed by one task: a compressed file has no middle to start from."""
+    """The rows of a source, read by one task: a compressed file cannot be read from the middle."""
 
     def __init__(self, source: Source, rows_per_block: int) -> None:
         super().__init__()
@@ -125,7 +152,7 @@ class EntryDatasource(Datasource):
 
 
 def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
-    """Tables of one row, which holds some entries: Ray Data keeps a row whole, but joins rows."""
+    """Tables of one row that holds several entries: Ray Data joins rows, but never splits one."""
     entries = with_sound_ids(source.entries())
     while True:
         block: list[Entry] = []
@@ -151,7 +178,7 @@ def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
 
 
 def _work_on_block(table: pa.Table, work: Work) -> dict[str, list[Any]]:
-    """One row out: what the driver needs of a block of entries."""
+    """Processes a block of entries; the result is one row."""
     (columns,) = table.to_pylist()
     entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]
     fatal = [entry.text for entry in entries if entry.format == FATAL]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -26,20 +27,20 @@ from trainables import checksum
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
-from trainables.representations.featurise import FEATURISER_VERSION, featurise
+from trainables.representations.featurise import featurise
 from trainables.representations.graph import GraphKind
 
 
 def folder_of(run: Path, name: str) -> Path:
-    """That of a data set; below it there is one for each kind of graph."""
+    """The folder of a data set, with a subfolder for each kind of graph."""
     return run / layout.SHARDS / slug(name)
 
 
 def any_graphs_of(run: Path, name: str, or_else: str = "") -> Path:
-    """The shards of one kind of graph: the crystals, their targets and formulas are those of all.
+    """The shards of one kind of graph; crystals, targets and formulas are the same in all kinds.
 
     Args:
-        or_else: what the person may do beside featurising again.
+        or_else: an alternative for the user to featurising again.
 
     Raises:
         UsageError: there are none.
@@ -54,17 +55,17 @@ def any_graphs_of(run: Path, name: str, or_else: str = "") -> Path:
 ROWS_PER_SHARD = 8192
 QUARANTINE = "quarantine.csv"
 SHARD = re.compile(rf"\d{{4,}}-[0-9a-f]{{12}}\.parquet|{re.escape(shards.MANIFEST)}")  # of a kind
-# What begins a formula in one spreadsheet or another, and the mark that says it is none.
+# What starts a formula in some spreadsheet, and the mark that turns a formula into text.
 _FORMULAS = tuple("=+-@|%\t\r\n\uff1d\uff0b\uff0d\uff20'")
 
 
 @dataclass(frozen=True)
 class Featurised:
-    """A data set in the run directory: a folder of shards a kind of graph.
+    """A data set in the run directory: a folder of shards for each kind of graph.
 
     Attributes:
         folders, fingerprints: by kind's name.
-        crystals, total, bad: good ones, rows of the source, quarantined ones.
+        crystals, total, bad: numbers of good ones, rows of the source, and quarantined ones.
         folds: digest of the folds of `--groups` or `--split`; "" for the official ones.
     """
 
@@ -105,7 +106,7 @@ def featurise_source(
     Args:
         kinds: of graphs, all made from one neighbour search.
         max_bad: share of bad crystals above which nothing is written; None for 1 %, or a few.
-        on_rows: told how many rows are done, now and then.
+        on_rows: called now and then with the number of rows done so far.
 
     Raises:
         UsageError: source or shards cannot be read, or too many of the crystals are bad.
@@ -116,7 +117,7 @@ def featurise_source(
         return done
     _demand_ours(folder)
     durable.make_folder(folder.parent)
-    # A driver that is killed leaves it to the next one, which clears such names away.
+    # The draft of a killed driver is removed by the next one, by its name.
     scratch = durable.name_draft(folder)
     scratch.mkdir()
     try:
@@ -133,7 +134,7 @@ def featurise_source(
 
 
 def _demand_ours(folder: Path) -> None:
-    """Raises UsageError where something else lies in a folder that is to be made anew."""
+    """Raises UsageError if something else lies in a folder that is to be rewritten."""
     for path in folder.rglob("*"):
         inner = len(path.relative_to(folder).parts) == 2
         ours = SHARD.fullmatch(path.name) if inner else path.is_dir() or path.name == QUARANTINE
@@ -153,9 +154,13 @@ def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
     return {
         "source": source.digest(),
         "target": source.target_name,
-        "featuriser": FEATURISER_VERSION,
         "max_atoms": max_atoms,
     }
+
+
+def _identity(made_from: dict[str, Any], kind: GraphKind) -> dict[str, Any]:
+    """The manifest's entries that identify shards; those with other entries are rebuilt."""
+    return {"made_from": made_from, "representation": dataclasses.asdict(kind)}
 
 
 def _existing(
@@ -163,9 +168,10 @@ def _existing(
 ) -> Featurised | None:
     manifests = {}
     for kind in kinds:
+        asked = _identity(made_from, kind)
         try:
             manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
-            if manifest["made_from"] != made_from or not checksum.matches(manifest):
+            if asked != {name: manifest[name] for name in asked} or not checksum.matches(manifest):
                 return None
             quarantine = manifest.get("quarantine")
             if quarantine is not None and _digest(folder / QUARANTINE) != quarantine:
@@ -184,7 +190,7 @@ def _existing(
 
 
 def _undamaged(done: Featurised, name: str) -> bool:
-    """Whether all shards are what their manifests say; the first that is not is named."""
+    """Whether all shards match their manifests; reports the first one that does not."""
     try:
         for folder in done.folders.values():
             shards.listing(folder)
@@ -219,8 +225,7 @@ def _write(
     for kind in kinds:
         writers[kind.name].close(
             {
-                "graph": {"cutoff": kind.cutoff, "max_neighbours": kind.max_neighbours},
-                "made_from": made_from,
+                **_identity(made_from, kind),
                 "target": source.target_name,
                 "unit": source.unit,
                 "total": quarantine.seen,
@@ -236,7 +241,7 @@ def _digest(path: Path) -> str:
 
 
 def write_quarantine(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """A CSV of what was left out: file, row, id and reason."""
+    """Writes a CSV of what was left out: file, row, id and reason."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ["file", "row", "id", "reason"], lineterminator="\n")
     writer.writeheader()
@@ -246,9 +251,9 @@ def write_quarantine(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
 
 def _as_text(cell: object) -> object:
-    """A cell that no spreadsheet runs as a formula: where it would, an apostrophe goes before it.
+    """A cell that no spreadsheet runs as a formula: an apostrophe is put before one.
 
-    One goes before an apostrophe too, so that a cell is what stands after the first of them.
+    An apostrophe is also put before an apostrophe, so that removing the first restores the cell.
     """
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
 
@@ -264,7 +269,7 @@ class ShardWriter:
         self._crystals = 0
 
     def add(self, table: pa.Table) -> None:
-        """Takes in the next rows, in source order."""
+        """Adds the next rows, in source order."""
         self._pending.append(table)
         if sum(map(len, self._pending)) >= ROWS_PER_SHARD:
             self._flush()
@@ -281,7 +286,7 @@ class ShardWriter:
         self._crystals += len(table)
 
     def close(self, facts: dict[str, Any]) -> None:
-        """Writes the manifest, without which the shards do not exist."""
+        """Writes the manifest, which makes the shards valid."""
         if self._pending:
             self._flush()
         manifest = {

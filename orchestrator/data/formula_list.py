@@ -1,4 +1,4 @@
-"""A list of formulas, one a line: what `--without` names, and what identifies it."""
+"""The list of formulas given by `--without`, one per line, and its digest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainables.compositions.spelling import why_in_capitals
 
 
 def read_formulas(path: Path) -> frozenset[str]:
-    """The reduced formulas of a text file, one a line.
+    """Reads the reduced formulas of a text file, one per line.
 
     Raises:
         UsageError: it cannot be read, a line is no formula, or there is none.
@@ -38,10 +38,10 @@ def read_formulas(path: Path) -> frozenset[str]:
 
 
 def digest_of(formulas: Collection[str]) -> str:
-    """SHA-256 (hex, 16 digits) of reduced formulas, whatever their order.
+    """SHA-256 (hex, 16 digits) of reduced formulas, in any order.
 
-    It is part of the keys of a grid without them, and another one where formulas are reduced in
-    another way, since the same list then is of other crystals.
+    It is part of the keys of a grid trained without them. It also changes when formulas are reduced
+    in another way, since the same list then stands for other crystals.
     """
     lines = [f"reduced {FORMULA_VERSION}", *sorted(formulas)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Folds of `--groups` and `--split`: groups that stay together, or a split row by row."""
+"""Folds given by the user: `--groups` keeps groups together, `--split` assigns row by row."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from trainables.crystals.sources.base import (
 )
 from trainables.crystals.sources.table import sniff_delimiter
 
-FORMULA = "formula"  # as a group: all crystals of one composition
-SHOWN = 3  # ids in a message
+FORMULA = "formula"  # as a group: all crystals with the same composition
+SHOWN = 3  # ids quoted in a message
 
 
 @dataclass(frozen=True, kw_only=True)
 class Division:
-    """What `--groups` or `--split` says.
+    """The content of `--groups` or `--split`.
 
     Attributes:
-        flag: as it was given, for messages.
-        digest: of what it says; of a column its name, as the data's own digest says the rest.
-        column: of the data set, that names the groups.
+        flag: the flag with its value, for messages.
+        digest: of the content; for a column only its name, as the data has a digest of its own.
+        column: the data set's column that has the groups.
         groups: id -> group, from a file.
         tested: id -> the fold that tests it, from a file.
         parts: id -> fold -> part, from a file.
@@ -71,12 +71,12 @@ class Division:
         """The folds of one data set.
 
         Args:
-            ids, rows: [B] of its good rows, and where they stand in their file.
-            path: of the file; None where there is none.
-            formulas: gives their reduced formulas [B].
+            ids, rows: [B] of its good rows, and their positions in the file.
+            path: of the file; None if there is none.
+            formulas: returns their reduced formulas [B].
 
         Raises:
-            UsageError: a row is in no group or fold, or the rows cannot be divided so.
+            UsageError: a row has no group or fold, or the rows cannot be divided in this way.
         """
         try:
             if self.groups is not None:
@@ -92,7 +92,7 @@ class Division:
             raise UsageError(f"{self.flag}: {name}: {error}") from None
 
     def demand_column(self, name: str, path: Path | None) -> None:
-        """Raises UsageError where the groups are to be in a column that a data set has not."""
+        """Raises UsageError if a data set lacks the column that should have the groups."""
         if self.column in (None, FORMULA):
             return
         assert self.column is not None
@@ -118,9 +118,9 @@ class Division:
         return [known[str(one)] for one in ids]
 
     def _cells(self, name: str, ids: np.ndarray, rows: np.ndarray, path: Path | None) -> list[str]:
-        """The column's cells of the rows."""
+        """The column's cells for the given rows."""
         self.demand_column(name, path)
-        assert self.column is not None and path is not None  # it has the column
+        assert self.column is not None and path is not None  # as `demand_column` has checked
         cells = column_of(path, self.column)
         named = [cells[row].strip() if row < len(cells) else "" for row in rows]
         for one, group in zip(ids, named, strict=True):
@@ -131,7 +131,7 @@ class Division:
 
 
 def demand_own_folds(division: Division | None, names: Iterable[str]) -> None:
-    """Raises UsageError for a MatBench task, whose scores are those of its official folds."""
+    """Raises UsageError for a MatBench task, whose scores are defined on its official folds."""
     for name in names:
         if division is not None and name.removeprefix(PREFIX) in TASKS:
             raise UsageError(
@@ -142,14 +142,14 @@ def demand_own_folds(division: Division | None, names: Iterable[str]) -> None:
 
 
 def demand_columns(division: Division | None, sources: Mapping[str, Source]) -> None:
-    """Raises UsageError where a data set has not the column that `--groups` names."""
+    """Raises UsageError if a data set lacks the column named by `--groups`."""
     for name, source in sources.items():
         if division is not None:
             division.demand_column(name, getattr(source, "path", None))
 
 
 def read_groups(given: str) -> Division:
-    """`--groups`: a CSV of id,group if there is such a file, else a column.
+    """Parses `--groups`: a CSV of id,group if there is such a file, else a column.
 
     Raises:
         UsageError: in one line that names file and line.
@@ -167,7 +167,7 @@ def read_groups(given: str) -> Division:
 
 
 def read_split(path: Path) -> Division:
-    """`--split`: a CSV of id,fold (the fold that tests it), or of id,fold,part.
+    """Reads `--split`: a CSV of id,fold (the fold that tests the row), or of id,fold,part.
 
     Raises:
         UsageError: in one line that names file and line.
@@ -197,7 +197,7 @@ def read_split(path: Path) -> Division:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # of a name too long for a file
+    except (OSError, ValueError):  # for example, too long for a file name
         return False
 
 
@@ -206,7 +206,7 @@ def _digest(known: Mapping[str, Any]) -> str:
 
 
 def _lines(flag: str, path: Path, names: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """Number, id and further cells of each line of a CSV; its header, if any, is left out."""
+    """Line number, id and further cells of each line of a CSV, without its header, if any."""
     try:
         with readable(path), open_text(path, whole=True) as file:
             text = file.read()
@@ -234,7 +234,7 @@ def _lines(flag: str, path: Path, names: Sequence[str]) -> list[tuple[int, list[
 
 
 def add_division(group: argparse._ArgumentGroup) -> None:
-    """The two flags that `division_of` takes."""
+    """Adds the two flags that `division_of` takes."""
     group.add_argument(
         "--groups",
         metavar="COLUMN|FILE",
@@ -252,14 +252,14 @@ def add_division(group: argparse._ArgumentGroup) -> None:
 
 
 def fields_of(division: Division | None) -> dict[str, str]:
-    """What a configuration says of it, by flag."""
+    """The entries of a division in the configuration, by flag."""
     if division is None:
         return {}
     return {division.flag.split(" ", 1)[0].removeprefix("--"): division.digest}
 
 
 def division_of(groups: str | None, split: Path | None) -> Division | None:
-    """What the two flags say; raises UsageError, also where both are given."""
+    """The division given by the two flags; raises UsageError, also if both are given."""
     if groups is not None and split is not None:
         raise UsageError("--split: says all by itself; leave --groups out")
     if split is not None:

@@ -1,4 +1,4 @@
-"""What the person names a data set by, and the file that is meant: of this machine, or fetched."""
+"""Resolves the name of a data set to its file, which is on this machine or is downloaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.crystals.registry import PREFIX, TASKS, Task
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """A file as it was written on the command line: `[NAME=]PATH[:TARGET]`."""
+    """A file as given on the command line: `[NAME=]PATH[:TARGET]`."""
 
     path: Path
     target: str | None = None
@@ -23,21 +23,21 @@ class Given:
 
 
 def task_named(spec: str) -> Task | None:
-    """The MatBench task of that name, with or without `matbench_`; it goes before a file."""
+    """The MatBench task of a name, with or without `matbench_`; it has precedence over a file."""
     return TASKS.get(spec.removeprefix(PREFIX))
 
 
 def given_file(spec: str, known: Sequence[str], layouts: str) -> Given:
-    """The file that `spec` names; `~` is the home folder.
+    """Parses the file that `spec` names; `~` is the home folder.
 
-    A colon or an equals sign belongs to the path if a file of that whole name exists.
+    A colon or an equals sign belongs to the path if a file with that whole name exists.
 
     Args:
-        known: data sets that could have been named instead.
-        layouts: of the files that could have been.
+        known: names of data sets that could have been meant.
+        layouts: descriptions of the accepted file formats.
 
     Raises:
-        UsageError: there is no such file, in one line that tells what may have been meant.
+        UsageError: there is no such file; the line suggests what may have been meant.
     """
     name, equals, rest = spec.partition("=")
     readings: list[tuple[str | None, str]] = [(None, spec)]
@@ -68,7 +68,7 @@ def _path_and_target(spec: str, text: str) -> tuple[Path, str | None] | None:
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # ~ of nobody, so there is no such file
+    except RuntimeError:  # ~ of an unknown user, so there is no such file
         return Path(text)
 
 
@@ -84,7 +84,7 @@ def _unknown(spec: str, known: Sequence[str], layouts: str) -> str:
 def file_of(
     task: Task, data_dir: Path | None, cache_dir: Path | None, *, or_else: Sequence[str] = ()
 ) -> Path:
-    """A task's file from `data_dir` if it is there, else from the cache, else fetched into it.
+    """A task's file from `data_dir` if it is there, else from the cache, else downloaded into it.
 
     Its SHA-256 is checked each time.
 
@@ -119,7 +119,7 @@ def file_of(
 
 
 def is_at_hand(task: Task, data_dir: Path | None, cache_dir: Path | None) -> bool:
-    """Whether `file_of` would find a task's file without fetching anything."""
+    """Whether `file_of` would find a task's file without downloading anything."""
     if data_dir is not None and (data_dir.expanduser() / task.file_name).is_file():
         return True
     return _is_kept((cache_dir or user_cache()) / task.file_name, task)

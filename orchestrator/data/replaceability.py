@@ -1,4 +1,4 @@
-"""How readily elements replace each other: from files of counts, or as pymatgen ships it."""
+"""How readily elements replace each other: from files of counts, or from pymatgen's data."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from trainables.crystals.sources.base import csv_rows
 
 
 def read_replaceability(counts: Path, occurrences: Path | None) -> Replaceability:
-    """S from files.
+    """Computes S from files.
 
     Raises:
-        UsageError: in one line, with the file, the place, and what is wrong there.
+        UsageError: in one line with the file, the place and what is wrong there.
     """
     table = read_counts(counts)
     crystals = None if occurrences is None else read_occurrences(occurrences)
@@ -32,7 +32,7 @@ def read_replaceability(counts: Path, occurrences: Path | None) -> Replaceabilit
 
 
 def read_counts(path: Path) -> np.ndarray:
-    """Counts [119, 119] by atomic number, of a CSV with symbols or a bare matrix."""
+    """Reads counts [119, 119] by atomic number, from a CSV with symbols or a bare matrix."""
     rows = cells_of(path)
     if not rows:
         raise UsageError(f"{path}: empty; a matrix of counts is wanted")
@@ -71,7 +71,7 @@ def read_counts(path: Path) -> np.ndarray:
 
 
 def read_occurrences(path: Path) -> np.ndarray:
-    """Crystals with an element [119], of a CSV of symbol and number, header or not."""
+    """Reads the number of crystals per element [119], from a CSV of symbol and number."""
     rows = [row for row in cells_of(path) if row]
     if rows and len(rows[0]) >= 2 and rows[0][0] not in NUMBERS and not _is_number(rows[0][1]):
         rows, first = rows[1:], 2
@@ -92,12 +92,12 @@ def read_occurrences(path: Path) -> np.ndarray:
 
 
 def published_probabilities() -> Replaceability:
-    """S_AB = P(B replaces A) of the data-mined probabilities of Hautier et al. (2011).
+    """S_AB = P(B replaces A) from the data-mined probabilities of Hautier et al. (2011).
 
-    10.1021/ic102031h. They are of ions; the ions of an element are summed:
-    Σ_{a ∈ A, b ∈ B} p(a, b) / Σ_{a ∈ A} p(a), over the pairs of ions that were seen.
+    doi:10.1021/ic102031h. They are for ions; the ions of an element are summed:
+    Σ_{a ∈ A, b ∈ B} p(a, b) / Σ_{a ∈ A} p(a), over the pairs of ions in the data.
     """
-    # Imported when it is needed: it takes seconds.
+    # Imported on use, as it takes seconds.
     from pymatgen.analysis.structure_prediction.substitution_probability import (
         SubstitutionProbability,
     )
@@ -112,12 +112,12 @@ def published_probabilities() -> Replaceability:
             if mined.get_lambda(one, other) != mined.alpha:
                 shared[one.Z, other.Z] += mined.prob(one, other)
     np.fill_diagonal(shared, 0.0)
-    # `prob` is of all pairs, `get_px` a plain sum: both on one scale.
+    # `prob` covers all pairs, `get_px` a plain sum: both on one scale.
     return from_counts(shared * mined.Z, whole)
 
 
 def cells_of(path: Path) -> list[list[str]]:
-    """Rows of cells of a text file, divided by commas or, where there are none, by spaces.
+    """Rows of cells of a text file, separated by commas or, if it has none, by spaces.
 
     Raises:
         UsageError: it cannot be read.
@@ -140,13 +140,13 @@ def cells_of(path: Path) -> list[list[str]]:
 def atomic_numbers(
     path: Path, first: int, cells: Sequence[str], *, down: bool = False
 ) -> list[int]:
-    """Atomic numbers of symbols, each once.
+    """Converts distinct symbols to atomic numbers.
 
     Args:
-        first: line of the first, or of all unless they stand one below the other (`down`).
+        first: line of the first symbol, and of all others unless they form a column (`down`).
 
     Raises:
-        UsageError: one is no element, or is there twice.
+        UsageError: one is no element, or occurs twice.
     """
     for place, cell in enumerate(cells, first):
         if cell not in NUMBERS:

@@ -1,9 +1,9 @@
-"""Ray Data: shards → batches of a training, for a data set that is not to be in memory whole.
+"""Streams batches from shards with Ray Data, for a data set that does not fit into memory.
 
-The random order of an epoch is known beforehand, so nothing is shuffled: the order is cut into
-windows, and for each window a task of Ray Data goes through the shards, keeps the crystals of the
-window and yields them in order. In memory are a few windows, whatever the size of the data set,
-and a task is at the next one while the training works on the last.
+The random order of an epoch is known in advance, so nothing is shuffled: the order is cut into
+windows, and for each window a task of Ray Data reads the shards, keeps the crystals of the window
+and yields them in order. A few windows are in memory, whatever the size of the data set, and a task
+prepares the next one while the training works on the last.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.shards import Shard
 
-# A window's share of what a worker may hold: one is being put together, and one waits in the object
-# store. As numbers are wider in a training than here, a data set of x times the memory is read
-# about x times an epoch.
+# A window's share of what a worker may hold: one is being assembled while another waits in the
+# object store. As numbers are wider in a training than here, a data set of x times the memory is
+# read about x times per epoch.
 WINDOW_SHARE = 1 / 4
-BLOCK_BYTES = 8 * 2**20  # on its way at a time; a window is no smaller
+BLOCK_BYTES = 8 * 2**20  # yielded at a time; a window is no smaller
 POSITION = "position"
 NOTHING = pa.table({POSITION: pa.array([], pa.int64())})
 
 
 def open_streamed(folder: Path, budget: float) -> Dataset:
-    """The data set in a folder of shards, whose graphs stay there.
+    """Opens the data set in a folder of shards, leaving its graphs on disk.
 
     Args:
         budget: bytes of it that a worker may hold.
 
     Raises:
-        ShardError: the manifest or a shard is missing or damaged, or of another format.
+        ShardError: the manifest or a shard is missing or damaged, or has another format.
     """
     window = max(int(budget * WINDOW_SHARE), BLOCK_BYTES)
     stream = ShardStream(tuple(shards.listing(folder)), window)
@@ -52,22 +52,22 @@ def open_streamed(folder: Path, budget: float) -> Dataset:
 
 @dataclass(frozen=True)
 class ShardStream:
-    """A `GraphStore` on shards, read by Ray Data; `window` is in bytes."""
+    """A `GraphStore` backed by shards, read through Ray Data; `window` is in bytes."""
 
     shards: tuple[Shard, ...]
     window: int
 
     @property
     def edges(self) -> int:
-        """Edges of all crystals; one is counted for a crystal without any."""
+        """Number of edges of all crystals; a crystal without edges counts as one."""
         return sum(shard.edges for shard in self.shards)
 
     def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
-        """The graphs of each part: positions in the shards, in the part's order."""
+        """Yields the graphs of each part, in its order; parts hold positions in the shards."""
         return recut(self._tables(np.concatenate(parts)), parts)
 
     def windows(self, order: np.ndarray) -> list[np.ndarray]:
-        """`order` in pieces of about `window` bytes, by the mean size of a shard's crystals."""
+        """Cuts `order` into pieces of about `window` bytes, by a shard's mean size of a crystal."""
         each = [shard.nbytes / max(1, shard.crystals) for shard in self.shards]
         nbytes = np.repeat(each, [shard.crystals for shard in self.shards])[order]
         number = (np.cumsum(nbytes) - nbytes) // self.window
@@ -75,8 +75,8 @@ class ShardStream:
 
     def _tables(self, order: np.ndarray) -> Iterator[pa.Table]:
         windows = self.windows(order)
-        # By this training's side, out of its placement group, and without a CPU of its own: the
-        # trainings hold them all, and a task that waited for one would wait for ever.
+        # On this training's node but outside its placement group, and without a CPU: the trainings
+        # hold all CPUs, and a task that waited for one would wait forever.
         here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
         data = ray.data.read_datasource(
             Windows(self.shards, windows),
@@ -90,7 +90,7 @@ class ShardStream:
         context.enable_progress_bars = context.print_on_execution_start = False
         context.target_max_block_size = BLOCK_BYTES
         context.execution_options.preserve_order = True
-        # Else each training would think that half of the object store is its own.
+        # Otherwise each training would claim half of the object store for itself.
         context.execution_options.resource_limits = ExecutionResources(
             object_store_memory=self.window
         )
@@ -98,7 +98,7 @@ class ShardStream:
 
 
 class Windows(Datasource):
-    """One task a window: the crystals at its positions in the shards, in its order."""
+    """One task per window: the crystals at its positions in the shards, in its order."""
 
     def __init__(self, files: Sequence[Shard], windows: Sequence[np.ndarray]) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Windows(Datasource):
 
 
 def _read(files: Sequence[Shard], window: np.ndarray) -> Iterator[pa.Table]:
-    """The crystals of a window, in its order, in pieces of about `BLOCK_BYTES`."""
+    """Reads the crystals of a window, in its order, in pieces of about `BLOCK_BYTES`."""
     found = list(_find(files, window))
     pieces = -(-sum(table.nbytes for _, table in found) // BLOCK_BYTES)
     cuts = np.linspace(0, len(window), pieces + 1).astype(int)
@@ -141,22 +141,22 @@ def _read(files: Sequence[Shard], window: np.ndarray) -> Iterator[pa.Table]:
 
 
 def _find(files: Sequence[Shard], window: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Table]]:
-    """Places in the window, ascending, and the crystals that belong there, shard by shard."""
+    """Yields positions in the window, ascending, with their crystals, shard by shard."""
     end = 0
     for file in files:
         start, end = end, end + file.crystals
         places = np.flatnonzero((start <= window) & (window < end))
         if len(places):
             yield places, shards.read_graphs(file, window[places] - start)
-            # Arrow would keep what was freed, a shard each time
+            # Arrow would keep the freed memory, one shard's each time
             pa.default_memory_pool().release_unused()
 
 
 def recut(tables: Iterable[pa.Table], parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
-    """The graphs of each part, from tables that hold the parts' crystals one after another.
+    """Cuts tables, which hold the parts' crystals one after another, into the parts' graphs.
 
     Raises:
-        RuntimeError: other crystals came, or too few.
+        RuntimeError: the crystals are others, or too few.
     """
     coming = iter(tables)
     rest = next(coming, NOTHING)
@@ -165,6 +165,6 @@ def recut(tables: Iterable[pa.Table], parts: Sequence[np.ndarray]) -> Iterator[G
             rest = pa.concat_tables([rest, more])
         table, rest = rest.slice(0, len(part)), rest.slice(len(part))
         if not np.array_equal(table[POSITION].to_numpy(), part):
-            # Graphs would be trained on the targets of others.
+            # Graphs would be trained on the targets of other crystals.
             raise RuntimeError("the crystals of a batch came in another order, or not all")
         yield shards.graphs_of(table)

@@ -1,4 +1,4 @@
-"""The columns of a data set that is a table: their names, and what stands in one of them."""
+"""Reads column names and single columns of a data set that is a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def columns_of(path: Path) -> list[str]:
-    """The names of a table's columns; none where the data set is no table.
+    """The names of a table's columns; none if the data set is no table.
 
     Raises:
         SourceError: the table cannot be read.
@@ -35,7 +35,7 @@ def columns_of(path: Path) -> list[str]:
 
 
 def column_of(path: Path, name: str) -> list[str]:
-    """The cells of a column that a table has, row by row; its name may be in other capitals.
+    """Reads the cells of a column, row by row; case in its name is ignored.
 
     Raises:
         SourceError: the table cannot be read.
@@ -62,7 +62,7 @@ def _is_csv(path: Path) -> bool:
 
 
 def _csv(path: Path) -> Iterator[list[str]]:
-    """The header, then the rows."""
+    """Yields the header, then the rows."""
     with readable(path), open_text(path) as file:
         delimiter = sniff_delimiter(file.readline())
     with readable(path), open_text(path) as file:
@@ -72,7 +72,7 @@ def _csv(path: Path) -> Iterator[list[str]]:
 
 
 def _read_parquet(path: Path, name: str | None) -> pa.Table:
-    """One column; none, which still has the schema's names, where none is named."""
+    """Reads one column; without a name none, which still gives the schema."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Test crystals of elements that their models learned nothing about."""
+"""Reports test crystals with elements that their models never trained on."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def say_unseen(
     datasets: Mapping[tuple[str, str], Dataset],
     featurised: Mapping[str, Featurised],
 ) -> None:
-    """A line for each data set of which a fold tests crystals of elements that it never learns.
+    """Prints a line for each data set with a fold that tests crystals of elements not trained on.
 
-    Their predictions are kept, as the leaderboard wants one for each crystal; what a model says of
-    them rests on a vector that nothing was learned about.
+    Their predictions are kept, as the leaderboard needs one for each crystal, but rest on an
+    untrained element vector.
     """
     for task, data in featurised.items():
         dataset = next(one for (name, _), one in datasets.items() if name == task)

@@ -1,4 +1,4 @@
-"""Crystals that no model of a grid may learn from, so that its tables can be tested on them."""
+"""Withholds crystals from all models of a grid, so that its tables can be tested on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE = "without.txt"  # in the run directory
 
 
 def contents_of(folder: Path) -> tuple[shards.Contents, np.ndarray]:
-    """What a folder of shards holds, and the reduced formulas of its crystals [B].
+    """What a folder of shards contains, and the reduced formulas of its crystals [B].
 
     Raises:
         UsageError: the shards are damaged.
@@ -44,7 +44,7 @@ def withhold(
     datasets: Mapping[tuple[str, str], Dataset],
     featurised: Mapping[str, Featurised],
 ) -> dict[tuple[str, str], Dataset]:
-    """The data sets with their crystals of these formulas withheld; the run keeps the list.
+    """Withholds the crystals of these formulas from all data sets; stores the list in the run.
 
     Raises:
         UsageError: shards are damaged.
@@ -64,7 +64,7 @@ def withhold(
 
 
 def withheld_by(run: Path) -> frozenset[str]:
-    """What a run withheld from its models, as its manifest says.
+    """The formulas that a run withheld from its models, according to its manifest.
 
     Raises:
         UsageError: manifest or list are damaged, the list is not that of the manifest, or formulas
@@ -73,7 +73,7 @@ def withheld_by(run: Path) -> frozenset[str]:
     manifest = read_sealed(run / MANIFEST, JOB)
     with reading(run / MANIFEST, JOB):
         asked = manifest["config"].get("without")
-    if asked is None:  # though a list may lie there, of a grid before it was extended
+    if asked is None:  # though a list may be there, from before the grid was extended
         return frozenset()
     path = verify(run, FILE, JOB)
     with reading(path, JOB):

@@ -1,1 +1,1 @@
-"""Is this machine, or this cluster, ready for a run?"""
+"""Checks whether this machine, or this cluster, is ready for a run."""

@@ -1,4 +1,4 @@
-"""Doors that stand open in a file for `ray up`."""
+"""Checks a file for `ray up` for settings that let strangers into the cluster."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ TOKEN = "~/.ray/auth_token"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 DASHBOARD_HOST = re.compile(r"--dashboard-host[=\s]+['\"]?([^\s'\";]+)")
 WORLD = re.compile(r"\b0\.0\.0\.0\b|::/0|--(dashboard-host|node-ip-address)[=\s]+['\"]?::(?!\d)")
-TOKEN_LIKE = re.compile(r"(?<!sha256:)\b[0-9a-fA-F]{32,}\b")  # but no digest of an image
+TOKEN_LIKE = re.compile(r"(?<!sha256:)\b[0-9a-fA-F]{32,}\b")  # but not the digest of an image
 PLACEHOLDERS = re.compile(
     r"\b(ami|sg|fs)-0{17}\b|\b0{12}\b(?=[.:])|\bsha256:0{64}\b|\b192\.0\.2\.\d+\b"
 )
 
 
 def open_doors(config: dict[str, Any], text: str = "") -> list[tuple[str, str]]:
-    """What lets strangers in, and what closes it; empty when nothing does.
+    """The settings that let strangers in, each with its fix.
 
     Args:
-        config: of the file, Ray's defaults filled in or not.
+        config: content of the file, with or without Ray's defaults filled in.
         text: of the file.
     """
     return [*_starts(config), *_reach(config), *_secrets(text)]
@@ -39,7 +39,7 @@ def _starts(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         who: [line for line in _lines(config, f"{who}_start_ray_commands") if "ray start" in line]
         for who in ("head", "worker")
     }
-    # Where a file leaves the head's start to Ray, its dashboard listens to the world.
+    # If the file leaves the head's start to Ray, its dashboard listens on all interfaces.
     hosts = [DASHBOARD_HOST.findall(line) for line in starts["head"]]
     if not hosts or not all(found and set(found) <= LOOPBACK for found in hosts):
         yield "dashboard not bound to 127.0.0.1", "add --dashboard-host=127.0.0.1 to `ray start`"
@@ -58,9 +58,9 @@ def _reach(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "an address open to the world", "name the addresses that you log in from"
     if _section(config, "provider").get("type") != "aws":
         return
-    # Without a group of its own, Ray makes one whose port 22 is open to 0.0.0.0/0, and
-    # provider.security_group only adds rules to that one. So it does for the node types that it
-    # fills in where a file has none.
+    # Without a security group in the file, Ray makes one whose port 22 is open to 0.0.0.0/0, and
+    # provider.security_group only adds rules to it. The same holds for the node types that Ray
+    # fills in if a file has none.
     kinds = _section(config, "available_node_types")
     if not kinds:
         yield "no node types, so that Ray's own open SSH to the world", "add available_node_types"
@@ -73,7 +73,7 @@ def _reach(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _section(config: dict[str, Any], *names: str) -> dict[str, Any]:
-    """What stands below some names; empty where that is no section."""
+    """The section under a path of names; empty if there is none."""
     found: Any = config
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
@@ -86,7 +86,7 @@ def _lines(config: dict[str, Any], name: str) -> list[str]:
 
 
 def _texts(config: Any) -> Iterator[str]:
-    """All texts of a file, each part once, however often other parts refer to it."""
+    """Yields all texts of a file; parts that are referred to repeatedly are visited once."""
     left, seen = [config], set()
     while left:
         part = left.pop()
@@ -132,18 +132,18 @@ def look_at_file(path: Path) -> list[Finding]:
 
 
 def _sockets_of_others() -> str:
-    """Whether another user of this machine has made the folder that `ray up` takes for its own.
+    """Why the folder that `ray up` uses for its sockets is another user's; "" if it is not.
 
-    SSH does not ask whose a socket is (ControlPath).
+    SSH does not check the owner of a socket (ControlPath).
     """
     try:
         return foreign(ray_internals.launcher_folder(getpass.getuser()))
-    except (OSError, KeyError):  # it is not there, or we have no name
+    except (OSError, KeyError):  # it does not exist, or our uid has no name
         return ""
 
 
 def _in_open_folders(config: dict[str, Any]) -> bool:
-    """Whether users of a machine reach what Ray keeps there; a container of ours has no others."""
+    """Whether other users of a machine reach Ray's files there; a container has no other users."""
     starts = [
         line
         for who in ("head", "worker")

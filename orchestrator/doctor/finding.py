@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Verdict = Literal["good", "note", "bad"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found, and where something is amiss, what mends it.
+    """What a check found, and the fix if something is wrong.
 
     Attributes:
         verdict: "note" is for what works, but slower or less safely than it could.
-        fix: a command or an edit; empty where nothing has to be done.
+        fix: a command or an edit; empty if nothing has to be done.
     """
 
     verdict: Verdict
@@ -24,7 +24,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """As it is printed."""
+        """The finding as it is printed."""
         mark = {"good": "ok  ", "note": "note", "bad": "BAD "}[self.verdict]
         return f"{mark}  {self.what}: {self.seen}" + (f"; {self.fix}" if self.fix else "")
 

@@ -12,7 +12,7 @@ from orchestrator.interface.parser import Parser
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorOptions:
-    """What the person asked for."""
+    """The parsed command line."""
 
     run: Path
     address: str | None
@@ -48,7 +48,7 @@ def _parser() -> Parser:
 
 
 def parse(argv: Sequence[str]) -> DoctorOptions:
-    """Raises UsageError in one line."""
+    """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     given["cluster"] = tuple(given["cluster"])
     return DoctorOptions(**given)

@@ -1,4 +1,4 @@
-"""Is this machine, or this cluster, ready for a run? Says what is amiss and what mends it.
+"""Checks whether this machine, or a cluster, is ready for a run; names problems and their fixes.
 
 elemgrid doctor
 elemgrid doctor --address auto --run /shared/runs/paper
@@ -21,7 +21,7 @@ AMISS = 1
 
 
 def start(options: DoctorOptions) -> int:
-    """Prints a line a finding; 0 nothing is bad, 1 something is."""
+    """Prints one line per finding; returns 0 if nothing is bad, else 1."""
     found = look(options.run, options.address, options.cluster)
     for finding in found:
         print(finding.line)
@@ -31,7 +31,7 @@ def start(options: DoctorOptions) -> int:
 
 
 def look(run: Path, address: str | None, files: Sequence[Path]) -> list[Finding]:
-    """All findings, the machine's first."""
+    """Runs all checks, those of this machine first."""
     found = [*look_at_machine(run), *(finding for file in files for finding in look_at_file(file))]
     if address:
         with cluster.connected(address, cpus_per_worker=1):

@@ -1,4 +1,4 @@
-"""This machine: what a run needs that may be short here."""
+"""Checks of this machine: what a run needs that may be missing or short here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOKEN_FILE = Path("~/.ray/auth_token")
 
 
 def look_at_machine(run: Path) -> list[Finding]:
-    """All that can be told without Ray."""
+    """All checks that need no Ray."""
     return [
         python(),
         kernels(),
@@ -36,13 +36,13 @@ def look_at_machine(run: Path) -> list[Finding]:
 
 
 def python() -> Finding:
-    """The interpreter's version."""
+    """Checks the interpreter's version."""
     seen = ".".join(map(str, sys.version_info[:3]))
     return judged(sys.version_info >= (3, 11), "Python", seen, "3.11 or newer is needed")
 
 
 def kernels() -> Finding:
-    """The fused kernels, which are built here if they were not yet."""
+    """Checks the fused kernels; builds them on first use."""
     from trainables.kernels import library  # here: it imports torch
 
     if library.switched_off():
@@ -55,7 +55,7 @@ def kernels() -> Finding:
 
 
 def disk(run: Path) -> Finding:
-    """Room where the run is to be."""
+    """Checks free space for the run directory."""
     try:
         demand_folder(run)
     except UsageError as error:
@@ -69,7 +69,7 @@ def disk(run: Path) -> Finding:
 
 
 def shared_memory(folder: Path) -> Finding:
-    """Room for Ray's object store."""
+    """Checks shared memory for Ray's object store."""
     if not folder.is_dir():
         return Finding("note", "shared memory", f"no {folder}", "Ray uses /tmp, which is slower")
     free = shutil.disk_usage(folder).free
@@ -80,13 +80,13 @@ def shared_memory(folder: Path) -> Finding:
 
 
 def open_files() -> Finding:
-    """How many files a process may have open; Ray has many."""
+    """Checks how many files a process may open; Ray opens many."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return judged(limit >= LEAST_FILES, "open files", f"{limit} at most", "ulimit -n 65536", "note")
 
 
 def cards() -> list[Finding]:
-    """The GPUs that torch can use."""
+    """Checks the GPUs that torch can use."""
     import torch
 
     if not torch.cuda.is_available():
@@ -106,7 +106,7 @@ def token_file(environment: Mapping[str, str]) -> Path:
 
 
 def token(environment: Mapping[str, str], file: Path) -> list[Finding]:
-    """How a cluster would know us."""
+    """Checks that there is a token to authenticate to a cluster."""
     found = []
     if "RAY_AUTH_TOKEN" in environment:
         found.append(

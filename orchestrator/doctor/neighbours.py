@@ -1,4 +1,4 @@
-"""Other users of this machine: what of a run they could read or change, or would be sent."""
+"""Checks what other users of this machine could read, change or receive of a run."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from orchestrator.nodes import authentication, ray_internals
 from orchestrator.nodes.owners import is_trusted, listeners
 from orchestrator.nodes.private_base import place
 
-# Where `ray start` puts the head, the dashboard and the server of Ray's clients.
+# Where `ray start` puts the head, the dashboard and the server for Ray clients.
 PORTS = {6379: "--port", 8265: "--dashboard-port", 10001: "--ray-client-server-port"}
 OWN_FOLDER = "start Ray in a folder that only you may enter (RAY_TMPDIR, docs/cluster.md)"
 
 
 def look_at_neighbours(run: Path) -> list[Finding]:
-    """All that can be told without Ray."""
+    """All checks that need no Ray."""
     return [base(), *address_file(), *clusters(), *ports(), *results(run)]
 
 
 def base() -> Finding:
-    """Where a local run would keep its sockets, its token and its logs."""
+    """Checks where a local run would keep its sockets, its token and its logs."""
     try:
         folder = place(os.environ)
     except UsageError as error:
@@ -32,7 +32,7 @@ def base() -> Finding:
 
 
 def address_file() -> list[Finding]:
-    """Whether `--address auto` leads where somebody else wants it to."""
+    """Checks whether another user decides where `--address auto` leads."""
     try:
         authentication.written_by_us(ray_internals.address_file())
     except UsageError as error:
@@ -41,19 +41,19 @@ def address_file() -> list[Finding]:
 
 
 def clusters() -> list[Finding]:
-    """The clusters of which we run a node on this machine."""
+    """Checks the clusters of which we run a node on this machine."""
     ours = [raylet for raylet in ray_internals.raylets_here() if is_trusted(raylet.uid)]
     return [session(f"cluster {raylet.head}", raylet.session) for raylet in ours]
 
 
 def session(what: str, folder: Path) -> Finding:
-    """Whether others reach what a node keeps: they could have it run their programs."""
+    """Checks whether others reach a node's files, and so could make it run their programs."""
     why = authentication.open_session(folder)
     return judged(not why, what, why or f"{folder} is closed to other users", OWN_FOLDER)
 
 
 def ports() -> Iterator[Finding]:
-    """Ports at which one of ours is expected, and somebody else listens."""
+    """Checks for other users' listeners on ports at which one of ours is expected."""
     for port, flag in PORTS.items():
         others = sorted(uid for uid in listeners("127.0.0.1", port) if not is_trusted(uid))
         if others:
@@ -64,7 +64,7 @@ def ports() -> Iterator[Finding]:
 
 
 def results(run: Path) -> list[Finding]:
-    """Who else may change a run: other users who may write there, or whose folders are in it."""
+    """Checks who else may change a run: users who may write there, or own folders in it."""
     found = []
     for folder in _folders_of(run):
         state = folder.lstat()
@@ -78,7 +78,7 @@ def results(run: Path) -> list[Finding]:
 
 
 def _folders_of(run: Path) -> list[Path]:
-    """A run directory and those in it; none where it cannot be read, which its own finding says."""
+    """A run directory and its folders; none if it cannot be read, which another check reports."""
     try:
         return [run, *sorted(path for path in run.iterdir() if path.is_dir())]
     except (OSError, ValueError):

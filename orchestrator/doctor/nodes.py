@@ -1,4 +1,4 @@
-"""Every node of a cluster: software, the run directory, room, GPUs, and who may come in."""
+"""Checks every node of a cluster: software, run directory, free space, GPUs and authentication."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,20 @@ from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes import cluster, ray_internals
 from orchestrator.nodes.missing import missing
 from orchestrator.nodes.probe import on_node, probe_in, writes_beside
-from orchestrator.training.trials import versions
+from orchestrator.training.environment import versions
 
-SECONDS = 60.0  # that a node has to answer
+SECONDS = 60.0  # for a node to answer
 
 
-# One call a process: what asks torch for GPUs keeps some of their memory for as long as it lives.
+# One call per process: a process that asks torch for GPUs holds some of their memory until it ends.
 @ray.remote(num_cpus=0, max_retries=0, max_calls=1)
 def _on_node(probe: str) -> dict[str, Any]:
-    """What one node has: versions, room, and whether it sees the driver's probe file."""
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides GPUs from what does not ask for them
+    """What one node has: versions, free space, and whether it sees the driver's probe file."""
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides GPUs from tasks that request none
     path = Path(probe)
     seen = path.is_file()
     return {
-        "versions": versions() | {"elemgrid": version("elemgrid")},
+        "versions": versions(),
         "sees": seen,
         "writes": writes_beside(path),
         "free": shutil.disk_usage(path.parent).free if seen else 0,
@@ -47,7 +46,7 @@ def _on_node(probe: str) -> dict[str, Any]:
 
 
 def room(folder: Path) -> Finding:
-    """Room where Ray keeps its logs, and objects that memory does not hold."""
+    """Checks free space for Ray's logs, and for objects that do not fit into memory."""
     free = shutil.disk_usage(folder).free
     seen = f"{free / GIB:.1f} GiB free in {folder}"
     return judged(free >= LEAST_DISK, "disk", seen, "make room, or `ray start --temp-dir`")
@@ -78,13 +77,13 @@ def look_at_nodes(run: Path) -> list[Finding]:
 
 
 def all_there(gone: str) -> list[Finding]:
-    """Whether the cluster has the nodes that its file names."""
+    """Checks whether the cluster has all nodes of its configuration."""
     fix = "`ray status` says whether they are coming; else look whether they can be reached by SSH"
     return [Finding("bad", "cluster", gone, fix)] if gone else []
 
 
 def dashboard(url: str | None) -> list[Finding]:
-    """Whether strangers reach the dashboard, whose job API runs what it is given."""
+    """Checks whether strangers reach the dashboard, whose job API runs any command."""
     if url is None:
         return []
     host = url.removeprefix("http://").rpartition(":")[0].strip("[]")
@@ -101,7 +100,7 @@ def _node(node: Mapping[str, Any], ref: ray.ObjectRef, run: Path) -> list[Findin
     what = f"node {address} {node['NodeID'][:6]}"  # one machine may be several nodes
     try:
         answer = ray.get(ref, timeout=SECONDS)
-    except Exception as error:  # whatever keeps it from answering, it is the finding
+    except Exception as error:  # whatever keeps it from answering is the finding
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:160]
         return [Finding("bad", what, f"does not answer ({reason})", "look at its raylet.out")]
     found = [
@@ -119,7 +118,7 @@ def _node(node: Mapping[str, Any], ref: ray.ObjectRef, run: Path) -> list[Findin
 
 
 def guard(what: str, guarded: bool) -> Finding:
-    """Whether a node asks for the token; without, every user of its machine commands it."""
+    """Checks whether a node asks for the token; if not, every user of its machine controls it."""
     return judged(
         guarded, what, "RAY_AUTH_MODE=token" if guarded else "takes anyone who reaches it",
         "start it with RAY_AUTH_MODE=token (docs/cluster.md)",
@@ -127,7 +126,7 @@ def guard(what: str, guarded: bool) -> Finding:
 
 
 def _same_versions(what: str, theirs: dict[str, str]) -> Finding:
-    ours = versions() | {"elemgrid": version("elemgrid")}
+    ours = versions()
     odd = [f"{name} {theirs.get(name)} (here {ours[name]})" for name in ours
            if theirs.get(name) != ours[name]]  # fmt: skip
     return judged(

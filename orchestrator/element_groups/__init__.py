@@ -1,1 +1,1 @@
-"""What a grid's models say about the elements: consensus, substitution groups."""
+"""Analyses the elements by a grid's models: consensus and substitution groups."""

@@ -1,4 +1,4 @@
-"""The partition of the elements on which a run's models agree most: searched for, proven, told."""
+"""Finds the partition of the elements on which a run's models agree most, and proves it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from orchestrator.interface.errors import UsageError
 
 @dataclass(frozen=True)
 class Consensus:
-    """The best partition, with its proof, and how far the searches agree.
+    """The best partition, with its proof, and the agreement of the searches.
 
     Attributes:
         scores: best score of each search.
-        same: mean adjusted Rand index between the searches' partitions, 1 if there is one.
+        same: mean adjusted Rand index between the searches' partitions; 1 for a single search.
     """
 
     agreement: Agreement
@@ -39,7 +39,7 @@ class Consensus:
 def find_consensus(
     options: GroupOptions, references: Sequence[Reference], on_actors: Map
 ) -> Consensus:
-    """The partition of the elements on whose pairs the models agree most, and its proof."""
+    """Finds the partition that agrees best with the models' pairs of elements, with its proof."""
     agreement = agree(references)
     _warn_of_strangers(agreement)
     searches = range(options.seed, options.seed + options.seeds)
@@ -65,7 +65,7 @@ def _as_published(agreement: Agreement, settings: Settings, seed: int) -> np.nda
 
 
 def _warn_of_strangers(agreement: Agreement) -> None:
-    """Elements that one model alone has, and models that have no two elements in common."""
+    """Reports elements that only one model has; refuses models without two elements in common."""
     common = agreement.shared - np.diag(np.diagonal(agreement.shared))
     if agreement.references > 1 and common.max(initial=0) < 2:
         raise UsageError(
@@ -84,7 +84,7 @@ def describe(
     references: Sequence[Reference],
     tasks: Sequence[str],
 ) -> dict[str, Any]:
-    """What `consensus.json` says."""
+    """The content of `consensus.json`."""
     certificate, agreement = consensus.certificate, consensus.agreement
     return {
         "score": certificate.score,

@@ -1,4 +1,4 @@
-"""The files of the groups: what `element_groups` leaves in a run, and how they are read."""
+"""The files that `element_groups` writes into a run: writing and reading them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parquet
 
 GEOMETRY, CLUSTERINGS, PARTNERS = "geometry.parquet", "clusterings.parquet", "partners.parquet"
-MIXED = "mixed"  # channel of the vectors that a model starts from
+MIXED = "mixed"  # channel of the vectors that are a model's input
 GROUPS, FACTS = "groups.csv", "consensus.json"
 SCREENING, ANGLES, RELATIONS = "screening.csv", "untrained_angles.csv", "relations.csv"
 COLUMNS = {
@@ -32,7 +32,7 @@ COLUMNS = {
 
 @dataclass
 class Measured:
-    """What was found of some models.
+    """Measurements of some models.
 
     Attributes:
         rows: of `geometry.parquet`.
@@ -47,7 +47,7 @@ class Measured:
     left_out: list[str] = field(default_factory=list)
 
     def take(self, other: Measured) -> None:
-        """Adds what was found of other models."""
+        """Adds the measurements of other models."""
         self.rows += other.rows
         self.references |= other.references
         self.clusters |= other.clusters
@@ -55,7 +55,7 @@ class Measured:
 
 
 def write_models(run: Path, measured: Measured) -> list[Path]:
-    """`geometry.parquet` and `clusterings.parquet`: a row a model and channel, and a model."""
+    """Writes `geometry.parquet` (by model and channel) and `clusterings.parquet` (by model)."""
     references = measured.references
     clusterings = {
         "key": list(references),
@@ -70,14 +70,14 @@ def write_models(run: Path, measured: Measured) -> list[Path]:
 
 
 def write_frame(run: Path, name: str, frame: pd.DataFrame) -> Path:
-    """A table as CSV, numbers to nine digits."""
+    """Writes a table as CSV, numbers with nine digits."""
     text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
     sums.write_text(run, name, text)
     return run / name
 
 
 def write_groups(run: Path, members: Sequence[Member], stability: dict[int, float]) -> Path:
-    """`groups.csv`: a row an element, in order of clusters and groups."""
+    """Writes `groups.csv`: one row per element, ordered by cluster and group."""
     ordered = sorted(members, key=lambda one: (one.cluster, len(one.group), one.group, one.number))
     frame = pd.DataFrame(
         {
@@ -95,7 +95,7 @@ def write_groups(run: Path, members: Sequence[Member], stability: dict[int, floa
 
 
 def write_partners(run: Path, agreement: Agreement) -> Path:
-    """`partners.parquet`: of each pair of elements, models that have both, and that join them."""
+    """Writes `partners.parquet`: by pair of elements, models that have both, and that join them."""
     a, b = np.triu_indices(len(agreement.numbers), 1)
     known = agreement.shared[a, b] > 0
     a, b = a[known], b[known]
@@ -113,19 +113,19 @@ def write_partners(run: Path, agreement: Agreement) -> Path:
 
 
 def forget(run: Path) -> None:
-    """Takes earlier groups away: their facts must not stand beside new files, should the writing
-    be interrupted, nor a screening that is not made again beside other models."""
+    """Deletes earlier groups: if writing is interrupted, their facts must not be left with new
+    files, nor a screening that is not repeated with other models."""
     sums.remove(run, FACTS, SCREENING)
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """`consensus.json`, written last: it makes the groups exist."""
+    """Writes `consensus.json`, last: the groups exist once it does."""
     sums.write_json(run, FACTS, facts)
     return run / FACTS
 
 
 class FinishedGroups(FinishedFiles):
-    """The files of the groups, read when they are needed."""
+    """The files of the groups, each read on first use."""
 
     job, facts_file = "element_groups", FACTS
 
@@ -143,7 +143,7 @@ class FinishedGroups(FinishedFiles):
         return read_parquet(self.folder, PARTNERS, self.job)
 
     def optional(self, name: str) -> pd.DataFrame:
-        """A table that not every run has; empty where it is not there."""
+        """A table that not every run has; empty if it is missing."""
         return self._csv(name) if (self.folder / name).is_file() else pd.DataFrame()
 
     def _csv(self, name: str, **options: Any) -> pd.DataFrame:
@@ -160,9 +160,9 @@ class FinishedGroups(FinishedFiles):
 
 
 def of_ledger(geometry: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
-    """Geometry beside task, backbone, mixing, fold and normalised error of each model.
+    """Adds task, backbone, mixing, fold and normalised error of each model to its geometry.
 
-    The error is the test MAE over that of the training part's mean.
+    The error is the test MAE over that of predicting the training part's mean.
     """
     names = ["key", "task", "backbone", "mixing", "fold", "test_mae", "dummy_mae"]
     merged = geometry.merge(ledger[names], on="key", validate="many_to_one")

@@ -24,10 +24,10 @@ examples:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupOptions:
-    """What the person asked for."""
+    """The parsed command line."""
 
     run: Path
-    tasks: tuple[str, ...]  # none: those that the screening lets enter
+    tasks: tuple[str, ...]  # none: those selected by the screening
     mixings: tuple[str, ...]  # none: all
     compositions: tuple[str, ...]
     skip_screening: bool
@@ -67,7 +67,7 @@ def _parser() -> Parser:
 
 
 def _add_models(parser: Parser) -> None:
-    """Which models count, and how that is found out."""
+    """Adds the flags that select the models."""
     models = parser.add_argument_group("which models")
     models.add_argument(
         "--tasks",
@@ -165,7 +165,7 @@ def _add_relations(parser: Parser) -> None:
 
 
 def parse(argv: Sequence[str]) -> GroupOptions:
-    """Raises UsageError in one line."""
+    """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     if given["occurrences"] and not given["counts"]:
         raise UsageError("--occurrences goes with --counts; leave it out, or add --counts FILE")

@@ -1,4 +1,4 @@
-"""What a grid's trained models say about the elements: geometry, consensus, substitution groups.
+"""Analyses the elements by a grid's trained models: geometry, consensus, substitution groups.
 
 python -m orchestrator.element_groups runs/hybrid_grid
 """
@@ -43,17 +43,17 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER
 from orchestrator.runs.run_directory import look_then_work
 
-# Lines about single models or elements that are printed; all are in `consensus.json`.
+# Printed lines on single models or elements; all of them are in `consensus.json`.
 LISTED = 5
 
 
 def start(options: GroupOptions) -> int:
-    """Looks at what is asked, and does it."""
+    """Checks the options and runs the job."""
     return look_then_work(options, open_run, run)
 
 
 def open_run(options: GroupOptions) -> FinishedRun:
-    """The grid's run; whatever can be wrong with what was asked is found here."""
+    """Opens the grid's run; all that can be wrong with the options is found here."""
     finished = FinishedRun(options.run)
     finished.demand_files()
     _ = finished.embeddings, finished.distances
@@ -111,7 +111,7 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
 def choose_tasks(
     options: GroupOptions, finished: FinishedRun, on_actors: Map
 ) -> tuple[list[str], pd.DataFrame]:
-    """The data sets whose models count, and what the screening found of all."""
+    """The data sets whose models count, and the result of screening all of them."""
     present = list(finished.done["task"].unique())
     if options.skip_screening:
         return list(options.tasks) or present, pd.DataFrame()
@@ -130,7 +130,7 @@ def choose_tasks(
 
 
 def measure_models(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> Measured:
-    """Geometry and clustering of every model that is done."""
+    """Measures geometry and clustering of every model that is done."""
     keys = list(finished.done["key"])
     measured = measure(finished.embeddings, keys, options.seed, on_actors)
     _list_some(measured.left_out, "left out")
@@ -154,7 +154,7 @@ def choose_references(
 
 
 def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> pd.DataFrame:
-    """Mantel tests of the models' distances, those of others and the replaceability."""
+    """Mantel tests between the models' distances, published ones and the replaceability."""
     if options.counts:
         known = read_replaceability(options.counts, options.occurrences)
     else:
@@ -170,7 +170,7 @@ def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: M
 def angles_before_training(
     options: GroupOptions, finished: FinishedRun, numbers: np.ndarray
 ) -> pd.DataFrame:
-    """Table 4.1's baseline: a row a dimension."""
+    """The baseline of table 4.1: one row per dimension."""
     dims = sorted(finished.done["dim"].unique().tolist())
     found = untrained_angles(dims, numbers, options.seed)
     return pd.DataFrame(

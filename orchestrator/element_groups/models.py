@@ -1,7 +1,7 @@
-"""The trained models of a run, measured where their vectors lie: geometry and clusterings.
+"""Measures the trained models of a run on actors that read their vectors: geometry, clusterings.
 
 A row group of `embeddings.parquet` holds some dozens of models; an actor reads one and measures all
-of it at once.
+its models at once.
 
 Shape letters: M models, n elements, d dimensions.
 """
@@ -87,7 +87,7 @@ def _read(embeddings: Path, group: int) -> Iterator[_Table]:
 
 
 def _geometry(tables: Sequence[_Table], seed: int) -> list[dict[str, Any]]:
-    """A row for each channel that nodes or elements have; angles where there are h and l."""
+    """One row for each channel with vectors of nodes or elements; angles if there are h and l."""
     alike: dict[tuple[int, int], list[_Table]] = defaultdict(list)
     for table in tables:
         if table.channel not in (HANDCRAFTED, LEARNED):
@@ -124,7 +124,7 @@ def _angles(tables: Sequence[_Table]) -> dict[str, tuple[float, float]]:
 
 
 def _beside_classes(table: _Table, seed: int) -> tuple[float, float]:
-    """ARI of as many clusters as there are classes with these classes, and their silhouette."""
+    """ARI with the element classes, and silhouette, of as many K-means clusters."""
     classes = classes_of(table.numbers)
     try:
         found = cluster(table.vectors, len(np.unique(classes)), seed)

@@ -1,6 +1,6 @@
-"""Other relations of the elements, and how ours agree with them (Mantel tests).
+"""Published relations of the elements, and how ours agree with them (Mantel tests).
 
-Element vectors of others come with ElementEmbeddings: Mat2Vec (Tshitoyan et al. 2019,
+Published element vectors come with ElementEmbeddings: Mat2Vec (Tshitoyan et al. 2019,
 10.1038/s41586-019-1335-8), SkipAtom (Antunes et al. 2022, 10.1038/s41524-022-00729-3) and Magpie's
 properties, standardised (Ward et al. 2016, 10.1038/npjcompumats.2016.28).
 """
@@ -32,21 +32,21 @@ LEAST_ELEMENTS = 4
 
 @dataclass(frozen=True)
 class Relation:
-    """How far apart elements are: atomic numbers [n], ascending, and distances [n, n]."""
+    """Distances of elements: atomic numbers [n], ascending, and distances [n, n]."""
 
     name: str
     numbers: np.ndarray
     distances: np.ndarray
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
-        """Distances between some of its elements."""
+        """The distances between some of its elements."""
         here = np.searchsorted(self.numbers, numbers)
         return self.distances[np.ix_(here, here)]
 
 
 def ours(distances: pd.DataFrame) -> list[Relation]:
-    """The cosine distances of a run, as `distances.parquet` has them; pairs that no model has make
-    an element drop out."""
+    """The cosine distances of a run, from `distances.parquet`; elements in a pair that no model
+    has are left out."""
     found = []
     for table, name in OURS.items():
         if table not in set(distances["table"]):
@@ -60,8 +60,8 @@ def ours(distances: pd.DataFrame) -> list[Relation]:
 
 
 def published() -> list[Relation]:
-    """Cosine distances of the element vectors of others."""
-    from elementembeddings.core import Embedding  # here: it takes seconds to import
+    """Cosine distances of published element vectors."""
+    from elementembeddings.core import Embedding  # here, as it takes seconds to import
 
     found = []
     for name, stored in VECTORS.items():
@@ -76,7 +76,7 @@ def published() -> list[Relation]:
 
 
 def of_replaceability(known: Replaceability) -> Relation:
-    """−S, of the elements that replace some other."""
+    """−S, of the elements that replace another one."""
     partners = np.setdiff1d(known.numbers, known.isolated)
     return Relation(REPLACEABILITY, partners, -known.of(partners).symmetric)
 
@@ -84,11 +84,11 @@ def of_replaceability(known: Replaceability) -> Relation:
 def compare_all(
     relations: list[Relation], permutations: int, seed: int, map: Map = map
 ) -> pd.DataFrame:
-    """Mantel tests of all pairs, on the elements that all relations have.
+    """Mantel tests of all pairs of relations, on the elements that all relations have.
 
     Returns:
-        one, other, elements, pairs, correlation (Spearman), p; no rows where fewer than four
-        elements are common to all.
+        one, other, elements, pairs, correlation (Spearman), p; no rows if all relations have fewer
+        than four elements in common.
     """
     common = reduce(np.intersect1d, (relation.numbers for relation in relations))
     columns = ["one", "other", "elements", "pairs", "correlation", "p"]

@@ -1,4 +1,4 @@
-"""Which data sets are about composition: forests on the formulas, fold by fold on actors."""
+"""Screens for data sets that depend on composition: forests on formulas, by fold on actors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Formulas:
     Attributes:
         fractions: [B, 103], shares of the elements.
         target: [B].
-        rows, total, folds: as of `Dataset`; they decide the parts of a fold.
+        rows, total, folds: as of `Dataset`; they determine the parts of a fold.
     """
 
     fractions: np.ndarray
@@ -39,7 +39,7 @@ class Formulas:
     folds: GivenFolds | None = None
 
     def fold(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the training and the test part of a fold."""
+        """Positions of the training and the test part of a fold."""
         if self.folds is not None:
             learned = np.isin(self.folds.parts[number], (LEARN, VALIDATE))
             return np.flatnonzero(learned), self.folds.test_rows(number)
@@ -56,7 +56,7 @@ def screen(
     """Scores each data set over its folds.
 
     Args:
-        errors: the run's own test error of the configuration that validation picks, by task; the
+        errors: the run's test error of the configuration that validation selects, by task; the
             best known model is this one or the leaderboard's.
     """
     items = [(name, fold) for name in data for fold in range(FOLDS)]
@@ -79,10 +79,10 @@ def _score(data: Mapping[str, Formulas], seed: int, item: tuple[str, int]) -> Fo
 
 
 def of_run(run: Path, task: str) -> Formulas:
-    """The compositions of a run's data set, from its shards.
+    """Reads the compositions of a run's data set from its shards.
 
     Raises:
-        UsageError: the shards are gone or damaged.
+        UsageError: the shards are missing or damaged.
     """
     folder = any_graphs_of(run, task, or_else=", or add --skip-screening")
     try:
@@ -115,7 +115,7 @@ def of_file(spec: str) -> tuple[str, Formulas]:
 
 
 def to_frame(screened: Iterable[Screened]) -> pd.DataFrame:
-    """A row a data set, for `screening.csv`."""
+    """One row per data set, for `screening.csv`."""
     return pd.DataFrame(
         {
             "task": one.task,

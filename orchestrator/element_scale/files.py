@@ -1,4 +1,4 @@
-"""The files of a scale: what `element_scale` leaves in its run directory, and how they are read."""
+"""The files that `element_scale` writes into its run directory: writing and reading them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scale:
     Attributes:
         relations: S in the order of the scale.
         distances: chemical distances [n, n] in this order.
-        grid, refined, paired: gaps of the λ asked for, of those added, and of Optuna's (λ, η).
+        grid, refined, paired: gaps of the requested λ, of those added, and of Optuna's (λ, η).
         chosen: one of the first two.
     """
 
@@ -56,7 +56,7 @@ class Scale:
     chosen: Gaps
 
     def hypervolume(self, found: Sequence[Gaps]) -> float:
-        """Share of the box around the grid's front that some gaps beat."""
+        """Share of the box around the grid's front that the given gaps dominate."""
         return pareto.hypervolume(pareto.losses(found), pareto.box(pareto.losses(self.grid)))
 
 
@@ -72,7 +72,7 @@ def write_scale(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["symbol", "position"])
     writer.writerows(places.items())
-    sums.remove(folder, FACTS)  # the facts of another scale must not stand beside new files
+    sums.remove(folder, FACTS)  # the facts of another scale must not be left with new files
     sums.write_parquet(folder, PAIRS, _pairs(scale, symbols))
     sums.write_parquet(folder, FRONT, _front(scale))
     sums.write_json(folder, EXPORT, places)
@@ -97,11 +97,11 @@ def _pairs(scale: Scale, symbols: Sequence[str]) -> pa.Table:
 
 
 def _front(scale: Scale) -> pa.Table:
-    """A row for each (λ, η)."""
+    """One row for each (λ, η)."""
     parts = [("grid", scale.grid), ("refined", scale.refined), ("optuna", scale.paired)]
     found = [one for _, part in parts for one in part]
     competing = [*scale.grid, *scale.refined]
-    left = len(found) - len(competing)  # Optuna's vary η too, and do not compete
+    left = len(found) - len(competing)  # Optuna's vary η too, and are not compared
     front, hull = (
         np.concatenate([mask(pareto.losses(competing)), np.zeros(left, dtype=bool)])
         for mask in (pareto.on_front, pareto.on_hull)
@@ -174,7 +174,7 @@ def _source(options: ScaleOptions, given: Replaceability | Source) -> dict[str, 
 
 
 def _compare(scale: Scale) -> dict[str, Any]:
-    """Fidelity of ours and of the known scales, on the elements with partners that all have."""
+    """Fidelity of this and of published scales, on the elements with relations that all have."""
     relations = scale.relations
     scales = known_scales()
     shared = set(relations.numbers.tolist()) - set(relations.isolated)
@@ -196,7 +196,7 @@ def _compare(scale: Scale) -> dict[str, Any]:
 
 
 class FinishedScale(FinishedFiles):
-    """The files of a scale, read when they are needed."""
+    """The files of a scale, each read on first use."""
 
     job, facts_file = "element_scale", FACTS
 

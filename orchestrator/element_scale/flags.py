@@ -37,7 +37,7 @@ examples:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleOptions:
-    """What the person asked for."""
+    """The parsed command line."""
 
     run: Path
     counts: Path | None
@@ -190,7 +190,7 @@ def _add_gaps(parser: Parser) -> None:
 
 
 def parse(argv: Sequence[str]) -> ScaleOptions:
-    """Raises UsageError in one line."""
+    """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     if given["counts"] and given["mine"]:
         raise UsageError("--counts and --mine: give one of them; --help says what each is for")

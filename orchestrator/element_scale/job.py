@@ -36,17 +36,17 @@ from orchestrator.report.job import write_report
 from orchestrator.runs.run_directory import demand_folder, look_then_work
 from trainables.crystals.sources import ANY_COLUMN, Source
 
-# Gain in hypervolume below which a round of refinement is the last.
+# Refinement ends once a round gains less hypervolume.
 FLAT = 1e-3
 
 
 def start(options: ScaleOptions) -> int:
-    """Looks at what is asked, and does it."""
+    """Checks the options and runs the job."""
     return look_then_work(options, open_relations, run)
 
 
 def open_relations(options: ScaleOptions) -> Replaceability | Source:
-    """S, or the crystals that it is to be mined from; whatever can be wrong is found here."""
+    """S, or the crystals to mine it from; all that can be wrong with the options is found here."""
     demand_folder(options.run)
     if options.mine:
         return resolve(
@@ -78,7 +78,7 @@ def run(options: ScaleOptions, given: Replaceability | Source) -> None:
 def find_numbers(
     options: ScaleOptions, known: Replaceability, on_actors: Map
 ) -> tuple[np.ndarray, Order | None]:
-    """Atomic numbers in their order, and how it was found where MDS was asked for."""
+    """Atomic numbers in their order, and how MDS found it if it was asked for."""
     if options.order != MDS:
         return named_order(options.order, known, options.leave_out), None
     unwanted = [NUMBERS[symbol] for symbol in options.leave_out]
@@ -95,7 +95,7 @@ def find_numbers(
 
 
 def _oriented(numbers: np.ndarray) -> np.ndarray:
-    """An axis has no direction: the non-metals stand last, as on Pettifor's scales."""
+    """Orients the axis, which has no direction: non-metals come last, as on Pettifor's scales."""
     places = known_scales()[MODIFIED_PETTIFOR]
     known = [places[z] for z in numbers.tolist() if z in places]
     rising = np.corrcoef(known, range(len(known)))[0, 1] >= 0 if len(known) > 1 else True
@@ -103,7 +103,7 @@ def _oriented(numbers: np.ndarray) -> np.ndarray:
 
 
 def space(options: ScaleOptions, relations: Replaceability, on_actors: Map) -> Scale:
-    """The gaps of each λ, more of them where the front bends, and the choice among them."""
+    """Computes the gaps of each λ, adds λ where the front bends, and chooses one."""
     pull = relations.symmetric
     grid = pareto.scan(pull, options.lambdas, options.eta, options.repulsion, on_actors)
     refined = pareto.refine(
@@ -144,7 +144,7 @@ def _mined(source: Source, max_bad: float | None) -> Replaceability:
 
 
 def _describe(known: Replaceability) -> None:
-    """What is known, and what had to be filled in."""
+    """Prints what is known, and what had to be filled in."""
     pairs = int((np.triu(known.symmetric, 1) > 0).sum())
     print(f"{len(known.numbers)} elements, {pairs} pairs that replace each other")
     for what, which in (
@@ -156,7 +156,7 @@ def _describe(known: Replaceability) -> None:
 
 
 def _showing(on_actors: Map, what: str) -> Map:
-    """The same map, with a share done on a terminal."""
+    """The same map, which also prints its progress on a terminal."""
 
     def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         listed = list(items)

@@ -1,7 +1,7 @@
-"""Replaceability mined from any data set of crystals: eq. 3.1 as one group-by on Ray Data.
+"""Mines replaceability from any data set of crystals: eq. 3.1 as one group-by on Ray Data.
 
-Each crystal gives one row for each of its elements: the slot (the crystal's prototype with that
-element's name left open) and the element. Crystals that differ in one element meet in one slot.
+Each crystal gives one row per element: the slot (the crystal's prototype with that element's name
+left open) and the element. Crystals that differ in one element share a slot.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def mine(source: Source, max_bad: float | None) -> tuple[np.ndarray, np.ndarray]
 
     Raises:
         UsageError: the source cannot be read, too many crystals are bad, or no two crystals differ
-            in one element only.
+            in exactly one element.
     """
     slots = _slots(source, max_bad)
     counts = np.zeros((MAX_Z + 1, MAX_Z + 1), dtype=np.int64)
@@ -40,7 +40,7 @@ def mine(source: Source, max_bad: float | None) -> tuple[np.ndarray, np.ndarray]
         for row in _elements_by_slot(slots):
             elements = np.array(row["elements"])
             counts[np.ix_(elements, elements)] += 1
-    # A slot and an element in it are one material, so the diagonal counts materials.
+    # A slot with one of its elements is one material, so the diagonal counts materials.
     occurrences = np.diagonal(counts).copy()
     np.fill_diagonal(counts, 0)
     if not counts.any():
@@ -52,7 +52,7 @@ def mine(source: Source, max_bad: float | None) -> tuple[np.ndarray, np.ndarray]
 
 
 def _slots(source: Source, max_bad: float | None) -> pa.Table:
-    """Columns slot and element, a row for each element of each crystal."""
+    """Columns slot and element, one row for each element of each crystal."""
     tables = []
     for block in EntryBlocks(source, _slots_of, max_bad):
         made = json.loads(block.made["slots"])
@@ -63,7 +63,7 @@ def _slots(source: Source, max_bad: float | None) -> pa.Table:
 
 
 def _slots_of(entries: list[Entry]) -> tuple[list[str], dict[str, bytes]]:
-    """Why each entry is bad, or "", and the others' rows with (slot, element) pairs."""
+    """Why each entry is bad, or "", and the others' rows of (slot, element) pairs."""
     reasons, made = [], []
     for entry in entries:
         try:
@@ -82,7 +82,7 @@ def _elements_by_slot(slots: pa.Table) -> list[dict[str, list[int]]]:
     """The distinct elements of each slot."""
     dataset = ray.data.from_arrow(slots)
     dataset.context.enable_progress_bars = dataset.context.print_on_execution_start = False
-    # Ray Data's own choice is 200 parts, each a task: for most data sets a few rows each.
+    # By default, Ray Data uses 200 partitions, each a task: a few rows each for most data sets.
     parts = PARTS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
     groups = dataset.groupby("slot", num_partitions=parts)
     return list(groups.aggregate(Unique("element", alias_name="elements")).iter_rows())

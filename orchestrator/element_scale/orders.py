@@ -1,4 +1,4 @@
-"""An order of the elements that the person gives: a file, or one that is known by its name."""
+"""An order of the elements given by the user: a file, or the name of a known order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.interface.errors import UsageError
 
 
 def read_order(path: Path) -> list[int]:
-    """Atomic numbers of a file with one symbol a line, or with a column `symbol`."""
+    """Reads atomic numbers from a file with one symbol per line, or with a column `symbol`."""
     rows = [row for row in cells_of(path) if row]
     header = [cell.lower() for cell in rows[0]] if rows else []
     column, first = (header.index("symbol"), 2) if "symbol" in header else (0, 1)
@@ -28,10 +28,10 @@ def read_order(path: Path) -> list[int]:
 
 
 def named_order(order: str, known: Replaceability, leave_out: Sequence[str]) -> np.ndarray:
-    """Atomic numbers in the asked order.
+    """Atomic numbers in the requested order.
 
-    An order of a file must have every element with relations; it may have more. Of the modified
-    Pettifor order, the elements without data are left away.
+    An order from a file must have every element with relations; it may have more. From the
+    modified Pettifor order, elements without data are left out.
     """
     unwanted = {NUMBERS[symbol] for symbol in leave_out}
     wanted = {int(z) for z in known.numbers} - unwanted

@@ -1,4 +1,4 @@
-"""The files of an ensemble: what `ensemble` leaves in a run, and how they are read."""
+"""The files that `ensemble` writes into a run: writing and reading them."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ SCHEMA = pa.schema(
 
 
 def write_predictions(run: Path, predicted: pd.DataFrame) -> Path:
-    """`ensemble.parquet`: a row a test crystal."""
+    """Writes `ensemble.parquet`: one row per test crystal."""
     table = pa.Table.from_pandas(predicted[SCHEMA.names], SCHEMA, preserve_index=False)
     sums.write_parquet(run, PREDICTIONS, table)
     return run / PREDICTIONS
 
 
 def forget(run: Path) -> None:
-    """Takes an earlier ensemble away: its files must not stand beside those of another."""
+    """Deletes an earlier ensemble, whose files must not be mixed with those of another."""
     sums.remove(run, FACTS, RESULTS, INFO)
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """`ensemble.json`, written last: it makes the ensemble exist."""
+    """Writes `ensemble.json`, last: the ensemble exists once it does."""
     sums.write_json(run, FACTS, facts)
     return run / FACTS
 
 
 class FinishedEnsemble(FinishedFiles):
-    """The files of an ensemble, read when they are needed."""
+    """The files of an ensemble, each read on first use."""
 
     job, facts_file = "ensemble", FACTS
 
@@ -52,7 +52,7 @@ class FinishedEnsemble(FinishedFiles):
 
     @cached_property
     def folds(self) -> pd.DataFrame:
-        """A row a fold: task, fold, models, way, and test MAE of each way as `test_<way>`."""
+        """One row per fold: task, fold, models, way, and test MAE of each way as `test_<way>`."""
         return pd.DataFrame(
             {
                 **{name: fold[name] for name in ("task", "fold", "models", "members", "way")},
@@ -65,7 +65,7 @@ class FinishedEnsemble(FinishedFiles):
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
-        """task, fold, level, covered."""
+        """Columns task, fold, level, covered."""
         return pd.DataFrame(
             {"task": fold["task"], "fold": fold["fold"], "level": float(level), "covered": covered}
             for fold in self.facts["folds"]

@@ -21,7 +21,7 @@ examples:
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleOptions:
-    """What the person asked for."""
+    """The parsed command line."""
 
     run: Path
     tasks: tuple[str, ...]  # none: all
@@ -68,7 +68,7 @@ def _parser() -> Parser:
 
 
 def parse(argv: Sequence[str]) -> EnsembleOptions:
-    """Raises UsageError in one line."""
+    """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     for name in ("tasks", "backbones"):
         given[name] = tuple(given[name])

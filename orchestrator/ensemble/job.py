@@ -1,4 +1,4 @@
-"""A grid's models as one: weights that validation decides, a calibrated spread, a submission.
+"""Combines a grid's models: weights from validation, calibrated uncertainties, a submission.
 
 python -m orchestrator.ensemble runs/hybrid_grid
 """
@@ -29,18 +29,18 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER
 from orchestrator.runs.run_directory import look_then_work
 
-LEVEL = 0.95  # of the intervals, as the leaderboard has them
+LEVEL = 0.95  # of the intervals, as on the leaderboard
 
 
 def start(options: EnsembleOptions) -> int:
-    """Looks at what is asked, and does it."""
+    """Checks the options and runs the job."""
     return look_then_work(options, choose_models, run)
 
 
 def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
-    """The grid's run, and rows of its ledger whose models take part.
+    """Selects the rows of the grid's ledger whose models take part; returns them with the run.
 
-    Whatever can be wrong with what was asked is found here.
+    All that can be wrong with the options is found here.
     """
     finished = FinishedRun(options.run)
     finished.demand_files()
@@ -65,7 +65,7 @@ def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
 
 
 def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> None:
-    """Predictions of each fold → weights and spread on validation → test, once → files."""
+    """Each fold's predictions → weights and spread from validation → test, once → files."""
     folder, (finished, models) = options.run, chosen
     tables, facts = [], []
     for (task, fold), rows in models.groupby(["task", "fold"], sort=True):
@@ -94,7 +94,7 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
 
 
 def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictions:
-    """The predictions of the models of one fold."""
+    """Reads the predictions of the models of one fold."""
     try:
         given = read_fold(finished.predictions, keys)
     except ValueError as error:
@@ -107,9 +107,9 @@ def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictio
 
 
 def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Predictions of the test part, which is touched here for the first time, and what they cost.
+    """Predicts the test part, which is used here for the first time, and computes the errors.
 
-    The test MAE of the ways that validation did not choose is told beside; it decides nothing.
+    The test MAE of the ways that validation did not choose is reported too; it decides nothing.
     """
     spread = calibrate(weighed.crossed - given.validation_target, weighed.crossed_spread)
     prediction, deviation = combine(weighed.weights, given.test)
@@ -152,7 +152,7 @@ def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[s
 
 
 def say(task: str, rows: pd.DataFrame, facts: list[dict[str, Any]], models: pd.DataFrame) -> None:
-    """One data set in three lines."""
+    """Prints three lines on one data set."""
     own = [fact for fact in facts if fact["task"] == task]
     single = leaderboard.best_by_validation(models[models["task"] == task])
     best = single.sort_values("val_mae").iloc[0]
@@ -180,7 +180,7 @@ def submit(
     predicted: pd.DataFrame,
     facts: list[dict[str, Any]],
 ) -> list[Path]:
-    """Writes what the leaderboard would take; says of each other data set why it would not."""
+    """Writes the leaderboard's files; prints for each other data set why it cannot be submitted."""
     refused = {
         str(task): reason
         for task, rows in predicted.groupby("task", sort=False)

@@ -21,15 +21,15 @@ from orchestrator.runs.finished_run import JOB
 
 @dataclass(frozen=True, kw_only=True)
 class FoldPredictions:
-    """What the models of a fold say.
+    """The predictions of the models of one fold.
 
     Attributes:
         keys: [M] of the models, ascending.
         validation: [M, V] predictions; `validation_target` [V].
         ids: [T] test crystals, in the order of the data set.
         test: [M, T] predictions; `target` [T].
-        left_out: keys of models that were not validated on the same crystals as most; of equally
-            many, as the one of the least key.
+        left_out: keys of models that were not validated on the most common set of crystals; of
+            equally common sets, that of the smallest key counts.
     """
 
     keys: list[str]
@@ -42,13 +42,13 @@ class FoldPredictions:
 
 
 def read_fold(predictions: Path, keys: Sequence[str]) -> FoldPredictions:
-    """The predictions of models of one fold, from `predictions.parquet`.
+    """Reads the predictions of models of one fold from `predictions.parquet`.
 
-    Crystals are compared by their ids: of two backbones, one may have quarantined a crystal that
-    the other took. Test crystals that not all models have are left out.
+    Crystals are matched by id, as backbones may have quarantined different ones. Test crystals that
+    not all models have are left out.
 
     Args:
-        predictions: as of `FinishedRun`, which has compared it with its digest.
+        predictions: path from `FinishedRun`, which has verified the file.
 
     Raises:
         UsageError: the file is damaged.
@@ -63,7 +63,7 @@ def read_fold(predictions: Path, keys: Sequence[str]) -> FoldPredictions:
     validated = {
         str(key): tuple(sorted(ids)) for key, ids in parts["validation"].groupby("key")["id"]
     }
-    # Keys ascend, and of crystals that equally many were validated on the first that is met wins.
+    # Keys ascend, and among equally common sets `most_common` returns the first one counted.
     usual, _ = Counter(validated.values()).most_common(1)[0]
     broken = set(frame.loc[~np.isfinite(frame["prediction"]), "key"])
     kept = [key for key, ids in validated.items() if ids == usual and key not in broken]
@@ -85,10 +85,10 @@ def read_fold(predictions: Path, keys: Sequence[str]) -> FoldPredictions:
 
 
 def _side_by_side(part: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Predictions (a row a model, a column a crystal that all have) and targets."""
+    """Predictions (one row per model, one column per crystal that all have) and targets."""
     chosen = part[part["key"].isin(keys)]
     wide = chosen.pivot(index="key", columns="id", values="prediction")
-    # The first model's order of the crystals is that of the data set.
+    # The first model has the crystals in the order of the data set.
     order = chosen.loc[chosen["key"] == keys[0], ["id", "target"]]
     order = order[order["id"].isin(wide.columns[wide.notna().all()])]
     return wide.loc[list(keys), order["id"]], order["target"].to_numpy()

@@ -1,8 +1,7 @@
-"""The sections of a report on the ensemble of a grid."""
+"""The report's sections on the ensemble of a grid."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,8 +12,7 @@ from analysis.figures.ensemble import calibration, parity_with_spread
 from analysis.figures.style import units_of
 from orchestrator.ensemble.files import RESULTS, FinishedEnsemble
 from orchestrator.interface.format import significant, with_deviation
-from orchestrator.interface.page import figure, table
-from orchestrator.report.part import MakePart, Part, belongs, filled
+from orchestrator.report.part import MakePart, Part, Values, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
 
 WAYS = {
@@ -33,8 +31,8 @@ class Combined:
     ensemble: FinishedEnsemble
 
 
-def errors(combined: Combined) -> str:
-    """What combining the models of a fold gains."""
+def errors(combined: Combined) -> Values:
+    """What is gained by combining the models of a fold."""
     folds, units = combined.ensemble.folds, units_of(combined.run.done)
     rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
     if asked:
@@ -58,43 +56,25 @@ def errors(combined: Combined) -> str:
             }
         )
     written = (combined.ensemble.folder / RESULTS).is_file()
-    submission = (
-        f" <code>{RESULTS}</code> and <code>info.json</code> beside it are as the leaderboard"
-        " takes them."
-        if written
-        else ""
-    )
-    return (
-        "<p>The models of a fold as one. Members and weights were chosen on the validation part;"
-        " of the ways beside each other here, cross-validation within it picked the one that is"
-        " called the ensemble, fold by fold. Test MAE, mean (± deviation) over the folds. †: of"
-        f" the models that MatBench v0.1 lists and we know of.{submission}</p>"
-        f"{table(pd.DataFrame(rows))}{_restricted(combined)}"
-    )
+    return {
+        "scores": pd.DataFrame(rows),
+        "submission": RESULTS if written else None,
+        "backbones": asked,
+    }
 
 
-def _restricted(combined: Combined) -> str:
-    asked = combined.ensemble.facts.get("backbones")
-    return f"<p>Models of {html.escape(', '.join(asked))} alone.</p>" if asked else ""
-
-
-def parity(combined: Combined) -> str:
+def parity(combined: Combined) -> Values:
     """Predicted against true values, with the calibrated spread."""
     units = units_of(combined.run.done)
-    return figure(parity_with_spread(combined.ensemble.predicted, units))
+    return {"drawn": parity_with_spread(combined.ensemble.predicted, units)}
 
 
-def kept(combined: Combined) -> str:
+def kept(combined: Combined) -> Values:
     """Coverage of the intervals on the test parts."""
-    return (
-        "<p>The spread of a prediction is how far the members lie apart, with a floor for what they"
-        " agree on and are wrong about all the same; its scale, and the intervals' quantiles, are"
-        " those of the validation errors.</p>"
-        + figure(calibration(combined.ensemble.coverage, combined.ensemble.predicted))
-    )
+    return {"drawn": calibration(combined.ensemble.coverage, combined.ensemble.predicted)}
 
 
-ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], str]], ...] = (
+ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], Values]], ...] = (
     ("Ensemble", errors),
     ("Ensemble: predictions", parity),
     ("Ensemble: calibration", kept),
@@ -102,11 +82,15 @@ ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], str]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the ensemble's part of the report; None where none belongs to the run."""
+    """The function that makes the ensemble's part of the report; None if there is no ensemble."""
     found = FinishedEnsemble(run.folder)
     if not found.exists:
         return None
     run.demand_files()
+    return lambda: _part(run, found)
+
+
+def _part(run: FinishedRun, found: FinishedEnsemble) -> Part:
     if not belongs(found, run.digest):
-        return None
-    return lambda: Part(filled(ENSEMBLE_SECTIONS, Combined(run, found)))
+        return Part([])
+    return Part(filled(found.job, ENSEMBLE_SECTIONS, Combined(run, found)))

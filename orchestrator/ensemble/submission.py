@@ -1,8 +1,8 @@
-"""Predictions as MatBench's leaderboard takes them: `results.json.gz` and `info.json`.
+"""Predictions in the format of MatBench's leaderboard: `results.json.gz` and `info.json`.
 
-The format is that of version 0.6 of the benchmark's own package, which cannot be installed beside
+The format is that of version 0.6 of the benchmark's own package, which cannot be installed with
 current libraries: every fold of a task with a prediction for each crystal of its official test
-part, scores, and a SHA-256 over all of it.
+part, scores, and a SHA-256 of all of it.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ METHOD = (
 
 
 def references(backbones: Iterable[str]) -> list[str]:
-    """Where the networks of an ensemble were published, in BibTeX."""
+    """The publications of an ensemble's networks, in BibTeX."""
     return [BACKBONES[name].reference for name in sorted(set(backbones))]
 
 
 def material_ids(task: str) -> list[str]:
-    """The leaderboard's names of a task's crystals, in the order of its file."""
+    """The leaderboard's ids of a task's crystals, in the order of its file."""
     size = TASKS[task].n
     prefix = f"mb-{task.replace('_', '-')}"
     return [f"{prefix}-{row + 1:0{math.floor(math.log10(size)) + 1}d}" for row in range(size)]
 
 
 def why_not(task: str, predicted: pd.DataFrame) -> str | None:
-    """Why a task's predictions [fold, id, …] cannot be submitted; None where they can."""
+    """Why a task's predictions [fold, id, …] cannot be submitted; None if they can."""
     if task not in TASKS:
         return "no task of the leaderboard"
     ids, folds = material_ids(task), official_folds(TASKS[task].n)
@@ -71,8 +71,8 @@ def results(
     """The content of `results.json.gz`.
 
     Args:
-        predicted: task, fold, id, target, prediction, std, ci_lower, ci_upper (95 %); each task
-            one of which `why_not` finds nothing to say.
+        predicted: task, fold, id, target, prediction, std, ci_lower, ci_upper (95 %); only tasks
+            for which `why_not` returns None.
         parameters: of the models, by (task, fold).
         stamp: when the predictions were made, UTC.
     """
@@ -93,7 +93,7 @@ def results(
 
 
 def digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 over the JSON text of everything but the hash itself, its keys sorted throughout."""
+    """SHA-256 of the JSON text, with sorted keys, of everything but the hash itself."""
     without = {name: value for name, value in content.items() if name != "hash"}
     return hashlib.sha256(json.dumps(without, sort_keys=True).encode()).hexdigest()
 

@@ -1,1 +1,1 @@
-"""The grid: axes, cells and their keys, what is asked and on which data."""
+"""The grid: its configuration, cells with their keys, and its data sets."""

@@ -1,63 +1,79 @@
-"""The cells of a grid, their keys, and their arrays."""
+"""The cells of a grid, and their arrays."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from orchestrator.grid.config import GridConfig
-from orchestrator.training.arrays import key_of
 from trainables.models.backbones import BACKBONES
-from trainables.models.recipe import Recipe
+from trainables.models.options import NetworkOptions
 from trainables.representations.dataset import Dataset
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
+from trainables.training.specification import ModelSpec, Target
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One model of the grid."""
+    """One model of the grid, and the name of its data set, which may differ between grids."""
 
     task: str
-    backbone: str
-    dim: int
-    mixing: str
-    fold: int
-    seed: int
-    recipe: Recipe
-    conv_width: int | None
+    spec: ModelSpec
 
-    def key(self, fingerprint: str) -> str:
-        """Identity of the trained model: the spec, the data and the training code.
-
-        Args:
-            fingerprint: of the data set as featurised for this backbone.
-        """
-        spec = dataclasses.asdict(self)
-        del spec["task"]  # the same data under another path or name is the same cell
-        return key_of({"spec": spec, "data": fingerprint, "training": TRAINING_VERSION})
+    @property
+    def key(self) -> str:
+        """Key of the model."""
+        return self.spec.key
 
 
-def cells(config: GridConfig) -> list[Cell]:
-    """All cells, in the order in which they are trained and printed."""
-    product = itertools.product(
-        config.tasks, config.folds, config.backbones, config.dims, config.mixing
-    )
+def cells(
+    config: GridConfig,
+    targets: Mapping[str, Target],
+    fingerprints: Mapping[tuple[str, str], str],
+) -> list[Cell]:
+    """All cells, in the order in which they are trained and printed.
+
+    Args:
+        targets: by task.
+        fingerprints: of the data sets as featurised for a backbone, by (task, backbone); a cell
+            whose data set is not featurised yet has a key that no record has.
+    """
+    product = itertools.product(config.tasks, config.folds, config.backbones, config.dims)
     return [
         Cell(
             task=task,
-            backbone=backbone,
-            dim=dim,
-            mixing=mixing,
-            fold=fold,
-            seed=config.seed,
-            recipe=config.recipe_of(backbone),
-            conv_width=config.conv_width if BACKBONES[backbone].takes_conv_width else None,
+            spec=ModelSpec(
+                data=fingerprints.get((task, backbone), f"{task}, not featurised"),
+                target=targets[task],
+                representation=BACKBONES[backbone].graph_kind,
+                fold=fold,
+                seed=config.seed,
+                recipe=recipe,
+                training=TRAINING_VERSION,
+                backbone=backbone,
+                dim=dim,
+                mixing=mixing,
+                options=options,
+            ),
         )
-        for task, fold, backbone, dim, mixing in product
+        for task, fold, backbone, dim in product
+        for recipe, options in [(config.recipe_of(backbone), _options(config, backbone, dim))]
+        for mixing in config.mixing
     ]
+
+
+def _options(config: GridConfig, backbone: str, dim: int) -> NetworkOptions:
+    """Options of the network; a width equal to the embedding's dimension counts as unset."""
+    kind = BACKBONES[backbone].options
+    takes_width = "conv_width" in {field.name for field in dataclasses.fields(kind)}
+    if not takes_width or config.conv_width == dim:
+        return kind()
+    changes: dict[str, Any] = {"conv_width": config.conv_width}
+    return kind(**changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +81,12 @@ class GridArray:
     """Cells of one task that are trained together: all that differs is the mixing."""
 
     task: str
-    spec: ArraySpec
+    models: tuple[ModelSpec, ...]
+
+    @cached_property
+    def spec(self) -> ArraySpec:
+        """The specification from which its training starts."""
+        return ArraySpec.of(self.models)
 
     @property
     def id(self) -> str:
@@ -89,15 +110,14 @@ class GridArray:
 
     def only(self, labels: Collection[str]) -> GridArray:
         """The array with some of its mixings."""
-        mixings = {label: key for label, key in self.spec.mixings.items() if label in labels}
-        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, mixings=mixings))
+        models = tuple(model for model in self.models if model.mixing in labels)
+        return dataclasses.replace(self, models=models)
 
     def cost(self, dataset: Dataset) -> float:
-        """Of the whole training: epochs, models, and what an edge takes."""
+        """Relative cost of the whole training, from epochs, models and the cost of an edge."""
         fixed, wide = BACKBONES[self.spec.backbone].edge_cost
-        width = self.spec.conv_width or self.spec.dim
-        models = len(self.spec.mixings)
-        return float(dataset.graphs.edges * (fixed + wide * width) * models * self.epochs)
+        work = dataset.graphs.edges * (fixed + wide * self.spec.width)
+        return float(work * len(self.models) * self.epochs)
 
     @staticmethod
     def member(row: Mapping[str, Any]) -> str:
@@ -106,50 +126,35 @@ class GridArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Like "megnet d64 -2"."""
+        """Formats as "megnet d64 -2"."""
         return f"{row['backbone']} d{row['dim']} {row['mixing']}"
 
     def row(self, mixing: str) -> dict[str, Any]:
         """What the ledger says of a member before it is trained."""
-        spec = self.spec
+        (model,) = (model for model in self.models if model.mixing == mixing)
         return {
-            "key": spec.mixings[mixing],
+            "key": model.key,
             "task": self.task,
-            "backbone": spec.backbone,
-            "dim": spec.dim,
-            "mixing": mixing,
-            "fold": spec.fold,
-            "seed": spec.seed,
-            "recipe": spec.recipe.name,
+            "backbone": model.backbone,
+            "dim": model.dim,
+            "mixing": model.mixing,
+            "fold": model.fold,
+            "seed": model.seed,
+            "recipe": model.recipe.name,
+            "target": model.target.name,
+            "unit": model.target.unit,
+            "spec": model.text,
             "array": self.id,
         }
 
 
-def arrays(keyed: Iterable[tuple[Cell, str]]) -> list[GridArray]:
-    """Groups (cell, key) pairs into arrays, in the order of their first cells."""
-    groups: dict[tuple[Any, ...], list[tuple[Cell, str]]] = {}
-    for cell, key in keyed:
-        shared = (cell.task, cell.fold, cell.backbone, cell.dim, cell.seed, cell.recipe)
-        groups.setdefault((*shared, cell.conv_width), []).append((cell, key))
-    return [_array(members) for members in groups.values()]
+def arrays(cells: Iterable[Cell]) -> list[GridArray]:
+    """Groups cells into arrays: consecutive cells that differ only in the mixing."""
 
+    def shared(cell: Cell) -> tuple[str, ModelSpec]:
+        return cell.task, dataclasses.replace(cell.spec, mixing="")
 
-def _array(members: Sequence[tuple[Cell, str]]) -> GridArray:
-    first = members[0][0]
-    spec = ArraySpec(
-        backbone=first.backbone,
-        dim=first.dim,
-        mixings={cell.mixing: key for cell, key in members},
-        fold=first.fold,
-        seed=first.seed,
-        recipe=first.recipe,
-        conv_width=first.conv_width,
-    )
-    return GridArray(task=first.task, spec=spec)
-
-
-def keyed_cells(
-    config: GridConfig, fingerprints: Mapping[tuple[str, str], str]
-) -> list[tuple[Cell, str]]:
-    """Every cell with its key; `fingerprints` by (task, backbone)."""
-    return [(cell, cell.key(fingerprints[cell.task, cell.backbone])) for cell in cells(config)]
+    return [
+        GridArray(task=task, models=tuple(cell.spec for cell in members))
+        for (task, _), members in itertools.groupby(cells, shared)
+    ]

@@ -1,27 +1,31 @@
-"""What a grid is asked to be: validated once, frozen, written into the run's manifest."""
+"""What is asked of a grid: its configuration, validated once and immutable, and how it runs."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from orchestrator.data.given_folds import Division
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.worker import Worker
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe, RecipeName
 
-# The column of the ledger that `select_on` compares mixings by.
+# The column of the ledger by which `select_on` compares mixings.
 SELECTED_BY = {"validation": "val_mae", "test": "test_mae"}
 MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 
 
 class GridConfig(BaseModel):
-    """The cells of a grid and how each is trained.
+    """The cells of a grid and their training.
 
     Defaults are those of the thesis (chapters 3.2 and 4.1) except for the recipe.
     """
@@ -41,9 +45,9 @@ class GridConfig(BaseModel):
     select_on: Literal["validation", "test"] = "validation"
     max_bad: float = Field(0.01, ge=0, le=1)
     max_atoms: int = Field(MAX_ATOMS, ge=1)
-    without: str | None = None  # digest of the formulas that no model may learn from
-    groups: str | None = None  # digest of the groups that no part divides
-    split: str | None = None  # digest of the folds that are given row by row
+    without: str | None = None  # digest of the formulas withheld from all models
+    groups: str | None = None  # digest of the groups, which stay together
+    split: str | None = None  # digest of the folds given row by row
 
     @field_validator("tasks", "backbones", "dims", "mixing", "folds")
     @classmethod
@@ -89,7 +93,7 @@ class GridConfig(BaseModel):
 
     @property
     def accepted_bad(self) -> float | None:
-        """`max_bad` where it was asked for, else None: 1 %, or a few of a small data set."""
+        """`max_bad` if it was given, else None: 1 %, or a few of a small data set."""
         return self.max_bad if "max_bad" in self.model_fields_set else None
 
     def recipe_of(self, backbone: str) -> Recipe:
@@ -103,7 +107,7 @@ class GridConfig(BaseModel):
 
 
 def mixing_label(value: object) -> str:
-    """`H`, `L`, or γ = log10(w_L/w_H) written without needless digits.
+    """`H`, `L`, or γ = log10(w_L/w_H) with the fewest digits.
 
     Raises:
         ValueError: neither H, L nor a finite number.
@@ -123,7 +127,7 @@ def mixing_label(value: object) -> str:
 PRESETS: dict[str, dict[str, Any]] = {
     # The reference grid: 8 tasks × 5 folds × 2 backbones × 4 dims × 7 mixings = 2 240 models.
     "paper": {"tasks": STRUCTURE_TASKS, "recipe": "paper"},
-    # A true grid that a laptop finishes in minutes, on the embedded computed data set.
+    # A complete grid that a laptop finishes in minutes, on the embedded computed data set.
     "demo": {
         "tasks": ("ionic",),
         "dims": (8, 16),
@@ -149,7 +153,7 @@ def build_config(preset: str | None, overrides: dict[str, Any]) -> GridConfig:
 
 
 def _in_words(error: ErrorDetails) -> str:
-    """What pydantic complains of, with what was given and what may have been meant."""
+    """Pydantic's error in words, with the given value and a suggestion."""
     name = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(name, GridConfig.model_fields, n=1)
@@ -161,3 +165,21 @@ def _in_words(error: ErrorDetails) -> str:
         text = "is empty; give one value at least, or leave it out for the default"
     text = text.replace("Input should be", f"{error['input']!r} is wrong, it must be")
     return f"--{name.replace('_', '-')}: {text}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The parsed command line."""
+
+    config: GridConfig
+    run: Path
+    data_dir: Path | None
+    follow_links: bool
+    withheld: frozenset[str]  # reduced formulas
+    division: Division | None  # replaces the official folds
+    address: str | None
+    worker: Worker
+    dry_run: bool
+    plan_gpus: tuple[str, int] | None  # model of the GPUs, and how many
+    extend: bool
+    retry_failed: bool

@@ -1,4 +1,4 @@
-"""Element distances of many models, summed on Ray actors."""
+"""Sums the element distances of many models on Ray actors."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def mixed_vectors(
 def sum_distances(
     embeddings: Path, ledger: pd.DataFrame, on: str, actors: int
 ) -> tuple[dict[str, cosine.DistanceSums], dict[str, list[str]]]:
-    """Distances of the models behind each table, and the keys of these models.
+    """Sums the distances of the models behind each table; also returns these models' keys.
 
-    The models are added in the order of their keys, in chunks of fixed size: the sum has the same
-    bits whatever the number of actors. A table without models is left out.
+    Models are added in the order of their keys, in chunks of fixed size, so the sum has the same
+    bits for any number of actors. A table without models is left out.
 
     Args:
-        embeddings: as of `FinishedRun`, which has compared the file with its digest.
-        on: column of the ledger that chooses the models.
+        embeddings: path from `FinishedRun`, which has verified the file.
+        on: column of the ledger by which the models are selected.
     """
     chosen = {name: keys for name, keys in strategies(ledger, on).items() if keys}
     vectors = mixed_vectors(embeddings, sorted(set().union(*map(set, chosen.values()))))
@@ -60,7 +60,7 @@ def sum_distances(
 
 
 class _Lookup:
-    """Reads models from memory; travels to the actors through the object store."""
+    """Looks models up in memory; sent to the actors through the object store."""
 
     def __init__(self, vectors: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         self._vectors = vectors

@@ -1,4 +1,4 @@
-"""The data sets of a grid: opened, featurised, loaded, and looked at."""
+"""Opens, featurises, loads and checks the data sets of a grid."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import resident_bytes
+from trainables.training.specification import Target
 
 LEAST_CRYSTALS = 10
 
@@ -28,13 +29,13 @@ LEAST_CRYSTALS = 10
 def open_sources(
     config: GridConfig, data_dir: Path | None, *, follow_links: bool = False
 ) -> dict[str, Source]:
-    """The data sets of a grid by name, downloaded where need be.
+    """Opens the data sets of a grid by name, downloading those that are missing.
 
     Args:
         follow_links: whether the structure files of a folder may be links that lead out of it.
 
     Raises:
-        UsageError: one cannot be had, or two have one name.
+        UsageError: one cannot be found, or two have the same name.
     """
     sources: dict[str, Source] = {}
     for spec in config.tasks:
@@ -88,7 +89,7 @@ def _counter(name: str, expected: int | None) -> Callable[[int], None]:
 def fingerprint(config: GridConfig, data: Featurised, backbone: str) -> str:
     """The data's part of a model's key."""
     own = data.fingerprints[BACKBONES[backbone].graph_kind.name]
-    # What no model may learn from makes another data set, and so do folds of one's own.
+    # Withheld formulas and custom folds make a data set another one.
     return "-".join(filter(None, (own, config.without, data.folds)))
 
 
@@ -103,10 +104,17 @@ def fingerprints(
     }
 
 
+def targets_of(sources: Mapping[str, Source]) -> dict[str, Target]:
+    """The target of each data set."""
+    return {
+        name: Target(name=source.target_name, unit=source.unit) for name, source in sources.items()
+    }
+
+
 def describe(
     sources: Mapping[str, Source], featurised: Mapping[str, Featurised]
 ) -> dict[str, dict[str, Any]]:
-    """What the manifest says of each data set."""
+    """The manifest's entry of each data set."""
     return {
         name: {
             "target": sources[name].target_name,
@@ -124,14 +132,14 @@ def describe(
 def load_datasets(
     config: GridConfig, featurised: Mapping[str, Featurised], memory: float = math.inf
 ) -> dict[tuple[str, str], Dataset]:
-    """The data sets by (task, backbone).
+    """Loads the data sets, by (task, backbone).
 
     Args:
-        memory: bytes of a data set that a worker may hold; the graphs of a larger one are left in
-            the shards, from where the workers stream them.
+        memory: bytes of a data set that a worker may hold; the graphs of a larger one stay in
+            the shards, from which workers stream them.
 
     Raises:
-        UsageError: shards are damaged, or no sensible model can come of a data set.
+        UsageError: shards are damaged, or a data set cannot give a sensible model.
     """
     _refuse_twins(featurised)
     found: dict[tuple[str, str], Dataset] = {}
@@ -187,9 +195,9 @@ def _check(task: str, dataset: Dataset) -> None:
 
 
 def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]) -> None:
-    """Raises UsageError where a fold has nothing to learn from, to validate on or to test.
+    """Raises UsageError if a fold has nothing to train on, to validate on or to test.
 
-    Whole parts may be quarantined (by a high --max-bad), withheld, or left out of a given split.
+    Whole parts may be quarantined (by a high --max-bad), withheld, or missing in a given split.
     """
     for (task, backbone), dataset in datasets.items():
         if backbone != config.backbones[0]:

@@ -1,1 +1,1 @@
-"""The main job: from crystals to tables of the elements."""
+"""The main job: from crystals to element tables."""

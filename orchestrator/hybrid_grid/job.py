@@ -1,10 +1,11 @@
-"""The main job: from crystals to tables of the elements.
+"""The main job: from crystals to element tables.
 
 python -m orchestrator.hybrid_grid --preset demo --run runs/demo
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from functools import cache
 from pathlib import Path
@@ -18,10 +19,9 @@ from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
-from orchestrator.grid.cells import GridArray, arrays, keyed_cells
-from orchestrator.grid.config import SELECTED_BY, GridConfig
+from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
-from orchestrator.grid.flags import Options
 from orchestrator.grid.inputs import (
     demand_parts,
     describe,
@@ -29,6 +29,7 @@ from orchestrator.grid.inputs import (
     fingerprints,
     load_datasets,
     open_sources,
+    targets_of,
 )
 from orchestrator.hybrid_grid.plan import print_plan
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
@@ -42,21 +43,23 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of, write_collected
 from orchestrator.runs.records import DONE, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
+from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
-from orchestrator.training.trials import versions
+from orchestrator.training.study import Study
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.split import Split
 from trainables.kernels import library
+from trainables.models.backbones import graph_kinds
 from trainables.representations.dataset import Dataset, split_dataset
-from trainables.representations.featurise import FEATURISER_VERSION
+from trainables.representations.graph import FEATURISER_VERSION
 from trainables.training.fit import TRAINING_VERSION
 
 JOB = "hybrid_grid"
 
 
 def start(options: Options) -> int:
-    """Looks at what is asked, and does it; 0 all models done, 1 some failed."""
+    """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     try:
         if options.dry_run:
             demand_folder(options.run)
@@ -69,7 +72,7 @@ def start(options: Options) -> int:
 
 
 def run(options: Options, lease: str) -> int:
-    """Structures → shards → models → distances → tables → report, each step kept in the run."""
+    """Structures → shards → models → distances → tables → report; each step is kept in the run."""
     config, folder = options.config, options.run
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     demand_own_folds(options.division, config.tasks)  # before anything is downloaded
@@ -88,17 +91,14 @@ def run(options: Options, lease: str) -> int:
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
         say_unseen(config.folds, config.seed, datasets, featurised)
-        cells = keyed_cells(config, fingerprints(config, featurised))
+        planned = cells(config, targets_of(sources), fingerprints(config, featurised))
         records = Records(folder / layout.RECORDS, lease=lease)
-        left = len(cells) - len(records.recorded(key for _, key in cells))
-        _write_manifest(options, data, sources, featurised, len(cells), works=left > 0)
+        left = len(planned) - len(records.recorded(cell.key for cell in planned))
+        _write_manifest(options, data, sources, featurised, len(planned), works=left > 0)
         return train_to_ledger(
-            arrays(cells),
-            datasets,
-            {name: (source.target_name, source.unit) for name, source in sources.items()},
+            Study(arrays=arrays(planned), data=datasets, naming=GridArray),
             records,
             options.worker,
-            naming=GridArray,
             path=folder / layout.LEDGER,
             finish=lambda ledger: _finish(folder, records, ledger, datasets, config),
             retry_failed=options.retry_failed,
@@ -123,7 +123,7 @@ def _memory(worker: Worker) -> float:
 
 
 def _asked(options: Options) -> dict[str, Any]:
-    """What the models of a run hang on, beside the data."""
+    """What the models of a run depend on, besides the data."""
     return {
         "config": options.config.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,
@@ -146,6 +146,9 @@ def _write_manifest(
             **_asked(options),
             **data,
             "datasets": describe(sources, featurised),
+            "representations": [
+                dataclasses.asdict(kind) for kind in graph_kinds(options.config.backbones)
+            ],
             "models": models,
             "hardware": cluster.hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},
@@ -162,7 +165,8 @@ def _finish(
     datasets: dict[tuple[str, str], Dataset],
     config: GridConfig,
 ) -> None:
-    """Distances, tables and report of the models that are done."""
+    """Writes distances, tables and report of the models that are done."""
+
     if not (ledger["status"] == DONE).any():
         return
     crystals: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {

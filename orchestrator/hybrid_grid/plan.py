@@ -1,11 +1,11 @@
-"""`--dry-run`: what is done of a grid, and what the rest will cost; nothing is kept of it."""
+"""`--dry-run`: prints what is done of a grid, and what the rest will cost; stores nothing."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from orchestrator.grid.flags import Options
+from orchestrator.grid.config import Options
 from orchestrator.interface.format import are, counted
 from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import dominating, estimate
@@ -14,10 +14,10 @@ from orchestrator.planning.work import Survey, Work, look, measure_all, read_sam
 
 
 def print_plan(options: Options) -> None:
-    """Prints models, time and memory by data set and by configuration, and of the whole.
+    """Prints models, time and memory by data set, by configuration, and in total.
 
     Raises:
-        UsageError, SourceError: a data set cannot be had or read.
+        UsageError, SourceError: a data set cannot be found or read.
     """
     start = time.perf_counter()
     work = look(options)
@@ -39,7 +39,7 @@ def print_plan(options: Options) -> None:
 def _blocks(
     options: Options, work: Work, surveyed: Survey, machine: Machine, start: float
 ) -> list[list[str]]:
-    """Paragraphs and tables, each in lines."""
+    """Paragraphs and tables, each as lines."""
     budget = machine.budget(options.worker)
     estimates = [
         estimate(array, surveyed.costs_of(array), size, budget)
@@ -62,6 +62,6 @@ def _blocks(
 
 
 def _say(what: str) -> None:
-    """What goes on, to a person who waits."""
+    """Prints the current step to the waiting user."""
     if sys.stderr.isatty():
         print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)

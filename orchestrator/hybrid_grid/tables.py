@@ -1,4 +1,4 @@
-"""Element tables of a run: distances in, Mat2Vec-S/H/L out."""
+"""Element tables of a run: distills distances into Mat2Vec-S/H/L."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLE_DIMS = (32, 64)
 
 @ray.remote(num_cpus=1)
 def _distilled(sums: cosine.DistanceSums, dim: int) -> Distilled | str:
-    """The table's vectors, or why there are none: one element, or all of them alike."""
+    """The table's vectors, or why there are none: a single element, or all of them alike."""
     numbers = sums.numbers()
     matrix = sums.mean()[numbers][:, numbers]
     matrix[range(len(numbers)), range(len(numbers))] = 0.0
@@ -48,15 +48,15 @@ def write_tables(
     selected_on: str,
     made_from: Mapping[str, str],
 ) -> list[Path]:
-    """Distils each sum of distances to each dimension and writes CSV and sidecar.
+    """Distills each sum of distances to each dimension and writes CSV and sidecar.
 
     Args:
         totals, keys: of the models behind each table.
-        selected_on: column of the ledger that chose them.
-        made_from: as the sidecars say it.
+        selected_on: column of the ledger by which the models were selected.
+        made_from: digests, for the sidecars.
 
     Returns:
-        The CSV files; a table that the models do not give is left out with a line on stderr.
+        The CSV files; a table that cannot be made is left out with a line on stderr.
     """
     handcrafted = descriptor.load()
     jobs = {
@@ -88,7 +88,7 @@ def write_tables(
         sums.write_text(run, f"{place}.csv", tables.to_csv(table))
         sums.write_json(run, f"{place}.meta.json", facts)
         written.append(path)
-    # A table of an earlier grid in this run directory would pass for one of this grid's.
+    # A table of an earlier grid in this run directory would be mistaken for one of this grid.
     stems = {path.stem for path in written}
     for old in (run / layout.TABLES).glob("Mat2Vec-*"):
         if layout.TABLE.fullmatch(old.name) and old.name.partition(".")[0] not in stems:

@@ -1,8 +1,7 @@
-"""The sections of a run's report on its training: curves and convergence, and what it cost."""
+"""The report's sections on training: curves, convergence and cost."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,12 +13,13 @@ from analysis import leaderboard
 from analysis.convergence import endings, late_gain
 from analysis.figures.curves import learning_curves
 from orchestrator.grid.config import GridConfig
-from orchestrator.interface.format import counted, duration, significant
-from orchestrator.interface.page import figure
+from orchestrator.interface.format import duration, significant
+from orchestrator.report.part import Values
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.ledger import ways_of_computing
 from orchestrator.runs.records import Records
 
-# Of the lowest validation error, in the last tenth of the epochs: more, and a model still improves.
+# Improvement in the last tenth of the epochs, relative to the lowest validation error.
 STILL_IMPROVING = 0.01
 
 
@@ -34,7 +34,7 @@ def _endings(run: FinishedRun) -> pd.DataFrame:
 
 
 def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
-    """For each row of `leaderboard.summary` how many models stopped early, and how many did not."""
+    """For each row of `leaderboard.summary`, how many models stopped early and how many did not."""
     counts = (
         run.done.assign(at_limit=_endings(run)["at_limit"])
         .groupby(list(leaderboard.CONFIGURATION))["at_limit"]
@@ -54,8 +54,8 @@ def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
     ]
 
 
-def curves(run: FinishedRun) -> str:
-    """Validation curves of the chosen configurations' first fold, all mixings."""
+def curves(run: FinishedRun) -> Values:
+    """Validation curves of the selected configurations' first fold, all mixings."""
     records = Records(run.folder / "records")
     frames = []
     for best in run.best.itertuples():
@@ -72,45 +72,34 @@ def curves(run: FinishedRun) -> str:
             frames.append(pd.DataFrame({**about, "epoch": epochs, "val_mae": values}))
     drawn = pd.concat(frames, ignore_index=True)
     gains = [late_gain(curve.to_numpy()) for _, curve in drawn.groupby("key")["val_mae"]]
-    return (
-        f"<p>Drawn are {len(frames)} of {len(run.done)} models: for each data set and backbone"
-        " those of the dimension that validation picked (Overview), in the first fold, with every"
-        f" mixing.</p>{_converged(run, gains)}{figure(learning_curves(drawn))}"
-    )
+    return {
+        "shown": len(frames),
+        "done": len(run.done),
+        "ended": _converged(run, gains),
+        "drawn": learning_curves(drawn),
+    }
 
 
-def _converged(run: FinishedRun, gains: Sequence[float]) -> str:
-    """Whether the models had converged, in numbers; a warning where most had not.
+def _converged(run: FinishedRun, gains: Sequence[float]) -> Values:
+    """States in numbers whether the models had converged.
 
     Args:
-        gains: of the drawn models, what the last tenth of their epochs has brought.
+        gains: of the drawn models, the improvement in the last tenth of their epochs.
     """
     found, recipes = _endings(run), _recipes(run)
     models, limit, late = len(found), int(found["at_limit"].sum()), int(found["late"].sum())
-    patience = _range(recipe.patience for recipe in recipes.values())
-    epochs = _range(recipe.epochs for recipe in recipes.values())
     finite = [gain for gain in gains if np.isfinite(gain)]
     gain = float(np.median(finite)) if finite else 0.0
-    early = (
-        f"{models - limit} stopped early, as their validation MAE had not fallen for {patience}"
-        " epochs"
-    )
-    late_ones = (
-        f"{limit} ended at the limit of {epochs} epochs; of these, {late} had their best epoch in"
-        " the last tenth. There, the lowest validation MAE of the drawn models still fell by"
-        f" {100 * gain:.2g} % (median)"
-    )
-    parts = [text for number, text in ((models - limit, early), (limit, late_ones)) if number]
-    if all(recipe.patience >= recipe.epochs for recipe in recipes.values()):
-        parts.append(f"a patience of {patience} epochs lets none stop before that")
-    text = f"<p>Of {counted(models, 'model')}, {'; '.join(parts)}.</p>"
-    if late <= models / 2 or gain <= STILL_IMPROVING:
-        return text
-    return text + (
-        '<p class="note"><b>Most models had not converged</b>: they still improved at the end of'
-        " their epochs. More of them (<code>--epochs</code>) would most likely give lower errors,"
-        " and may change which configuration is best.</p>"
-    )
+    return {
+        "early": models - limit,
+        "at_limit": limit,
+        "late": late,
+        "gain": gain,
+        "patience": _range(recipe.patience for recipe in recipes.values()),
+        "epochs": _range(recipe.epochs for recipe in recipes.values()),
+        "all_epochs": all(recipe.patience >= recipe.epochs for recipe in recipes.values()),
+        "still_improving": late > models / 2 and gain > STILL_IMPROVING,
+    }
 
 
 def _range(values: Any) -> str:
@@ -118,13 +107,14 @@ def _range(values: Any) -> str:
     return f"{low} to {others[-1]}" if others else str(low)
 
 
-def cost(run: FinishedRun) -> str:
-    """What it ran on, how long, and with what."""
+def cost(run: FinishedRun) -> Values:
+    """Hardware, duration and package versions."""
     seconds = float(run.done["seconds"].sum())
     epochs = int(run.done["epochs"].sum())
     hardware, versions = run.manifest["hardware"], run.manifest["versions"]
     cards = sorted(name for name in run.done["device"].dropna().unique() if name[:3] != "cpu")
     models = f" ({', '.join(cards)})" if cards else ""
+    ways = ways_of_computing(run.done)
     counts = (
         f"{hardware['nodes']} node{'s' if hardware['nodes'] != 1 else ''}",
         f"{hardware['cpus']:g} CPUs ({hardware['processor']})",
@@ -137,19 +127,15 @@ def cost(run: FinishedRun) -> str:
         "model-epochs": str(epochs),
         "model-epochs per second and worker": significant(epochs / seconds if seconds else 0.0),
         "hardware, in all": ", ".join(counts),
-        "trained on": ", ".join(sorted(run.done["device"].dropna().unique())),
+        "computed": "; ".join(ways) + (", alike within rounding only" if len(ways) > 1 else ""),
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "training code version": str(run.manifest["training_version"]),
     }
-    rows = [
-        f'<tr><td>{name}</td><td class="wrap">{html.escape(fact)}</td></tr>'
-        for name, fact in facts.items()
-    ]
-    return f"<table>{''.join(rows)}</table>"
+    return {"facts": facts}
 
 
 def _wall(run: FinishedRun) -> dict[str, str]:
-    """From the first beginning to the last record, pauses included, where the files still tell."""
+    """Wall time from first start to last record, including pauses, if the files have both."""
     begun, ended = datetime.fromisoformat(run.manifest["created"]), run.last_record
     sessions = len(run.manifest.get("sessions", ()))
     times = f", in {sessions} sessions (pauses between them included)" if sessions > 1 else ""

@@ -1,1 +1,1 @@
-"""What a person types and reads: flags, errors in one line, Ctrl-C, the page of a report."""
+"""The command line: flags, one-line errors, Ctrl-C, and the HTML page of a report."""

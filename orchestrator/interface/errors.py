@@ -1,5 +1,5 @@
-"""The error whose text is meant for the person at the command line."""
+"""The error whose text is printed to the user at the command line."""
 
 
 class UsageError(Exception):
-    """Something the person can mend; ``str(error)`` is one line with the reason and the fix."""
+    """An error that the user can fix; ``str(error)`` is one line with the reason and the remedy."""

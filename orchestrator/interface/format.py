@@ -1,4 +1,4 @@
-"""Numbers, times and errors as a person reads them."""
+"""Formats numbers, durations and errors for people to read."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import math
 
 
 def why(error: str | None) -> str:
-    """The last line of a recorded error, which names it; the rest is the way there."""
+    """The last line of a recorded traceback, which names the error."""
     lines = (error or "").strip().splitlines()
     return lines[-1] if lines else "no reason recorded"
 
 
 def of_the_disk(error: OSError) -> str:
-    """Which file could not be had and why, in one line."""
-    if error.strerror is None:  # as Ray hands on what was raised in another process
+    """One line that names the file that could not be read or written, and the reason."""
+    if error.strerror is None:  # as Ray re-raises errors of another process
         return (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return f"{error.filename or 'a file'}: {error.strerror}"
 
 
 def duration(seconds: float) -> str:
-    """Like 1 h 04 min, 3 min 20 s, 12 s, <1 s."""
+    """Formats seconds as 1 h 04 min, 3 min 20 s, 12 s or <1 s."""
     whole = round(seconds)
     if seconds > 0 and not whole:
         return "<1 s"
@@ -31,29 +31,29 @@ def duration(seconds: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Four significant digits; a dash for what is not finite."""
+    """Four significant digits; a dash for values that are not finite."""
     return "–" if not math.isfinite(value) else f"{value:.4g}"
 
 
 def as_share(value: float) -> str:
-    """Three decimal places, as of R², which is 1 at most; a dash for what is not finite."""
+    """Three decimal places, for values of at most 1 such as R²; a dash if not finite."""
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
 def counted(number: int, what: str) -> str:
-    """Like 1 model and 12 models."""
+    """Formats a count with its noun: 1 model, 12 models."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def are(number: int) -> str:
-    """The verb of so many."""
+    """The form of "to be" that agrees with a count: is or are."""
     return "is" if number == 1 else "are"
 
 
 def with_deviation(mean: float, deviation: float | None) -> str:
     """A mean to four significant digits, and its deviation to as many decimal places.
 
-    A deviation that is not there, as of one fold, is left out.
+    Without a deviation, as for a single fold, only the mean is shown.
     """
     if not mean or not math.isfinite(mean):
         told, spread = significant(mean), "{:.4g}"

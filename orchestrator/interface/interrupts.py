@@ -1,8 +1,8 @@
-"""Signals that end a job: the first one asks it to end well, the second ends it at once.
+"""Signals that stop a job: the first one asks it to stop cleanly, the second kills it at once.
 
-SIGINT (Ctrl-C), SIGTERM (batch systems, `timeout`, systemd, `ray job stop`) and SIGHUP (a terminal
-that is closed) are alike. What a job has written is whole or absent at any moment, so nothing is
-lost by not waiting; and Ray's processes on this machine end with the one that began them.
+SIGINT (Ctrl-C), SIGTERM (batch systems, `timeout`, systemd, `ray job stop`) and SIGHUP (a closed
+terminal) are treated alike. Files are always either complete or absent, so nothing is lost by not
+waiting; and Ray's processes on this machine end with the process that started them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-STATUS = 130  # as shells have it: 128 + SIGINT
+STATUS = 130  # the shells' convention: 128 + SIGINT
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# What comes within so many seconds is the same signal: `timeout`, a terminal and Slurm send it to a
-# process and to its group. A person who presses once more takes longer, or presses again.
+# Signals within this many seconds count as one: `timeout`, a terminal and Slurm send a signal both
+# to a process and to its group. A user who presses Ctrl-C twice takes longer, or presses again.
 ONCE = 1.0
-# Seconds that a job has to end well after a SIGTERM or SIGHUP, whose sender kills before long.
+# Seconds that a job has to stop cleanly after a SIGTERM or SIGHUP, whose sender soon sends SIGKILL.
 PATIENCE = 8.0
 
 
@@ -31,25 +31,25 @@ _PATIENT = {signal.SIGTERM, signal.SIGHUP}
 
 
 class _State:
-    """What this process has heard and said since `two_chances`."""
+    """The signals received and the words printed since `two_chances` was entered."""
 
-    came = False  # the first signal did
+    came = False  # whether a first signal came
     words = "stopped"
     said = False
 
 
 @contextmanager
 def two_chances(words: str = "stopped") -> Iterator[None]:
-    """Within it the first SIGINT raises KeyboardInterrupt, and the second ends the process.
+    """In this context the first SIGINT raises KeyboardInterrupt, and the second ends the process.
 
-    It does so to the end of the process, which may take long to come after the first.
+    The second one does so until the process ends, which may be long after the first.
 
     Args:
-        words: the last ones, where the process has to end without its own.
+        words: printed last if the process has to be ended before it can print its own.
     """
     _State.came, _State.words, _State.said = False, words, False
     ours = threading.current_thread() is threading.main_thread()
-    # Whoever ignores the signal (nohup) or has a handler of their own is not asked again.
+    # A process that ignores the signal (nohup) or has a handler of its own keeps it.
     if not ours or signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, _leave):
         yield
         return
@@ -65,17 +65,17 @@ def two_chances(words: str = "stopped") -> Iterator[None]:
 
 
 def at_once_until_the_job() -> None:
-    """Lets SIGINT leave until `two_chances`: an import that is broken off tells it at length."""
+    """Makes SIGINT end the process until `two_chances`; a broken import prints a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
 
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Within it the first signal leaves, for what an exception must not break off.
+    """Within this context the first signal ends the process; for calls that must not raise midway.
 
-    A driver whose `ray.init` is broken off ends in a segmentation fault: Ray's part of it is there,
-    and nobody holds it who could shut it down.
+    A driver whose `ray.init` is interrupted ends in a segmentation fault: Ray's core worker exists,
+    but nobody holds it and can shut it down.
     """
     ours = [number for number in SIGNALS if signal.getsignal(number) is _stop]
     for number in ours:
@@ -88,9 +88,9 @@ def at_once() -> Iterator[None]:
 
 
 def by_sigterm_too() -> None:
-    """Lets SIGTERM and SIGHUP end a job as Ctrl-C does; `nohup` keeps SIGHUP ignored.
+    """Makes SIGTERM and SIGHUP end a job as Ctrl-C does; `nohup` keeps SIGHUP ignored.
 
-    To be said again once Ray has begun, whose own handler ends the process without a word.
+    Call it again once Ray has started: Ray's own handler ends the process silently.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -100,56 +100,56 @@ def by_sigterm_too() -> None:
 
 
 def came() -> bool:
-    """Whether the first signal came."""
+    """Whether the first signal has come."""
     return _State.came
 
 
 @contextmanager
 def once() -> Iterator[None]:
-    """What answers the first signal: it lasts until another one is another, which is the last."""
+    """Handles the first signal, until a further one is a second signal, which ends the process."""
     _State.came, begun = True, time.monotonic()
     ours = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
     for one in ours:
-        signal.signal(one, _is_the_same)
+        signal.signal(one, _ignore_repeated)
     try:
         yield
     finally:
         time.sleep(max(0.0, begun + ONCE - time.monotonic()))
-        # Of signals that come together Python answers one, and the next when that has returned: let
-        # it answer them here, where they are still the same.
-        signal.signal(signal.SIGINT, _is_the_same)  # Tune's answer has put back what it found
+        # Of signals that arrive together Python handles one, and the next when that handler has
+        # returned: let it do so here, where they still count as the same.
+        signal.signal(signal.SIGINT, _ignore_repeated)  # Tune has restored the handler it found
         signal.raise_signal(signal.SIGINT)
         for one in ours:
-            # The system's own way: one of Python's would wait for compiled code to return. It has
-            # another status for SIGTERM, which is to be as Ctrl-C.
+            # The system's default: a Python handler would wait for compiled code to return. For
+            # SIGTERM the default gives another exit status, which has to be that of Ctrl-C.
             signal.signal(one, signal.SIG_DFL if one == signal.SIGINT else _leave)
 
 
 def say(words: str) -> None:
-    """The last words of a job that was stopped, once, whoever says them and whoever listens."""
-    if _has_the_word():
-        with suppress(OSError):  # the terminal may be gone
+    """Prints the last words of a stopped job, once, whichever thread comes first."""
+    if _claim_last_words():
+        with suppress(OSError):  # the terminal may be closed
             print(f"\n{words}", file=sys.stderr, flush=True)
 
 
 def end(words: str = "") -> NoReturn:
-    """Ends the process that a signal came to, where it cannot end by itself."""
-    if _has_the_word():
-        with suppress(OSError):  # not by way of a stream that the main thread may be at
+    """Ends the process after a signal when it cannot end by itself."""
+    if _claim_last_words():
+        with suppress(OSError):  # bypasses sys.stderr, which the main thread may be holding
             os.write(2, f"\n{words or _State.words}\n".encode(errors="backslashreplace"))
     os._exit(STATUS)
 
 
-def _has_the_word() -> bool:
+def _claim_last_words() -> bool:
     first, _State.said = not _State.said, True
     return first
 
 
 @contextmanager
 def _listening() -> Iterator[None]:
-    """Hears signals beside the main thread, whose Python may not be asked for minutes.
+    """Watches for signals in a thread, as the main thread may not run Python code for minutes.
 
-    That is so where it waits in compiled code for a part of Ray that the signal has ended.
+    That happens while it waits in compiled code for a part of Ray that the signal has ended.
     """
     hears, told = os.pipe()
     os.set_blocking(told, False)
@@ -180,8 +180,8 @@ def _listen(hears: int) -> None:
                 until = until or time.monotonic() + PATIENCE
 
 
-def _is_the_same(number: int, frame: FrameType | None) -> None:
-    """A signal that has been answered already."""
+def _ignore_repeated(number: int, frame: FrameType | None) -> None:
+    """Ignores a repetition of the signal that is being handled."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

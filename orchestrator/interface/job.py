@@ -1,4 +1,4 @@
-"""What all jobs have in common: how they end, and what they say then."""
+"""What all jobs share: how they end, their exit statuses and their last line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import of_the_disk
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, interrupts.STATUS
-NOBODY_READS = 141  # as shells have it: 128 + SIGPIPE
-# The last words of each --help; docs/reliability.md has the table.
+NOBODY_READS = 141  # the shells' convention: 128 + SIGPIPE
+# The end of each --help; docs/reliability.md has the table.
 STATUSES = (
     f"exit status: {OK} done, {USAGE} wrong usage or input, or a disk or cluster that fails,"
     f" {INTERRUPTED} interrupted"
@@ -23,27 +23,27 @@ STATUSES_OF_MODELS = STATUSES.replace("done", f"all models done, {SOME_FAILED} s
 
 @terminal.safe()
 def conduct(work: Callable[[], int], *, stopped: str = "the same command goes on") -> int:
-    """The exit status of a job, whose errors are one line on stderr.
+    """Runs a job, prints its errors as one line on stderr and returns its exit status.
 
     Args:
         work: the job; returns its status.
-        stopped: what happens to the work when it is interrupted, or the disk refuses it.
+        stopped: what happens to the work after an interrupt or a disk error.
     """
     interrupts.by_sigterm_too()
     if hasattr(sys.stdout, "reconfigure"):
-        # A log is to show what happens, not what was; and a path need not be text.
+        # Line buffering keeps logs up to date; a path need not be valid text.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         with interrupts.two_chances(f"stopped; {stopped}"):
             return work()
     except BaseException as error:
-        # After a signal whatever fails does so of it: where all processes of a job got it, Ray's
-        # are gone before this one.
+        # After a signal, any failure is a consequence of it: if all processes of a job received it,
+        # Ray's are gone before this one.
         if isinstance(error, KeyboardInterrupt) or interrupts.came():
             interrupts.say(f"stopped; {stopped}")
             return INTERRUPTED
         if isinstance(error, UsageError):
-            # a name that was given, and is now told, may hold line breaks
+            # a name given by the user, and quoted here, may contain line breaks
             print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
             return USAGE
         if isinstance(error, BrokenPipeError) and not _stdout_is_read():
@@ -54,16 +54,16 @@ def conduct(work: Callable[[], int], *, stopped: str = "the same command goes on
 
 
 def _refused_by_the_disk(error: OSError, stopped: str) -> int:
-    """What the system does to us is for the person to mend, whatever it is."""
+    """Prints an error of the operating system as one line, as the user has to fix it."""
     print(f"error: {' '.join(of_the_disk(error).splitlines())}; {stopped}", file=sys.stderr)
     return USAGE
 
 
 def _stdout_is_read() -> bool:
-    """Whether somebody still reads what is printed; if not, Python is not to tell it at its end."""
+    """Whether stdout still has a reader; if not, silences the error Python would print at exit."""
     try:
         handle = sys.stdout.fileno()
-    except (OSError, ValueError):  # somebody's own stream in its place
+    except (OSError, ValueError):  # replaced by a stream without a file descriptor
         return True
     looking = select.poll()
     looking.register(handle, 0)

@@ -1,61 +1,71 @@
-"""One HTML page that needs no network: figures, tables, and the page around them."""
+"""A self-contained HTML page: figures, tables and the page around them.
+
+Tags and sentences are in templates, `*.html` in the folders of their subjects. All values are
+escaped, except markup made by this module; a name that a template lacks is an error.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import html
-from collections.abc import Sequence
-from importlib import resources
-from string import Template
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import pandas as pd
 import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from orchestrator.interface.format import counted, duration, significant
 
-def render(title: str, subtitle: str, sections: Sequence[tuple[str, str]]) -> str:
-    """The page; `sections` are pairs of a heading and HTML."""
-    page = Template(resources.files("orchestrator.interface").joinpath("page.html").read_text())
-    return page.substitute(
-        title=html.escape(title),
-        subtitle=html.escape(subtitle),
-        plotly=get_plotlyjs(),
-        links="".join(f'<a href="#s{i}">{name}</a>' for i, (name, _) in enumerate(sections)),
-        body="\n".join(
-            f'<h2 id="s{i}">{name}</h2>\n{body}' for i, (name, body) in enumerate(sections)
-        ),
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("orchestrator", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    made.globals |= {"figure": figure, "table": table}
+    made.filters |= {"counted": counted, "duration": duration, "significant": significant}
+    return made
 
 
-def figure(shown: go.Figure) -> str:
-    """A figure as HTML, without plotly itself, which the page has once."""
-    # Responsive figures fill the page's width; their heights are set by what they show.
-    # Named by what it shows, and not at random, so that the same run has the same page.
+def render(title: str, subtitle: str, sections: Sequence[tuple[str, Markup]]) -> str:
+    """Renders the page; `sections` are pairs of a heading and HTML."""
+    return _environment().get_template("interface/page.html").render(
+        title=title, subtitle=subtitle, sections=sections, plotly=Markup(get_plotlyjs())
+    )  # fmt: skip
+
+
+def section(job: str, name: str, values: Mapping[str, object]) -> Markup:
+    """Renders the macro `name` of `orchestrator/JOB/sections.html` with `values`."""
+    macros = _environment().get_template(f"{job}/sections.html").module
+    return Markup(getattr(macros, name)(**values))
+
+
+def figure(shown: go.Figure) -> Markup:
+    """A figure as HTML, without plotly's script, which the page includes once."""
+    # Responsive figures fill the page's width; their heights depend on their content.
+    # The id is a hash of the content, not random, so that the same run gives the same page.
     name = hashlib.sha256(shown.to_json().encode()).hexdigest()[:16]
-    text: str = shown.to_html(
-        full_html=False,
-        div_id=f"figure-{name}",
-        include_plotlyjs=False,
-        config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"},
+    return Markup(
+        shown.to_html(
+            full_html=False,
+            div_id=f"figure-{name}",
+            include_plotlyjs=False,
+            config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"},
+        )
     )
-    return text
 
 
-def table(frame: pd.DataFrame) -> str:
-    """A table of already formatted cells; numbers stand to the right."""
-
-    def numeric(name: str) -> str:
-        return ' class="number"' if frame[name].map(_is_number).all() else ""
-
-    classes = {name: numeric(name) for name in frame}
-    head = "".join(f"<th{classes[name]}>{html.escape(str(name))}</th>" for name in frame)
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td{classes[name]}>{html.escape(str(row[name]))}</td>" for name in frame)
-        + "</tr>"
-        for row in frame.to_dict("records")
-    )
-    return f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+def table(frame: pd.DataFrame) -> Markup:
+    """A table of formatted cells; numeric columns are aligned right."""
+    numeric = [name for name in frame if frame[name].map(_is_number).all()]
+    template = _environment().get_template("interface/table.html")
+    return Markup(template.render(frame=frame, numeric=numeric))
 
 
 def _is_number(cell: object) -> bool:

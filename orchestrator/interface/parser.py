@@ -1,4 +1,4 @@
-"""The command line parser of all jobs; light, so that no job waits for another one's imports."""
+"""The command line parser of all jobs; cheap to import, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.interface.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a command line; takes no abbreviated flags."""
+    """Reports what is wrong with a command line in one line; accepts no abbreviated flags."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
@@ -28,13 +28,13 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raises UsageError with a flag or a value that may have been meant."""
-        text = " ".join(message.split())  # what was given may hold line breaks
+        """Raises UsageError and suggests the flag or value that may have been meant."""
+        text = " ".join(message.split())  # values given by the user may contain line breaks
         text = text.removeprefix("argument ").replace("unrecognized arguments", "unknown flag")
         unknown = re.search(r"unknown flag: (--[\w-]+)", text)
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", text)
         if unknown:
-            # with the usual 0.6, `--lr` would be taken for `--run`
+            # with the default of 0.6, `--run` would be suggested for `--lr`
             close = difflib.get_close_matches(
                 unknown[1], self._option_string_actions, n=1, cutoff=0.7
             )
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints `version_lines`; asks for them when they are wanted, as that reads files."""
+    """Prints `version_lines`, which are read from files only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         """Ends the program."""
@@ -57,13 +57,13 @@ class _Version(argparse.Action):
 
 
 def version_lines() -> str:
-    """Our version, and on a second line those that results hang on."""
+    """The version of elemgrid, and on a second line those of packages that affect results."""
     beside = " ".join(f"{name} {_installed(name)}" for name in ("torch", "ray"))
     return f"elemgrid {_installed('elemgrid')}\npython {platform.python_version()} {beside}"
 
 
 def _installed(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version  # brings in e-mail, for --version
+    from importlib.metadata import PackageNotFoundError, version  # slow: imports the email package
 
     try:
         return version(package)
@@ -72,7 +72,7 @@ def _installed(package: str) -> str:
 
 
 class Distinct(argparse.Action):
-    """Several values, of which none may be given twice, as a tuple."""
+    """Stores several distinct values as a tuple; a repeated value is an error."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
@@ -85,7 +85,7 @@ class Distinct(argparse.Action):
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
-    """What reads a whole number, not below `least` nor above `most`."""
+    """Makes a parser of whole numbers from `least` to `most`."""
     allowed = f"at least {least}" if most is None else f"from {least} to {most}"
 
     def read(text: str) -> int:
@@ -101,7 +101,7 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def number(allowed: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
-    """What reads a number that fits; `allowed` says in words which do."""
+    """Makes a parser of numbers for which `fits` is true; `allowed` describes them in words."""
 
     def read(text: str) -> float:
         try:

@@ -1,4 +1,4 @@
-"""What jobs print, through one place: no name from a file reaches a terminal as a command."""
+"""Filters what jobs print: no name from a file reaches a terminal as a control sequence."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any, TextIO
 
 from trainables.printable import printable
 
-# Ours, in front of a line that is to be overwritten: return, and clear to the end of the line.
+# Allowed at the start of a line that overwrites another: return, cursor up, clear to end of line.
 _OVERWRITE = re.compile(r"[\r\n]*(?:\r|\x1b\[K|\x1b\[A)*")
 
 
 class Terminal:
-    """A stream on which control characters, except line breaks and tabs, are written out.
+    """A stream that shows control characters, except line breaks and tabs, as escape sequences.
 
-    Whatever else is asked of it, the stream itself answers.
+    All other attributes are those of the wrapped stream.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes the text; only in front may it return, go up and clear the line."""
+        """Writes the text; only at its start may it return, move up and clear the line."""
         begin = _OVERWRITE.match(text)
         end = begin.end() if begin else 0
         self._stream.write(text[:end] + printable(text[end:], keep="\n\t"))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Writes each."""
+        """Writes each line."""
         for line in lines:
             self.write(line)
 
@@ -41,7 +41,7 @@ class Terminal:
 
 @contextmanager
 def safe() -> Iterator[None]:
-    """Within it, what is printed goes through a `Terminal`."""
+    """Within this context, everything printed goes through a `Terminal`."""
     with redirect_stdout(_through(sys.stdout)), redirect_stderr(_through(sys.stderr)):
         yield
 

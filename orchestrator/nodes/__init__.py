@@ -1,1 +1,1 @@
-"""The Ray cluster: reached, looked at before any work, and given work."""
+"""The Ray cluster: connecting to it, checking it before any work, and running work on it."""

@@ -12,12 +12,12 @@ from ray.util import ActorPool
 from analysis.mapping import Map
 from orchestrator.interface.errors import UsageError
 
-# Losing a machine is no fault of what it computes: that is begun again elsewhere this often.
+# A lost machine is no fault of the item it computed: the item is restarted this many times.
 LOST_ACTORS = 3
 
 
 class Mapper:
-    """Applies a function to one item after another; an actor keeps what the function needs."""
+    """Applies a function to one item after another; the actor keeps what the function caches."""
 
     def apply(self, function: Callable[[Any], Any], item: Any) -> Any:
         sys.audit("elemgrid.map")
@@ -25,12 +25,11 @@ class Mapper:
 
 
 def actor_map(actors: int) -> Map:
-    """A `map` that runs on up to so many actors and yields in the order of the items.
+    """A `map` that runs on up to `actors` actors and yields in the order of the items.
 
-    The actors are started when they are first needed, no more than there are items, and are used
-    again by the next call.
+    Actors are started on first use, at most one per item, and are reused by later calls.
     """
-    # They claim no CPU: a pool waits for each of its actors, and one might find no room.
+    # They claim no CPU: a pool waits for each of its actors, and one might never be scheduled.
     mapper = ray.remote(
         num_cpus=0,
         scheduling_strategy="SPREAD",
@@ -47,7 +46,7 @@ def actor_map(actors: int) -> Map:
         pool = ActorPool(started)
         try:
             yield from pool.map(lambda actor, item: actor.apply.remote(shared, item), listed)
-        except UsageError as error:  # Ray's own text of it is a traceback
+        except UsageError as error:  # the text of Ray's wrapper is a traceback
             raise getattr(error, "cause", error) from None
 
     return run

@@ -1,4 +1,4 @@
-"""Who is let in, and whom a job talks to: nothing goes to what another user of a machine runs."""
+"""Authentication: connects to no process of another user, and sends no token to one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LONGEST_ADDRESS = 300  # bytes
 
 
 def takes_strangers(address: str) -> bool:
-    """Whether the head at `address` answers one who shows no token."""
+    """Whether the head at `address` accepts connections without a token."""
     with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
         try:
             ray_internals.ask_head_whether_alive(channel, SECONDS)
         except grpc.RpcError:  # it asks for a token or a certificate, or is no head at all
-            return False
+            return False  # it wants a token or a certificate, or is no head at all
     return True
 
 
 def head_of_ours() -> str | None:
-    """What `--address auto` means: RAY_ADDRESS, else the cluster that we started on this machine.
+    """Resolves `--address auto`: RAY_ADDRESS, else the cluster that we started on this machine.
 
     Raises:
-        UsageError: another user may have written what would lead there, or it is not clear.
+        UsageError: the address may have been written by another user, or is ambiguous.
     """
     named = os.environ.get("RAY_ADDRESS") or "auto"
     if named != "auto":
@@ -51,16 +51,16 @@ def head_of_ours() -> str | None:
 
 
 def written_by_us(file: Path) -> str | None:
-    """What an address file says; None where there is none.
+    """Reads an address file; None if there is none.
 
     Raises:
-        UsageError: it is another user's, or no address at all.
+        UsageError: it belongs to another user, or holds no address.
     """
     fix = "give HOST:PORT, or the RAY_TMPDIR of your own `ray start` (docs/cluster.md)"
     try:
         if theirs := foreign(file):
             raise UsageError(f"--address auto: {theirs}; {fix}")
-        # Neither a link nor a pipe, whose opening would wait, can take the file's place meanwhile.
+        # No link or pipe (opening one would block) can be swapped in meanwhile.
         handle = os.open(file.resolve(), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
@@ -79,10 +79,10 @@ def written_by_us(file: Path) -> str | None:
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port.
+    """Splits an address into host and port.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it has no port.
     """
     host, _, port = address.rpartition(":")
     if not host:
@@ -91,10 +91,10 @@ def split(address: str) -> tuple[str, int]:
 
 
 def demand_head_of_ours(address: str, host: str, port: int) -> None:
-    """Refuses a head that another user runs on this machine, who would be sent the token.
+    """Refuses a head on this machine that another user runs, who would receive the token.
 
     Raises:
-        UsageError: it is one.
+        UsageError: another user runs it.
     """
     others = {uid for uid in listeners(host, port) if not is_trusted(uid)}
     if others:
@@ -106,17 +106,17 @@ def demand_head_of_ours(address: str, host: str, port: int) -> None:
 
 
 def demand_node_of_ours(address: str, host: str, port: int) -> str:
-    """Refuses a node on this machine whose process or folders are another user's.
+    """Refuses a node on this machine whose process or folders belong to another user.
 
     Returns:
-        What is open in its folders, where it is our own; empty where nothing is.
+        Which of its folders are open to other users, if the node is ours; else "".
 
     Raises:
-        UsageError: something is another user's.
+        UsageError: something belongs to another user.
     """
     here = [raylet for raylet in ray_internals.raylets_here() if _at(raylet.head, host, port)]
     ours = [raylet for raylet in here if is_trusted(raylet.uid)]
-    if here and not ours:  # beside one of ours, others may pretend what they like
+    if here and not ours:  # next to a node of ours, other users may claim anything
         raise UsageError(
             f"--address {address}: its node on this machine belongs to another user"
             f" (uid {here[0].uid}); start one of your own (docs/cluster.md)"
@@ -132,7 +132,7 @@ def demand_node_of_ours(address: str, host: str, port: int) -> str:
 
 
 def session_of_others(session: Path) -> str:
-    """What belongs to another user of a node's folder and sockets; empty where nothing does."""
+    """The parts of a node's folder and sockets that belong to another user; "" if none do."""
     try:
         sockets = list((session / "sockets").iterdir())
         return next((why for path in (session, *sockets) if (why := foreign(path))), "")
@@ -141,7 +141,7 @@ def session_of_others(session: Path) -> str:
 
 
 def open_session(session: Path) -> str:
-    """Why other users may change what a node keeps in its folder; empty where they may not."""
+    """Why other users could change a node's session folder; "" if they cannot."""
     try:
         return replaceable(session)
     except OSError as error:
@@ -149,7 +149,7 @@ def open_session(session: Path) -> str:
 
 
 def _at(head: str, host: str, port: int) -> bool:
-    """Whether two addresses of a head are one."""
+    """Whether two addresses of a head are the same."""
     try:
         other, its_port = split(head)
     except ValueError:

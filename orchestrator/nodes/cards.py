@@ -1,4 +1,4 @@
-"""GPUs that a plan can be made for."""
+"""GPUs for which a plan can be made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Gpu:
     tflops: float
 
 
-# From the makers' data sheets.
+# From the vendors' data sheets.
 GPUS = {
     "h200": Gpu(141, 4800, 67.0),
     "h100": Gpu(80, 3350, 67.0),  # SXM

@@ -1,4 +1,4 @@
-"""Where the work runs: a Ray cluster by address, or one on this machine."""
+"""The Ray cluster that runs the work: one at an address, or one on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,37 +22,37 @@ from orchestrator.nodes import authentication, ray_internals, watchdog
 from orchestrator.nodes.private_base import private_session
 from trainables.crystals.crystal import one_line
 
-# Ray Tune writes a folder of loggers' files a trial by default; our ledger takes their place.
+# By default Ray Tune writes logger files for each trial; our ledger takes their place.
 TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-# Where trainings hold all CPUs, Ray ends a process that has read shards for one of them after an
-# idle second, and for the next pass over the data set begins another, which takes seconds.
-# Metrics are for a Prometheus, and would be there for every user of the machine to read.
+# While trainings hold all CPUs, Ray ends an idle process that has read shards after one second, and
+# starts another for the next pass over the data set, which takes seconds.
+# Metrics are for Prometheus, and would be readable by every user of the machine.
 RUNTIME_ENVIRONMENT = {
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
     "RAY_enable_metrics_collection": "0",
 }
-# These tell of things that are as they should be: that a token was made, that bars are off. Tune's
-# errors are the trials', which are recorded, shown with the progress and summed up at the end.
+# These report normal conditions: that a token was generated, that progress bars are off. Tune's
+# errors are those of trials, which are recorded, shown with the progress and summarised at the end.
 CHATTY_LOGGERS = {
     "ray.data": logging.ERROR,
     "ray.tune": logging.CRITICAL,
     ray_internals.AUTHENTICATION_LOGGER: logging.ERROR,
 }
-# A worker's share of memory, in bytes, while no node is there that takes workers.
+# A worker's share of memory, in bytes, as long as no node is there that takes workers.
 SHARE_TO_COME = 8 * 2**30
 
 
 @contextmanager
 def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
-    """A Ray session: the one that runs, the one at `address`, or a local one that ends with us.
+    """Joins the running Ray session or the cluster at `address`, or starts a temporary local one.
 
     Raises:
-        UsageError: no cluster answers at the address, or it lost some work once too often.
+        UsageError: no cluster answers at the address, or it lost some work too many times.
     """
     os.environ.update(TUNE_ENVIRONMENT)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -78,7 +78,7 @@ def connected(address: str | None, cpus_per_worker: float) -> Iterator[None]:
 
 @contextmanager
 def _losses_told() -> Iterator[None]:
-    """What Ray could not bring to an end, in one line; an error of the work itself stays one."""
+    """Turns Ray's errors about lost work into one-line errors; errors of the work itself pass."""
     try:
         yield
     except RayTaskError:
@@ -92,22 +92,21 @@ def _losses_told() -> Iterator[None]:
 
 
 def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> None:
-    """Begins a session; what a local one leaves goes with `folder`."""
+    """Starts a session; the files of a local one are removed with `folder`."""
     threads = str(max(1, int(cpus_per_worker)))
-    common: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": "WARNING",
-        "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}},
-    }
+    environment = {"OMP_NUM_THREADS": threads, **TUNE_ENVIRONMENT}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
     if address is None or is_local(address):
         for name, value in RUNTIME_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         folder.enter_context(private_session())
-        with ray_internals.on_loopback():
-            _begin_here(**common)
+        # Inherited, as with a runtime environment each worker starts twice, and workers that Ray
+        # starts ahead cannot be used.
+        with ray_internals.on_loopback(), _inherited(environment):
+            _begin_here(**quiet)
         return
     try:
-        ray.init(address=_answering(address), **common)
+        ray.init(address=_answering(address), runtime_env={"env_vars": environment}, **quiet)
     except (ConnectionError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
@@ -117,10 +116,26 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
         ) from None
 
 
+@contextmanager
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within this context, processes that start have these variables in their environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _begin_here(**settings: Any) -> None:
     try:
-        ray.init(address="local", dashboard_host="127.0.0.1", **settings)
-    except Exception as error:  # Ray has no class of its own for a node that is late
+        with ray_internals.without_observers():
+            ray.init(address="local", **settings)
+    except Exception as error:  # Ray has no class of its own for a node that starts too slowly
         why = one_line(error, 200)
         raise UsageError(
             f"Ray does not start on this machine ({why}); give it more time by running again, or"
@@ -129,7 +144,7 @@ def _begin_here(**settings: Any) -> None:
 
 
 def _answering(address: str) -> str:
-    """`host:port` of a cluster that takes connections; Ray alone would try for minutes."""
+    """`host:port` of a cluster that accepts connections; Ray itself would retry for minutes."""
     named = authentication.head_of_ours() if address == "auto" else address
     if named is None:
         raise ConnectionError("none was started on this machine")
@@ -163,7 +178,7 @@ def _answering(address: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is this machine's own loopback."""
+    """Whether a name or address is this machine's loopback."""
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError:
@@ -178,13 +193,13 @@ def dashboard() -> str | None:
 
 
 def dashboard_token() -> Path | None:
-    """The file that has the token for which the dashboard asks; None where it is the usual one."""
+    """The file with the dashboard's token; None if it is the user's default one."""
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     return Path(named) if named else None
 
 
 def is_local(address: str | None) -> bool:
-    """Whether `connected` makes a runtime of its own, on this machine alone."""
+    """Whether `connected` starts a runtime of its own on this machine."""
     return (address or os.environ.get("RAY_ADDRESS")) in (None, "local")
 
 
@@ -199,9 +214,9 @@ def nodes_for(cpus: float, gpus: float) -> list[dict[str, Any]]:
 
 
 def memory_per_worker(cpus: float, gpus: float) -> float:
-    """Bytes of a data set that a worker may hold, wherever it runs: half of its share of a node.
+    """Bytes of a data set that a worker may hold on any node: half of its share of the memory.
 
-    The other half is for the training itself, and for the objects that Ray keeps.
+    The other half is for the training itself, and for Ray's objects.
     """
     slots = [(_slots(node, cpus, gpus), node) for node in live_nodes()]
     shares = [node["memory"] / number for number, node in slots if number and "memory" in node]
@@ -209,7 +224,7 @@ def memory_per_worker(cpus: float, gpus: float) -> float:
 
 
 def live_nodes() -> list[dict[str, float]]:
-    """What each node has to give."""
+    """The resources of each live node."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
@@ -220,7 +235,7 @@ def _slots(node: dict[str, float], cpus: float, gpus: float) -> int:
 
 
 def hardware() -> dict[str, Any]:
-    """What the cluster consists of, for the manifest."""
+    """The hardware of the cluster, for the manifest."""
     resources = ray.cluster_resources()
     return {
         "nodes": sum(node["Alive"] for node in ray.nodes()),

@@ -1,4 +1,4 @@
-"""Nodes that a cluster was to have and has not: Ray goes on with what is there and says nothing."""
+"""Configured nodes that are missing from the cluster; Ray itself does not report them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import ray
 import yaml
 
-# Where `ray up` leaves its file on the head, whose autoscaler reads it there.
+# Where `ray up` leaves its configuration on the head, whose autoscaler reads it there.
 CONFIGURED = Path("~/ray_bootstrap_config.yaml")
 
 
 def missing() -> str:
-    """Which nodes are missing, in words, as seen from the head; "" where none or none is known.
+    """Describes the missing nodes, as seen from the head; "" if there are none or it is unknown.
 
-    Only a cluster that `ray up` started is known, and only its head has the file.
+    Only a cluster that `ray up` started has a configuration, and only on its head.
     """
     head = ray.get_runtime_context().gcs_address.rpartition(":")[0]
     if head != ray.util.get_node_ip_address():
@@ -31,11 +31,11 @@ def missing() -> str:
 
 
 def missing_of(config: Mapping[str, Any], head: str, here: Collection[str]) -> str:
-    """The same of a configuration with Ray's defaults filled in.
+    """Describes the missing nodes of a configuration with Ray's defaults filled in.
 
     Args:
         head: address of the head.
-        here: addresses of the nodes that are alive, the head's among them.
+        here: addresses of the nodes that are alive, including the head's.
     """
     provider = config.get("provider") or {}
     if provider.get("type") == "local":

@@ -1,4 +1,4 @@
-"""Whose a folder, a file or a listening socket of this machine is, and who else gets at it."""
+"""Who owns a folder, a file or a listening socket of this machine, and who else can change it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-LISTENS = "0A"  # a state of /proc/net/tcp
+LISTENS = "0A"  # a state in /proc/net/tcp
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_trusted(uid: int) -> bool:
-    """Whether a user is ourselves, or the administrator, who can do anything anyway."""
+    """Whether a user is ourselves, or root, who can do anything anyway."""
     return uid in {0, os.geteuid()}
 
 
 def foreign(path: Path) -> str:
-    """What belongs to another user of a path and all folders above it; empty where nothing does.
+    """Names the part of a path, or folder above it, that belongs to another user; "" if none does.
 
     Raises:
-        OSError: it is not there.
+        OSError: the path does not exist.
     """
     for place in (*_from_the_top(path.absolute()), *_from_the_top(path.resolve(strict=True))):
         owner = place.lstat().st_uid
@@ -33,13 +33,13 @@ def foreign(path: Path) -> str:
 
 
 def replaceable(folder: Path) -> str:
-    """Why other users may put something of theirs in the place of what is in a folder, or no text.
+    """Why other users could replace the content of a folder; "" if they cannot.
 
-    They may where something on the way is theirs, or where they may rename what is there, unless a
-    folder further up lets nobody else pass.
+    They can if they own a folder of its path, or may rename what is in one, unless a folder
+    further up lets nobody else pass.
 
     Raises:
-        OSError: it is not there.
+        OSError: the folder does not exist.
     """
     if theirs := foreign(folder):
         return theirs
@@ -57,7 +57,7 @@ def _from_the_top(path: Path) -> Iterator[Path]:
 
 
 def _hidden_owner(uid: int) -> bool:
-    """Whether a user namespace, as a container without root has it, hides whose something is."""
+    """Whether a user namespace, as in a rootless container, hides the owner of something."""
     with open("/proc/sys/kernel/overflowuid") as file:
         hidden = int(file.read())
     with open("/proc/self/uid_map") as file:
@@ -68,8 +68,8 @@ def _hidden_owner(uid: int) -> bool:
 def listeners(host: str, port: int) -> set[int]:
     """Users who listen at a port of this machine; none for an address of another one.
 
-    The kernel tells it of each socket, and to everyone. A port that a container publishes is served
-    by no socket that is seen here.
+    The kernel lists each socket, for everyone. A port published by a container is served by no
+    socket that is visible here.
     """
     ours = {address for address in addresses(host) if _is_here(address)}
     return {
@@ -80,7 +80,7 @@ def listeners(host: str, port: int) -> set[int]:
 
 
 def addresses(host: str) -> set[Address]:
-    """What a name stands for, empty where it stands for nothing."""
+    """The addresses to which a name resolves; empty if it does not."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
@@ -89,7 +89,7 @@ def addresses(host: str) -> set[Address]:
 
 
 def _is_here(address: Address) -> bool:
-    """Whether an address is one of this machine: only such a one can be bound."""
+    """Whether an address belongs to this machine: only such an address can be bound."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as trial:
         try:
@@ -110,12 +110,12 @@ def _sockets() -> Iterator[tuple[Address, int, int]]:
         for row in rows:
             if row[3] == LISTENS:
                 address, _, port = row[1].partition(":")
-                # words of 32 bits in the order of this machine's bytes
+                # words of 32 bits in this machine's byte order
                 words = (int(address[at : at + 8], 16) for at in range(0, len(address), 8))
                 packed = b"".join(struct.pack("=I", word) for word in words)
                 yield _plain(ipaddress.ip_address(packed)), int(port, 16), int(row[7])
 
 
 def _plain(address: Address) -> Address:
-    """An IPv4 address that is written as one of IPv6, as itself."""
+    """An IPv4-mapped IPv6 address as IPv4; other addresses unchanged."""
     return getattr(address, "ipv4_mapped", None) or address

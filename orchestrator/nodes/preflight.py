@@ -1,4 +1,4 @@
-"""Before any work: a node that takes a worker, and a run directory that all such nodes reach."""
+"""Checks before any work: a node fits a worker, and all such nodes reach the run directory."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from orchestrator.nodes.probe import in_another_process, on_node, probe_in
 from orchestrator.nodes.ray_internals import nodes_to_come
 from orchestrator.nodes.worker import Worker
 
-PATIENCE = 45.0  # seconds for a node that fits, unless the autoscaler is bringing nodes
-LAUNCH = 1200.0  # seconds for nodes that the autoscaler brings: a spot machine and its image
-ANSWER = 60.0  # seconds for all nodes to say what they see
+PATIENCE = 45.0  # seconds to wait for a node that fits, unless the autoscaler is launching some
+LAUNCH = 1200.0  # seconds to wait for nodes of the autoscaler: a spot machine and its image
+ANSWER = 60.0  # seconds for all nodes to answer
 
 
 def ready(worker: Worker, address: str | None, run: Path) -> int:
-    """How many workers fit at once, where the job can run; says which nodes are missing.
+    """Checks that the job can run, reports missing nodes and returns how many workers fit at once.
 
     Raises:
-        UsageError: no node takes a worker, or one that does cannot reach the run directory.
+        UsageError: no node fits a worker, or one that does cannot reach the run directory.
     """
     slots = cluster.worker_slots(worker.cpus, worker.gpus)
     if not slots and not cluster.is_local(address):
@@ -52,11 +52,11 @@ def _lacking(worker: Worker) -> str:
 
 @ray.remote(max_retries=0)
 def _nothing() -> None:
-    """Shows an autoscaler what is wanted, by waiting for it."""
+    """A task that only shows an autoscaler, by its pending, which resources are wanted."""
 
 
 def _await_node(worker: Worker) -> int:
-    """Slots of the nodes that come while they are waited for; 0 where none does."""
+    """Waits for nodes that fit and returns their slots; 0 if none comes."""
     print("no node takes a worker yet; waiting for one", flush=True)
     wanted = _nothing.options(num_cpus=worker.cpus, num_gpus=worker.gpus).remote()
     begun = time.monotonic()
@@ -79,13 +79,13 @@ def _look(probe: str) -> dict[str, Any]:
 
 
 def _demand_storage(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
-    """Lets a process of each node try the disk of the run directory, beside this one.
+    """Lets a process on each node, and a second one on this machine, try the run's disk.
 
-    What a disk lacks that can be done without is told in one line.
+    A missing feature that the run can do without is reported in one line.
 
     Raises:
-        UsageError: a node does not reach the folder, does not answer, or its disk fails; its
-            address is named.
+        UsageError: a node does not reach the folder, does not answer, or its disk fails; the line
+            has its address.
     """
     answers: list[tuple[str, dict[str, Any], bool]] = []
     with probe_in(run.resolve()) as probe, storage.shown(str(probe)):
@@ -124,7 +124,7 @@ def _demand_storage(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
 def _found(
     probe: Path, nodes: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """What each node finds, by its address; None is this machine, where it alone takes work."""
+    """The findings of each node by its address; None is this machine if it alone takes work."""
     if {node["NodeID"] for node in nodes} <= {ray.get_runtime_context().get_node_id()}:
         yield None, in_another_process(probe)
         return

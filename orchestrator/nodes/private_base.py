@@ -1,7 +1,7 @@
-"""The folder in which Ray keeps what belongs to a local run: nobody else may enter, and it goes.
+"""The temporary folder of a local Ray runtime, closed to other users and removed at the end.
 
-Ray opens its own folders to all users of a machine (mode 0777), sockets, runtime environments and
-logs among them. Inside a folder that others may not enter they are reached by nobody else.
+Ray opens its own folders to all users of a machine (mode 0777), including sockets, runtime
+environments and logs. Inside a folder that others may not enter, nobody else reaches them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from orchestrator.nodes.owners import replaceable
 
 PREFIX = "eg-"  # short, as every socket's path begins with the base
 OURS = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # as `tempfile` names folders
-TOKEN, RAYS = "token", "ray"  # all that is in a base; the second one is Ray's RAY_TMPDIR/ray
-# The kernel's limit for a socket's path, and the longest that Ray makes below RAY_TMPDIR.
+TOKEN, RAYS = "token", "ray"  # the content of a base; the second one is Ray's RAY_TMPDIR/ray
+# The kernel's limit for a socket's path, and the longest one that Ray makes below RAY_TMPDIR.
 SOCKET = 107
 LONGEST = "/ray/session_2026-01-31_23-59-59_999999_4194304/sockets/dash_MetricsHead"
-ROOM = 2 * 2**30  # bytes that logs and spilled objects may want
-GOING = 5.0  # seconds that Ray's last processes may take to let go of their files
-# Disks of other machines: slow for what is mapped, and not all of them take sockets.
+ROOM = 2 * 2**30  # bytes that logs and spilled objects may need
+GOING = 5.0  # seconds that Ray's last processes may take to close their files
+# Network file systems: slow for memory-mapped files, and not all of them take sockets.
 REMOTE = re.compile(
     r"nfs\d?|cifs|smb\d?|9p|afs|lustre|gpfs|beegfs|ceph|panfs|pvfs2|orangefs|wekafs"
     r"|fuse\.(sshfs|glusterfs|ceph-fuse|s3fs|gcsfuse|rclone)"
@@ -39,10 +39,10 @@ REMOTE = re.compile(
 
 @contextmanager
 def private_session() -> Iterator[Path]:
-    """Within it a local Ray runtime that begins is nobody else's: its folder, and its token.
+    """Makes a local Ray runtime that starts within this context private: its folder and its token.
 
-    The token is made for this runtime and stands in a file of that folder. Whatever the person has,
-    a token of their own or none at all, is neither used nor changed.
+    The token is generated for this runtime and stored in that folder. A token that the user has
+    is neither used nor changed.
 
     Raises:
         UsageError: there is no place for the folder.
@@ -55,7 +55,7 @@ def private_session() -> Iterator[Path]:
             "RAY_TMPDIR": str(base),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
-            "RAY_AUTH_TOKEN": None,  # which would have precedence
+            "RAY_AUTH_TOKEN": None,  # would have precedence
         }
         before = {name: os.environ.get(name) for name in session}
         _set(session)
@@ -75,10 +75,10 @@ def _set(environment: Mapping[str, str | None]) -> None:
 
 
 def place(environment: Mapping[str, str]) -> Path:
-    """The folder for the bases of local runs: RAY_TMPDIR, or the first that is fit of others.
+    """The parent folder for bases of local runs: RAY_TMPDIR, or the first suitable default.
 
     Raises:
-        UsageError: none is fit; the reason is named.
+        UsageError: none is suitable; the reason is given.
     """
     if named := environment.get("RAY_TMPDIR"):
         if why := unfit(Path(named)):
@@ -96,7 +96,7 @@ def place(environment: Mapping[str, str]) -> Path:
 
 
 def unfit(folder: Path) -> str:
-    """Why a folder takes no base; empty where it does."""
+    """Why a folder cannot hold a base; "" if it can."""
     try:
         real = folder.resolve(strict=True)
         why = replaceable(folder)
@@ -116,7 +116,7 @@ def unfit(folder: Path) -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """What kind of disk a folder is on, as `mount` names it; empty where it is not told."""
+    """The type of file system of a folder, as `mount` names it; "" if unknown."""
     number = folder.stat().st_dev
     with open("/proc/self/mountinfo") as file:
         for line in file:
@@ -128,7 +128,7 @@ def _file_system(folder: Path) -> str:
 
 @contextmanager
 def _base(root: Path) -> Iterator[Path]:
-    """A new folder below `root`, held while the block lasts, and then removed with all in it."""
+    """A new folder below `root`, held open in this context and then removed with its content."""
     clear_abandoned(root)
     base, held = _make(root)
     try:
@@ -136,17 +136,17 @@ def _base(root: Path) -> Iterator[Path]:
     finally:
         until = time.monotonic() + GOING
         shutil.rmtree(base, ignore_errors=True)
-        while base.exists() and time.monotonic() < until:  # a process may still add to a folder
+        while base.exists() and time.monotonic() < until:  # a process may still write to it
             time.sleep(0.02)
             shutil.rmtree(base, ignore_errors=True)
         os.close(held)
 
 
 def _make(root: Path) -> tuple[Path, int]:
-    """A base, and the handle by which it is held: the kernel lets go of it when we end."""
+    """A base, and the handle by which it is locked; the kernel releases it when we end."""
     while True:
-        base = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))  # mode 0700, a name not there before
-        with suppress(FileNotFoundError):  # another run took it for abandoned before it was held
+        base = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))  # mode 0700, a new name
+        with suppress(FileNotFoundError):  # another run removed it before it was locked
             held = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             fcntl.flock(held, fcntl.LOCK_EX)
             if base.exists():
@@ -155,14 +155,14 @@ def _make(root: Path) -> tuple[Path, int]:
 
 
 def clear_abandoned(root: Path) -> None:
-    """Removes bases whose runs were killed or ended at once, and are over with all their processes.
+    """Removes bases of runs that were killed and whose processes have all ended.
 
-    Only what is certainly such a base: by name, owner, mode and content, and not held.
+    Removes only what is certainly such a base: by name, owner, mode and content, and not locked.
     """
     for base in root.glob(f"{PREFIX}*"):
         if not OURS.fullmatch(base.name):
             continue
-        with suppress(OSError):  # somebody else's, a link, no folder, or gone
+        with suppress(OSError):  # another user's, a link, no folder, or gone
             folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 if _is_abandoned(folder) and not _in_use(base):
@@ -180,10 +180,10 @@ def _is_abandoned(folder: int) -> bool:
 
 
 def _in_use(base: Path) -> bool:
-    """Whether a process of ours was begun for a base, or has a file of it open."""
+    """Whether a process of ours was started for a base, or has a file of it open."""
     own = f"{base}/".encode()
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # another user's, or over
+        with suppress(OSError):  # another user's process, or one that has ended
             if own in (process / "cmdline").read_bytes():
                 return True
             if process.stat().st_uid == os.geteuid():

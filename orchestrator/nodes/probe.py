@@ -1,4 +1,4 @@
-"""Does a node reach the run directory? A file that this machine puts there, and nodes look for."""
+"""Checks that nodes reach the run directory, by a file that this machine puts there."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from orchestrator.nodes import storage
 from orchestrator.runs.durable import name_draft
 from orchestrator.runs.layout import PROBE
 
-SECONDS = 30.0  # for a disk that is slow
+SECONDS = 30.0  # enough for a slow disk
 
 
 @contextmanager
 def probe_in(run: Path) -> Iterator[Path]:
-    """A file of a name of its own, while the block lasts; the folder is made, and stays."""
+    """A file with a unique name within this context; the folder is made if missing, and stays."""
     run.mkdir(parents=True, exist_ok=True)
     probe = name_draft(run / PROBE)
     probe.touch()
@@ -33,17 +33,17 @@ def probe_in(run: Path) -> Iterator[Path]:
 
 
 def writes_beside(probe: Path) -> bool:
-    """Whether this node sees the probe and may write into its folder."""
+    """Whether this node sees the probe and can write into its folder."""
     return probe.is_file() and os.access(probe.parent, os.W_OK)
 
 
 def in_another_process(probe: Path) -> dict[str, Any]:
-    """What a second process of this machine finds, as `storage.look` gives it.
+    """What a second process of this machine finds, as `storage.look` returns it.
 
     Raises:
-        OSError: it did not tell within seconds, as on a disk that does not answer.
+        OSError: it did not answer in time, as on a disk that hangs.
     """
-    # Neither site-packages nor what is in the environment: it is to take milliseconds.
+    # Isolated from site-packages and the environment, so that it starts in milliseconds.
     command = [sys.executable, "-I", "-S", storage.__file__, str(probe)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
@@ -54,5 +54,5 @@ def in_another_process(probe: Path) -> dict[str, Any]:
 
 
 def on_node(node: Mapping[str, Any]) -> NodeAffinitySchedulingStrategy:
-    """Where a task has to run that asks one node, which is as `ray.nodes` describes it."""
+    """Schedules a task on one node, which is given as `ray.nodes` describes it."""
     return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)

@@ -1,7 +1,7 @@
-"""All that is used of Ray beyond its public interface, so that an upgrade breaks here or nowhere.
+"""All uses of Ray beyond its public interface, so that an upgrade breaks here or nowhere.
 
 `tests/orchestrator/test_ray_internals.py` calls each without a cluster; pyproject.toml bounds Ray's
-version by it.
+version because of them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ray._private import ray_constants, worker
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
+from ray._private.node import Node
 from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 from ray._private.services import canonicalize_bootstrap_address
 from ray._private.utils import get_num_cpus
@@ -39,12 +40,13 @@ from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 from ray.data import Dataset
 from ray.experimental.internal_kv import _internal_kv_get
 
-AUTHENTICATION_LOGGER = "ray._private.authentication"  # tells that a token was made
+_OBSERVERS = ("start_api_server", "start_monitor", "start_log_monitor")
+AUTHENTICATION_LOGGER = "ray._private.authentication"  # reports that a token was generated
 
 
 @contextmanager
 def silent_once(over: Callable[[], bool]) -> Iterator[None]:
-    """Within it Ray's part of a driver tells nothing of Ray's other processes once it is over."""
+    """Within this context a driver prints nothing of other Ray processes once `over()` is true."""
     printed = worker.print_to_stdstream
 
     def print_before(*given: Any, **named: Any) -> None:
@@ -69,8 +71,8 @@ def silent_once(over: Callable[[], bool]) -> Iterator[None]:
 def canonical(address: str) -> str:
     """`host:port` of the head that `ray.init(address)` would join.
 
-    `ray.init` alone finds it out, and then tries for minutes to reach it. Which one "auto" is,
-    `doors` finds: Ray takes anybody's.
+    `ray.init` resolves the address too, but then tries for minutes to reach it. "auto" is resolved
+    by `authentication`, as Ray would join anybody's cluster.
 
     Raises:
         ValueError: no address.
@@ -81,7 +83,7 @@ def canonical(address: str) -> str:
 
 
 def address_file() -> Path:
-    """Where `ray start` leaves the address of the cluster that it began."""
+    """Where `ray start` writes the address of the cluster that it started."""
     return Path(get_ray_address_file(None))
 
 
@@ -91,7 +93,7 @@ class Raylet:
 
     Attributes:
         uid: its user.
-        head: the cluster's `host:port`, as its start was told.
+        head: the cluster's `host:port`, from its command line.
         session: the folder of its sockets, logs and runtime environments.
     """
 
@@ -101,10 +103,10 @@ class Raylet:
 
 
 def raylets_here() -> list[Raylet]:
-    """All of this machine, whoever runs them: so Ray finds the node that a driver joins."""
+    """All raylets of this machine, of any user: Ray finds the node that a driver joins this way."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it is over, or hidden
+        with suppress(OSError):  # it has ended, or is hidden
             words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if "raylet" not in words[0].rpartition("/")[2]:
                 continue
@@ -116,25 +118,25 @@ def raylets_here() -> list[Raylet]:
 
 
 def use_token_if_there_is_one() -> None:
-    """Guards the connection by the token file, as `ray start` does without being told to.
+    """Uses the token file, if there is one, for the connection, as `ray start` does by default.
 
-    `ray.init` does it too, but not before it connects, and whom to connect to is judged by it.
+    `ray.init` does so only after it has connected, but the checks of the head need the token.
     """
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def read_token_anew() -> None:
-    """Lets Ray take mode and token from the environment again; it remembers what it once read."""
+    """Makes Ray read mode and token from the environment again; it caches them."""
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """Within it a runtime that begins listens on this machine's loopback alone, with all its ports.
+    """A runtime that starts within this context listens on the loopback alone, with all its ports.
 
-    So Ray does by itself on macOS and Windows, to be asked nothing by their firewalls. Elsewhere it
-    takes the machine's address in the network even where it is given the loopback's.
+    Ray does so by default on macOS and Windows, to avoid questions of their firewalls. Elsewhere it
+    takes the machine's network address even where it is given the loopback's.
     """
     was = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -144,8 +146,24 @@ def on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = was
 
 
+@contextmanager
+def without_observers() -> Iterator[None]:
+    """A runtime that starts within this context has no dashboard, autoscaler or log monitor.
+
+    A session on one machine that shows no logs does not need them, and they start slowest.
+    """
+    before = {name: getattr(Node, name) for name in _OBSERVERS}
+    for name in _OBSERVERS:
+        setattr(Node, name, lambda node, *given, **named: None)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
+
+
 def ask_head_whether_alive(channel: grpc.Channel, seconds: float) -> None:
-    """The smallest question to a head. `ray health-check` asks it too, but always with a token.
+    """Sends a head the smallest request: that of `ray health-check`, which always sends a token.
 
     Raises:
         grpc.RpcError: it does not answer, or wants a token.
@@ -156,16 +174,16 @@ def ask_head_whether_alive(channel: grpc.Channel, seconds: float) -> None:
 def dashboard_address() -> str | None:
     """`host:port` of the dashboard of the cluster that we are connected to, if it has one.
 
-    It is public in what `ray.init` returns, and that has who called it alone: not a job within a
-    session that somebody else began.
+    Its public source is the return value of `ray.init`, which only its caller has: not a job within
+    a session that was started elsewhere.
     """
     return get_dashboard_url() or None
 
 
 def nodes_to_come() -> bool:
-    """Whether an autoscaler has asked for nodes that are not there yet.
+    """Whether an autoscaler has requested nodes that have not come yet.
 
-    `ray status` tells it, as text for people; the state API lists only nodes that have come.
+    `ray status` prints it as text; the state API lists only nodes that have come.
     """
     if is_autoscaler_v2():
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
@@ -174,33 +192,33 @@ def nodes_to_come() -> bool:
 
 
 def pending_in(status: bytes | None) -> bool:
-    """The same from what the first autoscaler leaves for `ray status`."""
+    """The same, from the status that the version 1 autoscaler leaves for `ray status`."""
     report: dict[str, Any] = (json.loads(status) if status else {}).get("autoscaler_report", {})
     return bool(report.get("pending_launches") or report.get("pending_nodes"))
 
 
 def cpus_here() -> int:
-    """CPUs that a node on this machine would offer, by the container's limits.
+    """CPUs that a node on this machine would offer, within the container's limits.
 
-    `ray.cluster_resources` tells it of a cluster that runs, and a plan starts none.
+    `ray.cluster_resources` needs a running cluster, and a plan starts none.
     """
     return int(get_num_cpus())
 
 
 def memory_here() -> float:
-    """Bytes of memory of this machine, or what the container may use; as `cpus_here`."""
+    """Bytes of memory of this machine, or of its container; see `cpus_here`."""
     return float(get_system_memory())
 
 
 def launcher_folder(user: str) -> Path:
-    """Where `ray up` of a user of this machine keeps the sockets of its SSH connections."""
+    """Where `ray up`, run by a user of this machine, keeps the sockets of its SSH connections."""
     return Path("/tmp") / f"ray_ssh_{hashlib.sha256(user.encode()).hexdigest()[:10]}"
 
 
 def session_folder() -> Path:
-    """On a worker: where its node keeps logs, and objects that memory does not hold.
+    """On a worker: where its node keeps logs, and objects that do not fit into memory.
 
-    Who starts a node may choose it, and the runtime context does not say what was chosen.
+    The folder can be chosen when a node is started, and the runtime context does not have it.
     """
     node = global_worker.node
     assert node is not None, "a worker has a node"
@@ -208,9 +226,9 @@ def session_folder() -> Path:
 
 
 def show_work(what: str) -> None:
-    """Lets `ps`, and the dashboard among processes, say what a worker does until its call is over.
+    """Sets the process title that `ps` and the dashboard show until the worker's call returns.
 
-    Ray names a process by the method that it runs, and an actor for ever by what it began with.
+    Ray titles a process by the method that it runs, and an actor by the first one.
     """
     method = getproctitle().partition(" ")[0]
     if method.startswith("ray::"):
@@ -220,7 +238,24 @@ def show_work(what: str) -> None:
 def share_metrics(data: Dataset) -> None:
     """Gives all data sets that one worker runs the same place in Ray's metrics.
 
-    Ray keeps those of each data set, 1.5 MB in all, for as long as the cluster lives; a training
-    makes a data set a pass, and nothing public lets one go.
+    Ray keeps the metrics of each data set, 1.5 MB in all, as long as the cluster lives; a training
+    makes one data set per pass, and no public function releases one.
     """
     data._set_uuid(ray.get_runtime_context().get_worker_id())
+
+
+def began_session() -> bool:
+    """Whether this driver started the session it is in, and so runs on its workers' machine."""
+    node: Any = worker._global_node
+    return node is not None and bool(node.is_head())
+
+
+def let_trials_take_any_worker() -> None:
+    """Removes Tune's own environment of trials, for which Ray would start new workers.
+
+    Workers that were started with the session can then be used. The environment has one variable,
+    for PyTorch Lightning.
+    """
+    from ray.tune.execution import class_cache  # here: only training needs Tune
+
+    class_cache.DEFAULT_ENV_VARS.clear()

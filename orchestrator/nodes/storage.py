@@ -1,7 +1,7 @@
-"""What the file system of a run directory lacks, as a second process finds by trying.
+"""Finds which features the file system of a run directory lacks, by trying from a second process.
 
-It needs nothing but Python, so that a process of its own tells within milliseconds:
-`python storage.py PROBE` prints what `look` gives as JSON.
+It needs only the standard library, so that a process of its own answers within milliseconds:
+`python storage.py PROBE` prints the result of `look` as JSON.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 LINKS, LOCKS, SYNC = "hard links", "locks that processes share", "fsync of folders"
-TAKES = (fcntl.lockf, fcntl.flock)  # as records and the lease take them
+TAKES = (fcntl.lockf, fcntl.flock)  # used by records and by the lease
 NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 @contextmanager
 def shown(probe: str) -> Iterator[None]:
-    """Holds the locks of a file while others look at it; where there are none, they will tell."""
+    """Holds the locks of a file while others look at it; without locks, `look` reports it."""
     with open(probe, "r+b") as file:
         for take in TAKES:
             with suppress(OSError):
@@ -30,12 +30,12 @@ def shown(probe: str) -> Iterator[None]:
 
 
 def look(probe: str) -> dict[str, Any]:
-    """What this process finds beside a file that another one shows.
+    """Looks at a file that another process holds with `shown`.
 
     Returns:
-        seen: whether the file is here; lacks: of the three above, what the file system has not;
-        fails: what a run cannot do without and is not here, or ""; left: a file of this process's,
-        which the other one is to see, and to remove.
+        seen: whether the file is here; lacks: which of the features above the file system lacks;
+        fails: what a run needs and does not work, or ""; left: a file made by this process, which
+        the other one should see, and remove.
     """
     found: dict[str, Any] = {"seen": os.path.isfile(probe), "lacks": [], "fails": "", "left": ""}
     if not found["seen"]:
@@ -88,7 +88,7 @@ def _locked(path: str) -> bool:
                 take(file, NOW)
             except (BlockingIOError, PermissionError):  # EAGAIN, or EACCES as POSIX allows
                 continue
-            except OSError:  # it has none
+            except OSError:  # there are no locks
                 return False
             return False
     return True

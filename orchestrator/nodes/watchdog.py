@@ -1,4 +1,4 @@
-"""Whether the cluster that a job works on is still there."""
+"""Watches whether the cluster that a job works on is still there."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from orchestrator.interface import interrupts
 from orchestrator.interface.job import USAGE
 from orchestrator.nodes import ray_internals
 
-EVERY = 2.0  # seconds between two looks
-# Seconds without an answer. A head that begins again has them; Ray's own patience is a minute.
+EVERY = 2.0  # seconds between two checks
+# Seconds without an answer. A restarting head is silent too; Ray's own patience is a minute.
 PATIENCE = 40.0
 
 
 @contextmanager
 def held(address: str) -> Iterator[None]:
-    """Within it the process ends with status 2 and one line when its cluster's head is gone.
+    """Ends the process with status 2 and one line if the head disappears within this context.
 
-    Else Ray's part of a driver would end it, with a status that says that some models have failed,
-    and at length. Nothing is to be tidied up: what is recorded is whole, and the lock of a run
-    directory ends with the process.
+    Otherwise Ray's core worker would end it, with the status of failed models and a long text.
+    Nothing has to be cleaned up: recorded files are complete, and the lock of a run directory ends
+    with the process.
 
     Args:
         address: HOST:PORT of the head.
@@ -44,7 +44,7 @@ def _watch(address: str, over: threading.Event) -> None:
     while not over.wait(EVERY):
         if _answers(address):
             answered = time.monotonic()
-        elif interrupts.came() and not over.is_set():  # it got the signal too
+        elif interrupts.came() and not over.is_set():  # the head received the signal too
             interrupts.end()
         elif time.monotonic() - answered > PATIENCE and not over.is_set():
             print(

@@ -1,4 +1,4 @@
-"""What a training worker is given; light, so that command lines need not import Ray."""
+"""The resources of a training worker; cheap to import, so that command lines need not load Ray."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What one training worker is given; `memory` is in GiB, None for what its machine allows."""
+    """The resources of one worker; `memory` is in GiB, None for what its machine allows."""
 
     cpus: float
     gpus: float

@@ -1,1 +1,1 @@
-"""What a grid will cost: measured on a few steps, worked out for a machine or a cluster."""
+"""Plans what a grid costs: measured on a few steps, extrapolated to a machine or a cluster."""

@@ -1,4 +1,4 @@
-"""From the costs of a configuration to the time and memory of each array, and of all on workers."""
+"""Turns measured costs into the time and memory of each array, and of all arrays on workers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from orchestrator.planning.measure import Costs, parts, passes
 from orchestrator.planning.sample import Size
 from trainables.training.problem import EVALUATION_BATCH
 
-# What a process holds for each byte of a step's tensors: the C library keeps the gaps between
-# tensors of changing sizes, and some batches are larger than the mean. Chosen on Ray's workers
-# with seven CGCNN or MEGNet models of 16 to 256 dimensions, on phonons: their whole resident
-# size (600 to 900 MiB) is then foretold to 12 %.
+# Memory of the process per byte of a step's tensors: the C library keeps the gaps between tensors
+# of changing sizes, and some batches are larger than the mean. Fitted on Ray workers with seven
+# CGCNN or MEGNet models of 16 to 256 dimensions, on phonons, whose resident size (600 to 900 MiB)
+# it predicts to 12 %.
 HEAP = 3.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuWork:
-    """What an array would have a GPU do, in all its epochs; `tensors` as those of `Estimate`."""
+    """A GPU's work for an array, over all its epochs; `tensors` as in `Estimate`."""
 
     kernels: float
     moved: float
@@ -31,16 +31,16 @@ class GpuWork:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """One array from its first epoch to the last that its recipe allows.
+    """One array, from its first epoch to the last that its recipe allows.
 
     Attributes:
         seconds: on a worker of this machine.
-        state: bytes of weights, gradients and what the optimiser and the averages remember.
-        tensors: bytes of those that a step, or an evaluation, makes and lets go.
+        state: bytes of weights, gradients, optimiser state and averages.
+        tensors: bytes of temporary tensors of a training step or an evaluation.
         data: bytes of the data set in the worker.
-        streamed: whether that is only a part of it, the rest being streamed.
-        disk: bytes that all its models leave.
-        gpu: what a GPU would have to do, if that was counted.
+        streamed: whether `data` is only a part, as the data set is streamed.
+        disk: bytes that all its models write.
+        gpu: the work of a GPU, if it was counted.
     """
 
     array: GridArray
@@ -54,27 +54,27 @@ class Estimate:
 
     @property
     def resident(self) -> float:
-        """Bytes that a worker takes for the array, beside what it takes idle."""
+        """Bytes of a worker that trains the array, in addition to an idle one."""
         return self.data + self.state + HEAP * self.tensors
 
     @property
     def least(self) -> float:
-        """The share of its epochs that it goes through before any model may stop for good."""
+        """The share of its epochs that it runs before any model may stop for good."""
         recipe = self.array.spec.recipe
         return min(1.0, (recipe.patience + 1) / recipe.epochs)
 
 
 def estimate(array: GridArray, costs: Costs, size: Size, budget: float) -> Estimate:
-    """What the array will cost on a data set of that size.
+    """Estimates what an array costs on a data set of the given size.
 
     Args:
-        costs: of an array of the same configuration, with as many models or others.
+        costs: of an array of the same configuration, with any number of models.
         budget: bytes of a data set that a worker may hold.
     """
     recipe, models = array.spec.recipe, len(array.spec.mixings)
     rows = size.crystals * size.rows
     share = models / costs.members
-    # A pass of fewer models is as many calls and kernels, one of more moves more weights.
+    # The number of calls and kernels of a pass is fixed; moving weights grows with the models.
     steps, work = passes(size.crystals, recipe.batch_size), rows * share
     moves = steps * max(1.0, share)
     train, held = parts(size.crystals)
@@ -102,10 +102,10 @@ def estimate(array: GridArray, costs: Costs, size: Size, budget: float) -> Estim
 
 
 def schedule(durations: Iterable[float], workers: int) -> float:
-    """When the last worker is done, if whoever is free takes the longest that is left.
+    """Time until the last worker is done, if each free worker takes the longest array left.
 
-    This is how the job hands out arrays. It is at least the longest of them, whatever the number
-    of workers, and at most 4/3 of the best possible (Graham 1969, doi:10.1137/0117039).
+    The job schedules arrays in this way. The time is at least that of the longest array, and at
+    most 4/3 of the optimum (Graham 1969, doi:10.1137/0117039).
     """
     free = [0.0] * max(1, workers)
     for duration in sorted(durations, reverse=True):
@@ -114,7 +114,7 @@ def schedule(durations: Iterable[float], workers: int) -> float:
 
 
 def dominating(seconds: Iterable[tuple[str, float]], most: float = 0.8) -> list[str]:
-    """The fewest names that together take that much of all seconds; none where that is all."""
+    """The fewest names that together take `most` of all seconds; none if that is all of them."""
     of: dict[str, float] = {}
     for name, part in seconds:
         of[name] = of.get(name, 0.0) + part

@@ -1,8 +1,8 @@
-"""The same arrays on GPUs that are not here: a roofline model of what was counted on the CPU.
+"""Estimates arrays on GPUs that are not here, by a roofline model of the work counted on the CPU.
 
-A step is as slow as the slowest of: moving its bytes, computing its products, getting through its
-kernels, and being told what to do by its process. The last is one process's alone; so several of
-them that share a card can keep it busier. (Williams et al. 2009, doi:10.1145/1498765.1498785.)
+A step is as slow as the slowest of: moving its bytes, computing its matrix products, running its
+kernels, and launching them. Launching is limited per process, so several processes that share a GPU
+can keep it busier. (Williams et al. 2009, doi:10.1145/1498765.1498785.)
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ GB, GIB = 1e9, 2**30
 # Assumptions, not measurements.
 BANDWIDTH_REACHED = 0.6  # of the data sheet's: gathers and sums by index are not streams
 FLOPS_REACHED = 0.5  # of the data sheet's: products of tall, narrow matrices
-KERNEL = 3e-6  # seconds that the smallest kernel keeps the card
-LAUNCH = 10e-6  # seconds of Python and torch a kernel; 5 to 25 µs are usual
+KERNEL = 3e-6  # seconds of GPU time of the smallest kernel
+LAUNCH = 10e-6  # seconds of Python and torch per kernel; 5 to 25 µs are usual
 CONTEXT = 0.6 * GIB  # of CUDA, in each process
-CACHING = 1.3  # memory that torch's allocator holds for each byte that is alive
-MOST_SHARING = 8  # processes on one card
-WORTHWHILE = 0.97  # of the time with fewer processes on a card, for more to be worth it
+CACHING = 1.3  # memory held by torch's allocator per byte in use
+MOST_SHARING = 8  # processes on one GPU
+WORTHWHILE = 0.97  # of the time with fewer processes per GPU, for more to be worthwhile
 
 
 @dataclass(frozen=True)
 class GpuPlan:
-    """A grid on some cards of one model.
+    """A grid on some GPUs of one model.
 
     Attributes:
-        fraction: of a card that a worker takes, or whole cards.
-        sharing: workers on a card.
-        workers: on all cards.
-        seconds: until the last worker is done, if every model goes to its last epoch.
-        least: if every model stops as soon as it may.
-        needed: bytes of a card that the largest workers take together.
+        fraction: of a GPU that a worker takes, or whole GPUs.
+        sharing: workers per GPU.
+        workers: on all GPUs.
+        seconds: until the last worker is done, if every model runs to its last epoch.
+        least: the same if every model stops as soon as it may.
+        needed: bytes of a GPU that the largest workers take together.
         limits: share of the seconds of all arrays by what limits them.
     """
 
@@ -61,11 +61,11 @@ class GpuPlan:
 
 
 def plan(estimates: Sequence[Estimate], name: str, cards: int, gpus_per_worker: float) -> GpuPlan:
-    """The grid on `cards` cards, with the number of workers on each that is fastest.
+    """Plans the grid on `cards` GPUs, with the fastest number of workers on each.
 
     Args:
-        estimates: with what a GPU would have to do.
-        gpus_per_worker: as the person gave it; 0 lets the plan choose.
+        estimates: with the work of a GPU counted.
+        gpus_per_worker: the user's value; 0 lets the plan choose.
     """
     if gpus_per_worker:
         return _shared(estimates, name, cards, gpus_per_worker)
@@ -78,7 +78,7 @@ def plan(estimates: Sequence[Estimate], name: str, cards: int, gpus_per_worker: 
 
 
 def _shared(estimates: Sequence[Estimate], name: str, cards: int, fraction: float) -> GpuPlan:
-    # A worker computes on one card, also where it keeps others from being used.
+    # A worker computes on one GPU, even if it reserves several.
     sharing = max(1, int(1 / fraction + 1e-9))
     workers = cards * sharing if fraction <= 1 else cards // int(fraction)
     works = [one.gpu for one in estimates if one.gpu is not None]
@@ -106,7 +106,7 @@ def _shared(estimates: Sequence[Estimate], name: str, cards: int, fraction: floa
 
 
 def _limits(work: GpuWork, gpu: Gpu, sharing: int) -> dict[str, float]:
-    """Seconds that each limit alone would make of an array."""
+    """Seconds of an array under each limit alone."""
     card = {
         "memory traffic": work.moved / (BANDWIDTH_REACHED * gpu.bandwidth * GB),
         "arithmetic": work.flops / (FLOPS_REACHED * gpu.tflops * 1e12),

@@ -1,7 +1,7 @@
-"""What a worker takes before it holds anything, in bytes: `python -m orchestrator.planning.idle`.
+"""Measures the bytes of a worker that holds no data: `python -m orchestrator.planning.idle`.
 
-It does once, on ten crystals of one atom, what a worker does, so that all that torch and the
-libraries load on first use is loaded; its data and models are too small to be seen.
+It does once, on ten crystals of one atom, what a worker does, so that everything that torch and
+other libraries load on first use is loaded; its data and models are negligible.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def main() -> None:
 
 
 def peak() -> int:
-    """The most bytes that this process has had resident."""
+    """The largest resident size of this process so far, in bytes."""
     try:
         with open("/proc/self/status") as file:
             (line,) = (line for line in file if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
-    except OSError:  # no Linux; the other way counts in what the parent had resident
+    except OSError:  # not Linux; `getrusage` also counts the parent's resident size
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -1,4 +1,4 @@
-"""The machine that the plan is made on: its workers and its memory."""
+"""The machine that the plan is made on: its CPUs, GPUs, memory and load."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FOR_WORKERS = 0.7  # of the memory; the rest is Ray's object store
 
 @dataclass(frozen=True)
 class Machine:
-    """As Ray would see it if the job started here.
+    """The machine as Ray would see it if the job started here.
 
     Attributes:
-        cpus, gpus: how many.
-        memory: bytes, or what the container may use.
-        idle: bytes of a worker that holds nothing.
+        cpus, gpus: their numbers.
+        memory: bytes, within the container's limit.
+        idle: bytes of a worker that holds no data.
         load: processes that wanted a CPU in the last minute.
     """
 
@@ -35,7 +35,7 @@ class Machine:
     load: float
 
     def workers(self, worker: Worker) -> int:
-        """How many of them fit at once; 0 where not even one does."""
+        """How many workers fit at once; 0 if none does."""
         fit = [self.cpus / worker.cpus] + ([self.gpus / worker.gpus] if worker.gpus else [])
         return int(min(fit) + 1e-9)
 
@@ -48,7 +48,7 @@ class Machine:
 
 @contextmanager
 def looking_around() -> Iterator[Callable[[], Machine]]:
-    """Starts a process like a worker; the function that it gives waits for it and tells."""
+    """Starts a process like a worker; the yielded function waits for it and returns the machine."""
     load = os.getloadavg()[0]
     place = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "orchestrator.planning.idle"]

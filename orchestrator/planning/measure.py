@@ -1,10 +1,10 @@
-"""What an array costs, measured on a few epochs over a few crystals.
+"""Measures what an array costs, on a few epochs over a few crystals.
 
 Legend: K models of an array; a row is a node or an edge of a quotient graph (`sample.py`).
 
-An epoch of an array is so many *passes* over batches, which together hold all rows of the data set.
-Whatever is counted or timed grows with both: value = fixed · passes + per_row · rows. Two runs over
-the same crystals, in batches of the recipe's size and of a quarter of it, tell the two apart.
+An epoch consists of *passes* over batches, which together hold all rows of the data set. Every
+quantity is modelled as fixed · passes + per_row · rows. Two runs over the same crystals, in batches
+of the recipe's size and of a quarter of it, separate the two terms.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from trainables.representations.graph import Graphs
 from trainables.training.fit import ArrayFit, ArraySpec, fit
 from trainables.training.problem import EVALUATION_BATCH, predictions
 
-TRAINED = (64, 127)  # crystals in the training part: at least, and at most; else one batch
+TRAINED = (64, 127)  # least and largest number of training crystals, or else one batch
 FINER = 4  # times as many batches in the second run
 EPOCHS = 100  # more than are ever run
-TIMED = 5  # epochs at most, of which the fastest counts
+TIMED = 5  # largest number of timed epochs, of which the fastest counts
 ENOUGH = 0.5  # seconds of epochs, after which none is repeated
 WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
-EVALUATION = 1 / 3  # of what a training step costs, which goes backward too
-LEDGER_ROW = 1500  # bytes of a record beside its arrays
+EVALUATION = 1 / 3  # of the cost of a training step, which also has a backward pass
+LEDGER_ROW = 3000  # bytes of a record besides its arrays
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Line:
     per_row: float
 
     def at(self, passes: float, rows: float) -> float:
-        """The quantity."""
+        """The quantity for so many passes and rows."""
         return self.fixed * passes + self.per_row * rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Bytes of a model on disk: in any case, and for each crystal and each epoch."""
+    """Bytes of a model on disk: a fixed number, and those per crystal and per epoch."""
 
     fixed: float
     crystal: float
@@ -66,11 +66,10 @@ class Costs:
 
     Attributes:
         seconds: of an epoch.
-        alive: bytes of tensors at the height of a training step: the array's own, and those of a
-            batch, by its rows.
-        evaluating: bytes of tensors while predictions are made, a row of a batch.
-        resident: bytes of the data set in a worker, a row.
-        traffic: what a GPU would have to do, if it was counted.
+        alive: peak bytes of tensors in a training step: the array's own, and per row of a batch.
+        evaluating: bytes of tensors during prediction, per row of a batch.
+        resident: bytes of the data set in a worker, per row.
+        traffic: the work of a GPU, if it was counted.
     """
 
     members: int
@@ -84,10 +83,10 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """What an epoch of an array would have a GPU do.
+    """The work of a GPU in an epoch of an array.
 
     Attributes:
-        kernels: number, by passes and 1.
+        kernels: their number, as a multiple of passes plus a constant.
         moved: bytes read and written by them.
         flops: operations of matrix products.
         alive: as in `Costs`, on the GPU.
@@ -100,14 +99,14 @@ class Traffic:
 
 
 def parts(crystals: int) -> tuple[int, int]:
-    """How many of so many crystals train, and how many validate."""
+    """How many of the given crystals train, and how many validate."""
     rest = crystals - crystals // 5
     held = round(VALIDATION_SHARE * rest)
     return rest - held, held
 
 
 def passes(crystals: int, batch_size: int) -> float:
-    """Training steps of an epoch, and its validation in steps of the same cost."""
+    """Training steps of an epoch, plus its validation in steps of the same cost."""
     train, held = parts(crystals)
     return math.ceil(train / batch_size) + EVALUATION * math.ceil(held / EVALUATION_BATCH)
 
@@ -119,12 +118,12 @@ def measure(
 
     Args:
         spec: the array; its fold does not matter.
-        dataset: at least 10 crystals, of which the first are taken.
-        worker: whose threads are used, as far as this machine has CPUs for them.
+        dataset: at least 10 crystals; only the first ones are used.
+        worker: whose number of threads is used, as far as this machine has CPUs.
         device: "cpu" or "cuda".
-        traffic: whether to count, too, what a GPU would have to do.
+        traffic: whether to also count the work of a GPU.
     """
-    width = max(spec.dim, spec.conv_width or 0)
+    width = max(spec.dim, spec.width)
     members = max(1, min(len(spec.mixings), WIDEST // width))
     labels = list(spec.mixings)[:members]
     spec = replace(spec, mixings={label: label for label in labels}, fold=0)
@@ -148,14 +147,14 @@ def measure(
 
 
 def _enough(batch_size: int, width: int) -> int:
-    """Crystals that are worth measuring on; fewer where each of them takes long."""
+    """Number of crystals to measure on; fewer where each of them takes long."""
     least, most = TRAINED
     trained = min(max(batch_size, least), most) * min(1.0, WIDEST / width)
     return max(20, int(trained / 0.6))
 
 
 def _runs(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> tuple[_Run, _Run]:
-    """In batches of the recipe's size, and in smaller ones."""
+    """A run in batches of the recipe's size, and one in smaller ones."""
     size = min(spec.recipe.batch_size, parts(len(dataset))[0])
     return _Run(spec, dataset, size, device), _Run(spec, dataset, max(2, size // FINER), device)
 
@@ -172,7 +171,7 @@ def _count(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Traffic:
 
 
 class _Run:
-    """A copy of an array in training, in batches of one size; its second epoch is counted."""
+    """A copy of an array in training, with one batch size; its second epoch is counted."""
 
     def __init__(
         self, spec: ArraySpec, dataset: Dataset[Graphs], batch_size: int, device: str
@@ -181,14 +180,14 @@ class _Run:
         self.passes = passes(len(dataset), batch_size)
         train, _ = parts(len(dataset))
         self.batch_rows = self.rows / len(dataset) * train / math.ceil(train / batch_size)
-        # Nobody leaves: no epoch is the last, no patience ends, no step is large enough to diverge.
-        # And nothing is compiled, as it would be for a long training on a GPU.
+        # No model leaves: no epoch is the last, patience never ends, no step counts as divergence.
+        # Nothing is compiled, as it would be for a long training on a GPU.
         recipe = replace(
             spec.recipe, batch_size=batch_size, lr=1e-9, epochs=EPOCHS, patience=EPOCHS
         )
         with Tally() as self.tally:
             self._fit = ArrayFit(replace(spec, recipe=recipe), dataset, device)
-            self._fit.training.run_epoch()  # makes what later ones find ready
+            self._fit.training.run_epoch()  # fills the caches that later epochs find full
             self.tally.restart()
             self._fit.training.run_epoch()
 
@@ -209,7 +208,7 @@ class _Run:
         return tally.peak
 
     def resident(self) -> int:
-        """Bytes of the data set, as it came and as the model is fed with it."""
+        """Bytes of the data set: as loaded, and as fed to the model."""
         data = self.dataset
         came = [*vars(data.graphs).values(), data.target, data.ids, data.rows]
         fed = [value for value in vars(self._fit.data).values() if isinstance(value, torch.Tensor)]
@@ -217,7 +216,7 @@ class _Run:
 
 
 def _line(coarse: _Run, fine: _Run, value: Callable[[_Run], float]) -> Line:
-    """Through both runs; where noise would make a part negative, through the coarse one alone."""
+    """The line through both runs; through the coarse one alone if noise makes a term negative."""
     few, many = value(coarse), value(fine)
     more = max(1e-9, fine.passes - coarse.passes)
     fixed = min(max(0.0, (many - few) / more), few / coarse.passes)
@@ -225,7 +224,7 @@ def _line(coarse: _Run, fine: _Run, value: Callable[[_Run], float]) -> Line:
 
 
 def _per_pass(coarse: _Run, fine: _Run, value: Callable[[_Run], float]) -> Line:
-    """Of what does not grow with rows: the second part comes once an epoch."""
+    """For a quantity that does not grow with rows: the second term occurs once per epoch."""
     each = (value(fine) - value(coarse)) / max(1e-9, fine.passes - coarse.passes)
     return Line(each, value(coarse) - each * coarse.passes)
 
@@ -238,7 +237,7 @@ def _alive(coarse: _Run, fine: _Run) -> Line:
 
 
 def _record(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Record:
-    """Of a model with both channels in its vectors, if the array has one."""
+    """The record size of a model with both channels in its vectors, if the array has one."""
     label = sorted(spec.mixings, key=lambda name: name in ("H", "L"))[0]
     alone = replace(spec, mixings={label: label}, recipe=replace(spec.recipe, epochs=1, lr=1e-9))
     (outcome,) = fit(alone, dataset, device)
@@ -253,9 +252,9 @@ def _record(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Record:
 
 
 def _clock(device: str, threads: int) -> Callable[[], float]:
-    """What times an epoch.
+    """The clock for an epoch.
 
-    One thread is timed by what it computes, not by the clock on the wall: others that use this
+    A single thread is timed by its CPU time, not by wall time: other processes that use this
     machine now will not slow the grid.
     """
     if device == "cuda":

@@ -1,7 +1,7 @@
-"""Some crystals that stand for a data set, and how large the whole is.
+"""Samples crystals that represent a data set, and estimates the size of the whole.
 
-A *row* is a node or an edge of a quotient graph: what message passing computes on, and what an
-epoch's cost grows with.
+A *row* is a node or an edge of a quotient graph: the unit of message passing, with which the cost
+of an epoch grows.
 """
 
 from __future__ import annotations
@@ -26,25 +26,26 @@ from trainables.representations.featurise import featurise
 from trainables.representations.graph import Graphs
 
 SAMPLE = 400  # crystals
-SCANNED = 20_000  # rows of a source that they are spread over: the rest of a large file is not read
+SCANNED = 20_000  # rows of a source that the sample is spread over; the rest is not read
 
-# Rows a crystal by kind of graph, of all 1 265 crystals of phonons, and of the 3 787 perovskites of
-# Castelli et al. 2012 (doi:10.1039/c2ee22341d) that MatBench's task of that name consists of too.
+# Rows per crystal by kind of graph, for all 1 265 crystals of phonons, and for the 3 787
+# perovskites of Castelli et al. 2012 (doi:10.1039/c2ee22341d), on which MatBench's task of that
+# name is based.
 KNOWN_ROWS = {
     "phonons": {"nn12-r8": 21.9, "all-r4": 23.3},
     "perovskites": {"nn12-r8": 26.6, "all-r4": 31.8},
 }
-TYPICAL = "phonons"  # stands for a data set of which nothing is known
+TYPICAL = "phonons"  # stands in for an unknown data set
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a data set is to one backbone.
+    """The size of a data set for one backbone.
 
     Attributes:
-        crystals: good ones, as far as a sample tells.
-        rows: nodes and edges a crystal.
-        as_in: the data set that `rows` is taken from, if not this one.
+        crystals: good ones, as estimated from a sample.
+        rows: nodes and edges per crystal.
+        as_in: the data set from which `rows` is taken, if another one.
     """
 
     crystals: int
@@ -54,13 +55,13 @@ class Size:
 
 @dataclass(frozen=True)
 class Sample:
-    """Crystals of one data set as one backbone sees them.
+    """Crystals of one data set in the form that one backbone takes.
 
     Attributes:
-        dataset: the sample, a data set of its own.
+        dataset: the sample, as a data set.
         size: of the whole.
-        read, bad: entries of the source that were looked at, and how many of them are bad.
-        seconds: that reading and featurising the whole takes on one core; 0 where it is done.
+        read, bad: number of entries of the source that were read, and of bad ones among them.
+        seconds: for reading and featurising the whole on one core; 0 if that is done already.
     """
 
     dataset: Dataset[Graphs]
@@ -71,10 +72,10 @@ class Sample:
 
 
 def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, Sample]:
-    """By backbone, entries from all over the first part of a source.
+    """By backbone, samples entries from the whole first part of a source.
 
     Raises:
-        SourceError: the source breaks off, or all of them are bad.
+        SourceError: the source cannot be read to the end, or all entries are bad.
     """
     start = time.perf_counter()
     count = source.count()
@@ -108,7 +109,7 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
 
 
 def featurised(folder: Path) -> Sample:
-    """A data set that was featurised before: its size is known, and some crystals are read.
+    """Samples a data set that has been featurised before: its size is known.
 
     Raises:
         ShardError: shards are missing or damaged.
@@ -125,12 +126,12 @@ def featurised(folder: Path) -> Sample:
 
 
 def absent(task: Task, backbone: str, present: Mapping[tuple[str, str], Sample]) -> Size:
-    """What is assumed of a data set that is not on this machine."""
+    """The assumed size of a data set that is not on this machine."""
     like = task.name if task.name in KNOWN_ROWS else TYPICAL
     if (like, backbone) in present:
         return Size(task.n, present[like, backbone].size.rows, like)
     rows = KNOWN_ROWS[like]
-    kind = BACKBONES[backbone].graph_kind.name  # of one that was never counted: the most
+    kind = BACKBONES[backbone].graph_kind.name  # the largest number for a kind never counted
     return Size(task.n, rows.get(kind, max(rows.values())), like)
 
 
@@ -156,7 +157,7 @@ def first(dataset: Dataset[Graphs], crystals: int) -> Dataset[Graphs]:
 
 
 def rows(graphs: Graphs) -> int:
-    """Nodes and edges."""
+    """Number of nodes and edges."""
     return len(graphs.z) + len(graphs.dst)
 
 

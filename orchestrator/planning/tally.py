@@ -1,4 +1,4 @@
-"""Counts what torch does: kernels, bytes moved, floating-point operations, memory alive."""
+"""Counts torch operations: kernels, bytes moved, floating-point operations, live memory."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 UNTOUCHED = {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::_unsafe_view"}
-# Of the first tensor that these are given, they read the rows that they are asked for.
+# They read only the requested rows of their first tensor.
 PICKS_ROWS = {"aten::index_select", "aten::gather", "aten::embedding", "aten::index"}
 
 
 class Tally(TorchDispatchMode):
-    """While it is active, every operation below autograd is counted, backward passes included.
+    """While active, counts every operation below autograd, including backward passes.
 
     Attributes:
         kernels: operations that compute; views cost nothing.
         moved: bytes of all inputs and outputs, each read or written once by its kernel.
-        flops: of matrix products; elementwise work hides behind its memory traffic.
-        peak: most bytes of storages alive at once, of those made while counting.
+        flops: of matrix products; elementwise work is hidden by its memory traffic.
+        peak: largest number of bytes of live storages that were made while counting.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Tally(TorchDispatchMode):
         self._view: dict[Any, bool] = {}
 
     def restart(self) -> None:
-        """Counts from 0 again; what is alive stays."""
+        """Resets the counters; live storages stay registered."""
         self.kernels = self.moved = self.flops = 0
 
     def __torch_dispatch__(
@@ -69,7 +69,7 @@ class Tally(TorchDispatchMode):
         self.moved += written + sum(sizes)
 
     def _views(self, func: Any) -> bool:
-        """Whether what an operation returns is a window into what it is given."""
+        """Whether an operation returns a view of its argument."""
         if func not in self._view:
             aliases = [one.alias_info for one in func._schema.returns]
             self._view[func] = any(alias is not None and not alias.is_write for alias in aliases)
@@ -91,18 +91,18 @@ class Tally(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Else torch loads its compiler, for seconds, only to keep it away from this class."""
+        """True, or torch loads its compiler, which takes seconds, only to skip this class."""
         return False
 
 
 def _stored(tensor: torch.Tensor) -> int:
-    """Bytes as they lie in memory: what `expand` repeats is there once."""
+    """Bytes in memory: what `expand` repeats is stored once."""
     sizes = zip(tensor.shape, tensor.stride(), strict=True)
     return tensor.element_size() * math.prod(size if stride else 1 for size, stride in sizes)
 
 
 def _tensors(values: Iterable[Any]) -> list[torch.Tensor]:
-    """Also those in lists: optimisers take all weights at once."""
+    """The tensors in the values, also those in lists, as optimisers take all weights at once."""
     found: list[torch.Tensor] = []
     for value in values:
         if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""What a plan says in sentences: on this machine, on a cluster, and what all of it rests on."""
+"""Prints a plan: on this machine, on a cluster, and the measurements and assumptions behind it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.grid.flags import Options
+from orchestrator.grid.config import Options
 from orchestrator.grid.inputs import LEAST_CRYSTALS
 from orchestrator.interface.format import duration
 from orchestrator.nodes.worker import Worker
@@ -18,7 +18,7 @@ from orchestrator.planning.sample import Size
 from orchestrator.planning.work import Survey, Work
 from trainables.crystals.quarantine import limit_in_words, most_bad
 
-LONG = 100 * 3600.0  # seconds from which on only hours are told
+LONG = 100 * 3600.0  # seconds from which on only hours are printed
 NAME = 22  # characters of a data set's name
 UNKNOWN, MARK = "–", "▸"
 
@@ -30,10 +30,10 @@ def by_task(
     idle: float,
     marked: Sequence[str],
 ) -> list[str]:
-    """A line a data set, the one that takes longest first; ~ where its size is assumed.
+    """One line per data set, the slowest first; ~ marks an assumed size.
 
     Args:
-        idle: bytes of a worker that holds nothing.
+        idle: bytes of a worker that holds no data.
         marked: the data sets that dominate.
     """
     of = {task: [one for one in estimates if one.array.task == task] for task in work.config.tasks}
@@ -67,7 +67,7 @@ def by_task(
 
 
 def by_configuration(estimates: Sequence[Estimate], idle: float) -> list[str]:
-    """A line a backbone and dimension, those that take longest first."""
+    """One line per backbone and dimension, the slowest first."""
     of: dict[str, list[Estimate]] = {}
     for one in estimates:
         of.setdefault(f"{one.array.spec.backbone} d{one.array.spec.dim}", []).append(one)
@@ -101,7 +101,7 @@ def _cost(
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], total: Sequence[str]) -> list[str]:
-    """Lines with the first column on the left and numbers on the right."""
+    """Lines with the first column aligned left and numbers aligned right."""
     cells = [[*head, "worker time", "share", "memory"], *map(list, rows), list(total)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -112,29 +112,29 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], total: Sequence[s
 
 
 def holds(estimates: Sequence[Estimate], idle: float) -> float:
-    """Bytes of a worker at its worst moment with any of the arrays."""
+    """Peak bytes of a worker with any of the arrays."""
     return max(idle + one.resident for one in estimates)
 
 
 def count(number: float) -> str:
-    """Like 132 752."""
+    """Formats a number as 132 752."""
     return f"{number:,.0f}".replace(",", " ")
 
 
 def span(seconds: float) -> str:
-    """Like 3 min 20 s, 4 h 07 min, 5 612 h."""
+    """Formats seconds as 3 min 20 s, 4 h 07 min or 5 612 h."""
     return f"{count(seconds / 3600)} h" if seconds >= LONG else duration(seconds)
 
 
 def brief(seconds: float) -> str:
-    """Like 240 ms, 1.7 s, 3 min 20 s."""
+    """Formats seconds as 240 ms, 1.7 s or 3 min 20 s."""
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms"
     return f"{seconds:.1f} s" if seconds < 60 else span(seconds)
 
 
 def size(number: float) -> str:
-    """Bytes, like 812 MiB, 1.9 GiB."""
+    """Formats bytes as 812 MiB or 1.9 GiB."""
     mib = number / 2**20
     if mib >= 1000:
         return f"{mib / 1024:,.1f} GiB".replace(",", " ")
@@ -142,12 +142,12 @@ def size(number: float) -> str:
 
 
 def short(name: str) -> str:
-    """A data set's name, cut where it is too long for a table."""
+    """A data set's name, cut if it is too long for a table."""
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
 def share_of(part: float, whole: float) -> str:
-    """A percentage; <1 % where it would round to nothing."""
+    """A percentage; <1 % if it would round to zero."""
     percent = 100 * part / whole if whole else 0.0
     return "<1 %" if 0 < percent < 0.5 else f"{percent:.0f} %"
 
@@ -168,12 +168,12 @@ def item(label: str, text: str) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Like a, b and c."""
+    """Joins names as a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def dominating(names: Sequence[str], estimates: Sequence[Estimate]) -> str:
-    """Which data sets the time goes to."""
+    """Which data sets take most of the time."""
     whole = sum(one.seconds for one in estimates)
     theirs = sum(one.seconds for one in estimates if one.array.task in names)
     verb = "dominates" if len(names) == 1 else "dominate"
@@ -183,10 +183,10 @@ def dominating(names: Sequence[str], estimates: Sequence[Estimate]) -> str:
 def on_this_machine(
     estimates: Sequence[Estimate], machine: Machine, worker: Worker, reading: float
 ) -> list[str]:
-    """Time, memory and disk of the job here.
+    """Time, memory and disk of the job on this machine.
 
     Args:
-        reading: seconds that reading and featurising take on one core.
+        reading: seconds for reading and featurising on one core.
     """
     workers = machine.workers(worker)
     each = f"{worker.cpus:g} CPU" + (f" and {worker.gpus:g} GPU" if worker.gpus else "")
@@ -227,7 +227,7 @@ def _memory(estimates: Sequence[Estimate], machine: Machine, worker: Worker) -> 
     workers = machine.workers(worker)
     largest = max(estimates, key=lambda one: one.resident)
     each = machine.idle + largest.resident
-    # The driver holds all data sets, and hands them out from memory that all share.
+    # The driver holds all data sets, and workers read them from shared memory.
     rest = machine.idle + 2 * sum(one.data for one in _by_data(estimates).values())
     text = (
         f"{size(each)} a worker with {largest.array.id}"
@@ -246,7 +246,7 @@ def _memory(estimates: Sequence[Estimate], machine: Machine, worker: Worker) -> 
 
 
 def on_gpus(plan: GpuPlan, cpus: float) -> list[str]:
-    """The same on cards that are not here.
+    """Time and memory of the job on GPUs that are not here.
 
     Args:
         cpus: of a worker.
@@ -277,7 +277,7 @@ def on_gpus(plan: GpuPlan, cpus: float) -> list[str]:
 
 
 def basis(surveyed: Survey, seconds: float) -> list[str]:
-    """What was measured, in so many seconds, and what is assumed."""
+    """What was measured, in `seconds`, and what is assumed."""
     sizes, lines = surveyed.sizes, ["What this rests on"]
     if surveyed.costs:
         lines += item(
@@ -290,8 +290,8 @@ def basis(surveyed: Survey, seconds: float) -> list[str]:
 
 
 def _assumed(sizes: Mapping[tuple[str, str], Size]) -> list[str]:
-    """What is taken for granted of data sets that are not here."""
-    absent: dict[str, Size] = {}  # as the first of the backbones sees them
+    """The assumptions about data sets that are not here."""
+    absent: dict[str, Size] = {}  # as seen by the first of the backbones
     for (task, _), one in sizes.items():
         if one.as_in is not None:
             absent.setdefault(task, one)
@@ -316,7 +316,7 @@ def warnings(
     estimates: Sequence[Estimate],
     machine: Machine,
 ) -> list[str]:
-    """What will stop the job, or make it go otherwise than planned."""
+    """What will stop the job, or make it differ from the plan."""
     texts = []
     for task, one in {task: one for (task, _), one in surveyed.samples.items()}.items():
         good, max_bad = len(one.dataset), options.config.accepted_bad
@@ -346,5 +346,5 @@ def warnings(
 
 
 def _by_data(estimates: Sequence[Estimate]) -> dict[str, Estimate]:
-    """An array of each data set and backbone."""
+    """One array for each data set and backbone."""
     return {f"{one.array.task} ({one.array.spec.backbone})": one for one in estimates}

@@ -1,4 +1,4 @@
-"""What a grid still has to train, and what that costs: samples of its data sets, measured."""
+"""What a grid still has to train, and its cost, measured on samples of its data sets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurise import Featurised, featurised_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
-from orchestrator.grid.cells import Cell, GridArray, arrays, cells
-from orchestrator.grid.config import GridConfig
-from orchestrator.grid.flags import Options
-from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources
+from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.config import GridConfig, Options
+from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources, targets_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
 from orchestrator.planning import sample
@@ -29,21 +28,23 @@ from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS, Task
 from trainables.crystals.sources import Source
 from trainables.models.backbones import BACKBONES
+from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.shards import DamagedError, ShardError
+from trainables.training.specification import Target
 
 
 @dataclass(frozen=True)
 class Work:
-    """A grid and what is left of it.
+    """A grid and what is left to train.
 
     Attributes:
         config: its tasks by the names of their data sets.
         sources: the data sets that are on this machine, by name.
-        absent: those that would be downloaded first.
-        featurised: (task, backbone) -> what this run has featurised before.
+        absent: those that would have to be downloaded.
+        featurised: (task, backbone) -> data that this run has featurised before.
         planned: all arrays.
-        left: what the job would train: the arrays without the models that are recorded.
+        left: the arrays without the models that are recorded.
         recorded: number of recorded models of each task.
     """
 
@@ -57,20 +58,20 @@ class Work:
 
     @property
     def models(self) -> int:
-        """Of the whole grid."""
+        """Number of models of the whole grid."""
         return sum(len(array.spec.mixings) for array in self.planned)
 
     def model_epochs(self, task: str) -> int:
-        """Of a task's models that are left, if each goes to its last epoch."""
+        """Epochs of a task's models that are left, if each runs to its last epoch."""
         left = [array.spec for array in self.left if array.task == task]
         return sum(len(spec.mixings) * spec.recipe.epochs for spec in left)
 
 
 def look(options: Options) -> Work:
-    """Opens what is on this machine and asks the run directory what is done.
+    """Opens the data sets on this machine and reads from the run directory what is done.
 
     Raises:
-        UsageError: a data set cannot be had, or two have one name.
+        UsageError: a data set cannot be found, or two have the same name.
     """
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise UsageError(f"{options.data_dir}: --data-dir is not a folder; check the path")
@@ -98,9 +99,10 @@ def look(options: Options) -> Work:
         for (task, backbone), data in found.items()
         if options.division is None or task in folds
     }
-    keyed = [(cell, _key(cell, known)) for cell in cells(config)]
+    targets = {task.name: Target(name=task.target, unit=task.unit) for task in absent}
+    planned = cells(config, targets | targets_of(sources), known)
     records = Records(options.run / "records")
-    recorded = records.recorded(key for _, key in keyed)
+    recorded = records.recorded(cell.key for cell in planned)
     if options.retry_failed:
         recorded = {key for key in recorded if records.read(key)["status"] != FAILED}
     return Work(
@@ -111,10 +113,10 @@ def look(options: Options) -> Work:
             (task, backbone): data.folders[BACKBONES[backbone].graph_kind.name]
             for (task, backbone), data in found.items()
         },
-        planned=arrays(keyed),
-        left=arrays((cell, key) for cell, key in keyed if key not in recorded),
+        planned=arrays(planned),
+        left=arrays(cell for cell in planned if cell.key not in recorded),
         recorded={
-            task: sum(cell.task == task and key in recorded for cell, key in keyed)
+            task: sum(cell.task == task and cell.key in recorded for cell in planned)
             for task in names
         },
     )
@@ -134,16 +136,10 @@ def _featurised(
     return found
 
 
-def _key(cell: Cell, fingerprints: Mapping[tuple[str, str], str]) -> str:
-    """The cell's key if its data has been featurised into this run, else one that no record has."""
-    own = fingerprints.get((cell.task, cell.backbone))
-    return f"not featurised: {dataclasses.astuple(cell)}" if own is None else cell.key(own)
-
-
 Name = tuple[str, str]  # data set, backbone
-Configuration = tuple[str, int, int | None, Recipe]
+Configuration = tuple[str, int, NetworkOptions | None, Recipe]
 Say = Callable[[str], None]
-STAND_IN = "ionic"  # what is measured on where no data set of the grid is here
+STAND_IN = "ionic"  # the data set to measure on if none of the grid's is here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +148,7 @@ class Survey:
 
     Attributes:
         samples: of the data sets that are here and have something left to train.
-        sizes: of those that can be estimated, also where they are not here.
+        sizes: of those that can be estimated, even if they are not here.
         costs: of an array, by configuration.
         measured_on: the data sets on which the costs were measured.
     """
@@ -164,16 +160,16 @@ class Survey:
 
     @property
     def reading(self) -> float:
-        """Seconds that reading and featurising take on one core."""
+        """Seconds for reading and featurising on one core."""
         return sum({task: one.seconds for (task, _), one in self.samples.items()}.values())
 
     def costs_of(self, array: GridArray) -> Costs:
-        """Of arrays like this one, on any data."""
+        """Costs of arrays with the same configuration, on any data."""
         return self.costs[_configuration(array)]
 
 
 def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
-    """Samples of the data sets that are here and have something left to train.
+    """Samples the data sets that are here and have something left to train.
 
     Raises:
         UsageError, SourceError: one cannot be read.
@@ -188,7 +184,7 @@ def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
                 found |= {name: sample.featurised(folder) for name, folder in folders.items()}
                 continue
             except DamagedError:
-                pass  # the job would make them again, from what is now read instead
+                pass  # the job would make them again from the source, which is read below
             except ShardError as error:
                 raise UsageError(str(error)) from None
         drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms)
@@ -224,13 +220,13 @@ def measure_all(options: Options, work: Work, samples: Mapping[Name, Sample], sa
 
 
 def _configuration(array: GridArray) -> Configuration:
-    """What arrays have in common whose costs are the same on the same data."""
+    """What arrays with equal costs on the same data have in common."""
     spec = array.spec
-    return spec.backbone, spec.dim, spec.conv_width, spec.recipe
+    return spec.backbone, spec.dim, spec.options, spec.recipe
 
 
 def _grounds(backbones: set[str], here: Mapping[Name, Sample]) -> dict[str, tuple[str, Sample]]:
-    """By backbone, the data set with most rows, for it will take most of the time."""
+    """By backbone, the data set with the most rows, as it will take most of the time."""
     grounds = {}
     ordered = sorted(here.items(), key=lambda item: item[1].size.crystals * item[1].size.rows)
     for (task, backbone), one in ordered:

@@ -1,1 +1,1 @@
-"""The report of a run: one HTML page, from the files of all jobs."""
+"""The report of a run: one HTML page made from the files of all jobs."""

@@ -12,13 +12,13 @@ from orchestrator.interface.parser import Parser
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What the person asked for."""
+    """The parsed command line."""
 
     run: Path
 
 
 def parse(argv: Sequence[str]) -> ReportOptions:
-    """Raises UsageError in one line."""
+    """Parses a command line; raises UsageError in one line."""
     parser = Parser(
         prog="python -m orchestrator.report",
         description="Writes a run's report.html again.",

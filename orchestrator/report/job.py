@@ -1,7 +1,7 @@
 """The report of a run: one HTML page that needs no network.
 
-Each job that leaves something in a run directory has a `sections.py` there, whose `part` makes its
-part of the page; `orchestrator.jobs` says which have, and in which order.
+A job that writes files into a run directory has a `sections.py`, whose `part` makes its part of the
+page; `orchestrator.jobs` lists these jobs, in the order of the page.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from orchestrator.runs.run_directory import locked
 
 def start(options: ReportOptions) -> int:
     """Writes the report of a run."""
-    parts_of(options.run)  # before the lock, whose file is to be in run directories alone
-    # A job that is at work replaces the files one by one, and writes its own report at the end.
+    parts_of(options.run)  # before the lock, which belongs in run directories only
+    # A job at work replaces the files one by one, and writes its own report at the end.
     with locked(options.run):
         print(write_report(options.run))
     return OK
@@ -32,7 +32,7 @@ def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run directory and returns its path.
 
     Raises:
-        UsageError: the folder is no finished run, or a file is missing or damaged, which is named.
+        UsageError: the folder is no finished run, or a file, which is named, is missing or damaged.
     """
     parts = [make() for make in parts_of(folder)]
     sections = [section for part in parts for section in part.sections]
@@ -42,14 +42,14 @@ def write_report(folder: Path) -> Path:
 
 
 def parts_of(folder: Path) -> list[MakePart]:
-    """What makes a part of the report, for each job that has left its files in a folder.
+    """Functions that make the parts of the report, of each job with files in the folder.
 
     Raises:
-        UsageError: no job has, or a file of a grid is missing or damaged.
+        UsageError: no job has any, or a file of a grid is missing or damaged.
     """
     run = FinishedRun(folder)
     modules = (f"orchestrator.{job.name}.sections" for job in JOBS.values() if job.has_sections)
     found = [make for name in modules if (make := import_module(name).part(run)) is not None]
     if not found:
-        run.demand_files()  # which names the one that is missing
+        run.demand_files()  # its error names the missing file
     return found

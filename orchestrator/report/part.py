@@ -1,22 +1,26 @@
-"""A job's part of the report, and whether its files belong there."""
+"""A job's part of the report, and the check that its files belong to the run."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from markupsafe import Markup
+
+from orchestrator.interface.page import section
 from orchestrator.runs.finished_files import FinishedFiles, OutdatedError
 from orchestrator.runs.ledger import LEDGER
 
 T = TypeVar("T")
-Sections = list[tuple[str, str]]  # title, HTML
+Values = dict[str, Any]  # sentences, tables and figures that fill a section's template
+Sections = list[tuple[str, Markup]]  # title, HTML
 
 
 @dataclass(frozen=True)
 class Part:
-    """Sections of one job; title and subtitle are the page's where the part is the first."""
+    """Sections of one job; the page takes title and subtitle from its first part."""
 
     sections: Sections
     title: str = ""
@@ -26,15 +30,23 @@ class Part:
 MakePart = Callable[[], Part]
 
 
-def filled(sections: Iterable[tuple[str, Callable[[T], str]]], found: T) -> Sections:
-    """The sections that have something to say of what a job left."""
-    return [(title, body) for title, make in sections if (body := make(found))]
+def filled(
+    job: str, sections: Iterable[tuple[str, Callable[[T], Values | None]]], found: T
+) -> Sections:
+    """Renders the sections that are not empty.
+
+    The values that a function of `sections` returns fill the macro of its name in the job's
+    `sections.html`; None leaves the section out.
+    """
+    return [
+        (title, section(job, find.__name__, values))
+        for title, find in sections
+        if (values := find(found)) is not None
+    ]
 
 
 def belongs(files: FinishedFiles, digest: str) -> bool:
-    """Whether a job has left files, made from the models that the report is about."""
-    if not files.exists:
-        return False
+    """Whether a job's files were made from the models that the report is about."""
     try:
         files.demand_made_from(LEDGER, digest)
     except OutdatedError as error:

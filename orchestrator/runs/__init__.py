@@ -1,1 +1,1 @@
-"""The run directory: how files are written, records and their ledger, what a finished run left."""
+"""The run directory: durable files, records and their ledger, and reading a finished run."""

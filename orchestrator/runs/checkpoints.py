@@ -1,4 +1,4 @@
-"""Trainings that are not over yet, kept so that a lost machine costs a minute and not a day."""
+"""Snapshots of arrays in training, so that a lost machine costs a minute and not a day."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from orchestrator.runs.layout import CHECKPOINTS, SNAPSHOT
 
 FOLDER = CHECKPOINTS
 SECONDS_BETWEEN = 60.0
-# Where a snapshot takes long to write, at most this share of the time goes into it.
+# Where snapshots take long to write, at most this share of the time goes into them.
 SHARE = 0.05
 
 
 @dataclass
 class Checkpoints:
-    """The snapshots of a run's arrays, one file an array, by the array's name.
+    """The snapshots of a run's arrays, one file per array, named after it.
 
-    A file says itself which models it is of and whether it is whole; what it holds is of no use to
-    an array of other models, which then begins anew.
+    A file contains its own checksum and which models it is of; an array of other models cannot
+    use it, and starts from the beginning.
     """
 
     folder: Path
@@ -30,39 +30,39 @@ class Checkpoints:
     _cost: float = 0.0
 
     def begin(self) -> None:
-        """A training begins: the next snapshot is due in a while."""
+        """Starts the clock of a training: the first snapshot is due after an interval."""
         self._last = time.monotonic()
 
     @property
     def due(self) -> bool:
-        """Whether so much time has passed since the last snapshot that one more is worth it."""
+        """Whether enough time has passed since the last snapshot for another one."""
         return time.monotonic() - self._last > max(SECONDS_BETWEEN, self._cost / SHARE)
 
     def write(self, array: str, content: bytes) -> None:
-        """Replaces an array's snapshot; OSError leaves the former one, and is not tried at once."""
+        """Replaces an array's snapshot; after an OSError the former one stays."""
         start = time.monotonic()
         try:
-            self.folder.mkdir(exist_ok=True)  # not the run directory: a disk may have gone
+            self.folder.mkdir(exist_ok=True)  # not its parents: the run's disk may be unmounted
             durable.write_bytes(self._file(array), content)
         finally:
             self._last = time.monotonic()
             self._cost = self._last - start
 
     def read(self, array: str) -> bytes | None:
-        """An array's snapshot, whatever is in it; None where there is none that can be read."""
+        """Reads an array's snapshot, unverified; None if none can be read."""
         try:
             return self._file(array).read_bytes()
         except OSError:
             return None
 
     def forget(self, array: str) -> None:
-        """The array is over, or its snapshot of no use; the last one takes the folder along."""
+        """Deletes a snapshot that is not needed any more; then the folder, if it is empty."""
         self._file(array).unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
 
     def forget_all(self) -> None:
-        """No array is in training: removes snapshots, and the folder if nothing else is in it."""
+        """Deletes all snapshots, as no array is in training, and the folder if it is then empty."""
         with suppress(FileNotFoundError, NotADirectoryError):
             for path in list(self.folder.iterdir()):
                 if SNAPSHOT.fullmatch(durable.draft_of(path.name) or path.name):

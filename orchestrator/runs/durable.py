@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are either complete or absent, whenever a process is killed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-# What a file system answers to a call that it does not have: FAT and exFAT to a hard link (EPERM),
-# FUSE and SMB variously, and some to the fsync of a folder.
+# How file systems report that they lack a call: FAT and exFAT for a hard link (EPERM), FUSE and SMB
+# variously, and some for the fsync of a folder.
 LACKING = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.ENOTTY)
 DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 def sync(path: Path) -> None:
-    """Makes what a file holds, or the names in a folder, survive a power cut.
+    """Makes a file's content, or the names in a folder, survive a power cut.
 
-    A file system that syncs no folders keeps names as it will; there is no other way to ask it.
+    On file systems that cannot sync folders, names are only as durable as the file system makes
+    them.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -39,10 +40,10 @@ def sync(path: Path) -> None:
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Makes a folder and those above it that are missing, and lets their names last.
+    """Makes a folder and its missing parents, and syncs their names.
 
     Returns:
-        Those that were missing, innermost first.
+        The folders that were missing, innermost first.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
@@ -53,7 +54,7 @@ def make_folder(path: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Draft:
-    """A file that is whole, under a name that nobody reads. Synced, it may take its place."""
+    """A complete file under a temporary name, to be moved to its place once it is synced."""
 
     name: Path
     path: Path
@@ -66,12 +67,12 @@ class Draft:
         return draft
 
     def sync(self) -> None:
-        """Waits until it is on disk."""
+        """Waits until the draft is on disk."""
         with self._naming():
             sync(self.name)
 
     def replace(self) -> None:
-        """Takes its place, and a former one's. It lasts when the folder is synced."""
+        """Moves the draft to its place, over a former file; durable once the folder is synced."""
         with self._naming():
             try:
                 os.replace(self.name, self.path)
@@ -80,14 +81,14 @@ class Draft:
                 raise
 
     def create(self) -> bool:
-        """Takes its place if that is free, else False. It lasts when the folder is synced."""
+        """Moves the draft to its place if that is free, else False; durable once synced."""
         with self._naming():
             try:
                 os.link(self.name, self.path)  # unlike a rename, a link never overwrites
             except FileExistsError:
                 return False
             except OSError as error:
-                # Linux says EPERM also of a file that is another user's: it is not, we have made it
+                # Linux also reports EPERM for another user's file; this one is ours
                 if error.errno not in LACKING:
                     raise
                 return self._create_without_links()
@@ -96,17 +97,17 @@ class Draft:
         return True
 
     def _create_without_links(self) -> bool:
-        """Takes its place where the file system has no hard links.
+        """Moves the draft to its place on a file system without hard links.
 
-        An empty file that nobody else can make holds the place until the draft is renamed over it.
-        A process that is killed between the two leaves it empty, which is not whole for any reader.
+        An empty file, created exclusively, reserves the place until the draft is renamed over it.
+        If the process is killed in between, it stays empty, and readers take it for incomplete.
         """
         try:
             os.close(os.open(self.path, NEW, 0o666))
         except FileExistsError:
             return False
         try:
-            # One that was suspended here may find the place cleared, or another's file in it.
+            # After a suspension here, the place may have been cleared, or taken by another file.
             if os.stat(self.path).st_size:
                 return False
             os.replace(self.name, self.path)
@@ -118,41 +119,41 @@ class Draft:
         return True
 
     def drop(self) -> None:
-        """It is not wanted any more."""
+        """Deletes the draft."""
         self.name.unlink(missing_ok=True)
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
-        """Lets what the disk refuses be said of the file that a person knows."""
+        """Names the final file, not the draft, in the block's OSErrors."""
         try:
             yield
         except OSError as error:
-            if error.filename in (None, str(self.name)):  # a write that fails names no file
+            if error.filename in (None, str(self.name)):  # a failed write names no file
                 error.filename = str(self.path)
             raise
 
 
 def name_draft(path: Path) -> Path:
-    """A new name beside a file or folder, under which it may be made; `draft_of` tells of it."""
+    """A unique temporary name beside a file or folder; `draft_of` is its inverse."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 
 @contextmanager
 def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
-    """A file to write; it is a draft when the block ends well, else it is gone."""
-    # Not mkstemp, whose files are for the owner alone; results are to be read by the group.
+    """A file to write, with its draft; the draft is deleted if the block raises."""
+    # Not mkstemp, whose files only their owner can read: a group reads the results.
     draft = Draft(name_draft(path), path)
     with draft._naming():
         try:
             handle = os.open(draft.name, NEW, 0o666)
-        except FileNotFoundError:  # seldom, and to ask each time costs as long as to open
+        except FileNotFoundError:  # rare, and checking each time costs as much as opening
             make_folder(path.parent)
             handle = os.open(draft.name, NEW, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file, draft
                 file.flush()
-                if hasattr(os, "posix_fadvise"):  # the disk begins, and a later sync waits less
+                if hasattr(os, "posix_fadvise"):  # starts writing, so that a later sync is short
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         except BaseException:
             draft.drop()
@@ -161,7 +162,7 @@ def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place (and a former one's) when the block ends well."""
+    """A file to write, which replaces `path` durably when the block ends without an error."""
     with drafting(path) as (file, draft):
         yield file
     draft.sync()
@@ -170,13 +171,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def draft_of(name: str) -> str | None:
-    """The name of the file that one of this name is a draft of; None where it is no draft."""
+    """The name of the file of which `name` is a draft; None if it is not a draft's name."""
     found = DRAFT.fullmatch(name)
     return found and found[1]
 
 
 def same(file: int, path: Path) -> bool:
-    """Whether an open file is the one that has a name."""
+    """Whether an open file is the one at `path`."""
     try:
         return os.path.samestat(os.fstat(file), os.stat(path, follow_symlinks=False))
     except FileNotFoundError:
@@ -184,22 +185,22 @@ def same(file: int, path: Path) -> bool:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes or replaces a file whole."""
+    """Writes or replaces a complete file."""
     with replacing(path) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes or replaces a UTF-8 text file whole."""
+    """Writes or replaces a complete UTF-8 text file."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes or replaces a JSON file whole."""
+    """Writes or replaces a complete JSON file."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Writes or replaces a Parquet file whole."""
+    """Writes or replaces a complete Parquet file."""
     with replacing(path) as file:
         pq.write_table(table, file, compression="zstd")

@@ -1,8 +1,8 @@
-"""Files that a job has left in a run directory, as other jobs read them.
+"""Reads files that a job has written into a run directory, for other jobs.
 
-A JSON of facts, written last, makes them exist. Each is compared with its digest in `SHA256SUMS`
-before it is read; one that is damaged, or was made from other models than the run has now, ends in
-one line.
+They exist once their JSON of facts does, which is written last. Each is verified by its digest in
+`SHA256SUMS` before it is read; one that is damaged, or was made from other models than the run has
+now, is reported in one line.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import sums
 from trainables import checksum
 
-LONGEST_REASON = 160  # characters of what a library says of a damaged file
+LONGEST_REASON = 160  # characters of a library's message about a damaged file
 
 
 class OutdatedError(UsageError):
-    """Files that were made from another state of the run than it is in now."""
+    """Files that were made from another state of the run than its present one."""
 
 
 @contextmanager
 def reading(path: Path, job: str) -> Iterator[None]:
-    """Within it, a file of a job is read, and nothing else is done.
+    """Turns errors while reading one file of a job into a UsageError; wraps nothing else.
 
     Raises:
-        UsageError: the file is missing or damaged; names it, the reason, and the job that writes it
-            anew.
+        UsageError: the file is missing or damaged; names the file, the reason, and the job that
+            writes it again.
     """
     try:
         yield
@@ -44,22 +44,22 @@ def reading(path: Path, job: str) -> Iterator[None]:
         raise UsageError(f"{path}: missing; run {job} again, which writes it") from None
     except (ValueError, TypeError, KeyError, OSError, RecursionError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's, not the file's; pyarrow raises OSError for what it cannot decode
+            raise  # the disk's error, not the file's; pyarrow's decoding errors are OSErrors too
         reason = " ".join(str(error).split())[:LONGEST_REASON]
         raise damaged(path, reason, job) from None
 
 
 def damaged(path: Path, reason: str, job: str) -> UsageError:
-    """Says of a file of a job that it is not as the job wrote it."""
+    """The error for a file that is not as the job wrote it."""
     return UsageError(
         f"{path}: damaged ({reason}); remove it and run {job} again, which writes it anew"
     )
 
 
 def verify(run: Path, name: str, job: str) -> Path:
-    """The path of a file of a run, which is as the job wrote it.
+    """Verifies a file of a run by its digest and returns its path.
 
-    One without a digest is said, and taken as it is.
+    A file without a digest is reported, and accepted as it is.
 
     Raises:
         UsageError: it is missing, or differs from its digest.
@@ -85,14 +85,14 @@ def _say_once(run: Path, name: str) -> None:
 
 
 def read_json(run: Path, name: str, job: str) -> dict[str, Any]:
-    """A JSON object that a job has left."""
+    """Reads a JSON object that a job has written."""
     path = verify(run, name, job)
     with reading(path, job):
         return _object(path)
 
 
 def read_sealed(path: Path, job: str) -> dict[str, Any]:
-    """A JSON object that carries its own digest, or none, as those of earlier versions."""
+    """Reads a JSON object that contains its own digest; those of earlier versions have none."""
     with reading(path, job):
         content = _object(path)
         if checksum.DIGEST in content and not checksum.matches(content):
@@ -108,7 +108,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def read_parquet(run: Path, name: str, job: str, **options: Any) -> pd.DataFrame:
-    """A Parquet table that a job has left; `options` as of `pandas.read_parquet`."""
+    """Reads a Parquet table of a job; `options` are those of `pandas.read_parquet`."""
     path = verify(run, name, job)
     with reading(path, job):
         return pd.read_parquet(path, **options)
@@ -117,7 +117,7 @@ def read_parquet(run: Path, name: str, job: str, **options: Any) -> pd.DataFrame
 def read_csv(
     run: Path, name: str, job: str, columns: Collection[str], **options: Any
 ) -> pd.DataFrame:
-    """A CSV table that a job has left, which must have some columns: almost any text is a table."""
+    """Reads a CSV table of a job; checks its columns, as almost any text parses as a table."""
     path = verify(run, name, job)
     with reading(path, job):
         table = pd.read_csv(path, **options)
@@ -128,7 +128,7 @@ def read_csv(
 
 @dataclass(frozen=True)
 class FinishedFiles:
-    """The files of one job, read when they are needed."""
+    """The files of one job, each read on first use."""
 
     folder: Path
     job: ClassVar[str]
@@ -143,7 +143,7 @@ class FinishedFiles:
         return read_json(self.folder, self.facts_file, self.job)
 
     def demand_made_from(self, name: str, digest: str) -> None:
-        """Raises OutdatedError where the files were made from another state of `name`."""
+        """Raises OutdatedError if the files were made from another state of `name`."""
         path = self.folder / self.facts_file
         of = self.facts.get(sums.MADE_FROM)
         if not isinstance(of, dict) or of.get(name) != digest:

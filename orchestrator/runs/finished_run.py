@@ -1,4 +1,4 @@
-"""A finished run, read back from its files."""
+"""Reads the files of a finished run."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from trainables.crystals.registry import TASKS, Task
 
 JOB = "hybrid_grid"
 
-OF_LEDGER = (layout.EMBEDDINGS, layout.PREDICTIONS, layout.DISTANCES)  # are made from it
+OF_LEDGER = (layout.EMBEDDINGS, layout.PREDICTIONS, layout.DISTANCES)  # made from the ledger
 FILES = (layout.MANIFEST, layout.LEDGER, *OF_LEDGER)
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """The files of a finished run, read when they are needed."""
+    """The files of a finished run, each read on first use."""
 
     folder: Path
 
     def demand_files(self) -> None:
-        """Raises UsageError where one is missing, not even of its kind, or of another ledger."""
+        """Raises UsageError if a file is missing, unreadable or was made from another ledger."""
         for name in FILES:
             path = self.folder / name
             if not path.is_file():
@@ -48,7 +48,7 @@ class FinishedRun:
                 with reading(path, JOB):
                     pq.read_metadata(path)
         _ = self.manifest
-        if self.done.empty:  # then nothing was made from it, and the job says so
+        if self.done.empty:  # then nothing was made from it, and the calling job reports that
             return
         for name in OF_LEDGER:
             path = self.folder / name
@@ -58,7 +58,7 @@ class FinishedRun:
                 raise self.of_another_ledger(path)
 
     def of_another_ledger(self, path: Path) -> UsageError:
-        """Says of a file of the run that it was not made from the ledger that is there now."""
+        """The error for a file of the run that was not made from its present ledger."""
         return UsageError(
             f"{path}: made from another ledger than {self.folder} has now; run {JOB} again"
         )
@@ -80,7 +80,7 @@ class FinishedRun:
 
     @cached_property
     def digest(self) -> str:
-        """Of the models in the ledger, which whatever is made from them carries."""
+        """Digest of the models in the ledger, which all files made from them contain."""
         with reading(self.folder / layout.LEDGER, JOB):
             return digest_of(self.ledger)
 
@@ -97,19 +97,19 @@ class FinishedRun:
         return leaderboard.best_by_validation(self.ledger)
 
     def matbench_task(self, name: str) -> Task | None:
-        """MatBench's task of a data set's name, if it has its rows too, and the official folds."""
+        """The MatBench task of a data set's name, if it has that task's rows and official folds."""
         known, about = TASKS.get(name), self.manifest["datasets"].get(name, {})
         rows = about.get("crystals", 0) + about.get("quarantined", 0)
         return known if known and known.n == rows and "folds" not in about else None
 
     @cached_property
     def predictions(self) -> Path:
-        """The file, which is as it was written: it is too large to be read whole."""
+        """Path of the verified file; it is too large to be read at once."""
         return verify(self.folder, layout.PREDICTIONS, JOB)
 
     @cached_property
     def embeddings(self) -> Path:
-        """As `predictions`."""
+        """Path of the verified file, as for `predictions`."""
         return verify(self.folder, layout.EMBEDDINGS, JOB)
 
     @cached_property
@@ -126,9 +126,9 @@ class FinishedRun:
         return pd.DataFrame(rows, columns=["key", "test_rmse", "test_r2"]).set_index("key")
 
     def _tested(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Key, targets and predictions of each model's test part, a row group at a time.
+        """Yields key, targets and predictions of each model's test part, one row group at a time.
 
-        All at once would be gigabytes in a large grid. A model's rows stand together.
+        Reading all at once would take gigabytes for a large grid. A model's rows are contiguous.
         """
         path = self.predictions
         kept: dict[str, list[np.ndarray]] = {}
@@ -142,14 +142,14 @@ class FinishedRun:
                 for code, key in enumerate(codes.dictionary.to_pylist()):
                     mine = codes.indices.to_numpy() == code
                     kept.setdefault(key, []).append(values[:, mine])
-                for key in list(kept)[:-1]:  # the last one may go on in the next group
+                for key in list(kept)[:-1]:  # the last one may continue in the next group
                     yield key, *np.concatenate(kept.pop(key), axis=1)
         for key, parts in kept.items():
             yield key, *np.concatenate(parts, axis=1)
 
     @cached_property
     def last_record(self) -> datetime | None:
-        """When the last of the ledger's models was recorded, as the file system has it."""
+        """When the last of the ledger's models was recorded, by the file's modification time."""
         folder = self.folder / layout.RECORDS
         times = [
             path.stat().st_mtime
@@ -159,22 +159,22 @@ class FinishedRun:
         return datetime.fromtimestamp(max(times), UTC) if times else None
 
     def test_predictions(self, keys: Sequence[str]) -> pd.DataFrame:
-        """Test predictions of some models."""
+        """Test predictions of the given models."""
         chosen = [("part", "=", "test"), ("key", "in", list(keys))]
         with reading(self.predictions, JOB):
             return pd.read_parquet(self.predictions, filters=chosen)
 
 
 def _demand(content: Collection[str], *names: str) -> None:
-    """Raises ValueError where an entry or column is missing, as in a file without a digest."""
+    """Raises ValueError if an entry or column is missing, as may be in a file without a digest."""
     if lacking := [name for name in names if name not in content]:
         raise ValueError(f"without {', '.join(lacking)}")
 
 
 def demand_sound_table(path: Path) -> None:
-    """Compares an element table in a run's folder, and its sidecar, with their digests.
+    """Verifies an element table in a run's folder, and its sidecar, by their digests.
 
-    A file that no job has written, or that lies elsewhere, is its owner's.
+    A file that no job has written, or outside the folder, is accepted as the user's own.
 
     Raises:
         UsageError: one differs, or was distilled from other models than the run's ledger has.

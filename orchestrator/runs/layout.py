@@ -1,4 +1,4 @@
-"""What jobs leave in a run directory is called; docs/architecture.md says what each holds."""
+"""Names of the files in a run directory; docs/architecture.md describes their content."""
 
 import re
 
@@ -13,16 +13,16 @@ TABLES = "tables"
 REPORT = "report.html"
 LOCK = ".lock"
 CHECKPOINTS = "checkpoints"
-TUNE = ".tune"  # what Ray Tune writes down of its trials; never read again
-PROBE = "probe"  # a draft by which nodes tell whether they reach the run directory
+TUNE = ".tune"  # Ray Tune's notes on its trials; never read again
+PROBE = "probe"  # a draft by which nodes check that they reach the run directory
 SUBMISSION = "submission"
 SCALE_FACTS = "scale.meta.json"
 
 TABLE = re.compile(r"Mat2Vec-[SHL]-\d+\.(csv|meta\.json)")
 SNAPSHOT = re.compile(r"[0-9a-f]{24}\.snapshot")
 FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
-# Names that the jobs give to files at the top of a run directory. Whoever writes one more adds it
-# here, or what a killed job leaves of it stays: tests/orchestrator/test_ownership.py compares.
+# Names that jobs write at the top of a run directory. A new file has to be added here, or a killed
+# job leaves its draft behind: tests/orchestrator/test_ownership.py compares.
 FILES = frozenset(
     {MANIFEST, LEDGER, EMBEDDINGS, PREDICTIONS, DISTANCES, REPORT, PROBE}
     | {"SHA256SUMS", "without.txt", "folds.parquet", "quarantine.csv"}

@@ -1,10 +1,10 @@
-"""One driver at a time: the lock of a run directory, and what holds where it is removed or no lock.
+"""The lease of a run directory: one driver at a time, also without reliable locks.
 
-The lock is the kernel's, on `.lock`: it goes when the process does, however that ends, and what the
-process has started does not inherit it. Beside it the file names its holder and a random token, and
-the holder touches it every two seconds. So a driver whose file was removed or taken over ends, its
-workers record nothing more, and where the file system shares no locks between machines, the second
-driver sees that the first one lives.
+The lock is the kernel's, on `.lock`: it is released when the process ends, however that happens,
+and child processes do not inherit it. In addition, the file names its holder and a random token,
+and the holder touches it every two seconds. So a driver whose file was removed or taken over ends,
+its workers record nothing more, and where the file system shares no locks between machines, a
+second driver sees that the first one is alive.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from orchestrator.runs import durable, ownership
 from orchestrator.runs.layout import LOCK
 from orchestrator.runs.ownership import MARK, demand_ours, is_lock
 
-BEAT = 2.0  # seconds between two touches of a holder, who also looks then whether it still is that
-SILENCE = 3 * BEAT  # without a touch, a holder on another machine is dead
-# A file system that has no locks says so in one of these ways.
+BEAT = 2.0  # seconds between two touches; at each, the holder checks that it still has the lease
+SILENCE = 3 * BEAT  # without a touch, a holder on another machine counts as dead
+# How file systems report that they have no locks.
 LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 HOLDER = re.compile(r"(pid (\d+) on .*?)(?:\ntoken ([0-9a-f]+) machine (\S+)\n)?", re.DOTALL)
-STATUS = 2  # of a driver that has lost its lease, as of a disk that fails
+STATUS = 2  # of a driver that has lost its lease, the same as for a failing disk
 
 
 class Fenced(OSError):
-    """Another driver has the run directory now: what a worker of this one made is not recorded."""
+    """Another driver now has the run directory, so this driver's worker records nothing."""
 
 
 @contextmanager
 def held(run: Path) -> Iterator[str]:
-    """Holds a folder, which is made, and gone again if nothing is left in it at the end.
+    """Holds the lease of a folder; makes the folder, and removes it if it is empty at the end.
 
-    Gives the token of the lease.
+    Yields the token of the lease.
 
     Raises:
-        UsageError: another driver works in it, who is named by host and pid, or has taken it; or
-            the folder is not ours (`demand_ours`).
+        UsageError: another driver, named by host and pid, works in it or has taken it over; or the
+            folder belongs to something else (`demand_ours`).
         OSError: the lock cannot be written.
     """
     with ExitStack() as stack:
@@ -69,8 +69,8 @@ def held(run: Path) -> Iterator[str]:
             raise UsageError(_lost(run, error)) from None
         finally:
             over.set()
-            watch.join(SILENCE)  # longer only where the disk does not answer
-            # What ended the job, a full disk for one, is to be told and not what it means here.
+            watch.join(SILENCE)  # waits this long only if the disk hangs
+            # Report the error that ended the job, such as a full disk, not its effect here.
             with suppress(OSError):
                 if durable.same(file, run / LOCK) and token.encode() in os.pread(file, 1000, 0):
                     os.ftruncate(file, len(MARK))
@@ -79,7 +79,7 @@ def held(run: Path) -> Iterator[str]:
 
 
 def demand(run: Path, token: str) -> None:
-    """Raises Fenced where the lease with this token is not that of a run directory any more."""
+    """Raises Fenced if the lease with this token is no longer that of the run directory."""
     path = run / LOCK
     try:
         if token.encode() in path.read_bytes():
@@ -91,8 +91,9 @@ def demand(run: Path, token: str) -> None:
 
 
 def lock_byte(file: int, byte: int, until: float) -> None:
-    """Waits for a byte of an open file, where its file system has locks, but no longer than till a
-    time on the monotonic clock.
+    """Waits for a lock on one byte of an open file, at most until a monotonic time.
+
+    Returns at once where the file system has no locks.
     """
     while True:
         try:
@@ -114,21 +115,23 @@ def _lost(run: Path, error: Fenced) -> str:
 
 
 def _open_and_take(run: Path, stack: ExitStack) -> tuple[int, Sequence[Path], bool]:
-    """The lock's file, open as long as `stack`, its lock ours; the folders that we have made,
-    innermost first; and whether no job has been in it.
+    """Opens and locks the lock file, until `stack` closes.
+
+    Returns:
+        The file; the folders that were made, innermost first; whether no job has been in the run.
     """
     while True:
         fresh = not ownership.is_run(run)
         made = durable.make_folder(run)
         with ExitStack() as own:
-            # No link: what it leads to would be overwritten.
+            # Not through a link, whose target would be overwritten.
             file = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             own.callback(os.close, file)
             _take(run, file)
-            # A driver that was refused removes its folder: then this lock is of a file that nobody
-            # else will find any more.
+            # A refused driver removes its folder: the lock may be on a file that nobody else can
+            # find any more.
             if durable.same(file, run / LOCK):
-                demand_ours(run)  # again: who has it has it alone
+                demand_ours(run)  # again, now that nobody else can change it
                 stack.push(own.pop_all())
                 return file, made, fresh
 
@@ -161,13 +164,13 @@ def _holder(content: bytes) -> re.Match[str] | None:
 
 
 def _may_live(content: bytes, locked: bool) -> bool:
-    """Whether a holder that has not let go may be at work, though the lock was to be had."""
+    """Whether a holder that did not release the lease may be at work, though we got the lock."""
     found = _holder(content)
     if found is None or found[3] is None:
         return False
     if found[4] != _machine():
         return True
-    # On one machine the kernel's word is enough, but for a file system without locks.
+    # On one machine the kernel's lock is proof, except on a file system without locks.
     return not locked and int(found[2]) != os.getpid() and _exists(int(found[2]))
 
 
@@ -182,7 +185,7 @@ def _exists(pid: int) -> bool:
 
 
 def _beats(path: Path) -> bool:
-    """Whether somebody touches a file; opened each time, or a remote one would seem unchanged."""
+    """Whether a process touches a file; reopened each time, as network file systems cache times."""
 
     def touched() -> int:
         with path.open("rb") as file:
@@ -198,17 +201,17 @@ def _beats(path: Path) -> bool:
 
 @cache
 def _machine() -> str:
-    """What tells this machine, since it was started, from all others; containers share it."""
+    """Identifies this machine since its last boot; its containers share the value."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return platform.node() or "unknown"
 
 
 def _watch(run: Path, folder: Path, token: str, over: threading.Event) -> None:
-    """Touches the lock, and ends the process when it is not ours any more.
+    """Touches the lock, and ends the process when the lease is lost.
 
-    At once, before a model more is begun: what is recorded is whole, and what else there is
-    goes when the next run begins, as after a kill.
+    It ends at once, before another model starts: recorded files are complete, and the next run
+    removes the rest, as after a kill.
     """
     while not over.wait(BEAT):
         try:
@@ -218,7 +221,7 @@ def _watch(run: Path, folder: Path, token: str, over: threading.Event) -> None:
                 print("error:", _lost(run, error), file=sys.stderr, flush=True)
                 os._exit(STATUS)
         except OSError:
-            continue  # a disk that does not answer now may do so again
+            continue  # a disk that does not answer may recover
         else:
             with suppress(OSError):
                 os.utime(folder / LOCK)

@@ -1,8 +1,8 @@
-"""Whose a folder is. What is not a run's is never touched, and a folder that is not is refused.
+"""Which folders and files belong to a run: others are never changed, and foreign folders refused.
 
-A run directory is known by the mark that its `.lock` begins with, by its manifest or a scale's
-facts, or by a record. In it the names of `layout` are the jobs', and all others are somebody
-else's, whatever they are: nothing here walks through folders that it does not know.
+A run directory is recognised by the mark at the start of its `.lock`, by its manifest or a scale's
+facts, or by a record. In it, the names in `layout` belong to the jobs, and all others do
+not: nothing here descends into folders that it does not know.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, layout
 from trainables.training import record_file
 
-PROGRAM = "elemgrid"  # as a manifest says whose it is
+PROGRAM = "elemgrid"  # the program in a manifest
 MARK = b"elemgrid run directory\n"  # the first line of each `.lock`
-EARLIER = re.compile(rb"pid \d+ on [^\n]*")  # what a `.lock` held before it had a mark
-# What systems put into folders that are empty for everybody else.
+EARLIER = re.compile(rb"pid \d+ on [^\n]*")  # the content of a `.lock` before the mark existed
+# What systems put into folders that are otherwise empty.
 OF_SYSTEMS = re.compile(r"lost\+found|System Volume Information|\.snapshot|\.nfs[0-9a-f]+")
 LARGEST = 2**24  # bytes of a manifest that is read
-LOOKED_AT = 50  # records of which one has to be whole
+LOOKED_AT = 50  # records, one of which has to be complete
 
-# Files whose drafts may lie in a folder of a run.
+# Files whose drafts may be in a folder of a run.
 DRAFTED: dict[str, Callable[[str], object]] = {
     "": layout.FILES.__contains__,
     layout.RECORDS: re.compile(r".+\.(json|safetensors)", re.DOTALL).fullmatch,
@@ -40,8 +40,8 @@ DRAFTED: dict[str, Callable[[str], object]] = {
 
 
 def demand_ours(run: Path) -> None:
-    """Raises UsageError where a folder holds something and is no run directory; one may begin in
-    an empty folder, in what a killed or refused job has left, and where nothing is yet.
+    """Raises UsageError if a folder holds something else than a run; a new run may start in an
+    empty or missing folder, and in the remains of a killed or refused job.
     """
     _demand_no_part_of_another(run)
     foreign = next((name for name in _names(run) if not _of_a_beginning(run / name)), None)
@@ -54,7 +54,7 @@ def demand_ours(run: Path) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder says that it is a run directory."""
+    """Whether a folder is recognisably a run directory."""
     return (
         is_marked(folder)
         or _is_manifest(_read_object(folder / layout.MANIFEST))
@@ -64,7 +64,7 @@ def is_run(folder: Path) -> bool:
 
 
 def _demand_no_part_of_another(run: Path) -> None:
-    """A run may lie in another one's folder, but not where that one keeps and clears away."""
+    """Refuses a folder inside another run's own folders, which that run clears; others are fine."""
     path = Path(os.path.abspath(run))
     for one in dict.fromkeys((path, path.resolve())):
         for outer, below in zip(one.parents, (one, *one.parents), strict=False):
@@ -84,7 +84,7 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _of_a_beginning(path: Path) -> bool:
-    """Whether it is what a job leaves that ended before its manifest: a lock, drafts, folders."""
+    """Whether a job that ended before its manifest may have left this: a lock, drafts, folders."""
     name = path.name
     if path.is_symlink():
         return False
@@ -96,17 +96,17 @@ def _of_a_beginning(path: Path) -> bool:
 
 
 def is_lock(content: bytes) -> bool:
-    """Whether the beginning of a `.lock` is ours, and not another program's."""
+    """Whether the start of a `.lock` is ours, and not another program's."""
     return not content or content.startswith(MARK) or EARLIER.fullmatch(content) is not None
 
 
 def is_marked(folder: Path) -> bool:
-    """Whether a job has been in a folder that was empty or a run before."""
+    """Whether a job has worked in this folder, which was then empty or a run directory."""
     return _beginning(folder / layout.LOCK).startswith(MARK)
 
 
 def _beginning(path: Path) -> bytes:
-    """Of a file, not of a pipe or a link to what may be anything."""
+    """The first bytes of a regular file; b"" for a pipe or a link, which may lead anywhere."""
     with suppress(OSError):
         if path.is_file() and not path.is_symlink():
             with path.open("rb") as file:
@@ -115,7 +115,7 @@ def _beginning(path: Path) -> bytes:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; nothing where there is none that can be read."""
+    """Reads a JSON object; {} if none can be read."""
     with suppress(OSError, ValueError, RecursionError):
         if path.is_file() and path.stat().st_size < LARGEST:
             content = json.loads(path.read_bytes())
@@ -124,7 +124,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _is_manifest(content: dict[str, Any]) -> bool:
-    # Those from before there was a name in them have two of these, and others' seldom both.
+    # Manifests from before the program's name have two of these; those of others seldom have both.
     earlier = len({"created", "config", "job"} & content.keys()) >= 2
     return content.get("program") == PROGRAM or earlier
 
@@ -136,13 +136,13 @@ def _has_record(folder: Path) -> bool:
     return False
 
 
-# --------------------------------------------------------------------------------- what is removed
+# -------------------------------------------------------------------------------------- removal
 
 
 def sweep(run: Path) -> None:
-    """Removes what killed writers have left half in a run directory that is ours.
+    """Removes incomplete files that killed writers have left in a run directory of ours.
 
-    A writer that lives on gets a FileNotFoundError instead of its file.
+    A writer that is still alive gets a FileNotFoundError.
     """
     for place, is_ours in DRAFTED.items():
         for path in _drafts(run / place, is_ours):
@@ -162,7 +162,7 @@ def _drafts(folder: Path, is_ours: Callable[[str], object]) -> list[Path]:
 
 
 def remove_tunes(run: Path, experiment: str) -> None:
-    """Removes what Ray Tune wrote of an experiment; what else is in its folder stays."""
+    """Removes Ray Tune's files of an experiment; everything else in its folder stays."""
     folder = run / layout.TUNE
     if not folder.is_symlink():
         shutil.rmtree(folder / experiment, ignore_errors=True)
@@ -171,15 +171,15 @@ def remove_tunes(run: Path, experiment: str) -> None:
 
 
 def remove_beginnings(run: Path, made: Sequence[Path]) -> None:
-    """Removes what a job made that was refused at its start: its lock, and the folders it `made`.
+    """Removes what a job made that was refused at its start: its lock, and the folders in `made`.
 
-    Where it has left anything else, all stays.
+    If anything else is in them, all stays.
     """
     for name in layout.FOLDERS:
-        with suppress(OSError):  # in use, or not there
+        with suppress(OSError):  # not empty, or missing
             (run / name).rmdir()
     if os.listdir(run) == [layout.LOCK]:
         (run / layout.LOCK).unlink()
-        with suppress(OSError):  # somebody else uses one above
+        with suppress(OSError):  # something else is in a parent
             for folder in made:
                 folder.rmdir()

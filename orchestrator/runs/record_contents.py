@@ -1,13 +1,14 @@
-"""What a record holds: the one place that says whether a row and its arrays are those of a model.
+"""Validates the content of a record: whether a row and its arrays are those of a model.
 
-A checksum tells that a file is as it was written, not that what was written makes sense. Each
-function returns the reason why it does not, in a few words, or "".
+A checksum shows that a file is as it was written, not that its content makes sense. Each function
+returns the reason why it does not, in a few words, or "".
 
 Legend: Z elements, D dimensions.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,8 +17,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trainables.training.specification import CrabNetSpec, ModelSpec, SpecificationError
+
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
 STATUSES = (DONE, FAILED, DIVERGED)
+# The columns on where a model was trained, and with what; not part of its key.
+ENVIRONMENT = (
+    pa.field("device", pa.string()), pa.field("kernels", pa.string()),
+    pa.field("threads", pa.int64()), pa.field("versions", pa.string()),
+)  # fmt: skip
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "task", "backbone")]
     + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
@@ -26,7 +34,8 @@ SCHEMA = pa.schema(
     + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
     + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
     + [("seconds", pa.float64())]
-    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
+    + [(name, pa.string()) for name in ("target", "unit", "spec", "array")]
+    + [*ENVIRONMENT, ("error", pa.string())]
 )
 
 LARGEST_ROW = 1 << 20  # bytes; the longest part of one is the text of an error
@@ -48,7 +57,7 @@ Columns = dict[str, tuple[type, ...]]
 
 
 def columns_of(schema: pa.Schema) -> Columns:
-    """What JSON has in the columns of a ledger."""
+    """The JSON types of a ledger's columns."""
     return {field.name: TYPES[field.type] for field in schema}
 
 
@@ -57,7 +66,7 @@ def wrong_in_row(row: Any, key: str, columns: Columns, asked: Mapping[str, Any] 
 
     Args:
         columns: of the ledger.
-        asked: the columns of the model that the key stands for, where they are known.
+        asked: the expected columns of the key's model, if known.
     """
     if not isinstance(row, dict) or row.get("key") != key:
         return "the row of another model"
@@ -79,7 +88,10 @@ def wrong_in_row(row: Any, key: str, columns: Columns, asked: Mapping[str, Any] 
 
 def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, Any]) -> str:
     for name, value in asked.items():
-        if name not in RENAMED and row[name] != value:
+        if name == "spec":
+            if why := _wrong_spec(row[name], value):
+                return why
+        elif name not in RENAMED and row[name] != value:
             return f"{name} is {str(row[name])[:40]}, and {value} in the model of this key"
     if row["status"] == DONE:
         # Classes have an error, and no MAE.
@@ -95,16 +107,31 @@ def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, 
     return ""
 
 
+def _wrong_spec(recorded: str | None, asked: str) -> str:
+    """Why a text does not specify the requested model.
+
+    Not every difference counts: a text written before a field was added lacks that field.
+    """
+    if recorded == asked:
+        return ""
+    kind = ModelSpec if "backbone" in json.loads(asked) else CrabNetSpec
+    try:
+        key = kind.read(recorded or "").key
+    except SpecificationError as error:
+        return f"spec: {error}"
+    return "" if key == kind.read(asked).key else "spec is that of another model"
+
+
 def wrong_in_arrays(
     arrays: Mapping[str, np.ndarray],
     row: Mapping[str, Any],
     parts: Mapping[str, np.ndarray] | None = None,
 ) -> str:
-    """Why arrays are not what a model leaves that is done.
+    """Why arrays are not those of a done model.
 
     Args:
         row: of the model.
-        parts: rows of the data set by part of the fold, where they are known.
+        parts: rows of the data set by part of the fold, if known.
     """
     for name, value in arrays.items():
         if not NAMES.fullmatch(name):
@@ -158,7 +185,7 @@ def _wrong_elements(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) ->
             continue
         if vectors.dtype != np.float32:
             return f"{name} is of another type"
-        # A layer may be of another width than the embedding.
+        # Layers may differ in width from the embedding.
         width = None if channel.startswith("layer") else row["dim"]
         if vectors.ndim != 2 or len(vectors) != len(numbers) or not vectors.shape[1]:
             return f"{name} is of another size"

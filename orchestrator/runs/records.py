@@ -1,9 +1,9 @@
-"""Records: one durable result a model, written once.
+"""Records: one durable result per model, written once.
 
 A record is two files, `records/<key>.safetensors` (weights, element vectors, predictions, learning
 curve) and then `records/<key>.json` (the row of the ledger, with the digest of the other file and,
-last, its own). The JSON is what makes a model finished; without it the model does not exist and is
-trained again. So is one whose record is damaged: that is set aside first.
+last, its own). The JSON completes a model; without it the model does not exist and is trained
+again. A damaged record is set aside first, and its model trained again too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,21 +59,25 @@ class LedgerError(UsageError):
         self.key = Path(path).stem
 
 
+def _unknown(key: str) -> None:
+    """Expects no columns for any key."""
+
+
 @dataclass(frozen=True)
 class Records:
     """The records of a run directory, whose rows have the columns of a schema.
 
     Attributes:
-        lease: token of the driver's; once another driver has the run, nothing is recorded. "" for
-            one that asks nobody.
-        asked: by key, the columns of the model that it stands for, where they are known: a row that
-            has others is not this model's.
+        lease: token of the driver's lease; once another driver has the run, nothing is recorded. ""
+            for records that are not checked.
+        asked: returns the expected columns of a key's model, or None if they are unknown; a row
+            with others is not this model's.
     """
 
     folder: Path
     schema: pa.Schema = SCHEMA
     lease: str = ""
-    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked: Callable[[str], Mapping[str, Any] | None] = _unknown
 
     @cached_property
     def _columns(self) -> Columns:
@@ -83,7 +87,7 @@ class Records:
         """Records a model, unless it is recorded already: the first result stands.
 
         Returns:
-            False where there was a record.
+            False if there was a record already.
         """
         return self.write_all([(row, arrays)])[0]
 
@@ -131,7 +135,7 @@ class Records:
     def _publish(
         self, key: str, drafts: Sequence[durable.Draft], syncing: Iterable[Future[None]]
     ) -> bool:
-        """Makes a record of its drafts: the arrays, then the row. False where there is one."""
+        """Renames the drafts to a record: the arrays, then the row. False if there is one."""
         if not drafts:
             return False
         with _dropped_on_failure(drafts):
@@ -139,7 +143,7 @@ class Records:
                 each.result()
             if self.lease:
                 lease.demand(self.folder.parent, self.lease)
-            if self._json(key).exists():  # of one who did not wait for this process: `_one_writer`
+            if self._json(key).exists():  # by a process that did not wait: `_one_writer`
                 for draft in drafts:
                     draft.drop()
                 return False
@@ -149,20 +153,20 @@ class Records:
 
     @contextmanager
     def _one_writer(self, keys: Iterable[str]) -> Iterator[None]:
-        """One process at a time writes the record of a key.
+        """Lets only one process at a time write the record of a key.
 
-        A worker that its driver has lost, but that lives on, may finish the model that another one
-        trains in its place; its arrays must not slip in under the other's digest. One that is
-        suspended in here is not waited for longer than `PATIENCE`, and finds a record when it wakes
-        up. Where there are no locks, or that comes between its look and its rename, the digest
-        tells, and the model is trained again.
+        A worker that its driver has lost, but that is still alive, may finish the model that
+        another one trains in its place; its arrays must not be combined with the other's digest. A
+        process that is suspended here is waited for at most `PATIENCE`, and finds a record when it
+        resumes. If there are no locks, or it resumes between the check and the rename, the digest
+        detects the mismatch, and the model is trained again.
         """
-        # Not the run directory: where that is missing, this node does not share the run's disk.
+        # Not its parents: if the run directory is missing, this node does not share the run's disk.
         self.folder.mkdir(exist_ok=True)
         with open(self.folder / LOCK, "ab") as file:
             until = time.monotonic() + PATIENCE
-            # One byte of the (empty) file stands for a key, or each worker would wait for the disk
-            # of all others; taken in order, or two workers might wait for each other.
+            # One byte of the (empty) file represents a key, or each worker would wait for the disk
+            # of all others; taken in order, or two workers could deadlock.
             for byte in sorted({zlib.crc32(key.encode()) for key in keys}):
                 lease.lock_byte(file.fileno(), byte, until)
             yield
@@ -190,7 +194,7 @@ class Records:
         Raises:
             LedgerError: the record is not whole.
         """
-        path = f"{self.folder}/{key}.json"  # a Path takes as long as the reading
+        path = f"{self.folder}/{key}.json"  # making a Path takes as long as reading
         try:
             with open(path, "rb", buffering=0) as file:
                 row = record_file.opened(file.read(LARGEST_ROW) or b"")
@@ -198,7 +202,7 @@ class Records:
             raise LedgerError(path, "missing") from None
         if not row:
             raise LedgerError(path, "damaged")
-        if why := wrong_in_row(row, key, self._columns, self.asked.get(key)):
+        if why := wrong_in_row(row, key, self._columns, self.asked(key)):
             raise LedgerError(path, f"damaged ({why})")
         return row
 
@@ -236,7 +240,7 @@ class Records:
         return arrays
 
     def damage(self, keys: Iterable[str]) -> dict[str, LedgerError]:
-        """What is wrong with those of the recorded models whose files are not whole, by key."""
+        """The errors of recorded models whose files are damaged, by key."""
 
         def validate(key: str) -> tuple[str, LedgerError] | None:
             try:
@@ -258,13 +262,13 @@ class Records:
                     path.replace(path.with_name(f"{path.name}.damaged"))
 
     def forget(self, key: str) -> None:
-        """Takes a record back, so that the model is trained again."""
+        """Deletes a record, so that the model is trained again."""
         with self._one_writer([key]):
             self._json(key).unlink(missing_ok=True)
             self._arrays(key).unlink(missing_ok=True)
 
     def forget_failed(self, keys: Iterable[str]) -> None:
-        """Takes the records of models that failed back.
+        """Deletes the records of failed models.
 
         Raises:
             LedgerError: a record is damaged.
@@ -275,13 +279,13 @@ class Records:
 
 
 def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) -> T:
-    """The result of some work; where it meets a damaged record, of doing it again without that.
+    """Runs `work`; if it meets a damaged record, sets that aside and runs it again.
 
-    All records are examined then, and those that are damaged are set aside and named on stderr.
+    All records are verified then; damaged ones are set aside and reported on stderr.
 
     Raises:
-        LedgerError: of something else than the records of these keys, or of a model that was
-            trained again already.
+        LedgerError: of other records than those of these keys, or of a model that was trained again
+            already.
     """
     again: set[str] = set()
     while True:
@@ -289,7 +293,7 @@ def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) 
             return work()
         except LedgerError as error:
             damaged = records.damage(keys)
-            # Who works with a record knows more of it, as which crystals its fold has.
+            # The user of a record can check more, such as which crystals its fold has.
             if error.key in records.recorded(keys):
                 damaged.setdefault(error.key, error)
             if not damaged or again & damaged.keys():
@@ -303,7 +307,7 @@ def until_sound(records: Records, keys: Collection[str], work: Callable[[], T]) 
 
 @lru_cache(maxsize=1)
 def _threads(process: int) -> ThreadPoolExecutor:
-    """Threads of this process, kept: to start them takes as long as to sync. A fork has none."""
+    """Threads of a process, reused, as starting them takes as long as a sync; a fork has others."""
     return ThreadPoolExecutor()
 
 

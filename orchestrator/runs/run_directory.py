@@ -1,4 +1,4 @@
-"""The run directory: whose it is, what was asked of it, and who works in it."""
+"""The run directory: its lock, its manifest, and the comparison with what is asked now."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trainables.crystals.sources.base import is_text
 
 T = TypeVar("T")
 
-DEFAULT_JOB = "hybrid_grid"  # whose manifests do not say
+DEFAULT_JOB = "hybrid_grid"  # of manifests without an entry
 
 
 class Asked(Protocol):
-    """What a person asked of a job that works in a run directory."""
+    """What the user asks of a job that works in a run directory."""
 
     @property
     def run(self) -> Path: ...
@@ -43,20 +43,20 @@ def slug(name: str) -> str:
 
 @contextmanager
 def locked(run: Path) -> Iterator[str]:
-    """Keeps a second driver out of a run directory, and clears away what a dead one left half.
+    """Locks a run directory against other drivers, and removes incomplete files of a dead one.
 
-    Gives the token of the lease, by which workers know whether it still holds.
+    Yields the token of the lease, by which workers check that it still holds.
 
     Raises:
-        UsageError: another driver works in it, who is named by host and pid; it is a folder of
-            something else, in which nothing is touched; or it cannot be written.
+        UsageError: another driver, named by host and pid, works in it; it belongs to something
+            else, and nothing in it is changed; or it cannot be written.
     """
     with ExitStack() as stack:
         try:
             demand_folder(run)
             token = stack.enter_context(lease.held(run))
-            # Under the lease nobody else writes here but workers of a driver that died, which
-            # record nothing that anybody waits for.
+            # Under the lease nobody else writes here except workers of a dead driver, whose
+            # records nobody waits for.
             ownership.sweep(run)
         except OSError as error:
             raise UsageError(f"--run {run}: cannot be written ({error.strerror})") from None
@@ -66,11 +66,11 @@ def locked(run: Path) -> Iterator[str]:
 def look_then_work(
     options: AskedOf, look: Callable[[AskedOf], T], work: Callable[[AskedOf, T], None]
 ) -> int:
-    """Looks at what was asked, and works on what it found, alone in the run directory.
+    """Checks the options with `look`, then runs `work` on the result under the lock.
 
     Args:
-        look: finds whatever can be wrong with what was asked, and changes nothing; --dry-run is no
-            more than this.
+        look: finds all that can be wrong with the options, and changes nothing; --dry-run stops
+            after it.
     """
     found = look(options)
     if options.dry_run:
@@ -83,10 +83,10 @@ def look_then_work(
 
 
 def demand_folder(run: Path) -> None:
-    """Raises UsageError where a run directory can neither be nor be made.
+    """Raises UsageError if a run directory neither exists nor can be made.
 
-    Its path is no folder's, or what is there is of something else (`ownership.demand_ours`). The
-    name is to be text, since report and tables tell it.
+    The path may be no folder, or a folder that belongs to something else (`ownership.demand_ours`).
+    The name has to be valid text, since report and tables show it.
     """
     if not is_text(str(run)):
         raise UsageError(f"--run {str(run)!a}: its name is not UTF-8; name another folder")
@@ -117,9 +117,9 @@ def open_manifest(
     """Refuses a run directory that was made for something else.
 
     Args:
-        asked: entries of the manifest as they would be now; one that it lacks is not compared.
-        what: is asked of the job, in a word.
-        extend: the person wants the run directory to be for what is asked now.
+        asked: entries of the manifest as they would be now; entries that it lacks are not compared.
+        what: a word for what is asked of the job.
+        extend: the user wants to change the run directory to what is asked now.
 
     Raises:
         UsageError: another job's, or the manifest differs; the differences are named.
@@ -147,7 +147,7 @@ def open_manifest(
 
 
 def _differences(was: dict[str, Any], now: dict[str, Any], of: str = "") -> Iterator[str]:
-    """What differs, entry by entry."""
+    """Yields the differences, entry by entry."""
     for name in now | was:
         one, other = was.get(name), now.get(name)
         if isinstance(one, dict) and isinstance(other, dict):
@@ -157,17 +157,17 @@ def _differences(was: dict[str, Any], now: dict[str, Any], of: str = "") -> Iter
 
 
 def _brief(value: Any) -> Any:
-    """A value as a line has room for it: of a digest the first digits."""
+    """A value shortened for a message: of a digest the first digits."""
     if isinstance(value, str) and re.fullmatch("[0-9a-f]{32,}", value):
         return value[:12]
     return "nothing" if value is None else value
 
 
 def write_manifest(run: Path, content: dict[str, Any], *, works: bool = True) -> None:
-    """Writes the manifest; `created` stays that of the first time.
+    """Writes the manifest; `created` keeps the time of the first one.
 
     Args:
-        works: whether anything is left to do, so that this is one of the run's `sessions`.
+        works: whether anything is left to do, so that this counts as one of the run's `sessions`.
     """
     path = run / MANIFEST
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,8 +1,8 @@
-"""The digests of a run's derived files: `SHA256SUMS`, as `sha256sum --check` takes it.
+"""Digests of a run's derived files: `SHA256SUMS`, in the format of `sha256sum --check`.
 
-Whatever is made of the records, and whatever other jobs leave, is written here and its SHA-256
-noted; whoever reads it compares. A file takes its place first and its digest follows, so what a
-crash leaves in between is made again and never believed.
+Files made from the records, and those of other jobs, are written here and their SHA-256 noted;
+every reader compares. The digest is noted after the file is in place, so that files left by a crash
+in between are made again and never trusted.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from orchestrator.runs import durable
 
 FILE = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-MADE_FROM = "made_from"  # in the metadata of a Parquet file or in a JSON object: digests by name
+MADE_FROM = "made_from"  # key in Parquet metadata or in a JSON object: digests by name
 
 
 class _Hashing(io.RawIOBase):
-    """Writes on, and hashes what is written."""
+    """Writes to a file, and hashes what is written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -46,40 +46,40 @@ class _Hashing(io.RawIOBase):
 
 @contextmanager
 def replacing(run: Path, name: str) -> Iterator[BinaryIO]:
-    """A file of a run to write, which takes its place when the block ends well."""
+    """A file of a run to write, which takes its place when the block ends without an error."""
     with durable.replacing(run / name) as file:
         hashing = _Hashing(file)
-        yield hashing  # type: ignore[misc]  # as much of a file as pyarrow wants
+        yield hashing  # type: ignore[misc]  # has the methods that pyarrow calls
     note(run, {name: hashing.sha256.hexdigest()})
 
 
 def write_bytes(run: Path, name: str, data: bytes) -> None:
-    """Writes or replaces a file of a run whole."""
+    """Writes or replaces a complete file of a run."""
     with replacing(run, name) as file:
         file.write(data)
 
 
 def write_text(run: Path, name: str, text: str) -> None:
-    """Writes or replaces a UTF-8 text file of a run whole."""
+    """Writes or replaces a complete UTF-8 text file of a run."""
     write_bytes(run, name, text.encode())
 
 
 def write_json(run: Path, name: str, value: Any) -> None:
-    """Writes or replaces a JSON file of a run whole."""
+    """Writes or replaces a complete JSON file of a run."""
     write_text(run, name, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def write_parquet(
     run: Path, name: str, table: pa.Table, made_from: Mapping[str, str] | None = None
 ) -> None:
-    """Writes or replaces a Parquet file of a run whole."""
+    """Writes or replaces a complete Parquet file of a run."""
     with replacing(run, name) as file:
         schema = with_made_from(table.schema, made_from)
         pq.write_table(table.replace_schema_metadata(schema.metadata), file, compression="zstd")
 
 
 def with_made_from(schema: pa.Schema, made_from: Mapping[str, str] | None) -> pa.Schema:
-    """The schema of a file that says what it was made from."""
+    """Adds to a schema the digests of what the file was made from."""
     if not made_from:
         return schema
     own = {MADE_FROM.encode(): json.dumps(made_from).encode()}
@@ -87,10 +87,10 @@ def with_made_from(schema: pa.Schema, made_from: Mapping[str, str] | None) -> pa
 
 
 def made_from(schema: pa.Schema) -> dict[str, str]:
-    """What a Parquet file was made from, as it says itself; nothing where it does not.
+    """Digests of what a Parquet file was made from, from its metadata; {} if it has none.
 
     Raises:
-        ValueError: it says so in no JSON object.
+        ValueError: the entry is not a JSON object.
     """
     found = json.loads((schema.metadata or {}).get(MADE_FROM.encode(), b"{}"))
     if not isinstance(found, dict):
@@ -99,7 +99,7 @@ def made_from(schema: pa.Schema) -> dict[str, str]:
 
 
 def note(run: Path, digests: Mapping[str, str | None]) -> None:
-    """Notes digests by name; None forgets a file. Lines of files that are gone go too."""
+    """Notes digests by name; None deletes an entry. Entries of missing files are deleted too."""
     known: dict[str, str | None] = {**(read(run) or {}), **digests}
     lines = [
         f"{digest}  {name}\n"
@@ -119,9 +119,9 @@ def remove(run: Path, *names: str) -> None:
 
 
 def read(run: Path) -> dict[str, str] | None:
-    """The digests by name; None where the run has none, as one of an earlier version.
+    """Reads the digests by name; None if the run, as one of an earlier version, has no file.
 
-    A line that is no digest, as after a flipped bit, is as if it were not there.
+    Malformed lines, as after a flipped bit, are ignored.
     """
     try:
         text = (run / FILE).read_text(encoding="utf-8", errors="replace")

@@ -1,1 +1,1 @@
-"""Which elements may replace an element."""
+"""Lists the elements that may replace an element."""

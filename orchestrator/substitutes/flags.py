@@ -12,7 +12,7 @@ from orchestrator.interface.parser import Parser, whole_number
 
 @dataclass(frozen=True, kw_only=True)
 class SubstituteOptions:
-    """What the person asked for."""
+    """The parsed command line."""
 
     symbol: str
     run: Path
@@ -20,7 +20,7 @@ class SubstituteOptions:
 
 
 def parse(argv: Sequence[str]) -> SubstituteOptions:
-    """Raises UsageError in one line."""
+    """Parses a command line; raises UsageError in one line."""
     parser = Parser(
         prog="python -m orchestrator.substitutes",
         description="Lists the elements that may replace an element: those of its group"

@@ -1,4 +1,4 @@
-"""Which elements may stand in an element's place, by a run's groups.
+"""Lists the elements that may replace an element, according to a run's groups.
 
 elemgrid substitutes Fe --run runs/hybrid_grid
 """
@@ -34,7 +34,7 @@ def describe(run: Path, symbol: str, top: int) -> str:
     """The partners of an element as a table.
 
     Raises:
-        UsageError: no such element, or the run has no groups, or none of this element.
+        UsageError: there is no such element, or the run has no groups, or none for this element.
     """
     if symbol not in NUMBERS:
         known = next((name for name in NUMBERS if name.lower() == symbol.lower()), None)

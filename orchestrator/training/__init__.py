@@ -1,1 +1,1 @@
-"""Arrays of models on Ray Tune: what is missing is trained, what is recorded is not."""
+"""Trains arrays of models on Ray Tune; models with a record are not trained again."""

@@ -1,4 +1,4 @@
-"""The flags of where models train, which all jobs that train have."""
+"""The flags for the resources of training workers, shared by all jobs that train."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from orchestrator.interface.parser import Parser, number
 from orchestrator.nodes.worker import Worker
 
-MOST = 1e6  # of a machine's parts, whatever the machine
+MOST = 1e6  # CPUs, GPUs or bytes: an upper bound for any machine
 
 
 def add_machine(parser: Parser) -> argparse._ArgumentGroup:
-    """Adds them in a group of their own, which is returned."""
+    """Adds the flags in a group of their own, and returns it."""
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
@@ -27,7 +27,7 @@ def add_machine(parser: Parser) -> argparse._ArgumentGroup:
     )
     machine.add_argument(
         "--gpus-per-worker",
-        # Ray's own rule
+        # Ray accepts fractions of one GPU, or whole numbers
         type=number(
             "0 or more, and above 1 a whole number",
             lambda value: 0 <= value < MOST and (value <= 1 or value % 1 == 0),
@@ -40,7 +40,7 @@ def add_machine(parser: Parser) -> argparse._ArgumentGroup:
 
 
 def worker_of(given: Mapping[str, Any]) -> Worker:
-    """What a worker is to have, by the flags of `add_machine`."""
+    """The worker that the flags of `add_machine` describe."""
     return Worker(
         cpus=given["cpus_per_worker"],
         gpus=given["gpus_per_worker"],

@@ -1,4 +1,4 @@
-"""What a person sees while a grid trains."""
+"""The progress display of a training, as lines on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -8,108 +8,72 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from ray import tune
-from ray.tune.experiment import Trial
-
 from orchestrator.interface.format import duration, why
 from orchestrator.runs.records import DONE
-from orchestrator.training.arrays import Naming, TrainingArray
+from orchestrator.training.events import (
+    ArrayBegan,
+    ArrayLost,
+    Began,
+    Event,
+    Note,
+    Recorded,
+    Trained,
+    Waited,
+)
 from orchestrator.training.time_left import TimeLeft
 
-SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether a person watches a terminal
+SECONDS_BETWEEN_LINES = {True: 1.0, False: 20.0}  # by whether the stream is a terminal
 
 
-class Progress(tune.Callback):
-    """Prints models done, running and failed, the best validation MAE of each task, time left.
+class Progress:
+    """An observer that prints models done, running and failed, the best errors, and the time left.
 
     Args:
-        arrays: in the order in which they are begun.
-        weights: array's id -> expected relative cost.
-        naming: of the models that are told of.
-        before: rows of the grid's models that are recorded already.
-        error: column of the validation error.
+        stream: None for stderr.
     """
 
-    def __init__(
-        self,
-        arrays: Sequence[TrainingArray],
-        weights: Mapping[str, float],
-        *,
-        naming: Naming,
-        before: Sequence[Mapping[str, Any]] = (),
-        error: str = "val_mae",
-        stream: TextIO | None = None,
-    ) -> None:
-        self._arrays = {array.id: array for array in arrays}
-        self._left = TimeLeft(arrays, weights)
-        self._active: dict[str, int] = {}
-        self._finished: dict[str, str] = {}
-        self._best: dict[str, tuple[str, float, str]] = {}
-        self._total = len(before) + sum(len(array.keys) for array in arrays)
-        self._start = self._last = time.monotonic()
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._error = error
-        self._told_unsaved = False
-        self._naming = naming
-        for row in before:
+        self._active: dict[str, int] = {}
+        self._finished: dict[str, str] = {}  # key -> status
+        self._best: dict[str, tuple[str, float, str]] = {}
+
+    def see(self, event: Event) -> None:
+        """Handles an event, and prints when it is time."""
+        match event:
+            case Began():
+                self._begin(event)
+            case ArrayBegan(name):
+                keys = self._arrays[name].keys.values()
+                self._active[name] = sum(key not in self._finished for key in keys)
+                self._left.begin(name, time.monotonic())
+            case Trained(name, epoch, active, done):
+                self._active[name] = active
+                share = epoch / self._arrays[name].epochs
+                self._left.report(name, share, done, time.monotonic())
+                self._print(force=False)
+            case Recorded(rows):
+                self._record(rows)
+            case ArrayLost(name, reason):
+                self._active[name] = 0
+                self._left.lost(name)
+                self._note(f"{name}: {reason}")
+            case Note(text):
+                self._note(text)
+            case Waited():
+                self._print(force=False)
+
+    def _begin(self, event: Began) -> None:
+        self._arrays = {array.id: array for array in event.arrays}
+        self._left = TimeLeft(event.arrays, event.costs)
+        self._total = len(event.study.tasks)
+        self._error, self._naming = event.study.error, event.study.naming
+        self._start = self._last = time.monotonic()
+        for row in event.recorded:
             self._count(row)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """All but the stream, as Tune keeps its callbacks in a file."""
-        return {name: value for name, value in vars(self).items() if name != "_stream"}
-
-    def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """Counts an array's models as running before their first report."""
-        array = self._arrays[trial.config["array"]]
-        keys = array.keys.values()
-        self._active[array.id] = sum(key not in self._finished for key in keys)
-        self._left.begin(array.id, time.monotonic())
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Shows that it goes on, where no array reports for long."""
-        self._print(force=False)
-
-    def on_trial_recover(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """A worker died: its models run no more, until another one takes them up."""
-        array = self._arrays[trial.config["array"]]
-        self._active[array.id] = 0
-        self._left.lost(array.id)
-        self._note(f"{array.id}: its worker died; it begins again")
-
-    def killed(self, names: Sequence[str]) -> None:
-        """Arrays were in training when a node ran out of memory."""
-        for name in names:
-            self._active[name] = 0
-            self._left.lost(name)
-            self._note(f"{name}: stopped as a node ran out of memory; it begins again, alone")
-
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
-        """Takes in a report of one array."""
-        array = self._arrays[trial.config["array"]]
-        self._active[array.id] = result["active"]
-        share = result["epoch"] / array.epochs
-        self._left.report(array.id, share, result["done"], time.monotonic())
-        # Tune keeps the last report of every trial; the rows in it are on disk already.
-        self.finished(result.pop("finished"))
-        if result["unsaved"] and not self._told_unsaved:
-            self._told_unsaved = True  # the same of every array, once a minute
-            self._note(f"{result['unsaved']}; trainings go on, but one that is interrupted begins"
-                       " again where it was saved last")  # fmt: skip
-        self._print(force=False)
-
-    def finished(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Takes in the rows of models that have just been recorded; tells of those not done."""
+    def _record(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Counts models that have just been recorded; reports those that are not done."""
         for row in rows:
             self._count(row)
             if row["status"] != DONE:
@@ -122,7 +86,7 @@ class Progress(tune.Callback):
             return
         task, error = row["task"], row[self._error]
         if task not in self._best or error < self._best[task][1]:
-            # Last improved first: where the line is cut, the news stays.
+            # Most recently improved first: where the line is cut, the news stays.
             found = (
                 f"{error:.4g} {row.get('unit') or ''}".rstrip(),
                 error,
@@ -143,7 +107,7 @@ class Progress(tune.Callback):
         self._last = now
         line = self.line(now)
         if terminal and not force:
-            # A line that wraps could not be overwritten by the next.
+            # A wrapped line could not be overwritten by the next.
             width = shutil.get_terminal_size().columns - 1
             line = line if len(line) <= width else f"{line[: width - 1]}…"
         self._write(f"\r\033[K{line}" if terminal else f"{line}\n")

@@ -1,9 +1,9 @@
-"""From arrays to a ledger: every model gets its record, all records one table, the job a status."""
+"""Trains arrays, compiles their records to a ledger, and returns the status of the job."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,59 +16,42 @@ from orchestrator.interface.format import are, counted, duration, why
 from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import sums
-from orchestrator.runs.ledger import compile_ledger
+from orchestrator.runs.ledger import compile_ledger, ways_of_computing
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
-from orchestrator.training.arrays import Naming, TrainingArray
+from orchestrator.training.study import Study
 from orchestrator.training.train import train
-from orchestrator.training.trials import MakeFit
-from trainables.training.fit import ArrayFit
 
+MIXED = "not all models were computed alike, so they may differ in rounding"
 LISTED = 20  # arrays with models that are not done, which the summary names
 
 
 def train_to_ledger(
-    arrays: Sequence[TrainingArray],
-    datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
+    study: Study,
     records: Records,
     worker: Worker,
     *,
-    naming: Naming,
     path: Path,
     finish: Callable[[pd.DataFrame], None],
-    retry_failed: bool,
-    make_fit: MakeFit = ArrayFit,
-    error: str = "val_mae",
+    retry_failed: bool = False,
 ) -> int:
-    """Trains what has no record, writes the ledger, and finishes from it if nothing is left.
+    """Trains models without a record, writes the ledger, and finishes from it if nothing is left.
 
-    A record that is damaged or another model's, whoever meets it, is set aside and its model
-    trained again before all else.
+    A record that is damaged or another model's is set aside as soon as it is found, and its model
+    trained again first.
 
     Args:
-        arrays, datasets, targets, records, worker, naming, make_fit, error: as of `train`.
+        study, records, worker: as in `train`.
         path: of the ledger.
-        finish: what the job makes of the whole ledger.
-        retry_failed: models that failed before are trained again.
+        finish: makes the job's results from the complete ledger.
+        retry_failed: whether models that failed before are trained again.
 
     Returns:
         The status of the job.
     """
-    tasks = {key: array.task for array in arrays for key in array.keys.values()}
-    rows = [array.row(label) for array in arrays for label in array.keys]
-    records = replace(records, asked={row["key"]: row for row in rows})
+    tasks, records = study.tasks, replace(records, asked=study.row)
 
     def work() -> int:
-        finished = train(
-            arrays,
-            datasets,
-            targets,
-            records,
-            worker,
-            naming=naming,
-            make_fit=make_fit,
-            error=error,
-        )
+        finished = train(study, records, worker)
         table = compile_ledger(records, tasks)
         sums.write_parquet(path.parent, path.name, table)
         ledger = table.to_pandas()
@@ -79,7 +62,7 @@ def train_to_ledger(
             )
             return INTERRUPTED
         finish(ledger)
-        return summarise(ledger, naming.member, path)
+        return summarise(ledger, study.naming.member, path)
 
     if retry_failed:
         until_sound(records, tasks, lambda: records.forget_failed(tasks))
@@ -87,7 +70,7 @@ def train_to_ledger(
 
 
 def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], path: Path) -> int:
-    """Says in a few lines how the models of a ledger ended; the status of the job.
+    """Prints a few lines on how the models of a ledger ended; returns the status of the job.
 
     Args:
         member: names a model within its array.
@@ -97,6 +80,8 @@ def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], 
     seconds = float(ledger["seconds"].sum())
     done = counted(counts.get(DONE, 0), "model")
     print(f"{done} done in {duration(seconds)} of training: {path.parent}")
+    if len(ways := ways_of_computing(ledger)) > 1:
+        print(f"{MIXED}: {'; '.join(ways)}", file=sys.stderr)
     bad = ledger[ledger["status"] != DONE]
     if bad.empty:
         return OK

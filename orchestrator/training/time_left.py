@@ -1,4 +1,4 @@
-"""How long a grid still takes, by how long its finished arrays took."""
+"""Predicts how long a grid still takes from the times of its finished arrays."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from orchestrator.training.arrays import TrainingArray
+from orchestrator.training.study import TrainingArray
 
-# Of an array's epochs: from here on its own pace says something.
+# Share of an array's epochs from which on its own pace is informative.
 TELLING = 0.1
-# Of the time left: so much may belong to arrays of which nothing tells when they end.
+# Share of the time left that may belong to arrays whose end cannot be predicted.
 UNKNOWN = 0.3
-# Of an array's epochs: from here on its end is near, whatever the others did.
+# Share of an array's epochs from which on its end is near, whatever other arrays did.
 NEAR_END = 0.8
-# Standard deviation of early ends over their mean: above it, the end of a run is chance.
+# Standard deviation of early ends over their mean; above it, ends cannot be predicted.
 UNEVEN = 0.25
 
 
 @dataclass
 class _Progress:
-    """One array on its way; the times are those of reports.
+    """An array in training; times are those of its reports.
 
     Attributes:
         share: of its epochs that are done.
-        first: since when it is timed, and its share then. Where the worker is new, that is its
-            first report: what lies before is the worker's start, or was done by another one.
+        first: time and share at which timing starts. With a new worker, this is its first report:
+            time before it went into the worker's start, or was spent by another worker.
     """
 
     share: float = 0.0
@@ -36,25 +36,25 @@ class _Progress:
 
     @property
     def seconds(self) -> float:
-        """For which it is timed."""
+        """Duration for which it is timed."""
         return self.last - self.first[0] if self.first else 0.0
 
     @property
     def passed(self) -> float:
-        """Share of its epochs in these seconds."""
+        """Share of its epochs that passed in this time."""
         return self.share - self.first[1] if self.first else 0.0
 
 
 class TimeLeft:
-    """Predicts the time left from what has been measured, and says nothing before.
+    """Predicts the time left from measured times, and predicts nothing without them.
 
-    Epochs alone do not tell: models stop early, and how early is seen when arrays have finished.
-    From these comes a pace for each kind of array, in seconds a unit of cost. What still runs and
-    what waits is then given to the workers as they become free, so the last arrays, for which not
-    all workers find work, count with the time that they take.
+    Epochs alone do not suffice: models stop early, and how early is known once arrays have
+    finished. These give a pace for each kind of array, in seconds per unit of cost. The running
+    and waiting arrays are then scheduled on the workers as they become free, so that the last
+    arrays, when some workers are idle, count with their full time.
 
     Args:
-        arrays: in the order in which they are begun.
+        arrays: in the order in which they start.
         weights: array's id -> expected relative cost.
     """
 
@@ -69,27 +69,27 @@ class TimeLeft:
 
     @property
     def running(self) -> int:
-        """Arrays in training; each has a worker."""
+        """Number of arrays in training; each has a worker."""
         return len(self._running)
 
     def begin(self, name: str, now: float) -> None:
-        """An array has got a worker."""
+        """Registers that an array has got a worker."""
         self._waiting.pop(name, None)
         self._running[name] = _Progress(first=(now, 0.0) if self._warm else None, last=now)
         self._warm = max(self._warm - 1, 0)
         self._workers = len(self._running)
 
     def lost(self, name: str) -> None:
-        """An array's worker is gone; it waits for another one."""
+        """Registers that an array's worker is gone; the array waits for another one."""
         if self._running.pop(name, None):
             self._waiting = {name: None, **self._waiting}
 
     def report(self, name: str, share: float, done: bool, now: float) -> None:
-        """How far an array is.
+        """Registers how far an array is.
 
         Args:
-            share: of its epochs that are over.
-            done: all its models have left it.
+            share: of its epochs that are finished.
+            done: whether all its models have finished.
         """
         if name not in self._running:
             self.begin(name, now)
@@ -103,7 +103,7 @@ class TimeLeft:
             self._warm += 1
 
     def seconds(self, now: float) -> float | None:
-        """The time left, or None as long as nothing tells."""
+        """The time left, or None as long as it cannot be predicted."""
         if not self._running and not self._waiting:
             return 0.0
         paces, pace = self._paces()
@@ -115,10 +115,11 @@ class TimeLeft:
         return self._scheduled(left) if unknown <= UNKNOWN * sum(left.values()) else None
 
     def _untold(self, name: str, paces: Mapping[str, float]) -> bool:
-        """Whether nothing tells when an array ends.
+        """Whether the end of an array cannot be predicted.
 
-        Where models stop early, only finished arrays of its kind do: if they ended alike, or if so
-        many are left that it evens out, and as long as it has not gone on for longer than all.
+        If models stop early, it can only be predicted from finished arrays of its kind: if they
+        ended alike, or if enough arrays are left to average out, and unless it has run longer than
+        all of them.
         """
         kind = self._kinds[name]
         if all(progress.share == 1 for progress in self._finished.values()):
@@ -132,15 +133,16 @@ class TimeLeft:
         return reached < NEAR_END and (uneven or reached > max(ends))
 
     def _ends(self, kind: str) -> list[float]:
-        """Shares of the epochs after which the arrays of a kind were over."""
+        """Shares of the epochs after which the arrays of a kind ended."""
         return [
             progress.share for name, progress in self._finished.items() if self._kinds[name] == kind
         ]
 
     def _paces(self) -> tuple[dict[str, float], float | None]:
-        """Seconds a unit of cost: by kind, and of all arrays that have finished.
+        """Seconds per unit of cost: by kind, and of all arrays that have finished.
 
-        Of a kind of which none has finished, those that run tell, as if they ended as usual.
+        A kind without finished arrays is estimated from the running ones, as if they ended as
+        usual.
         """
         seconds: dict[str, float] = {}
         cost: dict[str, float] = {}
@@ -173,16 +175,16 @@ class TimeLeft:
         return max(whole - (now - progress.first[0]), 0.0)
 
     def _usual_end(self, kind: str, reached: float) -> float:
-        """Share of the epochs after which an array is over that has come so far.
+        """Share of the epochs after which an array ends that has reached `reached`.
 
-        The mean of those of its kind that came as far; where none did, half of what is left.
+        The mean of the arrays of its kind that reached as much; without any, half of what is left.
         """
         ends = self._ends(kind) or [progress.share for progress in self._finished.values()]
         beyond = [end for end in ends if end >= reached]
         return fmean(beyond) if beyond else (reached + 1) / 2
 
     def _scheduled(self, left: Mapping[str, float]) -> float:
-        """When the last worker is free, if each takes the next array that waits."""
+        """Time until the last worker is free, if each takes the next waiting array."""
         free = [left[name] for name in self._running]
         free += [0.0] * (max(self._workers, 1) - len(free))
         heapq.heapify(free)

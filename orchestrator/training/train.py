@@ -1,10 +1,9 @@
-"""Ray Tune over the arrays of a grid: what is missing is trained, what is recorded is not."""
+"""Runs Ray Tune over the arrays of a grid; models with a record are not trained again."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ray
@@ -16,63 +15,61 @@ from orchestrator.nodes.worker import Worker
 from orchestrator.runs import layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import FAILED, Records
-from orchestrator.training.arrays import Naming, TrainingArray
+from orchestrator.training.events import (
+    ArrayLost,
+    Began,
+    Observer,
+    Observers,
+    Recorded,
+    installed_observers,
+)
 from orchestrator.training.progress import Progress
-from orchestrator.training.trials import ArrayTrial, MakeFit
+from orchestrator.training.study import Study, TrainingArray
+from orchestrator.training.trials import ArrayTrial
 from orchestrator.training.tuning import EXPERIMENT, LOST_WORKERS, OutOfMemory, run_trials
-from trainables.training.fit import ArrayFit
+
+OUT_OF_MEMORY = "stopped as a node ran out of memory; it begins again, alone"
 
 
 def train(
-    arrays: Sequence[TrainingArray],
-    datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
-    records: Records,
-    worker: Worker,
-    *,
-    naming: Naming,
-    make_fit: MakeFit = ArrayFit,
-    error: str = "val_mae",
+    study: Study, records: Records, worker: Worker, observers: Sequence[Observer] | None = None
 ) -> bool:
-    """Trains the models that have no record and records each; False if the person stopped it.
+    """Trains the models that have no record and records each; False if the user stopped it.
 
     Args:
-        arrays: of the whole grid.
-        datasets: by what the arrays call their data.
-        targets: task -> (name, unit).
-        naming: of the models, as a person is told of them.
-        make_fit: begins the training of an array.
-        error: column of the validation error, of which the progress shows the best.
+        observers: of the training; None for progress on stderr, and those of installed packages.
 
     Raises:
         UsageError: a worker could not write or read a file; what is recorded stays.
     """
-    keys = {key for array in arrays for key in array.keys.values()}
+    keys = study.tasks.keys()
     recorded = records.recorded(keys)
-    missing = [array for given in arrays if (array := _missing(given, recorded))]
+    missing = [array for given in study.arrays if (array := _missing(given, recorded))]
     print(f"{counted(len(keys), 'model')} in the grid, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
-    ownership.remove_tunes(run, EXPERIMENT)  # of a driver that was killed
+    ownership.remove_tunes(run, EXPERIMENT)  # left by a killed driver
     if missing:
-        weights = {array.id: array.cost(datasets[array.data]) for array in missing}
-        # Longest first: no worker begins a long array when the others are about to end.
-        ordered = sorted(missing, key=lambda array: -weights[array.id])
+        costs = {array.id: array.cost(study.data[array.data]) for array in missing}
+        # Longest first: no worker starts a long array when the others are about to end.
+        ordered = sorted(missing, key=lambda array: -costs[array.id])
         before = [records.read(key) for key in sorted(recorded)]
-        progress = Progress(ordered, weights, naming=naming, before=before, error=error)
-        held = {name: ray.put(dataset) for name, dataset in datasets.items()}
+        held = {name: ray.put(dataset) for name, dataset in study.data.items()}
 
         def trainable(chosen: Sequence[TrainingArray]) -> Any:
-            return _trainable(chosen, held, targets, records, worker, make_fit)
+            return _trainable(study, chosen, held, records, worker)
 
+        default = [Progress(), *installed_observers(run)]
+        watching = Observers(default if observers is None else observers)
+        watching.see(Began(study, ordered, costs, before))
         try:
-            _train(trainable, ordered, targets, records, progress)
+            _train(trainable, ordered, records, watching)
         finally:
-            progress.close()
-    # What is recorded decides, not what Tune says of its trials: of those that it never began or
-    # stopped in the middle it reports nothing amiss.
+            watching.close()
+    # The records decide, not Tune's status of its trials: it reports no error for trials that it
+    # never started, or stopped in the middle.
     if records.recorded(keys) != keys:
         return False
-    # Of workers that were killed: snapshots at their very end, and records half written.
+    # Left by killed workers: snapshots of finished arrays, and incomplete records.
     Checkpoints(run / layout.CHECKPOINTS).forget_all()
     ownership.sweep(run)
     return True
@@ -81,14 +78,13 @@ def train(
 def _train(
     trainable: Callable[[Sequence[TrainingArray]], Any],
     ordered: Sequence[TrainingArray],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
-    progress: Progress,
+    observers: Observers,
 ) -> None:
-    """Runs Tune over the arrays; records as failed those whose workers died once too often.
+    """Runs Tune over the arrays; records those whose workers died too many times as failed.
 
-    Where a node runs out of memory, Ray kills more than the worker that took it. So what was in
-    training then is tried again alone, after all else.
+    If a node runs out of memory, Ray kills more than the worker that used it. So the arrays in
+    training then are tried again alone, after all others.
     """
     records.folder.mkdir(parents=True, exist_ok=True)
     run = records.folder.resolve().parent
@@ -97,74 +93,71 @@ def _train(
         chosen = [array for array in left if not killed[array.id]] or left[:1]
         names = [array.id for array in chosen]
         try:
-            ending = run_trials(trainable(chosen), names, run, [progress])
+            ending = run_trials(trainable(chosen), names, run, observers)
         except OutOfMemory as error:
             running = error.running or names
             killed.update(running)
-            progress.killed(running)
+            for name in running:
+                observers.see(ArrayLost(name, OUT_OF_MEMORY))
             lost = {name: str(error) for name in running if killed[name] > LOST_WORKERS}
-            _record_lost(chosen, lost, targets, records, progress)
+            _record_lost(chosen, lost, records, observers)
             continue
         if ending.disk:
             raise UsageError(
                 f"{ending.disk}; what is recorded stays: make room or mend it, and run the same"
                 " command again"
             )
-        _record_lost(chosen, ending.lost, targets, records, progress)
+        _record_lost(chosen, ending.lost, records, observers)
         if _unrecorded(chosen, records):
-            return  # the person stopped it
+            return  # the user stopped it
 
 
 def _unrecorded(arrays: Sequence[TrainingArray], records: Records) -> list[TrainingArray]:
-    """Those of which a model has no record."""
+    """The arrays that have a model without a record."""
     recorded = records.recorded({key for array in arrays for key in array.keys.values()})
     return [array for array in arrays if not recorded.issuperset(array.keys.values())]
 
 
 def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
-    """What of an array has no record."""
+    """The part of an array that has no record."""
     left = [label for label, key in array.keys.items() if key not in recorded]
     return array.only(left) if left else None
 
 
 def _trainable(
-    ordered: Sequence[TrainingArray],
-    datasets: Mapping[Any, Any],
-    targets: Mapping[str, tuple[str, str | None]],
+    study: Study,
+    chosen: Sequence[TrainingArray],
+    data: Mapping[Any, ray.ObjectRef],
     records: Records,
     worker: Worker,
-    make_fit: MakeFit,
 ) -> Any:
     trainable = tune.with_resources(
         tune.with_parameters(
             ArrayTrial,
-            arrays={array.id: array for array in ordered},
-            datasets=dict(datasets),
-            records=replace(records, folder=records.folder.resolve(), asked={}),
-            targets=dict(targets),
+            arrays={array.id: array for array in chosen},
+            datasets=dict(data),
+            records=Records(records.folder.resolve(), records.schema, records.lease),
             device=worker.device,
             threads=worker.threads,
-            make_fit=make_fit,
+            make_fit=study.make_fit,
         ),
         {"CPU": worker.cpus, "GPU": worker.gpus},
     )
-    trainable.__qualname__ = ArrayTrial.__qualname__  # as the dashboard and `ps` show it
+    trainable.__qualname__ = ArrayTrial.__qualname__  # for the dashboard and `ps`
     return trainable
 
 
 def _record_lost(
     arrays: Sequence[TrainingArray],
     lost: Mapping[str, str],
-    targets: Mapping[str, tuple[str, str | None]],
     records: Records,
-    progress: Progress,
+    observers: Observers,
 ) -> None:
     """Records the models of lost arrays as failed, each with the error of its array."""
     died = f"its worker died {LOST_WORKERS + 1} times, most likely of memory"
     for array in arrays:
         if array.id in lost:
-            target, unit = targets[array.task]
             why = f"{died}: {' '.join(lost[array.id].split())}"[:4000]
-            end = {"target": target, "unit": unit, "status": FAILED, "error": why}
+            end = {"status": FAILED, "error": why}
             rows = [array.row(label) | end for label in array.keys]
-            progress.finished([row for row in rows if records.write(row, {})])
+            observers.see(Recorded([row for row in rows if records.write(row, {})]))

@@ -1,16 +1,12 @@
-"""One Ray Tune trial trains one array; the actor is then given the next."""
+"""A Ray Tune trial, which trains one array; its actor is then reused for the next."""
 
 from __future__ import annotations
 
 import errno
-import json
-import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Hashable, Mapping
-from functools import lru_cache
-from importlib.metadata import version
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +19,12 @@ from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes.ray_internals import show_work
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
-from orchestrator.training.arrays import Fit, TrainingArray
+from orchestrator.training.environment import environment
+from orchestrator.training.study import Fit, MakeFit, TrainingArray
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError
 
 SECONDS_PER_REPORT = 3.0
-
-
-def versions() -> dict[str, str]:
-    """What a result depends on beside code and data."""
-    packages = ("torch", "numpy", "ray", "pymatgen", "scikit-learn", "pyarrow")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
-
-
-MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
 
 
 class ArrayTrial(tune.Trainable):
@@ -44,12 +32,11 @@ class ArrayTrial(tune.Trainable):
 
     Args (by `tune.with_parameters`):
         arrays: by name.
-        datasets: what an array calls its data -> reference to it, fetched when first needed.
+        datasets: array's `data` -> reference to the data set, fetched on first use.
         records: the run's.
-        targets: task -> (name, unit) of the target.
         device: "cpu" or "cuda".
         threads: of torch.
-        make_fit: begins the training of an array.
+        make_fit: starts the training of an array.
     """
 
     def setup(  # type: ignore[override]  # Tune passes what `with_parameters` was given
@@ -58,14 +45,13 @@ class ArrayTrial(tune.Trainable):
         arrays: Mapping[str, TrainingArray],
         datasets: Mapping[Hashable, ray.ObjectRef],
         records: Records,
-        targets: Mapping[str, tuple[str, str | None]],
         device: str,
         threads: int,
         make_fit: MakeFit,
     ) -> None:
         # Torch forgets OMP_NUM_THREADS when it was imported before Ray set it.
         torch.set_num_threads(threads)
-        self._arrays, self._datasets, self._targets = arrays, datasets, targets
+        self._arrays, self._datasets = arrays, datasets
         self._device, self._make_fit = device, make_fit
         self._records = records
         self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
@@ -76,11 +62,11 @@ class ArrayTrial(tune.Trainable):
     # cluster where an earlier job's workers had it (it sets __signature__ on object's).
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes the next array; data set and process stay warm."""
+        """Switches to the next array; data set and process stay loaded."""
         self._array = self._arrays[new_config["array"]]
         self._waiting: list[TrainingArray] | None = None
         self._fit: Fit | None = None
-        self._epochs = self._left = 0  # of the fit: done, and models that go on
+        self._epochs = self._left = 0  # of the fit: finished epochs, and models that continue
         self._retried: set[str] = set()  # keys
         self._unsaved = ""
         return True
@@ -89,11 +75,11 @@ class ArrayTrial(tune.Trainable):
         """Trains for some seconds; reports the models that finished meanwhile.
 
         A disk that cannot be written or read is no error of a model: it ends the trial, and the
-        report's `disk` says why. `unsaved` says why a snapshot could not be written, which ends
-        nothing.
+        report's `disk` has the reason. `unsaved` is the reason why a snapshot could not be written,
+        which ends nothing.
 
         Raises:
-            RayError: the cluster lost the data; Tune then begins the trial again.
+            RayError: the cluster lost the data; Tune then starts the trial again.
         """
         show_work(self._array.id)
         finished: list[dict[str, Any]] = []
@@ -116,24 +102,24 @@ class ArrayTrial(tune.Trainable):
         }
 
     def _advance(self, waiting: list[TrainingArray]) -> list[dict[str, Any]]:
-        """One epoch, or what is done where it fails; the rows of the models that are over."""
+        """Trains one epoch, or handles its failure; returns the rows of the finished models."""
         try:
             return self._epoch(waiting)
         except Exception as error:
-            # What a task raised, in reading the data for one, is as if it were raised here.
+            # An error of a task, such as one that reads data, counts as if it were raised here.
             of_cluster = isinstance(error, RayError) and not isinstance(error, RayTaskError)
             if of_cluster or isinstance(error, OSError):  # no model is to blame
                 raise
             return self._give_up(waiting, error)  # a record; the grid goes on
 
     def _unrecorded(self, array: TrainingArray) -> list[TrainingArray]:
-        """The array without what is recorded already; nothing if that is all of it."""
+        """The array without recorded models; nothing if all are recorded."""
         recorded = self._records.recorded(array.keys.values())
         left = [label for label, key in array.keys.items() if key not in recorded]
         return [array.only(left)] if left else []
 
     def _epoch(self, waiting: list[TrainingArray]) -> list[dict[str, Any]]:
-        """One epoch of the first waiting array; the rows of the models that it was the last for."""
+        """Trains one epoch of the first waiting array; returns the rows of models it finished."""
         if self._fit is None:
             self._fit = self._begin(waiting[0])
             self._left = len(waiting[0].keys)
@@ -144,7 +130,7 @@ class ArrayTrial(tune.Trainable):
             self._checkpoints.forget(waiting.pop(0).id)
             self._fit = None
         elif rows or self._checkpoints.due:
-            # With the records: models that are recorded are not in the next snapshot any more.
+            # Together with the records: recorded models are not in the next snapshot.
             self._save(waiting[0].id, self._fit)
         return rows
 
@@ -155,8 +141,8 @@ class ArrayTrial(tune.Trainable):
             self._unsaved = of_the_disk(error)
 
     def _begin(self, array: TrainingArray) -> Fit:
-        """An array's training, from where it was last saved."""
-        # for whoever watches: docs/reliability.md, "How it is tested"
+        """Starts an array's training, from its last snapshot."""
+        # an audit event for observers: docs/reliability.md, "How it is tested"
         sys.audit("elemgrid.train", *array.keys.values())
         self._checkpoints.begin()
         content = self._checkpoints.read(array.id)
@@ -165,12 +151,12 @@ class ArrayTrial(tune.Trainable):
             try:
                 fit.load(content)
                 return fit
-            except SnapshotError:  # damaged, or of other models: nothing is lost but its time
+            except SnapshotError:  # damaged, or of other models: only its time is lost
                 self._checkpoints.forget(array.id)
         return self._make_fit(array.spec, self._dataset(), self._device)
 
     def _give_up(self, waiting: list[TrainingArray], error: Exception) -> list[dict[str, Any]]:
-        """After an error each model gets one more try, alone; one that fails again has failed."""
+        """After an error, tries each model once more, alone; one that fails again has failed."""
         self._fit = None
         failed = waiting.pop(0)
         self._checkpoints.forget(failed.id)
@@ -190,18 +176,12 @@ class ArrayTrial(tune.Trainable):
     def _dataset(self) -> Any:
         name = self._array.data
         if self._held is None or self._held[0] != name:
-            self._held = None  # let go of the old one before the new one comes
+            self._held = None  # release the old one before loading the new one
             self._held = (name, ray.get(self._datasets[name]))
         return self._held[1]
 
     def _row(self, label: str) -> dict[str, Any]:
-        target, unit = self._targets[self._array.task]
-        return self._array.row(label) | {
-            "target": target,
-            "unit": unit,
-            "device": _device_name(self._device),
-            "versions": _versions(),
-        }
+        return self._array.row(label) | environment(self._device)
 
     def _record(self, outcomes: list[Outcome]) -> list[dict[str, Any]]:
         rows = [self._finished_row(outcome) for outcome in outcomes]
@@ -224,19 +204,7 @@ class ArrayTrial(tune.Trainable):
 
 
 def _demand_folder(folder: Path) -> None:
-    """Raises OSError on a node that does not share the run's disk, as one that came later may."""
+    """Raises OSError on a node that does not share the run's disk, as a late one may."""
     if not folder.is_dir():
         where = f"not on node {ray.util.get_node_ip_address()}; all nodes must share --run"
         raise FileNotFoundError(errno.ENOENT, where, str(folder))
-
-
-@lru_cache  # the packages' metadata are parsed anew for each question
-def _versions() -> str:
-    return json.dumps(versions())
-
-
-@lru_cache
-def _device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    return f"cpu ({platform.machine()})"

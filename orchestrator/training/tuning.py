@@ -1,4 +1,4 @@
-"""Ray Tune, driven so that whatever ends it leaves a reason and a cluster that is free again."""
+"""Runs Ray Tune so that any ending leaves a reason and frees the cluster's resources."""
 
 from __future__ import annotations
 
@@ -17,19 +17,30 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from orchestrator.interface import interrupts
+from orchestrator.nodes.ray_internals import let_trials_take_any_worker
 from orchestrator.runs.layout import TUNE
 from orchestrator.runs.ownership import remove_tunes
+from orchestrator.training.events import (
+    ArrayBegan,
+    ArrayLost,
+    Note,
+    Observers,
+    Recorded,
+    Trained,
+    Waited,
+)
 
-# Losing a machine is no fault of a model: its array starts again on another worker this often.
+# A lost machine is no fault of a model: its array is restarted on another worker this many times.
 LOST_WORKERS = 3
-EXPERIMENT = "elemgrid"  # as Tune calls what it runs, whichever the job
+SAVED_BEFORE = "trainings go on, but one that is interrupted begins again where it was saved last"
+EXPERIMENT = "elemgrid"  # Tune's name of the experiment, for all jobs
 
 
 class OutOfMemory(Exception):
     """Ray killed workers because a node ran out of memory.
 
     Attributes:
-        running: the arrays that were in training, one of which took it.
+        running: the arrays that were in training, one of which used the memory.
     """
 
     def __init__(self, running: Sequence[str], why: str) -> None:
@@ -37,22 +48,21 @@ class OutOfMemory(Exception):
         self.running = list(running)
 
 
-def run_trials(
-    trainable: Any, names: Sequence[str], run: Path, callbacks: Sequence[tune.Callback]
-) -> Ending:
-    """Trains arrays by name until all are over, or the person or a disk stops them.
+def run_trials(trainable: Any, names: Sequence[str], run: Path, observers: Observers) -> Ending:
+    """Trains arrays by name until all are finished, or the user or a disk error stops them.
 
     Args:
-        run: the run directory, where what Tune writes down is gone afterwards.
+        run: the run directory; Tune's files in it are deleted at the end.
 
     Raises:
-        OutOfMemory: Tune takes a worker that Ray killed for its memory for a mistake of its own and
-            ends, with all that it had running.
+        OutOfMemory: Tune takes Ray's kill of a worker for its memory as an internal error, and
+            ends with all running trials.
     """
-    ending, reached = Ending(), _Reached()
+    ending, events, reached = Ending(), _Events(observers), _Reached()
+    let_trials_take_any_worker()
     try:
         with _own_interrupts():
-            _tuner(trainable, names, run / TUNE, [*callbacks, ending], reached).fit()
+            _tuner(trainable, names, run / TUNE, [events, ending], reached).fit()
     except RuntimeError as error:
         if not isinstance(error.__cause__, OutOfMemoryError):
             raise
@@ -72,7 +82,7 @@ def _tuner(
 ) -> tune.Tuner:
     return tune.Tuner(
         trainable,
-        # By name: Tune copies, pickles and keeps a trial's configuration many times over.
+        # By name: Tune copies, pickles and stores a trial's configuration many times.
         param_space={"array": tune.grid_search(list(names))},
         tune_config=tune.TuneConfig(reuse_actors=True, scheduler=reached),
         run_config=tune.RunConfig(
@@ -80,7 +90,7 @@ def _tuner(
             storage_path=str(scratch),
             callbacks=callbacks,
             stop=_OnceOfTheDisk(),
-            # Records are our checkpoints; Tune's would only slow the actors' reuse.
+            # Records are our checkpoints; Tune's would only delay the reuse of actors.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
             verbose=0,
@@ -89,22 +99,22 @@ def _tuner(
 
 
 class _Reached(FIFOScheduler):
-    """Keeps what runs the trials, which Tune shows to schedulers only."""
+    """Keeps a reference to Tune's controller, which is passed to schedulers only."""
 
     def __init__(self) -> None:
         super().__init__()
         self._controller: Any = None
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The next in line."""
+        """The next trial in order."""
         self._controller = tune_controller
         chosen: Trial | None = super().choose_trial_to_run(tune_controller)
         return chosen
 
     def clean_up(self) -> None:
-        """Ends the trials and gives their CPUs back.
+        """Ends the trials and releases their CPUs.
 
-        Tune has tried, but each worker that Ray killed with the first breaks that off once more.
+        Tune has tried that, but each worker that Ray killed together with the first interrupts it.
         """
         while self._controller is not None:
             try:
@@ -118,7 +128,7 @@ class _Reached(FIFOScheduler):
 
 @contextmanager
 def _own_interrupts() -> Iterator[None]:
-    """Takes signals back from Tune, which sets handlers and leaves them behind."""
+    """Restores the signal handlers, as Tune sets its own and leaves them behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -132,13 +142,59 @@ def _own_interrupts() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+class _Events(tune.Callback):
+    """Turns Tune's callbacks into events."""
+
+    def __init__(self, observers: Observers) -> None:
+        self._observers = observers
+        self._unsaved = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Tune pickles its callbacks to a file, and observers hold streams and sockets."""
+        return {}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Reports that a worker starts an array."""
+        self._observers.see(ArrayBegan(trial.config["array"]))
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Reports that time has passed."""
+        self._observers.see(Waited())
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Reports that a worker died; another one will take its array."""
+        self._observers.see(ArrayLost(trial.config["array"], "its worker died; it begins again"))
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Reports the progress of an array."""
+        name = trial.config["array"]
+        # Tune keeps the last report of every trial; the rows in it are on disk already.
+        if rows := result.pop("finished"):
+            self._observers.see(Recorded(rows))
+        self._observers.see(Trained(name, result["epoch"], result["active"], result["done"]))
+        if result["unsaved"] and not self._unsaved:
+            self._unsaved = result["unsaved"]  # the same for every array, once a minute
+            self._observers.see(Note(f"{self._unsaved}; {SAVED_BEFORE}"))
+
+
 class Ending(tune.Callback):
-    """How the trials ended.
+    """Records how the trials ended.
 
     Attributes:
-        lost: errors of those that did not end well, by array.
+        lost: errors of the trials that did not end well, by array.
         running: arrays in training.
-        disk: why the first could not write or read a file, or "".
+        disk: why the first failing worker could not write or read a file, or "".
     """
 
     def __init__(self) -> None:
@@ -149,13 +205,13 @@ class Ending(tune.Callback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Notes an array that is in training."""
+        """Registers an array in training."""
         self.running.add(trial.config["array"])
 
     def _not_in_training(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Notes one that is not any more, or not until another worker takes it up."""
+        """Registers one that is no longer in training, or not until another worker takes it."""
         self.running.discard(trial.config["array"])
 
     on_trial_complete = on_trial_error = on_trial_recover = _not_in_training
@@ -168,14 +224,14 @@ class Ending(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """Notes what a worker says of its disk."""
+        """Registers what a worker reports of its disk."""
         self.disk = self.disk or result["disk"]
 
     def setup(self, *args: Any, **info: Any) -> None:
-        """Lets Tune's own handler of SIGINT, which takes some seconds, say that it heard."""
+        """Prints at once that SIGINT was received, as Tune's own handling of it takes seconds."""
         if threading.current_thread() is not threading.main_thread():
             return
-        tunes = signal.getsignal(signal.SIGINT)  # it has none for the others
+        tunes = signal.getsignal(signal.SIGINT)  # it handles no other signal
 
         def answer(number: int, frame: FrameType | None) -> None:
             with interrupts.once():
@@ -184,11 +240,11 @@ class Ending(tune.Callback):
                     tunes(number, frame)
 
         for number in interrupts.SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup
                 signal.signal(number, answer)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """Notes the arrays whose workers died once too often."""
+        """Registers the arrays whose workers died too many times."""
         for trial in trials:
             if trial.status == Trial.ERROR:
                 error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
@@ -196,19 +252,19 @@ class Ending(tune.Callback):
 
 
 class _OnceOfTheDisk(tune.Stopper):
-    """Ends all trials when one says that its disk fails: the others' results would go the same way.
+    """Ends all trials when one reports a failing disk, as the others' results would fail too.
 
-    Beside `Ending` because Tune keeps a copy of its own.
+    Separate from `Ending` because Tune copies its stopper.
     """
 
     def __init__(self) -> None:
         self._failed = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Takes a report in; it is no reason to end this one trial."""
+        """Handles a report; it never ends a single trial."""
         self._failed = self._failed or bool(result["disk"])
         return False
 
     def stop_all(self) -> bool:
-        """Whether it is over."""
+        """Whether all trials have to end."""
         return self._failed

@@ -1,1 +1,1 @@
-"""Does an element table transfer? Tables compared in a model that knows compositions alone."""
+"""Compares element tables in a model that only uses compositions, to see whether they transfer."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from orchestrator.training.arrays import key_of
+from orchestrator.runs.record_contents import ENVIRONMENT
 from orchestrator.transfer.tables import Table
-from trainables.compositions.dataset import Compositions
+from trainables.compositions.dataset import FORMULA, Compositions
+from trainables.models.crabnet import PUBLISHED
 from trainables.models.recipe import Recipe
+from trainables.training.specification import CrabNetSpec, Target
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,
@@ -30,7 +33,8 @@ SCHEMA = pa.schema(
     + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
     + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
     + [("seconds", pa.float64())]
-    + [(name, pa.string()) for name in ("target", "unit", "array", "device", "versions", "error")]
+    + [(name, pa.string()) for name in ("target", "unit", "spec", "array")]
+    + [*ENVIRONMENT, ("error", pa.string())]
 )
 # Models in one array. A core gains nothing from more; a GPU is filled by tables of all folds.
 TOGETHER = {"cpu": 8, "cuda": 40}
@@ -41,11 +45,23 @@ class TransferArray:
     """Models of one data set and seed that are trained together."""
 
     task: str
-    spec: TransferSpec
+    models: Mapping[Entrant, CrabNetSpec]
+
+    @cached_property
+    def spec(self) -> TransferSpec:
+        """The specification from which its training starts."""
+        first = next(iter(self.models.values()))
+        return TransferSpec(
+            models={entrant: model.key for entrant, model in self.models.items()},
+            seed=first.seed,
+            recipe=first.recipe,
+            trainable=first.trainable,
+            options=first.options,
+        )
 
     @property
     def id(self) -> str:
-        entrants = list(self.spec.models)
+        entrants = list(self.models)
         folds = sorted({entrant.fold for entrant in entrants})
         named = f"fold{folds[0]}" if len(folds) == 1 else f"folds{folds[0]}-{folds[-1]}"
         return f"{self.task}/{named}/seed{self.spec.seed}/{entrants[0].table}"
@@ -68,23 +84,26 @@ class TransferArray:
 
     def only(self, labels: Collection[str]) -> TransferArray:
         """The array with some of its models."""
-        models = {one: key for one, key in self.spec.models.items() if one.label in labels}
-        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, models=models))
+        models = {one: model for one, model in self.models.items() if one.label in labels}
+        return dataclasses.replace(self, models=models)
 
     def cost(self, dataset: TransferData) -> float:
-        """Of the whole training: epochs, models, and elements in formulas."""
-        return float(len(dataset.compositions.z) * len(self.spec.models) * self.epochs)
+        """Relative cost of the whole training, from epochs, models and elements in formulas."""
+        return float(len(dataset.compositions.z) * len(self.models) * self.epochs)
 
     def row(self, label: str) -> dict[str, Any]:
         """What the ledger says of a model before it is trained."""
-        (entrant,) = (one for one in self.spec.models if one.label == label)
+        ((entrant, model),) = (one for one in self.models.items() if one[0].label == label)
         return {
-            "key": self.spec.models[entrant],
+            "key": model.key,
             "task": self.task,
             "table": entrant.table,
             "fold": entrant.fold,
-            "seed": self.spec.seed,
-            "recipe": self.spec.recipe.name,
+            "seed": model.seed,
+            "recipe": model.recipe.name,
+            "target": model.target.name,
+            "unit": model.target.unit,
+            "spec": model.text,
             "array": self.id,
         }
 
@@ -95,7 +114,7 @@ class TransferArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Like "mat2vec fold 3"."""
+        """Formats as "mat2vec fold 3"."""
         return f"{row['table']} fold {row['fold']}"
 
 
@@ -116,42 +135,40 @@ def arrays_of(
     seeds: Sequence[int],
     recipe: Recipe,
     *,
+    target: Target,
     trainable: bool,
     device: str,
 ) -> list[TransferArray]:
     """All arrays of one data set: on a CPU those of a fold, on a GPU those of all folds."""
     printed = fingerprint(data)
-    found = []
-    for seed in seeds:
-        keyed = {
-            entrant: _key(printed, table, entrant.fold, seed, recipe, trainable)
-            for entrant, table in tables.items()
-        }
-        for models in _parts(keyed, device):
-            spec = TransferSpec(models=models, seed=seed, recipe=recipe, trainable=trainable)
-            found.append(TransferArray(task=task, spec=spec))
-    return found
+    digests = {entrant: table.digest for entrant, table in tables.items()}
+
+    def model(entrant: Entrant, seed: int) -> CrabNetSpec:
+        return CrabNetSpec(
+            data=printed,
+            target=target,
+            representation=FORMULA,
+            fold=entrant.fold,
+            seed=seed,
+            recipe=recipe,
+            training=TRANSFER_VERSION,
+            table=digests[entrant],
+            trainable=trainable,
+            options=PUBLISHED,
+        )
+
+    return [
+        TransferArray(task=task, models={entrant: model(entrant, seed) for entrant in part})
+        for seed in seeds
+        for part in _parts(tables, device)
+    ]
 
 
-def _key(data: str, table: Table, fold: int, seed: int, recipe: Recipe, trainable: bool) -> str:
-    """Identity of the trained model: the data, the table, the spec and the training code."""
-    identity = {
-        "data": data,
-        "table": table.digest,
-        "fold": fold,
-        "seed": seed,
-        "recipe": dataclasses.asdict(recipe),
-        "trainable": trainable,
-        "training": TRANSFER_VERSION,
-    }
-    return key_of(identity)
-
-
-def _parts(keyed: Mapping[Entrant, str], device: str) -> Iterator[dict[Entrant, str]]:
+def _parts(entrants: Iterable[Entrant], device: str) -> Iterator[list[Entrant]]:
     groups: dict[int, list[Entrant]] = {}
-    for entrant in keyed:
+    for entrant in entrants:
         groups.setdefault(entrant.fold if device == "cpu" else 0, []).append(entrant)
     for group in groups.values():
         number = -(-len(group) // TOGETHER[device])
         for part in np.array_split(np.arange(len(group)), number):
-            yield {group[place]: keyed[group[place]] for place in part}
+            yield [group[place] for place in part]

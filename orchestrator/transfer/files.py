@@ -1,4 +1,4 @@
-"""The files of a comparison: what `transfer` leaves in its run, and how they are read."""
+"""The files that `transfer` writes into its run: writing and reading them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SCHEMA = pa.schema(
 
 
 def write_scores(run: Path, scores: pd.DataFrame) -> Path:
-    """`transfer.parquet`: a row a model and metric."""
+    """Writes `transfer.parquet`: one row per model and metric."""
     sums.write_parquet(run, SCORES, pa.Table.from_pandas(scores, SCHEMA, preserve_index=False))
     return run / SCORES
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """`transfer.json`, written last: it makes the comparison exist."""
+    """Writes `transfer.json`, last: the comparison exists once it does."""
     sums.write_json(run, FACTS, facts)
     return run / FACTS
 
 
 class FinishedTransfer(FinishedFiles):
-    """The files of a comparison, read when they are needed."""
+    """The files of a comparison, each read on first use."""
 
     job, facts_file = "transfer", FACTS
 
@@ -48,12 +48,12 @@ class FinishedTransfer(FinishedFiles):
 
     @cached_property
     def ledger(self) -> pd.DataFrame | None:
-        """The models; None where somebody took the results alone elsewhere."""
+        """The models; None if only the results were copied here."""
         if not (self.folder / LEDGER).is_file():
             return None
         return read_parquet(self.folder, LEDGER, self.job)
 
     @cached_property
     def compared(self) -> pd.DataFrame:
-        """A row a data set and table."""
+        """One row per data set and table."""
         return pd.DataFrame(self.facts["compared"])

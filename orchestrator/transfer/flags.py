@@ -42,13 +42,13 @@ The same command is always safe to run again: a model that is recorded is never 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferOptions:
-    """What the command line asks for."""
+    """The parsed command line."""
 
     tables: tuple[str, ...]
     tasks: tuple[str, ...]
     data_dir: Path | None
     max_bad: float | None
-    division: Division | None  # of the data sets, in place of the official folds
+    division: Division | None  # replaces the official folds
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     recipe: RecipeName
@@ -68,7 +68,7 @@ class TransferOptions:
 
     @property
     def rescales(self) -> bool:
-        """Whether tables are given unit size; the published CrabNet takes them as they are."""
+        """Whether tables are scaled to unit size; the published CrabNet takes them as they are."""
         return self.recipe != "paper"
 
 
@@ -214,7 +214,7 @@ def _add_results(parser: Parser) -> None:
 
 
 def parse(argv: Sequence[str]) -> TransferOptions:
-    """Raises UsageError in one line."""
+    """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
     worker = worker_of(given)
     del given["cpus_per_worker"], given["gpus_per_worker"]

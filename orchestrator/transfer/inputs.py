@@ -1,4 +1,4 @@
-"""What a comparison begins with: data sets, tables, and what the tables have seen of the data."""
+"""The inputs of a comparison: data sets, tables, and what the tables have seen of the data."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from trainables.compositions.dataset import Compositions
 from trainables.models.recipe import Recipe
 from trainables.training.transfer import HELD, recipe_for
 
-SHOWN = 5  # bad rows
+SHOWN = 5  # bad rows printed
 
 
 def open_data(options: TransferOptions) -> dict[str, Compositions]:
-    """The data sets by name."""
+    """Opens the data sets, by name."""
     found: dict[str, Compositions] = {}
     for spec in options.tasks:
         demand_own_folds(options.division, [spec])  # before anything is downloaded
@@ -39,7 +39,7 @@ def open_data(options: TransferOptions) -> dict[str, Compositions]:
 
 
 def _describe(data: Compositions) -> None:
-    """What there is, what was left out, and what stands there twice."""
+    """Prints the size of a data set, what was left out, and repeated compositions."""
     kind = "a number"
     if data.class_names is not None:
         no, yes = data.class_names
@@ -55,7 +55,7 @@ def _describe(data: Compositions) -> None:
 
 
 def _repeated(data: Compositions) -> str:
-    """Compositions of several rows, and how many of them contradict themselves."""
+    """Compositions with several rows, and how many of them have contradicting values."""
     found, owner = np.unique(data.formulas, return_inverse=True)
     low, high = (np.full(len(found), fill) for fill in (np.inf, -np.inf))
     np.minimum.at(low, owner, data.target)
@@ -96,7 +96,7 @@ def _divided(options: TransferOptions, data: Compositions) -> Compositions:
 
 
 def open_tables(options: TransferOptions) -> list[Table]:
-    """The competitors."""
+    """Loads the tables to compare."""
     tables = load_tables(
         options.tables,
         min(options.seeds),
@@ -116,7 +116,7 @@ def open_tables(options: TransferOptions) -> list[Table]:
 
 
 def recipe_of(options: TransferOptions, data: Compositions) -> Recipe:
-    """The recipe of a data set; UsageError where a model would stop before it is validated."""
+    """The recipe of a data set; UsageError if a model would stop before its first validation."""
     given = {"epochs": options.epochs, "patience": options.patience}
     changes = {name: value for name, value in given.items() if value is not None}
     if options.epochs is not None and options.patience is None:
@@ -134,10 +134,10 @@ def recipe_of(options: TransferOptions, data: Compositions) -> Recipe:
 def look_for_overlap(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> list[dict[str, Any]]:
-    """Formulas of test folds that a table has seen: a row a table, data set and fold.
+    """Formulas of test folds that a table has seen: one row per table, data set and fold.
 
     Raises:
-        UsageError: --strict cannot be had.
+        UsageError: --strict cannot be satisfied.
     """
     found = [
         row

@@ -1,4 +1,4 @@
-"""Does an element table transfer? CrabNet with each of several tables, on the official folds.
+"""Does an element table transfer? Trains CrabNet with each of several tables, on official folds.
 
 python -m orchestrator.transfer --tasks steels --tables mat2vec mine.csv
 """
@@ -31,8 +31,9 @@ from orchestrator.runs.run_directory import (
     slug,
     write_manifest,
 )
+from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
-from orchestrator.training.trials import versions
+from orchestrator.training.study import Study
 from orchestrator.transfer.entries import SCHEMA, TransferArray, arrays_of, fingerprint
 from orchestrator.transfer.files import LEDGER, write_facts, write_scores
 from orchestrator.transfer.flags import TransferOptions
@@ -41,6 +42,7 @@ from orchestrator.transfer.overlap import line_up, of_unknown_source
 from orchestrator.transfer.results import compare, in_words, score_all, score_together
 from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import Compositions
+from trainables.training.specification import Target
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,
@@ -52,7 +54,7 @@ JOB = "transfer"
 
 
 def start(options: TransferOptions) -> int:
-    """Looks at what is asked, and does it; 0 all models done, 1 some failed."""
+    """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     data = open_data(options)
     if options.write_formulas is not None:
         write_formulas(options.write_formulas, options, data)
@@ -70,7 +72,7 @@ def start(options: TransferOptions) -> int:
 def write_formulas(
     folder: Path, options: TransferOptions, data: Mapping[str, Compositions]
 ) -> None:
-    """The formulas of each test fold, as `hybrid_grid --without` takes them."""
+    """Writes the formulas of each test fold, in the format of `hybrid_grid --without`."""
     for name, fold in product(data, options.folds):
         formulas = data[name].formulas[data[name].test_rows(fold)]
         path = folder / f"{slug(name)}-fold{fold}.txt"
@@ -89,7 +91,7 @@ def write_formulas(
 def describe(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> None:
-    """What would be trained."""
+    """Prints what would be trained."""
     for one in data.values():
         recipe = recipe_of(options, one)
         models = len(tables) * len(options.folds) * len(options.seeds)
@@ -116,31 +118,36 @@ def run(
     with cluster.connected(options.address, options.worker.cpus):
         print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
         lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}
+        study = Study(
+            arrays=[
+                array for name in data for array in _arrays(options, data[name], lineups[name])
+            ],
+            data={name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
+            naming=TransferArray,
+            make_fit=TransferFit,
+            error="val_error",
+        )
         return train_to_ledger(
-            [array for name in data for array in _arrays(options, data[name], lineups[name])],
-            {name: TransferData(one, _values(lineups[name])) for name, one in data.items()},
-            {name: ("target", unit_of(name)) for name in data},
+            study,
             records,
             options.worker,
-            naming=TransferArray,
             path=options.run / LEDGER,
             finish=lambda ledger: finish(options, records, ledger, data, tables, seen),
             retry_failed=options.retry_failed,
-            make_fit=TransferFit,
-            error="val_error",
         )
 
 
 def _arrays(
     options: TransferOptions, data: Compositions, lineup: Mapping[Entrant, Table]
 ) -> list[TransferArray]:
-    """Those of one data set."""
+    """The arrays of one data set."""
     return arrays_of(
         data.name,
         data,
         lineup,
         options.seeds,
         recipe_of(options, data),
+        target=Target(name="target", unit=unit_of(data.name)),
         trainable=options.trainable,
         device=options.worker.device,
     )
@@ -149,7 +156,7 @@ def _arrays(
 def _own_folder(
     options: TransferOptions, data: Mapping[str, Compositions], tables: Sequence[Table]
 ) -> None:
-    """Refuses the folder of something else; else says in the manifest what is asked."""
+    """Writes what is asked into the manifest; refuses a folder made for something else."""
     asked = {
         "config": {
             "tasks": list(data),
@@ -182,7 +189,7 @@ def finish(
     tables: Sequence[Table],
     seen: list[dict[str, Any]],
 ) -> None:
-    """Scores, what they establish, and the report."""
+    """Writes scores, their paired differences, and the report."""
     scores = score_all(records, ledger, data)
     if scores.empty:
         return

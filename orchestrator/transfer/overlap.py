@@ -1,9 +1,9 @@
-"""What a distilled table has seen of the formulas that it is tested on, and how to undo it.
+"""What a distilled table has seen of the formulas that it is tested on, and how to avoid it.
 
 A table has seen a formula when a model behind it learned from a crystal of it: in the training or
-the validation part of its fold. A table of all five folds so has seen every crystal of its data
-sets. Where a test fold holds the same formulas, the table may know their bonds, and the property
-too where the grid learned the very one that is tested.
+the validation part of its fold. So a table from all five folds has seen every crystal of its data
+sets. If a test fold has the same formulas, the table may contain information on their bonds, and on
+the tested property if the grid learned the same one.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Seen:
     """Formulas of the crystals of one of a grid's data sets, in the order of its shards.
 
     Attributes:
-        rows, total, folds: as of `Dataset`; they decide the parts of a fold.
-        hidden: formulas that no model of the grid was let learn from.
+        rows, total, folds: as of `Dataset`; they determine the parts of a fold.
+        hidden: formulas that were withheld from all models of the grid.
     """
 
     formulas: np.ndarray
@@ -72,7 +72,7 @@ class Source:
 
     @property
     def on(self) -> str:
-        """Column of the ledger by which the grid chose its models."""
+        """Column of the ledger by which the grid selected its models."""
         return SELECTED_BY[self._config["select_on"]]
 
     @property
@@ -81,7 +81,7 @@ class Source:
 
     @cached_property
     def learned(self) -> dict[tuple[str, int], set[str]]:
-        """Formulas that the models of a (data set, fold) learned from, of those that are done."""
+        """By (data set, fold), the formulas that its finished models have learned from."""
         pairs = self.run.done[["task", "fold"]].drop_duplicates().itertuples(index=False)
         seed = int(self._config["seed"])
         return {
@@ -104,10 +104,10 @@ class Source:
 
 @lru_cache
 def source_of(run: Path) -> Source:
-    """The grid of a run.
+    """Opens the grid of a run.
 
     Raises:
-        UsageError: the shards are gone or damaged, or the list of what was withheld.
+        UsageError: the shards, or the list of withheld formulas, are missing or damaged.
     """
     finished = FinishedRun(run)
     found, hidden = {}, withheld_by(run)
@@ -119,7 +119,7 @@ def source_of(run: Path) -> Source:
 
 
 def overlap(table: Table, data: Compositions, fold: int) -> dict[str, Any] | None:
-    """How many of a test fold's formulas a table has seen; None where its grid is not known."""
+    """How many of a test fold's formulas a table has seen; None if its grid is unknown."""
     table = table.of(fold)
     if table.run is None:
         return None
@@ -160,7 +160,7 @@ def line_up(
 
 
 def of_unknown_source(tables: Sequence[Table], folds: Sequence[int]) -> list[str]:
-    """Names of tables that a grid distilled, but which lie outside its run."""
+    """Names of tables that a grid distilled, but that are outside its run."""
     return [
         table.name
         for table in tables
@@ -174,10 +174,10 @@ def demand_untouched(
     tables: Sequence[Table],
     seen: Sequence[Mapping[str, Any]],
 ) -> None:
-    """What `--strict` asks for: that each table can be had without its test fold's formulas.
+    """Checks `--strict`: each table can be made without its test fold's formulas.
 
     Args:
-        seen: what `overlap` found.
+        seen: results of `overlap`.
 
     Raises:
         UsageError: one cannot; with the commands that make one that can.
@@ -220,7 +220,7 @@ def commands(options: TransferOptions, data: Mapping[str, Compositions], table: 
 
 
 def _flags_of(run: Path) -> str:
-    """The flags of `hybrid_grid` that ask for the grid of a run."""
+    """The flags of `hybrid_grid` that give the grid of a run."""
     config = FinishedRun(run).manifest["config"]
     words = []
     for name, field in GridConfig.model_fields.items():
@@ -233,18 +233,18 @@ def _flags_of(run: Path) -> str:
 
 
 def _as_in_json(value: Any) -> Any:
-    """A default as a manifest has it."""
+    """A default value as it appears in a manifest."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _models_without(table: Table, data: Compositions, fold: int) -> list[str]:
-    """Keys of the models that a table is distilled from that have seen nothing of a test fold."""
+    """Keys of the models behind a table that have seen nothing of a test fold."""
     assert table.run is not None and table.path is not None
     source = source_of(table.run)
     ledger = source.untouched(set(data.formulas[data.test_rows(fold)]))
     try:
         keys = strategies(ledger, source.on)
-    except ValueError:  # no model at all
+    except ValueError:  # no model is left
         return []
     return keys.get(sidecar_of(table.path).get("strategy", ""), [])
 
@@ -252,12 +252,12 @@ def _models_without(table: Table, data: Compositions, fold: int) -> list[str]:
 def without(
     table: Table, data: Compositions, fold: int, actors: int, *, rescaled: bool = True
 ) -> Table:
-    """The table distilled again from the models that have seen no formula of a test fold.
+    """Distills a table again from the models that have seen no formula of a test fold.
 
-    There has to be one; `demand_untouched` says whether. `rescaled` is as of `load_tables`.
+    There has to be one, as `demand_untouched` checks. `rescaled` is as in `load_tables`.
 
     Raises:
-        UsageError: their distances make no table.
+        UsageError: no table can be made from their distances.
     """
     assert table.run is not None and table.path is not None
     source = source_of(table.run)

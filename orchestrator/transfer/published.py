@@ -1,4 +1,4 @@
-"""Scores of CrabNet that others have published, to stand beside ours."""
+"""Published scores of CrabNet, for comparison with ours."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ THESIS = {
 LEADERBOARD = {"steels": 107.316, "expt_gap": 0.3463}
 
 
-DISTILLED = "mat2vec-"  # how the names of tables begin that anybody's grid may distil
-SEPARATORS = "-_ /."  # between what a person puts before such a name, and the name
+DISTILLED = "mat2vec-"  # start of the names of tables that any grid may distil
+SEPARATORS = "-_ /."  # between a prefix chosen by the user and such a name
 
 
 def thesis_score(task: str, table: str) -> float | None:
@@ -47,8 +47,8 @@ def thesis_score(task: str, table: str) -> float | None:
 def thesis_name(task: str, table: str) -> str | None:
     """The thesis' name of a table.
 
-    Distilled tables may have something before their name, as `phonons-Mat2Vec-H-64`; Mat2Vec and
-    SkipAtom are one table each, and another that ends like them is not theirs.
+    Distilled tables may have a prefix, as in `phonons-Mat2Vec-H-64`; Mat2Vec and SkipAtom are one
+    table each, and other tables whose names end like theirs do not match.
     """
     wanted = table.lower()
     for name in THESIS.get(task, {}):

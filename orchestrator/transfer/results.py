@@ -1,8 +1,8 @@
-"""Scores of a comparison's models, and what their differences establish.
+"""Scores of a comparison's models, and the significance of their differences.
 
 Legend: a fold's score is the mean over its seeds' models, each scored alone; its joint score is
-that of the one prediction that is the mean of theirs. Differences are taken model by model, of the
-same fold and seed, before they are averaged.
+that of the mean of their predictions. Differences are taken between models of the same fold and
+seed, before they are averaged.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from trainables.compositions.dataset import Compositions
 
 COLUMNS = ["table", "task", "fold", "seed", "metric", "value"]
 ESTABLISHED = 0.05
-# Two folds can agree by chance to any number of digits.
+# Two folds may agree by chance to any number of digits.
 LEAST_FOLDS = 3
-# Of each kind of task the metric that is compared, and whether more of it is better.
+# The metric compared for each kind of task, and whether more of it is better.
 METRIC = {False: "mae", True: "roc_auc"}
 
 
 def score_all(
     records: Records, ledger: pd.DataFrame, data: Mapping[str, Compositions]
 ) -> pd.DataFrame:
-    """A row a model and metric, of the models that are done: `COLUMNS`."""
+    """One row per metric and model, of the models that are done: `COLUMNS`."""
     rows: list[dict[str, Any]] = []
     for row in ledger[ledger["status"] == DONE].itertuples():
         chosen = data[row.task]
@@ -52,8 +52,8 @@ def score_together(
 ) -> dict[tuple[str, str], float]:
     """(data set, table) -> mean joint score over the folds.
 
-    None where a fold has but one seed, or where a model is not done: a joint score of fewer seeds
-    is worse for that alone.
+    None if a fold has only one seed, or if a model is not done: a joint score of fewer seeds is
+    worse for that reason alone.
     """
     found: dict[tuple[str, str], float] = {}
     done = ledger[ledger["status"] == DONE]
@@ -76,13 +76,13 @@ def score_together(
 
 
 def by_model(scores: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
-    """A row a (fold, seed), a column a table."""
+    """One row per (fold, seed), one column per table."""
     chosen = scores[(scores["task"] == task) & (scores["metric"] == metric)]
     return chosen.pivot_table(index=["fold", "seed"], columns="table", values="value", sort=False)
 
 
 def by_fold(scores: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
-    """Mean over seeds: a row a fold, a column a table."""
+    """Mean over seeds: one row per fold, one column per table."""
     return _over_seeds(by_model(scores, task, metric))
 
 
@@ -91,10 +91,10 @@ def _over_seeds(models: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(scores: pd.DataFrame, task: str, metric: str, reference: str) -> pd.DataFrame:
-    """Each table less the reference: a row a fold, a column a table.
+    """Each table minus the reference: one row per fold, one column per table.
 
-    Of a fold the mean over the seeds that both have, whose models started alike and met the same
-    batches; NaN where there is none.
+    Each is the mean over the seeds that both have, whose models had the same initial weights and
+    batches; NaN without a common seed.
     """
     models = by_model(scores, task, metric)
     if reference not in models:
@@ -109,9 +109,9 @@ def compare(
     reference: str,
     test_by_train: float,
 ) -> list[dict[str, Any]]:
-    """Each table beside the reference on each data set; p is Holm's within the data set.
+    """Compares each table with the reference on each data set; p is Holm's within the data set.
 
-    Where table and reference have no fold and seed in common, `pairs` is 0 and nothing is compared.
+    If table and reference have no fold and seed in common, `pairs` is 0 and nothing is compared.
     """
     found: list[dict[str, Any]] = []
     listed = list(tables)
@@ -169,7 +169,7 @@ def _number(value: float) -> float | None:
 
 
 def in_words(row: Mapping[str, Any], reference: str) -> str:
-    """What a comparison establishes, in a line; "" for the reference itself."""
+    """The result of a comparison in one line; "" for the reference itself."""
     if "verdict" not in row:
         return ""
     if not row["pairs"]:

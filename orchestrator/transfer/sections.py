@@ -1,17 +1,15 @@
-"""The sections of a report on tables that were compared."""
+"""The report's sections on compared tables."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from analysis.figures.transfer import paired_differences
-from orchestrator.interface.format import counted, duration, significant, with_deviation
-from orchestrator.interface.page import figure, table
-from orchestrator.report.part import MakePart, Part, filled
+from orchestrator.interface.format import significant, with_deviation
+from orchestrator.report.part import MakePart, Part, Values, filled
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.transfer import results
@@ -22,22 +20,25 @@ from orchestrator.transfer.results import METRIC, by_fold, in_words
 KINDS = {"mae": "MAE", "roc_auc": "area under the ROC curve"}
 
 
-def scores(done: FinishedTransfer) -> str:
-    """Tables 4.2 and 4.3 of the thesis, with ours beside them."""
+def scores(done: FinishedTransfer) -> Values:
+    """Tables 4.2 and 4.3 of the thesis, with our results added."""
     facts = done.facts
-    parts = [
-        "<p>CrabNet, which knows a material by its formula alone, with each table of element"
-        f" vectors in turn{'' if facts['trainable'] else ', frozen'}; recipe {facts['recipe']}, at"
-        f" most {_epochs(facts)} epochs, {_count(facts['seeds'], 'seed')}, folds"
-        f" {' '.join(map(str, facts['folds']))}. Score: mean ± deviation over the folds, on test"
-        f" parts that nothing was chosen on.{_together(facts)}{_difference(facts)}</p>"
-    ]
-    for task, rows in done.compared.groupby("task", sort=False):
-        parts.append(f"<h3>{html.escape(str(task))}</h3>{_of_task(facts, str(task), rows)}")
-    return "".join(parts)
+    return {
+        "facts": facts,
+        "epochs": sorted(set(facts["epochs"].values())),
+        "tasks": [
+            {
+                "name": task,
+                "scores": _of_task(facts, str(task), rows),
+                "formulas": facts["tasks"][task]["formulas"],
+                "leaderboard": LEADERBOARD.get(str(task)),
+            }
+            for task, rows in done.compared.groupby("task", sort=False)
+        ],
+    }
 
 
-def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
+def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> pd.DataFrame:
     about = facts["tasks"][task]
     controls = {one["name"]: one["control"] for one in facts["tables"]}
     columns = {one["name"]: one["columns"] for one in facts["tables"]}
@@ -76,63 +77,37 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> str:
         for name, score in known.items()
         if name not in ours
     ]
-    listed = LEADERBOARD.get(task)
-    note = f" Leaderboard, CrabNet with Mat2Vec: {significant(listed)}." if listed else ""
-    return f"{table(pd.DataFrame(shown))}<p>{about['formulas']} formulas.{note}</p>"
-
-
-def _together(facts: dict[str, Any]) -> str:
-    if len(facts["seeds"]) < 2:
-        return ""
-    return " Seeds together: the score of the mean of the seeds' predictions."
-
-
-def _difference(facts: dict[str, Any]) -> str:
-    if len(facts["tables"]) < 2:
-        return ""
-    return (
-        f" Difference: from {html.escape(facts['reference'])}, between models of the same fold and"
-        " seed, fold by fold, with a 95 % interval that counts in how much training data the folds"
-        " share. The interval is of this one difference; p is Holm's over the tables of a data set,"
-        " and decides what is established."
-    )
+    return pd.DataFrame(shown)
 
 
 def _or_dash(value: float | None) -> str:
     return significant(value) if value is not None and pd.notna(value) else "–"
 
 
-def _epochs(facts: dict[str, Any]) -> str:
-    return " or ".join(str(number) for number in sorted(set(facts["epochs"].values())))
-
-
-def _count(values: list[int], what: str) -> str:
-    return f"{len(values)} {what}{'s' if len(values) > 1 else ''}"
-
-
-def differences(done: FinishedTransfer) -> str:
-    """The paired differences, and what they establish in words."""
+def differences(done: FinishedTransfer) -> Values | None:
+    """The paired differences, and their meaning in words."""
     facts = done.facts
     reference = facts["reference"]
     told = [row for row in facts["compared"] if "verdict" in row]
     rivals = [row for row in told if "difference" in row]
     if not told:
-        return ""
+        return None
     folds = {
         task: results.differences(done.scores, task, METRIC[about["classes"]], reference)
         for task, about in facts["tasks"].items()
     }
     units = {task: about["unit"] or "" for task, about in facts["tasks"].items()}
-    words = "".join(f"<li>{html.escape(in_words(row, reference))}</li>" for row in told)
-    shown = figure(paired_differences(rivals, folds, reference, units)) if rivals else ""
-    return f"{shown}<details><summary>in words</summary><ul>{words}</ul></details>"
+    return {
+        "drawn": paired_differences(rivals, folds, reference, units) if rivals else None,
+        "verdicts": [in_words(row, reference) for row in told],
+    }
 
 
-def labels(done: FinishedTransfer) -> str:
-    """The two areas under a ROC curve, named apart."""
+def labels(done: FinishedTransfer) -> Values | None:
+    """The two areas under a ROC curve, explained."""
     classes = [task for task, about in done.facts["tasks"].items() if about["classes"]]
     if not classes:
-        return ""
+        return None
     rows = []
     for task in classes:
         names = ("roc_auc", "rocauc_labels", "balanced_accuracy", "accuracy", "f1")
@@ -148,26 +123,23 @@ def labels(done: FinishedTransfer) -> str:
                     "F1": significant(means["f1"][name]),
                 }
             )
-    return (
-        "<p>The leaderboard computes its rocauc from labels cut at 0.5, which makes it the balanced"
-        " accuracy. It is no area under a curve, and stands here beside the true one.</p>"
-        + table(pd.DataFrame(rows))
-    )
+    return {"areas": pd.DataFrame(rows)}
 
 
-def leaks(done: FinishedTransfer) -> str:
+def leaks(done: FinishedTransfer) -> Values | None:
     """What distilled tables have seen of the test folds."""
-    seen = pd.DataFrame(done.facts["overlap"])
-    unknown = done.facts.get("unknown", [])
-    outside = (
-        f"<p>What {html.escape(', '.join(unknown))} has seen is not known: a grid distilled it, but"
-        " the file lay outside that grid's run.</p>"
-        if unknown
-        else ""
-    )
-    if seen.empty:
-        return outside
-    rows = [
+    seen, unknown = pd.DataFrame(done.facts["overlap"]), done.facts.get("unknown", [])
+    if seen.empty and not unknown:
+        return None
+    return {
+        "seen": None if seen.empty else _seen(seen),
+        "strict": done.facts["strict"],
+        "unknown": unknown,
+    }
+
+
+def _seen(overlap: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "table": name,
             "data set": task,
@@ -175,29 +147,17 @@ def leaks(done: FinishedTransfer) -> str:
             "seen": f"{part['seen'].sum()} ({part['seen'].sum() / part['formulas'].sum():.1%})",
             **{f"fold {one.fold}": f"{one.seen} of {one.formulas}" for one in part.itertuples()},
         }
-        for (name, task), part in seen.groupby(["table", "task"], sort=False)
-    ]
-    strict = (
-        " Under <code>--strict</code>, where a fold has such formulas, the table was distilled"
-        " again for it from models that had seen none of them."
-        if done.facts["strict"]
-        else " <code>--strict</code> distils a table for each fold without the models that had."
-    )
-    return (
-        "<p>A table that a grid has distilled knows what its models learned from, by their training"
-        " and validation parts. So many of the test formulas were among that, whatever property of"
-        " them the grid learned:</p>"
-        f"{table(pd.DataFrame(rows))}<p>{strict}</p>{outside}"
+        for (name, task), part in overlap.groupby(["table", "task"], sort=False)
     )
 
 
-def cost(done: FinishedTransfer) -> str:
-    """What it took."""
+def cost(done: FinishedTransfer) -> Values:
+    """Hardware, time and settings of the comparison."""
     models = len(done.scores[["table", "task", "fold", "seed"]].drop_duplicates())
-    return f"<p>{counted(models, 'model')}, {duration(done.facts['seconds'])} of training.</p>"
+    return {"models": models, "seconds": done.facts["seconds"]}
 
 
-TRANSFER_SECTIONS: tuple[tuple[str, Callable[[FinishedTransfer], str]], ...] = (
+TRANSFER_SECTIONS: tuple[tuple[str, Callable[[FinishedTransfer], Values | None]], ...] = (
     ("Tables in CrabNet", scores),
     ("Paired differences", differences),
     ("Two areas under a curve", labels),
@@ -207,7 +167,7 @@ TRANSFER_SECTIONS: tuple[tuple[str, Callable[[FinishedTransfer], str]], ...] = (
 
 
 def part(run: FinishedRun) -> MakePart | None:
-    """What makes the comparison's part of the report; None where there is none."""
+    """The function that makes the comparison's part of the report; None if there is none."""
     done = FinishedTransfer(run.folder)
     return (lambda: _part(done)) if done.exists else None
 
@@ -218,7 +178,7 @@ def _part(done: FinishedTransfer) -> Part:
     names = [one["name"] for one in done.facts["tables"]]
     names.sort(key=lambda name: name != done.facts["reference"])
     return Part(
-        filled(TRANSFER_SECTIONS, done),
+        filled(done.job, TRANSFER_SECTIONS, done),
         f"Element tables in CrabNet: {', '.join(done.facts['tasks'])}",
         " · ".join(names),
     )

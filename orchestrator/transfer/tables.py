@@ -1,4 +1,4 @@
-"""The element tables that compete: files, published ones by name, and controls.
+"""The element tables to compare: files, published ones by name, and controls.
 
 Legend: F columns of a table of 118 rows H…Og.
 """
@@ -29,17 +29,17 @@ FOLD = "{fold}"
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A competitor.
+    """A table to compare.
 
     Attributes:
-        name: as results call it.
+        name: in results.
         values: [118, F], as they are, or scaled to a mean square of 1 about the columns' means.
-        seen: [118] bool, elements that the table itself has; the rest were filled.
+        seen: [118] bool, elements that the table itself has; the rest were filled in.
         path: file that it was read from; None for others.
-        run: directory of the grid that it was distilled from, if it is known.
-        distilled: whether a grid distilled it, as its sidecar says.
-        control: whether it is there to be beaten.
-        by_fold: another table in its place for some folds.
+        run: directory of the grid that it was distilled from, if known.
+        distilled: whether a grid distilled it, according to its sidecar.
+        control: whether it is a control.
+        by_fold: tables that replace it for some folds.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Table:
     by_fold: Mapping[int, Table] = field(default_factory=dict)
 
     def of(self, fold: int) -> Table:
-        """The table that a fold is to be tested with."""
+        """The table to use when a fold is tested."""
         return self.by_fold.get(fold, self)
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the numbers; those of one fold, where others have their own."""
+        """SHA-256 (hex) of the numbers; of one fold's, if folds have their own."""
         return hashlib.sha256(np.ascontiguousarray(self.values).tobytes()).hexdigest()
 
     @property
@@ -77,19 +77,19 @@ def load_tables(
     folds: Sequence[int] = (0,),
     rescaled: bool = True,
 ) -> list[Table]:
-    """The tables in the order given, and after them their controls.
+    """Loads the tables in the order given, followed by their controls.
 
-    `{fold}` in a file's path stands for the number of the fold that is tested.
+    `{fold}` in a file's path stands for the number of the tested fold.
 
-    Controls are one-hot vectors, random vectors of as many columns as each of the tables has, and
-    the first table with its rows given to other elements.
+    Controls are one-hot vectors, random vectors with as many columns as each of the tables, and
+    the first table with its rows permuted among the elements.
 
     Args:
         seed: of the controls.
-        rescaled: whether tables are given unit size, or taken as they are.
+        rescaled: whether tables are scaled to unit size, or taken as they are.
 
     Raises:
-        UsageError: a table is neither a file nor a published one, is broken, or is there twice.
+        UsageError: a table is neither a file nor a published one, is malformed, or is given twice.
     """
     found = [_load_by_fold(spec, folds) if FOLD in spec else _load(spec) for spec in specs]
     found = [_checked(table, rescaled) for table in found]
@@ -103,7 +103,7 @@ def load_tables(
 
 
 def _checked(table: Table, rescaled: bool) -> Table:
-    """The table with its values as they are to be trained with, those of each fold too."""
+    """The table with the values to train with, including those of each fold."""
     values = scaled(table.name, table.values, table.seen)
     by_fold = {fold: _checked(own, rescaled) for fold, own in table.by_fold.items()}
     return replace(table, values=values if rescaled else table.values, by_fold=by_fold)
@@ -146,7 +146,7 @@ def _load(spec: str) -> Table:
 
 
 def scaled(name: str, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """One factor for the whole table: its geometry stays, its unit does not count."""
+    """Scales the whole table by one factor: its geometry stays, its unit does not matter."""
     own = values[seen] - values[seen].mean(axis=0)
     size = float(np.sqrt((own**2).mean()))
     if not size > 0:
@@ -155,7 +155,7 @@ def scaled(name: str, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def sidecar_of(path: Path) -> dict[str, Any]:
-    """What stands beside a table that a grid has distilled; empty where nothing does."""
+    """Reads the sidecar of a distilled table; empty if there is none."""
     sidecar = path.with_suffix(".meta.json")
     if not sidecar.is_file():
         return {}
@@ -169,7 +169,7 @@ def sidecar_of(path: Path) -> dict[str, Any]:
 
 
 def _seen(path: Path) -> np.ndarray:
-    """The elements that a table of ours has of its own, as its sidecar says; else all."""
+    """The elements that a table of ours itself has, from its sidecar; else all."""
     elements = sidecar_of(path).get("elements", {})
     return np.array([elements.get(symbol, {}).get("seen", True) for symbol in SYMBOLS[1:]])
 
@@ -182,11 +182,11 @@ def _run_of(path: Path) -> Path | None:
 
 def _published(name: str) -> Table:
     """A table that comes with ElementEmbeddings; elements that it lacks are filled in."""
-    from elementembeddings.core import Embedding  # here: it takes seconds to import
+    from elementembeddings.core import Embedding  # here, as it takes seconds to import
 
     try:
         vectors = Embedding.load_data(name).embeddings
-    except Exception:  # whatever it raises, it has no such table
+    except Exception:  # whichever it raises, it has no such table
         close = difflib.get_close_matches(name, PUBLISHED, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PUBLISHED)}, …"
         raise UsageError(
@@ -210,7 +210,7 @@ def _controls(tables: Sequence[Table], seed: int, rescaled: bool) -> list[Table]
     widths = list(dict.fromkeys(int(table.values.shape[1]) for table in tables))
     drawn = {widths[0]: random.normal(size=(MAX_Z, widths[0]))}
     for columns in widths[1:]:
-        own = np.random.default_rng([seed, 1, columns])  # whatever other tables there are
+        own = np.random.default_rng([seed, 1, columns])  # independent of the other tables
         drawn[columns] = own.normal(size=(MAX_Z, columns))
     seen = np.flatnonzero(first.seen)
     shuffled = first.values.copy()

@@ -19,7 +19,7 @@ def build_ledger(
     folds: int = 3,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row a model, all done; errors fall with dim, and -2 (CGCNN) or 0 (MEGNet) is best."""
+    """One row per model, all done; errors fall with dim, and -2 (CGCNN) or 0 (MEGNet) is best."""
     random = np.random.default_rng(seed)
     rows = []
     for task in tasks:

@@ -1,4 +1,4 @@
-"""What the figures draw: traces and values, on full, small and broken grids."""
+"""Traces and values of the figures, on full, small and broken grids."""
 
 from __future__ import annotations
 

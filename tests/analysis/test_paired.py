@@ -22,7 +22,7 @@ def test_without_shared_data_it_is_students_paired_test() -> None:
 
 
 def test_shared_data_widen_the_interval() -> None:
-    """Of five folds, 1/5 becomes 1/5 + 1/4: the interval is one and a half times as wide."""
+    """With five folds, 1/5 becomes 1/5 + 1/4: the interval is one and a half times as wide."""
     values = np.array([0.3, 0.1, 0.5, -0.2, 0.4])
     plain, corrected = paired(values, 0.0), paired(values, 0.25)
     assert corrected.high - corrected.mean == pytest.approx(1.5 * (plain.high - plain.mean))

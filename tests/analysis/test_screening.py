@@ -1,4 +1,4 @@
-"""A property of the composition is told from one of the structure."""
+"""Properties of the composition are distinguished from those of the structure."""
 
 from __future__ import annotations
 

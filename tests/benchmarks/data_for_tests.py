@@ -1,4 +1,4 @@
-"""A small data set in a file, as the benchmarks take it."""
+"""A small data set in a file that benchmarks accept."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.crystals_for_tests import named_crystals, triclinic
 
 
 def choice(folder: Path) -> Choice:
-    """Crystals whose atoms have twelve neighbours and more; the targets are their volumes.
+    """Crystals whose atoms have at least twelve neighbours; the targets are their volumes.
 
-    With fewer, the published code fills the list up with far-away copies of atom 0.
+    With fewer, the published code pads the list with far-away copies of atom 0.
     """
     named = named_crystals()
     del named["isolated"]

@@ -35,7 +35,7 @@ for module in ("benchmarks.gpu", "benchmarks.ours"):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `benchmarks.shards` leaves."""
+    """The folder that `benchmarks.shards` writes."""
     made = tmp_path_factory.mktemp("shards")
     shards.main([str(choice(tmp_path_factory.mktemp("data")).source), str(made)])
     return made

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from benchmarks.instant import InstantFit, InstantGrid, sample, thousands
-from orchestrator.grid.cells import Cell
-from orchestrator.runs import durable
-from orchestrator.runs.records import Records
+from benchmarks.instant import InstantFit, sample, thousands
 from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
 from trainables.training.fit import ArraySpec, fit
@@ -42,24 +34,3 @@ def test_each_thousand_is_timed_and_the_rest_left_out() -> None:
     moments = [0.5 * number for number in range(1500)] + [1000.0 + number for number in range(600)]
     assert thousands(moments) == [500.0, moments[2000] - moments[1000]]
     assert thousands(moments[:900]) == []
-
-
-def test_a_grid_is_taken_up_again_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: object
-) -> None:
-    """2 240 models, of which the last is not recorded: half a minute until it is."""
-    grid = InstantGrid(8, crystals=40)
-    records = Records(tmp_path / "records")
-    *others, (_, missing) = grid.cells
-    with monkeypatch.context() as patch:
-        patch.setattr(durable.os, "fsync", lambda handle: None)
-        records.write_all([(recorded(cell, key), {}) for cell, key in others])
-    start = time.time()
-    assert grid.train(tmp_path)
-    assert len(others) == 2239 and records.recorded([missing])
-    assert (records.folder / f"{missing}.json").stat().st_mtime - start < 30
-
-
-def recorded(cell: Cell, key: str) -> dict[str, Any]:
-    about = {name: getattr(cell, name) for name in ("task", "backbone", "dim", "mixing", "fold")}
-    return {**about, "key": key, "status": "done", "val_mae": 1.0}

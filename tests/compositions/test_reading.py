@@ -238,7 +238,7 @@ def test_reduced_formulas_of_real_data_are_their_own(shared_data: Path, name: st
     ],
 )
 def test_water_after_a_dot_is_no_amount(formula: str, water: str, amount: str) -> None:
-    """It would be SO4.5 and one H2O."""
+    """pymatgen reads SO4.5 and one H2O."""
     with pytest.raises(ValueError, match="may be water or an amount") as caught:
         parse_formula(formula)
     assert f"write {water} for the one, {amount} for the other" in str(caught.value)

@@ -1,4 +1,4 @@
-"""CIF texts for tests, made piece by piece."""
+"""CIF texts for tests, composed from parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cif(
     columns: str = "label type_symbol fract_x fract_y fract_z",
     operations: tuple[str, ...] | None = None,
 ) -> str:
-    """A data block: the cell, other items as they are, operations, the atom list."""
+    """A data block: the cell, other items unchanged, operations, the atom list."""
     lines = ["data_test"]
     lines += [f"_cell_{name} {value}" for name, value in zip(_CELL, cell, strict=True)]
     lines += [items] if items else []
@@ -34,7 +34,7 @@ def cif(
 
 
 def operations_of(setting: int, *, centring: bool = True) -> tuple[str, ...]:
-    """The operations of a Hall number as a CIF lists them; of each rotation one, on demand."""
+    """The operations of a Hall number as a CIF lists them; without centring one per rotation."""
     found = space_groups.operations_of(setting)
     kept: dict[tuple[float, ...], str] = {}
     for rotation, translation in zip(found.rotations, found.translations, strict=True):
@@ -50,7 +50,7 @@ def operations_of(setting: int, *, centring: bool = True) -> tuple[str, ...]:
 
 
 def atoms_of(crystal: Crystal) -> list[tuple[int, tuple[float, ...]]]:
-    """Atoms in an order of their own: number and place in the cell, to 1e-4."""
+    """Atoms in a canonical order: number and position in the cell, to 1e-4."""
     wrapped = np.round(crystal.frac - np.floor(crystal.frac), 4) % 1.0
     return sorted(
         (int(number), tuple(place))
@@ -65,7 +65,7 @@ def refused(text: str, words: str) -> None:
     assert len(told.splitlines()) == 1 and len(told) < 300
 
 
-# Operations of which each pair is compared: some gigabytes for a quarter of a megabyte of text.
+# Operations that are compared pair by pair: some gigabytes for a quarter of a megabyte of text.
 EATING = cif(
     "K1 K 0 0 0",
     cell=(9, 9, 9, 90, 90, 90),

@@ -1,4 +1,4 @@
-"""What may be written after --tasks, and what is answered when it is wrong."""
+"""Valid arguments of --tasks, and the messages for invalid ones."""
 
 import dataclasses
 import gzip

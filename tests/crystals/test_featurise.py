@@ -1,4 +1,4 @@
-"""From raw rows to graphs: a bad crystal costs only itself."""
+"""Raw rows become graphs: a bad crystal affects only itself."""
 
 from __future__ import annotations
 

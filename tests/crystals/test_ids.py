@@ -72,7 +72,7 @@ def test_a_name_that_is_not_utf8_is_refused_at_the_beginning(tmp_path: Path) -> 
 
 
 def test_cells_beyond_what_csv_takes_by_itself(tmp_path: Path) -> None:
-    """In a process that has read no other table, whose limit would be higher already."""
+    """In a new process, as reading another table would already have raised the limit."""
     csv.field_size_limit(131_072)
     (tmp_path / "id_prop.csv").write_text(f"a,1\n{'b' * 200_000},2\n")
     _, bad = open_source(tmp_path).entries()

@@ -133,7 +133,7 @@ def test_a_text_beyond_all_crystals_is_not_looked_at(form: str) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_no_child_outlives_its_parent(how: signal.Signals) -> None:
-    """Also one that is in the middle of a text; a Ctrl-C is heard by the parent alone."""
+    """Even in the middle of a text; only the parent receives a Ctrl-C."""
     command = [sys.executable, "-c", READING, "3", GOOD]
     parent = subprocess.Popen(
         command, cwd=ROOT, text=True, start_new_session=True,

@@ -1,4 +1,4 @@
-"""What small or senseless files take of memory, measured in a process that reads them."""
+"""Memory for reading small or malformed files, measured in a process that reads them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def edges(graphs: Graphs) -> list[tuple[int, int, int]]:
 
 
 def all_within(cutoff: float, *crystals: Crystal) -> Graphs:
-    kinds = [GraphKind(name="all", cutoff=cutoff, max_neighbours=None)]
+    kinds = [GraphKind(name="all", version=1, cutoff=cutoff, max_neighbours=None)]
     return build_graphs(find_neighbours(crystals, kinds), kinds)[0]
 
 
@@ -76,7 +76,7 @@ def test_ties_at_the_cut_prefer_the_lighter_then_the_earlier() -> None:
     # Four atoms in a row, 2.9 Å apart, in a cell too wide to matter: one neighbour on either side.
     row = [(0.5, 0.5, x) for x in (0.1, 0.3, 0.5, 0.7)]
     one = crystal([9, 26, 8, 26], row, np.diag([30.0, 30.0, 14.5]))
-    nearest = [GraphKind(name="nn1", cutoff=8.0, max_neighbours=1)]
+    nearest = [GraphKind(name="nn1", version=1, cutoff=8.0, max_neighbours=1)]
     graphs = build_graphs(find_neighbours([one], nearest), nearest)[0]
     assert graphs.src[1] == 2  # between F and O
     assert graphs.src[2] == 1  # between iron and iron
@@ -107,7 +107,7 @@ def test_edges_of_many_crystals_are_those_of_each() -> None:
 
 
 def test_what_does_not_fit_the_sorting_key_is_refused() -> None:
-    far = [GraphKind(name="far", cutoff=17.0, max_neighbours=None)]
+    far = [GraphKind(name="far", version=1, cutoff=17.0, max_neighbours=None)]
     with pytest.raises(ValueError, match=r"\[17\.0\] Å"):
         find_neighbours([CRYSTALS["NaCl"]], far)
 
@@ -133,7 +133,7 @@ def test_coordinates_outside_the_cell_are_the_same_atoms(name: str) -> None:
 @each
 def test_the_first_small_radius_loses_nothing(name: str) -> None:
     kind = BACKBONES["cgcnn"].graph_kind
-    everything = GraphKind(name="all", cutoff=8.0, max_neighbours=None)
+    everything = GraphKind(name="all", version=1, cutoff=8.0, max_neighbours=None)
     full = build_graphs(find_neighbours([CRYSTALS[name]], [everything]), [kind])[0]
     assert same(graphs_of([CRYSTALS[name]], "cgcnn"), full)
 

@@ -1,4 +1,4 @@
-"""What has to hold after every fault, whatever it was."""
+"""Invariants that hold after every fault."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from orchestrator.interface.job import INTERRUPTED, OK, SOME_FAILED, USAGE
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
 from tests.faults.site import MARK, Ended, Event, Site
 
-# The one line that says why, by exit status.
+# The one line that states the cause, by exit status.
 CAUSES = {
-    SOME_FAILED: re.compile(r"\d+ of \d+ models are not done; \S"),
+    SOME_FAILED: re.compile(r"\d+ of \d+ models? (is|are) not done; \S"),
     USAGE: re.compile(r"error: \S"),
     INTERRUPTED: re.compile(r"stopped (with \d+ of \d+ models recorded|at once)|stopped; \S"),
 }
-# By signals that a program is not asked about, or not for a second time, or not yet.
+# Exit by a signal that a program cannot handle, or handled once before, or not yet.
 BY_SIGNAL = (-signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
-# What is said of a training, not of its result.
-CIRCUMSTANCES = ["seconds", "array", "device", "versions"]
+# Columns that describe a training's circumstances, not its result.
+CIRCUMSTANCES = ["seconds", "array", "device", "kernels", "threads", "versions"]
 RESULTS = ("distances.parquet", "embeddings.parquet", "predictions.parquet")
-# Between a model of an array and the same one trained with fewer beside it: sums in another order.
+# Between a model of an array and the same one trained in a smaller array: the order of sums
+# differs.
 STACKING = 1e-3
-OF_TABLES = 1e-2  # of what is largest in a column: what is made of several such models
-# What a cluster consists of while it has nothing to do: Ray's own programs, the dashboard's
-# children, workers that wait, and the two actors that Ray Data leaves to the cluster.
+OF_TABLES = 1e-2  # relative to a column's largest value: for what is made from several such models
+# The processes of an idle cluster: Ray's own programs, the dashboard's children, idle workers, and
+# the two actors that Ray Data leaves in the cluster.
 CLUSTERS_OWN = re.compile(
     r"ray::IDLE|ray::_StatsActor|ray::_AutoscalingCoordinatorActor|ray::\w*Agent\b|ray-dashboard-"
     r"|\S*/ray/core/src/ray/(gcs|raylet)/"
@@ -67,7 +68,7 @@ def check(
 
 
 def with_its_cause(ended: Ended) -> None:
-    """A documented exit status, and on stderr exactly one line that says why, and no traceback."""
+    """Checks for a documented exit status, one line on stderr with the cause, and no traceback."""
     assert ended.code in (OK, *CAUSES, *BY_SIGNAL), f"exit status {ended.code}:\n{ended.err}"
     assert "Traceback" not in ended.err, ended.err
     lines = ended.err.splitlines()
@@ -79,7 +80,7 @@ def with_its_cause(ended: Ended) -> None:
 
 
 def one_record_each(folder: Path, golden: Path) -> None:
-    """Every model has exactly one record with an end, and a row of the ledger."""
+    """Checks that every model has exactly one final record, and a row of the ledger."""
     records = Records(folder / "records")
     wanted = keys(golden)
     assert keys(folder) == wanted
@@ -89,7 +90,7 @@ def one_record_each(folder: Path, golden: Path) -> None:
 
 
 def nothing_trained_again(folder: Path, events: list[Event]) -> None:
-    """No training of a model began after its record was written, by the log of beginnings."""
+    """Checks by the log that no training of a model started after its record was written."""
     written = {key: (folder / "records" / f"{key}.json").stat().st_mtime for key in keys(folder)}
     begun = [event for event in events if event.name == "elemgrid.train"]
     assert begun, "the log of beginnings is empty"
@@ -99,10 +100,10 @@ def nothing_trained_again(folder: Path, events: list[Event]) -> None:
 
 
 def as_undisturbed(folder: Path, golden: Path, events: list[Event]) -> None:
-    """The results are those of the golden run, bit for bit.
+    """Checks that the results are those of the golden run, bit for bit.
 
-    Models of an array that was cut between two of its records train on with fewer beside them;
-    they, and what is made of them, agree to rounding.
+    Models of an array that was cut between two of its records continue in a smaller array; they,
+    and what is made from them, agree to rounding.
     """
     cut = _cut(folder, events)
     ours, theirs = (_ledger(one) for one in (folder, golden))
@@ -144,7 +145,7 @@ def _same_to_rounding(ours: Path, theirs: Path) -> None:
 
 
 def _same_places(ours: Path, theirs: Path) -> None:
-    """Two tables of elements put these as far from each other; each may be turned or mirrored."""
+    """Compares two element tables by distances, as each may be rotated or mirrored."""
     one, other = (
         pd.read_csv(path, index_col="element", keep_default_na=False) for path in (ours, theirs)
     )
@@ -158,7 +159,7 @@ def _close(one: Any, other: Any, what: str) -> None:
 
 
 def _cut(folder: Path, events: list[Event]) -> set[str]:
-    """Models whose record was made with fewer models beside them than their array has."""
+    """Models that were recorded in a smaller array than their own."""
     last: dict[str, set[str]] = {}
     together: dict[str, set[str]] = {}
     for event in events:
@@ -171,7 +172,7 @@ def _cut(folder: Path, events: list[Event]) -> set[str]:
 
 
 def nothing_left(site: Site, folder: Path, seconds: float = 60) -> None:
-    """No file that is half written, nothing that only a run in progress needs, no process."""
+    """Checks that no incomplete file, nothing needed only during a run, and no process is left."""
     left = [path for path in folder.rglob(".*") if path.name != ".lock"]
     assert not left, f"left behind: {left}"
     assert not (folder / "checkpoints").exists()
@@ -182,7 +183,7 @@ def nothing_left(site: Site, folder: Path, seconds: float = 60) -> None:
 
 
 def at_work(site: Site) -> list[str]:
-    """All processes of a site, by the mark in their environment, but those of an idle cluster."""
+    """All processes of a site, by the mark in their environment, except an idle cluster's."""
     mark, found = str(site.faults), []
     for process in psutil.process_iter():
         try:

@@ -1,11 +1,11 @@
-"""`ray up deploy/cluster.local.yaml`, tried for real on machines made of namespaces.
+"""Tries `ray up deploy/cluster.local.yaml` for real, on machines made of namespaces.
 
 make cluster-local
 
 Three machines and a laptop, each with a home, a temporary folder and processes of its own, joined
-by a network that leads nowhere else. Of the cluster file, addresses, user and key are filled in and
-nothing else is changed; the wheel is installed as documented. Each step has its time, and the whole
-has one; whatever ends it leaves nothing behind. Needs root.
+by an isolated network. In the cluster file, addresses, user and key are filled in and nothing else
+is changed; the wheel is installed as documented. Each step has a time limit, and so has the whole;
+nothing is left behind, whatever ends it. Needs root.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.faults.machines import HOME, SHARED, USER, Machine
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = "deploy/cluster.local.yaml"
 ADDRESSES = ("10.77.0.10", "10.77.0.11", "10.77.0.12")
-PLACEHOLDERS = ("192.0.2.10", "192.0.2.11", "192.0.2.12")  # which the file has instead
+PLACEHOLDERS = ("192.0.2.10", "192.0.2.11", "192.0.2.12")  # the addresses in the file
 LAPTOP = "10.77.0.20"
 JOBS = "http://127.0.0.1:8265"
 RUN = SHARED / "runs" / "trial"
@@ -45,15 +45,15 @@ SKIPPED = 77
 
 
 class Failed(Exception):
-    """A step did not do what it is there for."""
+    """A step failed."""
 
 
 @dataclass
 class Trial:
-    """The machines and the person at the laptop.
+    """The machines and the user at the laptop.
 
     Attributes:
-        table: step, seconds that it took, seconds that it may take, what was seen.
+        table: step, seconds that it took, its limit in seconds, what was observed.
     """
 
     head: Machine
@@ -63,7 +63,7 @@ class Trial:
 
     @contextlib.contextmanager
     def step(self, name: str, seconds: float) -> Iterator[Callable[[str], None]]:
-        """One step, which may take so long; what is told in it stands in the table."""
+        """A step with a time limit; observations passed to the yielded function go to the table."""
         seen: list[str] = []
         begun = time.monotonic()
         try:
@@ -76,19 +76,19 @@ class Trial:
             raise Failed(f"{name}: {took:.0f} s instead of {seconds:g}")
 
     def at_laptop(self, line: str, seconds: float) -> subprocess.CompletedProcess[str]:
-        """What the person types, in the checkout and with the environment of `make setup`."""
+        """The user's command, in the checkout and with the environment of `make setup`."""
         ready = "cd elemgrid && . .venv/bin/activate && export RAY_AUTH_MODE=token"
         return self.laptop.run(f"{ready} && {line}", seconds)
 
     def demand(self, line: str, seconds: float) -> str:
-        """The same, which has to succeed; its output."""
+        """Runs the user's command, which has to succeed; returns its output."""
         done = self.at_laptop(line, seconds)
         if done.returncode:
             raise Failed(f"`{line}` ended with status {done.returncode}:\n{done.stdout[-6000:]}")
         return done.stdout
 
     def nodes(self) -> list[str]:
-        """Addresses of the nodes that Ray says are alive."""
+        """Addresses of the nodes that are alive, according to Ray."""
         done = self.at_laptop(f"ray list nodes --address {JOBS} --format json", 60)
         try:
             found = json.loads(done.stdout[done.stdout.index("[") :])
@@ -97,7 +97,7 @@ class Trial:
         return sorted(node["node_ip"] for node in found if node["state"] == "ALIVE")
 
     def submit(self) -> str:
-        """Hands in the grid; the id of the job."""
+        """Submits the grid; returns the id of the job."""
         line = f"ray job submit --address {JOBS} --no-wait --working-dir . -- {GRID}"
         found = re.search(r"'(raysubmit_\w+)' submitted", said := self.demand(line, 120))
         if found is None:
@@ -127,14 +127,14 @@ class Trial:
 
 
 def names_of_arrays(it: Trial) -> list[str]:
-    """What processes that train are called, which say which array."""
+    """Titles of processes that train, which name the array."""
     ps = " ".join(line for machine in (it.head, *it.workers) for _, line in machine.processes())
     processes = re.findall(r"ray::ArrayTrial\.train ionic/fold\d/cgcnn/d\d+", ps)
     return [f"`{name}`" for name in processes[:1]]
 
 
 def of_ray(machine: Machine) -> list[str]:
-    """Command lines of what is Ray's on a machine, the waiting `ray start --block` too."""
+    """Command lines of Ray's processes on a machine, including a waiting `ray start --block`."""
     its = re.compile(r"\bray::|/ray/|/ray start ")
     return [line for _, line in machine.processes() if its.search(line)]
 
@@ -147,7 +147,7 @@ def sessions(machine: Machine, uid: int) -> list[str]:
 
 
 def trial(head: Machine, workers: list[Machine], laptop: Machine) -> Trial:
-    """All steps, in the order of docs/cluster.md."""
+    """Runs all steps, in the order of docs/cluster.md."""
     it = Trial(head, workers, laptop, [])
     try:
         _steps(it)
@@ -230,7 +230,7 @@ def _steps(it: Trial) -> None:
 
 
 def _tell_logs(it: Trial) -> None:
-    """What helps to understand why a step failed."""
+    """Logs that help to understand why a step failed."""
     for machine in (it.head, *it.workers):
         print(f"--- {machine.name}", *of_ray(machine), sep="\n", file=sys.stderr)
     said = it.head.run("tail -n 60 /var/tmp/ray-*/ray/session_latest/logs/monitor.*", 60).stdout
@@ -238,7 +238,7 @@ def _tell_logs(it: Trial) -> None:
 
 
 def table(rows: list[tuple[str, float, float, str]]) -> str:
-    """In Markdown."""
+    """The table in Markdown."""
     lines = ["| step | s | at most | seen |", "|---|---|---|---|"]
     lines += [f"| {what} | {took:.0f} | {most:g} | {seen} |" for what, took, most, seen in rows]
     return "\n".join(lines)
@@ -258,7 +258,7 @@ def filled_in(text: str) -> str:
 
 
 def inside(folder: Path) -> int:
-    """In the world: builds the machines, and goes through the steps."""
+    """Inside the world: builds the machines, and runs the steps."""
     key = folder / "cluster"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     below = folder / "machines"
@@ -312,13 +312,13 @@ def checkout(folder: Path) -> None:
         input="\0".join(names), text=True, check=True,
     )  # fmt: skip
     venv = Path(sys.prefix)
-    # `-o`: what is installed there is not installed again.
+    # `-o`: does not reinstall what is installed there.
     wheel = ["make", "--silent", "-o", f"{venv}/.installed", "wheel", f"VENV={venv}"]
     subprocess.run(wheel, cwd=folder, check=True)
 
 
 def main() -> int:
-    """Exit status: 0 all steps did what they are there for, 77 they cannot be tried here."""
+    """Returns 0 if all steps passed, 77 if they cannot be tried here."""
     if why := machines.lacking():
         print(f"cluster-local: {why}", file=sys.stderr)
         return SKIPPED

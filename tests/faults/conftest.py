@@ -24,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def _disarmed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A fault that did not happen in one test shall not happen in the next."""
+    """Disarms faults that did not happen, so that they do not happen in the next test."""
     yield
     if "site" in request.fixturenames:
         request.getfixturevalue("site").disarm()

@@ -1,8 +1,8 @@
 """Machines made of namespaces: each with its own processes, network, home and temporary folder.
 
-They stand in one world, which is a namespace too: when its first process ends, for whatever reason,
-the kernel ends all that is in it, and its network and mounts are gone. Nothing within sees, and so
-nothing within ends, a process of this machine.
+They live in one world, which is a namespace too: when its first process ends, for whatever reason,
+the kernel ends everything in it, and its network and mounts disappear. Nothing inside sees, and so
+nothing inside can end, a process of the host.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any
 
 USER, UID = "crystals", 7077
 HOME = Path("/home") / USER
-SHARED = Path("/shared")  # of all machines, as NFS would be
+SHARED = Path("/shared")  # shared by all machines, as NFS would be
 LIBRARIES = Path("/srv/site-packages")  # of the environment that runs this, read-only
 TOOLS = ("ip", "unshare", "nsenter", "setpriv", "mount", "chroot", "rsync", "ssh-keygen", "sshd")
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr")
 SETTINGS = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl", "profile")
-KEPT_OUT = ("elemgrid", "__editable__", "__pycache__")  # what is installed as documented instead
+KEPT_OUT = ("elemgrid", "__editable__", "__pycache__")  # installed as documented instead
 
 
 def lacking() -> str:
-    """Why no machines can be made here, or ""."""
+    """Why machines cannot be made here, or ""."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "needs root on Linux, for namespaces"
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -50,13 +50,13 @@ def lacking() -> str:
     return ""
 
 
-# `--kill-child`: nothing outlives the process that waits for it.
+# `--kill-child`: nothing survives the process that waits for it.
 WORLD = ("--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc")
 
 
 def in_a_world(command: Sequence[str], seconds: float, environment: dict[str, str]) -> int:
-    """Exit status of a command as first process of a world, which ends with it or after a time."""
-    # `pdeathsig`: nor does it outlive us, if we are killed.
+    """Runs a command as the first process of a world, which ends with it or after a time limit."""
+    # `pdeathsig`: the world also ends if this process is killed.
     outside = ["setpriv", "--pdeathsig", "KILL", "unshare", *WORLD, *command]
     with subprocess.Popen(outside, env=environment) as world:
         try:
@@ -70,10 +70,10 @@ def in_a_world(command: Sequence[str], seconds: float, environment: dict[str, st
 
 @dataclass
 class Machine:
-    """One machine that runs.
+    """A running machine.
 
     Attributes:
-        init: pid of its first process, as the world sees it; nothing runs without it.
+        init: pid of its first process, as the world sees it; the machine ends with it.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Machine:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def command(self, line: str, user: str = USER) -> list[str]:
-        """What runs a line of shell in here, as a person who logs in would."""
+        """The command that runs a line of shell in the machine, as a user who logs in would."""
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         home = HOME if user == USER else Path("/root")
         clean = ["env", "-i", f"HOME={home}", f"USER={user}", "LANG=C.UTF-8", "SHELL=/bin/bash"]
@@ -106,7 +106,7 @@ class Machine:
         )
 
     def processes(self) -> Iterator[tuple[int, str]]:
-        """Pid, as the world sees it, and command line of all that runs in here."""
+        """Pid, as the world sees it, and command line of all processes in the machine."""
         mine = _namespace(self.init)
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit() and mine and _namespace(int(folder.name)) == mine:
@@ -117,7 +117,7 @@ class Machine:
                 yield int(folder.name), line.decode(errors="replace").strip()
 
     def cut(self) -> None:
-        """The power fails: all processes at once, and the network."""
+        """Simulates a power failure: ends all processes at once, and the network."""
         self.process.kill()
         self.process.wait()
 
@@ -136,7 +136,7 @@ BRIDGE, GATEWAY = "bridge0", "10.77.0.1"
 
 
 def bridge() -> None:
-    """What the machines are plugged into. It is their gateway, and leads nowhere else."""
+    """The network switch of the machines. It is their gateway, and leads nowhere else."""
     _do("ip", "link", "set", "lo", "up")
     _do("ip", "link", "add", BRIDGE, "type", "bridge")
     _do("ip", "address", "add", f"{GATEWAY}/24", "dev", BRIDGE)
@@ -153,7 +153,7 @@ def boot(name: str, address: str, below: Path, key: Path) -> Machine:
     """
     root = below / name
     _build(root, below / "shared", key)
-    # bash as the first process: it also takes leave of processes whose parents are gone.
+    # bash as the first process, as it also reaps orphaned processes.
     first = (
         f"mount -t proc proc /proc; hostname {name}; ip link set lo up;"
         " until ip link set eth0 up 2>/dev/null; do sleep 0.05; done;"
@@ -260,7 +260,7 @@ def _settings(etc: Path, key: Path) -> None:
 def environment(machine: Machine, folder: Path) -> None:
     """A Python environment with all that elemgrid depends on, but not with elemgrid.
 
-    It takes the packages from the environment that runs this, which are gigabytes to install.
+    It uses the packages of the environment that runs this, which are gigabytes to install.
     """
     bin_folder = Path(sysconfig.get_path("scripts")).resolve()
     scripts = [

@@ -1,9 +1,9 @@
-"""The table of docs/reliability.md: what can go wrong, what is promised then, what was seen.
+"""The table of docs/reliability.md: failures, the guarantee for each, and what tests observed.
 
 make reliability
 
-Rows are those of cases.csv, which names the tests that each is about, wherever these are; a test
-may say more of what it saw by `record_property("seen", …)`.
+Rows are those of cases.csv, which names the tests of each, in any folder; a test may report an
+observation by `record_property("seen", …)`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SECTIONS = ("Faults", "Determinism", "Load", "Bad input", "Security")
 
 @dataclass
 class Case:
-    """One row: its tests' outcomes, what they said, and why some were skipped."""
+    """One row: its tests' outcomes, their observations, and why some were skipped."""
 
     section: str
     what: str
@@ -38,7 +38,7 @@ class Case:
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The outcome in words."""
         ran = [outcome for outcome in self.outcomes if outcome != "skipped"]
         bad = [outcome for outcome in ran if outcome != "passed"]
         left = [f"not tried here: {why}" for why in dict.fromkeys(self.skipped)]
@@ -50,7 +50,7 @@ class Case:
 
 
 def cases(*reports: Path) -> list[Case]:
-    """Of JUnit files as pytest writes them, by section; what was run again is as it was last."""
+    """Cases from pytest's JUnit files, by section; of a repeated test the last run counts."""
     tests = {
         (test.get("classname"), test.get("name")): test
         for report in reports
@@ -87,7 +87,7 @@ def _outcome(test: ElementTree.Element) -> str:
 
 
 def table(rows: Sequence[Case]) -> str:
-    """In Markdown, a part a section."""
+    """The page in Markdown, one part per section."""
     lines = [
         f"Seen on {datetime.now(UTC):%d %B %Y} with Ray {version('ray')}, torch"
         f" {version('torch')}, Python {platform.python_version()} on {platform.system()}"
@@ -102,7 +102,9 @@ def table(rows: Sequence[Case]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the tests of all cases, unless a report is given, and writes the page."""
+    """Runs the tests of all cases, and those that only --all-faults runs; writes the page.
+
+    With a report, runs nothing."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--report",
@@ -115,8 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not reports:
         reports = [ROOT / "runs" / "reliability.xml"]
         reports[0].parent.mkdir(exist_ok=True)
-        flags = ["-q", "-m", "case", "--all-faults", f"--junitxml={reports[0]}"]
-        flags += ["-o", "junit_family=xunit1"]  # where what a test has seen is told
+        flags = ["-q", "-m", "case or faults", "--all-faults", f"--junitxml={reports[0]}"]
+        flags += ["-o", "junit_family=xunit1"]  # the format that has tests' properties
         reports[0].unlink(missing_ok=True)
         status = subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=ROOT).returncode
         if not reports[0].exists():

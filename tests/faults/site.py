@@ -1,4 +1,4 @@
-"""Where fault tests happen: a cluster whose processes can be made to fail, and drivers on it."""
+"""The environment of fault tests: a cluster whose processes can be made to fail, and drivers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.orchestrator.small_grids import rows, write_matbench
 
 ROOT = Path(__file__).resolve().parents[2]
 INJECT = Path(__file__).parent / "inject"
-MARK = "ELEMGRID_FAULTS"  # in the environment of every process of a site: its armed faults and log
+MARK = "ELEMGRID_FAULTS"  # environment variable of a site's processes: armed faults and log
 MEMORY = {"object_store_memory": 100 * 2**20}
 
 
@@ -37,7 +37,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a driver ended, and what it said."""
+    """How a driver ended, and what it printed."""
 
     code: int
     out: str
@@ -51,7 +51,7 @@ class Ended:
 
 @dataclass
 class Driver:
-    """`python -m orchestrator.hybrid_grid` in a session of its own, as a shell would start it."""
+    """`python -m orchestrator.hybrid_grid` in its own session, as a shell would start it."""
 
     process: subprocess.Popen[str]
 
@@ -60,7 +60,7 @@ class Driver:
         return Ended(self.process.returncode, out, err)
 
     def signal(self, number: int) -> None:
-        """To the driver and all that it started, as a terminal does on Ctrl-C."""
+        """Sends a signal to the driver and its children, as a terminal does on Ctrl-C."""
         os.killpg(self.process.pid, number)
 
 
@@ -130,7 +130,7 @@ class Site:
     def flags(self, run: str, *more: str) -> list[str]:
         """4 models in 2 arrays, each of which one model leaves before the other.
 
-        Then what goes on is saved, so that there are snapshots in a run that is over in seconds.
+        The array is saved then, so that there are snapshots in a run that takes only seconds.
         """
         return [
             *("--tasks", str(self.folder / "tiny.json.gz"), "--run", str(self.runs / run)),
@@ -170,7 +170,7 @@ class Site:
     # -------------------------------------------------------------------------------- faults
 
     def arm(self, event: str, about: str, how: str = "kill", **more: str | bool) -> Path:
-        """Makes the next process that comes to a point die there; gives the fault's file."""
+        """Makes the next process that reaches a point die there; returns the fault's file."""
         path = self.faults / f"{time.time_ns()}.armed"
         hidden = path.with_suffix(".new")
         hidden.write_text(json.dumps({"event": event, "about": about, "how": how, **more}))
@@ -181,34 +181,34 @@ class Site:
         return len(list(self.faults.glob("*.struck")))
 
     def release(self) -> None:
-        """Lets processes that are held go on."""
+        """Lets held processes continue."""
         for path in self.faults.glob("*.struck"):
             path.unlink()
 
     def disarm(self) -> int:
-        """Takes back the faults that have not happened; how many these were."""
+        """Disarms the faults that have not happened; returns their number."""
         left = list(self.faults.glob("*.armed"))
         for path in left:
             path.unlink(missing_ok=True)
         return len(left)
 
     def events(self, since: float = 0.0) -> list[Event]:
-        """What the watched processes were about to do, by time."""
+        """The logged actions of the watched processes, by time."""
         log = self.faults / "events.jsonl"
         lines = log.read_text().splitlines() if log.exists() else []
         found = [Event(*json.loads(line)) for line in lines]
         return [event for event in found if event.time >= since]
 
     def begun(self, since: float) -> int:
-        """Trainings that have begun."""
+        """Trainings that have started."""
         return sum(event.name == "elemgrid.train" for event in self.events(since))
 
     def until_training(self, since: float, count: int = 1) -> None:
-        """Waits for the beginning of so many."""
+        """Waits until so many trainings have started."""
         wait_until(lambda: self.begun(since) >= count, f"{count} trainings", 240)
 
     def clean(self) -> None:
-        """Ends drivers that are left."""
+        """Ends the remaining drivers."""
         for driver in self.started:
             if driver.process.poll() is None:
                 driver.process.kill()
@@ -217,7 +217,7 @@ class Site:
 
 @contextlib.contextmanager
 def watched(environment: dict[str, str]) -> Iterator[None]:
-    """Lets what this process starts be watched."""
+    """Sets the environment so that started processes are watched."""
     before = dict(os.environ)
     os.environ.update(environment)
     try:

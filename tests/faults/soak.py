@@ -1,4 +1,4 @@
-"""Random faults, one after another, on run directories that have to come out as if undisturbed.
+"""Random faults in sequence on run directories, whose results have to equal an undisturbed run's.
 
 python -m tests.faults.soak --seed 0 --faults 200
 """
@@ -29,7 +29,7 @@ MODELS = 60
 
 
 def flags(site: Site, run: str) -> list[str]:
-    """60 models in 15 arrays of a second or so each, which are saved when a model leaves them."""
+    """60 models in 15 arrays of about a second, which are saved when a model leaves them."""
     return [
         *("--tasks", str(site.folder / "tiny.json.gz"), "--run", str(site.runs / run)),
         *("--dims", "4", "8", "12", "--mixing", "H", "0", "2", "L", "--backbones", "cgcnn"),
@@ -41,7 +41,7 @@ def flags(site: Site, run: str) -> list[str]:
 
 
 def kill_driver(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """SIGKILL, at a moment that nobody chose."""
+    """SIGKILL, at a random moment."""
     driver.process.kill()
     return True
 
@@ -63,12 +63,12 @@ def terminate(site: Site, driver: Driver, run: Path, dice: random.Random) -> boo
 
 
 def kill_worker(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """SIGKILL of one of Ray's worker processes, whatever it does."""
+    """SIGKILL of one of Ray's worker processes, whatever it is doing."""
     found = trainers_alive() or [
         process
         for process in psutil.Process().children(recursive=True)
         if _name(process).startswith("ray::")
-        # Without its agents a node is lost, and this cluster has no other.
+        # A node without its agents is lost, and this cluster has no other one.
         and not _name(process).strip().endswith(("Agent", "IDLE"))
     ]
     if not found:
@@ -79,7 +79,7 @@ def kill_worker(site: Site, driver: Driver, run: Path, dice: random.Random) -> b
 
 
 def damage_record(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """The driver is killed, and of a file of a record a byte is flipped or an end is lost."""
+    """Kills the driver; flips a byte or truncates a file of a record."""
     driver.process.kill()
     driver.process.wait()
     files = sorted((run / "records").glob("*.*"))
@@ -90,7 +90,7 @@ def damage_record(site: Site, driver: Driver, run: Path, dice: random.Random) ->
 
 
 def damage_tune(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """The driver is killed, and what Tune wrote is emptied."""
+    """Kills the driver and empties Tune's files."""
     driver.process.kill()
     driver.process.wait()
     for path in (run / ".tune").rglob("*"):
@@ -100,7 +100,7 @@ def damage_tune(site: Site, driver: Driver, run: Path, dice: random.Random) -> b
 
 
 def damage_shard(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """The driver is killed, and of a shard the end is lost."""
+    """Kills the driver and truncates a shard."""
     driver.process.kill()
     driver.process.wait()
     for path in (run / "shards").rglob("*.parquet"):
@@ -109,17 +109,17 @@ def damage_shard(site: Site, driver: Driver, run: Path, dice: random.Random) -> 
 
 
 def damage_snapshots(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """The driver is killed, and of what was in training the snapshots are cut or flipped."""
+    """Kills the driver; truncates the snapshots of running arrays, or flips a bit in them."""
     driver.process.kill()
     driver.process.wait()
     for path in (run / "checkpoints").glob("*.snapshot"):
-        with contextlib.suppress(FileNotFoundError):  # a worker may be at its end meanwhile
+        with contextlib.suppress(FileNotFoundError):  # a worker may finish meanwhile
             _damage(path, dice)
     return True
 
 
 def fill_disk(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """The next write or rename of one kind is refused, as by a disk without room."""
+    """Refuses the next write or rename of one kind, as a full disk would."""
     event = dice.choice(("open", "os.rename", "os.link"))
     where = "records" if event == "os.link" else dice.choice(("records", "shards", "checkpoints"))
     site.arm(event, f"{run}/{where}/*", how="refuse")
@@ -127,13 +127,13 @@ def fill_disk(site: Site, driver: Driver, run: Path, dice: random.Random) -> boo
 
 
 def kill_node(site: Site, driver: Driver, run: Path, dice: random.Random) -> bool:
-    """The second node is gone without a word, and another one comes."""
+    """Removes the second node without warning and adds another one."""
     site.replace_node()
     return True
 
 
 def _damage(path: Path, dice: random.Random) -> None:
-    """A bit is flipped, or an end is lost."""
+    """Flips a bit, or truncates."""
     content = bytearray(path.read_bytes())
     if content and dice.random() < 0.5:
         content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
@@ -170,9 +170,9 @@ FAULTS: tuple[Fault, ...] = (
 
 
 def wait_for_a_moment(driver: Driver, run: Path, dice: random.Random, span: float) -> None:
-    """Until some second of a run, or until some number of models is recorded; or the driver ends.
+    """Waits for a random second of a run, or number of recorded models; or the driver's end.
 
-    By the clock alone most faults would meet a driver that begins: nothing else takes as long.
+    By the clock alone most faults would meet a driver that is starting, as that takes longest.
     """
     if dice.random() < 0.5:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -184,7 +184,7 @@ def wait_for_a_moment(driver: Driver, run: Path, dice: random.Random, span: floa
 
 
 def disturbed(site: Site, run: str, dice: random.Random, at_most: int) -> int:
-    """Runs a grid to its end through some faults; how many there were."""
+    """Runs a grid to its end through some faults; returns their number."""
     since, happened = time.time(), 0
     ended: list[Ended] = []
     span = 20.0
@@ -201,9 +201,9 @@ def disturbed(site: Site, run: str, dice: random.Random, at_most: int) -> int:
                     done = len(keys(site.runs / run))
                     print(f"  {run}: {fault.__name__}, {done} of {MODELS} recorded", flush=True)
         ended.append(driver.end(600))
-        happened -= site.disarm()  # of a disk that nothing was written to any more
+        happened -= site.disarm()  # of a disk that is no longer written to
         with_its_cause(ended[-1])
-        # Nothing is wrong with the grid: only a disk, or a node that is lost again and again.
+        # A grid fails only by a disk, or a node that is lost repeatedly.
         assert ended[-1].code != USAGE or fault in (fill_disk, kill_node), ended[-1].err
         if ended[-1].code == OK:
             span = max(5.0, time.monotonic() - begun)
@@ -213,7 +213,7 @@ def disturbed(site: Site, run: str, dice: random.Random, at_most: int) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 if every run came out as the undisturbed one; a broken promise is an AssertionError."""
+    """0 if every run equals the undisturbed one; a broken guarantee is an AssertionError."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", type=int, default=200)

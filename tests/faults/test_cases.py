@@ -1,4 +1,4 @@
-"""The list of cases names tests that there are."""
+"""The list of cases names existing tests."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.faults.checker import at_work, check
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, wait_until
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def half(content: bytes) -> bytes:
@@ -25,7 +25,7 @@ def flipped(content: bytes) -> bytes:
 
 
 def left_by_a_killed_driver(site: Site, run: str) -> list[Path]:
-    """Its newest snapshots, one of each of its two arrays; and how it ended is sure."""
+    """Its newest snapshots, one of each of its two arrays; checks how it ended."""
     for _ in range(2):
         site.arm("open", f"{site.runs / run}/checkpoints", how="hold", role="worker")
     driver = site.start(site.flags(run))
@@ -38,7 +38,7 @@ def left_by_a_killed_driver(site: Site, run: str) -> list[Path]:
 
 
 def test_the_newest_ones_are_cut_and_flipped(site: Site) -> None:
-    """They are not used, no word is lost about them, and their arrays begin again."""
+    """Damaged snapshots are not used or reported, and their arrays start again."""
     run, since = "snapshots", time.time()
     found = left_by_a_killed_driver(site, run)
     assert len(found) == 2
@@ -51,7 +51,7 @@ def test_the_newest_ones_are_cut_and_flipped(site: Site) -> None:
 
 
 def test_whole_ones_are_gone_on_from(site: Site) -> None:
-    """So that the test above is about something."""
+    """The test above needs snapshots that matter."""
     run, since = "whole", time.time()
     assert len(left_by_a_killed_driver(site, run)) == 2
     check(site, run, GOLDEN, since, site.drive(site.flags(run)))

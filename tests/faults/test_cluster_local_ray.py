@@ -12,11 +12,11 @@ import pytest
 from tests.faults import machines
 from tests.faults.cluster_local import ROOT, WHOLE
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def left_behind() -> list[str]:
-    """Mounts and bridges of machines that are there on this one."""
+    """Remaining mounts and bridges of machines on this host."""
     with open("/proc/self/mounts") as file:
         mounts = [line for line in file if "elemgrid-machines-" in line]
     links = os.listdir("/sys/class/net")
@@ -24,7 +24,7 @@ def left_behind() -> list[str]:
 
 
 def test_ray_up_and_all_that_follows(record_property: Callable[[str, object], None]) -> None:
-    """Every node comes, a driver and a machine may die, and nothing is left after `ray down`."""
+    """Every node joins, a driver and a machine may die, and nothing is left after `ray down`."""
     if why := machines.lacking():
         pytest.skip(why)
     done = subprocess.run(
@@ -39,7 +39,7 @@ def test_ray_up_and_all_that_follows(record_property: Callable[[str, object], No
 
 
 def test_a_world_ends_with_who_waits_for_it() -> None:
-    """Also one that is killed: nothing within outlives it, nor does its network."""
+    """A world leaves nothing behind, even if it is killed."""
     if why := machines.lacking():
         pytest.skip(why)
     code = (
@@ -54,7 +54,7 @@ def test_a_world_ends_with_who_waits_for_it() -> None:
         assert starter.stdout.readline() == "up\n"
         starter.kill()
         starter.wait()
-        starter.stdout.read()  # ends when all that could write there has
+        starter.stdout.read()  # ends when all processes that could write there have
     assert left_behind() == []
 
 

@@ -13,7 +13,7 @@ from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, wait_until
 from tests.orchestrator.small_disks import small_disk
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def test_full_disks_end_the_job_and_room_lets_it_go_on(site: Site) -> None:

@@ -13,17 +13,17 @@ from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def slow(site: Site) -> None:
-    """Lets the two first trainings take some seconds longer: signals are to meet them at work."""
+    """Slows the two first trainings down by some seconds, so that signals arrive during them."""
     for _ in range(2):
         site.arm("elemgrid.train", "*", how="wait", seconds="8")
 
 
 def test_interrupted_once(site: Site) -> None:
-    """It stops within seconds, says how to go on, and the next one does."""
+    """The job stops within seconds, says how to continue, and the next one does."""
     run, since = "interrupted", time.time()
     slow(site)
     driver = site.start(site.flags(run))
@@ -39,7 +39,7 @@ def test_interrupted_once(site: Site) -> None:
 
 
 def test_interrupted_twice(site: Site) -> None:
-    """The second one ends it at once; what is recorded stays, and the next one goes on."""
+    """The second signal ends it at once; recorded models stay, and the next job continues."""
     run, since = "twice", time.time()
     slow(site)
     driver = site.start(site.flags(run))
@@ -55,7 +55,7 @@ def test_interrupted_twice(site: Site) -> None:
 
 
 def test_terminated(site: Site) -> None:
-    """SIGTERM, as a batch system sends it, is as Ctrl-C."""
+    """SIGTERM, as a batch system sends it, has the effect of Ctrl-C."""
     run, since = "terminated", time.time()
     slow(site)
     driver = site.start(site.flags(run))
@@ -69,7 +69,7 @@ def test_terminated(site: Site) -> None:
 
 
 def test_two_drivers(site: Site) -> None:
-    """The second one is told who is there, and changes nothing; a dead one's lock is free."""
+    """A live driver keeps a second one out, which names it; the lock of a dead one is free."""
     run, since = "two", time.time()
     site.arm("elemgrid.train", "*", how="hold")
     first = site.start(site.flags(run))
@@ -97,7 +97,7 @@ def test_tunes_own_files_do_not_matter(site: Site) -> None:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     for name in ("experiment_state-2026-01-01_00-00-00.json", "tuner.pkl", "trainable.pkl"):
         (state / EXPERIMENT).mkdir(parents=True, exist_ok=True)
-        # To unpickle it is to make the file.
+        # Unpickling it would create the file.
         opened = f"cbuiltins\nopen\n(V{canary}\nVw\ntR."
         (state / EXPERIMENT / name).write_text(opened)
     recorded = keys(site.runs / run)
@@ -108,13 +108,13 @@ def test_tunes_own_files_do_not_matter(site: Site) -> None:
 
 
 def test_models_that_always_raise(site: Site) -> None:
-    """One is recorded as failed after its second try, the others are done."""
+    """A model is recorded as failed after its second try; the others are done."""
     run, since = "raising", time.time()
     bad = sorted(keys(site.runs / GOLDEN))[0]
     site.arm("elemgrid.train", f"*{bad}*", how="raise", always=True)
     failed = site.drive(site.flags(run))
     assert failed.code == SOME_FAILED
-    assert failed.last.startswith("1 of 4 models are not done; --retry-failed trains the failed ")
+    assert failed.last.startswith("1 of 4 models is not done; --retry-failed trains the failed ")
     tries = [
         event
         for event in site.events(since)

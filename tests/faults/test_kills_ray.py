@@ -12,7 +12,6 @@ from tests.faults.checker import check
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Event, Site
 
-pytestmark = pytest.mark.ray
 KILLED = -signal.SIGKILL
 RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp$|\.tiny\.\w{8}\.tmp(?=/|$)|(?<=/\d{4}-)[0-9a-f]{12}")
 KEY = re.compile(r"(?<=/\.)[0-9a-f]{24}|(?<=/)[0-9a-f]{24}")
@@ -22,8 +21,8 @@ TABLE = re.compile(r"Mat2Vec-[SHL]-\d+")
 def points(site: Site, role: str) -> list[tuple[str, str]]:
     """(event, pattern of the file) of the golden run's writes, by role, each kind of file once.
 
-    Before a file is opened, before it takes its place (it is written), and after that (the folder
-    is opened to be synced).
+    The points are before a file is opened, before it is renamed (when it is written), and after
+    that (when the folder is opened to be synced).
     """
     found: list[tuple[str, str]] = []
     golden = str(site.runs / GOLDEN)
@@ -49,7 +48,7 @@ def _like(random: str) -> str:
 def test_a_driver_that_is_killed_anywhere(
     site: Site, record_property: pytest.RecordProperty
 ) -> None:
-    """One run directory, whose driver dies at each point; the next one goes on from there."""
+    """Kills the driver of one run directory at each point; the next one continues from there."""
     run, since, killed = "driver", time.time(), []
     for event, pattern in points(site, "driver"):
         site.arm(event, f"{site.runs / run}{pattern}", role="driver")
@@ -57,7 +56,7 @@ def test_a_driver_that_is_killed_anywhere(
         if not site.disarm():
             assert ended.code == KILLED, ended.err
             killed.append(ended)
-        else:  # what it is about is there already
+        else:  # the file of this point exists already
             assert ended.code == 0, ended.err
     assert killed
     check(site, run, GOLDEN, since, *killed, site.drive(site.flags(run)))
@@ -92,7 +91,7 @@ def test_a_worker_passes_these_points_and_no_other(site: Site) -> None:
     ],
 )
 def test_a_worker_that_is_killed_anywhere(site: Site, point: str) -> None:
-    """Its array is trained by another one; what it had recorded is not."""
+    """Another worker trains its array, but not the models that were recorded."""
     name, pattern = WORKER_POINTS[point]
     run, since = point.replace(" ", "-"), time.time()
     site.arm(name, f"{site.runs / run}{pattern}", role="worker")
@@ -102,16 +101,10 @@ def test_a_worker_that_is_killed_anywhere(site: Site, point: str) -> None:
     check(site, run, GOLDEN, since, ended)
 
 
-@pytest.mark.parametrize(
-    "mark",
-    [
-        "elemgrid.map",
-        pytest.param("elemgrid.featurise", marks=pytest.mark.faults),
-        pytest.param("elemgrid.train", marks=pytest.mark.faults),
-    ],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("mark", ["elemgrid.map", "elemgrid.featurise", "elemgrid.train"])
 def test_whoever_dies_at_its_work_is_replaced(site: Site, mark: str) -> None:
-    """A task of featurising, an actor that sums distances, a worker that begins to train."""
+    """Kills a featurising task, an actor that sums distances, a worker that starts a training."""
     run, since = mark, time.time()
     site.arm(mark, "*", role="worker")
     ended = site.drive(site.flags(run))

@@ -1,4 +1,4 @@
-"""Nodes that go away, with warning or without, the head among them, and one without memory."""
+"""Nodes that disappear, with or without warning, including the head, and one out of memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site, watched
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 RAY = Path(sys.executable).with_name("ray")
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site whose cluster each test makes for itself; with a golden run."""
+    """A site whose cluster each test makes; with a golden run."""
     site = Site.make(tmp_path_factory.mktemp("own"))
     with site.cluster():
         assert site.drive(site.flags(GOLDEN)).code == 0
@@ -35,7 +35,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_a_node_that_is_gone(own: Site) -> None:
-    """Its training goes on elsewhere, and no model is blamed."""
+    """Its training continues elsewhere, and no model is blamed."""
     run, since = "gone", time.time()
     for _ in range(2):
         own.arm("elemgrid.train", "*", how="hold")
@@ -69,7 +69,7 @@ def blocking_node(site: Site) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_node_that_is_told_to_end(own: Site) -> None:
-    """SIGTERM, as a batch system or a spot instance gets it."""
+    """SIGTERM, as a batch system or a spot instance receives it."""
     run, since = "told", time.time()
     for _ in range(2):
         own.arm("elemgrid.train", "*", how="hold")
@@ -83,7 +83,7 @@ def test_a_node_that_is_told_to_end(own: Site) -> None:
 
 
 def test_the_head_is_killed(own: Site) -> None:
-    """With it goes the cluster; on a new one the same command goes on."""
+    """The cluster ends with its head; on a new one the same command continues."""
     run, since = "head", time.time()
     with own.cluster() as cluster:
         own.arm("elemgrid.train", "*", how="hold")
@@ -98,9 +98,9 @@ def test_the_head_is_killed(own: Site) -> None:
 
 
 def test_a_model_that_eats_memory(own: Site) -> None:
-    """Ray ends its worker each time; its array is recorded as failed, and the others are done.
+    """Ray kills its worker each time; its array is recorded as failed, and the others are done.
 
-    With it Ray ends the worker of the array beside it, which is not to blame.
+    Ray also kills the worker of the array next to it, which is not to blame.
     """
     run, since = "eating", time.time()
     hungry = sorted(keys(own.runs / GOLDEN))[0]

@@ -1,4 +1,4 @@
-"""The table that says of each case what was seen."""
+"""The table of cases and observations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CASE = """<properties><property name="section" value="{section}"/>
 
 
 def report(path: Path, **outcomes: str) -> Path:
-    """A JUnit file of tests of one case, as pytest writes it."""
+    """A JUnit file of tests of one case, in pytest's format."""
     inside = {"passed": "", "failed": "<failure/>", "skipped": '<skipped message="no disk"/>'}
     case = CASE.format(section="Faults", case="a kill", more="")
     tests = [

@@ -1,4 +1,4 @@
-"""Random faults, but few: that the long run of many begins and ends as it should."""
+"""A short run of random faults: the long one starts and ends as it should."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.ray, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 
 def test_three_random_faults() -> None:
-    """In a process of its own, as `make soak` starts it; it raises where a promise is broken."""
+    """Runs in a process of its own, as `make soak` does; it raises if a guarantee is broken."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.faults.soak", "--seed", "1", "--faults", "3"],
         cwd=ROOT,

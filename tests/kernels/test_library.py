@@ -101,7 +101,7 @@ def quick_compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def in_child(quick_compiler: Path) -> Callable[..., str]:
-    """What a process says that uses a cache folder."""
+    """The output of a process that uses a cache folder."""
 
     def run(cache: Path | str, **more: str) -> str:
         environment = {**os.environ, "CXX": str(quick_compiler), "XDG_CACHE_HOME": str(cache)}
@@ -144,7 +144,7 @@ def flipped(content: bytes) -> bytes:
 
 
 def zeroed(content: bytes) -> bytes:
-    """As a file system may leave a file whose size was written before its blocks."""
+    """The state of a file whose size was written before its blocks."""
     return bytes(len(content))
 
 

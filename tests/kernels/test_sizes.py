@@ -197,7 +197,7 @@ def test_every_function_of_the_library_has_its_signature() -> None:
 
 
 def tensors_of(name: str) -> list[Tensor]:
-    """What a function takes, of small sizes, all zeros."""
+    """Arguments of a function, of small sizes, all zeros."""
     sizes = {"K": 2, "N": 3, "E": 4, "L": 2, "B": 2, "F": 5, "A": 6}
     return [
         torch.zeros(

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -23,11 +24,10 @@ from torch import Tensor, nn
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import DROPOUT, CompositionBatch, CrabNet, Noise
+from trainables.models.options import CrabNetOptions
 from trainables.training.compositions import DeviceCompositions
 
-SHAPE: dict[str, Any] = {
-    "width": 16, "layers": 2, "heads": 4, "hidden": 24, "head_widths": (20, 12),
-}  # fmt: skip
+SHAPE = CrabNetOptions(width=16, layers=2, heads=4, hidden=24, head_widths=(20, 12))
 CPU = torch.device("cpu")
 
 
@@ -42,7 +42,7 @@ def model_of(*columns: int, seed: int = 0, **changes: Any) -> CrabNet:
     """An array of untrained models, each with a table of so many columns."""
     generators = [torch.Generator().manual_seed(seed + k) for k in range(len(columns))]
     tables = [by_number(made_up_table(width, seed=width)) for width in columns]
-    return CrabNet(generators, tables, **{**SHAPE, **changes}).double()
+    return CrabNet(generators, tables, **{"options": SHAPE, **changes}).double()
 
 
 def by_number(table: np.ndarray) -> Tensor:
@@ -116,17 +116,17 @@ def reference(ours: CrabNet, data: Compositions) -> Tensor:
     state = ours.state_dict()
     numbers, shares = padded(data)
     empty = numbers == 0
-    width, heads = SHAPE["width"], SHAPE["heads"]
+    width, heads = SHAPE.width, SHAPE.heads
     scales = [state[f"scales.{number}"].item() for number in range(3)]
     x = state["table"][0][numbers] @ state["enter.weight"][0] + state["enter.bias"][0]
     x = x * 2 ** scales[0]
     small = waves(shares, width, logarithmic=True) * 2 ** ((1 - scales[2]) ** 2)
     x = x + torch.cat([waves(shares, width, False) * 2 ** ((1 - scales[1]) ** 2), small], -1)
-    layer = nn.TransformerEncoderLayer(width, heads, SHAPE["hidden"], 0.0, batch_first=True)
-    encoder = nn.TransformerEncoder(layer, SHAPE["layers"], enable_nested_tensor=False)
+    layer = nn.TransformerEncoderLayer(width, heads, SHAPE.hidden, 0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, SHAPE.layers, enable_nested_tensor=False)
     fill_encoder(encoder, state, "layers.")
     x = encoder(x, src_key_padding_mask=empty)
-    for number in range(len(SHAPE["head_widths"])):
+    for number in range(len(SHAPE.head_widths)):
         dense = state[f"head.dense.{number}.weight"][0], state[f"head.dense.{number}.bias"][0]
         past = state[f"head.past.{number}.weight"][0]
         x = nn.functional.leaky_relu(x @ dense[0] + dense[1]) + x @ past
@@ -164,7 +164,7 @@ def test_tables_of_different_widths_side_by_side() -> None:
     together = model_of(3, 8, 5, trainable=True)
     alone = model_of(3, seed=0, columns=8, trainable=True), CrabNet(
         [torch.Generator().manual_seed(2)], [by_number(made_up_table(5, seed=5))],
-        trainable=True, **SHAPE,
+        trainable=True, options=SHAPE,
     ).double()  # fmt: skip
     both = together(batch)
     both.square().sum().backward()
@@ -190,7 +190,8 @@ def test_a_frozen_table_is_no_parameter() -> None:
 
 def test_layers_start_as_torchs_do() -> None:
     """Bounds of the uniform draws: 1/√fan-in, Glorot's for the projections, no bias there."""
-    state = model_of(7, width=64, hidden=128).state_dict()
+    wider = replace(SHAPE, width=64, hidden=128)
+    state = model_of(7, options=wider).state_dict()
     bounds = {
         "enter.weight": 1 / math.sqrt(7), "layers.0.first.weight": 1 / 8,
         "layers.0.second.bias": 1 / math.sqrt(128), "layers.1.project": math.sqrt(6 / 256),

@@ -1,4 +1,4 @@
-"""What must not change a prediction, and where the cut at 12 neighbours lets it."""
+"""Invariance of predictions, and the exceptions caused by the cut at 12 neighbours."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def layered_salt() -> Crystal:
 
 
 def test_limit_of_the_cut_at_twelve_neighbours(backbone: str) -> None:
-    """Where order and cell may show in CGCNN's graph, by the definition of that graph.
+    """Whether order and cell may affect CGCNN's graph, by the definition of that graph.
 
     The cut at 12 neighbours falls among neighbours of one element at one distance that are not
     equivalent. In the layered salt each caesium has 8 anions and then 6 caesium neighbours at a, of

@@ -20,7 +20,7 @@ steps = pytest.mark.parametrize("warm_up", [0, 3], ids=["fresh", "after steps"])
 
 
 def observed(model: nn.Module, batch: GraphBatch) -> dict[str, Tensor]:
-    """All that training could notice: outputs in both modes, gradients, running statistics."""
+    """Everything that affects training: outputs in both modes, gradients, running statistics."""
     model.train()
     output = model(batch)
     model.zero_grad()

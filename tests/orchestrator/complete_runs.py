@@ -1,4 +1,4 @@
-"""A run in which every job has left its files, made without Ray; and how each file is read back."""
+"""A run with the files of every job, made without Ray; and the readers of each file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SPEC = ArraySpec(
     backbone="cgcnn", dim=4, mixings={"H": "a"}, fold=0, seed=0,
     recipe=BACKBONES["cgcnn"].recipes["tuned"],
 )  # fmt: skip
-LOCKS = (".lock", "records/.lock")  # hold nothing
+LOCKS = (".lock", "records/.lock")  # without content to damage
 ARRAY = "salts/fold0/cgcnn/d4"
 
 
@@ -131,11 +131,11 @@ def _transfer(run: Path) -> None:
     transfer.write_facts(run, {"compared": [], sums.MADE_FROM: of})
 
 
-# ------------------------------------------------------------------------------- how it is read
+# ---------------------------------------------------------------------------------------- readers
 
 
 def _snapshot(run: Path) -> str:
-    """Whether the training goes on there; else it begins again."""
+    """Whether the training resumes from it; otherwise it starts again."""
     content = Checkpoints(run / CHECKPOINTS).read(ARRAY)
     assert content is not None
     fit = ArrayFit(SPEC, made_up_dataset("cgcnn", 30))
@@ -164,7 +164,7 @@ def _manifest(run: Path) -> Any:
 
 
 def readers(run: Path) -> dict[str, list[Callable[[Path], Any]]]:
-    """By file, what reads it: each file of a complete run has some."""
+    """By file, its readers: each file of a complete run has some."""
     found: dict[str, list[Callable[[Path], Any]]] = {
         "manifest.json": [_manifest],
         "ledger.parquet": [lambda run: FinishedRun(run).ledger],
@@ -198,7 +198,7 @@ def readers(run: Path) -> dict[str, list[Callable[[Path], Any]]]:
             found[name] = [_snapshot]
         elif name.startswith("shards/"):
             found[name] = [_shard, _featurised]
-        else:  # nobody reads it but a person: `sha256sum --check` does
+        else:  # only `sha256sum --check` reads it
             found[name] = [lambda run, name=name: verify(run, name, "its job").read_bytes()]
     own_digests = ("records/", "shards/", CHECKPOINTS)
     listed = [own for name, own in found.items() if not name.startswith(own_digests)]
@@ -216,7 +216,7 @@ def _record(run: Path, key: str) -> Any:
 
 
 def transfer_readers() -> dict[str, list[Callable[[Path], Any]]]:
-    """As `readers`, of the comparison."""
+    """`readers` of the comparison."""
     return {
         "transfer.json": [lambda run: transfer.FinishedTransfer(run).facts],
         "transfer.parquet": [lambda run: transfer.FinishedTransfer(run).scores],

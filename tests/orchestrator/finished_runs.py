@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from analysis import cosine
 from analysis.selection import strategies
-from orchestrator.grid.cells import arrays, keyed_cells
+from orchestrator.grid.cells import arrays
 from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
 from orchestrator.hybrid_grid.tables import write_distances
@@ -22,6 +22,7 @@ from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_co
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import write_manifest
 from tests.crystals_for_tests import made_up_dataset
+from tests.orchestrator.small_data import cells_of
 from trainables.crystals.split import Split, split_fold
 from trainables.training.fit import fit
 
@@ -34,32 +35,27 @@ def make_run(
     error: str = "",
     **changes: Any,
 ) -> Path:
-    """A run directory as the job leaves it, but for the tables; `failed` mixings have not done."""
+    """A run directory as the job leaves it, but without tables; `failed` mixings are not done."""
     config = build_config(
         "demo", {"tasks": (task,), "folds": (0, 1), "dims": (4, 6), "epochs": 2, **changes}
     )
     data = {backbone: made_up_dataset(backbone, 30) for backbone in config.backbones}
-    keyed = keyed_cells(config, {(task, backbone): backbone for backbone in config.backbones})
+    cells = cells_of(config)
     folder.mkdir(parents=True, exist_ok=True)
     records = Records(folder / "records")
-    for array in arrays(keyed):
-        spec = array.spec
-        shared = {
-            "task": task, "backbone": spec.backbone, "dim": spec.dim, "fold": spec.fold,
-            "seed": 0, "recipe": "tuned", "target": "energy", "unit": "eV", "array": array.id,
-        }  # fmt: skip
-        for outcome in fit(spec, data[spec.backbone]):
+    for array in arrays(cells):
+        for outcome in fit(array.spec, data[array.spec.backbone]):
             member = outcome.history.member
-            row = {**shared, "key": member.key, "mixing": member.label}
+            row = array.row(member.label)
             if member.label in failed:
                 records.write({**row, "status": "failed", "error": error}, {})
                 continue
             done = {
                 "status": "done", "epochs": 2, "best_epoch": outcome.history.best_epoch,
-                "seconds": 0.25, "device": "cpu", "error": "",
+                "seconds": 0.25, "device": "cpu", "kernels": "none", "threads": 1, "error": "",
             }  # fmt: skip
             records.write({**row, **done, **outcome.metrics}, outcome.arrays)
-    ledger = compile_ledger(records, {key: cell.task for cell, key in keyed})
+    ledger = compile_ledger(records, {cell.key: cell.task for cell in cells})
     sums.write_parquet(folder, "ledger.parquet", ledger)
     finish(folder, records, ledger, {(task, name): data[name] for name in data})
     write_manifest(
@@ -68,7 +64,7 @@ def make_run(
             "created": "2031-05-06T07:08:09+00:00",
             "config": config.model_dump(mode="json"),
             "datasets": {task: {"unit": "eV", "description": f"What {task} is."}},
-            "models": len(keyed),
+            "models": len(cells),
             "training_version": 1,
             "hardware": {
                 "nodes": 1, "cpus": 2.0, "gpus": 0, "memory_gib": 7.5, "processor": "Abacus 3000",
@@ -104,14 +100,14 @@ def finish(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any
 
 
 def replace_parquet(run: Path, name: str, frame: pd.DataFrame) -> None:
-    """Puts another table in the place of one, as the job that writes it would."""
+    """Replaces a table, as the job that writes it would."""
     before = sums.made_from(pq.read_schema(run / name))
     table = pa.Table.from_pandas(frame, preserve_index=False)
     sums.write_parquet(run, name, table, before)
 
 
 def change_config(run: Path, **changes: Any) -> None:
-    """Lets the manifest of a run say that it was asked for something else."""
+    """Changes the configuration in the manifest of a run."""
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["config"] |= changes
     write_manifest(run, manifest)

@@ -1,4 +1,4 @@
-"""Files that are not ours: trees of them, and what they were."""
+"""Trees of foreign files, and their state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-# As people and their programs call files, and as ours are called but for a letter.
+# Names that people and programs use, and names that differ from ours by one letter.
 NAMES = [
     *("notes.txt", ".x.tmp", "x.tmp", ".backup.1234.tmp", ".report.html.tmp", "a.json", ".hidden"),
     *(".ledger.parquet.0123456789abcdeg.tmp", ".mine.0123456789abcdef.tmp", "old.snapshot"),
@@ -20,7 +20,7 @@ FOLDERS = [
     *("", "mine", "records", "shards", "shards/tiny/own", "checkpoints", ".tune", "tables"),
     *("submission", ".git", "mine/records", "mine/checkpoints", "mine/.tune", ".x.tmp.d"),
 ]
-OLD = 1_600_000_000_123_456_789  # ns: a time that no test has
+OLD = 1_600_000_000_123_456_789  # ns: a time before any test
 
 
 def trees() -> st.SearchStrategy[dict[str, tuple[bytes, int]]]:
@@ -31,7 +31,7 @@ def trees() -> st.SearchStrategy[dict[str, tuple[bytes, int]]]:
 
 
 def plant(root: Path, tree: dict[str, tuple[bytes, int]]) -> list[Path]:
-    """Writes a tree, as it was long ago, and a link that leads nowhere beside it."""
+    """Writes a tree with an old time of change, and a dangling link beside it."""
     planted = []
     for name, (content, mode) in tree.items():
         path = root / name
@@ -56,5 +56,5 @@ def seen(paths: Iterable[Path]) -> dict[Path, tuple[int, int, str]]:
 
 
 def listing(root: Path) -> list[str]:
-    """All names below a folder."""
+    """Lists all names below a folder."""
     return sorted(str(path.relative_to(root)) for path in root.rglob("*"))

@@ -1,9 +1,12 @@
-"""Featurised samples of the embedded crystals, for what is measured in this process."""
+"""Featurised samples of the embedded crystals, for measurements in this process."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
+from orchestrator.grid.cells import Cell, GridArray, cells
+from orchestrator.grid.config import GridConfig
 from orchestrator.planning.sample import first
 from tests.orchestrator.small_grids import embedded
 from trainables.models.backbones import BACKBONES
@@ -13,8 +16,10 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.featurise import featurise
 from trainables.representations.graph import Graphs
 from trainables.training.fit import ArraySpec
+from trainables.training.specification import ModelSpec, Target
 
 CRYSTALS = 600
+ENERGY = Target(name="energy", unit="eV")
 
 
 @cache
@@ -28,18 +33,36 @@ def _featurised(backbone: str) -> Dataset[Graphs]:
 
 
 def featurised(backbone: str, crystals: int = CRYSTALS) -> Dataset[Graphs]:
-    """The first embedded crystals, as a backbone sees them."""
+    """The first embedded crystals, featurised for a backbone."""
     return first(_featurised(backbone), crystals)
 
 
 def array_spec(
     backbone: str, dim: int, mixings: str = "H 0 L", recipe: Recipe | None = None
 ) -> ArraySpec:
-    return ArraySpec(
-        backbone=backbone,
-        dim=dim,
-        mixings={label: label for label in mixings.split()},
-        fold=0,
-        seed=0,
-        recipe=recipe or BACKBONES[backbone].recipes["paper"],
-    )
+    recipe = recipe or BACKBONES[backbone].recipes["paper"]
+    return grid_array(mixings, backbone=backbone, dim=dim, recipe=recipe).spec
+
+
+def model_spec(backbone: str = "cgcnn", **changes: Any) -> ModelSpec:
+    """A small model's."""
+    entry = BACKBONES[backbone]
+    given = {
+        "data": "made-up", "target": ENERGY, "representation": entry.graph_kind, "fold": 0,
+        "seed": 0, "recipe": entry.recipes["tuned"], "training": 1, "dim": 4, "mixing": "H",
+        "options": entry.options(),
+    }  # fmt: skip
+    return ModelSpec(backbone=backbone, **given | changes)
+
+
+def grid_array(mixings: str = "H L", task: str = "made-up", **changes: Any) -> GridArray:
+    """An array of small models."""
+    models = (model_spec(mixing=label, **changes) for label in mixings.split())
+    return GridArray(task=task, models=tuple(models))
+
+
+def cells_of(config: GridConfig, data: str = "") -> list[Cell]:
+    """Those of a grid whose data sets are featurised, each with a fingerprint of its own."""
+    pairs = [(task, backbone) for task in config.tasks for backbone in config.backbones]
+    fingerprints = {pair: data or " ".join(pair) for pair in pairs}
+    return cells(config, dict.fromkeys(config.tasks, ENERGY), fingerprints)

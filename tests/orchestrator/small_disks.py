@@ -1,4 +1,4 @@
-"""Small disks of a test's own, which can be full or read-only also for root."""
+"""Small disks for a test, which can be full or read-only even for root."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Disk:
     folder: Path
 
     def option(self, value: str) -> bool:
-        """Mounts it anew with an option, as `ro` or `size=8m`; False while the kernel refuses."""
+        """Remounts it with an option, such as `ro` or `size=8m`; False if the kernel refuses."""
         command = ["mount", "-o", f"remount,{value}", str(self.folder)]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Disk]:
-    """A disk at `folder`, of a size like `64k`; skips the test where none may be mounted."""
+    """Mounts a disk of a size such as `64k` at `folder`; skips the test if that is impossible."""
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,16 @@ Row = tuple[Any, Any]  # pymatgen's dict of a structure, target
 
 
 @cache
+def _all_embedded() -> tuple[Entry, ...]:
+    return tuple(IonicSource().entries())
+
+
 def embedded(count: int) -> tuple[Entry, ...]:
-    return tuple(islice(IonicSource().entries(), count))
+    return _all_embedded()[:count]
 
 
 def rows(count: int, start: int = 0) -> list[Row]:
-    """Some embedded crystals, as MatBench writes them."""
+    """Some embedded crystals as rows of a MatBench file."""
     chosen = embedded(start + count)[start:]
     return [(json.loads(entry.text), float(entry.target)) for entry in chosen]
 
@@ -101,7 +104,7 @@ def times(folder: Path) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class FinishedGrid:
-    """A run that has ended well; tests that change it work on a copy."""
+    """A finished run; tests that change it work on a copy."""
 
     data: Path
     run: Path

@@ -13,13 +13,14 @@ def row(key: str, **more: Any) -> dict[str, Any]:
         "seed": 0, "recipe": "tuned", "status": "done", "train_mae": 1.0, "val_mae": 2.0,
         "test_mae": 3.0, "dummy_mae": 9.0, "n_train": 6, "n_val": 2, "n_test": 1, "epochs": 5,
         "best_epoch": 4, "parameters": 100, "seconds": 0.5, "target": "energy", "unit": None,
-        "array": "salts/fold0/cgcnn/d2", "device": "cpu", "versions": "{}", "error": "",
+        "spec": "{}", "array": "salts/fold0/cgcnn/d2", "device": "cpu", "kernels": "none",
+        "threads": 1, "versions": "{}", "error": "",
         **more,
     }  # fmt: skip
 
 
 def arrays(number: int = 0) -> dict[str, np.ndarray]:
-    """What a model of 3 elements with 2 dimensions leaves."""
+    """The arrays of a model with 3 elements and 2 dimensions."""
     vectors = np.arange(6, dtype=np.float32).reshape(3, 2) + number
     return {
         "curve/val_mae": np.array([3.0, 2.0]),

@@ -1,6 +1,6 @@
-"""What another user of the machine tries on a Ray session: a program that becomes that user first.
+"""A program that becomes another user of the machine and then attacks a Ray session.
 
-Reads from stdin what there is to try (paths, processes, ports), and prints what it achieved.
+It reads what to try (paths, processes, ports) from stdin, and prints what succeeded.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def read(path: str) -> bytes:
 
 
 def achieved(what: str, attempt: Callable[[], object]) -> Iterator[str]:
-    """A line where an attempt succeeds."""
+    """Yields a line if an attempt succeeds."""
     try:
         attempt()
     except OSError:
@@ -56,7 +56,7 @@ def achieved(what: str, attempt: Callable[[], object]) -> Iterator[str]:
 
 
 def on_path(path: str, reading: bool) -> Iterator[str]:
-    """Reading, writing, replacing and connecting to whatever it is."""
+    """Tries reading, writing, replacing and connecting."""
     beside = f"{path}.stranger"
 
     def create(name: str) -> None:
@@ -95,7 +95,7 @@ def on_process(pid: int) -> Iterator[str]:
 
 
 def methods() -> list[str]:
-    """All that can be asked of Ray's processes over gRPC."""
+    """All methods of Ray's processes that can be called over gRPC."""
     found = set()
     for module in pkgutil.iter_modules(generated.__path__):
         if not module.name.endswith("_pb2"):
@@ -108,7 +108,7 @@ def methods() -> list[str]:
 
 
 def on_port(port: int, asked: list[str], shown: str | None) -> Iterator[str]:
-    """Pages and calls, without a token or with a wrong one."""
+    """Tries pages and calls, without a token or with a wrong one."""
     headers = {"Authorization": f"Bearer {shown}"} if shown else {}
     for page, body in [*((page, None) for page in PAGES), *((page, b"{}") for page in POSTS)]:
         request = urllib.request.Request(f"http://127.0.0.1:{port}{page}", body, headers)
@@ -121,7 +121,7 @@ def on_port(port: int, asked: list[str], shown: str | None) -> Iterator[str]:
                 yield f"status {error.code} {port}{page}"
         except (OSError, ValueError):
             break
-        except Exception:  # it speaks another language
+        except Exception:  # it uses another protocol
             break
     else:
         return
@@ -134,7 +134,7 @@ def on_port(port: int, asked: list[str], shown: str | None) -> Iterator[str]:
                 yield f"call {port}{method} {len(said)}"
             except grpc.RpcError as error:
                 if error.code() == grpc.StatusCode.UNAVAILABLE:
-                    break  # it speaks another language
+                    break  # it uses another protocol
                 if error.code() == grpc.StatusCode.UNAUTHENTICATED:
                     refused += 1
                 elif error.code() != grpc.StatusCode.UNIMPLEMENTED:

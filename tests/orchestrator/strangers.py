@@ -1,4 +1,4 @@
-"""A second user of this machine, for tests that run as root: what it runs, makes and listens to."""
+"""A second user of this machine, for tests that run as root: its programs, files and listeners."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UID = 54321  # nobody's
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 
-# Listens at a port, and writes whatever it is sent to stdout. Nobody else's files are needed.
+# Listens at a port, and writes what it receives to stdout. It needs no file of another user.
 LISTENER = """
 import socket, sys
 with socket.create_server(("0.0.0.0", int(sys.argv[1]))) as server:
@@ -43,8 +43,8 @@ def as_stranger(command: Sequence[str], **more: Any) -> subprocess.Popen[str]:
 
 @contextmanager
 def listening(heard: list[bytes], port: int = 0) -> Iterator[int]:
-    """The port at which another user listens; what is sent there is in `heard` afterwards."""
-    # the system's Python: the tests' own may lie where other users may not enter
+    """The port at which another user listens; what it receives is in `heard` afterwards."""
+    # the system's Python: other users may not be able to enter the tests' own
     process = as_stranger(["/usr/bin/env", "python3", "-c", LISTENER, str(port)])
     assert process.stdout is not None
     try:
@@ -58,8 +58,8 @@ def listening(heard: list[bytes], port: int = 0) -> Iterator[int]:
 
 @contextmanager
 def pretending(head: str, session: Path) -> Iterator[int]:
-    """A process of another user that looks like a raylet; gives its id."""
-    # `python3 -c CODE FLAGS`: what it does not know it leaves to the program, which is asleep
+    """A process of another user that looks like a raylet; gives its pid."""
+    # `python3 -c CODE FLAGS`: flags that Python does not know go to the program, which sleeps
     sleeping = "import time; time.sleep(600)"
     flags = f"--gcs-address={head} --session_dir={session}"
     process = as_stranger(["bash", "-c", f"exec -a raylet python3 -c '{sleeping}' {flags}"])
@@ -81,7 +81,7 @@ def attack(
     calls: Sequence[str] = (),
     uid: int = UID,
 ) -> list[str]:
-    """What another user achieves on all that; by all calls of Ray's processes, if none is named."""
+    """What another user achieves; with all methods of Ray's processes, unless some are named."""
     asked = {
         "uid": uid, "paths": list(paths), "results": list(results), "processes": list(processes),
         "ports": list(ports), "tokens": list(tokens), "calls": list(calls),

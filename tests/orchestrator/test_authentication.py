@@ -1,16 +1,15 @@
-"""Who is let in, and whom a job talks to: no head that asks nobody, and none of another user."""
+"""Authentication: a job uses no head without a token, and none of another user."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import grpc
@@ -21,12 +20,12 @@ from ray.core.generated.gcs_service_pb2_grpc import (
     add_NodeInfoGcsServiceServicer_to_server,
 )
 
+from orchestrator.doctor import job as doctor
+from orchestrator.hybrid_grid import job as hybrid_grid
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import authentication, cluster, ray_internals
 from orchestrator.nodes.authentication import takes_strangers
 from tests.orchestrator.strangers import UID, listening, needs_root, pretending
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Head(NodeInfoGcsServiceServicer):
@@ -78,7 +77,7 @@ def test_a_cluster_that_asks_for_no_token_is_refused(monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where `ray start` leaves its address."""
+    """The file in which `ray start` writes its address."""
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     file = ray_internals.address_file()
     file.parent.mkdir()
@@ -139,7 +138,7 @@ def test_an_address_file_that_is_none(started: Path) -> None:
 def test_an_address_in_a_folder_that_is_open(
     started: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `ray start` leaves it in /tmp/ray: it counts where somebody of ours listens."""
+    """In /tmp/ray, as written by `ray start`: it is used if a process of ours listens there."""
     monkeypatch.setattr(authentication, "replaceable", lambda folder: f"{folder} is open")
     started.write_text("192.0.2.1:6379")
     with pytest.raises(UsageError, match=f"{started.parent} is open, so that .* anybody's"):
@@ -150,36 +149,32 @@ def test_an_address_in_a_folder_that_is_open(
         assert authentication.head_of_ours() == written
 
 
-GRID = ["orchestrator.hybrid_grid", "--preset", "demo"]
-DOCTOR = ["orchestrator.doctor"]
-
-
-def refused(job: Sequence[str], address: str, folder: Path, token: str) -> str:
+def refused(main: Callable[[Sequence[str]], int], folder: Path, *flags: str) -> str:
     """The one line of a job that ends with status 2 before it has written anything."""
-    flags = ["--address", address, "--run", str(folder / "run")]
-    done = subprocess.run(
-        [sys.executable, "-m", *job, *flags], cwd=folder, text=True, timeout=200,
-        capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_TOKEN": token},
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    said = io.StringIO()
+    with redirect_stderr(said):
+        assert main([*flags, "--run", str(folder / "run")]) == 2
+    (line,) = said.getvalue().splitlines()
     assert not (folder / "run").exists()
     return line
 
 
 @needs_root
-def test_nothing_is_sent_to_a_head_of_another_user(started: Path, tmp_path: Path) -> None:
+def test_nothing_is_sent_to_a_head_of_another_user(
+    started: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Be it found in a file that they wrote, or in one of ours, or named."""
     token, heard = "ab" * 32, []
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token)
     with listening(heard) as port:
         address = f"127.0.0.1:{port}"
         started.write_text(address)
         os.chown(started, UID, UID)
-        line = refused(GRID, "auto", tmp_path, token)
+        line = refused(hybrid_grid.main, tmp_path, "--preset", "demo", "--address", "auto")
         theirs = f"--address auto: {started} belongs to another user (uid {UID}); give HOST:PORT"
         assert line.startswith(f"error: {theirs}")
         os.chown(started, 0, 0)
-        line = refused(DOCTOR, address, tmp_path, token)
+        line = refused(doctor.main, tmp_path, "--address", address)
         assert line.startswith(f"error: --address {address}: what listens at ")
         belongs = f":{port} belongs to another user of this machine (uid {UID}), who would be sent"
         assert belongs in line
@@ -195,7 +190,7 @@ def test_nothing_is_sent_to_a_head_of_another_user(started: Path, tmp_path: Path
 
 @needs_root
 def test_a_folder_of_another_user_in_the_place_of_ours(started: Path, tmp_path: Path) -> None:
-    """As when somebody made /tmp/ray first."""
+    """Another user may have made /tmp/ray first."""
     started.write_text("127.0.0.1:6379")
     os.chown(started.parent, UID, UID)
     theirs = f"{started.parent} belongs to another user .uid {UID}.; give HOST:PORT, or the RAY"
@@ -240,7 +235,7 @@ def test_a_node_of_ours_in_folders_of_others(
 def test_a_cluster_in_open_folders_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one line: in a container there may be nobody else."""
+    """A note in one line, as a container may have no other users."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     (tmp_path / "sockets").mkdir()
     with head(guarded=True) as port:
@@ -253,35 +248,3 @@ def test_a_cluster_in_open_folders_is_told(
         cluster._answering(address)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{tmp_path} is open: they may run programs as you on this cluster; ")
-
-
-# Prints where the processes of a local runtime listen, after they have had time to begin.
-LISTEN = """
-import time
-import psutil
-import ray
-from orchestrator.nodes import cluster
-with cluster.connected(None, 1):
-    where = ray.remote(lambda: ray.util.get_node_ip_address())
-    print("worker at", ray.get(where.remote()))
-    time.sleep(8)
-    us = psutil.Process()
-    for process in (us, *us.children(recursive=True)):
-        for connection in process.net_connections("inet"):
-            if connection.status == "LISTEN":
-                print(connection.laddr.ip, process.name())
-"""
-
-
-@pytest.mark.ray
-def test_a_run_of_one_machine_listens_on_its_loopback_alone(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", LISTEN], cwd=tmp_path, capture_output=True, text=True, timeout=200,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    worker, *where = done.stdout.splitlines()
-    assert worker == "worker at 127.0.0.1"
-    assert len(where) > 4
-    own = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}  # the last is IPv6's name of the first
-    assert {line.split()[0] for line in where} <= own, where

@@ -110,8 +110,14 @@ def test_help_comes_at_once(job: str) -> None:
 
 def test_a_grid_begins_without_what_its_end_alone_wants() -> None:
     """Each driver and many a worker would wait for these, some of them for a second."""
-    slow = {"sklearn", "scipy.stats", "matplotlib", "pymatgen.core", "optuna", "deap"}
+    slow = {"sklearn", "scipy.stats", "matplotlib", "pymatgen.core", "optuna", "deap", "plotly"}
     assert not brought_in("orchestrator.hybrid_grid.job", slow)
+
+
+def test_a_worker_begins_to_train_without_what_reads_crystals_and_draws() -> None:
+    slow = {"sklearn", "scipy.stats", "matplotlib", "pymatgen", "optuna", "deap", "plotly", "numba"}
+    modules = "orchestrator.training.trials, trainables.training.fit, trainables.models.megnet"
+    assert not brought_in(modules, slow)
 
 
 @pytest.mark.parametrize("job", list(JOBS))

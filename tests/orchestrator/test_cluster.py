@@ -1,4 +1,4 @@
-"""Finding a Ray cluster: what is wrong with an address is told at once and in one line. No Ray."""
+"""Finding a Ray cluster: a wrong address is reported at once and in one line. No Ray."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
+from tests.orchestrator.small_grids import grid
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,26 +26,36 @@ def closed_port() -> int:
         return int(taken.getsockname()[1])
 
 
-@pytest.mark.parametrize("variable", [False, True])
-def test_a_cluster_that_is_not_there(tmp_path: Path, closed_port: int, variable: bool) -> None:
+def assert_nobody_answers(line: str, address: str) -> None:
+    assert line.startswith(f"error: --address {address}: no Ray cluster answers (")
+    assert "ray start --head" in line
+
+
+def test_a_cluster_that_is_not_there(tmp_path: Path, closed_port: int) -> None:
     """Ray itself would try for two minutes, and talk all the while."""
     address = f"127.0.0.1:{closed_port}"
-    flags = ["--preset", "demo", "--run", str(tmp_path / "run")]
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    if variable:
-        environment["RAY_ADDRESS"] = address
-    else:
-        flags += ["--address", address]
+    flags = ["--preset", "demo", "--run", str(tmp_path / "run"), "--address", address]
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator.hybrid_grid", *flags],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100,
+        cwd=tmp_path, env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 2 and done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"error: --address {address}: no Ray cluster answers (")
-    assert "ray start --head" in line
+    assert_nobody_answers(line, address)
     assert time.monotonic() - begun < 60
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cluster_of_the_environment_that_is_not_there(
+    tmp_path: Path, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"127.0.0.1:{closed_port}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    said = grid("--preset", "demo", "--run", str(tmp_path / "run"))
+    assert said.code == 2 and said.out == ""
+    assert_nobody_answers(said.error, address)
     assert not (tmp_path / "run").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a comparison establishes, and how it is said."""
+"""The significance of comparisons, and its wording."""
 
 from __future__ import annotations
 

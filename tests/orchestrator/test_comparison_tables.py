@@ -15,6 +15,7 @@ from orchestrator.transfer.entries import arrays_of, fingerprint
 from orchestrator.transfer.flags import parse
 from orchestrator.transfer.tables import Table, load_tables
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
+from trainables.training.specification import Target
 from trainables.training.transfer import Entrant, recipe_for
 
 
@@ -122,6 +123,9 @@ def test_a_table_twice_and_a_table_of_nothing(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------ models
 
 
+SCORE = Target(name="score", unit=None)
+
+
 def lineup(folds: tuple[int, ...] = (0, 1), names: str = "abc") -> dict[Entrant, Table]:
     seen = np.ones(118, bool)
     return {
@@ -136,7 +140,9 @@ def lineup(folds: tuple[int, ...] = (0, 1), names: str = "abc") -> dict[Entrant,
 def test_a_core_takes_the_tables_of_a_fold_and_a_gpu_all() -> None:
     data, recipe = made_up_compositions(), recipe_for("tuned", 40)
     on = {
-        device: arrays_of("t", data, lineup(), (0, 1), recipe, trainable=False, device=device)
+        device: arrays_of(
+            "t", data, lineup(), (0, 1), recipe, target=SCORE, trainable=False, device=device
+        )
         for device in ("cpu", "cuda")
     }
     assert [len(array.keys) for array in on["cpu"]] == [3, 3, 3, 3]
@@ -157,10 +163,10 @@ def test_a_key_is_of_all_that_decides_a_model() -> None:
 
     def key(**changes: object) -> str:
         given = {"data": data, "tables": one, "seeds": (0,), "recipe": recipe,
-                 "trainable": False} | changes  # fmt: skip
+                 "target": SCORE, "trainable": False} | changes  # fmt: skip
         (array,) = arrays_of(
             "t", given["data"], given["tables"], given["seeds"], given["recipe"],  # type: ignore
-            trainable=given["trainable"], device="cpu",  # type: ignore
+            target=given["target"], trainable=given["trainable"], device="cpu",  # type: ignore
         )  # fmt: skip
         return next(iter(array.keys.values()))
 
@@ -170,5 +176,6 @@ def test_a_key_is_of_all_that_decides_a_model() -> None:
     variants = [
         key(), key(data=moved), key(tables=other_table), key(seeds=(1,)), key(trainable=True),
         key(recipe=recipe_for("tuned", 40, epochs=3)), key(recipe=recipe_for("paper", 40)),
+        key(target=Target(name="score", unit="eV")),
     ]  # fmt: skip
     assert len(set(variants)) == len(variants)

@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.grid.cells import GridArray, arrays, cells
-from orchestrator.grid.config import MIXINGS, build_config, mixing_label
-from orchestrator.grid.flags import Options, parse
+from orchestrator.grid.cells import GridArray, arrays
+from orchestrator.grid.config import MIXINGS, Options, build_config, mixing_label
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
+from tests.orchestrator.small_data import cells_of
 from tests.orchestrator.small_grids import grid
+from trainables.models.options import MEGNetOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def sizes(*flags: str) -> tuple[int, int]:
     """Models and arrays of a command line."""
-    found = cells(parse(flags).config)
-    return len(found), len(grouped(*flags))
+    return len(cells_of(parse(flags).config)), len(grouped(*flags))
 
 
 def grouped(*flags: str) -> list[GridArray]:
-    found = cells(parse(flags).config)
-    return arrays((cell, str(index)) for index, cell in enumerate(found))
+    return arrays(cells_of(parse(flags).config))
 
 
 # ------------------------------------------------------------------------- presets and sub-grids
@@ -39,8 +39,9 @@ def test_paper_is_the_grid_of_the_thesis() -> None:
     assert (config.recipe, config.epochs, config.select_on) == ("paper", None, "validation")
     assert config.dims == (8, 16, 32, 64)
     assert config.mixing == ("H", "-4", "-2", "0", "2", "4", "L")
-    assert all(cell.recipe.epochs == 1000 for cell in cells(config))
-    assert len({(c.task, c.backbone, c.dim, c.mixing, c.fold) for c in cells(config)}) == 2240
+    found = cells_of(config)
+    assert all(cell.spec.recipe.epochs == 1000 for cell in found)
+    assert len({cell.key for cell in found}) == 2240
 
 
 def test_demo_is_a_small_true_grid_on_the_embedded_crystals() -> None:
@@ -82,12 +83,15 @@ def test_an_array_holds_all_mixings_of_its_cell() -> None:
 
 def test_epochs_and_patience_change_the_recipe_of_every_cell() -> None:
     config = parse(["--preset", "demo", "--epochs", "7", "--patience", "3"]).config
-    assert {(cell.recipe.epochs, cell.recipe.patience) for cell in cells(config)} == {(7, 3)}
+    recipes = {cell.spec.recipe for cell in cells_of(config)}
+    assert {(recipe.epochs, recipe.patience) for recipe in recipes} == {(7, 3)}
 
 
 def test_conv_width_is_cgcnns_alone() -> None:
     config = parse(["--preset", "demo", "--conv-width", "24"]).config
-    assert {(c.backbone, c.conv_width) for c in cells(config)} == {("cgcnn", 24), ("megnet", None)}
+    models = [cell.spec for cell in cells_of(config)]
+    assert {model.options.node_width(5) for model in models if model.backbone == "cgcnn"} == {24}
+    assert {model.options for model in models if model.backbone == "megnet"} == {MEGNetOptions()}
 
 
 # --------------------------------------------------------------------------------------- mixings

@@ -1,4 +1,4 @@
-"""Records that a disk or a person has changed are noticed, and trained again. No Ray."""
+"""Records changed by a disk or a user are detected, and trained again. No Ray."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_record_under_another_name_is_noticed(records: Records) -> None:
 def test_work_that_meets_damage_is_done_again_without_it(
     records: Records, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All damage is found at once: here a row and, of another model, the arrays."""
+    """All damage is found at once: here a row, and the arrays of another model."""
     for key in "abc":
         records.write(row(key), arrays())
     (records.folder / "a.json").write_bytes(b"{")

@@ -1,6 +1,7 @@
 """The same bits whatever the workers, their order, their actors, the shards and the file system.
 
-One small grid is run in each way, and every number that it leaves is compared with the first's.
+One small grid is run in all these ways at once, and every number that it leaves is compared with
+the first's; with --all-faults it is run in each way alone too.
 What resuming leaves is in tests/training/test_snapshot.py, streaming in test_streaming_ray.py.
 """
 
@@ -79,7 +80,7 @@ def arrays_of(run: Path) -> Bits:
 
 
 def bits(run: Path) -> Bits:
-    """All that a grid leaves but the report, which tells how long it took."""
+    """All files of a grid but the report, which has the duration."""
     files = [*(run / name for name in COLLECTED), *sorted((run / "tables").iterdir())]
     assert len(files) == len(COLLECTED) + 12
     found = {str(file.relative_to(run)): file.read_bytes() for file in files}
@@ -108,7 +109,7 @@ class Neighbour:
 
 @contextmanager
 def one_worker() -> Iterator[None]:
-    """Of the two CPUs, one is left."""
+    """Takes one of the two CPUs."""
     neighbour = Neighbour.remote()
     ray.get(neighbour.ready.remote())
     try:
@@ -118,9 +119,39 @@ def one_worker() -> Iterator[None]:
         ray.kill(neighbour)
 
 
+def shuffle_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains the arrays in any order but that of their sizes."""
+    draw = random.Random(1)
+    monkeypatch.setattr(GridArray, "cost", lambda array, dataset: draw.random())
+
+
+def assert_shuffled(run: Path) -> None:
+    order = order_of(run)
+    assert len(order) == 4 and order != sorted(order)
+    assert [name.split("/")[2] for name in order] != ["megnet", "megnet", "cgcnn", "cgcnn"]
+
+
+def cut_in_seven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads and writes blocks of a seventh of the data set."""
+    monkeypatch.setattr(entries, "ROWS_PER_BLOCK", CRYSTALS // 7)
+    monkeypatch.setattr(featurise, "ROWS_PER_SHARD", CRYSTALS // 7)
+
+
+def assert_shards(run: Path, number: int) -> None:
+    for kind in graph_kinds(BACKBONES):
+        assert len(shards.listing(run / "shards" / "tiny" / kind.name)) == number
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("data") / "tiny", list(range(CRYSTALS)))
+
+
+@pytest.fixture(scope="module")
+def in_another_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same files, which another file system lists otherwise."""
+    order = random.Random(2).sample(range(CRYSTALS), CRYSTALS)
+    return write_folder(tmp_path_factory.mktemp("other") / "tiny", order)
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +165,20 @@ def first(data: Path, ray_cluster: object, tmp_path_factory: pytest.TempPathFact
 # ----------------------------------------------------------------------------------- the main job
 
 
+def test_one_worker_shuffled_trials_and_seven_shards(
+    in_another_order: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shuffle_trials(monkeypatch)
+    cut_in_seven(monkeypatch)
+    with one_worker():
+        run_grid(in_another_order, tmp_path / "run")
+    assert_shuffled(tmp_path / "run")
+    assert_shards(first, 1)
+    assert_shards(tmp_path / "run", 7)
+    assert_same(bits(tmp_path / "run"), bits(first))
+
+
+@pytest.mark.faults
 def test_the_same_seed_twice_and_not_another(data: Path, first: Path, tmp_path: Path) -> None:
     run_grid(data, tmp_path / "run")
     assert_same(bits(tmp_path / "run"), bits(first))
@@ -142,19 +187,18 @@ def test_the_same_seed_twice_and_not_another(data: Path, first: Path, tmp_path: 
     assert not set(ledgers[0]["test_mae"]) & set(ledgers[1]["test_mae"])
 
 
+@pytest.mark.faults
 def test_one_worker_and_a_shuffled_order_of_trials(
     data: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = random.Random(1)
-    monkeypatch.setattr(GridArray, "cost", lambda array, dataset: draw.random())
+    shuffle_trials(monkeypatch)
     with one_worker():
         run_grid(data, tmp_path / "run")
-    order = order_of(tmp_path / "run")
-    assert len(order) == 4 and order != sorted(order)
-    assert [name.split("/")[2] for name in order] != ["megnet", "megnet", "cgcnn", "cgcnn"]
+    assert_shuffled(tmp_path / "run")
     assert_same(bits(tmp_path / "run"), bits(first))
 
 
+@pytest.mark.faults
 def test_a_fresh_actor_for_each_array(data: Path, first: Path, tmp_path: Path) -> None:
     """The grid grows by no more arrays than there are workers, so none is used again."""
     run = tmp_path / "run"
@@ -165,23 +209,21 @@ def test_a_fresh_actor_for_each_array(data: Path, first: Path, tmp_path: Path) -
     assert_same(bits(run), bits(first))
 
 
+@pytest.mark.faults
 def test_seven_shards_of_files_made_in_another_order(
-    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_another_order: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "ROWS_PER_BLOCK", CRYSTALS // 7)
-    monkeypatch.setattr(featurise, "ROWS_PER_SHARD", CRYSTALS // 7)
-    order = random.Random(2).sample(range(CRYSTALS), CRYSTALS)
-    run_grid(write_folder(tmp_path / "tiny", order), tmp_path / "run")
-    for run, cuts in ((first, 1), (tmp_path / "run", 7)):
-        for kind in graph_kinds(BACKBONES):
-            assert len(shards.listing(run / "shards" / "tiny" / kind.name)) == cuts
+    cut_in_seven(monkeypatch)
+    run_grid(in_another_order, tmp_path / "run")
+    assert_shards(tmp_path / "run", 7)
     assert_same(bits(tmp_path / "run"), bits(first))
 
 
+@pytest.mark.faults
 def test_aggregation_on_any_number_of_actors(
     first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the models to the tables; a chunk a model, so that there is work for each actor."""
+    """From models to tables; one chunk per model, so that there is work for each actor."""
     monkeypatch.setattr(cosine, "chunks", partial(cosine.chunks, size=1))
     ledger = pd.read_parquet(first / "ledger.parquet")
     found = []
@@ -199,6 +241,7 @@ def test_aggregation_on_any_number_of_actors(
 # ------------------------------------------------------------------------------ tables in CrabNet
 
 
+@pytest.mark.faults
 def test_transfer_twice_and_on_one_worker(tmp_path: Path) -> None:
     formulas = write_formulas(tmp_path / "formulas.csv")
     tables = [str(write_table(tmp_path / f"{name}.csv", n)) for name, n in (("one", 3), ("two", 6))]

@@ -11,7 +11,7 @@ from orchestrator.runs.ownership import sweep
 from orchestrator.runs.records import Records
 from orchestrator.training import trials
 from tests.orchestrator.small_disks import small_disk
-from tests.orchestrator.test_trials import finished_rows, small_array, trial_of
+from tests.orchestrator.test_trials_ray import finished_rows, small_array, trial_of
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

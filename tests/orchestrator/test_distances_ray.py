@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_the_sum_has_the_same_bits_on_any_number_of_actors(run: Path, actors: in
 
 
 def test_the_sum_is_not_that_of_any_order(run: Path) -> None:
-    """If the order of models did not show in the bits, the test above would say little."""
+    """The test above needs sums whose bits depend on the order of models."""
     sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", 1)
     backwards = cosine.merge(
         cosine.accumulate([models()[key]]) for key in sorted(keys["H"], reverse=True)
@@ -136,8 +137,23 @@ def _dies(item: int) -> int:
     os._exit(1)
 
 
+def _dies_once(mark: Path, item: int) -> int:
+    import os
+
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return item
+
+
 def _errs(item: int) -> int:
     raise ZeroDivisionError(item)
+
+
+def test_an_actor_that_dies_is_replaced(tmp_path: Path) -> None:
+    """As one of two that sum, at its first item."""
+    found = actor_map(2)(partial(_dies_once, tmp_path / "mark"), range(4))
+    assert list(found) == [0, 1, 2, 3] and (tmp_path / "mark").exists()
 
 
 def test_an_actor_that_dies_at_each_try_is_told_in_one_line() -> None:

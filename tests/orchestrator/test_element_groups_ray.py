@@ -18,6 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from analysis.consensus.agreement import Reference, agree
 from analysis.elements import NUMBERS
 from orchestrator import cli
+from orchestrator.element_groups import job
 from orchestrator.jobs import JOBS
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
@@ -60,6 +61,12 @@ def unscreened(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def with_groups(unscreened: Path, tmp_path: Path) -> Path:
     """A copy of that which a test may spoil."""
     return Path(shutil.copytree(unscreened, tmp_path / "with_groups"))
+
+
+@pytest.fixture
+def without_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is computed in this process, whose libraries are imported: it comes to the same."""
+    monkeypatch.setattr(job, "actor_map", lambda actors: map)
 
 
 def grouped(run: Path, *flags: str) -> None:
@@ -154,6 +161,7 @@ def element_groups_sections() -> list[tuple[str, object]]:
     return list(GROUP_SECTIONS)
 
 
+@pytest.mark.usefixtures("without_actors")
 def test_the_same_command_gives_the_same_bytes(with_groups: Path) -> None:
     run = with_groups
     first = digests(run)
@@ -163,6 +171,7 @@ def test_the_same_command_gives_the_same_bytes(with_groups: Path) -> None:
     assert "What the models agree on" in write_report(run).read_text()
 
 
+@pytest.mark.usefixtures("without_actors")
 def test_the_published_search_is_no_better(with_groups: Path) -> None:
     run = with_groups
     best = json.loads((run / "consensus.json").read_text())
@@ -173,6 +182,7 @@ def test_the_published_search_is_no_better(with_groups: Path) -> None:
     assert other["score"] == best["score"]  # the proof finds what the search has missed
 
 
+@pytest.mark.usefixtures("without_actors")
 def test_a_part_of_the_models(run: Path) -> None:
     grouped(run, "--skip-screening", "--tasks", "one", "--mixings", "H", "L")
     facts = json.loads((run / "consensus.json").read_text())
@@ -225,6 +235,7 @@ def test_formulas_of_ones_own_are_screened(
     assert "mine.csv: 5 of 36 rows are bad: row 5: " in line
 
 
+@pytest.mark.usefixtures("without_actors")
 def test_vectors_that_are_not_finite_are_named(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,6 +260,7 @@ def test_vectors_that_are_not_finite_are_named(
     assert "has vectors to cluster" in refused(run, capsys, "--skip-screening")
 
 
+@pytest.mark.usefixtures("without_actors")
 def test_one_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(run, lambda frame: frame.iloc[:1], "ledger.parquet")
     grouped(run, "--skip-screening")
@@ -263,6 +275,7 @@ def test_one_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "need three models" in (run / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("without_actors")
 def test_models_without_common_elements(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = pd.read_parquet(run / "ledger.parquet")["key"].tolist()[:2]
     change(run, lambda frame: frame[frame["key"].isin(keys)], "ledger.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import json
 import os
@@ -23,7 +24,7 @@ from pymatgen.io.cif import CifWriter
 from benchmarks.featurise_job import Repeated, cost
 from orchestrator.data import entries
 from orchestrator.data import featurise as job
-from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source
+from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, featurised_before
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.durable import name_draft
 from orchestrator.runs.run_directory import locked, write_manifest
@@ -45,11 +46,18 @@ from trainables.crystals.sources import Source, open_source
 from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
+from trainables.representations.graph import GraphKind
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = 20 * 2**20  # bytes by which a process may grow for no reason
 KINDS = graph_kinds(BACKBONES)
 pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Ray Data, however few they are."""
+    monkeypatch.setattr(entries, "FEW", 0)
 
 
 def made(source: Source, folder: Path, *, max_bad: float = 0.01, **more: Any) -> Featurised:
@@ -170,6 +178,25 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
         np.testing.assert_array_equal(other.graphs.edge_ptr, whole.graphs.edge_ptr)
 
 
+def test_a_few_crystals_are_featurised_where_the_driver_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a few, and to the same files as on Ray Data."""
+    source = open_source(write_matbench(tmp_path / "few.json.gz", rows(40)))
+
+    def where(block: list[Entry]) -> tuple[list[str], dict[str, bytes]]:
+        return [""] * len(block), {"process": str(os.getpid()).encode()}
+
+    found = {}
+    for few, here in ((1 << 20, True), (100, False)):
+        monkeypatch.setattr(entries, "FEW", few)
+        (block,) = entries.EntryBlocks(source, where, None)
+        assert (block.made["process"] == str(os.getpid()).encode()) is here
+        folder = made(source, tmp_path / str(few) / "cut").folders["all-r4"]
+        found[here] = digests(folder)
+    assert found[True] == found[False]
+
+
 def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
     data = rows(20)
     path = write_matbench(tmp_path / "some.json.gz", data)
@@ -194,6 +221,32 @@ def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
     # a damaged manifest is no reason to stop: the shards can be made again
     (folder / "all-r4" / shards.MANIFEST).write_text("{")
     assert made(open_source(path), folder) == second
+
+
+def test_shards_of_other_settings_are_made_again_though_the_name_is_the_same(
+    tmp_path: Path,
+) -> None:
+    source = open_source(write_matbench(tmp_path / "some.json.gz", rows(20)))
+    kind = BACKBONES["cgcnn"].graph_kind
+    folder = tmp_path / "out"
+
+    def printed(kind: GraphKind) -> str:
+        found = featurise_source(source, [kind], folder, max_bad=0.01, max_atoms=1000)
+        manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
+        assert manifest["representation"] == dataclasses.asdict(kind)
+        return found.fingerprints[kind.name]
+
+    first, before = printed(kind), times(folder)
+    assert printed(kind) == first and times(folder) == before
+    nearer = dataclasses.replace(kind, cutoff=3.0)
+    assert featurised_before(source, [nearer], folder, max_atoms=1000) is None
+    assert printed(nearer) != first
+    fewer = dataclasses.replace(kind, max_neighbours=4)
+    assert printed(fewer) not in (first, printed(nearer))
+    assert printed(kind) == first
+    before = times(folder)
+    assert printed(dataclasses.replace(kind, version=kind.version + 1)) == first
+    assert times(folder) != before, "another version may make other graphs"
 
 
 def test_shards_may_be_read_by_all_who_may_read_the_run(tmp_path: Path) -> None:
@@ -269,6 +322,7 @@ def marked(name: str) -> list[int]:
     return found
 
 
+@pytest.mark.faults
 def test_what_eats_memory_is_quarantined_and_leaves_no_process(tmp_path: Path) -> None:
     """Read by children of Ray's workers, which are gone with the job."""
     path = tmp_path / "some.csv"
@@ -314,6 +368,7 @@ def without_symmetry(count: int, atoms: int) -> list[Entry]:
     return found
 
 
+@pytest.mark.faults
 def test_memory_does_not_grow_with_the_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,6 @@ from tests.faults.checker import trainers_alive
 from tests.orchestrator.small_grids import digests, grid, rows, write_matbench
 from tests.orchestrator.test_interrupt_ray import Driver, long_array, recorded
 
-pytestmark = pytest.mark.ray
-
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
@@ -50,10 +48,11 @@ def test_a_driver_whose_lock_was_removed_ends_and_records_nothing(
     assert len(recorded(run)) == 2
 
 
+@pytest.mark.faults
 def test_a_suspended_worker_harms_nothing(
     tmp_path: Path, start: Callable[..., Driver], ray_cluster: object
 ) -> None:
-    """It sleeps while its driver is killed and the next one does its work, and then wakes up."""
+    """A worker is suspended while its driver is killed and the next one runs; then it resumes."""
     data, run = write_matbench(tmp_path / "tiny.json.gz", rows(36)), tmp_path / "run"
     arguments = long_array(data, run, epochs=200)
     first = start(arguments)

@@ -43,7 +43,7 @@ def flipped(path: Path, bit: int) -> Iterator[None]:
 
 
 def bits(path: Path, number: int) -> list[int]:
-    """Of a file, the first and the last, and some between."""
+    """The first and the last bit of a file, and some between."""
     size = 8 * path.stat().st_size
     drawn = random.Random(path.name).choices(range(size), k=max(number - 2, 0))
     return [0, size - 1, *drawn][: size and number]

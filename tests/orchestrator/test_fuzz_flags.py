@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.grid.config import GridConfig, build_config
-from orchestrator.grid.flags import Options, _parser, parse
+from orchestrator.grid.config import GridConfig, Options, build_config
+from orchestrator.hybrid_grid.flags import _parser, parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import USAGE, conduct
 from orchestrator.transfer.flags import TransferOptions
@@ -35,7 +35,7 @@ LINES = st.lists(WORDS, max_size=12) | st.lists(
 
 
 def refused(work: Any) -> None:
-    """It ends as a job does whose command line is wrong."""
+    """The job ends with the status and the line of a wrong command line."""
     said = io.StringIO()
     with redirect_stderr(said), redirect_stdout(io.StringIO()):
         assert conduct(work) == USAGE

@@ -20,8 +20,8 @@ from orchestrator.data.given_folds import Division, demand_own_folds, division_o
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
 from orchestrator.grid.config import build_config
-from orchestrator.grid.flags import parse
 from orchestrator.grid.inputs import demand_parts, describe, fingerprint
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
 from orchestrator.runs.run_directory import open_manifest, write_manifest

@@ -70,6 +70,7 @@ def test_flipped_bits_and_wrong_records_are_mended_by_the_same_command(
     assert cli.main(["report", str(run)]) == 0
 
 
+@pytest.mark.faults
 def test_done_without_arrays_is_no_dead_end(finished: FinishedGrid, tmp_path: Path) -> None:
     run = finished.copy(tmp_path / "run")
     key = key_of(finished.run, "cgcnn", 4, "H")

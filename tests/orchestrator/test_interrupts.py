@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -79,7 +78,7 @@ def test_once_is_one_line() -> None:
 
 
 def test_two_that_python_answers_one_after_the_other_are_one() -> None:
-    """As both are there before it is asked for the first."""
+    """As both arrive before Python handles the first."""
     assert Job("together").end() == (130, "\nstopped; again\n")
 
 
@@ -93,7 +92,7 @@ def test_every_signal_is_as_ctrl_c(number: int) -> None:
 
 @pytest.mark.parametrize("pause", [0.0, 0.2, 0.6])
 def test_what_comes_twice_at_once_is_one(pause: float) -> None:
-    """As `timeout` in a terminal has it: to the process, to its group, and by the person."""
+    """As with `timeout` in a terminal: to the process, to its group, and from the user."""
     job = Job("at once")
     assert job.out.readline() == "at work\n"
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
@@ -196,31 +195,3 @@ def test_whoever_has_a_handler_keeps_it() -> None:
         assert seen[1] is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-# Ray's worker in this process is there, but nobody holds it yet: a driver that is broken off here
-# ends in a segmentation fault. Starting it takes long, so this is where a signal mostly comes in.
-BEGINNING = """
-import os, signal, sys
-import ray
-from orchestrator.nodes import cluster
-from orchestrator.interface.job import conduct
-class Interrupted(ray._raylet.CoreWorker):
-    def __init__(self, *given, **named):
-        os.kill(os.getpid(), signal.SIGINT)
-ray._raylet.CoreWorker = Interrupted
-def work():
-    with cluster.connected(None, cpus_per_worker=1):
-        print("never said", flush=True)
-sys.exit(conduct(work, stopped="again"))
-"""
-
-
-@pytest.mark.ray
-def test_while_ray_begins(tmp_path: Path) -> None:
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    done = subprocess.run(
-        [sys.executable, "-c", BEGINNING], cwd=tmp_path, env=environment, timeout=200,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped at once\n")

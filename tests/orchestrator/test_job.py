@@ -52,7 +52,7 @@ def test_every_error_of_the_system_is_one_line(
 
 @pytest.mark.parametrize("flags", [("doctor", "--run", "x"), ()])
 def test_nobody_reads_what_is_printed(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    """As in `elemgrid doctor | true`."""
+    """Like `elemgrid doctor | true`."""
     reads, writes = os.pipe()
     os.close(reads)
     try:

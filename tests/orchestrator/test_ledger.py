@@ -23,7 +23,7 @@ from tests.orchestrator.small_records import arrays, row
 
 
 def test_no_node_makes_a_run_directory_that_it_lacks(tmp_path: Path) -> None:
-    """Where its disk is not the run's, what it writes would be lost on it."""
+    """On a node whose disk is not the run's, its files would be lost."""
     gone = tmp_path / "gone"
     with pytest.raises(FileNotFoundError):
         Records(gone / "records").write(row("a"), arrays())

@@ -19,7 +19,8 @@ from trainables.crystals.split import Split
 CONTRACT = {
     "key", "task", "backbone", "dim", "mixing", "fold", "seed", "status", "train_mae", "val_mae",
     "test_mae", "dummy_mae", "epochs", "best_epoch", "seconds", "array", "device", "versions",
-    "error", "recipe", "n_train", "n_val", "n_test", "target", "unit", "parameters",
+    "error", "recipe", "n_train", "n_val", "n_test", "target", "unit", "parameters", "spec",
+    "kernels", "threads",
 }  # fmt: skip
 
 

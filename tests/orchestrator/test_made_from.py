@@ -1,4 +1,4 @@
-"""What was made from one grid is not shown, nor used, beside another one. No Ray."""
+"""Files made from one grid are neither shown nor used with another one. No Ray."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_job_that_was_stopped_between_two_files_mixes_nothing(
 
 
 def test_a_persons_own_table_is_theirs(run: Path, tmp_path: Path) -> None:
-    """In a run's folder or elsewhere; one of ours that was changed is theirs where they copy it."""
+    """In a run's folder or elsewhere; a copy of an edited table of ours is the user's own."""
     ours = run / "tables" / "Mat2Vec-H-3.csv"
     demand_sound_table(ours)
     own = Path(shutil.copy(ours, run / "tables" / "mine.csv"))

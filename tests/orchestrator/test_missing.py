@@ -16,7 +16,7 @@ HEAD, ONE, OTHER = "192.0.2.10", "192.0.2.11", "192.0.2.12"
 
 
 def configured(name: str) -> dict[str, Any]:
-    """As `ray up` leaves it on the head."""
+    """The file that `ray up` writes on the head."""
     config = prepare_config(yaml.safe_load((ROOT / name).read_text()))
     assert isinstance(config, dict)
     return config

@@ -1,4 +1,4 @@
-"""What the grid costs beyond the training, on models that train nothing.
+"""The cost of the grid beyond training, with models that train nothing.
 
 The bounds are wide: a busy machine is to pass, and only what explodes with the grid to fail. The
 figures themselves are measured by `benchmarks/orchestration.py`.
@@ -23,7 +23,6 @@ from benchmarks.watch import Watch
 from orchestrator.nodes import cluster
 from orchestrator.runs import ownership
 
-pytestmark = pytest.mark.ray
 SECONDS_A_MODEL = 0.15  # a trial a model costs ten times as much
 BYTES_A_MODEL = 100_000  # a fifth of what a model leaves on the disk
 TUNE_FILES = 4  # its own state; loggers would leave five files a trial

@@ -44,7 +44,7 @@ def test_a_folder_in_which_others_may_rename(open_way: Path, mode: int) -> None:
 
 
 def test_behind_a_closed_door_all_may_be_open(open_way: Path) -> None:
-    """As Ray's folders are."""
+    """The mode of Ray's folders."""
     open_way.chmod(0o777)
     assert "mode 0777" in replaceable(open_way)
     open_way.parent.chmod(0o700)

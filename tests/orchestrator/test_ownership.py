@@ -179,7 +179,7 @@ def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
 
 
 def test_all_names_that_jobs_write_are_known() -> None:
-    """So that what a killed job leaves of them is cleared away."""
+    """So that the drafts of a killed job are removed."""
     written = {
         *(of_transfer.SCORES, of_transfer.FACTS, of_transfer.LEDGER, withheld.FILE),
         *(of_ensemble.PREDICTIONS, of_ensemble.FACTS),
@@ -222,7 +222,7 @@ def test_what_killed_writers_leave_goes_and_nothing_else(tmp_path: Path) -> None
 
 
 def worked(run: Path) -> None:
-    """What is deleted when a job begins and ends, and what it writes, but the work itself."""
+    """Deletions at the start and the end of a job, and its writes, without the work itself."""
     try:
         with locked(run):
             write_manifest(run, {"config": {}})
@@ -249,7 +249,7 @@ def begun(run: Path) -> None:
 COMMANDS: list[Callable[[Path], object]] = [
     *(worked, begun, STARTS["report"], STARTS["ensemble"], STARTS["element_groups"]),
     lambda run: worked(run / "mine"),
-    lambda run: (run / layout.MANIFEST).unlink(missing_ok=True),  # as a person is told to
+    lambda run: (run / layout.MANIFEST).unlink(missing_ok=True),  # as the message says
 ]
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from orchestrator.data import featurise as job
 from orchestrator.data.featurise import ShardWriter
-from orchestrator.grid.cells import arrays, cells, keyed_cells
-from orchestrator.grid.flags import parse
-from orchestrator.grid.inputs import fingerprints
+from orchestrator.grid.cells import arrays, cells
+from orchestrator.grid.inputs import fingerprints, targets_of
+from orchestrator.hybrid_grid.flags import parse
+from orchestrator.planning.machine import Machine, looking_around
 from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked
@@ -27,13 +29,26 @@ SPAN = r"(<1 s|\d+ s|\d+ min \d\d s|\d+ h \d\d min|[\d ]+ h)"
 
 @pytest.fixture(autouse=True)
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache is empty, and whoever reaches for the network is told."""
+    """The cache is empty, and any access to the network raises."""
     monkeypatch.setenv("ELEMGRID_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("urllib.request.OpenerDirector.open", _refuse)
 
 
 def _refuse(*args: object, **more: object) -> None:
     raise AssertionError("a dry run downloads")
+
+
+@pytest.fixture(scope="module")
+def machine() -> Machine:
+    with looking_around() as found:
+        return found()
+
+
+@pytest.fixture(autouse=True)
+def machine_seen_before(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking around takes a Python of its own; the plan that is read in full does it itself."""
+    seen = nullcontext(lambda: machine)
+    monkeypatch.setattr("orchestrator.hybrid_grid.plan.looking_around", lambda: seen)
 
 
 @pytest.fixture
@@ -49,7 +64,7 @@ ONE = ("--backbones", "cgcnn", "--dims", "4", "--mixing", "H", "L", "--folds", "
 
 
 def featurised(source: Source, folder: Path) -> None:
-    """What the job would leave of a source, made without Ray."""
+    """The files that the job would make from a source, made without Ray."""
     kinds = graph_kinds(BACKBONES)
     entries = list(source.entries())
     result = featurise(entries, kinds, 1000)
@@ -57,8 +72,8 @@ def featurised(source: Source, folder: Path) -> None:
         writer = ShardWriter(folder / kind.name)
         ids, places = [entry.id for entry in entries], [entry.row for entry in entries]
         writer.add(shards.to_table(ids, places, result.target, result.graphs[kind.name]))
-        made_from = job._made_from(source, 1000)
-        writer.close({"made_from": made_from, "total": len(entries), "bad": 0})
+        identity = job._identity(job._made_from(source, 1000), kind)
+        writer.close({**identity, "total": len(entries), "bad": 0})
 
 
 def cells_of(said: Said, name: str) -> list[str]:
@@ -68,7 +83,7 @@ def cells_of(said: Said, name: str) -> list[str]:
 
 
 def paragraph(said: Said, label: str, after: str = "") -> str:
-    """What stands behind a label, below the first line that begins so, as one line."""
+    """The text after a label, from the first line that starts with it, joined to one line."""
     lines = said.out.splitlines()
     top = next(number for number, line in enumerate(lines) if line.startswith(after))
     start = next(n for n in range(top, len(lines)) if lines[n].startswith(f"  {label} "))
@@ -85,7 +100,7 @@ def paragraph(said: Said, label: str, after: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Said:
-    """Of data that is here and of data that is not, on this machine and on cards."""
+    """For data that is here and data that is not, on this machine and on GPUs."""
     folder = tmp_path_factory.mktemp("plan")
     data = write_matbench(folder / "tiny.json.gz", rows(60))
     with pytest.MonkeyPatch.context() as patch:
@@ -180,11 +195,13 @@ def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Pat
     source = open_source(data)
     featurised(source, run / "shards" / "tiny")
     config = parse(["--tasks", str(data), *flags]).config
-    keys = {}
-    for cell in cells(config):
-        folder = run / "shards" / "tiny" / BACKBONES[cell.backbone].graph_kind.name
-        fingerprint = json.loads((folder / shards.MANIFEST).read_text())["fingerprint"]
-        keys[cell.backbone, cell.mixing] = cell.key(fingerprint)
+    fingerprints = {}
+    for backbone in config.backbones:
+        folder = run / "shards" / "tiny" / BACKBONES[backbone].graph_kind.name
+        manifest = json.loads((folder / shards.MANIFEST).read_text())
+        fingerprints[str(data), backbone] = manifest["fingerprint"]
+    planned = cells(config, targets_of({str(data): source}), fingerprints)
+    keys = {(cell.spec.backbone, cell.spec.mixing): cell.key for cell in planned}
     records = Records(run / "records")
     for backbone, mixing in (("cgcnn", "H"), ("cgcnn", "L"), ("megnet", "H")):
         records.write({"key": keys[backbone, mixing], "status": "done"}, {})
@@ -221,7 +238,8 @@ def test_the_plan_and_the_job_have_the_same_keys(data: Path, tmp_path: Path, hid
         source, kinds, run / "shards" / "tiny", max_atoms=config.max_atoms
     )
     assert found is not None
-    expected = arrays(keyed_cells(config, fingerprints(config, {"tiny": found})))
+    printed = fingerprints(config, {"tiny": found})
+    expected = arrays(cells(config, targets_of({"tiny": source}), printed))
     assert look(options).planned == expected
 
 

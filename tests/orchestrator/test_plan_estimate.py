@@ -1,4 +1,4 @@
-"""From costs to arrays, and from arrays to workers and cards; no clock is looked at."""
+"""Estimates of arrays from costs, and of workers and GPUs from arrays; no timing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.planning.estimate import Estimate, GpuWork, dominating, estima
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.measure import Costs, Line, Record, Traffic
 from orchestrator.planning.sample import Size
-from tests.orchestrator.small_data import array_spec
+from tests.orchestrator.small_data import grid_array
 from trainables.models.backbones import BACKBONES
 
 COSTS = Costs(
@@ -37,7 +37,7 @@ PLENTY = 1e15
 
 def array(mixings: str = "H 0 L", **recipe: int) -> GridArray:
     changed = replace(BACKBONES["cgcnn"].recipes["paper"], **recipe)
-    return GridArray(task="data", spec=array_spec("cgcnn", 16, mixings, changed))
+    return grid_array(mixings, "data", dim=16, recipe=changed)
 
 
 def one(mixings: str = "H 0 L", size: Size = SIZE, **recipe: int) -> Estimate:

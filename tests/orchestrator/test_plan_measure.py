@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.grid.cells import GridArray
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning import measure as measuring
 from orchestrator.planning.estimate import HEAP, estimate
@@ -21,7 +20,8 @@ from orchestrator.planning.measure import Costs, Line, measure, parts, passes
 from orchestrator.planning.sample import Size, rows
 from orchestrator.planning.tally import Tally
 from orchestrator.runs.records import Records
-from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised
+from orchestrator.training.environment import environment
+from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised, grid_array
 from trainables.crystals.split import split_fold
 from trainables.kernels import ops
 from trainables.models.backbones import BACKBONES
@@ -94,7 +94,7 @@ def test_measuring_leaves_the_threads_as_they_were() -> None:
 
 
 def test_a_short_training_is_measured_as_a_long_one() -> None:
-    """What is measured outlasts the recipe: its epochs and patience end no measurement."""
+    """Measurements ignore the recipe's epochs and patience."""
     spec = array_spec("cgcnn", 4)
     brief = replace(spec, recipe=replace(spec.recipe, epochs=1, patience=1))
     few, many = measured(brief, traffic=True), measured(spec, traffic=True)
@@ -154,14 +154,14 @@ from orchestrator.planning.idle import peak
 from tests.orchestrator.small_data import array_spec, featurised
 from trainables.training.fit import ArrayFit
 training = ArrayFit(array_spec("cgcnn", 128, "{mixings}"), featurised("cgcnn")).training
-for _ in range(4):
+for _ in range(2):
     training.run_epoch()
 print(peak())
 """,
     )
-    spec = array_spec("cgcnn", 128, mixings)
-    size, _ = whole(spec)
-    one = estimate(GridArray(task="ionic", spec=spec), measured(spec), size, budget=1e12)
+    array = grid_array(mixings, "ionic", dim=128, recipe=BACKBONES["cgcnn"].recipes["paper"])
+    size, _ = whole(array.spec)
+    one = estimate(array, measured(array.spec), size, budget=1e12)
     assert one.resident == one.data + one.state + HEAP * one.tensors
     idle = peak("-m", "orchestrator.planning.idle")
     assert one.resident > 0.1 * idle  # or this would test the idle process alone
@@ -170,12 +170,13 @@ print(peak())
 
 def test_the_disk_of_a_model_is_foretold(tmp_path: Path) -> None:
     recipe = replace(BACKBONES["cgcnn"].recipes["paper"], epochs=3)
-    spec = array_spec("cgcnn", 16, "0", recipe)
-    (outcome,) = fit(spec, featurised("cgcnn"))
-    Records(tmp_path).write({"key": "0", "status": "done"}, outcome.arrays)
-    written = sum(path.stat().st_size for path in tmp_path.glob("0.*"))
-    size, _ = whole(spec)
-    one = estimate(GridArray(task="ionic", spec=spec), measured(spec), size, budget=1e12)
+    array = grid_array("0", "ionic", dim=16, recipe=recipe)
+    (outcome,) = fit(array.spec, featurised("cgcnn"))
+    row = array.row("0") | environment("cpu") | outcome.metrics | {"status": "done"}
+    Records(tmp_path).write(row, outcome.arrays)
+    written = sum(path.stat().st_size for path in tmp_path.glob(f"{row['key']}.*"))
+    size, _ = whole(array.spec)
+    one = estimate(array, measured(array.spec), size, budget=1e12)
     assert one.disk == pytest.approx(written, rel=0.1)
 
 

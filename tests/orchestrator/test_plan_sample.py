@@ -1,4 +1,4 @@
-"""Some crystals stand for a data set: which ones, and how large the whole then is."""
+"""Samples that represent a data set, and the estimated size of the whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = ["cgcnn", "megnet"]
 
 
 class Counted(IonicSource):
-    """Some embedded crystals, and how many of them were asked for."""
+    """Some embedded crystals, counting how many were requested."""
 
     def __init__(self, crystals: int, known: bool = True) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def test_of_what_is_not_here_something_is_assumed_and_its_source_named(
     known = absent(TASKS["perovskites"], "megnet", {})
     assert known == Size(18_928, KNOWN_ROWS["perovskites"]["all-r4"], "perovskites")
     assert absent(TASKS["mp_gap"], "cgcnn", {}).as_in == "phonons"
-    kind = GraphKind(name="all-r5", cutoff=5.0, max_neighbours=None)
+    kind = GraphKind(name="all-r5", version=1, cutoff=5.0, max_neighbours=None)
     other = replace(BACKBONES["megnet"], name="other", graph_kind=kind)
     monkeypatch.setitem(BACKBONES, "other", other)
     assert absent(TASKS["mp_gap"], "other", {}).rows == max(KNOWN_ROWS["phonons"].values())

@@ -1,4 +1,4 @@
-"""What is counted while torch works: kernels, bytes, products, and memory alive."""
+"""Counts of torch operations: kernels, bytes, matrix products, and live memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a plan is told, where the machine of the tests would not make it say so."""
+"""The text of a plan, in cases that do not occur on the machine of the tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.grid.flags import parse
+from orchestrator.hybrid_grid.flags import parse
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import Estimate, GpuWork

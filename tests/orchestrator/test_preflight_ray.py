@@ -22,7 +22,6 @@ from ray.util import get_node_ip_address
 
 from tests.orchestrator.small_grids import Said
 
-pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
 RAY = Path(sys.executable).parent / "ray"
 SECOND = "127.0.0.2"
@@ -50,6 +49,11 @@ def own_mounts() -> bool:
         return subprocess.run(command, capture_output=True).returncode == 0
     except FileNotFoundError:
         return False
+
+
+needs_mounts = pytest.mark.skipif(
+    not own_mounts(), reason="no right to mount namespaces (unshare -m)"
+)
 
 
 @contextmanager
@@ -155,7 +159,7 @@ def patient_grid(address: str, folder: Path, *flags: str) -> tuple[float, Said]:
     return time.monotonic() - begun, Said(job.returncode, out, err)
 
 
-@pytest.mark.skipif(not own_mounts(), reason="no right to mount namespaces (unshare -m)")
+@needs_mounts
 def test_what_no_cluster_can_do_is_refused(tmp_path: Path) -> None:
     """Resources that no node has, and a folder that one node does not reach; one that all reach."""
     shared, hidden = tmp_path / "shared", tmp_path / "hidden"
@@ -184,9 +188,10 @@ def test_what_no_cluster_can_do_is_refused(tmp_path: Path) -> None:
         assert not (shared / "other").exists()
 
 
-@pytest.mark.skipif(not own_mounts(), reason="no right to mount namespaces (unshare -m)")
+@pytest.mark.faults
+@needs_mounts
 def test_one_node_that_takes_work_is_asked_unless_it_is_the_drivers(tmp_path: Path) -> None:
-    """As where a head has no CPUs to give, and one worker has come so far."""
+    """As with a head without CPUs, and one worker so far."""
     covered = f'mount -t tmpfs none {tmp_path} && exec "$@"'
     with two_nodes("unshare", "-m", "sh", "-c", covered, "-", head_takes_work=False) as address:
         said = run("-c", LOOK, address, str(tmp_path / "run"))

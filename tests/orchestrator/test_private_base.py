@@ -34,7 +34,7 @@ def mode(path: Path) -> int:
 
 
 def test_a_session_is_for_its_owner_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the person has: a token of their own, one that is named, none wanted at all."""
+    """Settings of the user: a token in the default file, a named one, or no authentication."""
     home = root / "home"
     long_lived = home / ".ray" / "auth_token"
     long_lived.parent.mkdir(parents=True)

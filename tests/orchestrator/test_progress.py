@@ -1,20 +1,23 @@
-"""What is shown while a grid trains. No Ray runtime: Tune's callbacks are called as Tune would."""
+"""What is shown while a grid trains. No Ray runtime: Tune's callbacks are called as Tune does."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.cells import GridArray, arrays
 from orchestrator.grid.config import build_config
 from orchestrator.interface.format import duration, why
-from orchestrator.training import progress
+from orchestrator.training import progress, tuning
+from orchestrator.training.events import Began, Observers, Recorded
 from orchestrator.training.progress import Progress
+from orchestrator.training.study import Study
+from tests.orchestrator.small_data import cells_of
 
 
 class Terminal(io.StringIO):
@@ -27,19 +30,18 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> None:
         config = build_config("demo", {"folds": (0,), "dims": (8,), "epochs": 10})
-        keyed = [(cell, f"{cell.backbone} {cell.mixing}") for cell in cells(config)]
-        self.cgcnn, self.megnet = arrays(keyed)
+        self.cgcnn, self.megnet = arrays(cells_of(config))
         self.now = 1000.0
         monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
         self.stream = stream
         # An epoch of MEGNet is said to cost thrice one of CGCNN.
         self.weights = {self.cgcnn.id: 1.0, self.megnet.id: 3.0}
-        self.progress = Progress(
-            [self.cgcnn, self.megnet], self.weights, naming=GridArray, stream=stream
-        )
+        self.progress = Progress(stream)
+        self.tune = tuning._Events(Observers([self.progress]))
+        self.progress.see(began([self.cgcnn, self.megnet], self.weights))
 
     def begin(self, array: GridArray) -> None:
-        self.progress.on_trial_start(0, [], trial(array))
+        self.tune.on_trial_start(0, [], trial(array))
 
     def report(
         self, array: GridArray, epoch: int, active: int, *rows: dict[str, Any], unsaved: str = ""
@@ -51,7 +53,7 @@ class Stage:
             "finished": list(rows),
             "unsaved": unsaved,
         }
-        self.progress.on_trial_result(0, [], trial(array), result)
+        self.tune.on_trial_result(0, [], trial(array), result)
         assert "finished" not in result, "Tune would keep the rows of all models in memory"
 
     @property
@@ -61,6 +63,18 @@ class Stage:
     @property
     def line(self) -> str:
         return self.progress.line(self.now)
+
+
+def began(
+    arrays: Sequence[GridArray],
+    costs: Mapping[str, float],
+    recorded: Sequence[dict[str, Any]] = (),
+    naming: Any = GridArray,
+) -> Began:
+    """Of a study that has these arrays, and one for each model that is recorded."""
+    before = [SimpleNamespace(task="ionic", keys={one["key"]: one["key"]}) for one in recorded]
+    study = Study(arrays=[*arrays, *before], data={}, naming=naming)
+    return Began(study, arrays, costs, recorded)
 
 
 def trial(array: GridArray) -> Any:
@@ -91,11 +105,11 @@ def test_models_run_from_their_start_and_not_from_their_first_report(stage: Stag
 
 def test_it_shows_that_it_goes_on_where_no_array_reports(stage: Stage) -> None:
     stage.begin(stage.cgcnn)
-    stage.progress.on_step_end(0, [])
+    stage.tune.on_step_end(0, [])
     assert stage.shown == ""
     for seconds in (10, 15, 10, 15):
         stage.now += seconds
-        stage.progress.on_step_end(0, [])
+        stage.tune.on_step_end(0, [])
     assert stage.shown.count("3 in training") == 2 and "50 s" in stage.shown
 
 
@@ -147,9 +161,8 @@ def test_the_best_of_each_task_is_named(stage: Stage) -> None:
 def test_what_was_recorded_before_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, io.StringIO())
     before = [row("cgcnn", "H", 0.5, key="a"), row("cgcnn", "L", None, key="b", status="failed")]
-    again = Progress(
-        [stage.megnet], stage.weights, naming=GridArray, before=before, stream=stage.stream
-    )
+    again = Progress(stage.stream)
+    again.see(began([stage.megnet], stage.weights, before))
     assert again.line(stage.now) == (
         "1/5 models done, 1 failed | 0 s, estimating the time left"
         " | best val MAE: ionic 0.5 eV (cgcnn d8 H)"
@@ -160,7 +173,7 @@ def test_what_was_recorded_before_counts(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_worker_that_died_is_told(stage: Stage) -> None:
     stage.begin(stage.cgcnn)
     stage.report(stage.cgcnn, 5, 3)
-    stage.progress.on_trial_recover(0, [], trial(stage.cgcnn))
+    stage.tune.on_trial_recover(0, [], trial(stage.cgcnn))
     assert stage.shown == "ionic/fold0/cgcnn/d8: its worker died; it begins again\n"
     assert stage.line == "0/6 models done, 0 failed | 0 s, estimating the time left"
 
@@ -229,7 +242,7 @@ def test_a_snapshot_that_could_not_be_written_is_told_once(
 
 
 def test_models_are_told_of_as_the_caller_names_them(stage: Stage) -> None:
-    """Also where all arrays of a kind are recorded, and none is there to be asked."""
+    """Even if all arrays of a kind are recorded already."""
 
     class Shouting:
         def member(self, row: Mapping[str, Any]) -> str:
@@ -239,7 +252,8 @@ def test_models_are_told_of_as_the_caller_names_them(stage: Stage) -> None:
             return str(row["backbone"]).upper()
 
     before = [row("cgcnn", "h", 0.5, key="a")]
-    told = Progress([], {"none": 1.0}, naming=Shouting(), before=before, stream=stage.stream)
+    told = Progress(stage.stream)
+    told.see(began([], {"none": 1.0}, before, Shouting()))
     assert told.line(stage.now).endswith("best val MAE: ionic 0.5 eV (CGCNN)")
-    told.finished([row("cgcnn", "l", None, key="b", status="failed", error="why")])
+    told.see(Recorded([row("cgcnn", "l", None, key="b", status="failed", error="why")]))
     assert stage.shown == "ionic/fold0/cgcnn/d8 L: failed: why\n"

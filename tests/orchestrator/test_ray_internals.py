@@ -1,4 +1,4 @@
-"""What is used of Ray's own insides is there, and does what it is used for. Starts no Ray."""
+"""The internals of Ray that are used exist, and do what they are used for. Starts no Ray."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ray.autoscaler._private.autoscaler import AutoscalerSummary
 from ray.autoscaler._private.command_runner import SSHCommandRunner
 from ray.autoscaler.v2.schema import ClusterStatus
 from ray.data import Dataset
+from ray.tune.execution import class_cache
 
 from orchestrator.nodes import ray_internals
 from tests.orchestrator.strangers import needs_root, pretending
@@ -71,7 +72,7 @@ def test_raylets_are_found_as_ray_finds_them() -> None:
 
 
 def test_a_token_is_read_anew(tmp_path: Path) -> None:
-    """Ray reads it once, and again when it is told to."""
+    """Ray reads it once, and again on request."""
     file = tmp_path / "token"
     file.write_text("cd" * 32)
     code = """
@@ -92,7 +93,7 @@ print(first == again == "ab" * 32, shown() == "cd" * 32)
 
 
 def fresh(code: str, **environment: str) -> str:
-    """What code prints in a process of its own, where no test has begun Ray or shown it a token."""
+    """The output of code in a new process, where no test has started Ray or set a token."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     done = subprocess.run(
         [sys.executable, "-c", f"from orchestrator.nodes import ray_internals\n{code}"],
@@ -161,3 +162,14 @@ def test_data_sets_of_a_worker_share_their_metrics(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ray, "get_runtime_context", lambda: here)
     ray_internals.share_metrics(data)  # type: ignore[arg-type]
     assert data._uuid == data._in_stats.dataset_uuid == "worker"
+
+
+def test_without_a_session_this_process_began_none() -> None:
+    assert not ray_internals.began_session()
+
+
+def test_trials_have_no_environment_of_their_own() -> None:
+    """Or each would need a worker that is started for it."""
+    actors = class_cache._ActorClassCache()
+    ray_internals.let_trials_take_any_worker()
+    assert actors.get(type("Trial", (), {}))._default_options["runtime_env"] == {}

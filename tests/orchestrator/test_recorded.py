@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,17 +14,41 @@ from orchestrator.training.recorded import summarise
 from orchestrator.transfer.entries import TransferArray
 
 
+def done(seconds: float, **changes: Any) -> dict[str, Any]:
+    """What a record says of a model that is done."""
+    computed = {"device": "cpu (x86_64, AVX2)", "kernels": "0123456789ab", "threads": 1}
+    return {"status": "done", "seconds": seconds, "error": "", **computed, **changes}
+
+
+def test_models_that_were_not_computed_alike_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*([done(1.0)] * 3), done(1.0, kernels="none", threads=2), done(1.0, threads=2)]
+    assert summarise(pd.DataFrame(rows), GridArray.member, tmp_path / "ledger.parquet") == OK
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "not all models were computed alike, so they may differ in rounding:"
+        " 3 models on cpu (x86_64, AVX2) with fused kernels 0123456789ab and 1 thread;"
+        " 1 model on cpu (x86_64, AVX2) without fused kernels and 2 threads;"
+        " 1 model on cpu (x86_64, AVX2) with fused kernels 0123456789ab and 2 threads"
+    )
+    lost = done(0.0) | {"status": "failed", "device": None, "kernels": None, "threads": None}
+    lost |= {"mixing": "H", "array": "salts/fold0"}
+    summarise(pd.DataFrame([done(1.0), lost]), GridArray.member, tmp_path / "ledger.parquet")
+    assert "alike" not in capsys.readouterr().err, "nothing was computed of a model that is lost"
+
+
 def test_the_summary_of_many_failures_is_short(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "ledger.parquet"
     rows = [
         {"status": "failed", "array": f"salts/fold{n}", "mixing": mixing, "error": "x\nBug: why",
-         "seconds": None}
+         "seconds": None, "device": None, "kernels": None, "threads": None}
         for n in range(30)
         for mixing in ("H", "L")
     ]  # fmt: skip
-    ledger = pd.DataFrame([*rows, {"status": "done", "seconds": 61.0, "error": ""}])
+    ledger = pd.DataFrame([*rows, done(61.0)])
     assert summarise(ledger, GridArray.member, path) == SOME_FAILED
     out, err = capsys.readouterr()
     assert out == f"1 model done in 1 min 01 s of training: {tmp_path}\n"
@@ -41,9 +66,10 @@ def test_the_summary_of_many_failures_is_short(
 def test_a_comparison_is_summed_up_alike(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    computed = {"device": "cpu", "kernels": "none", "threads": 1}
     rows = [
         {"status": "diverged", "array": "salts/fold0/seed0/one", "table": table, "fold": 0,
-         "error": "the loss became NaN or infinite", "seconds": 1.0}
+         **computed, "error": "the loss became NaN or infinite", "seconds": 1.0}
         for table in ("one", "two")
     ]  # fmt: skip
     path = tmp_path / "transfer_ledger.parquet"

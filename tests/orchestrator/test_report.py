@@ -13,10 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.interface import page as html
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
 from orchestrator.report import job as report
 from orchestrator.report.job import write_report
+from orchestrator.report.part import Values
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.run_directory import locked, write_manifest
@@ -37,9 +39,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("report") / "run")
 
 
+@pytest.fixture(scope="module")
+def page(made: Path) -> Path:
+    """The report of the run as it is."""
+    return write_report(made)
+
+
 def body_of(path: Path) -> str:
     """The page without its scripts, which hold plotly and the figures' numbers."""
-    return re.sub(r"<script.*?</script>", "", path.read_text(), flags=re.DOTALL)
+    return re.sub(r"<script.*?</script>", "", text_of(path), flags=re.DOTALL)
+
+
+def text_of(path: Path) -> str:
+    """The page with its lines as one: where a template breaks them is nothing to a reader."""
+    return " ".join(path.read_text().split())
 
 
 def refusal(folder: Path) -> str:
@@ -50,40 +63,39 @@ def refusal(folder: Path) -> str:
     return text
 
 
-def test_every_section_is_there_and_linked(made: Path) -> None:
-    path = write_report(made)
-    assert path == made / "report.html"
-    body = body_of(path)
+def test_every_section_is_there_and_linked(made: Path, page: Path) -> None:
+    assert page == made / "report.html"
+    body = body_of(page)
     headings = re.findall(r'<h2 id="(s\d+)">(.*?)</h2>', body)
     assert [title for _, title in headings] == list(SECTIONS)
     links = re.findall(r'<a href="#(s\d+)">(.*?)</a>', body)
     assert links == headings
     assert "24 models done of 24, recipe tuned; begun 2031-05-06 07:08 UTC" in body
     assert "Abacus 3000" in body and "What salts is." in body
-    assert "Mat2Vec-S" in body or "Mat2Vec-S" in path.read_text()
+    assert "Mat2Vec-S" in body or "Mat2Vec-S" in page.read_text()
 
 
-def test_the_page_asks_no_other_host(made: Path) -> None:
-    text = write_report(made).read_text()
-    body = body_of(made / "report.html")
+def test_the_page_asks_no_other_host(page: Path) -> None:
+    text = page.read_text()
+    body = body_of(page)
     assert not re.findall(r"""(?:src|href|action)\s*=\s*["']?(?:[a-z]+:)?//""", body)
     assert not re.findall(r"<(?:link|iframe|img|object|embed)\b", body)
     assert not re.findall(r"<script[^>]+src", text)
     assert "cdn.plot.ly" not in body
 
 
-def test_the_numbers_are_those_of_the_ledger(made: Path) -> None:
-    body = body_of(write_report(made))
+def test_the_numbers_are_those_of_the_ledger(made: Path, page: Path) -> None:
+    body = body_of(page)
     ledger = pd.read_parquet(made / "ledger.parquet")
     means = ledger.groupby(["backbone", "dim", "mixing"])["test_mae"].mean()
     for value in means:
         assert f">{value:.4g}<" in body
     assert "all 12 configurations" in body
-    assert f'<td class="wrap">{ledger["epochs"].sum()}</td>' in body
+    assert f"<td>{ledger['epochs'].sum()}</td>" in body
 
 
-def test_rmse_and_r2_are_those_of_the_predictions(made: Path) -> None:
-    body = body_of(write_report(made))
+def test_rmse_and_r2_are_those_of_the_predictions(made: Path, page: Path) -> None:
+    body = body_of(page)
     ledger = pd.read_parquet(made / "ledger.parquet").set_index("key")
     predictions = pd.read_parquet(made / "predictions.parquet")
     tested = predictions[predictions["part"] == "test"].groupby("key")
@@ -107,8 +119,10 @@ def test_a_models_predictions_may_go_on_in_the_next_row_group(made: Path, tmp_pa
     pd.testing.assert_frame_equal(FinishedRun(run).test_scores, FinishedRun(made).test_scores)
 
 
-def test_the_page_says_how_trainings_ended_and_what_is_drawn(tmp_path: Path, made: Path) -> None:
-    body = body_of(write_report(made))
+def test_the_page_says_how_trainings_ended_and_what_is_drawn(
+    tmp_path: Path, made: Path, page: Path
+) -> None:
+    body = body_of(page)
     ledger = pd.read_parquet(made / "ledger.parquet")
     late = int((ledger["best_epoch"] == 1).sum())
     assert "Drawn are 6 of 24 models" in body
@@ -139,12 +153,12 @@ def test_only_matbenchs_own_crystals_stand_beside_its_leaderboard(tmp_path: Path
     assert "†" not in body and "official" not in body
 
 
-def test_texts_name_the_mixings_of_the_run(tmp_path: Path, made: Path) -> None:
-    text = write_report(made).read_text()
+def test_texts_name_the_mixings_of_the_run(tmp_path: Path, page: Path) -> None:
+    text = text_of(page)
     assert "in this run H (handcrafted only), 0 and L (learned only)" in text
     assert "feature-led (H, 0)" in text and "embedding-led (L)" in text
     run = make_run(tmp_path / "run", backbones=("megnet",), mixing=("0", "2"), folds=(0,))
-    text = write_report(run).read_text()
+    text = text_of(write_report(run))
     assert "in this run 0 and 2" in text and "handcrafted only), " not in body_of(
         run / "report.html"
     )
@@ -152,9 +166,9 @@ def test_texts_name_the_mixings_of_the_run(tmp_path: Path, made: Path) -> None:
 
 
 def test_the_wall_time_is_from_the_first_session_to_the_last_record(
-    made: Path, tmp_path: Path
+    made: Path, page: Path, tmp_path: Path
 ) -> None:
-    assert "wall time" not in body_of(write_report(made)), "its manifest is of a time to come"
+    assert "wall time" not in body_of(page), "its manifest is of a time to come"
     run = shutil.copytree(made, tmp_path / "run")
     manifest = json.loads((run / "manifest.json").read_text())
     manifest |= {"created": "2021-05-06T07:00:00+00:00", "sessions": ["a", "b"]}
@@ -165,6 +179,19 @@ def test_the_wall_time_is_from_the_first_session_to_the_last_record(
     assert "1 h 00 min, in 2 sessions" in body
     assert "2021-05-06 07:00 to 2021-05-06 08:00 UTC" in body
     assert "1 node, 2 CPUs (Abacus 3000), 0 GPUs, 7.5 GiB of memory for the workers" in body
+    assert "24 models on cpu without fused kernels and 1 thread</td>" in body
+
+
+def test_a_run_that_was_computed_in_two_ways_says_so(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    ledger = pd.read_parquet(run / "ledger.parquet")
+    ledger.loc[:3, "threads"] = 2
+    replace_parquet(run, "ledger.parquet", ledger)
+    text = (
+        "4 models on cpu without fused kernels and 2 threads; 20 models on cpu without fused"
+        " kernels and 1 thread, alike within rounding only</td>"
+    )
+    assert text in body_of(write_report(run))
 
 
 def test_models_that_are_not_done_are_listed(tmp_path: Path) -> None:
@@ -195,8 +222,24 @@ def test_sections_with_nothing_to_compare_are_left_out(tmp_path: Path) -> None:
     ]
 
 
-def test_a_choice_on_test_errors_is_said_to_leak(tmp_path: Path, made: Path) -> None:
-    assert "have had a say" not in body_of(write_report(made))
+def test_a_section_is_added_as_contributing_says(made: Path) -> None:
+    contributing = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text()
+    guide = contributing.split("## Add a section to the report")[1]
+    code, template = (
+        re.search(rf"```{kind}\n(.*?)```", guide, re.S) for kind in ("python", "html")
+    )
+    assert code and template
+    names = {"FinishedRun": FinishedRun, "Values": Values}
+    exec(code[1], names)  # noqa: S102  # the guide's own text
+    macros = html._environment().from_string(template[1]).module
+    run = FinishedRun(made)
+    body = macros.slowest(**names["slowest"](run))
+    assert "Of 6 s of training, the 5 models that took longest." in body
+    assert body.count("<tr>") == 6 and run.done["array"].iloc[0] in body
+
+
+def test_a_choice_on_test_errors_is_said_to_leak(tmp_path: Path, made: Path, page: Path) -> None:
+    assert "have had a say" not in body_of(page)
     run = shutil.copytree(made, tmp_path / "run")
     change_config(run, select_on="test")
     assert "the test parts have had a say in Mat2Vec-S" in body_of(write_report(run))

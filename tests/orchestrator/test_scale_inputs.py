@@ -1,4 +1,4 @@
-"""What `element_scale` reads, and the one line for each file that it cannot use."""
+"""The inputs of `element_scale`, and the one line for each file that it cannot use."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_an_unknown_order(tmp_path: Path) -> None:
 
 
 def test_published_probabilities_are_conditional() -> None:
-    """What replaces an element, itself and the unseen left away, adds up to less than one."""
+    """Replacements of an element, without itself and unseen ones, add up to less than one."""
     known = published_probabilities()
     assert len(known.numbers) > 70
     assert ((known.values >= 0) & (known.values < 1)).all()

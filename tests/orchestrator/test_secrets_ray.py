@@ -38,7 +38,7 @@ def files_with(secret: str, folder: Path) -> list[str]:
 def test_the_token_is_nowhere_in_a_run(
     half_failed: tuple[list[str], Path, Said], tmp_path: Path
 ) -> None:
-    """Of a grid in which half of the models fail, since records of failures quote tracebacks."""
+    """In a grid where half of the models fail, as records of failures quote tracebacks."""
     token = os.environ["RAY_AUTH_TOKEN"]
     _, run, said = half_failed
     assert said.code == 1

@@ -22,10 +22,10 @@ from orchestrator.nodes.ray_internals import raylets_here
 from tests.orchestrator.strangers import attack, needs_root
 from tests.orchestrator.test_preflight_ray import head, until
 
-pytestmark = [pytest.mark.ray, needs_root]
+pytestmark = needs_root
 ROOT = Path(__file__).resolve().parents[2]
 
-# A job with a worker and an object, which tells where it is, and ends when it is told to.
+# A job with a worker and an object, which prints where it is, and ends on request.
 JOB = """
 import json, os, sys, time
 import ray
@@ -47,7 +47,7 @@ with cluster.connected(sys.argv[1] if sys.argv[1:] else None, 1):
 
 @contextmanager
 def job(*arguments: str, **environment: str) -> Iterator[tuple[dict[str, str], int, Any]]:
-    """What a job says of its environment, its head's port, and its process."""
+    """Environment, head's port and process of a job, from its output."""
     with subprocess.Popen(
         [sys.executable, "-c", JOB, *arguments], cwd=ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
@@ -74,7 +74,7 @@ def session_of(*roots: psutil.Process) -> tuple[list[int], list[int], set[str]]:
 
 
 def shared_memory(processes: list[int]) -> list[tuple[str, int]]:
-    """What processes have open in /dev/shm: by which name, and who may."""
+    """Open files of processes in /dev/shm: name and mode."""
     files = [file for pid in processes for file in Path(f"/proc/{pid}/fd").iterdir()]
     named = [(os.readlink(file), file.stat().st_mode & 0o777) for file in files if file.exists()]
     return [(name, mode) for name, mode in named if name.startswith("/dev/shm/")]

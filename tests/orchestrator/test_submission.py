@@ -78,7 +78,7 @@ def test_scores_and_predictions_are_those_given() -> None:
 
 
 def sorted_throughout(value: Any) -> Any:
-    """As the benchmark's package orders a dictionary before it takes the hash."""
+    """Sorted as the benchmark's package sorts a dictionary before hashing it."""
     if not isinstance(value, dict):
         return value
     return {key: sorted_throughout(value[key]) for key in sorted(value)}

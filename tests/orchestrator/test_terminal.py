@@ -1,4 +1,4 @@
-"""What comes out of files and is printed reaches no terminal as a command."""
+"""Printed text from files reaches no terminal as a control sequence."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ OF_ALL = 0.07  # beside the factor: a few seconds at the end of a run are no mat
 
 @dataclass(frozen=True)
 class Array:
-    """As much of an array as its time depends on."""
+    """The part of an array that determines its time."""
 
     id: str
     kind: str
@@ -42,7 +42,7 @@ class Event:
 
 
 def replay(arrays: list[Any], events: list[Event], end: float) -> Iterator[tuple[float, float]]:
-    """What was predicted after each event, None excluded, and what it then took."""
+    """Predictions after each event, without None, and the actual times."""
     clock = TimeLeft(arrays, {array.id: array.weight for array in arrays})
     for event in sorted(events, key=lambda event: event.now):
         if event.what == "begin":
@@ -57,7 +57,7 @@ def replay(arrays: list[Any], events: list[Event], end: float) -> Iterator[tuple
 
 
 def demand_good(predicted: list[tuple[float, float]], end: float, by: float) -> None:
-    """All within the factor, and shown before a share `by` of the time is over."""
+    """All are within the factor, and the first comes before a share `by` of the time."""
     for left, took in predicted:
         low, high = took / WITHIN - OF_ALL * end, took * WITHIN + OF_ALL * end
         assert low <= left <= high, f"{left:.0f} s left at {end - took:.0f} of {end:.0f} s"

@@ -21,7 +21,7 @@ from orchestrator.transfer.flags import parse
 from orchestrator.transfer.overlap import overlap, source_of, without
 from orchestrator.transfer.tables import Table, load_tables
 from tests.compositions_for_tests import made_up_compositions, write_formulas, write_table
-from tests.orchestrator.small_grids import grid, rows, small_flags, write_matbench
+from tests.orchestrator.small_grids import FinishedGrid, grid
 from trainables.compositions.dataset import Compositions
 from trainables.compositions.reading import read_compositions
 
@@ -91,7 +91,7 @@ def test_nothing_is_trained_twice(
     assert "12 models in the grid, 12 recorded before" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     assert kept == {name: (run / name).read_bytes() for name in kept}
-    # another table: its two models alone, beside the two of the reference
+    # another table: its model alone, beside that of the reference
     other = write_table(tmp_path / "other.csv", 2)
     more = [*flags, "--no-controls"]
     at = more.index("--tables")
@@ -102,8 +102,8 @@ def test_nothing_is_trained_twice(
     assert line.startswith(f"error: --run {run} holds another comparison (tables other was nothing")
     assert "tables two was" in line and "tables one was" not in line and "--extend" in line
     assert (run / "manifest.json").read_bytes() == manifest
-    assert JOBS["transfer"].main([*more, "--extend"]) == 0
-    assert "4 models in the grid, 2 recorded before" in capsys.readouterr().out
+    assert JOBS["transfer"].main([*more, "--folds", "0", "--extend"]) == 0
+    assert "2 models in the grid, 1 recorded before" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_changed_formulas_or_code_are_refused(
 
 
 def own_folder(folder: Path, *, formulas: int = 24, extend: bool = False, **changes: str) -> str:
-    """What `transfer` says of its run directory before it begins."""
+    """The line that `transfer` prints on its run directory before it starts."""
     data = write_formulas(folder / "formulas.csv", formulas)
     table = write_table(folder / "one.csv", 3)
     given = {"--folds": "0", "--epochs": "1", "--seeds": "0", **changes}
@@ -160,7 +160,7 @@ def test_classes_have_two_areas(tmp_path: Path, capsys: pytest.CaptureFixture[st
     table = write_table(tmp_path / "one.csv", 3)
     folder = tmp_path / "run"
     code = JOBS["transfer"].main(
-        ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0", "1", "2",
+        ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0",
          "--epochs", "1", "--run", str(folder), "--trainable"]
     )  # fmt: skip
     assert code == 0
@@ -184,14 +184,16 @@ def test_a_folder_of_another_job_is_refused(
 # ------------------------------------------------------------------------ what tables have seen
 
 
+ONE_MODEL = {"dims": "4", "mixing": "H", "backbones": "cgcnn"}  # a fold
+
+
 @pytest.fixture(scope="module")
-def distilled(tmp_path_factory: pytest.TempPathFactory, ray_cluster: object) -> Path:
-    """A grid of fold 0 on 60 crystals."""
-    folder = tmp_path_factory.mktemp("grid")
-    data = write_matbench(folder / "crystals.json.gz", rows(60))
-    said = grid(*small_flags(data, folder / "run"))
+def distilled(finished: FinishedGrid, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid of fold 0."""
+    run = finished.copy(tmp_path_factory.mktemp("grid") / "run")
+    said = grid(*finished.flags(run, **ONE_MODEL), "--extend")
     assert said.code == 0, said.err
-    return folder / "run"
+    return run
 
 
 def formulas_as(formulas: list[str]) -> Compositions:
@@ -203,13 +205,14 @@ def formulas_as(formulas: list[str]) -> Compositions:
 
 
 @pytest.fixture(scope="module")
-def of_two_folds(tmp_path_factory: pytest.TempPathFactory, ray_cluster: object) -> Path:
+def of_two_folds(
+    finished: FinishedGrid, distilled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The same grid, of folds 0 and 1."""
-    folder = tmp_path_factory.mktemp("folds")
-    data = write_matbench(folder / "crystals.json.gz", rows(60))
-    said = grid(*small_flags(data, folder / "run"), "--folds", "0", "1")
+    run = Path(shutil.copytree(distilled, tmp_path_factory.mktemp("folds") / "run"))
+    said = grid(*finished.flags(run, folds="0 1", **ONE_MODEL), "--extend")
     assert said.code == 0, said.err
-    return folder / "run"
+    return run
 
 
 def table_of(run: Path) -> Table:
@@ -278,7 +281,7 @@ def test_strict_refuses_what_it_cannot_undo(
         (line,) = told.err.splitlines()
         assert "has learned formulas of known's test fold 1" in line
         assert not run.exists()
-    # the commands that it names, as a person would run them
+    # the commands that it names, as a user would run them
     job = r"python -m orchestrator\.hybrid_grid"
     asked = re.search(rf"{job} (.*) --without (\S+) --run (\S+);", line)
     assert asked is not None
@@ -318,21 +321,21 @@ def test_a_table_outside_its_run_is_of_unknown_source(
 
 
 def test_a_grid_without_the_formulas_has_nothing_to_undo(
-    distilled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: FinishedGrid, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Test formulas out, a grid without them, its table under --strict."""
-    (seen,) = source_of(distilled).data.values()
+    (seen,) = source_of(finished.run).data.values()
     formulas = sorted(set(seen.formulas))[:12]
     path = tmp_path / "known.csv"
     lines = [f"{name.replace(' ', '')},{place}" for place, name in enumerate(formulas)]
     path.write_text("\n".join(["formula,target", *lines]))
     tasks = ["--tasks", str(path), "--folds", "0"]
     assert JOBS["transfer"].main([*tasks, "--write-formulas", str(tmp_path)]) == 0
-    data = write_matbench(tmp_path / "crystals.json.gz", rows(60))
     without_them = tmp_path / "grid"
-    said = grid(*small_flags(data, without_them), "--without", str(tmp_path / "known-fold0.txt"))
+    of_them = finished.flags(without_them, **ONE_MODEL)
+    said = grid(*of_them, "--without", str(tmp_path / "known-fold0.txt"))
     assert said.code == 0 and "crystals are learned from by no model" in said.out
-    before = pd.read_parquet(distilled / "ledger.parquet")
+    before = finished.ledger
     after = pd.read_parquet(without_them / "ledger.parquet")
     parts = ["n_train", "n_val"]
     learned = [int(ledger[parts].iloc[0].sum()) for ledger in (before, after)]
@@ -344,5 +347,5 @@ def test_a_grid_without_the_formulas_has_nothing_to_undo(
     assert JOBS["transfer"].main(flags) == 0
     assert "has seen 0 of" in capsys.readouterr().out
     # the same run with other formulas is another grid
-    said = grid(*small_flags(data, without_them))
+    said = grid(*of_them)
     assert said.code == 2 and "without was" in said.error

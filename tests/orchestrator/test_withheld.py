@@ -57,7 +57,7 @@ AMOUNTS = st.dictionaries(st.sampled_from(SYMBOLS[1:]), st.integers(1, 30), min_
 @given(st.lists(AMOUNTS, min_size=10, max_size=20))
 @settings(max_examples=15)
 def test_formulas_survive_their_file(listed: list[dict[str, int]]) -> None:
-    """As a set, whatever they are: else a grid learns from what it was to be without."""
+    """As a set, for any formulas: otherwise a grid learns from withheld ones."""
     names = ["".join(f"{z}{n}" for z, n in one.items()) for one in listed]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -14,15 +14,25 @@ from safetensors.numpy import save
 
 from orchestrator.runs.ledger import compile_ledger, write_collected
 from orchestrator.runs.records import AGAIN, LedgerError, Records, until_sound
-from tests.orchestrator.small_records import arrays, row
+from tests.orchestrator.small_data import model_spec
+from tests.orchestrator.small_records import arrays
+from tests.orchestrator.small_records import row as row_of
 from trainables.crystals.split import Split
 from trainables.training import record_file
 
 SPLIT = Split(np.array([1]), np.array([0, 2]), np.array([3]))
 PARTS = {"validation": SPLIT.validation, "test": SPLIT.test}
-ASKED = {"backbone": "cgcnn", "dim": 2, "mixing": "H", "fold": 0, "seed": 0, "recipe": "tuned"}
+SPEC = model_spec(dim=2)
+ASKED = {
+    "backbone": "cgcnn", "dim": 2, "mixing": "H", "fold": 0, "seed": 0, "recipe": "tuned",
+    "spec": SPEC.text,
+}  # fmt: skip
 Row = dict[str, Any]
 Arrays = dict[str, np.ndarray]
+
+
+def row(key: str, **more: Any) -> Row:
+    return row_of(key, **{"spec": SPEC.text, **more})
 
 
 def sealed(text: bytes) -> bytes:
@@ -60,9 +70,25 @@ WRONG: dict[str, Any] = {
     "parameters": [None, "many"],
     "seconds": [None, "long", float("nan"), -2.0],
     "unit": [5, ["eV"]],
+    "spec": [
+        None,
+        5,
+        {"dim": 2},
+        "",
+        "{}",
+        "[]",
+        SPEC.text[:-1],
+        SPEC.text.replace("cgcnn", "other"),
+        SPEC.text.replace('"layers":3,', '"layers":"3",'),
+        model_spec(dim=3).text,
+        model_spec(dim=2, data="other").text,
+        "[" * 10_000,
+    ],
     "array": [7],
     "error": [7, ["x" * 100]],
     "versions": [{"torch": "2"}],
+    "kernels": [True, 1],
+    "threads": ["1", 1.5, -2],
     "arrays_sha256": [None, 5, "00", "f" * 64],
 }
 ROWS = [(name, value) for name, values in WRONG.items() for value in values]
@@ -70,7 +96,7 @@ ROWS = [(name, value) for name, values in WRONG.items() for value in values]
 
 @pytest.fixture
 def records(tmp_path: Path) -> Records:
-    return Records(tmp_path / "records", asked={"a": ASKED})
+    return Records(tmp_path / "records", asked={"a": ASKED}.get)
 
 
 def is_named(records: Records, file: str = "") -> None:
@@ -105,6 +131,16 @@ def test_a_right_one_is_read(records: Records) -> None:
 def test_a_wrong_value_in_a_row_is_named(records: Records, name: str, value: Any) -> None:
     put(records, row("a") | {name: value}, arrays())
     is_named(records)
+
+
+def test_a_specification_of_before_a_field_was_added_is_that_of_the_same_model(
+    records: Records,
+) -> None:
+    """What a text lacks is at its default, as it was when the model was trained."""
+    before = SPEC.text.replace('"layers":3,', "").replace('"warmup":0.05,', "")
+    assert before != SPEC.text
+    put(records, row("a") | {"spec": before}, arrays())
+    collect(records)
 
 
 def test_columns_that_are_missing_or_unknown_are_named(records: Records) -> None:

@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 
 from orchestrator.runs.records import SCHEMA, Records
-from tests.crystals_for_tests import BACKBONES, filled, graphs_of, made_up, made_up_dataset
+from tests.crystals_for_tests import BACKBONES as NAMES
+from tests.crystals_for_tests import filled, graphs_of, made_up, made_up_dataset
+from tests.orchestrator.small_data import grid_array, model_spec
+from trainables.models.backbones import BACKBONES
+from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.training import record_file
 from trainables.training.checkpoint import CheckpointError, load_model, predict
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
 
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-2, averaging=0.9, epochs=3, batch_size=16)
 
 
-def recorded(folder: Path, backbone: str, conv_width: int | None = None) -> dict[str, Path]:
+def recorded(folder: Path, backbone: str, options: NetworkOptions | None = None) -> dict[str, Path]:
     """Records of an array of three models: label -> file."""
-    mixings = {"H": "a", "-2": "b", "L": "c"}
-    spec = ArraySpec(
-        backbone=backbone, dim=6, mixings=mixings, fold=0, seed=0, recipe=RECIPE,
-        conv_width=conv_width,
-    )  # fmt: skip
+    options = options or BACKBONES[backbone].options()
+    array = grid_array("H -2 L", backbone=backbone, dim=6, recipe=RECIPE, options=options)
     records = Records(folder)
-    for outcome in fit(spec, made_up_dataset(backbone, 40)):
-        member = outcome.history.member
-        row = {"key": member.key, "backbone": backbone, "dim": 6, "mixing": member.label}
+    for outcome in fit(array.spec, made_up_dataset(backbone, 40)):
+        row = array.row(outcome.history.member.label)
         records.write(row | {"status": "done"} | outcome.metrics, outcome.arrays)
-    return {label: folder / f"{key}.safetensors" for label, key in mixings.items()}
+    return {label: folder / f"{key}.safetensors" for label, key in array.keys.items()}
 
 
 def refused(path: Path) -> str:
@@ -42,11 +42,20 @@ def refused(path: Path) -> str:
     return text
 
 
-@pytest.mark.parametrize(("backbone", "width"), [("cgcnn", None), ("cgcnn", 9), ("megnet", None)])
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        ("cgcnn", CGCNNOptions()),
+        ("cgcnn", CGCNNOptions(conv_width=9, layers=2, pooled=7)),
+        ("megnet", MEGNetOptions()),
+        ("megnet", MEGNetOptions(blocks=1)),
+    ],
+    ids=str,
+)
 def test_predictions_are_the_recorded_ones(
-    tmp_path: Path, backbone: str, width: int | None
+    tmp_path: Path, backbone: str, options: NetworkOptions
 ) -> None:
-    for label, path in recorded(tmp_path, backbone, width).items():
+    for label, path in recorded(tmp_path, backbone, options).items():
         model, row = load_model(path)
         arrays = Records(tmp_path).arrays(path.stem)
         rows = arrays["predictions/test/row"]
@@ -64,7 +73,7 @@ def test_predictions_are_the_recorded_ones(
 # ----------------------------------------------------------------------------- unseen elements
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", NAMES)
 def test_an_element_that_no_training_crystal_had_gives_a_reason_and_no_number(
     tmp_path: Path, backbone: str
 ) -> None:
@@ -109,14 +118,15 @@ def test_weights_without_their_row_are_refused_as_are_those_of_another_model(
     tmp_path: Path,
 ) -> None:
     paths = recorded(tmp_path, "cgcnn")
-    alone = tmp_path / "alone" / "a.safetensors"
+    name, other = paths["H"].stem, paths["L"].stem
+    alone = tmp_path / "alone" / f"{name}.safetensors"
     alone.parent.mkdir()
     shutil.copy(paths["H"], alone)
-    assert "a.json is not beside it" in refused(alone) and "copy both files" in refused(alone)
+    assert f"{name}.json is not beside it" in refused(alone) and "copy both files" in refused(alone)
     shutil.copy(paths["L"].with_suffix(".json"), alone.with_suffix(".json"))
-    assert "not of the row in a.json" in refused(alone)
+    assert f"not of the row in {name}.json" in refused(alone)
     shutil.copy(paths["L"], alone)  # a whole record in the place of another
-    assert "holds the model c; name both files by that" in refused(alone)
+    assert f"holds the model {other}; name both files by that" in refused(alone)
     for suffix in (".json", ".safetensors"):
         shutil.copy(paths["H"].with_suffix(suffix), alone.with_suffix(suffix))
     assert load_model(alone)
@@ -135,24 +145,53 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
         assert "x.json: damaged, or not the row of a record" in refused(path)
 
 
+def changed(path: Path, change: dict[str, object]) -> str:
+    """The line that a record is refused with whose row says something else, sealed all the same."""
+    records = Records(path.parent)
+    row, arrays = records.read(path.stem), records.arrays(path.stem)
+    records.forget(path.stem)
+    records.write(row | change, arrays)
+    return refused(path)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"backbone": None}, "not a model of this version"),
-        ({"dim": "four"}, "not a model of this version"),
-        ({"mixing": "Q"}, "not a model of this version"),
-        ({"dim": 5}, "not a model of this version"),
+        ({"spec": None}, "not a model of this version"),
+        ({"spec": "[]"}, "(no object)"),
+        ({"spec": "{"}, "(no JSON)"),
+        ({"spec": model_spec().text.replace("cgcnn", "other")}, "(backbone 'other' is unknown)"),
+        ({"spec": model_spec().text.replace('"dim":4', '"dim":"4"')}, "(dim is '4')"),
+        ({"spec": model_spec().text.replace('"dim":4,', "")}, "(field dim is missing)"),
+        ({"spec": model_spec(dim=5).text}, "(its specification is of the model "),
     ],
 )
-def test_a_whole_record_that_makes_no_model_is_refused(
+def test_a_whole_record_that_specifies_no_model_or_another_is_refused(
     tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
     path = recorded(tmp_path, "cgcnn")["H"]
+    assert words in changed(path, change)
+
+
+def test_weights_of_another_size_than_specified_are_refused(tmp_path: Path) -> None:
+    """No width is guessed from them."""
+    path = recorded(tmp_path, "cgcnn", CGCNNOptions(conv_width=9))["H"]
     records = Records(tmp_path)
-    row, arrays = records.read("a"), records.arrays("a")
-    records.forget("a")
-    records.write(row | change, arrays)
-    assert words in refused(path)
-    records.forget("a")
+    row, arrays = records.read(path.stem), records.arrays(path.stem)
+    spec = model_spec(dim=6, recipe=RECIPE, options=CGCNNOptions(conv_width=8))
+    records.write(row | {"key": spec.key, "spec": spec.text}, arrays)
+    text = refused(path.with_name(f"{spec.key}.safetensors"))
+    assert "weights/convolutions.0.edge: 41 × 18, and 41 × 16 as specified" in text
+    fewer = {name: value for name, value in arrays.items() if name != "weights/out.bias"}
+    records.forget(path.stem)
+    records.write(row, fewer)
+    assert "weights/out.bias: none, and 1 × 1 as specified" in refused(path)
+
+
+def test_a_record_of_a_model_that_did_not_finish_is_refused(tmp_path: Path) -> None:
+    path = recorded(tmp_path, "cgcnn")["H"]
+    records = Records(tmp_path)
+    row = records.read(path.stem)
+    records.forget(path.stem)
     records.write(row, {"curve/val_mae": np.ones(2)})
     assert "holds no weights" in refused(path)

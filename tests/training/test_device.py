@@ -1,4 +1,4 @@
-"""What matters on a GPU, held on machines without one: nothing waits, nothing compiles anew."""
+"""Requirements of GPUs, tested without one: nothing waits, nothing is compiled again."""
 
 from __future__ import annotations
 

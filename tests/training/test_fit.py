@@ -23,6 +23,7 @@ from tests.crystals_for_tests import (
 )
 from trainables.crystals.split import split_fold
 from trainables.models.embedding import Mixing
+from trainables.models.options import CGCNNOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceGraphs
 from trainables.representations.dataset import Dataset
@@ -255,7 +256,7 @@ def test_a_diverged_model_leaves_its_curves_alone(backbone: str) -> None:
 
 
 def test_conv_width_is_the_width_of_the_convolutions() -> None:
-    spec = dataclasses.replace(spec_of("cgcnn"), conv_width=10)
+    spec = dataclasses.replace(spec_of("cgcnn"), options=CGCNNOptions(conv_width=10))
     for outcome in fit(spec, dataset_of("cgcnn")):
         assert outcome.arrays["elements/mixed"].shape[1] == DIM
         assert outcome.arrays["elements/layer1"].shape[1] == 10

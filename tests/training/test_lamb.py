@@ -36,7 +36,7 @@ def textbook(weight: torch.Tensor, k: int, steps: int, rate: float) -> torch.Ten
 
 @pytest.mark.parametrize("start", [0.0, 0.3, 40.0])
 def test_each_model_is_the_textbooks(start: float) -> None:
-    """From nothing (no trust ratio), from small weights, and from some above the largest norm."""
+    """From zero weights (no trust ratio), small weights, and weights above the largest norm."""
     shape, models, steps = (3, 4), 3, 20
     weight = nn.Parameter(torch.full((models, *shape), start, dtype=torch.float64))
     optimiser = Lamb([weight], lr=0.05)

@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from tests.crystals_for_tests import made_up_dataset
+from trainables.models.options import CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.training import snapshot
 from trainables.training.fit import ArrayFit, ArraySpec
@@ -39,11 +40,9 @@ def graphs(backbone: str, recipe: Recipe = RECIPE, labels: str = "H 0 L") -> Cal
 
 def formulas(recipe: Recipe, tables: str = "ab") -> Callable[[], Fit]:
     entrants = [Entrant(table=name, fold=fold) for fold in (0, 1) for name in tables]
-    shape: dict[str, Any] = {
-        "width": 8, "layers": 1, "heads": 2, "hidden": 12, "head_widths": (10,),
-    }  # fmt: skip
+    options = CrabNetOptions(width=8, layers=1, heads=2, hidden=12, head_widths=(10,))
     spec = TransferSpec(
-        models={one: one.label for one in entrants}, seed=0, recipe=recipe, shape=shape
+        models={one: one.label for one in entrants}, seed=0, recipe=recipe, options=options
     )
     data = TransferData(
         made_up_compositions(40), {one: made_up_table(3, ord(one.table)) for one in entrants}
@@ -115,7 +114,7 @@ def test_members_that_have_left_stay_out() -> None:
 
 
 def test_a_part_of_the_members_goes_on_from_an_earlier_snapshot() -> None:
-    """Where records were written after the snapshot, the others go on from it without them."""
+    """If records were written after the snapshot, the other models resume from it."""
     make = graphs("megnet")
     fit = make()
     list(fit.advance())

@@ -12,6 +12,7 @@ import torch
 
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from trainables.compositions.dataset import Compositions
+from trainables.models.options import CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.training.compositions import CompositionProblem, DeviceCompositions
 from trainables.training.outcome import Outcome
@@ -27,9 +28,7 @@ from trainables.training.transfer import (
 
 # Stacked products round differently from single ones; in float64 this is what eight epochs leave.
 TOLERANCE = 1e-8
-SHAPE: dict[str, Any] = {
-    "width": 8, "layers": 1, "heads": 2, "hidden": 12, "head_widths": (10, 6),
-}  # fmt: skip
+SHAPE = CrabNetOptions(width=8, layers=1, heads=2, hidden=12, head_widths=(10, 6))
 TUNED = Recipe(
     name="tuned", optimiser="adamw", lr=3e-3, weight_decay=0.01, schedule="cosine", epochs=8,
     patience=50, batch_size=8,
@@ -44,7 +43,7 @@ ENTRANTS = [Entrant(table=table, fold=fold) for fold in (0, 3) for table in TABL
 
 def spec_of(entrants: list[Entrant], recipe: Recipe, **changes: Any) -> TransferSpec:
     models = {entrant: entrant.label for entrant in entrants}
-    return TransferSpec(models=models, seed=0, recipe=recipe, shape=SHAPE, **changes)
+    return TransferSpec(models=models, seed=0, recipe=recipe, options=SHAPE, **changes)
 
 
 def fitted(
@@ -96,7 +95,7 @@ def test_it_learns() -> None:
     data = made_up_compositions(200)
     # A table whose first column is what the target is made of.
     table = np.column_stack([np.arange(1, 119) / 60 - 1, *made_up_table(2).T])
-    recipe = dataclasses.replace(TUNED, epochs=60, lr=1e-2)
+    recipe = dataclasses.replace(TUNED, epochs=24, lr=1e-2)
     entrant = Entrant(table="z", fold=1)
     fit = TransferFit(spec_of([entrant], recipe), TransferData(data, {entrant: table}))
     while not fit.finished:

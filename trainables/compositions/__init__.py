@@ -1,1 +1,1 @@
-"""Chemical formulas with a property: what a model that knows no structure learns from."""
+"""Chemical formulas with a property, for models that use no structure."""

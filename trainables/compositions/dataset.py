@@ -14,6 +14,10 @@ import numpy as np
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.registry import official_folds
 from trainables.crystals.split import VALIDATION_SHARE, Split, split_given, split_rows
+from trainables.representation import Representation
+
+# The representation of a formula for a network: its elements and their shares.
+FORMULA = Representation(name="formula", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +30,12 @@ class Compositions:
         z: [M] uint8, the most abundant first.
         fraction: [M] float64 share of the atoms; sums to 1 in a composition.
         target: [B] float64; 0 or 1 where `classes`.
-        formulas: [B] str, reduced, as two equal compositions are equal strings.
+        formulas: [B] str, reduced, so that equal compositions are equal strings.
         ids: [B] str.
         classes: whether the target is one of two classes.
         rows: [B] int64 positions in the file, ascending; gaps where formulas were quarantined.
-        folds: of these formulas, as a person gives them; None for the official ones of B rows.
-        class_names: what 0 and 1 are called in the file; None for numbers.
+        folds: of these formulas, as given by the user; None for the official ones of B rows.
+        class_names: names of 0 and 1 in the file; None for numbers.
         quarantine: file, row, id and reason of each row that was left out.
         path: of the file.
     """
@@ -55,7 +59,7 @@ class Compositions:
 
     @property
     def owner(self) -> np.ndarray:
-        """[M] which composition an element belongs to."""
+        """[M] the composition to which an element belongs."""
         return np.repeat(np.arange(len(self)), np.diff(self.ptr))
 
     @property
@@ -64,7 +68,7 @@ class Compositions:
         return np.unique(self.z)
 
     def test_rows(self, fold: int) -> np.ndarray:
-        """The test part of a fold: given, or official; that is stratified for classes."""
+        """The test part of a fold: given, or official, which is stratified for classes."""
         if self.folds is not None:
             return self.folds.test_rows(fold)
         classes = self.target.astype(bool).tolist() if self.classes else None
@@ -72,7 +76,7 @@ class Compositions:
         return np.asarray(folds[fold][1])
 
     def split(self, fold: int, seed: int, held_share: float = VALIDATION_SHARE) -> Split:
-        """The fold's test part; of the rest, class by class, a share validates."""
+        """The fold's test part, and a validation share of the rest, of each class alike."""
         classes = self.target if self.classes else None
         if self.folds is not None:
             return split_given(self.folds, fold, seed, held_share, classes)

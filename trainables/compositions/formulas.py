@@ -1,7 +1,7 @@
-"""Chemical formulas: text → atoms → a reduced formula that all multiples share.
+"""Parses chemical formulas to atoms, and reduces them so that all multiples are equal.
 
-pymatgen reads almost anything: `Fe203` as iron alone, `Na2O.2SiO2` with O2.2, `NaN` as a nitride.
-What may have been meant otherwise is refused here, with the spelling that cannot be misread.
+pymatgen accepts almost anything: `Fe203` as iron alone, `Na2O.2SiO2` with O2.2, `NaN` as a nitride.
+Ambiguous formulas are refused here, with a spelling that cannot be misread.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from trainables.compositions.spelling import hint, why_doubtful, why_other_eleme
 from trainables.crystals.crystal import one_line
 from trainables.crystals.symbols import NUMBERS, symbol
 
-# Of what `reduced` writes, for the digests of lists of formulas: other text is another list.
+# Version of the output of `reduced`, for digests of lists of formulas: other text, other list.
 FORMULA_VERSION = 2
-PARTS = 10**4  # of a whole, in which reduced formulas count
-EXACT = 7  # digits of a part that are no rounding errors of whoever worked the share out
+PARTS = 10**4  # of a whole, the unit of reduced formulas
+EXACT = 7  # digits of a share that are no rounding errors of its author
 LONGEST = 2000  # characters; an alloy of thirty elements has three hundred
 
 
 def parse_formula(formula: str) -> dict[int, float]:
-    """Atoms by atomic number.
+    """Parses the atoms by atomic number.
 
     Raises:
-        ValueError: one line that says why it is no formula, or not surely the one that was meant.
+        ValueError: one line that says why it is no formula, or is ambiguous.
     """
     shown = one_line(formula, 60) if formula.strip() else ""
     if len(formula) > LONGEST:
@@ -43,14 +43,14 @@ def parse_formula(formula: str) -> dict[int, float]:
 
 
 def _amounts(formula: str) -> dict[int, float]:
-    """As pymatgen reads it; ValueError in a few words."""
+    """Amounts as pymatgen parses them; raises ValueError in a few words."""
     from pymatgen.core import Composition  # here: it takes a second to import
 
     try:
         amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
-    except (ValueError, AttributeError, TypeError):  # in words of the library's own
+    except (ValueError, AttributeError, TypeError):  # whose texts are the library's own
         raise ValueError("write symbols, each with its amount behind it, like Fe2O3") from None
-    strange = [name for name in amounts if name not in NUMBERS]  # it makes up an element for any
+    strange = [name for name in amounts if name not in NUMBERS]  # pymatgen makes up elements
     if strange:
         raise ValueError(f"{strange[0]} is no element")
     by_number: dict[int, float] = {}
@@ -64,7 +64,7 @@ def _amounts(formula: str) -> dict[int, float]:
 
 
 def _reads(formula: str) -> bool:
-    """Whether a formula is one beyond doubt."""
+    """Whether a formula is unambiguous."""
     try:
         amounts = _amounts(formula)
     except ValueError:
@@ -73,21 +73,21 @@ def _reads(formula: str) -> bool:
 
 
 def reduce_formula(formula: str) -> str:
-    """A formula as `reduced` writes it.
+    """The formula in the form of `reduced`.
 
     Raises:
-        ValueError: as by `parse_formula`.
+        ValueError: as in `parse_formula`.
     """
     atoms = parse_formula(formula)
     return reduced(list(atoms), list(atoms.values()))
 
 
 def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.ndarray) -> str:
-    """A composition as text, the same for all multiples of it: shares to four digits, by Z.
+    """A composition as text, equal for all its multiples: shares to four digits, by Z.
 
-    What is rounded may not sum to 1, and is rounded again until that changes nothing. So the text,
-    read as a formula, gives itself again; and so do shares that somebody else has rounded to four
-    digits, halves to the even one. Elements of less than 0.00005 are left out.
+    Rounded shares may not sum to 1, and are rounded again until that changes nothing. So the text,
+    parsed as a formula, gives itself again; and so do shares that were rounded to four digits
+    before, halves to even. Elements of less than 0.00005 are left out.
     """
     ordered = sorted((int(z), float(amount)) for z, amount in zip(numbers, amounts, strict=True))
     parts = _in_parts([amount for _, amount in ordered])
@@ -101,9 +101,9 @@ def reduced(numbers: Sequence[int] | np.ndarray, amounts: Sequence[float] | np.n
 
 
 def _in_parts(amounts: Sequence[float]) -> list[int]:
-    """Each amount in `PARTS` of their sum, to the nearest whole; halves to the even one.
+    """Each amount in `PARTS` of their sum, to the nearest integer; halves to even.
 
-    Given such parts, those it gives have a sum no farther from `PARTS`, so that to repeat it ends.
+    Given such parts, the results have a sum no farther from `PARTS`, so that repetition ends.
     """
     total = math.fsum(amounts)
     return [round(round(PARTS * amount / total, EXACT)) for amount in amounts]
@@ -112,7 +112,7 @@ def _in_parts(amounts: Sequence[float]) -> list[int]:
 def by_crystal(
     z: np.ndarray, multiplicity: np.ndarray, crystal: np.ndarray
 ) -> Iterator[tuple[int, str]]:
-    """Each crystal of a shard that has nodes, and its reduced formula.
+    """Yields each crystal of a shard that has nodes, and its reduced formula.
 
     Args:
         z, multiplicity, crystal: [N] atomic number, atoms and crystal of each node.

@@ -1,6 +1,6 @@
-"""Formulas from a CSV with a formula column, or from a MatBench file of compositions.
+"""Reads formulas from a CSV with a formula column, or from a MatBench file of compositions.
 
-A row that cannot be used goes to the quarantine with its reason, as a bad crystal does.
+An unusable row is quarantined with its reason, as a bad crystal is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from trainables.crystals.sources.columns import is_index
 from trainables.crystals.sources.table import sniff_delimiter
 from trainables.crystals.targets import has_decimal_commas, is_numeric
 
-# In capitals or not, and with spaces or hyphens for what stands between words.
+# In any case, and with spaces or hyphens for underscores.
 FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
 LEAST_ROWS = 10
 SHOWN = 20  # bad rows in a message
@@ -44,22 +44,22 @@ SHOWN = 20  # bad rows in a message
 
 @dataclass(frozen=True, kw_only=True)
 class _Table:
-    """The rows of a file, in their order; of a broken one `broken` has the reason."""
+    """The rows of a file, in their order; `broken` has the reason if the file is damaged."""
 
     formulas: list[str]
     targets: list[str]
     ids: list[str] | None
     broken: dict[int, str]
-    commas: bool = False  # are decimal
+    commas: bool = False  # whether they are decimal
 
 
 def read_compositions(
     path: Path, target: str | None = None, name: str | None = None, *, max_bad: float | None = None
 ) -> Compositions:
-    """All good formulas of a file with their targets; the others are in `quarantine`.
+    """Reads all good formulas of a file with their targets; the others are in `quarantine`.
 
-    A file whose name, or whose given name, is that of a MatBench task has to have its size, and no
-    bad row: its folds are those of all rows.
+    A file or data set with the name of a MatBench task has to have its number of rows, and no bad
+    row: its folds are those of all rows.
 
     Args:
         max_bad: largest accepted share of bad rows; the rule of `most_bad` unless given.
@@ -120,7 +120,7 @@ Atoms = tuple[np.ndarray, np.ndarray, str]
 def _good_rows(
     path: Path, table: _Table, ids: Sequence[str], quarantine: Quarantine
 ) -> tuple[Values, list[Atoms], list[int]]:
-    """What the good rows hold, and which they are; the others go into the quarantine.
+    """The content and positions of the good rows; the others are quarantined.
 
     Raises:
         ValueError: the targets are neither numbers nor two classes.
@@ -165,7 +165,7 @@ def _demand_few_bad(path: Path, quarantine: Quarantine) -> None:
 
 
 def _listed(quarantine: Quarantine) -> str:
-    """The bad rows, together."""
+    """The bad rows, in one text."""
     rows = [f"row {row['row']}: {row['reason']}" for row in quarantine.rows()]
     more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
     count = f"{quarantine.bad} of {quarantine.seen} rows are bad"
@@ -181,7 +181,7 @@ def _atoms(formula: str) -> Atoms:
 
 
 def column_named(columns: Sequence[str], names: Iterable[str]) -> str | None:
-    """The column that has the first of the names that there is, as the column spells it."""
+    """The column with the first of the names that occurs, as the column spells it."""
     spelled = {"_".join(column.lower().replace("-", " ").split()): column for column in columns}
     return next((spelled[name] for name in names if name in spelled), None)
 
@@ -259,7 +259,7 @@ def _json_table(path: Path, target: str | None) -> _Table:
 
 
 def _demand_table(columns: list[Any], data: list[Any]) -> None:
-    """Raises ValueError where the names are no texts, or a row has not a cell for each of them."""
+    """Raises ValueError if the names are no texts, or a row does not have a cell for each."""
     for name in columns:
         if not (isinstance(name, str) and is_text(name)):
             raise ValueError(f"column {name!a} is no text")

@@ -1,4 +1,4 @@
-"""How formulas are misspelt, and how they are written so that nobody misreads them."""
+"""Detects misspelt or ambiguous formulas, and suggests unambiguous spellings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from trainables.crystals.crystal import one_line
 from trainables.crystals.symbols import NUMBERS
 
-# Of what stands for no value; as formulas some would be read, as nitrides or as nobelium.
+# Placeholders for missing values; as formulas some would be nitrides or nobelium.
 _MISSING = re.compile(
     r"(?i:#?n/a|#na|n\.a\.|<na>|nan|null|none|nil|[+-]?inf(inity)?|unknown|missing)|NA|na|No"
     r"|[-–—?.*]*"
 )
 _SPELT_OUT = {"NaN": "Na1N1", "INF": "I1N1F1", "No": "No1"}
-# Of a dot before water or ammonia, where no amount below 1 ends: CuSO4.5H2O would be SO4.5 and H2O.
+# A dot before water or ammonia, where no amount below 1 ends: CuSO4.5H2O would be SO4.5 and H2O.
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = re.compile(
     rf"(?i)\d{{1,4}}[-/. ](?:{_MONTHS})[a-z]*(?:[-/. ]\d+)?|(?:{_MONTHS})[a-z]*[-/. ]\d{{1,4}}"
@@ -30,13 +30,13 @@ _APART = re.compile(r"[A-Za-z)\]]\s+[\d.]")
 _SOLVATE_APART = re.compile(r"(?<=[\w)\]])\s+(\d+\.?\d*)\s*\(?((?:[HD]2O|NH3))\)?$")
 _ZERO = re.compile(r"(?<![\d.,])0\d*(?![\d.,])")
 _NUMERAL = r"(?:I{1,3}|IV|VI{0,3}|IX|X)"
-# Fe(II)O, Fe(II,III)3O4, FeIII2O3; an iodide alone has its number behind: Pb(I)2.
+# Fe(II)O, Fe(II,III)3O4, FeIII2O3; an iodide is followed by its own number: Pb(I)2.
 _STATE = re.compile(
     rf"(?<=[A-Za-z\d)\]])\s*[(\[]\+?{_NUMERAL}(?:[,/]\s*{_NUMERAL})*\+?[)\]](?!(?<=[(\[][IVX][)\]])\d+$)\s*"
     r"|(?<=[A-Za-z])\s*I{2,3}(?![a-z])"
 )
-# Of two symbols that stand in an order in which nobody writes them, if they are not one symbol in
-# capitals: SIO2, CUO, SNO2. Boron and nitrogen alone have iodides.
+# Two symbols in an unusual order, unless they are one symbol in capitals: SIO2, CUO, SNO2. BI3 and
+# NI3 may be the iodides of boron and nitrogen.
 _ONE_SYMBOL = re.compile(r"SI|NI|BI|IN|CU|PU|SN|SB|PB|NB|^OS")
 _IODIDE = re.compile(r"[BN]I3")
 _ZERO_INSIDE = re.compile(
@@ -49,7 +49,7 @@ _MARKUP = re.compile(r"</?sub>|\\(?:mathrm|mathit|rm|ce|text)|[_${}~]")
 _SEPARATORS = r"[·•∙⋅・･*×]|(?<=[A-Za-z)\]])\.(?=\d*\.?\d*[A-Z(])|\.(?=\d+\.\d+[A-Z(])"
 
 
-# Symbols that capitals alone may hide, like CO for Co: of what makes materials, and not Po, Cf, No.
+# Symbols that capitals may hide, like CO for Co: only elements of materials, not Po, Cf, No.
 _HIDDEN = {
     name.upper(): name
     for name, z in NUMBERS.items()
@@ -58,14 +58,14 @@ _HIDDEN = {
 _IN_CAPITALS = re.compile("|".join(_HIDDEN))
 _SPELT = re.compile(r"[A-Z][a-z]")
 _BARE = re.compile(r"[A-Z](?![\d.])")
-SLIPS = 0.05  # of a column in capitals, the share of cells that may have small letters
-LEAST_IN_CAPITALS = 3  # cells that may be read otherwise; fewer are what they say
+SLIPS = 0.05  # share of cells with small letters in a column of capitals
+LEAST_IN_CAPITALS = 3  # ambiguous cells; fewer are taken literally
 
 
 def why_in_capitals(column: Sequence[str]) -> dict[int, str]:
-    """Row -> why a formula is perhaps another one, where a column is written in capitals: CUO, SIC.
+    """Row -> why a formula may mean another one, if a column is written in capitals: CUO, SIC.
 
-    A column in which formulas have small letters has CO2, HF and KCN beside them as they are.
+    In a column whose formulas have small letters, CO2, HF and KCN are taken literally.
     """
     filled = [text.strip() for text in column if not _MISSING.fullmatch(text.strip())]
     spelt = sum(any(found in NUMBERS for found in _SPELT.findall(text)) for text in filled)
@@ -86,7 +86,7 @@ def why_in_capitals(column: Sequence[str]) -> dict[int, str]:
 
 
 def why_doubtful(formula: str) -> str:
-    """Why a formula that may well be read is perhaps another one; "" where it is not."""
+    """Why a readable formula may mean another one; "" if it is unambiguous."""
     text = formula.strip()
     if _MISSING.fullmatch(text):
         meant = _SPELT_OUT.get(text)
@@ -126,7 +126,7 @@ def why_doubtful(formula: str) -> str:
 
 
 def why_other_elements(formula: str, numbers: set[int]) -> str:
-    """Why a formula that is read perhaps has other elements, like Fe203; "" where it has not.
+    """Why a formula may have been meant with other elements, like Fe203; "" if it is clear.
 
     Args:
         numbers: atomic numbers of its elements.
@@ -150,7 +150,7 @@ def _with_o(text: str, found: re.Match[str]) -> str:
 def _without_states(text: str, state: str) -> str:
     written = _STATE.sub("", text)
     ways = [] if _STATE.search(written) else [f"{written} for a state"]
-    if len(atoms := state.strip("()[]")) == 1:  # an iodide or vanadium, perhaps
+    if len(atoms := state.strip("()[]")) == 1:  # perhaps an iodide or vanadium
         ways.append(f"{text.replace(state, atoms, 1)} for atoms")
     told = f"; write {', '.join(ways)}" if ways else ""
     return f"{state!r} may be an oxidation state or atoms{told}"
@@ -162,7 +162,7 @@ def _is_in_capitals(text: str) -> bool:
 
 @dataclass(frozen=True)
 class _Habit:
-    """A way in which formulas are written that is none, and what to write instead."""
+    """A wrong way of writing formulas, and what to write instead."""
 
     pattern: re.Pattern[str]
     what: str
@@ -185,7 +185,7 @@ def _in_brackets(text: str) -> str:
 
 
 def _after_symbols(text: str) -> str:
-    """Fe64Ni36 of 64Fe36Ni, where its numbers are the parts of a whole, and H2O of 2H2O."""
+    """Fe64Ni36 for 64Fe36Ni, if the numbers are parts of a whole, and H2O for 2H2O."""
     pairs = re.findall(r"(\d+\.?\d*)([A-Z][a-z]?)", text)
     whole = math.fsum(float(number) for number, _ in pairs)
     if "".join(number + name for number, name in pairs) == text and len(pairs) > 1:
@@ -197,14 +197,14 @@ def _after_symbols(text: str) -> str:
 
 
 def _with_points(text: str) -> str:
-    """Its decimal commas as points, where none can part two substances: Fe2O3,2SiO2."""
+    """Decimal commas as points, unless a comma may separate two substances: Fe2O3,2SiO2."""
     if re.search(r"(?<!\d)0,\d|^[^,]*,\d+\s*$", text) is None:
         return ""
     return re.sub(r"(?<=\d),(?=\d)", ".", text)
 
 
 def _typed_anew(text: str) -> str:
-    """In plain characters, where each has one that is the same."""
+    """The text in plain characters, if each has an equivalent."""
     parts = []
     for before, character in zip(f" {text}", text, strict=False):
         if unicodedata.category(character) == "No":
@@ -310,10 +310,10 @@ _HABITS = (
 
 
 def hint(formula: str, reads: Callable[[str], bool]) -> str:
-    """What is wrong with a formula that cannot be read, in words; "" where nothing is known of it.
+    """What is wrong with an unreadable formula, in words; "" if that is unknown.
 
     Args:
-        reads: whether a formula is one; what is advised has to be.
+        reads: whether a formula is valid; a suggestion has to be.
     """
     text = formula.strip()
     for habit in _HABITS:

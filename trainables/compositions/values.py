@@ -1,4 +1,4 @@
-"""The targets of formulas: numbers, or two classes in numbers or words."""
+"""The targets of formulas: numbers, or two classes given as numbers or words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from trainables.crystals.crystal import BadCrystal, one_line
 from trainables.crystals.targets import is_missing, read_target, with_point, words
 
-MOST_CLASSES = 5  # whole numbers from 0 or 1 on, of which there are so few, are names of classes
+MOST_CLASSES = 5  # this few distinct whole numbers, counted from 0 or 1, are labels of classes
 SHOWN = 4  # words in a message
 
 
@@ -20,9 +20,9 @@ class Values:
     """Targets of all rows.
 
     Attributes:
-        target: [B] float64, NaN where it is bad; 0 or 1 for classes.
+        target: [B] float64, NaN if bad; 0 or 1 for classes.
         bad: row -> why it has no target.
-        classes: what 0 and 1 are called; None for numbers.
+        classes: names of 0 and 1; None for numbers.
     """
 
     target: np.ndarray
@@ -30,7 +30,7 @@ class Values:
     classes: tuple[str, str] | None = None
 
     def of(self, rows: Sequence[int]) -> Values:
-        """Those of the rows that are good in all; numbers with two values among them are classes.
+        """The targets of good rows; numbers with two distinct values become classes.
 
         Raises:
             ValueError: all are of one class.
@@ -46,12 +46,12 @@ class Values:
 
 
 def read_values(cells: Sequence[str], *, commas: bool = False) -> Values:
-    """Numbers and booleans as `read_target` reads them; words where no cell is a number.
+    """Numbers and booleans as `read_target` parses them; words if no cell is a number.
 
-    Of two words, in capitals or not, the later one in the alphabet is class 1.
+    Of two words, ignoring case, the later one in the alphabet is class 1.
 
     Args:
-        commas: are decimal.
+        commas: whether they are decimal.
 
     Raises:
         ValueError: words or whole numbers that name more than two classes, in one line.
@@ -92,5 +92,5 @@ def _demand_no_classes(cells: Iterable[str], target: np.ndarray) -> None:
 
 
 def is_of_two_words(cells: Iterable[str]) -> bool:
-    """Whether a column holds two words in turn, which may name two classes."""
+    """Whether a column holds exactly two words, which may name two classes."""
     return len({cell.casefold() for cell in words(cells)}) == 2

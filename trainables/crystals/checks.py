@@ -1,4 +1,4 @@
-"""Does a parsed crystal make physical sense? Whatever does not raises BadCrystal.
+"""Checks whether a parsed crystal makes physical sense; raises BadCrystal if not.
 
 Shape letters: N atoms of one crystal, E neighbour pairs of it.
 """
@@ -17,19 +17,19 @@ from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.symbols import MAX_Z, symbol
 
 MIN_DISTANCE = 0.5  # Å; no two nuclei come this near in any crystal (H2 has 0.74)
-# Of the sum of two covalent radii that atoms are apart at least; docs/results.md has what real
-# crystals keep, under pressure too.
+# Smallest distance of two atoms relative to the sum of their covalent radii; docs/results.md has
+# the values of real crystals, including those under pressure.
 LEAST_SHARE = 0.5
 MAX_ATOMS = 1000
-_MOST_IMAGES, _MOST_PAIRS = 1000, 3e7  # that are compared within seconds
-_BLOCK = 64  # atoms compared at once with all others, to bound the memory of closest_pair
+_MOST_IMAGES, _MOST_PAIRS = 1000, 3e7  # can be compared within seconds
+_BLOCK = 64  # atoms compared at once with all others, bounds the memory of closest_pair
 
 
 def check(crystal: Crystal, max_atoms: int = MAX_ATOMS) -> None:
-    """Everything but the distances: atoms, elements, finite numbers, cell.
+    """Checks everything but the distances: atoms, elements, finite numbers, cell.
 
-    Distances are left to `check_distances` because the neighbour lists, which the graph needs
-    anyway, hold them.
+    Distances are left to `check_distances`, which uses the neighbour lists that the graph needs
+    anyway.
 
     Args:
         max_atoms: of one cell.
@@ -75,7 +75,7 @@ def _check_cell(lattice: NDArray[np.float64]) -> None:
 
 @cache
 def covalent_sums() -> NDArray[np.float64]:
-    """[119, 119] sums of two elements' covalent radii in Å, by atomic numbers; row 0 is none's.
+    """[119, 119] sums of two elements' covalent radii in Å, by atomic numbers; row 0 is unused.
 
     Source: P. Pyykkö and M. Atsumi, Chem. Eur. J. 15, 186 (2009), doi:10.1002/chem.200800987, table
     1 (single bonds), as `scripts/make_covalent_radii.py` writes it.
@@ -88,7 +88,7 @@ def covalent_sums() -> NDArray[np.float64]:
 
 @cache
 def least_distances() -> NDArray[np.float64]:
-    """[119, 119] Å that two elements' atoms are apart at least, by atomic numbers."""
+    """[119, 119] smallest accepted distances of two elements' atoms in Å, by atomic numbers."""
     return np.maximum(LEAST_SHARE * covalent_sums(), MIN_DISTANCE)
 
 
@@ -134,27 +134,27 @@ def check_closest(crystal: Crystal) -> None:
 
 
 def closest_pair_is_near(crystal: Crystal) -> bool:
-    """Whether `closest_pair` takes seconds at most; in a skewed cell its images have no bound."""
+    """Whether `closest_pair` takes seconds at most; a skewed cell needs any number of images."""
     images = float(np.prod(2.0 * _reach(crystal) + 1))
     return images <= _MOST_IMAGES and images * len(crystal.numbers) ** 2 <= _MOST_PAIRS
 
 
 def _reach(crystal: Crystal) -> NDArray[np.float64]:
-    """[3] images to each side among which the pair is, for differences in [-1/2, 1/2]."""
+    """[3] images to each side that may contain the pair, for differences in [-1/2, 1/2]."""
     heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
     shortest = float(np.linalg.norm(crystal.lattice, axis=1).min())
     elements = np.unique(crystal.numbers)
     farthest = max(shortest, float(least_distances()[np.ix_(elements, elements)].max()))
-    # An image n steps away is (n - 1/2) heights off.
+    # An image n steps away is (n - 1/2) heights away.
     return np.floor(farthest / heights + 0.5)
 
 
 def closest_pair(crystal: Crystal) -> tuple[int, int, float]:
     """The two atoms nearest for their elements (i ≤ j, 0-based; i = j for an atom and its image).
 
-    Nearest is what is the smallest multiple of `least_distances`. Exact where any pair is below
-    them, and where all atoms are of one element, for any cell with finite numbers and non-zero
-    volume; of equal pairs the first is given. The third number is the distance in Å.
+    Nearest means the smallest multiple of `least_distances`. Exact if any pair is below them, or if
+    all atoms are of one element, for any cell with finite numbers and non-zero volume; of equal
+    pairs the first is returned. The third number is the distance in Å.
     """
     lattice = crystal.lattice
     frac = crystal.frac - np.floor(crystal.frac)

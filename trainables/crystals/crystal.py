@@ -1,4 +1,4 @@
-"""What a crystal is here, and what a raw row of a source is before it is read.
+"""The data types of a crystal, and of a raw row of a source before it is parsed.
 
 Shape letters: N atoms of one crystal.
 """
@@ -32,21 +32,21 @@ class Crystal:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One raw row of a source, not yet parsed; cheap to ship between processes.
+    """One raw row of a source, not yet parsed; cheap to send between processes.
 
     Attributes:
-        row: position in file order, from 0; it decides the official folds.
+        row: position in file order, from 0; it determines the official folds.
         format: `json`, `cif`, `poscar` or `bad`.
-        text: JSON of a pymatgen Structure dict, CIF text or POSCAR text; of a `bad` one the reason
-            why the source could not deliver the crystal.
-        target: JSON text or CSV cell of the target; empty where it is missing, None where the
-            crystals alone are wanted.
+        text: JSON of a pymatgen Structure dict, CIF text or POSCAR text; for `bad`, the reason why
+            the source could not deliver the crystal.
+        target: JSON text or CSV cell of the target; empty if missing, None if only crystals are
+            requested.
         origin: `file.csv.gz:12` or `folder/a.cif`, the place that quarantine lines name.
     """
 
-    row: int  # 0-based position in file order; it decides the official folds
+    row: int  # 0-based position in file order; it determines the official folds
     id: str
     format: str
     text: str  # JSON of a pymatgen Structure dict, CIF text or POSCAR text
-    target: str | None  # JSON text or CSV cell of the target; "" is missing, None is not wanted
+    target: str | None  # JSON text or CSV cell; "" is missing, None is not requested
     origin: str  # "file.csv.gz:12" or "folder/a.cif": the place named in quarantine lines

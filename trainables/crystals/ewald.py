@@ -23,7 +23,7 @@ _PRECISION = 34.0  # terms below exp(-34) = 2e-15 are left out of both sums
 def ewald_energy(
     lattice: NDArray[np.float64], frac: NDArray[np.float64], charges: NDArray[np.float64]
 ) -> float:
-    """Energy of one cell in eV, the medium around being a conductor (no surface term).
+    """Energy of one cell in eV, surrounded by a conductor (no surface term).
 
     Args:
         lattice: [3, 3] rows in Å.

@@ -1,4 +1,4 @@
-"""Folds that a person gives, in place of the official ones: by groups, or row by row.
+"""Folds given by the user that replace the official ones: by groups, or row by row.
 
 Legend: F folds, B rows (crystals, or formulas).
 """
@@ -15,49 +15,49 @@ from trainables.crystals.registry import FOLD_SEED, FOLDS
 
 LEARN, VALIDATE, TEST, UNUSED = range(4)
 PARTS = {"train": LEARN, "validation": VALIDATE, "test": TEST}
-LARGEST_SHARE = 0.5  # of all rows, in one group: no fold could learn from the rest
+LARGEST_SHARE = 0.5  # of all rows in one group; with more, a fold could not learn from the rest
 
 
 class FoldError(ValueError):
-    """Rows that cannot be divided as they are to be, in one line."""
+    """Rows that cannot be divided in the given way; one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GivenFolds:
-    """What each fold does with each row.
+    """The part of each row in each fold.
 
     Attributes:
-        parts: [F, B] int8. Of the rows that a fold learns from (LEARN), a share validates, unless
-            it has rows of its own for that (VALIDATE); an UNUSED row is in no part of it.
-        groups: [B] int64; rows of one number are never divided. None: each is by itself.
+        parts: [F, B] int8. Of a fold's LEARN rows, a share validates, unless it has VALIDATE rows
+            of its own; an UNUSED row is in no part of it.
+        groups: [B] int64; rows with the same number stay together. None: each row by itself.
     """
 
     parts: np.ndarray
     groups: np.ndarray | None = None
 
     def digest(self) -> str:
-        """SHA-256 (hex, 16 digits) of all of it."""
+        """SHA-256 (hex, 16 digits) of parts and groups."""
         found = hashlib.sha256(np.ascontiguousarray(self.parts, np.int8).tobytes())
         if self.groups is not None:
             found.update(np.ascontiguousarray(self.groups, np.int64).tobytes())
         return found.hexdigest()[:16]
 
     def test_rows(self, fold: int) -> np.ndarray:
-        """Ascending."""
+        """Rows of a fold's test part, ascending."""
         return np.flatnonzero(self.parts[fold] == TEST)
 
 
 def folds_of_groups(names: Sequence[str] | np.ndarray) -> GivenFolds:
-    """Five folds of whole groups, of about as many rows each; the same for the same names.
+    """Five folds of whole groups with similar numbers of rows; the same for the same names.
 
-    From the largest group to the smallest, each is tested in the fold that has fewest rows yet;
-    groups of one size come in a random order that is always the same.
+    From the largest group to the smallest, each is tested in the fold with the fewest rows so far;
+    groups of equal size come in a fixed random order.
 
     Args:
         names: [B] of the groups.
 
     Raises:
-        FoldError: fewer groups than folds, or one that is more than half of all.
+        FoldError: fewer groups than folds, or one that is more than half of all rows.
     """
     known, groups, sizes = np.unique(
         np.asarray(names, str), return_inverse=True, return_counts=True
@@ -81,7 +81,7 @@ def folds_of_groups(names: Sequence[str] | np.ndarray) -> GivenFolds:
 
 
 def folds_of_rows(tested: Sequence[int] | np.ndarray) -> GivenFolds:
-    """Folds of which each tests some rows and learns from all others.
+    """Folds that each test some rows and learn from all others.
 
     Args:
         tested: [B] the fold that tests a row.
@@ -91,10 +91,10 @@ def folds_of_rows(tested: Sequence[int] | np.ndarray) -> GivenFolds:
 
 
 def folds_of_parts(given: Sequence[Mapping[int, int]]) -> GivenFolds:
-    """Folds whose every part is given.
+    """Folds with every part given.
 
     Args:
-        given: [B] for each row, fold -> part; a fold that is not there does not use it.
+        given: [B] for each row, fold -> part; missing folds do not use the row.
     """
     parts = np.full((FOLDS, len(given)), UNUSED, np.int8)
     for row, by_fold in enumerate(given):

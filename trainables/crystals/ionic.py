@@ -35,7 +35,7 @@ from trainables.crystals.radii import born_exponent, ions, shannon_radius
 LARGEST_GAP = 1.15  # nearest counter-ion's distance over the sum of radii
 LARGEST_SQUEEZE = 0.90  # distance of ions of like charge over the sum of radii
 PER_TYPE = 80  # fillings kept of one structure type, so that none outweighs the others
-# Kept whatever the cap, so that a reader finds the crystals that a textbook would show.
+# Kept whatever the cap, so that textbook crystals are in the set.
 _TEXTBOOK = (
     "NaCl KCl LiF MgO CaO CsCl CsBr ZnS BeO CaF2 CeO2 UO2 Li2O Na2O Cu2O TiO2 SnO2 MgF2 SrTiO3 "
     "BaTiO3 KMgF3 Al2O3 Cr2O3 MgAl2O4 ZnCr2O4 La2O3 AlF3 WO3 CdI2 CdCl2 NaFeO2 LiCoO2 K2PtCl6 "
@@ -136,7 +136,7 @@ def _edge(
     charges: tuple[int, ...],
     nearest: NDArray[np.float64],
 ) -> float | None:
-    """Edge a in Å by the rule at the top of this file, None if the filling is not kept."""
+    """Edge a in Å by the rule at the top of this file; None if the filling is discarded."""
     radii = []
     for element, charge, number in zip(elements, charges, prototype.coordination, strict=True):
         radius = shannon_radius(element, charge, number)

@@ -1,7 +1,7 @@
-"""From one raw row to a crystal and a number; whatever is wrong comes out as BadCrystal.
+"""Parses a raw row into a crystal and a number; raises BadCrystal for anything wrong.
 
-JSON is read by hand: no class named in it is ever looked up or imported, so a hostile file is
-only data. CIF and POSCAR are read in a process with limits of time and memory.
+JSON is read by hand: no class named in it is ever looked up or imported, so a hostile file is only
+data. CIF and POSCAR are read in a process with limits of time and memory.
 
 Shape letters: N atoms of one crystal.
 """
@@ -23,17 +23,17 @@ ALLOWED_MODULES = frozenset(
     for name in ("structure", "lattice", "sites", "periodic_table", "composition")
 )
 CLASSES = ("Structure", "IStructure")
-# By which two statements of one place, length (Å) or angle (°) may differ: some writers round.
+# Tolerance between two statements of one place, length (Å) or angle (°), as some writers round.
 TOLERANCE = 1e-2
 _CELL = ("a", "b", "c", "alpha", "beta", "gamma")
-_FACES = ((1, 2), (0, 2), (0, 1))  # the vectors between which alpha, beta and gamma are
+_FACES = ((1, 2), (0, 2), (0, 1))  # the vectors that enclose alpha, beta and gamma
 LARGEST_TEXT = 16 << 20  # characters; a crystal of a thousand atoms needs a few hundred thousand
 
 
 def parse(entry: Entry) -> Crystal:
-    """Crystal of one entry, as its file says: no symmetrising, no primitive cell.
+    """Parses the crystal of one entry as its file states it: no symmetrising, no primitive cell.
 
-    Physical sense is judged by `checks.check`.
+    `checks.check` judges whether it makes physical sense.
 
     Raises:
         BadCrystal: the reason in one line.
@@ -54,7 +54,7 @@ def parse(entry: Entry) -> Crystal:
 
 
 def parse_target(entry: Entry) -> float:
-    """The target as a finite float; see `targets.read_target`.
+    """Parses the target as a finite float; see `targets.read_target`.
 
     Raises:
         BadCrystal: it is missing, or no finite number.
@@ -128,7 +128,7 @@ def _site_number(site: dict[str, Any], place: int) -> int:
 
 
 def _lattice(lattice: dict[str, Any]) -> np.ndarray:
-    """Cell [3, 3] in Å, periodic in all its directions, with the lengths and angles beside it."""
+    """Cell [3, 3] in Å, periodic in all directions; checked against the given lengths, angles."""
     matrix = np.array(lattice["matrix"], dtype=np.float64)
     periodic = lattice.get("pbc")
     if periodic is not None and list(periodic) != [True] * 3:
@@ -152,7 +152,7 @@ def _lattice(lattice: dict[str, Any]) -> np.ndarray:
 
 
 def _fractional(sites: list[dict[str, Any]], lattice: np.ndarray) -> np.ndarray:
-    """Fractional coordinates [N, 3]; `abc` and `xyz` of a site have to be one place of the crystal.
+    """Fractional coordinates [N, 3]; `abc` and `xyz` of a site have to be the same place.
 
     Raises:
         BadCrystal: they are not, or the cell has no volume.

@@ -23,7 +23,7 @@ _IDEAL_HEX = math.sqrt(8 / 3)  # c/a of close-packed spheres
 
 @dataclass(frozen=True, kw_only=True)
 class Prototype:
-    """One structure type: which roles sit where, and what may fill them.
+    """One structure type: its sites by role, and the charges of the ions that may fill them.
 
     Attributes:
         lattice: [3, 3] rows, with a = 1.

@@ -1,4 +1,4 @@
-"""The list of crystals that could not be used, and when there are too many of them."""
+"""The list of unusable crystals, and the limit on their number."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from collections import Counter
 from trainables.crystals.crystal import Entry
 from trainables.printable import printable
 
-SHARE = 0.01  # of bad crystals that a job accepts where nobody says how many it should
-FEW = 3  # crystals that it accepts then, however few there are, but never more than half of them
+SHARE = 0.01  # of bad crystals that a job accepts by default
+FEW = 3  # bad crystals that it then accepts in a small set, but never more than half of all
 _PLACE = re.compile(r"(.+):(\d+)")
 
 
 class TooManyBad(ValueError):
-    """More crystals are bad than the limit allows; `str(error)` says it in one line."""
+    """More crystals are bad than the limit allows; `str(error)` is one line."""
 
 
 def most_bad(limit: float | None, total: int) -> float:
-    """How many of so many crystals may be bad: a fraction, else 1 % or a few, but not the half."""
+    """How many of `total` crystals may be bad: a fraction, else 1 % or a few, but at most half."""
     if limit is not None:
         return limit * total
     return min(max(SHARE * total, FEW), total / 2)
 
 
 def limit_in_words(limit: float | None, what: str = "rows") -> str:
-    """What `most_bad` goes by; `what` is counted."""
+    """Describes the rule of `most_bad`; `what` is counted."""
     return f"{100 * SHARE:g} % or {FEW} {what}" if limit is None else f"{100 * limit:g} %"
 
 
 class Quarantine:
-    """Counts the rows of one source, catches ids seen before and collects what is bad.
+    """Counts the rows of one source, rejects repeated ids and collects bad rows.
 
     Args:
-    limit: largest accepted fraction of bad rows; the rule of `most_bad` unless given.
-    expected: rows of the source where known, which lets a hopeless job stop before the end.
+        limit: largest accepted fraction of bad rows; the rule of `most_bad` unless given.
+        expected: rows of the source if known, which lets a hopeless job stop before the end.
     """
 
     def __init__(self, limit: float | None = None, expected: int | None = None) -> None:
         self.limit = limit
         self.expected = expected
         self.seen = 0
-        # Hash of an id -> row: the ids themselves would be most of a large job's memory. Two of a
-        # million ids have one 64-bit hash in one run of forty million.
+        # Hash of an id -> row: the ids themselves would take most of a large job's memory. With a
+        # million ids, a collision of 64-bit hashes occurs in one of forty million runs.
         self._first: dict[int, int] = {}
         self._rows: list[dict[str, object]] = []
         self._bad_origins: set[tuple[str, str]] = set()
@@ -53,7 +53,7 @@ class Quarantine:
         return len(self._rows)
 
     def admit(self, entry: Entry) -> bool:
-        """Count a row; False, and the row quarantined, if its id is empty or was seen before."""
+        """Counts a row; False, and the row is quarantined, if its id is empty or repeated."""
         self.seen += 1
         if not entry.id.strip():
             self.add(entry.origin, entry.id, "missing id: the cell is empty", entry.row + 1)
@@ -66,10 +66,10 @@ class Quarantine:
         return True
 
     def add(self, origin: str, id: str, reason: str, row: int | None = None) -> None:
-        """Puts one crystal on the list; one that is already there keeps its first reason.
+        """Adds one crystal to the list; one that is already there keeps its first reason.
 
         Args:
-            row: its row, from 1; where None, the number at the origin's end.
+            row: its row, from 1; None for the number at the end of the origin.
         """
         if (origin, id) in self._bad_origins:
             return
@@ -87,7 +87,7 @@ class Quarantine:
         )
 
     def rows(self) -> list[dict[str, object]]:
-        """The list, in the order in which it grew: file, row, id, reason of each bad crystal."""
+        """The list, in the order of insertion: file, row, id, reason of each bad crystal."""
         return [dict(row) for row in self._rows]
 
     def reasons(self) -> list[tuple[str, int]]:
@@ -99,9 +99,9 @@ class Quarantine:
         """Stops the job when the share of bad rows is above the limit.
 
         Args:
-            final: whether all rows were seen. Before that it stops only when the rows still to
-                come cannot mend it any more, so that the verdict never depends on the order of the
-                file.
+            final: whether all rows were seen. Before that, it stops only if the remaining rows
+                cannot bring the share below the limit, so that the verdict does not depend on the
+                order of the file.
 
         Raises:
             TooManyBad: too many are bad, or there is no row at all.

@@ -38,7 +38,7 @@ _CORES = ((54, 12), (36, 10), (18, 9), (10, 7), (2, 5))
 
 
 def ions(charge: int) -> tuple[str, ...]:
-    """Elements that come with a charge in the embedded set."""
+    """Elements with a charge in the embedded set."""
     return CATIONS.get(charge, ()) if charge > 0 else ANIONS.get(charge, ())
 
 

@@ -37,12 +37,12 @@ class Task:
 
     @property
     def file_name(self) -> str:
-        """Name of the task's file, wherever it lies."""
+        """Name of the task's file, in any folder."""
         return f"{PREFIX}{self.name}.json.gz"
 
     @property
     def url(self) -> str:
-        """Where the file is fetched from."""
+        """Address from which the file is downloaded."""
         return _URL.format(self.name)
 
 
@@ -95,8 +95,8 @@ def official_folds(
 ) -> list[Fold]:
     """MatBench's five (train, test) index pairs, ascending, on the order of the file.
 
-    They are those of scikit-learn's KFold and StratifiedKFold, shuffled by `FOLD_SEED`; made here,
-    as scikit-learn takes every worker a second to import.
+    They equal those of scikit-learn's KFold and StratifiedKFold, shuffled by `FOLD_SEED`; computed
+    here because importing scikit-learn takes every worker a second.
 
     Args:
         n: rows of a regression task.

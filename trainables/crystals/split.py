@@ -1,4 +1,4 @@
-"""The folds of a data set, and what is held back inside one for validation."""
+"""The folds of a data set, and the validation rows held back in each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Split:
     test: np.ndarray
 
     def without(self, withheld: np.ndarray | None) -> Split:
-        """The same, but that nothing is learned from rows that are withheld [bool]."""
+        """The split without withheld rows [bool] in the training and validation parts."""
         if withheld is None:
             return self
         train, validation = (rows[~withheld[rows]] for rows in (self.train, self.validation))
@@ -38,13 +38,12 @@ def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
     """Train 60 %, validation 20 %, test 20 % of a data set.
 
     The test part is the official MatBench fold (Dunn et al. 2020, doi:10.1038/s41524-020-00406-3)
-    of all `total` crystals of the source; those that were quarantined are then left out, so the
-    others stay in the fold that the leaderboard has them in. A quarter of the rest validates,
-    drawn by a seed of its own, so that models of one seed and fold see the same crystals whatever
-    else differs.
+    of all `total` crystals of the source, minus those that were quarantined, so the others stay in
+    their leaderboard folds. A quarter of the rest validates, drawn with a seed that depends only on
+    fold and seed, so that all models of one seed and fold see the same crystals.
 
     Args:
-        rows: [B] positions in the source of the crystals that there are.
+        rows: [B] positions in the source of the crystals present.
 
     Returns:
         Positions in `rows`.
@@ -61,11 +60,11 @@ def split_rows(
     held_share: float = VALIDATION_SHARE,
     classes: np.ndarray | None = None,
 ) -> Split:
-    """The rows 0 … count-1 that are not for the test, divided as `split_fold` says.
+    """Divides the rows 0 … count-1 that are not in the test part, as in `split_fold`.
 
     Args:
-        held_share: of them validates. A smaller part lies within a larger one.
-        classes: [count] that share is of each class, for a part that lacks one cannot be scored.
+        held_share: share that validates. A smaller part is contained in a larger one.
+        classes: [count] applies the share to each class, as a part without one cannot be scored.
     """
     rest = np.setdiff1d(np.arange(count), test)
     return _held_back(rest, test, fold, seed, held_share, classes)
@@ -78,10 +77,10 @@ def split_given(
     held_share: float = VALIDATION_SHARE,
     classes: np.ndarray | None = None,
 ) -> Split:
-    """A fold as it was given; where that names no rows for validation, whole groups are held back.
+    """A given fold; if it has no validation rows, whole groups are held back.
 
     Args:
-        held_share, classes: as of `split_rows`; of groups it is about that share of all rows.
+        held_share, classes: as in `split_rows`; with groups the share is approximate.
     """
     test = folds.test_rows(fold)
     rest, validation = (np.flatnonzero(folds.parts[fold] == part) for part in (LEARN, VALIDATE))
@@ -118,7 +117,7 @@ def _whole_groups(
 ) -> np.ndarray:
     """[b] bool: rows of groups drawn at random, each held back if that comes nearer to the share.
 
-    Never all of them; one at least, the smallest, if there are two; and of each class the first
+    Never all groups; at least one, the smallest, if there are two; and for each class the first
     drawn that has it.
     """
     known, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)

@@ -1,4 +1,4 @@
-"""The 118 element symbols and how a species label is turned into an atomic number."""
+"""The 118 element symbols, and the conversion of species labels to atomic numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm E
 Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es
 Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 """
-SYMBOLS: tuple[str, ...] = ("", *_IN_ORDER.split())  # SYMBOLS[Z], of which 0 is none
+SYMBOLS: tuple[str, ...] = ("", *_IN_ORDER.split())  # SYMBOLS[Z]; index 0 is unused
 MAX_Z = len(SYMBOLS) - 1
 
-# By which a site's occupancy may differ from 1: files round it, and refinements leave 1.0001.
+# Tolerance of an occupancy of 1: files round it, and refinements leave 1.0001.
 OCCUPANCY_TOLERANCE = 1e-3
 
 # Deuterium and tritium are hydrogen to every model here: no mass enters a graph.

@@ -1,4 +1,4 @@
-"""What the cell of a target says: a number, nothing, or something else; and how a column writes it.
+"""Parses the cells of a target: a number, a missing value or a word; detects decimal commas.
 
 A cell is JSON text or a cell of a table, as `Entry.target` holds it.
 """
@@ -11,16 +11,16 @@ from collections.abc import Iterable
 
 from trainables.crystals.crystal import BadCrystal
 
-# Whatever people, spreadsheets and programs write where there is no value.
+# What people, spreadsheets and programs write for a missing value.
 MISSING = frozenset(
     ("", "-", "--", "---", "\u2013", "\u2014", "?", ".", "*", "na", "n/a", "n.a.", "#n/a", "#na")
 ) | {"<na>", "nan", "+nan", "-nan", "null", "none", "nil", "missing", "unknown"}
-# A training is in single precision, where the largest number is 3.4e38, and variances are sums of
-# squares, for which double precision ends at 1e308: within 1e30 neither overflows. No property in
-# any usual unit is near it, carriers per m³ with their 1e28 included.
+# Training is in single precision, whose largest number is 3.4e38, and variances are sums of
+# squares, for which double precision ends at 1e308: within 1e30 neither overflows. No property in a
+# usual unit comes near it, including carriers per m³ with their 1e28.
 LARGEST = 1e30
-# Of a column's filled cells, the share of numbers from which on the others are slips of the pen:
-# each costs its own crystal, and --max-bad has the last word.
+# In a numeric column at least this share of the filled cells are numbers; the others are typing
+# errors: each costs its own crystal, and --max-bad limits them.
 NUMERIC_SHARE = 0.9
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -28,18 +28,18 @@ _WITH_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _GROUPS = re.compile(r"[+-]?\d{1,3}([,.'\u2019 \u00a0\u202f]\d{3})+([.,]\d*)?")
 # 1,500 may be one and a half or fifteen hundred; 0,500 and 12,50 can only be decimal.
 _EITHER_WAY = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
-# Where commas may be decimal, points may be separators; that many, and no other form, for a doubt.
+# Where commas may be decimal, points may be separators; a doubt needs this many, and no other form.
 LEAST_EITHER_WAY = 3
 _GERMAN = {";": "semicolons", "\t": "tabs"}
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
+    """Whether a cell stands for a missing value."""
     return cell.strip().lower() in MISSING
 
 
 def read_target(text: str | None) -> float:
-    """The target as a finite float; booleans count as 1 and 0, and what nobody wants (None) as NaN.
+    """Parses the target as a finite float; booleans are 1 and 0, None (not requested) is NaN.
 
     Raises:
         BadCrystal: it is missing, no finite number, or beyond ±`LARGEST`.
@@ -68,14 +68,14 @@ def read_target(text: str | None) -> float:
 
 
 def is_numeric(cells: Iterable[str]) -> bool:
-    """Whether a column is one of numbers or booleans: most of the cells that say something are."""
+    """Whether a column holds numbers or booleans, judged by most of its filled cells."""
     filled = [cell for cell in (c.strip() for c in cells) if cell.lower() not in MISSING]
     numbers = sum(map(_looks_like_number, filled))
     return numbers > 0 and numbers >= NUMERIC_SHARE * len(filled)
 
 
 def words(cells: Iterable[str]) -> list[str]:
-    """The different cells of a column in which no cell is a number, sorted; else nothing."""
+    """The distinct cells of a column without numbers, sorted; else nothing."""
     filled = {cell for cell in (c.strip() for c in cells) if cell.lower() not in MISSING}
     return [] if any(map(_looks_like_number, filled)) else sorted(filled)
 
@@ -92,14 +92,13 @@ def has_decimal_commas(cells: Iterable[str], delimiter: str = "") -> bool:
     """Whether a column writes 1,5 for one and a half.
 
     Args:
-        delimiter: what parts the cells of the table, as a comma that does is not decimal; "" for
-            nothing.
+        delimiter: of the table's cells, as a delimiting comma is not decimal; "" for none.
 
     Raises:
         ValueError: in words, that a cell can be read in two ways, or has separators of thousands.
     """
     filled = [cell for cell in (c.strip() for c in cells) if cell.lower() not in MISSING]
-    few = (1 - NUMERIC_SHARE) * len(filled)  # slips of the pen, each of which costs its own crystal
+    few = (1 - NUMERIC_SHARE) * len(filled)  # typing errors, each of which costs its own crystal
     with_point = [cell for cell in filled if "." in cell and _NUMBER.fullmatch(cell)]
     with_comma = [cell for cell in filled if _WITH_COMMA.fullmatch(cell)]
     grouped = [
@@ -138,10 +137,10 @@ def has_decimal_commas(cells: Iterable[str], delimiter: str = "") -> bool:
 
 
 def with_point(cell: str) -> str:
-    """A cell of a column with decimal commas, as `read_target` reads it.
+    """Rewrites a cell of a column with decimal commas for `read_target`.
 
     Raises:
-        BadCrystal: the cell has a point, so that nobody knows what it means.
+        BadCrystal: the cell has a point, so that its meaning is unclear.
     """
     text = cell.strip()
     if "." in text and (_NUMBER.fullmatch(text) or _GROUPS.fullmatch(text)):

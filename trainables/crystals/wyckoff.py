@@ -1,10 +1,10 @@
-"""Which crystals are of one prototype, and where in it an element sits.
+"""The prototype of a crystal, and the sites of an element in it.
 
 A prototype is a space group and the Wyckoff positions that each element occupies (International
 Tables for Crystallography, vol. A, 2016, 10.1107/97809553602060000114). The positions' letters
-depend on the choice of origin and axes; the relabellings that a choice can bring are those of
-Goodall et al. (2022, 10.1126/sciadv.abn4117), as pymatgen ships them. Lattice parameters and free
-coordinates do not enter, so two crystals of one prototype may still differ in shape.
+depend on the choice of origin and axes; the relabellings between choices are those of Goodall et
+al. (2022, 10.1126/sciadv.abn4117), as pymatgen ships them. Lattice parameters and free coordinates
+are ignored, so two crystals of one prototype may still differ in shape.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import spglib
 from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.symbols import symbol
 
-# Å. That of the authors of the relabellings: relaxed structures are symmetric to about this.
+# Å, as in the paper of the relabellings: relaxed structures are symmetric to about this.
 SYMPREC = 0.1
-ANY = "*"  # stands for the element that is exchanged
+ANY = "*"  # stands for the exchanged element
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Prototype:
     letters: Mapping[int, str]
 
     def label(self, exchanged: int | None = None) -> str:
-        """The same text for the same occupation, however origin and axes were chosen.
+        """The same text for the same occupation, for any choice of origin and axes.
 
         Args:
             exchanged: an element whose name is left open.
@@ -56,7 +56,7 @@ class Prototype:
         return f"{self.group}.{min(choices)}"
 
     def slots(self) -> dict[int, str]:
-        """By atomic number, the digest of its slot: crystals that have it differ in one element."""
+        """By atomic number, the digest of its slot: crystals sharing it differ in one element."""
         return {
             z: hashlib.blake2b(self.label(z).encode(), digest_size=16).hexdigest()
             for z in self.letters
@@ -90,7 +90,7 @@ def find_prototype(crystal: Crystal) -> Prototype:
 @cache
 def _relabellings(group: int) -> tuple[dict[int, str], ...]:
     """Tables for `str.translate`."""
-    # Imported when it is needed: pymatgen takes a second, and training needs none of it.
+    # Imported on use: pymatgen takes a second, and training does not need it.
     from pymatgen.analysis.prototypes import WYCKOFF_POSITION_RELAB_DICT
 
     return tuple(WYCKOFF_POSITION_RELAB_DICT[str(group)])

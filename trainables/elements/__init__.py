@@ -1,1 +1,1 @@
-"""What a model is told about a chemical element: the handcrafted descriptor."""
+"""The handcrafted descriptor of the chemical elements, an input of the models."""

@@ -17,9 +17,10 @@ from trainables.kernels.rows import gather, scatter_sum
 
 
 def attention_pool(x_knd: Tensor, query_kbd: Tensor, weight_n: Tensor, crystal_n: Tensor) -> Tensor:
-    """The mean of each crystal's rows by attention to its query, [K, B, D] (eqs 4–6).
+    """The attention-weighted mean of each crystal's rows for its query, [K, B, D] (eqs 4–6).
 
-    The odds of a row are exp(x·query) times its weight; a crystal without rows gets 0.
+    The weight of a row is proportional to exp(x·query) times its `weight_n`; a crystal without rows
+    gets 0.
 
     Args:
         crystal_n: int64, the crystal of each row.

@@ -18,13 +18,13 @@ from trainables.kernels.calling import call, fused
 from trainables.kernels.rows import gather
 from trainables.kernels.softplus import softplus
 
-KIND_SAYS = 5  # of a bond's weights are not there where its kind says all
+KIND_SAYS = 5  # of a bond's weights are unused if bonds are given by their kind
 
 
 class BondLayers(NamedTuple):
-    """Weights of the layers that a bond goes through.
+    """Weights of the layers that update a bond.
 
-    The first five are there where bonds have features of their own.
+    The first five are None if bonds are given by their kind.
     """
 
     w1: Tensor | None  # [K, W, H]
@@ -48,7 +48,7 @@ def update_bonds(
 ) -> Tensor:
     """s(s(own[dst] + other[src] + c) w4 + b4) w5 + b5, [K, E, W]; s(x) = softplus(x) − shift.
 
-    c = bond[kind] where there is a `kind`, else c = s(s(bond w1 + b1) w2 + b2) w3.
+    c = bond[kind] if there is a `kind`, else c = s(s(bond w1 + b1) w2 + b2) w3.
 
     Args:
         bond: [K, E, W] or, by kind, [K, L, H].
@@ -83,7 +83,8 @@ class _UpdateBonds(Function):
         *layers: Tensor | None,
     ) -> Tensor:
         dense = [part.contiguous() for part in (own_knh, other_knh, bond)]
-        # None is told here, by name: a null pointer may also be that of an empty tensor.
+        # A missing `kind` is part of the function's name: the pointer of an empty tensor is null
+        # too.
         indices = [index.contiguous() for index in (dst_e, src_e, kind_e) if index is not None]
         chosen = layers if kind_e is None else layers[KIND_SAYS:]
         weights = [weight.contiguous() for weight in chosen if weight is not None]

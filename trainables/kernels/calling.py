@@ -1,4 +1,4 @@
-"""When a fused kernel is taken, and how it is called."""
+"""Decides when a fused kernel is used, and calls it with checked arguments."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 from trainables.kernels import library
 from trainables.kernels.signatures import SIGNATURES, Parameter
 
-CHECK = "any_outside"  # the one function that takes no models
+CHECK = "any_outside"  # the one function without a size K
 
 _plain = ContextVar("plain", default=False)
 
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Within it every operation runs as it is written in torch, where it can be watched."""
+    """Within this context every operation runs in plain torch, so that counters see its steps."""
     token = _plain.set(True)
     try:
         yield
@@ -30,7 +30,7 @@ def plain() -> Iterator[None]:
 
 
 def fused(x: Tensor) -> bool:
-    """Whether the kernels take this tensor."""
+    """Whether the kernels support this tensor."""
     if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype != torch.float32:
         return False
     return not _plain.get() and library.load() is not None
@@ -40,12 +40,12 @@ def call(name: str, *arguments: Tensor | float) -> None:
     """Calls a function of `kernels.cpp`, which writes into some of its tensors.
 
     Args:
-        arguments: tensors and numbers, in the order of its signature, which finds the sizes.
+        arguments: tensors and numbers in the order of its signature, from which the sizes follow.
 
     Raises:
-        TypeError: something else than a tensor stands in its place, or too few or many numbers.
+        TypeError: an argument is no tensor where one is expected, or too few or many numbers.
         ValueError: a tensor has the wrong sizes, type, device or layout.
-        IndexError: an index points beyond what it counts.
+        IndexError: an index is out of range.
     """
     function, any_outside = _function(name), _function(CHECK)
     signature = SIGNATURES[name]
@@ -69,7 +69,7 @@ def call(name: str, *arguments: Tensor | float) -> None:
         if parameter.below:
             indices.append((parameter, pointers[-1]))
     for index, pointer in indices:
-        # every call: for each entry that this reads, the kernel moves rows of features
+        # checked in every call: for each entry read here, the kernel moves rows of features
         if any_outside(sizes[index.axes[0][1]], sizes[index.below], pointer):
             raise IndexError(f"{name}: {index.name} points beyond its {sizes[index.below]} rows")
     function(
@@ -78,7 +78,7 @@ def call(name: str, *arguments: Tensor | float) -> None:
 
 
 def _fits(parameter: Parameter, shape: torch.Size, sizes: dict[str, int]) -> bool:
-    """Whether the axes have the sizes that are known by now; the others become known."""
+    """Whether the axes have the sizes known so far; new sizes are added."""
     if len(shape) != len(parameter.axes):
         return False
     for (factor, letter), size in zip(parameter.axes, shape, strict=True):
@@ -91,7 +91,7 @@ def _fits(parameter: Parameter, shape: torch.Size, sizes: dict[str, int]) -> boo
 
 @cache
 def _function(name: str) -> Callable[..., int]:
-    """A function of the library, told what it takes."""
+    """A function of the library, with its argument types set."""
     kernels = library.load()
     assert kernels is not None, "fused() says whether there are kernels"
     function = kernels[name]

@@ -56,7 +56,7 @@ def normed_gated_messages(
     bias_k1c: Tensor,
     eps: float,
 ) -> Three:
-    """`gated_messages` of a sum that is batch-normalised first; its mean and variance beside it.
+    """`gated_messages` of a batch-normalised sum; also returns its mean and variance.
 
     [gate, core] = (z − mean)/√(var + eps)·gain + bias, with statistics over edges that count
     `weight_e` times.

@@ -15,26 +15,43 @@ from pathlib import Path
 from trainables.private_cache import UntrustedFolderError, private_cache
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
-# No -ffast-math: it would let the compiler assume that a diverged model's NaN cannot be.
+# No -ffast-math: the compiler would assume that a diverged model's NaN cannot occur.
 FLAGS = (
     *("-std=c++20", "-O3", "-march=native", "-mprefer-vector-width=512", "-fopenmp-simd"),
     *("-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"),
 )
-SWITCH = "ELEMGRID_KERNELS"  # 0: do without, as where there is no compiler
+SWITCH = "ELEMGRID_KERNELS"  # 0: do not use the kernels, as without a compiler
+
+
+NONE = "none"  # the identity if there are no kernels
 
 
 class NoKernelsError(Exception):
-    """They cannot be had; says why."""
+    """The kernels are not available; gives the reason."""
+
+
+class Kernels(ctypes.CDLL):
+    """The loaded library; `identity` is the digest of everything that it was built from and for."""
+
+    def __init__(self, path: Path, identity: str) -> None:
+        super().__init__(str(path))
+        self.identity = identity
+
+
+def build() -> str:
+    """The kernels of this process, by the start of their identity; or `NONE`."""
+    kernels = load()
+    return NONE if kernels is None else kernels.identity[:12]
 
 
 @cache
-def load() -> ctypes.CDLL | None:
-    """The kernels, built on their first use (seconds), or None where they cannot be had.
+def load() -> Kernels | None:
+    """Loads the kernels, building them on first use (seconds); None if they are not available.
 
-    The built file is kept in a cache folder of the user's own, under a name with a hash of source,
-    compiler, system and processor, since a cluster's machines may share that folder and not these,
-    and one of its content: a file that a power failure has cut short, or a disk damaged, would end
-    every process that maps it. Such a file is removed and built again.
+    The built file is stored in a private cache folder of the user, under a name with a hash of
+    source, compiler, system and processor, as the machines of a cluster may share that folder
+    but differ in these, and a hash of its content: a file truncated by a power failure, or damaged,
+    would crash every process that maps it. Such a file is removed and built again.
     """
     try:
         return _loaded()
@@ -43,12 +60,12 @@ def load() -> ctypes.CDLL | None:
 
 
 def switched_off() -> bool:
-    """Whether the person wants to do without."""
+    """Whether the user has switched the kernels off."""
     return os.environ.get(SWITCH) == "0"
 
 
 def missing() -> str:
-    """Why `load` gives none, for a person."""
+    """Why `load` returns None, as text."""
     try:
         _loaded()
     except NoKernelsError as error:
@@ -61,7 +78,7 @@ def compiler() -> str:
     return os.environ.get("CXX", "g++")
 
 
-def _loaded() -> ctypes.CDLL:
+def _loaded() -> Kernels:
     if switched_off():
         raise NoKernelsError(f"{SWITCH}=0 switches the fused kernels off")
     try:
@@ -76,11 +93,11 @@ def _loaded() -> ctypes.CDLL:
             if kept is None:
                 content = _built(found)
                 kept = _keep(folder, identity, content)
-            return _opened(kept)
+            return _opened(kept, identity)
         except UntrustedFolderError as error:
             raise NoKernelsError(f"no fused kernels: {error}") from None
-        except OSError:  # a cache folder that cannot be written: for this process alone, then
-            return _opened_once(content or _built(found))
+        except OSError:  # the cache folder is not writable: build for this process only
+            return _opened_once(content or _built(found), identity)
     except (OSError, subprocess.SubprocessError):
         raise NoKernelsError(
             f"no C++ compiler ({compiler()}) built the fused kernels here"
@@ -88,7 +105,7 @@ def _loaded() -> ctypes.CDLL:
 
 
 def _kept(folder: Path, identity: str) -> Path | None:
-    """The library that was built before; what is not as it was written is removed."""
+    """The library that was built before; damaged files are removed."""
     for path in sorted(folder.glob(f"{identity}-*.so")):
         if path.name == _name(identity, path.read_bytes()):
             return path
@@ -101,7 +118,7 @@ def _name(identity: str, content: bytes) -> str:
 
 
 def _keep(folder: Path, identity: str, content: bytes) -> Path:
-    """Whole or not at all, also after a power failure; several workers may start at once."""
+    """Stores the file atomically and durably, as several workers may start at once."""
     path = folder / _name(identity, content)
     handle, draft = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
     try:
@@ -121,19 +138,19 @@ def _keep(folder: Path, identity: str, content: bytes) -> Path:
     return path
 
 
-def _opened(path: Path) -> ctypes.CDLL:
+def _opened(path: Path, identity: str) -> Kernels:
     try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:  # it is whole, so building it again would not help
+        return Kernels(path, identity)
+    except OSError as error:  # the file is complete, so rebuilding would not help
         raise NoKernelsError(f"the fused kernels cannot be loaded: {error}") from None
 
 
-def _opened_once(content: bytes) -> ctypes.CDLL:
-    """Opened from a folder that is gone again; a mapped file stays."""
+def _opened_once(content: bytes, identity: str) -> Kernels:
+    """Loads from a temporary folder that is deleted at once; a mapped file stays valid."""
     with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
         path = Path(folder) / "kernels.so"
         path.write_bytes(content)
-        return _opened(path)
+        return _opened(path, identity)
 
 
 def _built(command: str) -> bytes:

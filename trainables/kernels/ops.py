@@ -1,8 +1,8 @@
 """Operations of a message-passing step, fused on the CPU and plain elsewhere.
 
-Each has one meaning, written in torch, which runs on a GPU, in double precision and where there is
-no compiler. Single-precision tensors on the CPU take the kernels of `kernels.cpp`, which agree with
-it to rounding and keep nothing of size E·F (edges times features) that they can work out again.
+Each operation is defined in torch, which runs on a GPU, in double precision and without a
+compiler. Single-precision tensors on the CPU use the kernels of `kernels.cpp`, which agree with it
+to rounding and store nothing of size E·F (edges times features) that they can recompute.
 
 Tensors are named with the letters of their axes; each file has a legend.
 """

@@ -1,4 +1,4 @@
-"""Gather rows by an index, and sum rows that share one; each is the other's gradient.
+"""Gathers rows by an index, and sums rows that share one; each is the other's gradient.
 
 Legend: K models, N nodes, E edges, D features, S rows of a sum.
 """
@@ -25,12 +25,12 @@ def gather(x_knd: Tensor, index_e: Tensor) -> Tensor:
 def scatter_sum(
     x_ked: Tensor, index_e: Tensor, size: int, weight_e: Tensor | None = None
 ) -> Tensor:
-    """The sum of the rows of x, each times its weight, that share an index, [K, S, D].
+    """The weighted sums of the rows of x that share an index, [K, S, D].
 
     Args:
-        index_e: int64, which of the sums a row goes into.
+        index_e: int64, the sum that a row belongs to.
         size: S; a sum of no rows is 0.
-        weight_e: 1 where None.
+        weight_e: 1 if None.
     """
     if fused(x_ked):
         total_ksd: Tensor = _Scatter.apply(x_ked, index_e, size, weight_e)

@@ -1,7 +1,7 @@
-"""What the functions of `kernels.cpp` take, so that a wrong call is an error and not a crash.
+"""Signatures of the functions of `kernels.cpp`, so that a wrong call is an error and not a crash.
 
-A function takes the sizes that the letters of its tensors stand for, in the order of `sizes`, then
-its tensors, then its numbers.
+The arguments of a function are the sizes that the letters of its tensors stand for, in the order of
+`sizes`, then its tensors, then its numbers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 
 class Parameter(NamedTuple):
-    """A tensor that a function takes.
+    """A tensor argument of a function.
 
     Attributes:
         name: as in `kernels.cpp`.
-        axes: factor and letter of each axis' size; no letter where the factor is all.
-        below: of an index, the letter of the size that its entries stay below; "" for float32.
+        axes: factor and letter of each axis' size; no letter if the size is the factor.
+        below: for an index, the letter of the size that bounds its entries; "" for float32.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Parameter(NamedTuple):
     below: str
 
     def described(self, sizes: Mapping[str, int]) -> str:
-        """Its axes, as `[3, 2·A]`, with the sizes that are known."""
+        """Its axes, as `[3, 2·A]`, with the known sizes filled in."""
         return f"[{', '.join(_described(factor, letter, sizes) for factor, letter in self.axes)}]"
 
 
@@ -39,7 +39,7 @@ class Signature:
 
     Attributes:
         sizes: letters, in the order of the function's first arguments.
-        tensors: `name [axes]` each, as `x [K N 2A]`; of an index what it counts, as `dst [E] < N`.
+        tensors: `name [axes]` each, as `x [K N 2A]`; for an index with its bound, as `dst [E] < N`.
         numbers: how many floats come last.
     """
 
@@ -49,7 +49,7 @@ class Signature:
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """One a tensor."""
+        """One for each tensor."""
         return tuple(map(_parameter, self.tensors.split(", ")))
 
 

@@ -1,8 +1,8 @@
-"""The backbones: what each is called, made from and costs. The one place where they are listed.
+"""The backbones: names, classes, graphs, recipes and costs, all listed in this file.
 
-Light to import, as who plans a grid or reads its command line needs no torch: a network's own
-module is imported when its first model is made. Other packages enter theirs by an entry point of
-the group `elemgrid.backbones`: its name is the backbone's, its object a `BackboneSpec`.
+Cheap to import, as planning a grid or parsing its command line needs no torch: the module of a
+network is imported when its first model is made. Other packages register theirs by an entry point
+of the group `elemgrid.backbones`: its name is that of the backbone, its object a `BackboneSpec`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
+from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions, SchNetOptions
 from trainables.models.recipe import Recipe, RecipeName
-from trainables.representations.graph import GraphKind
+from trainables.representations.graph import FEATURISER_VERSION, GraphKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +26,17 @@ class BackboneSpec:
 
     Attributes:
         name: on the command line, in ledgers and in keys of models.
-        title: as it is printed.
-        model: "module:class" of the network; `load` says what the class has to offer.
-        stacking: "native" where the class is a stack of K models; "vmap" where it is a
-            `trainables.models.stacking.Backbone`, a plain module of one model, which is stacked
-            by `torch.func` and gets its head from the target.
-        graph_kind: the neighbours that it sees.
+        title: for printing.
+        model: "module:class" of the network; `load` documents the interface of the class.
+        stacking: "native" if the class is a stack of K models; "vmap" if it is a plain module of
+            one model, a `trainables.models.stacking.Backbone`, which `torch.func` stacks and whose
+            head is that of the target.
+        graph_kind: which neighbours it uses.
         recipes: how it is optimised, by name of the recipe.
-        edge_cost: (a, b) of the work a + b·width that an edge is in an epoch, as measured on one
-            core; only ratios between backbones matter.
-        takes_conv_width: whether its convolutions may be wider than the element vectors.
-        reference: where it was published, in BibTeX.
+        edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on one core;
+            only ratios between backbones matter.
+        options: class of its options, whose fields have defaults.
+        reference: its publication, in BibTeX.
     """
 
     name: str
@@ -45,30 +46,29 @@ class BackboneSpec:
     graph_kind: GraphKind
     recipes: Mapping[RecipeName, Recipe]
     edge_cost: tuple[float, float]
-    takes_conv_width: bool = False
+    options: type[NetworkOptions] = NetworkOptions
     reference: str
 
     def load(self) -> Any:
-        """What makes the stacked network: its class, or `StackedNetwork` of a plain one.
+        """A factory of the stacked network: its class, or `StackedNetwork` of a plain one.
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
-        `conv_width` where the backbone takes one, it makes a `torch.nn.Module` that says [K, B] of
-        a `GraphBatch`. The network has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`,
-        its node features [K, N, A] after each layer. The class of one that takes `conv_width` has
-        `width_of(weights)`, which finds that number again in what was recorded.
+        the fields of `options` by name, it makes a `torch.nn.Module` that maps a `GraphBatch` to
+        predictions [K, B]. The network has an `embedding` (`HybridEmbedding`) and
+        `node_layers(batch)`, its node features [K, N, A] after each layer.
         """
-        network = _attribute(self.model)
         if self.stacking == "native":
-            return network
-        return partial(_attribute("trainables.models.stacking:StackedNetwork"), network)
+            return self.network()
+        stacking = import_module("trainables.models.stacking")
+        return partial(stacking.StackedNetwork, self.network())
+
+    def network(self) -> Any:
+        """The class that `model` names."""
+        module, _, name = self.model.partition(":")
+        return getattr(import_module(module), name)
 
 
-def _attribute(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
-
-
-# Found on validation parts only; docs/results.md has the comparison.
+# Selected on validation parts only; docs/results.md has the comparison.
 _TUNED = Recipe(
     name="tuned",
     optimiser="adamw",
@@ -87,13 +87,13 @@ _CGCNN = BackboneSpec(
     title="CGCNN",
     model="trainables.models.cgcnn:CGCNN",
     # 12 nearest within 8 Å (Xie & Grossman 2018)
-    graph_kind=GraphKind(name="nn12-r8", cutoff=8.0, max_neighbours=12),
+    graph_kind=GraphKind(name="nn12-r8", version=FEATURISER_VERSION, cutoff=8.0, max_neighbours=12),
     recipes={
         "paper": Recipe(name="paper", optimiser="sgd", lr=0.01, schedule="step", milestones=(100,)),
         "tuned": _TUNED,
     },
     edge_cost=(4.0, 0.25),
-    takes_conv_width=True,
+    options=CGCNNOptions,
     reference="@article{Xie2018, title={Crystal Graph Convolutional Neural Networks for an Accurate"
     " and Interpretable Prediction of Material Properties}, author={Xie, Tian and Grossman, Jeffrey"
     " C.}, journal={Physical Review Letters}, volume={120}, pages={145301}, year={2018},"
@@ -104,12 +104,15 @@ _MEGNET = BackboneSpec(
     title="MEGNet",
     model="trainables.models.megnet:MEGNet",
     # all within 4 Å (Chen et al. 2019, as in the thesis)
-    graph_kind=GraphKind(name="all-r4", cutoff=4.0, max_neighbours=None),
+    graph_kind=GraphKind(
+        name="all-r4", version=FEATURISER_VERSION, cutoff=4.0, max_neighbours=None
+    ),
     recipes={
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3),
         "tuned": replace(_TUNED, lr=2e-3, epochs=300),
     },
     edge_cost=(30.0, 0.02),
+    options=MEGNetOptions,
     reference="@article{Chen2019, title={Graph Networks as a Universal Machine Learning Framework"
     " for Molecules and Crystals}, author={Chen, Chi and Ye, Weike and Zuo, Yunxing and Zheng, Chen"
     " and Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, pages={3564--3572},"
@@ -125,7 +128,8 @@ _SCHNET = BackboneSpec(
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
         "tuned": replace(_TUNED, lr=6e-3, epochs=200),
     },
-    edge_cost=(7.0, 0.0),
+    edge_cost=(11.0, 0.0),
+    options=SchNetOptions,
     reference="@article{Schutt2018, title={{SchNet} -- A deep learning architecture for molecules"
     " and materials}, author={Schütt, Kristof T. and Sauceda, Huziel E. and Kindermans,"
     " Pieter-Jan and Tkatchenko, Alexandre and Müller, Klaus-Robert}, journal={The Journal of"
@@ -191,5 +195,5 @@ BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET)
 
 
 def graph_kinds(backbones: Iterable[str]) -> list[GraphKind]:
-    """The kinds of graphs that some backbones see, each once: two may share one."""
+    """The distinct kinds of graphs that some backbones use; two may share one."""
     return list(dict.fromkeys(BACKBONES[name].graph_kind for name in backbones))

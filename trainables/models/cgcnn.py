@@ -6,7 +6,7 @@ channels of a message, G Gaussians, D width of a crystal's vector.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class GatedConvolution(nn.Module):
 
     def __init__(self, generators: Generators, width: int, d_edge: int) -> None:
         super().__init__()
-        # Drawn as the one matrix that it is, so that its scale is that of the published layer.
+        # Drawn as one matrix, so that its scale is that of the published layer.
         whole = Linear(generators, 2 * width + d_edge, 2 * width, bias=False).weight.data
         self.own = nn.Parameter(whole[:, :width].clone())
         self.other = nn.Parameter(whole[:, width : 2 * width].clone())
@@ -75,13 +75,11 @@ class CGCNN(nn.Module):
     """[K, B] standardised predictions of K crystal graph convolutional networks.
 
     Args:
-        generators: one a model; they alone decide the initial weights.
+        generators: one for each model; they alone determine the initial weights.
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
-        conv_width: node width A; the embedding's dimension where None.
-        layers: convolutions.
-        pooled: width D of a crystal's vector after pooling.
+        conv_width, layers, pooled: see `CGCNNOptions`.
     """
 
     def __init__(
@@ -91,9 +89,9 @@ class CGCNN(nn.Module):
         descriptor: Tensor,
         dim: int,
         *,
-        conv_width: int | None = None,
-        layers: int = 3,
-        pooled: int = 128,
+        conv_width: int | None,
+        layers: int,
+        pooled: int,
     ) -> None:
         super().__init__()
         width = conv_width or dim
@@ -105,11 +103,6 @@ class CGCNN(nn.Module):
         )
         self.pooled = Linear(generators, width, pooled)
         self.out = Linear(generators, pooled, 1)
-
-    @staticmethod
-    def width_of(weights: Mapping[str, Tensor]) -> int:
-        """A, as the weights of a model tell: `conv_width`, or `dim` where that was None."""
-        return weights["convolutions.0.own"].shape[1]
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
         """Node features [K, N, A] after each convolution."""

@@ -4,8 +4,8 @@ Legend: K models, B compositions, M elements of all of them, P places of the lon
 by atomic number, F columns of a table, D width, H heads, d = D/H.
 
 The published code pads every formula to the longest of the data set and computes all places. Here
-all that goes on in one element (four fifths of the work are its dense layers) is computed for the
-M elements that there are; places exist in the products of the attention only.
+the layers within one element (the dense layers are four fifths of the work) are computed for the M
+existing elements only; places occur in the products of the attention only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.models.layers import Generators, Linear, uniform
+from trainables.models.options import CrabNetOptions
 
-WIDTH, LAYERS, HEADS, FEED_FORWARD = 512, 3, 4, 2048
-HEAD_WIDTHS = (1024, 512, 256, 128)
+PUBLISHED = CrabNetOptions()
 DROPOUT = 0.1
 RESOLUTION, BASE = 5000, 50.0
 
@@ -37,7 +37,7 @@ class CompositionBatch:
         place: [M] int64, owner · P + its number in the composition.
         filled: [B, P] bool, which places hold an element.
         rows: [B] int64 rows of the data set, on the host.
-        noise: what dropout draws from; None when a model is evaluated.
+        noise: the source of dropout's random numbers; None in evaluation.
     """
 
     compositions: int
@@ -56,12 +56,12 @@ class Noise:
     """Random numbers of a batch, the same for all models of an array.
 
     They are drawn for all compositions of a batch, whether some model trains on them or not, so
-    that a model meets the same ones whatever others are in its array.
+    that a model gets the same ones in any array.
 
     Attributes:
         generator: on the device.
-        compositions, elements: how many are drawn for.
-        rows, tokens: [B] and [M] int64, those that stay.
+        compositions, elements: the numbers that are drawn for.
+        rows, tokens: [B] and [M] int64, those that are kept.
     """
 
     generator: torch.Generator
@@ -104,7 +104,7 @@ class LayerNorm(nn.Module):
 class EncoderLayer(nn.Module):
     """Attention between the elements of a formula, then a dense network; norms after the sums.
 
-    As torch.nn.TransformerEncoderLayer with its defaults (Vaswani et al. 2017, arXiv:1706.03762).
+    Like torch.nn.TransformerEncoderLayer with its defaults (Vaswani et al. 2017, arXiv:1706.03762).
     """
 
     def __init__(self, generators: Generators, width: int, heads: int, hidden: int) -> None:
@@ -122,7 +122,7 @@ class EncoderLayer(nn.Module):
         self.norm_2 = LayerNorm(len(generators), width)
 
     def _attend(self, x_kmd: Tensor, batch: CompositionBatch) -> Tensor:
-        """[K, M, D]: what each element gathers from those of its formula."""
+        """[K, M, D]: what each element receives from those of its formula."""
         models, _, width = x_kmd.shape
         each, places = batch.compositions, batch.places
         projected = torch.baddbmm(self.project_bias, x_kmd, self.project)
@@ -155,8 +155,8 @@ class FractionEncoding(nn.Module):
     """Sines and cosines of a share of the atoms, [M] -> [M, D/2].
 
     Args:
-        logarithmic: of 0.0025 · log2(share)², at most 1, in place of the share: it tells small
-            shares apart.
+        logarithmic: uses 0.0025 · log2(share)², at most 1, in place of the share, which resolves
+            small shares.
     """
 
     waves: Tensor
@@ -172,14 +172,14 @@ class FractionEncoding(nn.Module):
         self.logarithmic = logarithmic
 
     def forward(self, fraction_m: Tensor) -> Tensor:
-        """Of shares above 0 and at most 1, [M, D/2]."""
+        """Encodes shares above 0 and at most 1, [M, D/2]."""
         x_m = 0.0025 * torch.log2(fraction_m) ** 2 if self.logarithmic else fraction_m
         x_m = x_m.clamp(min=1 / RESOLUTION, max=1)
         return self.waves[torch.round(x_m * RESOLUTION).long() - 1]
 
 
 class ResidualHead(nn.Module):
-    """[K, M, D] -> [K, M, 3], as Roost's (Goodall & Lee 2020, doi:10.1038/s41467-020-19964-7)."""
+    """[K, M, D] -> [K, M, 3], as in Roost (Goodall & Lee 2020, doi:10.1038/s41467-020-19964-7)."""
 
     def __init__(self, generators: Generators, width: int, widths: Sequence[int]) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class ResidualHead(nn.Module):
         self.out = Linear(generators, widths[-1], 3)
 
     def forward(self, x_kmd: Tensor) -> Tensor:
-        """Of each element its contribution, its logarithmic error and a logit, [K, M, 3]."""
+        """Each element's contribution, its logarithmic error and a logit, [K, M, 3]."""
         for dense, past in zip(self.dense, self.past, strict=True):
             x_kmd = nn.functional.leaky_relu(dense(x_kmd)) + past(x_kmd)
         y_km3: Tensor = self.out(x_kmd)
@@ -197,13 +197,14 @@ class ResidualHead(nn.Module):
 
 
 class CrabNet(nn.Module):
-    """[K, B, 2] prediction and logarithmic scale of its error; a logit where classes are learned.
+    """[K, B, 2] prediction and logarithmic scale of its error; for classes a logit.
 
     Args:
-        tables: element vectors of each model, [Z, F]; narrower ones are widened by zeros, which
-            changes nothing, gradients included.
+        tables: element vectors of each model, [Z, F]; narrower ones are padded with zeros, which
+            does not change outputs or gradients.
         columns: F of the stacked tables, at least that of the widest.
-        trainable: whether the tables learn too.
+        trainable: whether the tables are trained too.
+        options: of the network.
     """
 
     table: Tensor
@@ -215,11 +216,7 @@ class CrabNet(nn.Module):
         *,
         columns: int | None = None,
         trainable: bool = False,
-        width: int = WIDTH,
-        layers: int = LAYERS,
-        heads: int = HEADS,
-        hidden: int = FEED_FORWARD,
-        head_widths: Sequence[int] = HEAD_WIDTHS,
+        options: CrabNetOptions = PUBLISHED,
     ) -> None:
         super().__init__()
         own = [table.shape[1] for table in tables]
@@ -231,17 +228,19 @@ class CrabNet(nn.Module):
         else:
             self.register_buffer("table", stacked)
         models = len(generators)
+        width = options.width
         self.enter = _narrow_linear(generators, own, total, width)
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(models, 1, 1)) for _ in range(3))
         self.linear = FractionEncoding(width, logarithmic=False)
         self.logarithmic = FractionEncoding(width, logarithmic=True)
         self.layers = nn.ModuleList(
-            EncoderLayer(generators, width, heads, hidden) for _ in range(layers)
+            EncoderLayer(generators, width, options.heads, options.hidden)
+            for _ in range(options.layers)
         )
-        self.head = ResidualHead(generators, width, head_widths)
+        self.head = ResidualHead(generators, width, options.head_widths)
 
     def _entered(self, batch: CompositionBatch) -> Tensor:
-        """[K, M, D] element vectors, with their shares written over them."""
+        """[K, M, D] element vectors, with the encoded shares added."""
         of_elements, of_shares, of_small = self.scales
         vectors_kzd: Tensor = self.enter(self.table) * 2**of_elements
         shares_kmd = torch.cat(
@@ -269,9 +268,10 @@ class CrabNet(nn.Module):
 def _narrow_linear(
     generators: Generators, columns: Sequence[int], total: int, width: int
 ) -> Linear:
-    """A linear layer that starts for each model as one of its own number of columns would.
+    """A linear layer initialised for each model as one with its own number of columns.
 
-    Each model draws from a child of its generator, which so goes on alike whatever the columns.
+    Each model draws from a child of its generator, whose later draws so do not depend on the
+    columns.
     """
     layer = Linear([torch.Generator() for _ in generators], total, width)
     assert layer.bias is not None

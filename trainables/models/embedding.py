@@ -19,7 +19,7 @@ from trainables.models.layers import Generators, Linear
 
 @dataclass(frozen=True)
 class Mixing:
-    """How much of the learned vector enters: z = w_H·h + w_L·l, γ = log10(w_L/w_H) (eq. 4.1).
+    """The weight of the learned vector: z = w_H·h + w_L·l, γ = log10(w_L/w_H) (eq. 4.1).
 
     `Mixing("H")` is γ = −∞, `Mixing("L")` is γ = +∞, else the label is γ as a number.
     """
@@ -44,11 +44,11 @@ class Mixing:
 
 
 class HybridEmbedding(nn.Module):
-    """Element vectors of K models, each with a mixing of its own.
+    """Element vectors of K models, each with its own mixing.
 
     h = descriptor · W + b, a trainable projection of the 92 handcrafted columns; l a trainable
-    table. Both channels exist in every model, so that models of all mixings stack; a channel of
-    weight 0 gets no gradient.
+    table. Both channels exist in every model, so that models of all mixings can be stacked; a
+    channel of weight 0 gets no gradient.
     """
 
     descriptor: Tensor

@@ -21,12 +21,12 @@ Generators = list[torch.Generator]
 
 
 def uniform(generators: Generators, shape: tuple[int, ...], bound: float) -> Tensor:
-    """[K, *shape] drawn from U(-bound, bound), each model from a generator of its own."""
+    """[K, *shape] drawn from U(-bound, bound), each model with its own generator."""
     return torch.stack([(torch.rand(shape, generator=g) * 2 - 1) * bound for g in generators])
 
 
 class Linear(nn.Module):
-    """x [K, N, D] -> [K, N, F]; starts as torch.nn.Linear. A shared x [N, D] is broadcast."""
+    """x [K, N, D] -> [K, N, F]; initialised as torch.nn.Linear. A shared x [N, D] is broadcast."""
 
     def __init__(self, generators: Generators, d_in: int, d_out: int, bias: bool = True) -> None:
         super().__init__()
@@ -44,11 +44,11 @@ class Linear(nn.Module):
 
 
 class GlorotLinear(Linear):
-    """A `Linear` that starts as Keras' Dense, of which the published MEGNet is made.
+    """A `Linear` initialised as Keras' Dense, which the published MEGNet uses.
 
     Weights from U(−b, b) with b² = 6/(D + F), biases 0 (Glorot & Bengio 2010,
-    https://proceedings.mlr.press/v9/glorot10a.html). Torch's own start shrinks a signal by √3 a
-    layer, which over MEGNet's dozen layers leaves an untrained network all but constant.
+    https://proceedings.mlr.press/v9/glorot10a.html). Torch's own initialisation shrinks a signal by
+    √3 per layer, which over MEGNet's dozen layers leaves an untrained network all but constant.
     """
 
     def __init__(self, generators: Generators, d_in: int, d_out: int) -> None:
@@ -85,7 +85,7 @@ class BatchNorm(nn.Module):
     def forward(self, x_knf: Tensor, weight_n: Tensor) -> Tensor:
         """(x − mean)/√(var + eps)·gain + bias, [K, N, F].
 
-        In training the statistics are the batch's, and join the running ones; else those are used.
+        Training uses the batch's statistics and updates the running ones; evaluation uses those.
 
         Args:
             weight_n: how often each row counts.
@@ -93,7 +93,7 @@ class BatchNorm(nn.Module):
         if not self.training:
             gain_k1f = self.weight * torch.rsqrt(self.var + self.eps)
             return (x_knf - self.mean) * gain_k1f + self.bias
-        if not x_knf.shape[1]:  # a batch without edges: nothing seen, nothing to remember
+        if not x_knf.shape[1]:  # a batch without edges: nothing to normalise or to remember
             return x_knf
         share_k1n = (weight_n / weight_n.sum()).expand(len(x_knf), 1, -1)
         mean_k1f = torch.bmm(share_k1n, x_knf)
@@ -104,14 +104,14 @@ class BatchNorm(nn.Module):
 
     @torch.no_grad()
     def remember(self, mean_k1f: Tensor, var_k1f: Tensor, weight_n: Tensor) -> None:
-        """Takes a batch's statistics into the running ones."""
+        """Updates the running statistics with a batch's."""
         total = weight_n.sum()
         self.mean.lerp_(mean_k1f, self.momentum)
         self.var.lerp_(var_k1f * (total / (total - 1).clamp(min=1)), self.momentum)
 
 
 def scatter_mean(x_ked: Tensor, index_e: Tensor, size: int, weight_e: Tensor) -> Tensor:
-    """The weighted mean of the rows that share an index, [K, S, D]; 0 where there is none.
+    """The weighted mean of the rows that share an index, [K, S, D]; 0 without rows.
 
     Args:
         index_e: int64.
@@ -157,7 +157,7 @@ class Set2Set(nn.Module):
             hidden_kbd = torch.sigmoid(show) * torch.tanh(cell_kbd)
             read_kbd = attention_pool(x_knd, hidden_kbd, weight_n, crystal_n)
             pooled = torch.cat([hidden_kbd, read_kbd], dim=-1)
-        # No rows, no set: the query alone would say something about the weights, not the crystal.
+        # The query alone would depend on the weights and not on the crystal.
         filled_b = x_knd.new_zeros(size).index_fill(0, crystal_n, 1.0)
         return pooled * filled_b[:, None]
 
@@ -165,8 +165,8 @@ class Set2Set(nn.Module):
 class GaussianBasis(nn.Module):
     """exp(−(d − μ)²/s²) of distances in Å, [L] -> [L, G]; the same for every model.
 
-    Values below e⁻⁶⁰ are 0: no sum in single or double precision feels them, but most would be
-    denormal numbers, with which processors multiply a hundred times slower.
+    Values below e⁻⁶⁰ are set to 0: they change no sum in single or double precision, but most would
+    be denormal numbers, with which processors multiply a hundred times slower.
 
     Args:
         start, stop: the first and the last μ in Å, evenly spaced between.
@@ -182,6 +182,6 @@ class GaussianBasis(nn.Module):
         self.scale = scale
 
     def forward(self, distance_l: Tensor) -> Tensor:
-        """Of distances in Å, [L, G]."""
+        """Expands distances in Å, [L, G]."""
         square_lg = ((distance_l[:, None] - self.centres) / self.scale) ** 2
         return torch.where(square_lg < 60, torch.exp(-square_lg.clamp(max=60)), 0)

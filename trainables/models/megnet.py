@@ -58,7 +58,7 @@ class PreDense(nn.Module):
 class Update(nn.Module):
     """φ = [64, 64, 32] of concatenated parts; the last layer is linear.
 
-    `forward` is what is left to do after the first layer, whose product a caller applies to each
+    `forward` does what is left after the first layer, whose product a caller applies to each
     part before gathering it (W[a, b] = W_a·a + W_b·b) and adding `bias`.
     """
 
@@ -95,7 +95,7 @@ class MEGNetBlock(nn.Module):
         self.state = Update(generators, 3)
 
     def _bond_layers(self) -> BondLayers:
-        """All that is left to do to a bond after its atoms were gathered."""
+        """The weights for all that is done to a bond after its atoms were gathered."""
         rest = (*self.bond.second.affine(), *self.bond.third.affine())
         if self.pre is None:
             return BondLayers(None, None, None, None, None, *rest)
@@ -107,13 +107,13 @@ class MEGNetBlock(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Updated atoms [K, N, W], bonds [K, E, W] and states [K, B, W].
 
-        Before the first block, bonds of one length are alike, and e comes as [K, L, W].
+        Before the first block, bonds of equal length are equal, and e has the shape [K, L, W].
         """
         v_in, e_in, u_in = v_knw, e_kew, u_kbw
         if self.pre is not None:
             v_knw, u_kbw = self.pre[0](v_knw), self.pre[2](u_kbw)
         bond, atom, state = self.bond, self.atom, self.state
-        # An edge lies in the crystal of its dst, so the state comes along with dst's features.
+        # An edge lies in the crystal of its dst, so the state is added to dst's features.
         of_state_knh = gather(bond.project(3, u_kbw) + bond.bias, batch.node_crystal)
         own_knh, other_knh = bond.project(1, v_knw) + of_state_knh, bond.project(0, v_knw)
         kind_e, given = None, e_kew
@@ -142,14 +142,14 @@ class MEGNetBlock(nn.Module):
 class MEGNet(nn.Module):
     """[K, B] standardised predictions of K MEGNets; the state of a crystal starts as two zeros.
 
-    The mean over no bonds is 0 and Set2Set over no bonds is 0: an isolated atom is no special case.
+    The mean over no bonds is 0, and so is Set2Set: isolated atoms need no special case.
 
     Args:
-        generators: one a model; they alone decide the initial weights.
+        generators: one for each model; they alone determine the initial weights.
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
-        blocks: updates.
+        blocks: see `MEGNetOptions`.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class MEGNet(nn.Module):
         descriptor: Tensor,
         dim: int,
         *,
-        blocks: int = 3,
+        blocks: int,
     ) -> None:
         super().__init__()
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)

@@ -11,19 +11,19 @@ RecipeName = Literal["paper", "tuned"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides an optimisation beside data, model and seed.
+    """Everything that determines an optimisation besides data, model and seed.
 
     Attributes:
-        optimiser: "sgd" (momentum 0.9), "adam", "adamw" or "lamb" (with looking ahead).
-        lr: rate at its highest.
+        optimiser: "sgd" (momentum 0.9), "adam", "adamw" or "lamb" (with look-ahead).
+        lr: highest learning rate.
         weight_decay: decoupled (adamw) only.
-        loss: "mse" or "l1", on standardised targets; "laplace", of formulas only: the negative
+        loss: "mse" or "l1", on standardised targets; "laplace", for formulas only: the negative
             logarithm of a Laplace distribution whose scale the model predicts too.
         schedule: "constant"; "step" (× 0.1 at `milestones`); "cosine" (linear warm-up over the
             first `warmup` of the epochs, then half a cosine to 0 at the last).
-        averaging: decay per step of an exponential moving average of the weights, which then is
-            what validation, selection and test see; 0 for none.
-        epochs: at most.
+        averaging: decay per step of an exponential moving average of the weights, which is then
+            used in validation, selection and test; 0 for none.
+        epochs: the largest number.
         patience: epochs without a better validation MAE after which a model stops.
         batch_size: crystals.
     """
@@ -42,7 +42,7 @@ class Recipe:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
-        """Refuses what no model could learn by.
+        """Refuses values with which no model could learn.
 
         Raises:
             ValueError: a rate that is not above 0, or a number below 1.
@@ -71,9 +71,9 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class CyclicRecipe(Recipe):
-    """A rate that goes up and down in straight lines (Smith 2017, arXiv:1506.01186).
+    """A learning rate that rises and falls linearly (Smith 2017, arXiv:1506.01186).
 
-    What is validated is an average over the weights at the cycles' ends, where the rate is least.
+    Validation uses an average over the weights at the cycles' ends, where the rate is lowest.
 
     Attributes:
         half: epochs from the lowest rate to the highest.
@@ -89,5 +89,5 @@ class CyclicRecipe(Recipe):
         return self.lowest + (1 - self.lowest) * (way if way < 1 else 2 - way)
 
     def validates(self, epoch: int) -> bool:
-        """At the end of each cycle, and of the last epoch."""
+        """True at the end of each cycle, and of the last epoch."""
         return (epoch + 1) % (2 * self.half) == 0 or epoch + 1 == self.epochs

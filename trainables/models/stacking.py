@@ -22,7 +22,7 @@ from trainables.representations.graph_batch import GraphBatch
 class Backbone(nn.Module):
     """A graph network of one model, in plain torch, PyTorch Geometric or e3nn; it has no axis K.
 
-    It is called with the embedding's dimension alone, and draws its initial weights from torch's
+    It is called with the embedding's dimension and its options by name, and draws its initial weights from torch's
     own generator, which is the member's while it is made. It need not inherit from this class.
 
     Where it is given quotient graphs, it computes the function of the full graph if it is invariant
@@ -120,24 +120,26 @@ class StackedNetwork(nn.Module):
     """[K, B] standardised predictions of K plain networks behind their hybrid embeddings.
 
     Args:
-        backbone: makes the `Backbone` of one model, of the embedding's dimension.
+        backbone: makes the `Backbone` of one model, of the embedding's dimension and its options.
         generators: one a model; they alone decide the initial weights.
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
+        options: of the backbone, by name.
     """
 
     def __init__(
         self,
-        backbone: Callable[[int], nn.Module],
+        backbone: Callable[..., nn.Module],
         generators: Generators,
         mixings: Sequence[Mixing],
         descriptor: Tensor,
         dim: int,
+        **options: Any,
     ) -> None:
         super().__init__()
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
-        self.backbone = Stack(lambda: backbone(dim), generators)
+        self.backbone = Stack(lambda: backbone(dim, **options), generators)
         width = self.backbone.module.width
         self.head = Stack(lambda: ScalarHead(width), generators)
 

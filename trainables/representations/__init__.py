@@ -1,1 +1,1 @@
-"""What a network sees of a crystal: graphs, their shards on disk, batches on a device."""
+"""The inputs of networks: graphs of crystals, their shards on disk, batches on a device."""

@@ -1,4 +1,4 @@
-"""A data set that lives on the training device; a batch is index arithmetic.
+"""A data set on the training device, from which batches are made by index arithmetic.
 
 Legend: B crystals, N nodes, E edges, L distinct bond lengths.
 """
@@ -20,10 +20,10 @@ def _rows(ptr: Tensor, chosen: Tensor, total: int) -> tuple[Tensor, Tensor, Tens
     """The ranges ptr[c]:ptr[c+1] of the chosen c, one after the other.
 
     Args:
-        total: rows of all chosen c; were it read off the device, the host would wait for it.
+        total: rows of all chosen c; reading it from the device would make the host wait.
 
     Returns:
-        The rows [total], which of the chosen each belongs to [total], where each begins [C].
+        The rows [total], the chosen one that each belongs to [total], the start of each [C].
     """
     sizes = ptr[chosen + 1] - ptr[chosen]
     starts = torch.cumsum(sizes, 0) - sizes
@@ -34,9 +34,9 @@ def _rows(ptr: Tensor, chosen: Tensor, total: int) -> tuple[Tensor, Tensor, Tens
 
 
 def even_parts(order: Tensor, size: int) -> tuple[Tensor, ...]:
-    """`order` in parts of at most `size`, whose lengths differ by one at most.
+    """Cuts `order` into parts of at most `size`, whose lengths differ by one at most.
 
-    Even lengths keep a last batch of two or three crystals from upsetting the batch norms.
+    A last batch of two or three crystals would upset the batch norms.
     """
     return torch.tensor_split(order, max(1, -(-len(order) // size)))
 
@@ -103,8 +103,8 @@ class DeviceGraphs:
         return len(self.target)
 
     def batches(self, order: Tensor, size: int) -> Iterator[GraphBatch]:
-        """The crystals of `order` (on the host) in batches, as `even_parts` cuts them."""
-        # one copy for the whole pass, so that the device never waits for the host in it
+        """Yields the crystals of `order` (on the host) in batches, cut by `even_parts`."""
+        # one copy for the whole pass, so that the device never waits for the host during it
         on_device = order.to(self.target.device, non_blocking=True)
         for part, chosen in zip(even_parts(order, size), even_parts(on_device, size), strict=True):
             yield self._take(chosen, self.sizes[part.numpy()].sum(axis=0).tolist())

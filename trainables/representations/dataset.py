@@ -1,4 +1,4 @@
-"""A featurised data set as training sees it."""
+"""A featurised data set, and its splits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from trainables.representations.graph import Graphs
 
 
 class GraphStore(Protocol):
-    """Graphs of B crystals that are kept outside memory, and come in any order."""
+    """Graphs of B crystals that are stored outside memory, and can be read in any order."""
 
     @property
     def edges(self) -> int:
-        """Edges of all crystals."""
+        """Number of edges of all crystals."""
 
     def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
-        """The graphs of each part: positions [b] in 0 … B-1, none of them twice in a part."""
+        """Yields the graphs of each part: positions [b] in 0 … B-1, distinct within a part."""
 
 
 G = TypeVar("G", Graphs, GraphStore)
@@ -32,13 +32,13 @@ class Dataset(Generic[G]):
     """B crystals in the order of their source.
 
     Attributes:
-        graphs: their (quotient) graphs, in memory or not.
+        graphs: their (quotient) graphs, in memory or in a store.
         target: [B] float64.
         ids: [B] str.
         rows: [B] int64 positions in the source, ascending; gaps where crystals were quarantined.
-        total: crystals in the source; it decides the official folds together with `rows`.
-        withheld: [B] bool, crystals that no model may learn from; None for none.
-        folds: of these crystals, as a person gives them; None for the official ones.
+        total: crystals in the source; with `rows`, it determines the official folds.
+        withheld: [B] bool, crystals from which no model may learn; None for none.
+        folds: of these crystals, as given by the user; None for the official ones.
     """
 
     graphs: G
@@ -54,7 +54,7 @@ class Dataset(Generic[G]):
 
 
 def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:
-    """What a model of a fold sees of a data set: the official fold, or the one that was given."""
+    """The parts of a fold: the official fold, or the given one."""
     if dataset.folds is None:
         whole = split_fold(dataset.rows, dataset.total, fold, seed)
     else:

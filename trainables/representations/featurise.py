@@ -1,4 +1,4 @@
-"""From raw rows of a source to quotient graphs, many crystals at once.
+"""Featurises raw rows of a source to quotient graphs, many crystals at once.
 
 Legend: B crystals.
 """
@@ -28,13 +28,10 @@ from trainables.representations.quotient import quotient
 # denser than π/√18 (Hales 2005, doi:10.4007/annals.2005.162.1065).
 SMALLEST_VOLUME = MIN_DISTANCE**3 / 2**0.5
 
-# Raised whenever the same crystal would get another graph: shards made before are then made again.
-FEATURISER_VERSION = 2
-
 
 @dataclass(frozen=True)
 class Featurised:
-    """What became of some entries.
+    """The result for some entries.
 
     Attributes:
         reasons: per entry, "" or why it is bad.
@@ -48,9 +45,9 @@ class Featurised:
 
 
 def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: int) -> Featurised:
-    """Parses, checks and featurises; a bad crystal costs only itself.
+    """Parses, checks and featurises; a bad crystal affects only itself.
 
-    The target of an entry that is to have none is NaN.
+    The target of an entry without a requested one is NaN.
     """
     reasons = [""] * len(entries)
     crystals: list[Crystal] = []
@@ -81,11 +78,11 @@ def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: i
 
 
 def _check_density(crystal: Crystal) -> None:
-    """Refuses what is denser than any crystal before its neighbours, far too many, are listed."""
+    """Refuses crystals that are too dense before their neighbours, far too many, are listed."""
     volume = abs(float(np.linalg.det(crystal.lattice)))
     if volume >= SMALLEST_VOLUME * len(crystal.numbers):
         return
-    # The closest pair is named where that costs little; in a skewed cell it may cost hours.
+    # The closest pair is named if that is cheap; in a skewed cell it may take hours.
     if closest_pair_is_near(crystal):
         check_closest(crystal)
     raise BadCrystal(
@@ -95,7 +92,7 @@ def _check_density(crystal: Crystal) -> None:
 
 
 def _too_close(crystals: Sequence[Crystal], neighbours: Neighbours) -> dict[int, str]:
-    """Reasons, by index, of the crystals with two atoms nearer than any of their elements are."""
+    """Reasons, by index, of the crystals with two atoms closer than their elements allow."""
     found: dict[int, str] = {}
     z = neighbours.z
     least = (least_distances() * PER_ANGSTROM)[z[neighbours.dst], z[neighbours.src]]

@@ -2,8 +2,8 @@
 
 Legend: B crystals, N nodes (atoms, or classes of atoms), E directed edges dst <- src.
 
-A distance is an integer number of milli-ångström from here on: two neighbours at "the same"
-distance must compare equal, or the quotient graph (`quotient.py`) could not merge them.
+Distances are integers in milli-ångström from here on: two neighbours at "the same" distance must
+compare equal, or the quotient graph (`quotient.py`) could not merge them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainables.representation import Representation
+
 PER_ANGSTROM = 1000
+# Raised whenever the same crystal would get another graph: older shards are then made again.
+FEATURISER_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphKind:
+class GraphKind(Representation):
     """Which neighbours become edges.
 
     Attributes:
-        name: as it stands in folder names and manifests.
         cutoff: in Å.
         max_neighbours: nearest neighbours kept per atom; None keeps all within the cutoff.
     """
 
-    name: str
     cutoff: float
     max_neighbours: int | None
 
@@ -58,7 +60,7 @@ class Graphs:
 
     @property
     def edges(self) -> int:
-        """E."""
+        """Number of edges E."""
         return len(self.dst)
 
     @property

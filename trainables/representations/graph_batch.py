@@ -1,4 +1,4 @@
-"""What a backbone sees of a batch of crystals.
+"""A batch of crystals as a backbone gets it.
 
 Legend: B crystals, N nodes, E edges, L distinct bond lengths.
 """
@@ -20,9 +20,10 @@ class GraphBatch:
         multiplicity: [N] atoms that a node stands for.
         node_crystal: [N] int64.
         dst, src: [E] int64 node indices, dst ascending.
-        length: [L] in Å, the distinct distances of each crystal's edges; what depends on a distance
-            alone is worked out once for all edges that have it (about half as many as edges).
-        edge_length: [E] int64, which of the lengths an edge has.
+        length: [L] in Å, the distinct distances of each crystal's edges; what depends only on a
+            distance is computed once for all edges that have it (there are about half as many
+            distances as edges).
+        edge_length: [E] int64, the index of an edge's length.
         count: [E] neighbours that an edge stands for, per atom of dst.
         bonds: [E] count × multiplicity of dst, the edges of the full graph.
         edge_crystal: [E] int64.

@@ -1,4 +1,4 @@
-"""The neighbours of every atom, and the crystal graphs made of them.
+"""Finds the neighbours of every atom, and makes crystal graphs of them.
 
 Legend: B crystals, N atoms, P pairs, E edges.
 """
@@ -15,8 +15,8 @@ from trainables.crystals.crystal import Crystal
 from trainables.representations.graph import PER_ANGSTROM, GraphKind, Graphs
 from trainables.representations.quotient import DISTANCE_BITS, INDEX_BITS, NUMBER_BITS, fits, low
 
-# Symmetric crystals love distances such as 2.8125 Å, on which round-half flips with the last bit
-# of a rotated lattice. An odd offset moves the borders of the bins to where no such distance lies.
+# Symmetric crystals often have distances such as 2.8125 Å, which round-half-to-even moves up or
+# down with the last bit of a rotated lattice. An odd offset moves the bins' borders away from them.
 BIN_OFFSET = 0.0317
 PERIODIC = np.ones(3, dtype=np.int64)
 
@@ -37,23 +37,23 @@ class Neighbours:
 
 
 def milli(distance: np.ndarray) -> np.ndarray:
-    """Distances in Å to integers of 1e-3 Å (the bins' borders are moved off round numbers)."""
+    """Converts distances in Å to integers of 1e-3 Å (with bin borders off round numbers)."""
     return np.floor(distance * PER_ANGSTROM + (0.5 + BIN_OFFSET)).astype(np.int64)
 
 
 def build_graphs(neighbours: Neighbours, kinds: Sequence[GraphKind]) -> list[Graphs]:
-    """The full graphs of the crystals, one `Graphs` a kind, from one neighbour search.
+    """The full graphs of the crystals, one `Graphs` per kind, from one neighbour search.
 
-    An atom with fewer neighbours than the cap simply has fewer edges. Equal distances at the cap
-    are ordered by (distance, Z of the neighbour, index of the neighbour): the graph does not
-    depend on the listing of atoms, nor on the choice of the cell, unless neighbours of one element
-    at one distance differ in their own surroundings and the cap cuts between them.
+    An atom with fewer neighbours than the cap has fewer edges. Equal distances at the cap are
+    ordered by (distance, Z of the neighbour, index of the neighbour): the graph does not depend
+    on the order of atoms, nor on the choice of the cell, unless neighbours of one element at one
+    distance differ in their own surroundings and the cap cuts between them.
     """
     return [_select(neighbours, kind) for kind in kinds]
 
 
 def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> Neighbours:
-    """Every pair of atoms that any of the kinds can need, each atom's image pairs included."""
+    """Finds every pair of atoms that any kind can need, including an atom and its images."""
     if not crystals:
         none = np.zeros(0, dtype=np.int64)
         return Neighbours(np.zeros(1, dtype=np.int64), none, none, none, none)
@@ -62,7 +62,7 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
     z = np.concatenate([crystal.numbers for crystal in crystals]).astype(np.int64)
     found = _search(crystals, sizes, kinds)
     base, src = node_ptr[:-1].repeat(found.pairs), found.src
-    # Each atom finds itself too.
+    # Each atom also finds itself.
     others = np.flatnonzero((found.dst != src) | found.offset.any(axis=1))
     base, src = base[others], src[others]
     dst, distance = found.dst[others] + base, milli(found.distance[others])
@@ -82,10 +82,10 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> 
 
 @dataclass(frozen=True)
 class _Found:
-    """Pairs [P] of many crystals, each atom with itself included, by crystal.
+    """Pairs [P] of many crystals, including each atom with itself, by crystal.
 
     Attributes:
-        pairs: [B] of each crystal.
+        pairs: [B] number of pairs of each crystal.
         dst, src: atoms within the crystal; offset: [P, 3] cells; distance: in Å.
     """
 
@@ -102,7 +102,7 @@ class _Found:
 
 
 def _search(crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[GraphKind]) -> _Found:
-    """All pairs that the kinds can need: within a radius that mostly is enough, or else all."""
+    """All pairs that the kinds can need: within a radius that usually suffices, or else all."""
     wanted = max(kind.cutoff for kind in kinds) + 2 / PER_ANGSTROM
     first = _first_radii(crystals, sizes, kinds)
     parts = [_within(crystal, r) for crystal, r in zip(crystals, first.tolist(), strict=True)]
@@ -119,12 +119,12 @@ def _search(crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[Grap
 def _fewest(found: _Found, sizes: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """[B] neighbours of the atom that has the fewest.
 
-    The bin of distances that the sphere cuts is not whole: a tie may lie just outside.
+    The last bin of distances is cut by the sphere and not counted: a tie may lie just outside.
     """
     first = np.cumsum(sizes) - sizes
     whole = found.distance < (radii - 1 / PER_ANGSTROM).repeat(found.pairs)
     atoms = (found.dst + first.repeat(found.pairs))[whole]
-    counts = np.bincount(atoms, minlength=int(sizes.sum())) - 1  # without itself
+    counts = np.bincount(atoms, minlength=int(sizes.sum())) - 1  # without the atom itself
     return np.asarray(np.minimum.reduceat(counts, first))
 
 
@@ -142,7 +142,7 @@ def _within(crystal: Crystal, radius: float) -> tuple[np.ndarray, ...]:
 def _first_radii(
     crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[GraphKind]
 ) -> np.ndarray:
-    """[B] radii that most likely hold the capped neighbours, and surely the uncapped kinds."""
+    """[B] radii that most likely hold the capped neighbours, and always the uncapped kinds'."""
     lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64)
     per_atom = np.abs(np.linalg.det(lattices)) / sizes
     radius = np.zeros(len(crystals))
@@ -150,7 +150,7 @@ def _first_radii(
         if kind.max_neighbours is None:
             radius = np.maximum(radius, kind.cutoff)
         else:
-            # twice as many atoms as are wanted, at the crystal's mean density
+            # twice the required number of atoms, at the crystal's mean density
             atoms = 3 * 2 * kind.max_neighbours * per_atom / (4 * np.pi)
             radius = np.maximum(radius, atoms ** (1 / 3))
     wanted = max(kind.cutoff for kind in kinds)

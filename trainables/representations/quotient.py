@@ -20,7 +20,7 @@ NODE_BITS, DISTANCE_BITS, NUMBER_BITS, INDEX_BITS = 24, 14, 7, 16
 
 
 def fits(nodes: int, largest: int, distance: int) -> bool:
-    """Whether edges can be told apart by such an integer.
+    """Whether edges can be encoded in one integer key.
 
     Args:
         nodes: of all crystals.
@@ -31,7 +31,7 @@ def fits(nodes: int, largest: int, distance: int) -> bool:
 
 
 def low(bits: int) -> int:
-    """So many ones, which cut the lowest part out of a key."""
+    """A mask of the lowest `bits` bits."""
     return (1 << bits) - 1
 
 
@@ -52,9 +52,9 @@ def refine(graphs: Graphs) -> np.ndarray:
 
     Returns:
         [N] uint64; equal colours within a crystal mean equal classes. A colour depends on the
-        crystal alone, not on the listing of its atoms nor on the crystals beside it. The multiset
-        of neighbours is hashed to 64 bits; two classes of one crystal collide with a chance of
-        about 1e-19 a pair.
+        crystal alone, neither on the order of its atoms nor on other crystals. The multiset of
+        neighbours is hashed to 64 bits; two classes of one crystal collide with a probability of
+        about 1e-19 per pair.
     """
     node_crystal = graphs.node_crystal
     base = graphs.node_ptr[:-1][graphs.edge_crystal]
@@ -88,8 +88,8 @@ def _count_classes(node_crystal: np.ndarray, colour: np.ndarray, crystals: int) 
 def quotient(graphs: Graphs) -> Graphs:
     """The quotient of each full graph by its stable colouring.
 
-    Nodes come in the order of (Z, colour), edges in the order of (dst, distance, src), so that the
-    result is the same bits however the atoms were listed.
+    Nodes are sorted by (Z, colour), edges by (dst, distance, src), so that the result is the same
+    to the bit for any order of the atoms.
 
     Raises:
         ValueError: more than 2^24 classes, or 2^16 in one crystal, or an edge beyond 16.38 Å.

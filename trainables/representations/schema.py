@@ -1,8 +1,8 @@
-"""Featurised crystals as a table: one row a crystal, its graph in flat lists.
+"""Featurised crystals as a table: one row per crystal, with its graph in flat lists.
 
 | column | type | meaning |
 |---|---|---|
-| id, row | string, int64 | name, and position in the source, which decides the folds |
+| id, row | string, int64 | name, and position in the source, which determines the folds |
 | target | float64 | in the unit of the schema's metadata |
 | z | list<uint8> | atomic number of each node |
 | multiplicity | list<int32> | atoms that a node stands for |
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
 def to_table(
     ids: Sequence[str], rows: Sequence[int] | np.ndarray, target: np.ndarray, graphs: Graphs
 ) -> pa.Table:
-    """B crystals as a table of `SCHEMA`."""
+    """Converts B crystals to a table of `SCHEMA`."""
 
     def lists(name: str, ptr: np.ndarray, kind: pa.DataType) -> pa.Array:
         offsets = pa.array(ptr.astype(np.int32))
@@ -83,16 +83,16 @@ def encode(table: pa.Table) -> bytes:
 
 
 class Fingerprint:
-    """SHA-256 of what the crystals say, however they are cut into shards or compressed."""
+    """SHA-256 of the crystals' content, however they are divided into shards or compressed."""
 
     def __init__(self) -> None:
-        # Lengths of lists have digests of their own, or the cuts between shards would show.
+        # Lengths of lists have digests of their own, or the division into shards would matter.
         sized = ("id", *NODE_COLUMNS, *EDGE_COLUMNS)
         names = [*SCHEMA.names, *(f"{name}/length" for name in sized)]
         self._columns = {name: hashlib.sha256() for name in names}
 
     def update(self, table: pa.Table) -> None:
-        """Takes in the next rows."""
+        """Adds the next rows."""
         for name in SCHEMA.names:
             column = table[name].combine_chunks()
             if name == "id":
@@ -106,12 +106,12 @@ class Fingerprint:
             self._add(name, column)
 
     def _add(self, name: str, values: pa.Array | np.ndarray) -> None:
-        # one byte order and one width of lengths on every machine
+        # the same byte order and width of lengths on every machine
         array = np.asarray(values)
         width = "<i8" if name.endswith("/length") else array.dtype.newbyteorder("<")
         self._columns[name].update(array.astype(width).tobytes())
 
     def hexdigest(self) -> str:
-        """Of all rows taken in so far."""
+        """The digest of all rows added so far."""
         columns = {name: digest.hexdigest() for name, digest in self._columns.items()}
         return hashlib.sha256(json.dumps(columns, sort_keys=True).encode()).hexdigest()

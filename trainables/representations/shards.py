@@ -1,7 +1,7 @@
-"""Folders of featurised crystals: Parquet files of the columns that `shard_table` describes.
+"""Reads and verifies folders of shards: Parquet files of featurised crystals.
 
-A folder has a `manifest.json` that names each shard with rows and SHA-256, and is sealed; a shard's
-file name carries the start of its digest. All that is read is verified against it.
+A folder has a `manifest.json` with rows and SHA-256 of each shard, and a digest of its own; a
+shard's file name contains the start of its digest. Everything read is verified by it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ MANIFEST = "manifest.json"
 
 
 class ShardError(ValueError):
-    """Shards that cannot be used, in one line."""
+    """Shards that cannot be used; one line."""
 
 
 class DamagedError(ShardError):
@@ -73,7 +73,7 @@ class DamagedError(ShardError):
 
 
 def load(folder: Path) -> Dataset[Graphs]:
-    """All shards of a folder, verified against its manifest.
+    """Loads all shards of a folder, verified by its manifest.
 
     Raises:
         ShardError: the manifest or a shard is missing or damaged, or of another format.
@@ -83,13 +83,13 @@ def load(folder: Path) -> Dataset[Graphs]:
 
 
 def load_without_graphs(folder: Path, graphs: G) -> Dataset[G]:
-    """What is small of a folder, verified like `load`; one shard at a time is in memory.
+    """Loads a folder without its graphs, verified like `load`; holds one shard at a time.
 
     Args:
-        graphs: stand for those of the folder.
+        graphs: used in place of those of the folder.
 
     Raises:
-        ShardError: as by `load`.
+        ShardError: as in `load`.
     """
     manifest = _manifest(folder)
     small = pa.schema([field for field in SCHEMA if field.name not in GRAPH_COLUMNS])
@@ -98,7 +98,7 @@ def load_without_graphs(folder: Path, graphs: G) -> Dataset[G]:
 
 @dataclass(frozen=True)
 class Contents:
-    """What B crystals consist of, with their property.
+    """The composition of B crystals, with their property.
 
     Attributes:
         z, multiplicity, crystal: [N] atomic number, atoms and crystal of each node.
@@ -114,10 +114,10 @@ class Contents:
 
 
 def load_contents(folder: Path) -> Contents:
-    """Nodes and targets of a folder, without the edges; verified like `load`.
+    """Loads nodes and targets of a folder, without the edges; verified like `load`.
 
     Raises:
-        ShardError: as by `load`.
+        ShardError: as in `load`.
     """
     manifest = _manifest(folder)
     few = pa.schema([field for field in SCHEMA if field.name not in EDGE_COLUMNS])
@@ -149,7 +149,7 @@ def _table(folder: Path, manifest: dict[str, Any], schema: pa.Schema) -> pa.Tabl
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of a folder, and what is in it; `edges` counts one for a crystal without any."""
+    """A file of a folder, and its sizes; `edges` counts one for a crystal without any."""
 
     path: Path
     crystals: int
@@ -158,7 +158,7 @@ class Shard:
 
     @property
     def nbytes(self) -> int:
-        """Of `GRAPH_COLUMNS` in memory."""
+        """Bytes of `GRAPH_COLUMNS` in memory."""
         bits = self.crystals * pa.int32().bit_width * len(GRAPH_COLUMNS)  # offsets of the lists
         bits += self.nodes * sum(kind.bit_width for kind in NODE_COLUMNS.values())
         bits += self.edges * sum(kind.bit_width for kind in EDGE_COLUMNS.values())
@@ -166,7 +166,7 @@ class Shard:
 
 
 def listing(folder: Path) -> list[Shard]:
-    """The shards of a folder in order, with the sizes that the files' footers tell.
+    """The shards of a folder in order, with the sizes in the files' footers.
 
     Raises:
         ShardError: the manifest or a shard is missing or damaged, or of another format.
@@ -199,7 +199,7 @@ def _verify(path: Path, sha256: str) -> None:
 
 def read_graphs(shard: Shard, chosen: np.ndarray) -> pa.Table:
     """`GRAPH_COLUMNS` of the crystals at the positions `chosen` in a shard, in that order."""
-    # no threads: what reads beside a training is to keep to one core
+    # no threads: reading alongside a training has to keep to one core
     whole = pq.read_table(shard.path, columns=list(GRAPH_COLUMNS), use_threads=False)
     return whole.take(chosen)
 

@@ -1,4 +1,4 @@
-"""Where a training takes its batches from: a data set in memory, or one that stays outside.
+"""Sources of a training's batches: a data set in memory, or one in a store.
 
 Legend: B crystals.
 """
@@ -19,7 +19,7 @@ from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
 from trainables.representations.shards import Shard
 
-# Of `Graphs`, and of the `DeviceGraphs` that are made of them and live beside them.
+# Of `Graphs`, and of the `DeviceGraphs` that are made from them and coexist with them.
 BYTES_PER_CRYSTAL, BYTES_PER_NODE, BYTES_PER_EDGE = 16 + 52, 5 + 8, 16 + 20
 
 
@@ -33,11 +33,11 @@ class GraphSource(Protocol):
     def __len__(self) -> int: ...
 
     def batches(self, order: Tensor, size: int) -> Iterator[GraphBatch]:
-        """The crystals of `order` (on the host) in batches, as `even_parts` cuts them."""
+        """Yields the crystals of `order` (on the host) in batches, cut by `even_parts`."""
 
 
 def open_source(graphs: Graphs | GraphStore, target: np.ndarray, device: str) -> GraphSource:
-    """The same batches, bit for bit, of graphs in memory and of graphs that are not.
+    """Opens graphs in memory or in a store; the batches are the same to the bit.
 
     Args:
         target: [B] float64, standardised.
@@ -48,9 +48,9 @@ def open_source(graphs: Graphs | GraphStore, target: np.ndarray, device: str) ->
 
 
 def resident_bytes(shard: Shard) -> int:
-    """What a shard's graphs take in a worker that trains from memory; at most, if no length recurs.
+    """Bytes of a shard's graphs in a worker that trains from memory, if all lengths are distinct.
 
-    What is there while they are loaded, or in a step, comes on top of it.
+    Temporary memory during loading or a step is not included.
     """
     crystals = shard.crystals * BYTES_PER_CRYSTAL
     return crystals + shard.nodes * BYTES_PER_NODE + shard.edges * BYTES_PER_EDGE
@@ -58,7 +58,7 @@ def resident_bytes(shard: Shard) -> int:
 
 @dataclass(frozen=True)
 class StreamedGraphs:
-    """Graphs that come from a store batch by batch; only the targets stay in memory.
+    """Graphs that are read from a store batch by batch; only the targets stay in memory.
 
     Attributes:
         known: [B] float64 standardised targets.
@@ -77,14 +77,14 @@ class StreamedGraphs:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> StreamedGraphs:
-        """Takes standardised targets [B] to the device."""
+        """Copies standardised targets [B] to the device."""
         return cls(store, target, torch.from_numpy(target).to(device=device, dtype=dtype))
 
     def __len__(self) -> int:
         return len(self.known)
 
     def batches(self, order: Tensor, size: int) -> Iterator[GraphBatch]:
-        """As `DeviceGraphs.batches`, from the store."""
+        """Yields the batches of `DeviceGraphs.batches`, from the store."""
         parts = [part.numpy() for part in even_parts(order, size)]
         device, dtype = self.target.device, self.target.dtype
         for part, graphs in zip(parts, self.store.in_order(parts), strict=True):

@@ -1,1 +1,1 @@
-"""How a stacked array of models is trained, from recipe to outcome. No Ray, no pymatgen."""
+"""Trains stacked arrays of models, from recipe to outcome. No Ray, no pymatgen."""

@@ -3,8 +3,7 @@
 Legend: K models, B crystals.
 
 Each model gets what it would get alone: its own initial weights, mixing, early stop and best
-weights; only the arithmetic is shared. A model that stops leaves the array, so that it costs
-nothing any more.
+weights; only the arithmetic is shared. A model that stops leaves the array and costs nothing more.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ class Member:
     """One model of an array.
 
     Attributes:
-        label: what tells it from the others: a mixing, or a table and a fold.
-        seed: decides the initial weights.
+        label: identifies it in the array: a mixing, or a table and a fold.
+        seed: determines the initial weights.
         rate: factor of the recipe's learning rate.
     """
 
@@ -53,11 +52,11 @@ Build = Callable[[Generators, Sequence[Member]], nn.Module]
 
 @dataclass
 class History:
-    """How a member's training went; losses as optimised.
+    """The learning curve of a member; losses as optimised.
 
     Attributes:
-        val_error: validation error after each epoch, the MAE in units of the target where a problem
-            does not say otherwise; that of the epoch before where a recipe does not look.
+        val_error: validation error after each epoch, by default the MAE in units of the target;
+            that of the previous epoch where a recipe does not validate.
     """
 
     member: Member
@@ -70,7 +69,7 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """Epochs that are over."""
+        """Number of finished epochs."""
         return len(self.val_error)
 
 
@@ -83,12 +82,12 @@ class Trained:
 
 
 class ArrayTraining:
-    """Trains K models in lockstep, an epoch a call.
+    """Trains K models in lockstep, one epoch per call.
 
     Args:
         members: what differs between the models.
-        build: makes the stacked model of some generators and members.
-        problem: what they learn.
+        build: makes the stacked model from generators and members.
+        problem: data, loss and validation.
         recipe: the optimisation.
     """
 
@@ -132,7 +131,7 @@ class ArrayTraining:
         return trained
 
     def _validate(self) -> list[float] | list[None]:
-        """Validation errors of what the recipe averages; none while a cycle goes on."""
+        """Validation errors of the recipe's average of the weights; none within a cycle."""
         if not self.recipe.validates(self.epoch):
             return [None] * len(self.active)
         self.average.before_validation(self.model, self.problem.errors)
@@ -155,7 +154,7 @@ class ArrayTraining:
                 group["lr"] = rate
             loss_k = self.problem.loss(self._forward, batch)
             self.optimiser.zero_grad(set_to_none=True)
-            # The sum's gradient of one member's weights is that of its own loss alone.
+            # The gradient of the sum for one member's weights is that of its own loss.
             loss_k.sum().backward()
             self._step()
             self.average.after_step(self.model)
@@ -163,10 +162,10 @@ class ArrayTraining:
         return total
 
     def _step(self) -> None:
-        """One step of the optimiser, of which each member takes its own multiple.
+        """One step of the optimiser, scaled for each member by its own factor.
 
-        Every step of ours is the rate times what the gradients so far decide, so this is what the
-        member's own rate would give.
+        In every optimiser used here a step is the rate times a function of the gradients, so this
+        equals a step with the member's own rate.
         """
         rates = [history.member.rate for history in self.active]
         if all(rate == 1 for rate in rates):
@@ -181,7 +180,7 @@ class ArrayTraining:
                 parameter.copy_(old.lerp(parameter, rate_k.view(-1, *[1] * (old.dim() - 1))))
 
     def _per_member(self, values: list[float]) -> Tensor:
-        """[K], of the type and on the device of the targets."""
+        """[K], with the type and the device of the targets."""
         return torch.tensor(values, dtype=self.problem.dtype, device=self.problem.device)
 
     def _remember(self, improved: list[bool]) -> None:
@@ -211,7 +210,7 @@ class ArrayTraining:
 
 
 def _note(history: History, epoch: int, loss: float, error: float | None) -> bool:
-    """Adds an epoch to a member's history; True where it is the best so far."""
+    """Adds an epoch to a member's history; returns whether it is the best so far."""
     history.train_loss.append(loss)
     if error is None:
         history.val_error.append(history.val_error[-1] if history.val_error else float("inf"))
@@ -226,7 +225,7 @@ def _note(history: History, epoch: int, loss: float, error: float | None) -> boo
 
 
 def build_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of a recipe; member by member, so that stacking does not change one."""
+    """The optimiser of a recipe; acts on each member alone, so that stacking changes nothing."""
     parameters = list(model.parameters())
     # fused: one pass over all weights; with small models the optimiser is a third of a step
     if recipe.optimiser == "sgd":

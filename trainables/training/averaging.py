@@ -1,4 +1,4 @@
-"""Averages of the weights along an optimisation, which are then validated in their place.
+"""Averages of the weights during an optimisation, used in their place for validation.
 
 Legend: K models.
 """
@@ -19,32 +19,32 @@ Errors = Callable[[nn.Module], Tensor]
 
 
 class WeightAverage(Protocol):
-    """The weights of an optimisation that are validated.
+    """The weights that are validated.
 
     Attributes:
-        model: the stacked model that is validated; the one in training where nothing is averaged.
+        model: the stacked model that is validated; the one in training if nothing is averaged.
     """
 
     model: nn.Module
 
     def after_step(self, model: nn.Module) -> None:
-        """Takes in the weights after a step."""
+        """Adds the weights after a step."""
 
     def before_validation(self, model: nn.Module, errors: Errors) -> None:
-        """Takes in the weights after an epoch after which models are validated.
+        """Adds the weights at the end of an epoch that validates.
 
         Args:
-            errors: [K] validation errors of a model, worked out when they are asked for.
+            errors: returns the [K] validation errors of a model.
         """
 
     def select(self, rows: Sequence[int]) -> None:
-        """The members that stay, by their places."""
+        """Keeps only the members at the given positions."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Its state beside the tensors of `model`, in values that JSON holds."""
+        """Its state besides the tensors of `model`, in values that JSON holds."""
 
     def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
-        """Sets it to a state that `state_dict` gave, of the members at `rows` alone."""
+        """Restores a state of `state_dict`, for the members at `rows` only."""
 
 
 class NoAverage:
@@ -54,20 +54,20 @@ class NoAverage:
         self.model = model
 
     def after_step(self, model: nn.Module) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def before_validation(self, model: nn.Module, errors: Errors) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def select(self, rows: Sequence[int]) -> None:
-        """Nothing of its own."""
+        """Does nothing."""
 
     def state_dict(self) -> dict[str, Any]:
-        """It has no state."""
+        """No state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
-        """Nothing of its own."""
+        """Does nothing."""
 
 
 class MovingAverage:
@@ -79,35 +79,35 @@ class MovingAverage:
 
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:
-        """Takes the weights after a step into the average."""
+        """Adds the weights after a step to the average."""
         self._steps += 1
-        # Young averages forget faster, or they would remember the initial weights.
+        # A young average decays faster, or the initial weights would dominate it.
         decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
         averaged, current = _numbers_of(self.model, model)
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def before_validation(self, model: nn.Module, errors: Errors) -> None:
-        """Nothing to do; the average is over steps."""
+        """Does nothing; the average is over steps."""
 
     def select(self, rows: Sequence[int]) -> None:
-        """The members that stay."""
+        """Keeps only the members at the given positions."""
         select_rows(self.model, rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """As of `WeightAverage`."""
+        """See `WeightAverage`."""
         return {"steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
-        """As of `WeightAverage`."""
+        """See `WeightAverage`."""
         self._steps = state["steps"]
 
 
 class CycleAverage:
     """Stochastic weight averaging over the ends of cycles (Izmailov et al. 2018, arXiv:1803.05407).
 
-    As in the published CrabNet: of a model, weights join whose validation error is at most 1 %
-    above its best, with the share n^(-1/3) for the n-th; an error 2 % below that of the last
-    beginning begins the average anew.
+    As in the published CrabNet: a model's weights are added if their validation error is at most
+    1 % above its best, with the share n^(-1/3) for the n-th; an error 2 % below that at the last
+    start of the average starts it again.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -117,11 +117,11 @@ class CycleAverage:
         self._best = list(self._begun)
 
     def after_step(self, model: nn.Module) -> None:
-        """Nothing to do; the average is over cycles."""
+        """Does nothing; the average is over cycles."""
 
     @torch.no_grad()
     def before_validation(self, model: nn.Module, errors: Errors) -> None:
-        """Takes the weights at a cycle's end into the averages of those that are good there."""
+        """Adds the weights at a cycle's end to the averages of the members that are good there."""
         shares = [self._share(k, error) for k, error in enumerate(errors(model).tolist())]
         share_k = next(model.parameters()).new_tensor(shares)
         for averaged, current in zip(*_numbers_of(self.model, model), strict=True):
@@ -137,18 +137,18 @@ class CycleAverage:
         return float(self._joined[k] ** (-1 / 3))
 
     def select(self, rows: Sequence[int]) -> None:
-        """The members that stay."""
+        """Keeps only the members at the given positions."""
         select_rows(self.model, rows)
         self._joined = [self._joined[k] for k in rows]
         self._begun = [self._begun[k] for k in rows]
         self._best = [self._best[k] for k in rows]
 
     def state_dict(self) -> dict[str, Any]:
-        """As of `WeightAverage`."""
+        """See `WeightAverage`."""
         return {"joined": self._joined, "begun": self._begun, "best": self._best}
 
     def load_state_dict(self, state: dict[str, Any], rows: Sequence[int]) -> None:
-        """As of `WeightAverage`."""
+        """See `WeightAverage`."""
         self._joined, self._begun, self._best = (
             [state[name][k] for k in rows] for name in ("joined", "begun", "best")
         )
@@ -176,7 +176,7 @@ def _distinct(model: nn.Module) -> list[Tensor]:
 
 
 def select_rows(model: nn.Module, rows: Sequence[int]) -> None:
-    """Takes out of a stacked model the members at other places than `rows`."""
+    """Keeps only the members at `rows` of a stacked model."""
     for value in _distinct(model):
         value.grad = None
         value.data = value.data[rows]

@@ -16,26 +16,26 @@ from safetensors.torch import load as decode_tensors
 from torch import nn
 
 from trainables.crystals.symbols import symbol
-from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.representations.batches import DeviceGraphs
 from trainables.representations.graph import Graphs
 from trainables.training import record_file
 from trainables.training.fit import build_model
 from trainables.training.problem import predictions
+from trainables.training.specification import ModelSpec
 
 COPY = "copy the record again, or run the command that trained it"
 
 
 class CheckpointError(ValueError):
-    """A file that is not a recorded model, in one line that names it."""
+    """A file that is not a recorded model; one line that names it."""
 
 
 class Predicted(NamedTuple):
-    """What a model says of B crystals.
+    """Predictions of a model for B crystals.
 
     Attributes:
-        values: [B] float64 in the target's unit; NaN where the model has no ground for a number.
+        values: [B] float64 in the target's unit; NaN where the model has no basis for a prediction.
         reasons: per crystal, "" or why: like "Ar was in no training crystal".
     """
 
@@ -47,18 +47,19 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The best-validation model of a record, in evaluation mode, on the CPU.
 
     A record is two files. The row, `<key>.json`, ends with a checksum of itself and has the SHA-256
-    of the weights, `<key>.safetensors`; a model comes of them only if both hold.
+    of the weights, `<key>.safetensors`; both are verified.
 
     Args:
-        path: of the weights; the row lies beside them.
+        path: of the weights; the row has to be beside them.
 
     Returns:
-        An array of one model, whose output [1, B] is standardised, and the row of the ledger with
-        `target_mean` and `target_scale` beside it (prediction = output · scale + mean), and
-        `elements`, the atomic numbers that occur in the training part.
+        The network that the row specifies, as an array of one model, whose output [1, B] is
+        standardised; and the row of the ledger, with `target_mean` and `target_scale` added
+        (prediction = output · scale + mean), and `elements`, the atomic numbers that occur in the
+        training part.
 
     Raises:
-        CheckpointError: not a record, damaged, or one of a model that was not finished.
+        CheckpointError: not a record, damaged, or one of a model that did not finish.
     """
     row, arrays = _read(path)
     weights = {
@@ -69,15 +70,7 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     if not weights:
         raise CheckpointError(f"{path}: holds no weights; the model did not finish")
     try:
-        spec = BACKBONES[row["backbone"]]
-        model = build_model(
-            row["backbone"],
-            [torch.Generator()],
-            [Mixing(row["mixing"])],
-            row["dim"],
-            spec.load().width_of(weights) if spec.takes_conv_width else None,
-        )
-        model.load_state_dict(weights)
+        model = _build(_specification(row), weights)
         row["target_mean"] = float(arrays["scaler/mean"][0])
         row["target_scale"] = float(arrays["scaler/scale"][0])
         row["elements"] = arrays["elements/numbers"].tolist()
@@ -87,8 +80,42 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), row
 
 
+def _specification(row: dict[str, Any]) -> ModelSpec:
+    """The specification in the row, which has to be that of its key.
+
+    Raises:
+        ValueError: it specifies no model, or another one.
+    """
+    spec = ModelSpec.read(row["spec"])
+    if spec.key != row["key"]:
+        raise ValueError(f"its specification is of the model {spec.key}")
+    return spec
+
+
+def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
+    """The specified model, with the weights of a record.
+
+    Raises:
+        ValueError: the weights are those of another network.
+    """
+    mixings = [Mixing(spec.mixing)]
+    model = build_model(spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options)
+    own = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
+    recorded = {name: tuple(value.shape[1:]) for name, value in weights.items()}
+    for name in sorted(own.keys() | recorded.keys()):
+        if own.get(name) != recorded.get(name):
+            sizes = _size(recorded.get(name)), _size(own.get(name))
+            raise ValueError(f"weights/{name}: {sizes[0]}, and {sizes[1]} as specified")
+    model.load_state_dict(weights)
+    return model
+
+
+def _size(shape: tuple[int, ...] | None) -> str:
+    return "none" if shape is None else " × ".join(map(str, shape)) or "a number"
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Both files of a record, each as it was written."""
+    """Reads both files of a record, each verified."""
     content, beside = _bytes(path), path.with_suffix(".json")
     if not beside.exists():
         raise CheckpointError(
@@ -98,7 +125,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     row = _row(beside)
     if row.get("arrays_sha256") != hashlib.sha256(content).hexdigest():
         raise CheckpointError(f"{path}: damaged, or not of the row in {beside.name}; {COPY}")
-    if row["key"] != path.stem:  # or one model might stand in for another
+    if row["key"] != path.stem:  # or one model could be mistaken for another
         raise CheckpointError(f"{path}: holds the model {row['key']}; name both files by that")
     try:
         arrays = decode_tensors(content)
@@ -129,13 +156,13 @@ def _bytes(path: Path) -> bytes:
 
 
 def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
-    """Predictions of a loaded model, and for which crystals it has none.
+    """Predictions of a loaded model, and the crystals for which it has none.
 
-    An element that no training crystal had is a vector that nothing was learned about, and that is
-    random in the learned part of an embedding: a crystal with one gets no number but a reason.
+    An element in no training crystal has an untrained vector, which is random in the learned part
+    of an embedding: a crystal with one gets no number but a reason.
 
     Args:
-        row: as of `load_model`.
+        row: as returned by `load_model`.
         graphs: of B crystals and of the kind that the model's backbone takes, full or quotient.
     """
     reasons = [_why(unseen) for unseen in unseen_elements(graphs, row["elements"])]
@@ -149,7 +176,7 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
 
 
 def unseen_elements(graphs: Graphs, known: list[int]) -> list[list[int]]:
-    """For each crystal its atomic numbers that are not among the known ones, ascending."""
+    """For each crystal, its atomic numbers that are not among the known ones, ascending."""
     strange = np.flatnonzero(~np.isin(graphs.z, known))
     owners = np.searchsorted(graphs.node_ptr, strange, side="right") - 1
     found: list[set[int]] = [set() for _ in range(len(graphs))]

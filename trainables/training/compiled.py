@@ -1,8 +1,8 @@
-"""When a training step is worth compiling.
+"""Compiles training steps where that pays.
 
-On the CPU `trainables.kernels` fuses what is worth fusing, for seconds of building once; torch's
-compiler needs half a minute to some minutes there and is slower (docs/results.md). On a GPU it pays
-in a long training, whose every step it spares most of the launches.
+On the CPU `trainables.kernels` fuses the main operations, for seconds of building once; torch's
+compiler takes half a minute to some minutes there and is slower (docs/results.md). On a GPU it pays
+for long trainings, as it saves most kernel launches of every step.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from trainables.models.stacking import StackedNetwork
 from trainables.private_cache import private_cache
 from trainables.representations.graph_batch import GraphBatch
 
-# A minute of compiling against some milliseconds a step.
+# A minute of compiling compared with some milliseconds per step.
 STEPS_WORTH_COMPILING = 20_000
 
 
 def forward_of(
     model: nn.Module, device: torch.device, steps: int, backend: str = "inductor"
 ) -> Callable[[GraphBatch], Tensor]:
-    """The model's forward pass for `steps` training steps on a device, compiled where that pays.
+    """The model's forward pass for `steps` training steps on a device, compiled if that pays.
 
-    The number of steps alone decides, not a measurement: the same command gives the same bits. What
-    `torch.func.vmap` stacks is left as it is: it would be compiled anew for each size of a batch.
+    Only the number of steps decides, not a measurement: the same command gives the same bits. What
+    `torch.func.vmap` stacks is not compiled: it would be compiled anew for each size of a batch.
     """
     if device.type != "cuda" or steps < STEPS_WORTH_COMPILING or isinstance(model, StackedNetwork):
         return model
@@ -39,28 +39,28 @@ def forward_of(
 
 
 def compiled(model: nn.Module, backend: str = "inductor") -> Callable[[GraphBatch], Tensor]:
-    """Compiled once for batches and arrays of every size."""
+    """The forward pass, compiled once for batches and arrays of every size."""
     keep_compiled_code_private()
-    # Members leave an array, so the leading axis of the weights shrinks: a size, not a constant.
+    # Members leave an array, so the leading axis of the weights shrinks: it is no constant.
     torch._dynamo.config.force_parameter_static_shapes = False
-    # Two sizes that are equal in the first batch need not be in the next.
+    # Two sizes that are equal in the first batch may differ in the next.
     torch.fx.experimental._config.use_duck_shape = False
     function: Callable[[GraphBatch], Tensor] = torch.compile(model, dynamic=True, backend=backend)
     return function
 
 
 def keep_compiled_code_private() -> None:
-    """Has torch and Triton keep what they compile in a folder of this user's own.
+    """Makes torch and Triton store compiled code in a private folder of the user.
 
-    Their own choice is a name in the shared temporary folder that anybody can foresee, make first,
-    and fill with code that is run. What the user has chosen for them stands.
+    By default they use a predictable name in the shared temporary folder, which anybody can create
+    first and fill with code that is run. Settings of the user are kept.
     """
     wanted = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
     if all(os.environ.get(name) for name in wanted):
         return
     try:
         folder = str(private_cache("compiled"))
-    except OSError:  # none that could be trusted or written: for this process alone, then
+    except OSError:  # no trusted, writable folder: for this process only
         folder = tempfile.mkdtemp(prefix="elemgrid-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name, below in wanted.items():

@@ -1,9 +1,9 @@
-"""Formulas on the training device, and what an array of composition models learns from them.
+"""Formulas on the training device, and the training problem of composition models.
 
 Legend: K models, B compositions, b of a batch, M elements.
 
-The members of an array may differ in their fold. All meet the same batches of the whole data set,
-and each learns from those rows of a batch that are in its own training part. A transformer has no
+The members of an array may differ in their fold. All get the same batches of the whole data set,
+and each learns from the rows of a batch that are in its own training part. A transformer has no
 statistics over a batch, so the other rows change nothing; rows that no member learns from are not
 computed.
 """
@@ -25,13 +25,13 @@ from trainables.models.crabnet import CompositionBatch, Noise
 from trainables.models.recipe import Recipe
 from trainables.training.problem import EVALUATION_BATCH, Forward, standardisation
 
-# Deviation of the factors that jitter the shares in training; a formula says about so much.
+# Standard deviation of the factors that jitter the shares, about the precision of a formula.
 JITTER = 0.02
 
 
 @dataclass(frozen=True)
 class DeviceCompositions:
-    """Formulas in batches on a device."""
+    """Formulas on a device, in batches."""
 
     data: Compositions
     device: torch.device
@@ -40,7 +40,7 @@ class DeviceCompositions:
     def batch(
         self, rows: np.ndarray, kept: np.ndarray, generator: torch.Generator | None = None
     ) -> CompositionBatch:
-        """The compositions `rows` [b] of which `kept` [b] says yes.
+        """The compositions `rows` [b] for which `kept` [b] is true.
 
         Args:
             generator: of jitter and dropout, which are drawn for all rows; None for neither.
@@ -51,7 +51,7 @@ class DeviceCompositions:
         inside = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         tokens = np.flatnonzero(kept[owner])
         source = self.data.ptr[rows][owner] + inside
-        places = int(sizes.max())  # of all rows, so that the noise has a shape of its own
+        places = int(sizes.max())  # of all rows, so that the noise's shape depends on nothing else
         owner_kept = (np.cumsum(kept) - 1)[owner[tokens]]
         filled = np.arange(places) < sizes[chosen][:, None]
 
@@ -84,7 +84,7 @@ class DeviceCompositions:
         return moved / total[owner]
 
     def predict(self, model: nn.Module, rows: np.ndarray) -> Tensor:
-        """[K, b] what a model says of rows: standardised targets, or logits."""
+        """[K, b] predictions of a model for rows: standardised targets, or logits."""
         model.eval()
         parts = np.array_split(rows, max(1, -(-len(rows) // EVALUATION_BATCH)))
         with torch.no_grad():
@@ -93,14 +93,14 @@ class DeviceCompositions:
 
 
 class CompositionProblem:
-    """Regression or classification of formulas, each member on a fold of its own.
+    """Regression or classification of formulas, each member on its own fold.
 
     Args:
         data: the whole data set.
         splits: of each member.
-        recipe: decides the loss.
+        recipe: determines the loss.
         steps: batches of an epoch.
-        order_seed: decides batches, jitter and dropout, for all members alike.
+        order_seed: determines batches, jitter and dropout, for all members alike.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class CompositionProblem:
         self._place()
 
     def _place(self) -> None:
-        """What follows from the members that there are."""
+        """Updates what depends on the present members."""
         target = self.data.data.target
         rows = np.zeros((len(self.splits), len(target)))
         for k, split in enumerate(self.splits):
@@ -136,7 +136,7 @@ class CompositionProblem:
 
     @property
     def device(self) -> torch.device:
-        """Where the training runs."""
+        """The device of the training."""
         return self._target.device
 
     @property
@@ -145,9 +145,9 @@ class CompositionProblem:
         return self._target.dtype
 
     def batches(self) -> Iterator[CompositionBatch]:
-        """The whole data set in a new random order, less the rows that no member learns from.
+        """The whole data set in a new random order, without the rows that no member learns from.
 
-        Moves the random generators of order, jitter and dropout on.
+        Advances the random generators of order, jitter and dropout.
         """
         order = self._order.permutation(len(self.data.data))
         for rows in np.array_split(order, self.steps):
@@ -156,7 +156,7 @@ class CompositionProblem:
                 yield self.data.batch(rows, kept, self._generator)
 
     def loss(self, forward: Forward, batch: CompositionBatch) -> Tensor:
-        """[K] mean loss of each member over those of a batch's rows that are in its training part.
+        """[K] mean loss of each member over the rows of a batch that are in its training part.
 
         Binary cross-entropy for classes; else absolute or squared error, or the negative logarithm
         of a Laplace distribution: √2·|error|·e^(−scale) + scale. A member without a row has loss 0.
@@ -177,7 +177,7 @@ class CompositionProblem:
         return (loss * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
     def share(self, batch: CompositionBatch) -> Tensor:
-        """[K] share of each member's training part that lies in a batch."""
+        """[K] share of each member's training part that is in a batch."""
         rows = batch.rows.to(self._weight.device, non_blocking=True)
         return self._weight[:, rows].sum(dim=1) / self._weight.sum(dim=1)
 
@@ -203,7 +203,7 @@ class CompositionProblem:
         return said.new_tensor(1 - roc_auc_score(truth, said.double().cpu().numpy()))
 
     def select(self, rows: Sequence[int]) -> None:
-        """The members that stay, by their places; their targets and splits with them."""
+        """Keeps only the members at the given positions, with their targets and splits."""
         self.splits = [self.splits[k] for k in rows]
         self.means = [self.means[k] for k in rows]
         self.scales = [self.scales[k] for k in rows]
@@ -214,6 +214,6 @@ class CompositionProblem:
         return {"order": self._order.bit_generator.state, "noise": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """As of `Problem`."""
+        """See `Problem`."""
         self._order.bit_generator.state = state["order"]
         self._generator.set_state(state["noise"])

@@ -1,8 +1,8 @@
-"""Training of one array, from a data set to the outcomes of its members. Needs no Ray."""
+"""Trains one array, from a data set to the outcomes of its members. Needs no Ray."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
@@ -20,20 +21,21 @@ from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, evaluate
 from trainables.training.problem import GraphRegression, standardisation
+from trainables.training.specification import ModelSpec
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
-# model's key, so that results of different code are never mixed up in one run. The test
-# tests/training/test_golden.py fails when the numbers move and this did not.
+# model's key, so that results of different code are never mixed in one run. The test
+# tests/training/test_golden.py fails when the numbers change and this was not raised.
 TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySpec:
-    """One array: all that its members share, and their mixings.
+    """One array: what its members share, and their mixings.
 
     Attributes:
         mixings: label -> key of the model, in order.
-        conv_width: node width of CGCNN's convolutions; the embedding's dimension where None.
+        options: of the network; None for the defaults.
     """
 
     backbone: str
@@ -42,7 +44,26 @@ class ArraySpec:
     fold: int
     seed: int
     recipe: Recipe
-    conv_width: int | None = None
+    options: NetworkOptions | None = None
+
+    @classmethod
+    def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
+        """The array of some models, which differ only in their mixings."""
+        first, *_ = models = list(models)
+        return cls(
+            backbone=first.backbone,
+            dim=first.dim,
+            mixings={model.mixing: model.key for model in models},
+            fold=first.fold,
+            seed=first.seed,
+            recipe=first.recipe,
+            options=first.options,
+        )
+
+    @property
+    def width(self) -> int:
+        """Width of the node features."""
+        return (self.options or BACKBONES[self.backbone].options()).node_width(self.dim)
 
 
 def build_model(
@@ -50,12 +71,17 @@ def build_model(
     generators: Generators,
     mixings: Sequence[Mixing],
     dim: int,
-    conv_width: int | None = None,
+    options: NetworkOptions | None = None,
 ) -> nn.Module:
-    """A stacked, untrained model."""
+    """A stacked, untrained model.
+
+    Args:
+        options: of the network; None for the defaults.
+    """
     table = torch.from_numpy(descriptor.load())
-    options = {} if conv_width is None else {"conv_width": conv_width}
-    model: nn.Module = BACKBONES[backbone].load()(generators, mixings, table, dim, **options)
+    entry = BACKBONES[backbone]
+    given = vars(options or entry.options())
+    model: nn.Module = entry.load()(generators, mixings, table, dim, **given)
     return model
 
 
@@ -75,7 +101,7 @@ class ArrayFit(FittedArray):
         target = (dataset.target - self.mean) / self.scale
         self.data = open_source(dataset.graphs, target, device)
         # Common random numbers: the mixings of one fold start from the same draws, so that a
-        # difference between them is one of mixing.
+        # difference between them is due to the mixing.
         initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)
         self.training = ArrayTraining(
             [
@@ -91,7 +117,7 @@ class ArrayFit(FittedArray):
 
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         spec, mixings = self.spec, [Mixing(member.label) for member in members]
-        return build_model(spec.backbone, generators, mixings, spec.dim, spec.conv_width)
+        return build_model(spec.backbone, generators, mixings, spec.dim, spec.options)
 
     def _evaluate(self, trained: Trained) -> Outcome:
         return evaluate(trained, self.data, self.dataset, self.split, self.mean, self.scale)

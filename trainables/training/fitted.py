@@ -1,4 +1,4 @@
-"""What all arrays in training can do, whatever they are made from and leave behind."""
+"""The base class of arrays in training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FittedArray(ABC):
     """An array in training: call `advance` until `finished`.
 
     Attributes:
-        training: made by the subclass.
+        training: set by the subclass.
     """
 
     training: ArrayTraining
@@ -30,15 +30,15 @@ class FittedArray(ABC):
 
     @property
     def epoch(self) -> int:
-        """Epochs that are over."""
+        """Number of finished epochs."""
         return self.training.epoch
 
     def save(self) -> bytes:
-        """Where the training is, to go on from with `load`."""
+        """The state of the training, for `load`."""
         return snapshot.save(self.training)
 
     def load(self, content: bytes) -> None:
-        """Goes on where a fit of the same models was saved.
+        """Restores the state of a fit of the same models.
 
         Raises:
             SnapshotError: the bytes are no snapshot of these models.
@@ -46,5 +46,5 @@ class FittedArray(ABC):
         snapshot.load(self.training, content)
 
     def advance(self) -> Iterator[Outcome]:
-        """One epoch; yields the outcomes of the members that it was the last for."""
+        """Trains one epoch; yields the outcomes of the members that finished with it."""
         yield from map(self._evaluate, self.training.run_epoch())

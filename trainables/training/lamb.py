@@ -1,9 +1,9 @@
-"""LAMB (You et al. 2020, arXiv:1904.00962) that looks ahead (Zhang et al. 2019, arXiv:1907.08610).
+"""LAMB (You et al. 2020, arXiv:1904.00962) with look-ahead (Zhang et al. 2019, arXiv:1907.08610).
 
-As in the published CrabNet: moments are not debiased, the norm of the weights counts as 10 at most,
-and every sixth step goes half of the way back to the weights of six steps before.
+As in the published CrabNet: moments are not debiased, the norm of the weights is capped at 10, and
+every sixth step goes half of the way back to the weights of six steps before.
 
-Legend: K models, whose weights are stacked along the leading axis; norms are of each model's own.
+Legend: K models, whose weights are stacked along the leading axis; norms are per model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LARGEST_NORM = 10.0
 
 
 class Lamb(torch.optim.Optimizer):
-    """One step a call; `lr` is the group's.
+    """The optimiser; `lr` is that of the parameter group.
 
     Args:
         every, back: after so many steps the weights become slow + back · (fast − slow).
@@ -33,13 +33,13 @@ class Lamb(torch.optim.Optimizer):
         every: int = 6,
         back: float = 0.5,
     ) -> None:
-        # The steps so far are a group's, so that `state_dict` has them.
+        # The number of steps is stored in the group, so that `state_dict` has it.
         super().__init__(parameters, {"lr": lr, "taken": 0})
         self.betas, self.eps, self.every, self.back = betas, eps, every, back
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Moves all weights that have a gradient."""
+        """Updates all weights that have a gradient."""
         assert closure is None
         for group in self.param_groups:
             group["taken"] += 1
@@ -60,7 +60,7 @@ class Lamb(torch.optim.Optimizer):
         size, length = _norms(weight).clamp(max=LARGEST_NORM), _norms(direction)
         trust = torch.where((size > 0) & (length > 0), size / length, 1.0)
         weight.sub_(direction.mul_(trust.mul_(rate)))
-        # The first time the slow weights are made, they are where the fast ones are.
+        # When the slow weights are first made, they equal the fast ones.
         if looks_back:
             slow = state.setdefault("slow", weight.detach().clone())
             weight.copy_(slow.lerp_(weight, self.back))

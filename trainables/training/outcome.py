@@ -1,4 +1,4 @@
-"""What a trained model leaves: metrics, element vectors, predictions.
+"""The results of a trained model: metrics, element vectors, predictions.
 
 Legend: B crystals, N nodes, Z elements, D dimensions.
 """
@@ -21,7 +21,7 @@ from trainables.training.problem import EVALUATION_BATCH, predictions
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that is kept of one model.
+    """All results of one model.
 
     Attributes:
         history: learning curve, best epoch, seconds.
@@ -31,9 +31,9 @@ class Outcome:
             (training crystals that contain the element); `elements/<channel>` [Z, D] for mixed,
             h, l, layer1…; `predictions/<part>/row` and `/value` for validation and test;
             `curve/train_loss`, `curve/val_mae` [epochs]; `weights/<name>` of the best-validation
-            model; `scaler/mean` and `scaler/scale` [1], which turn its outputs into the target's
-            unit (`checkpoint.load_model` reads both). Only curves are there if it diverged.
-        parameters: trainable numbers of the model.
+            model; `scaler/mean` and `scaler/scale` [1], which convert its outputs to the target's
+            unit (`checkpoint.load_model` reads both). A diverged model has only curves.
+        parameters: number of trainable parameters.
     """
 
     history: History
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def not_evaluated(trained: Trained, split: Split) -> Outcome:
-    """What the training alone tells of a model; without one finite validation, it has diverged."""
+    """The results known from training alone; without one finite validation, it has diverged."""
     history = trained.history
     history.diverged = history.diverged or history.best_epoch < 0
     curves = {
@@ -58,7 +58,7 @@ def not_evaluated(trained: Trained, split: Split) -> Outcome:
 def evaluate(
     trained: Trained, data: GraphSource, dataset: Dataset, split: Split, mean: float, scale: float
 ) -> Outcome:
-    """Evaluates a model with its best-validation weights; here the test part is touched, once."""
+    """Evaluates a model with its best-validation weights; the only use of the test part."""
     outcome = not_evaluated(trained, split)
     if outcome.history.diverged:
         return outcome

@@ -1,4 +1,4 @@
-"""What an array learns: its batches, its losses, and how its members are examined.
+"""What an array learns: its batches, its losses, and how its members are validated.
 
 Legend: K models, B samples.
 """
@@ -22,11 +22,11 @@ Forward = Callable[[Any], Tensor]
 
 
 class Problem(Protocol):
-    """A data set with its split, as an array in training sees it."""
+    """A data set with its split, as a training array uses it."""
 
     @property
     def device(self) -> torch.device:
-        """Where the training runs."""
+        """The device of the training."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -34,28 +34,28 @@ class Problem(Protocol):
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
 
     def batches(self) -> Iterator[Any]:
-        """One pass over the training parts, in an order of its own."""
+        """One pass over the training parts, in random order."""
 
     def loss(self, forward: Forward, batch: Any) -> Tensor:
         """[K] mean loss of each member on its own part of a batch."""
 
     def share(self, batch: Any) -> Tensor | float:
-        """Of each member's training part, the share that lies in a batch; [K], or one for all."""
+        """The share of each member's training part that is in a batch; [K], or one for all."""
 
     def errors(self, model: nn.Module) -> Tensor:
-        """[K] validation errors, the less the better."""
+        """[K] validation errors; lower is better."""
 
     def select(self, rows: Sequence[int]) -> None:
-        """The members that stay, by their places; the others have left the array."""
+        """Keeps only the members at the given positions; the others have left the array."""
 
     def state_dict(self) -> dict[str, Any]:
         """States of the random generators: tensors, or values that JSON holds."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Sets the generators to a state that `state_dict` gave."""
+        """Restores the generators to a state of `state_dict`."""
 
 
 class GraphRegression:
@@ -63,10 +63,10 @@ class GraphRegression:
 
     Args:
         data: the whole data set, targets standardised and on the training device.
-        split: which crystals train, validate and test; the test part is not touched here.
-        recipe: decides loss and size of batches.
-        order_seed: decides the batches of every epoch.
-        scale: standard deviation of the target, which turns losses into MAEs.
+        split: which crystals train, validate and test; the test part is not used here.
+        recipe: determines loss and batch size.
+        order_seed: determines the batches of every epoch.
+        scale: standard deviation of the target, which converts losses to MAEs.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class GraphRegression:
 
     @property
     def device(self) -> torch.device:
-        """Where the training runs."""
+        """The device of the training."""
         return self.data.target.device
 
     @property
@@ -89,16 +89,16 @@ class GraphRegression:
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch; the last may be smaller by one crystal a batch."""
+        """Number of batches in an epoch, whose sizes differ by one crystal at most."""
         return -(-len(self._train) // self.recipe.batch_size)
 
     def batches(self) -> Iterator[GraphBatch]:
-        """The training crystals in a new random order; moves the random generator on."""
+        """The training crystals in a new random order; advances the random generator."""
         shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
         return self.data.batches(shuffled, self.recipe.batch_size)
 
     def loss(self, forward: Forward, batch: GraphBatch) -> Tensor:
-        """[K] mean absolute or squared error of standardised predictions, as the recipe says.
+        """[K] mean absolute or squared error of standardised predictions, by the recipe.
 
         Args:
             forward: batch -> [K, B] predictions.
@@ -108,7 +108,7 @@ class GraphRegression:
         return (error.abs() if self.recipe.loss == "l1" else error.square()).mean(dim=1)
 
     def share(self, batch: GraphBatch) -> float:
-        """Share of the training crystals that lie in a batch; the same for all members."""
+        """Share of the training crystals that are in a batch; the same for all members."""
         return batch.crystals / len(self._train)
 
     def errors(self, model: nn.Module) -> Tensor:
@@ -116,14 +116,14 @@ class GraphRegression:
         return mean_absolute_errors(model, self.data, self._validation) * self.scale
 
     def select(self, rows: Sequence[int]) -> None:
-        """Nothing here is a member's own."""
+        """Does nothing, as no state depends on the members."""
 
     def state_dict(self) -> dict[str, Any]:
         """State of the generator of the batches' order."""
         return {"order": self._order.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """As of `Problem`."""
+        """See `Problem`."""
         self._order.bit_generator.state = state["order"]
 
 
@@ -132,13 +132,13 @@ def standardisation(known: np.ndarray, classes: bool = False) -> tuple[float, fl
     if classes:
         return 0.0, 1.0
     mean, spread = float(known.mean()), float(known.std())
-    # A constant target standardises to 0, and must not to its rounding errors.
+    # A constant target has to standardise to 0, not to its rounding errors.
     return mean, spread if spread > 1e-12 * abs(mean) else 1.0
 
 
 @torch.no_grad()
 def predictions(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
-    """[K, B] standardised predictions of the crystals `rows` [B], which lies on the host."""
+    """[K, B] standardised predictions of the crystals `rows` [B], which is on the host."""
     model.eval()
     return torch.cat([model(batch) for batch in data.batches(rows, EVALUATION_BATCH)], dim=1)
 

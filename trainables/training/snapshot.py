@@ -1,8 +1,8 @@
-"""An array in the middle of its training, as bytes: what it takes to go on as if nothing had been.
+"""Saves and restores an array in training as bytes.
 
 The bytes are a SHA-256 and then safetensors: weights, optimiser, averages and best weights of all
-members, and in its metadata the histories, the epoch and the states of the random generators.
-Going on gives the same bits as never having stopped, where the same members go on together.
+members, and in its metadata the histories, the epoch and the states of the random generators. A
+resumed training gives the same bits as an uninterrupted one if it has the same members.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ DIGEST = 32  # bytes
 
 
 class SnapshotError(ValueError):
-    """Bytes that are no snapshot of this training, in one line."""
+    """Bytes that are no snapshot of this training; one line."""
 
 
 def save(training: ArrayTraining) -> bytes:
-    """All of an array's state between two epochs."""
+    """The state of an array between two epochs."""
     optimiser, problem = training.optimiser.state_dict(), training.problem.state_dict()
     noise = {name: value for name, value in problem.items() if isinstance(value, Tensor)}
     parts = {
@@ -57,13 +57,13 @@ def save(training: ArrayTraining) -> bytes:
 
 
 def load(training: ArrayTraining, content: bytes) -> None:
-    """Sets an array that has just been made to the state in which a snapshot was saved.
+    """Restores a snapshot into an array that has just been made.
 
     The snapshot may hold more members, which have finished since; they are left out.
 
     Raises:
-        SnapshotError: damaged, of another version, or without one of the array's members; the array
-            is then of no use.
+        SnapshotError: it is damaged, of another version, or lacks one of the array's members; the
+            array cannot be used then.
     """
     state = _state(content)
     try:
@@ -72,8 +72,8 @@ def load(training: ArrayTraining, content: bytes) -> None:
         raise
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
             SafetensorError) as error:  # fmt: skip
-        # Whole, and not what this code writes: the training begins again as an array, for its
-        # models alone would be other bits.
+        # Complete, but written by other code: the array starts again as a whole, as its models
+        # trained alone would have other bits.
         raise SnapshotError(f"of another kind ({type(error).__name__})") from None
 
 
@@ -141,7 +141,7 @@ def _load_history(history: History, state: dict[str, Any]) -> None:
 
 
 def _flat(state: dict[int, dict[str, Any]]) -> dict[str, Tensor]:
-    """An optimiser's tensors as "place of the parameter/name"."""
+    """An optimiser's tensors by "position of the parameter/name"."""
     return {
         f"{place}/{name}": torch.as_tensor(value)
         for place, values in state.items()
@@ -151,7 +151,7 @@ def _flat(state: dict[int, dict[str, Any]]) -> dict[str, Tensor]:
 
 
 def _by_parameter(flat: dict[str, Tensor], rows: list[int]) -> dict[int, dict[str, Tensor]]:
-    """What `_flat` was made of, with some of the members; what has no members counts steps."""
+    """The inverse of `_flat` for some of the members; tensors without a member axis count steps."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in flat.items():
         place, _, own = name.partition("/")

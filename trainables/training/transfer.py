@@ -1,4 +1,4 @@
-"""One array of CrabNets: tables of element vectors against each other, fold by fold. No Ray.
+"""Trains one array of CrabNets, which compare element tables fold by fold. No Ray.
 
 Legend: F columns of a table.
 """
@@ -6,7 +6,7 @@ Legend: F columns of a table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch import nn
 
 from trainables.compositions.dataset import Compositions
 from trainables.crystals.split import VALIDATION_SHARE, Split
-from trainables.models.crabnet import CrabNet
+from trainables.models.crabnet import PUBLISHED, CrabNet
 from trainables.models.layers import Generators
+from trainables.models.options import CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe, RecipeName
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.compositions import CompositionProblem, DeviceCompositions
@@ -24,23 +25,23 @@ from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
 from trainables.training.problem import standardisation
 
-# As `fit.TRAINING_VERSION`, of the models here.
+# Like `fit.TRAINING_VERSION`, for the models here.
 TRANSFER_VERSION = 4
 TEST_SHARE = 0.2  # of an official fold
-# Rows of a batch, at least and at most: as published, which fills a GPU in 500 epochs; and small,
-# because few epochs have to be enough on a CPU.
+# Smallest and largest batch size: as published, which fills a GPU in 500 epochs; and small, because
+# on a CPU few epochs have to suffice.
 BATCHES: dict[RecipeName, tuple[int, int]] = {"paper": (128, 4096), "tuned": (16, 64)}
-# Share of the rows not for the test that validates: as published; and less of it, since nothing but
-# the best epoch is chosen by it.
+# Validation share of the rows outside the test part: as published; and smaller, since it is only
+# used to select the best epoch.
 HELD: dict[RecipeName, float] = {"paper": VALIDATION_SHARE, "tuned": 0.1}
 
 RECIPES: dict[RecipeName, Recipe] = {
-    # As published, but for early stopping, which here looks at the average alone.
+    # As published, except for early stopping, which considers the average alone.
     "paper": CyclicRecipe(
         name="paper", optimiser="lamb", lr=6e-3, lowest=1e-4 / 6e-3, half=10, loss="laplace",
         epochs=500, patience=60,
     ),
-    # Found on validation parts only; docs/results.md has the comparison.
+    # Selected on validation parts only; docs/results.md has the comparison.
     "tuned": Recipe(
         name="tuned", optimiser="adamw", lr=3e-4, weight_decay=0.3, loss="l1",
         schedule="cosine", warmup=0.1, averaging=0.99, epochs=40, patience=40,
@@ -49,15 +50,15 @@ RECIPES: dict[RecipeName, Recipe] = {
 
 
 def training_rows(name: RecipeName, compositions: int) -> float:
-    """About how many rows of a data set a model of a recipe learns from."""
+    """Approximate number of rows of a data set from which a model learns."""
     return (1 - TEST_SHARE) * (1 - HELD[name]) * compositions
 
 
 def recipe_for(name: RecipeName, compositions: int, **changes: Any) -> Recipe:
-    """A recipe with its size of batches: 2^round(log2 n − 4) of n training rows, within bounds.
+    """A recipe with its batch size: 2^round(log2 n − 4) for n training rows, within bounds.
 
-    On few rows absolute errors let a transformer collapse to one value for all; with a scale of
-    its own to predict, as in the Laplace loss, it does not.
+    On few rows, absolute errors let a transformer collapse to one value for all; the Laplace loss,
+    where it also predicts a scale, prevents that.
     """
     size = 2 ** round(np.log2(max(1.0, training_rows(name, compositions))) - 4)
     least, most = BATCHES[name]
@@ -77,25 +78,25 @@ class Entrant:
 
     @property
     def label(self) -> str:
-        """What it is called in its array."""
+        """Its name in its array."""
         return f"fold{self.fold}/{self.table}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferSpec:
-    """One array: all that its members share, and the members.
+    """One array: what its members share, and the members.
 
     Attributes:
         models: entrant -> key.
-        trainable: whether the tables learn too.
-        shape: of the network, where it is not the published one (`CrabNet`'s arguments).
+        trainable: whether the tables are trained too.
+        options: of the network.
     """
 
     models: dict[Entrant, str]
     seed: int
     recipe: Recipe
     trainable: bool = False
-    shape: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
+    options: CrabNetOptions = PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,10 @@ class TransferFit(FittedArray):
             label: compositions.split(entrant.fold, spec.seed, HELD[spec.recipe.name])
             for label, entrant in self._entrants.items()
         }
-        # Common random numbers: all models of a seed start from the same draws and meet the same
-        # batches, so that a difference between tables is one of tables.
+        # Common random numbers: all models of a seed start from the same draws and get the same
+        # batches, so that a difference between tables is due to the tables.
         initial, order = np.random.SeedSequence([spec.seed]).generate_state(2)
-        # Of the whole data set: the same for all folds, whose training parts differ by a row.
+        # Of the whole data set: equal for all folds, whose training parts differ by a row.
         rows = training_rows(spec.recipe.name, len(compositions))
         steps = max(1, round(rows / spec.recipe.batch_size))
         self.source = DeviceCompositions(compositions, torch.device(device), dtype)
@@ -149,10 +150,15 @@ class TransferFit(FittedArray):
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         entrants = [self._entrants[member.label] for member in members]
         tables = [_by_number(self.data.tables[entrant]) for entrant in entrants]
-        shape: dict[str, Any] = dict(self.spec.shape)
-        # The same for one member as for all, so that one can leave the array.
+        # Independent of the present members, so that one can leave the array.
         columns = max(self.data.tables[entrant].shape[1] for entrant in self._entrants.values())
-        return CrabNet(generators, tables, columns=columns, trainable=self.spec.trainable, **shape)
+        return CrabNet(
+            generators,
+            tables,
+            columns=columns,
+            trainable=self.spec.trainable,
+            options=self.spec.options,
+        )
 
     def _evaluate(self, trained: Trained) -> Outcome:
         split = self.splits[trained.history.member.label]
@@ -160,14 +166,14 @@ class TransferFit(FittedArray):
 
 
 def _by_number(table: np.ndarray) -> torch.Tensor:
-    """Rows by atomic number, of which 0 is none."""
+    """Rows by atomic number; row 0 is unused."""
     return torch.from_numpy(np.vstack([np.zeros_like(table[:1]), table]).astype(np.float64))
 
 
 def evaluate(
     trained: Trained, source: DeviceCompositions, split: Split, trainable: bool
 ) -> Outcome:
-    """Evaluates a model with its best-validation weights; here the test part is touched, once."""
+    """Evaluates a model with its best-validation weights; the only use of the test part."""
     outcome = not_evaluated(trained, split)
     if outcome.history.diverged:
         return outcome

@@ -1,4 +1,4 @@
-"""Clusterings to agree on, made up."""
+"""Synthetic clusterings with a common partition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.consensus import made_up
 def noisy_references(
     elements: int, models: int, seed: int, *, clusters: int = 12, noise: float = 0.35
 ) -> list[Reference]:
-    """A common partition that each model sees merged, with elements misplaced or left out."""
+    """Samples of a common partition with merged clusters and misplaced or missing elements."""
     return made_up(noise, seed, elements=elements, models=models, clusters=clusters)
 
 

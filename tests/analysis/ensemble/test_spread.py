@@ -58,7 +58,7 @@ def test_one_model_has_no_deviation_but_an_error() -> None:
 
 
 def test_few_errors_give_the_widest_interval() -> None:
-    """Of 9 errors, none is the tenth smallest that 95 % ask for; the largest has to do."""
+    """95 % needs the tenth smallest of 9 errors, so the largest is used."""
     off = np.arange(1.0, 10.0)
     spread = calibrate(off, np.zeros(9))
     assert spread.half_width(np.zeros(1), 0.95)[0] == pytest.approx(9.0)

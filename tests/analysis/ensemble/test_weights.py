@@ -59,7 +59,7 @@ def test_greedy_keeps_to_one_model_that_is_right() -> None:
 
 
 def test_what_fits_best_is_not_chosen_where_it_has_only_memorised() -> None:
-    """Of 60 models as good as each other, 12 crystals let weights be fitted to no error at all."""
+    """With 60 equally good models, weights can be fitted to 12 crystals without any error."""
     predictions, truth = noisy(60, 12, seed=7)
     seen = {name: np.abs(way(predictions, truth) @ predictions - truth).mean()
             for name, way in WAYS.items()}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the figures of a scale draw."""
+"""Figures of a scale."""
 
 from __future__ import annotations
 

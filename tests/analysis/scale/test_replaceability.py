@@ -1,4 +1,4 @@
-"""From counts to S and to chemical distances."""
+"""S and chemical distances from counts."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_points_of_a_line_are_put_back_on_it() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_local_helps_any_more(seed: int) -> None:
-    """No element moved elsewhere and no run turned round has a larger F."""
+    """Moving no element and reversing no run increases F."""
     n = 12
     matrix = distances(n, seed)
     for start in range(6):

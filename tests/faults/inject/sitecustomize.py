@@ -1,9 +1,9 @@
 """Loaded by every Python process of a fault test, because its folder is on PYTHONPATH.
 
-Python tells an audit hook of each file that is opened, renamed, linked or removed before that
-happens, and elemgrid tells it when a training, a block of crystals or a sum begins. The hook writes
-down what concerns the test's folder, and where a fault is armed for a point, that process ends, or
-gets an error, there. The product knows nothing of it.
+Python calls an audit hook before each file is opened, renamed, linked or removed, and elemgrid
+raises an audit event before a training, a block of crystals or a sum starts. The hook logs events
+in the test's folder; where a fault is armed for a point, the process ends there, or gets an error.
+The product contains no code for this.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ def _told(event: str, args: tuple[object, ...]) -> None:
 
 
 def _writes(args: tuple[object, ...], name: str) -> bool:
-    """A file opened to be written, or a folder opened to be synced after a rename."""
+    """Whether a file is opened for writing, or a folder is opened for syncing after a rename."""
     flags = args[2] if isinstance(args[2], int) else 0
     return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) or os.path.isdir(name)
 
@@ -66,7 +66,7 @@ def _note(event: str, about: str) -> None:
 
 
 def _taken(event: str, about: str) -> dict[str, str] | None:
-    """A fault that is armed for this point; nobody else will take it."""
+    """Takes the fault that is armed for this point, so that no other process does."""
     for name in sorted(os.listdir(FOLDER)):
         if not name.endswith(".armed"):
             continue

@@ -1,1 +1,1 @@
-"""CIF and POSCAR: pymatgen's readers, in a process of their own with limits of time and memory."""
+"""Reads CIF and POSCAR in a separate process with limits of time and memory."""

@@ -1,6 +1,6 @@
-"""What a CIF can say and the atoms of one cell cannot: modulation, magnetic names, disorder.
+"""Refuses CIFs that the atoms of one cell cannot represent: modulation, magnetism, disorder.
 
-Also what the file says twice and that has to agree: the volume of the cell.
+Also checks what the file states twice: the volume of the cell.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _OPERATIONS = (
     "_space_group_symop_operation_xyz",
     "_symmetry_equiv_pos_as_xyz",
 )
-# What a block of a file's common data may say for that of the atoms.
+# What a block of common data may state for the block with the atoms.
 _SHARED = re.compile(
     r"_(symmetry_)?space_group_.*|_symmetry_.*|_parent_space_group_.*|_chemical_formula_.*"
     r"|_cell_formula_units_z|_cell_modulation_dimension|_cell_wave_vector_.*"
 )
-VOLUME_TOLERANCE = 0.02  # share by which a stated volume may differ
+VOLUME_TOLERANCE = 0.02  # relative deviation of a stated volume
 
 
 def with_common_data(block: Block, others: Sequence[Block]) -> Block:
-    """A block with what others, which have no cell of their own, say of symmetry and formula.
+    """Adds to a block the symmetry and formula of others, which have no cell of their own.
 
-    What stands in the block itself is its own.
+    The block's own values have precedence.
 
     Raises:
         BadCrystal: two of the others contradict each other.
@@ -57,7 +57,7 @@ def refuse_modulated(block: Block) -> None:
     """Refuses structures whose atoms do not repeat with the cell.
 
     Raises:
-        BadCrystal: with the tag that says so.
+        BadCrystal: names the tag.
     """
     if block.known("_cell_modulation_dimension") not in ([], ["0"]):
         raise BadCrystal("modulated structure: its atoms do not repeat with the cell")
@@ -72,7 +72,7 @@ def refuse_magnetic_names(block: Block) -> None:
     """Refuses magnetic groups without operations; other names are those of a parent structure.
 
     Raises:
-        BadCrystal: with the tag that names one.
+        BadCrystal: names the tag.
     """
     if any(block.known(tag) for tag in _OPERATIONS):
         return
@@ -88,10 +88,10 @@ def refuse_disorder(groups: Sequence[tuple[str, Value]]) -> None:
     """Refuses sites that exclude each other.
 
     Args:
-        groups: (site, `_atom_site_disorder_group`) of the sites that are filled.
+        groups: (site, `_atom_site_disorder_group`) of the occupied sites.
 
     Raises:
-        BadCrystal: two groups, or one beside its own images (a negative number).
+        BadCrystal: there are two groups, or one that excludes its own images (a negative number).
     """
     found = {
         group.strip(): site
@@ -108,10 +108,10 @@ def refuse_disorder(groups: Sequence[tuple[str, Value]]) -> None:
 
 
 def refuse_volume(block: Block, lattice: NDArray[np.float64]) -> None:
-    """Refuses a cell that has not the volume that the file states.
+    """Refuses a cell whose volume is not the stated one.
 
     Raises:
-        BadCrystal: with both.
+        BadCrystal: names both.
     """
     text = block.first("_cell_volume")
     stated = None if text is None else number(text)

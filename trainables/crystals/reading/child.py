@@ -1,9 +1,9 @@
-"""The process in which pymatgen reads: texts come in by a pipe, atoms or a reason go out.
+"""The process that reads structures: texts come in by a pipe, atoms or a reason go out.
 
 python -m trainables.crystals.reading.child SECONDS BYTES
 
-It ends with its parent, whose end of the pipe is then closed. Standard output and standard error
-are taken away from the libraries, which would write into the answers or over a progress bar.
+It ends with its parent, when the pipe closes. Standard output and standard error are taken away
+from libraries, which would write into the answers or over a progress bar.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ def read(form: str, text: str) -> Atoms:
 
     Raises:
         BadCrystal: the reason in one line.
-        MemoryError: the text wants more than the process may have.
+            MemoryError: the text needs more memory than the process may have.
     """
     crystal = _READERS[form](text.removeprefix("\ufeff"))
     return crystal.numbers.tolist(), crystal.frac.tolist(), crystal.lattice.tolist()
 
 
-GRACE = 2  # seconds after which a child whose parent did not end it ends itself
+GRACE = 2  # seconds after which a child that its parent did not end ends itself
 
 
 def main() -> None:
     """Answers until the pipe is closed."""
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     questions, answers = _own_pipes()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, in C code too
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, even in C code
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
@@ -60,10 +60,10 @@ def main() -> None:
             signal.alarm(0)
             _say(answers, answer)
     except MemoryError:
-        # Whatever it holds, and in whatever state it is: the next text gets a fresh process.
+        # The state of this process is unknown: the next text gets a new one.
         os._exit(OUT_OF_MEMORY)
     except BrokenPipeError:
-        pass  # the parent has gone
+        pass  # the parent has ended
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:

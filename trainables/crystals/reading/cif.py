@@ -1,4 +1,4 @@
-"""A CIF's structure as its file says: no symmetrising, no primitive cell, and nothing guessed."""
+"""Reads a CIF's structure as the file states it: no symmetrising, no primitive cell, no guesses."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _FIXED: dict[str, dict[int, float | str]] = {
     "orthorhombic": {3: 90.0, 4: 90.0, 5: 90.0},
     "monoclinic": {3: 90.0, 5: 90.0},
 }
-# Coordinates that stand for thirds, in the digits of the file: (value, tolerance of its share).
+# Coordinates that stand for rounded thirds: (value, tolerance of its share).
 _THIRDS = (1 / 3, 2 / 3)
 _THIRD_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of the atom list; what is missing or unknown is None."""
+    """One row of the atom list; missing or unknown values are None."""
 
     label: Value
     type: Value
@@ -56,7 +56,7 @@ class _Row:
 
 
 def read_cif(text: str) -> Crystal:
-    """The one structure of a CIF.
+    """Reads the one structure of a CIF.
 
     Raises:
         BadCrystal: the reason in one line.
@@ -142,7 +142,7 @@ def _rows(block: Block) -> list[_Row]:
 
 
 def _sites(rows: list[_Row], formula: Formula | None) -> list[Site]:
-    """The sites that are atoms, in the order in which pymatgen has them: by electronegativity."""
+    """The sites that are atoms, in pymatgen's order: by electronegativity."""
     sites: list[tuple[float, str, Site]] = []
     groups: list[tuple[str, Value]] = []
     for row in rows:
@@ -160,10 +160,10 @@ def _sites(rows: list[_Row], formula: Formula | None) -> list[Site]:
 
 
 def _is_dummy(row: _Row, formula: Formula | None) -> bool:
-    """Whether a row is no atom, which is what the dictionary says of the flag `dum`.
+    """Whether a row is no atom, as the dictionary defines the flag `dum`.
 
-    Programs also write it for an atom that they could not find. So one that bears the name of an
-    element is left out only where the formula, which is compared later, says what there is.
+    Programs also use it for an atom that they could not find. So a row with the name of an element
+    is left out only if there is a formula, which is compared later.
     """
     if (row.flag or "").lower() not in ("dum", "dummy"):
         return False
@@ -180,10 +180,10 @@ def _is_dummy(row: _Row, formula: Formula | None) -> bool:
 
 
 def _is_full(row: _Row) -> bool:
-    """Whether a site is filled; one of occupancy 0 is not there.
+    """Whether a site is occupied; one with occupancy 0 is left out.
 
     Raises:
-        BadCrystal: it is filled in part.
+        BadCrystal: it is partially occupied.
     """
     if row.occupancy is None:
         return True  # the dictionary's default
@@ -211,7 +211,7 @@ def _place(row: _Row) -> tuple[float, float, float]:
 
 
 def _fraction(text: str) -> float | None:
-    """A coordinate, `0.25` or `1/4`; None if it is none."""
+    """Parses a coordinate, `0.25` or `1/4`; None if it is none."""
     match = re.fullmatch(r"([+-]?\d{1,3})/(\d{1,3})", text.strip())
     if match is None:
         return number(text)
@@ -219,7 +219,7 @@ def _fraction(text: str) -> float | None:
 
 
 def _refuse_attached(rows: list[_Row], formula: Formula | None) -> None:
-    """Hydrogens that a row counts and the list may lack; a formula with hydrogen tells later."""
+    """Refuses hydrogens counted in a row but maybe not listed, unless the formula has them."""
     if formula is not None and formula.readings and formula.has("H"):
         return
     for row in rows:

@@ -1,4 +1,4 @@
-"""CIF syntax: a text to data blocks of tags and values. It knows no crystals.
+"""Parses CIF syntax: text to data blocks of tags and values, without their meaning.
 
 CIF 1.1 (S. R. Hall et al., International Tables G, chapter 2.2) and, where the first line says so,
 CIF 2.0 (H. J. Bernstein et al., J. Appl. Cryst. 49, 277 (2016), doi:10.1107/S1600576715021871), of
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from trainables.crystals.crystal import BadCrystal
 
-# No alternative steps back further than it went, so that any text takes time in proportion to it.
+# No alternative backtracks beyond its start, so that any text takes linear time.
 _TOKENS = re.compile(
     r"""^;(?P<field>(?s:.*?))(?:\n;|\Z) | \#[^\n]*
     | '(?P<single>[^\n]*?)'(?=\s|\Z) | "(?P<double>[^\n]*?)"(?=\s|\Z)
@@ -34,16 +34,16 @@ _TOKENS_2 = re.compile(
 _CIF_2 = re.compile(r"#\\#CIF_2")
 
 Value = str | None  # None: a bare `.` or `?`
-# What programs write, in quotes too, for a text that they do not have.
+# What programs write, sometimes in quotes, for a text that they do not have.
 _PLACEHOLDERS = frozenset(("", "?", ".", "-", "none", "unknown", "not given", "n/a", "null"))
 
 
 @dataclass
 class Block:
-    """One data block: the values of each tag, one if the tag stands in no loop.
+    """One data block: the values of each tag; a single one if the tag is not in a loop.
 
     Attributes:
-        faults: tag -> what is wrong with its values; whoever asks for them is told.
+        faults: tag -> what is wrong with its values; raised when they are requested.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Block:
     faults: dict[str, str] = field(default_factory=dict)
 
     def column(self, tag: str) -> list[Value] | None:
-        """Values of a tag in the order of the file, None where it is missing.
+        """Values of a tag in the order of the file; None if it is missing.
 
         Raises:
             BadCrystal: the file contradicts itself about them.
@@ -61,11 +61,11 @@ class Block:
         return self.values.get(tag)
 
     def known(self, tag: str) -> list[str]:
-        """Values of a tag without those that are unknown."""
+        """Values of a tag without unknown ones."""
         return [value for value in self.column(tag) or [] if value is not None]
 
     def stated(self, tag: str) -> list[str]:
-        """Known values of a tag that holds a text, without words that stand for none."""
+        """Known values of a text tag, without placeholders."""
         return [text for text in self.known(tag) if text.strip("'\" ").lower() not in _PLACEHOLDERS]
 
     def first(self, *tags: str) -> Value:
@@ -73,7 +73,7 @@ class Block:
         return next((value for tag in tags for value in self.known(tag)), None)
 
     def put(self, tag: str, values: list[Value]) -> None:
-        """Enters the values of a tag; other values for the same tag are a fault."""
+        """Stores the values of a tag; other values for the same tag are a fault."""
         if self.values.setdefault(tag, values) != values:
             self.faults[tag] = f"ambiguous CIF: {tag} stands twice with different values"
 
@@ -118,14 +118,14 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 class _Reading:
-    """What has been read of a CIF so far."""
+    """The state of the parser."""
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
-        self.columns: list[str] | None = None  # of the loop that is being read
-        self._block = Block("")  # what stands before the first block is no data
+        self.columns: list[str] | None = None  # of the current loop
+        self._block = Block("")  # text before the first block is no data
         self._items: list[Value] = []
-        self._tag: str | None = None  # that waits for its value, or whose value may go on
+        self._tag: str | None = None  # waiting for its value, or for the rest of it
         self._waits = False
 
     def begin(self, name: str) -> None:
@@ -154,9 +154,9 @@ class _Reading:
             self._items = [f"{self._items[0]} {value or '?'}"]
 
     def end(self) -> None:
-        """Enters the loop or the single value that ends here."""
+        """Stores the loop or the single value that ends here."""
         if self.columns and len(self._items) == 1 < len(self.columns):
-            # No loop has less than a row: an empty one, and a tag with its value after it.
+            # A loop has at least one row: this is an empty loop, followed by a tag with its value.
             self._block.put(self.columns.pop(), self._items)
             self._items = []
         if self.columns:

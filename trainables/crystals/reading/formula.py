@@ -1,4 +1,4 @@
-"""The formula that a CIF states, beside the atoms that it lists."""
+"""The formula that a CIF states, compared with the atoms that it lists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainables.crystals.reading.cif_syntax import Block
 from trainables.crystals.reading.numbers import number
 from trainables.crystals.symbols import NUMBERS
 
-# Atoms of a formula unit by which a cell may differ, since amounts may be rounded (`Al0.67` × 3).
+# Tolerance in atoms per formula unit, since amounts may be rounded (`Al0.67` × 3).
 TOLERANCE = 0.02
 _AMOUNT = r"(\d+\.?\d*|\.\d+)?(?:\(\d+\))?"
 _TERM = re.compile(rf"([A-Z][a-z]?){_AMOUNT}")
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     | (?P<dot>\.)""",
     re.VERBOSE,
 )
-# Charges, of which `Na +` and `S O4 2-` are clear; whose digits those of `Na1+` are is not.
+# Charges such as `Na +` and `S O4 2-`; in `Na1+` it is unclear whose digits they are.
 _CHARGE = re.compile(r"(?<![^\s(\[])\d*[+-]+(?=[\s,;)\]}]|$)")
 _JOINED = re.compile(r"(?<=[A-Za-z\d)\]])(\d*)[+-]+(?=[\s,;)\]}]|$)")
 _UNKNOWNS = frozenset("mnxyz")  # amounts as letters
@@ -36,13 +36,13 @@ Amounts = dict[str, float]
 
 @dataclass(frozen=True)
 class Formula:
-    """What a file says that it holds.
+    """The formula that a file states.
 
     Attributes:
-        text: as it stands in the file.
-        readings: element -> amount; two where capitals leave it open whether CO is cobalt; none
-            where the text is not understood.
-        units: `_cell_formula_units_Z`, None where it is not given.
+        text: as in the file.
+        readings: element -> amount; two if capitals leave open whether CO is cobalt; none if the
+            text is not understood.
+        units: `_cell_formula_units_Z`, None if missing.
     """
 
     text: str
@@ -56,10 +56,10 @@ class Formula:
         return any(_plain(element) in reading for reading in self.readings)
 
     def agrees(self, atoms: Mapping[str, int]) -> bool:
-        """Whether the atoms of a cell are Z of the formula; any number of it where Z is unknown.
+        """Whether the atoms of a cell are Z times the formula; any multiple if Z is unknown.
 
-        A formula that is Z times another may be that of the whole cell, as some programs (pymatgen
-        among them) write it. Of a formula that is not understood all elements have to be there.
+        A formula that is Z times another may be that of the whole cell, as some programs (including
+        pymatgen) write it. If a formula is not understood, all its elements have to be present.
         """
         if not self.readings:
             return _elements(self.text) <= {_plain(element) for element in atoms}
@@ -77,7 +77,7 @@ class Formula:
         """Refuses a cell that does not agree.
 
         Raises:
-            BadCrystal: with both formulas.
+            BadCrystal: names both formulas.
         """
         if self.agrees(atoms):
             return
@@ -92,7 +92,7 @@ class Formula:
 
 
 def formula_of(block: Block) -> Formula | None:
-    """The formula of a block, None where none stands there.
+    """The formula of a block, None if it has none.
 
     `_chemical_formula_sum`, else the moieties, the structural formula or IUPAC's.
     """
@@ -120,13 +120,13 @@ def _readings(text: str) -> tuple[Amounts, ...]:
 def _grouped(text: str) -> Amounts | None:
     """Amounts of a formula with groups, factors and parts: `Na Cl (H2 O)2`, `Ca S O4 . 2H2 O`.
 
-    A factor multiplies its part, or the group that follows right behind it. None where a character
-    or a number is left over.
+    A factor multiplies its part, or the group that directly follows it. None if a character or a
+    number is left over.
     """
     totals: list[Amounts] = [{}]
     factors, groups = [1.0], [1.0]
-    last: Amounts = {}  # what a number right behind would multiply
-    begins, waiting, at = True, 1.0, 0  # of a part; the factor of the next group
+    last: Amounts = {}  # what a following number would multiply
+    begins, waiting, at = True, 1.0, 0  # start of a part; factor of the next group
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None or (waiting != 1.0 and match.lastgroup not in ("open", "blank")):
@@ -175,7 +175,7 @@ def _add(total: Amounts, amounts: Amounts, times: float) -> None:
 
 
 def _elements(text: str) -> set[str]:
-    """Elements that a text names, understood or not."""
+    """Elements that a text names, even if it is not understood."""
     return {_plain(word) for word in _NAMED.findall(text) if word in NUMBERS}
 
 

@@ -1,10 +1,9 @@
-"""Which element an atom of a CIF is, from its type symbol or else its label.
+"""Determines the element of an atom in a CIF from its type symbol, or else its label.
 
 A type symbol is an element's, with an isotope's mass before it or a charge after it, or the name of
-a scattering factor (`Cval`). A label only
-*begins* with one, and what else stands in labels is misleading: T and M are sites, W and Wat water,
-CD and HO atoms of a ligand. So a label that can be read in two ways is decided by the formula of
-the file, and where there is none it is refused.
+a scattering factor (`Cval`). A label only *starts* with one, and other text in labels is
+misleading: T and M are sites, W and Wat water, CD and HO atoms of a ligand. So a label that can be
+read in two ways is decided by the formula of the file, and refused if there is none.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _SEVERAL = re.compile(r"(?:[A-Z][a-z]?\d*){2,}")
 _WATER = frozenset(("wat", "oh", "ow", "oh2", "h2o", "hoh", "d2o", "od", "water"))
 # Written in capitals, these are more often a group of two atoms than an element.
 _GROUPS = frozenset(("CO", "NO", "CN", "NH", "HO", "HF", "NP", "CF", "PO", "HS"))
-_HEAVIEST = 103  # what is heavier has no crystals: Nh is NH, Cn is CN, Mt is a metal
+_HEAVIEST = 103  # heavier elements have no crystals: Nh is NH, Cn is CN, Mt is a metal
 _DOUBTFUL = frozenset("WDT")  # water, dummy, tetrahedron
 # In capitals these are more often a rare earth, an aryl, a site A of kind C or M … than an element.
 _DOUBTFUL_CAPITALS = frozenset(("RE", "AR", "AC", "AM", "AT", "RA", "RN", "FM", "MD", "ES", "LR"))
@@ -34,13 +33,13 @@ _SUFFIXES = frozenset("ABCDEGIJKLMPQRSTUVWXYZ")  # O, H, N and F behind an eleme
 
 
 def element(type_symbol: str | None, label: str | None, formula: Formula | None) -> str:
-    """Symbol of an atom's element; D and T stay what they are.
+    """Symbol of an atom's element; D and T are kept.
 
     Args:
-        type_symbol, label: None where the file has none.
+        type_symbol, label: None if the file has none.
 
     Raises:
-        BadCrystal: it is none, or could be one of two.
+        BadCrystal: it is no element, or could be one of two.
     """
     if type_symbol is not None:
         found = _of_type(type_symbol, formula)
@@ -117,7 +116,7 @@ def _of_label(text: str, formula: Formula | None) -> str:
 
 
 def _choices(letters: str, formula: Formula | None) -> list[str]:
-    """Elements that a label may begin with, the longer symbol first; heavy ones by the formula."""
+    """Elements with which a label may start, longest symbol first; heavy ones by the formula."""
     found = [letters[:2].capitalize()] if len(letters) > 1 else []
     return [
         symbol
@@ -128,7 +127,7 @@ def _choices(letters: str, formula: Formula | None) -> list[str]:
 
 
 def _is_group(text: str, letters: str) -> bool:
-    """Whether a label could name several atoms: MgO, NaCl, O-H, O(H), O4H; not SiA, NaM, C4H."""
+    """Whether a label may name several atoms: MgO, NaCl, O-H, O(H), O4H; not SiA, NaM, C4H."""
     if _HYDROGEN.fullmatch(text) or letters in ("CN", "NH"):
         return True
     match = re.fullmatch(r"([A-Z][a-z]?)([A-Z][a-z]?)", letters)
@@ -138,7 +137,7 @@ def _is_group(text: str, letters: str) -> bool:
 
 
 def _plain(letters: str) -> bool:
-    """Whether a label names an element by its capitals: Fe, SiA, O; not FE, Wat, Ow, W."""
+    """Whether a label's capitals show its element: Fe, SiA, O; not FE, Wat, Ow, W."""
     symbol = letters[:2] if letters[1:2].islower() else letters[:1]
     rest = letters[len(symbol) :]
     if symbol not in NUMBERS or (rest and (len(symbol) == 1 or not rest.isupper())):

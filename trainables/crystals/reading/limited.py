@@ -1,7 +1,7 @@
-"""Texts to atoms in a child process, which is ended when one takes too long or too much memory.
+"""Reads structures in a child process, which is killed if a text takes too much time or memory.
 
-A file can make pymatgen's readers loop for hours or fill the memory, by mistake or on purpose; it
-then costs itself, and the others are read by a new child. Only JSON goes through the pipes.
+A file can make pymatgen's readers loop for hours or fill the memory, by mistake or on purpose. Then
+only that file is lost, and a new child reads the others. Only JSON goes through the pipes.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from trainables.crystals.reading.messages import HEADER, OUT_OF_MEMORY, length, 
 
 MODULE = "trainables.crystals.reading.child"
 FORMATS = ("cif", "poscar")
-SECONDS = 30.0  # a structure; the slowest of MatBench's takes less than one
+SECONDS = 30.0  # per structure; the slowest of MatBench's takes less than one
 MEMORY = 2 << 30  # bytes of address space, of which Python and pymatgen take 0.4 GiB
 LARGEST_ANSWER = 256 << 20  # bytes; some millions of atoms
-START = 120.0  # seconds in which a child has to have imported pymatgen, on a busy machine too
+START = 120.0  # seconds for a child to import pymatgen, even on a busy machine
 
 Atoms = tuple[list[int], list[list[float]], list[list[float]]]  # as in readers.py
 
 
 class Reader:
-    """A child process that reads one text at a time; started when the first one comes.
+    """A child process that reads one text at a time; started for the first one.
 
     Args:
-        seconds: that a text may take.
-        memory: bytes that the child may take, Python and pymatgen included.
+        seconds: allowed per text.
+        memory: bytes allowed to the child, including Python and pymatgen.
     """
 
     def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
@@ -58,7 +58,7 @@ class Reader:
         with self._lock:
             try:
                 answer = self._ask(packed([form, text]))
-            except BaseException:  # one who stops us leaves half a message in the pipes
+            except BaseException:  # an interrupt leaves half a message in the pipes
                 self.close()
                 raise
         if "bad" in answer:
@@ -67,7 +67,7 @@ class Reader:
         return numbers, frac, lattice
 
     def close(self) -> None:
-        """Ends the child, whatever it is at."""
+        """Ends the child, whatever it is doing."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -119,7 +119,7 @@ class Reader:
 
 
 def _start(seconds: float, memory: int) -> subprocess.Popen[bytes]:
-    # one thread each: a library's pool would take address space by the core
+    # one thread each: a library's thread pool takes address space for each core
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     place = {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
@@ -127,12 +127,12 @@ def _start(seconds: float, memory: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **threads, **place},
-        start_new_session=True,  # a Ctrl-C is for the parent, which then ends it
+        start_new_session=True,  # a Ctrl-C goes to the parent only, which then ends the child
     )
 
 
 def _exactly(pipe: int, size: int, deadline: float) -> bytes:
-    """So many bytes.
+    """Reads exactly `size` bytes.
 
     Raises:
         EOFError: there are no more.
@@ -160,5 +160,5 @@ def _of_this_process() -> Reader:
 
 
 def read(form: str, text: str) -> Atoms:
-    """`Reader.read` with the default limits, by one child for this whole process."""
+    """`Reader.read` with the default limits, by one child for the whole process."""
     return _of_this_process().read(form, text)

@@ -1,6 +1,6 @@
-"""The space group that a CIF names, by all the tags that do.
+"""Determines the space group that a CIF names, from all tags that name it.
 
-What a name means is told by `space_groups`; here several of them are one statement.
+`space_groups` resolves single names; here several names are combined.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Named:
     """The space group that a file names.
 
     Attributes:
-        text: symbol or number, as it stands there.
-        settings: what all names together allow; none if they contradict each other or if one that
-            would tell the setting is not known.
-        possible: what at least one of the names allows.
+        text: symbol or number, as in the file.
+        settings: allowed by all names together; none if they contradict each other, or if a name
+            that would determine the setting is unknown.
+        possible: allowed by at least one of the names.
         reason: why there are no settings.
-        is_unknown: whether it is that no symbol is known.
-        exact: settings of the names that tell one (`:2`, a Hall symbol), none if no name does.
-        centring: lattice points in the cell of an unknown symbol, None where it does not tell.
+        is_unknown: whether that is because no symbol is known.
+        exact: settings of names that determine one (`:2`, a Hall symbol); none if no name does.
+        centring: lattice points in the cell of an unknown symbol; None if that is unknown too.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Named:
 
 
 def named_group(block: Block) -> Named | None:
-    """What a block says of its space group, None if nothing."""
+    """The space group that a block names; None if it names none."""
     if block.known("_space_group_symop_magn_operation_xyz"):
         return None  # its names are those of the magnetic group's parent
     symbols = _values(block, _HERMANN_MAUGUIN)
@@ -78,5 +78,5 @@ def named_group(block: Block) -> Named | None:
 
 
 def _values(block: Block, tag: re.Pattern[str]) -> list[str]:
-    """What the tags of a kind state."""
+    """The values of all tags of a kind."""
     return [text for name in block.values if tag.fullmatch(name) for text in block.stated(name)]

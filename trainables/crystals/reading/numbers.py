@@ -1,10 +1,10 @@
-"""Numbers as crystallographers' files write them: with an uncertainty, with Fortran's exponents."""
+"""Parses numbers as crystallographic files write them: with uncertainties, Fortran exponents."""
 
 from __future__ import annotations
 
 import re
 
-# A closing bracket that is missing is common, and harmless.
+# A missing closing bracket is common, and harmless.
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eEdD]([+-]?\d+))?(?:\(\d*\)?)?")
 
 

@@ -1,4 +1,4 @@
-"""Symmetry operations: how they are written, and what they leave as it is.
+"""Symmetry operations: parsing them, and testing what they leave invariant.
 
 Shape letters: O operations.
 """
@@ -16,14 +16,14 @@ from scipy.spatial import cKDTree
 from trainables.crystals.crystal import BadCrystal
 
 _TERM = re.compile(r"([+-]?)(?:(\d+(?:\.\d*)?|\.\d+)(?:/(\d+))?\*?)?([xyz])?")
-_GRID = 24  # translations of space groups are multiples of 1/12, in other cells of 1/24
-_ROUNDED = 1e-3  # by which a decimal fraction may miss one of them
-_COARSE = 0.02  # by which the translations of products may differ: 0.33 + 0.33 is 0.67
+_GRID = 24  # translations of space groups are multiples of 1/12, in unusual cells of 1/24
+_ROUNDED = 1e-3  # tolerance of a decimal fraction that stands for one of them
+_COARSE = 0.02  # tolerance of the translations of products: 0.33 + 0.33 is 0.67
 
 
 @dataclass(frozen=True, eq=False)
 class Operations:
-    """x' = W x + w for each of some operations, in fractional coordinates.
+    """x' = W x + w for each operation, in fractional coordinates.
 
     Attributes:
         rotations: [O, 3, 3], W.
@@ -44,12 +44,12 @@ class Operations:
         return moved - np.floor(moved)
 
     def fit(self, lattice: NDArray[np.float64], tolerance: float) -> bool:
-        """Whether all of them leave the cell as it is.
+        """Whether all of them leave the cell invariant.
 
         Args:
             lattice: [3, 3] rows a, b, c in Å.
-            tolerance: largest change of a scalar product of two cell vectors, beside the product of
-                their lengths; 0.01 is half a degree or half a per cent.
+            tolerance: largest change of a scalar product of two cell vectors, relative to the
+                product of their lengths; 0.01 is half a degree or half a per cent.
         """
         metric = lattice @ lattice.T
         changed = np.swapaxes(self.rotations, 1, 2) @ metric @ self.rotations
@@ -57,17 +57,17 @@ class Operations:
         return bool((np.abs(changed - metric) <= tolerance * np.outer(lengths, lengths)).all())
 
     def lattice_points(self) -> int:
-        """How many are translations, the identity among them."""
+        """Number of translations, including the identity."""
         return int((self.rotations == np.eye(3)).all(axis=(1, 2)).sum())
 
     def on_grid(self) -> Operations:
-        """The same with coarse translations (0.33) as what they stand for."""
+        """The same with coarse translations (0.33) replaced by exact ones."""
         near = np.round(self.translations * _GRID) / _GRID
         close = np.abs(self.translations - near) < _COARSE / 3
         return Operations(self.rotations, np.where(close, near, self.translations))
 
     def distinct(self) -> Operations:
-        """Of equal operations, those that differ by lattice vectors, the first."""
+        """The first of each set of operations that differ by lattice vectors only."""
         kept: dict[tuple[float, ...], int] = {}
         wrapped = np.round(self.translations, 4) % 1.0 % 0.9999
         for at, row in enumerate(np.hstack([self.rotations.reshape(-1, 9), wrapped]).tolist()):
@@ -76,9 +76,9 @@ class Operations:
         return Operations(self.rotations[chosen], self.translations[chosen])
 
     def is_group(self) -> bool:
-        """Whether distinct operations hold the identity and each product of two of them.
+        """Whether distinct operations contain the identity and each product of two of them.
 
-        Products with generators are enough: each operation that none before it generate is one.
+        Products with generators suffice: each operation that earlier ones do not generate is one.
         """
         first = self._places(IDENTITY)[0]
         if first < 0:
@@ -107,7 +107,7 @@ class Operations:
         return len(self) == len(other) and len({*self._places(other).tolist()} - {-1}) == len(self)
 
     def _places(self, others: Operations) -> NDArray[np.intp]:
-        """[O] where each of others stands among these, -1 for those that do not."""
+        """[O] position of each of the others among these, -1 if missing."""
         tree = cKDTree(_points(self), boxsize=(0, 1, 1, 1))
         apart, places = tree.query(_points(others), p=np.inf)
         return np.where(apart < _COARSE, places, -1)
@@ -124,10 +124,10 @@ IDENTITY = Operations(np.eye(3)[None], np.zeros((1, 3)))
 
 
 def parse_operations(texts: Sequence[str]) -> Operations:
-    """Operations written as `x,y,z`, `-y, x-y, z+1/3` or `1/2+X,Y,Z`; of equal ones the first.
+    """Parses operations such as `x,y,z`, `-y, x-y, z+1/3` or `1/2+X,Y,Z`; drops repeated ones.
 
     Raises:
-        BadCrystal: one cannot be understood or is none of a crystal.
+        BadCrystal: one cannot be understood, or is impossible in a crystal.
     """
     parsed = [_parse(text) for text in texts]
     return Operations(

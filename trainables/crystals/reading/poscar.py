@@ -1,7 +1,7 @@
-"""POSCAR and CONTCAR of VASP, as https://www.vasp.at/wiki/index.php/POSCAR has them.
+"""Reads POSCAR and CONTCAR of VASP, as documented at https://www.vasp.at/wiki/index.php/POSCAR.
 
-Written here because pymatgen's reader drops coordinates beyond the counts and symbols beyond them,
-without a word, and takes neither three scale factors nor Fortran's exponents.
+Written here because pymatgen's reader silently drops coordinates and symbols in excess of the
+counts, and supports neither three scale factors nor Fortran's exponents.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from trainables.crystals.symbols import NUMBERS, symbol
 
 _COUNT = re.compile(r"\d+")
 _COMMENT = re.compile(r"[#!].*")
-# What Fortran writes without blanks: `0.50000000-0.25000000-0.75000000`.
+# Fortran may leave out blanks: `0.50000000-0.25000000-0.75000000`.
 _JOINED = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
-_FLAG = re.compile(r"\.?(?:t|f|true|false)\.?", re.IGNORECASE)  # as Fortran writes and reads it
+_FLAG = re.compile(r"\.?(?:t|f|true|false)\.?", re.IGNORECASE)  # Fortran's logical values
 _CHARGED = re.compile(r"([A-Z][a-z]?)\d*[+-]\d*")
 _LABEL = re.compile(r"([A-Z][A-Za-z]?)(?:\d+|\d*[+-]\d*)?(?:_\w*)?")
 _FRAME = re.compile(r"(?:configuration|konfig)\s*=", re.IGNORECASE)
@@ -28,7 +28,7 @@ _MODES = re.compile(r"[dck]", re.IGNORECASE)
 
 
 def read_poscar(text: str) -> Crystal:
-    """The crystal of a POSCAR; what follows the coordinates (velocities) is left out.
+    """Reads the crystal of a POSCAR; what follows the coordinates (velocities) is ignored.
 
     Raises:
         BadCrystal: the reason in one line.
@@ -98,7 +98,7 @@ def _lattice(lines: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def _counts(lines: list[str]) -> tuple[list[str] | None, list[int], int]:
-    """Symbols (None where there are none), counts, and the line after them; both may be long."""
+    """Symbols (None if there are none), counts, and the next line; both may span several lines."""
     at = 5
     names: list[str] = []
     while at < len(lines) and lines[at] and not _COUNT.fullmatch(lines[at].split()[0]):
@@ -132,9 +132,8 @@ def _element(name: str) -> str:
 
 
 def _behind(row: str) -> str:
-    """The first word behind three coordinates, and flags if there are; VASP reads three of them
-    where the file has `Selective dynamics`, and leaves them out where it has not. A single F is
-    fluorine.
+    """The first word after the three coordinates and, if present, the flags: VASP reads three flags
+    with `Selective dynamics`, and ignores them without. A single F is fluorine.
     """
     words = row.split()
     words = words[3:] if len(words) >= 3 else _JOINED.sub(" ", row, count=3).split()
@@ -143,16 +142,16 @@ def _behind(row: str) -> str:
 
 
 def _symbols_of_comment(comment: str, counts: int) -> list[str] | None:
-    """Symbols in the first line of a POSCAR of VASP 4, if it is one for each count and no more."""
+    """Symbols in the first line of a POSCAR of VASP 4, if there is exactly one for each count."""
     words = comment.split()
     return words if len(words) == counts and all(word in NUMBERS for word in words) else None
 
 
 def _symbols_of_rows(rows: list[str], counts: list[int]) -> list[str]:
-    """Symbols [counts] behind the coordinates, where VASP 4 has no line of them."""
+    """Symbols [counts] after the coordinates, as VASP 4 has no line for them."""
     found = [_LABEL.fullmatch(_behind(row)) for row in rows]
     names = [match[1] if match else "" for match in found]
-    # Nobody knows whether T and F alone are flags, of which some are left out.
+    # T and F alone may be flags, some of which are left out.
     if set(names) <= {"T", "F"} or any(name not in NUMBERS for name in names):
         raise BadCrystal("unknown element: the POSCAR names no elements, add a line of symbols")
     starts = [sum(counts[:place]) for place in range(len(counts))]
@@ -162,7 +161,7 @@ def _symbols_of_rows(rows: list[str], counts: list[int]) -> list[str]:
 def _refuse_other_symbols(rows: list[str], elements: list[str]) -> None:
     for place, (row, element) in enumerate(zip(rows, elements, strict=True)):
         word = _LABEL.fullmatch(_behind(row))
-        if word is None:  # a remark
+        if word is None:  # a comment
             continue
         # `CL1` may be chlorine in capitals, or a label of carbon.
         meant = {word[1]} if word[1] in NUMBERS else {word[1].capitalize(), word[1][0]}
@@ -175,7 +174,7 @@ def _refuse_other_symbols(rows: list[str], elements: list[str]) -> None:
 
 
 def _refuse_more(lines: list[str], total: int) -> None:
-    """Refuses coordinates beyond the counts; velocities stand behind an empty line or a word."""
+    """Refuses coordinates in excess of the counts; velocities follow an empty line or a word."""
     if any(map(_begins_another, lines, ["", *lines])):
         raise BadCrystal(
             f"several structures: behind the {total} coordinates of the POSCAR another one begins,"
@@ -188,7 +187,7 @@ def _refuse_more(lines: list[str], total: int) -> None:
         following += 1
     if following:
         raise _broken(f"its counts say {total} atoms, it lists {total + following}")
-    # The velocities, behind one empty line, are as many as the atoms.
+    # The velocities, after one empty line, are as many as the atoms.
     if lines and not lines[0]:
         block = lines[1 : lines.index("", 1)] if "" in lines[1:] else lines[1:]
         block = [line for line in block if not line[:1].isalpha()]
@@ -199,8 +198,8 @@ def _refuse_more(lines: list[str], total: int) -> None:
 
 
 def _begins_another(line: str, before: str) -> bool:
-    """Whether a line is of the head of one more structure: XDATCAR's word for a frame, symbols of
-    elements, or counts (`before`) and a mode.
+    """Whether a line starts another structure: XDATCAR's word for a frame, symbols of elements, or
+    counts (`before`) and a mode.
     """
     words = line.split()
     return bool(

@@ -1,4 +1,4 @@
-"""Space groups by name: which of spglib's 530 settings a Hermann–Mauguin symbol may mean.
+"""Resolves the names of space groups to spglib's 530 settings.
 
 Settings and their operations are those of spglib's database, which follows S. R. Hall and
 R. W. Grosse-Kunstleve (International Tables B, table A1.4.2.7).
@@ -27,7 +27,7 @@ _BEFORE_E = {
 }
 _AXES = ("", "ba-c", "cab", "-cba", "bca", "a-cb")
 _STANDARD = frozenset(("", "1", "2", "H", "R", "b1", "c1", "a1", "b", "c", "a"))
-# Settings in words: ICSD writes S and Z for the first and the second choice of the origin.
+# Suffixes for settings: ICSD writes S and Z for the first and the second choice of the origin.
 _SUFFIX = re.compile(
     r"(.*?)(?::\(?(?P<named>[hrsz12]|-?[abc][123]?|[12]?[-abc]{3,4})\)?"
     r"|\(?origin(?:choice)?:?(?P<origin>[12])\)?|(?P<letter>[hrsz]))"
@@ -61,17 +61,17 @@ def number_of(setting: int) -> int:
 
 @cache
 def choice_of(setting: int) -> str:
-    """Axis, cell and origin of a setting as spglib names them: `b1`, `2`, `H`, `cab` …"""
+    """Axis, cell and origin of a setting in spglib's notation: `b1`, `2`, `H`, `cab` …"""
     return str(_type_of(setting).choice)
 
 
 def settings_of_name(name: str) -> frozenset[int]:
-    """Settings that a Hermann–Mauguin symbol may mean; empty where it is not known.
+    """Settings that a Hermann–Mauguin symbol may mean; empty if it is unknown.
 
-    Blanks, underscores, brackets and case do not matter: `P 21/c`, `P2_1/c`, `P 2(1)/c`,
-    `P 1 21/c 1`; nor does the age of the symbol: `F m 3 m`, `C m c a`. A suffix chooses among
-    settings: `R -3 m :H`, `R -3 m H`, `F d -3 m :1`, `F d -3 m S`; `H 3 2` is R 32 in hexagonal
-    axes, as protein crystallographers write it. A number stands for its standard setting.
+    Blanks, underscores, brackets and case are ignored: `P 21/c`, `P2_1/c`, `P 2(1)/c`,
+    `P 1 21/c 1`; old symbols are accepted: `F m 3 m`, `C m c a`. A suffix selects settings:
+    `R -3 m :H`, `R -3 m H`, `F d -3 m :1`, `F d -3 m S`; `H 3 2` is R 32 in hexagonal axes, as
+    protein crystallographers write it. A number stands for its standard setting.
     """
     text = _bare(name)
     if text in _names():
@@ -87,14 +87,14 @@ def settings_of_name(name: str) -> frozenset[int]:
     wanted = {"s": "1", "z": "2"}.get(suffix, suffix)
     found = _names()[match[1]]
     chosen = frozenset(s for s in found if choice_of(s).lower().startswith(wanted))
-    # Where a group has one origin only, programs still write that it is the first.
+    # If a group has one origin only, programs still write that it is the first.
     return chosen or (found if wanted in ("1", "2") and not _origins(found) else frozenset())
 
 
 def tells_setting(name: str) -> bool:
-    """Whether a Hermann–Mauguin symbol has a suffix that chooses origin or axes.
+    """Whether a Hermann–Mauguin symbol has a suffix that determines origin or axes.
 
-    That of rhombohedral groups only says what the cell shows; reverse axes are hexagonal too.
+    That of rhombohedral groups only states what the cell shows; reverse axes are hexagonal too.
     """
     text = _bare(name)
     match = None if text in _names() else _SUFFIX.fullmatch(text)
@@ -104,17 +104,17 @@ def tells_setting(name: str) -> bool:
 
 
 def centring_of(name: str) -> int | None:
-    """Lattice points in the cell of a symbol by its first letter; None if it is no such symbol."""
+    """Lattice points in the cell by a symbol's first letter; None if it is no such symbol."""
     match = _CENTRED.fullmatch(_bare(name))
     return _LATTICE_POINTS[match[1]] if match else None
 
 
 def number_of_operations(operations: Operations, lattice: NDArray[np.float64]) -> int | None:
-    """Number of the space group that a group of operations is, in any setting.
+    """Number of the space group that a group of operations forms, in any setting.
 
     Args:
         operations: a group, see `Operations.is_group`.
-        lattice: [3, 3] rows a, b, c in Å, which they leave as it is, roughly.
+        lattice: [3, 3] rows a, b, c in Å, which they leave roughly invariant.
     """
     rotations = operations.rotations
     metric = (np.swapaxes(rotations, 1, 2) @ (lattice @ lattice.T) @ rotations).mean(axis=0)
@@ -131,7 +131,7 @@ def number_of_operations(operations: Operations, lattice: NDArray[np.float64]) -
 
 
 def settings_of_hall(symbol: str) -> frozenset[int]:
-    """Settings of a Hall symbol; empty where spglib does not list it."""
+    """Settings of a Hall symbol; empty if spglib does not list it."""
     return _halls().get(_bare_hall(symbol), frozenset())
 
 
@@ -141,12 +141,12 @@ def settings_of_number(number: int) -> frozenset[int]:
 
 
 def standard(settings: frozenset[int]) -> frozenset[int]:
-    """Those that a number alone may mean: standard axes and cell, every choice of the origin."""
+    """The settings that a bare number may mean: standard axes and cell, any choice of origin."""
     return frozenset(s for s in settings if choice_of(s) in _STANDARD)
 
 
 def conventional(settings: frozenset[int]) -> frozenset[int]:
-    """Of monoclinic settings that the cell does not tell apart those with the unique axis b."""
+    """Selects the unique axis b among monoclinic settings that fit the cell equally well."""
     unique_b = frozenset(s for s in settings if "b" in choice_of(s)[:2])
     monoclinic = all(3 <= number_of(s) <= 15 for s in settings)
     return unique_b if monoclinic and unique_b else settings

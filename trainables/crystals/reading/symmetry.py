@@ -1,8 +1,8 @@
-"""What a CIF says about symmetry, and the atoms that follow from it.
+"""Determines the symmetry that a CIF states, and the atoms that follow from it.
 
-Operations that the file lists are applied. Where it lists none, the space group that it names says
-which; where both are there and contradict each other, the atoms decide (a list that has the named
-symmetry already is complete) and then the formula. What stays open is refused, never guessed.
+Listed operations are applied. If none are listed, the named space group determines them; if both
+are there and contradict each other, the atoms decide (a list that already has the named symmetry is
+complete), and then the formula. What stays ambiguous is refused, never guessed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from trainables.crystals.reading.unit_cell import (
     same_atoms,
 )
 
-# How far operations may change a cell that they belong to. Listed ones belong to it unless the file
-# is wrong; of named settings the cell chooses.
+# How far operations may change a cell. Listed ones belong to it unless the file is wrong; among
+# named settings the cell selects.
 FIT_LISTED, FIT_NAMED = 0.05, 0.01
 _LISTS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 _MULTIPLICITIES = (
@@ -40,7 +40,7 @@ _MULTIPLICITIES = (
     "_atom_site_wyckoff_symbol",
     "_atom_site_wyckoff_label",
 )
-_WYCKOFF = re.compile(r"(\d+)[A-Za-z]")  # 4a; the letter alone tells nothing
+_WYCKOFF = re.compile(r"(\d+)[A-Za-z]")  # 4a; the letter alone is not enough
 
 
 def unit_cell(
@@ -49,7 +49,7 @@ def unit_cell(
     """All atoms of the cell of a block.
 
     Raises:
-        BadCrystal: the file leaves open which they are.
+        BadCrystal: the file leaves them ambiguous.
     """
     listed = _listed(block)
     if listed is not None and not listed.fit(lattice, FIT_LISTED):
@@ -81,7 +81,7 @@ def unit_cell(
         try:
             candidates.append(expanded(sites, operations, lattice))
         except BadCrystal:
-            continue  # atoms that would lie in one place
+            continue  # atoms would coincide
     total = _counted(block)
     counted = [crystal for crystal in candidates if len(crystal.numbers) == total]
     chosen = _by_formula(counted or candidates, formula)
@@ -106,7 +106,7 @@ def unit_cell(
 def _expanded_once(
     sites: Sequence[Site], operations: Operations, lattice: NDArray[np.float64]
 ) -> Crystal:
-    """The sites' images; of a list that has the whole cell already the list."""
+    """The images of the sites; the list itself if it already has the whole cell."""
     try:
         return expanded(sites, operations, lattice)
     except BadCrystal:
@@ -117,7 +117,7 @@ def _expanded_once(
 
 
 def _refuse_multiplicities(block: Block) -> None:
-    """Refuses a list that counts the images of its sites, where the file says of no symmetry."""
+    """Refuses a list that counts the images of its sites if the file states no symmetry."""
     for tag in _MULTIPLICITIES:
         if any(value not in (1.0, None) for value in _multiplicities(block, tag)):
             raise BadCrystal(
@@ -134,7 +134,7 @@ def _multiplicities(block: Block, tag: str) -> list[float | None]:
 
 
 def _counted(block: Block) -> int | None:
-    """Atoms of the cell by the multiplicities of all rows, None where they do not say."""
+    """Atoms of the cell by the multiplicities of all rows; None if they do not state it."""
     for tag in _MULTIPLICITIES:
         values = [value for value in _multiplicities(block, tag) if value is not None]
         if values and len(values) == len(block.column(tag) or []):
@@ -158,7 +158,7 @@ def _listed(block: Block) -> Operations | None:
 
 
 def _in_space(text: str) -> str:
-    """A magnetic operation without its reversal of time, the fourth part."""
+    """A magnetic operation without its fourth part, the time reversal."""
     return ",".join(text.split(",")[:3])
 
 
@@ -175,9 +175,9 @@ def _products(centring: Operations, inner: Operations) -> Operations:
 
 
 def _is_named(listed: Operations, named: Named, lattice: NDArray[np.float64]) -> bool:
-    """Whether a list is the group that is named, in any setting unless a name tells which.
+    """Whether a list is the named group, in any setting unless a name determines it.
 
-    Where no symbol is known the list decides, if it has the centring of the symbol.
+    If no symbol is known the list decides, if it has the centring of the symbol.
     """
     if named.exact:
         return any(listed.equals(space_groups.operations_of(s)) for s in named.exact)
@@ -194,7 +194,7 @@ def _is_named(listed: Operations, named: Named, lattice: NDArray[np.float64]) ->
 
 
 def _fitting(named: Named, lattice: NDArray[np.float64]) -> list[Operations]:
-    """Operations of the settings that leave the cell as it is; equal ones once."""
+    """Operations of the settings that leave the cell invariant, without repetitions."""
     fits = (s for s in named.settings if space_groups.operations_of(s).fit(lattice, FIT_NAMED))
     found: list[Operations] = []
     for setting in sorted(space_groups.conventional(frozenset(fits))):
@@ -205,9 +205,9 @@ def _fitting(named: Named, lattice: NDArray[np.float64]) -> list[Operations]:
 
 
 def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) -> bool:
-    """Whether a list holds all atoms of the cell, since it has the named symmetry already.
+    """Whether a list holds all atoms of the cell, as it already has the named symmetry.
 
-    In a cell that the named group does not leave as it is (a primitive one, say) the symmetry that
+    If the named group does not leave the cell invariant (a primitive one, say), the symmetry that
     spglib finds has to be that group's, about an origin that the cell keeps: a lone atom anywhere
     has all symmetries of its lattice.
     """
@@ -226,7 +226,7 @@ def _is_complete(crystal: Crystal, named: Named, fitting: Sequence[Operations]) 
 
 
 def _by_formula(candidates: Sequence[Crystal], formula: Formula | None) -> Crystal | None:
-    """The one candidate that the formula allows, None if it allows none or several."""
+    """The one candidate that the formula allows; None if it allows none or several."""
     chosen = [c for c in candidates if formula is None or formula.agrees(composition(c))]
     if chosen and all(same_atoms(chosen[0], other) for other in chosen[1:]):
         return chosen[0]

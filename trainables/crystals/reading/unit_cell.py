@@ -1,4 +1,4 @@
-"""From the sites of a list and symmetry operations to all atoms of the cell.
+"""Applies symmetry operations to listed sites to get all atoms of the cell.
 
 Shape letters: N atoms of the cell, O operations.
 """
@@ -17,8 +17,8 @@ from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.reading.operations import Operations
 from trainables.crystals.symbols import symbol
 
-# Å within which an atom and its image are one atom on a special position whose coordinates the
-# file rounds: 0.33 for 1/3 is that far off in a cell of 15 Å.
+# Å within which an atom and its image are one atom on a special position with rounded coordinates:
+# 0.33 for 1/3 is that far off in a cell of 15 Å.
 SAME_ATOM = 0.1
 
 
@@ -34,10 +34,10 @@ class Site:
 def expanded(
     sites: Sequence[Site], operations: Operations, lattice: NDArray[np.float64]
 ) -> Crystal:
-    """All atoms of the cell, those of one site together, the position that is listed first.
+    """All atoms of the cell, those of one site together, the listed position first.
 
     Raises:
-        BadCrystal: two sites come to lie in one place, or a site's atoms are not as many as the
+        BadCrystal: two sites coincide, or a site does not have the number of atoms that the
             operations make.
     """
     places = np.array([site.frac for site in sites], dtype=np.float64).reshape(-1, 3)
@@ -65,7 +65,7 @@ def composition(crystal: Crystal) -> Counter[str]:
 
 
 def is_closed(crystal: Crystal, operations: Operations) -> bool:
-    """Whether the atoms have these symmetries already, so that none adds an atom."""
+    """Whether the atoms already have these symmetries, so that none adds an atom."""
     tree = _tree(crystal.frac)
     rotations, translations = operations.rotations, operations.translations
     for rotation, translation in zip(rotations, translations, strict=True):
@@ -76,7 +76,7 @@ def is_closed(crystal: Crystal, operations: Operations) -> bool:
 
 
 def same_atoms(one: Crystal, other: Crystal) -> bool:
-    """Whether two lists for one cell are the same atoms in the same places."""
+    """Whether two lists for one cell have the same atoms at the same places."""
     alike = composition(one) == composition(other)
     return alike and _among(one.frac, one.numbers, other, _tree(other.frac))
 

@@ -1,4 +1,4 @@
-"""Sources of crystals: one class a layout, all with the same few methods."""
+"""Sources of crystals: one class for each file layout, with a common interface."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def open_source(
     *,
     follow_links: bool = False,
 ) -> Source:
-    """The source for a path, told by its suffix.
+    """Opens the source for a path, by its suffix.
 
     Args:
-        target: its column; `ANY_COLUMN` where the crystals alone are wanted, so that no row needs
-            a target and none is given.
+        target: its column; `ANY_COLUMN` if only crystals are requested, so that no row needs a
+            target and none is returned.
         name: of the data set; the file's unless given.
         follow_links: whether the structure files of a folder may be links that lead out of it.
 
     Raises:
-        SourceError: in one line, that there is no such file or that it is of no known kind.
+        SourceError: one line; there is no such file, or its kind is unknown.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder; check the path")

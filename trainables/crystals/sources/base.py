@@ -1,4 +1,4 @@
-"""What every source of crystals offers, and what they share: digests, opening, target choice."""
+"""The interface of sources of crystals, and what they share: digests, opening, target choice."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from trainables.printable import printable
 
 ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
-LONGEST_ID = 200  # characters; an array of ids gives to each what the longest one needs
+LONGEST_ID = 200  # characters; an array of ids gives each the space of the longest
 LARGEST_WHOLE = 256 << 20  # bytes of a table of ids or formulas; some millions of rows
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class SourceError(ValueError):
-    """A source as a whole cannot be read; one line that names the file and what to do.
+    """A source as a whole cannot be read; one line that names the file and the remedy.
 
-    Names out of the file are in it, so that it is made safe to print.
+    It may contain names from the file, so it is made safe to print.
     """
 
     def __init__(self, text: str) -> None:
@@ -37,7 +37,7 @@ class SourceError(ValueError):
 
 @runtime_checkable
 class Source(Protocol):
-    """Crystals with one target each, in a fixed order that decides the official folds."""
+    """Crystals with one target each, in a fixed order that determines the official folds."""
 
     @property
     def name(self) -> str:
@@ -49,19 +49,19 @@ class Source(Protocol):
 
     @property
     def unit(self) -> str | None:
-        """Unit of the target, None if the source does not tell."""
+        """Unit of the target; None if the source does not state it."""
 
     def digest(self) -> str:
         """SHA-256 (hex) of the input's bytes and the target's name."""
 
     def count(self) -> int | None:
-        """Number of entries, None if only reading all of them would tell."""
+        """Number of entries; None if it is known only after reading all of them."""
 
     def entries(self) -> Iterator[Entry]:
-        """All entries in file order, streamed.
+        """Yields all entries in file order.
 
         Raises:
-            SourceError: the file breaks midway.
+            SourceError: the file turns out to be broken midway.
         """
 
 
@@ -77,7 +77,7 @@ def file_digest(path: Path, target_name: str) -> str:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn every way in which reading a text file can fail into one SourceError."""
+    """Turns every failure while reading a text file into a SourceError."""
     try:
         yield
     except SourceError:
@@ -99,14 +99,14 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def open_text(path: Path, newline: str | None = "", *, whole: bool = False) -> IO[str]:
-    """Text stream of a plain or gzipped UTF-8 file (told by content); a BOM is skipped.
+    """Opens a plain or gzipped UTF-8 file (detected by content) as text; a BOM is skipped.
 
     Args:
-        whole: the text is to be held in memory, so that it may not be larger than `LARGEST_WHOLE`.
+        whole: the text will be held in memory, so it may not be larger than `LARGEST_WHOLE`.
 
     Raises:
-        SourceError: in one line; also while reading within `readable`, where a gzip file turns out
-            to be a bomb.
+        SourceError: in one line; also while reading within `readable`, if a gzip file turns out to
+            be a bomb.
     """
     with readable(path):
         if not path.is_file():
@@ -130,8 +130,8 @@ def csv_rows(
     """Number of the last line, and cells, of each row of a CSV.
 
     Raises:
-        SourceError: quotes are wrong, or a row is larger than any crystal needs, as where a quote
-            never closes; it is given up before it is held.
+        SourceError: quotes are wrong, or a row is larger than any crystal needs, as with an
+            unclosed quote; reading stops before the row is held in memory.
     """
     csv.field_size_limit(max(csv.field_size_limit(), LARGEST_ROW))
     measured = MeasuredRows(lines, delimiter)
@@ -149,7 +149,7 @@ def csv_rows(
 
 
 def with_sound_ids(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries; one whose id cannot be kept is bad, and is called by its row."""
+    """The entries; one with an unusable id becomes bad, and is named by its row."""
     for entry in entries:
         reason = why_no_id(entry.id)
         if reason:
@@ -160,14 +160,14 @@ def with_sound_ids(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def why_no_id(text: str) -> str:
-    """Why a text is no id that can be kept, in one line; "" where it is."""
+    """Why a text cannot be used as an id, in one line; "" if it can."""
     if len(text) > LONGEST_ID:
         return f"id too long: {len(text)} characters of at most {LONGEST_ID}"
     return "" if is_text(text) else f"id is no text: {one_line(ascii(text), 60)}"
 
 
 def is_text(name: str) -> bool:
-    """Whether UTF-8 can hold it: JSON and names of files may have halves of characters."""
+    """Whether UTF-8 can encode it: JSON and file names may contain surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -192,11 +192,11 @@ def choose_target(
 
     Args:
         numeric: the columns that could be a target.
-        wanted: `ANY_COLUMN` takes whatever there is, for readers that want the crystals alone.
-        given: what stands before the colon on the command line; the path unless given.
+        wanted: `ANY_COLUMN` accepts any, for readers that only need crystals.
+        given: what precedes the colon on the command line; the path unless given.
 
     Raises:
-        SourceError: no column, or several, would do; the choice is named.
+        SourceError: no column, or several, would fit; the choice is named.
     """
     if wanted == ANY_COLUMN:
         return next(iter([*numeric, *columns]), "")
@@ -220,7 +220,7 @@ def choose_target(
 
 
 def as_spelled(name: str, columns: Sequence[str]) -> str | None:
-    """The column of that name, else the only one that has it in other capitals; else None."""
+    """The column of that name, else the only one that differs in case; else None."""
     if name in columns:
         return name
     found = {column for column in columns if column.strip().lower() == name.strip().lower()}
@@ -228,7 +228,7 @@ def as_spelled(name: str, columns: Sequence[str]) -> str | None:
 
 
 def no_column(name: str, columns: Sequence[str]) -> str:
-    """That a table has no such column, in words, and which one may be meant."""
+    """Says that a table has no such column, and which one may be meant."""
     alike = {column.lower(): column for column in columns}
     close = difflib.get_close_matches(name.lower(), alike, n=1)
     hint = f" (did you mean {one_line(alike[close[0]], 60)!r}?)" if close else ""

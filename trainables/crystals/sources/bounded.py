@@ -1,6 +1,6 @@
-"""Lines and rows of a text, given up before they are held where no table has them so large.
+"""Limits the size of lines and rows, so that reading stops before they fill the memory.
 
-Without this a file without line breaks, or with a quote that never closes, is one line or one cell.
+Otherwise a file without line breaks, or with an unclosed quote, would be one line or one cell.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Iterable
 
 from trainables.crystals.sources.gunzip import TooMuchText
 
-# Of a row of a CSV: twice the largest text of a crystal, and more cells than its JSON has commas.
+# For a row of a CSV: twice the largest text of a crystal, and more cells than its JSON has commas.
 # Python needs four bytes for some characters, and sixty for a short cell.
 LARGEST_ROW = 32 << 20  # characters
 MOST_CELLS = 2 << 20
 
 
 class BoundedLines(io.TextIOWrapper):
-    """A text file that is read line by line."""
+    """A text file read line by line, with limited lines."""
 
     def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
-        """The next line; raises TooMuchText where it is longer than `LARGEST_ROW`."""
+        """The next line; raises TooMuchText if it is longer than `LARGEST_ROW`."""
         if size >= 0:
             return super().readline(size)
         line = super().readline(LARGEST_ROW + 1)
@@ -40,21 +40,21 @@ class BoundedLines(io.TextIOWrapper):
 
 
 class MeasuredRows:
-    """The lines of a CSV on their way to its reader, which tells where each row begins."""
+    """The lines of a CSV on their way to its reader, which calls `begin_row` for each row."""
 
     def __init__(self, lines: Iterable[str], delimiter: str) -> None:
         self._lines, self._delimiter = iter(lines), delimiter
         self.begin_row(1)
 
     def begin_row(self, line: int) -> None:
-        """What comes next belongs to the row that begins in this line."""
+        """Starts a row: the following lines belong to it."""
         self._line, self._characters, self._cells = line, 0, 0
 
     def __iter__(self) -> MeasuredRows:
         return self
 
     def __next__(self) -> str:
-        """The next line; raises TooMuchText where its row is too large by then."""
+        """The next line; raises TooMuchText if its row has become too large."""
         line = next(self._lines)
         self._characters += len(line)
         self._cells += line.count(self._delimiter)

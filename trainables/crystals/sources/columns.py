@@ -1,4 +1,4 @@
-"""Which column of a table holds what, and how its numbers are written."""
+"""Finds the columns of a table by name or content, and how its numbers are written."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from trainables.crystals.targets import has_decimal_commas, is_numeric, with_poi
 
 FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
 _INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
-SAMPLE = 200  # rows looked at to tell what columns hold
-MOST_CLASSES = 10  # different words; where there are more, they are rather names or remarks
+SAMPLE = 200  # rows from which the content of columns is judged
+MOST_CLASSES = 10  # distinct words; more are probably names or remarks
 
 
 def find_column(path: Path, columns: Sequence[str], names: Iterable[str]) -> str | None:
-    """The first of the names that a column has, in capitals or not: the column as it is spelled.
+    """The column with the first of these names that occurs, ignoring case; as it is spelled.
 
     Raises:
-        SourceError: two columns have it.
+        SourceError: two columns match.
     """
     for name in names:
         found = [column for column in columns if called([column], [name])]
@@ -33,7 +33,7 @@ def find_column(path: Path, columns: Sequence[str], names: Iterable[str]) -> str
 
 
 def called(columns: Iterable[str], names: Iterable[str]) -> set[str]:
-    """The columns that have one of the names, in capitals or not, with spaces for underscores."""
+    """The columns with one of the names, ignoring case and taking spaces for underscores."""
     names = set(names)
     return {
         column
@@ -43,7 +43,7 @@ def called(columns: Iterable[str], names: Iterable[str]) -> set[str]:
 
 
 def is_index(column: str) -> bool:
-    """Whether a column is the numbers of rows that pandas writes beside a table: no target."""
+    """Whether a column is the row numbers that pandas writes: no target."""
     return _INDEX.fullmatch(column.strip()) is not None
 
 
@@ -64,15 +64,15 @@ def find_target(
     other: Iterable[str] = (),
     given: str | None = None,
 ) -> str:
-    """The target among the columns of a text table, as `base.choose_target`.
+    """The target among the columns of a text table, as in `base.choose_target`.
 
     Args:
         sample: the first rows.
         other: columns that hold something else.
-        given: what stands before the colon on the command line.
+        given: what precedes the colon on the command line.
 
     Raises:
-        SourceError: no column, or several, would do; the choice is named.
+        SourceError: no column, or several, would fit; the choice is named.
     """
     of = {name: [cells[at] for cells in sample] for at, name in enumerate(columns)}
     left = [name for name in columns if name not in other and not is_index(name)]
@@ -108,7 +108,7 @@ def commas_are_decimal(path: Path, column: str, cells: Sequence[str], delimiter:
 
 
 def with_decimals(entry: Entry, commas: bool) -> Entry:
-    """The entry with its target as `read_target` takes it, where the table has decimal commas."""
+    """The entry with its target rewritten for `read_target`, if the table has decimal commas."""
     if not commas or entry.target is None:
         return entry
     try:

@@ -1,4 +1,4 @@
-"""A folder with `id_prop.csv` and one structure file a row, as CGCNN and ALIGNN lay it out."""
+"""A folder with `id_prop.csv` and one structure file per row, the layout of CGCNN and ALIGNN."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hun
 class Folder:
     """Streams the structure files that `id_prop.csv` (id, target; header optional) lists.
 
-    A file is looked for as ID itself, else as ID.cif, ID.vasp, ID.poscar, ID.json (in capitals or
-    not), POSCAR-ID and ID/POSCAR, of which there may be one alone.
-    Where the crystals alone are wanted (`ANY_COLUMN`), the table may have one column; without a
-    table, all structure files of the folder are taken, in the order of their names.
+    A file is looked up as ID itself, else as ID.cif, ID.vasp, ID.poscar, ID.json (in any case),
+    POSCAR-ID and ID/POSCAR, of which only one may exist.
+    If only crystals are requested (`ANY_COLUMN`), the table may have one column; without a
+    table, all structure files of the folder are read, in the order of their names.
 
     Args:
         follow_links: whether structure files may be links that lead out of the folder.
 
     Raises:
-        SourceError: built on a folder without a usable table.
+        SourceError: the folder has no usable table.
     """
 
     unit: str | None = None
@@ -87,10 +87,10 @@ class Folder:
         return self._count
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row of the table; a missing or forbidden file gives a `bad` entry.
+        """Yields one entry per row of the table; a missing or forbidden file gives a `bad` entry.
 
         Raises:
-            SourceError: the table breaks midway.
+            SourceError: the table turns out to be broken midway.
         """
         for row, cells in enumerate(self._rows()):
             name = cells[0].strip()
@@ -109,7 +109,7 @@ class Folder:
             yield with_decimals(entry, self._commas)
 
     def _rows(self) -> Iterator[list[str]]:
-        """The rows of the table, or one for each structure file where there is none."""
+        """The rows of the table, or one for each structure file if there is no table."""
         if self._bare:
             yield from ([name] for name in self._listing)
             return
@@ -131,7 +131,7 @@ class Folder:
         self._count, self._target_at, self.target_name = len(self._listing), 1, ""
 
     def _read_table(self, target: str | None) -> None:
-        """Looks through the table once, and holds no more of it than its first rows."""
+        """Reads through the table once, and keeps only its first rows."""
         sample: list[list[str]] = []
         width = rows = 0
         for cells in self._rows():
@@ -161,7 +161,7 @@ class Folder:
             self._commas = commas_are_decimal(self._table, self.target_name, targets, delimiter)
 
     def _header(self, first: list[str], width: int) -> list[str]:
-        """The names of the columns: those of the first row, if no structure file has its id."""
+        """The names of the columns: the first row, unless a structure file has its id."""
         first = [cell.strip() for cell in first]
         named = not any(is_numeric([cell]) or is_missing(cell) for cell in first[1:])
         self._has_header = named and self._find(first[0])[0] is None
@@ -192,14 +192,14 @@ class Folder:
                 )
             if found:
                 return self._usable(found[0])
-        except OSError as error:  # such as a folder that may not be entered
+        except OSError as error:  # such as a folder without permission
             return None, f"no structure file: {error.strerror}"
         tried = ", ".join((name, *(name + suffix for suffix in _SUFFIXES)))
         whole = ", ".join(pattern.format(name) for pattern in _WHOLE)
         return None, f"no structure file: {one_line(f'{tried}, {whole}', 200)}"
 
     def _files_of(self, named: Path) -> list[Path]:
-        """The file of that name, else all that it may stand for."""
+        """The file with that name, else all that it may stand for."""
         if named.is_file():
             return [named]
         name = named.relative_to(self.path)
@@ -209,7 +209,7 @@ class Folder:
         return [file for file in found if file.is_file()]
 
     def _with_suffixes(self, folder: Path) -> dict[str, list[str]]:
-        """Names of structure files of a folder by what stands before the suffix."""
+        """Names of a folder's structure files by the part before the suffix."""
         if folder not in self._suffixed:
             by_stem: dict[str, list[str]] = {}
             for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
@@ -233,7 +233,7 @@ class Folder:
 
 
 def _as_structure(file: Path) -> str:
-    """The name by which a file or folder is a structure, or nothing."""
+    """The format that a file or folder has as a structure by its name, or nothing."""
     if (file / "POSCAR").is_file():
         return f"{file.name}/POSCAR"
     named = file.name.startswith(("POSCAR", "CONTCAR")) or file.name.lower().endswith(_SUFFIXES)

@@ -1,4 +1,4 @@
-"""Read a large JSON file value by value, holding one value in memory at a time."""
+"""Reads a large JSON file value by value, holding one value in memory at a time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import IO, Any
 from trainables.crystals.sources.base import SourceError, readable
 
 _CHUNK = 1 << 20  # characters
-# Characters; a longer single value means a broken file or a bomb, as Python takes twenty times as
-# much for empty lists. The ids of a million crystals are within it, and so is any crystal.
+# Characters; a longer single value means a broken file or a bomb, as Python needs twenty times as
+# much for empty lists. The ids of a million crystals fit, and so does any crystal.
 _LARGEST_VALUE = 24 << 20
 _SPACE = " \t\r\n"
 
 
 class JsonStream:
-    """A cursor in a JSON text: look at the next character, step over it, or take a value."""
+    """A cursor in a JSON text: peeks at the next character, skips it, or reads a value."""
 
     def __init__(self, file: IO[str], path: Path) -> None:
         self._file = file
@@ -37,14 +37,14 @@ class JsonStream:
                 return ""
 
     def skip(self, character: str) -> bool:
-        """Step over `character` if it comes next; tell whether it did."""
+        """Skips `character` if it comes next; returns whether it did."""
         if self.peek() != character:
             return False
         self._at += 1
         return True
 
     def expect(self, character: str, where: str) -> None:
-        """Steps over `character`.
+        """Skips `character`.
 
         Raises:
             SourceError: something else comes next.
@@ -53,11 +53,11 @@ class JsonStream:
             raise self.broken(f"{character!r} expected {where}")
 
     def value(self, where: str, limit: int = _LARGEST_VALUE) -> tuple[Any, str]:
-        """The next value and its text as it stands in the file.
+        """Reads the next value; returns it with its text in the file.
 
         Args:
             where: in the file, for an error.
-            limit: characters of a value at most.
+            limit: largest number of characters of a value.
 
         Raises:
             SourceError: there is no readable value.
@@ -77,14 +77,14 @@ class JsonStream:
                 continue
             if end - self._at > limit:
                 raise self._too_long(where)
-            # A number that touches the end of the buffer may go on in the next chunk.
+            # A number at the end of the buffer may continue in the next chunk.
             if end < len(self._buffer) or not self._more():
                 text = self._buffer[self._at : end]
                 self._at = end
                 return value, text
 
     def drain(self) -> None:
-        """Read on to the end, so that a cut or damaged gzip file is noticed."""
+        """Reads on to the end, so that a truncated or damaged gzip file is noticed."""
         with readable(self._path):
             while self._file.read(_CHUNK):
                 pass

@@ -30,7 +30,7 @@ class MatBench:
     Ids are MatBench's own (`mb-phonons-0001`) when the file has its name, else the index.
 
     Raises:
-        SourceError: built on a missing, broken or different file.
+        SourceError: the file is missing, broken or different.
     """
 
     def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
@@ -57,11 +57,11 @@ class MatBench:
         return file_digest(self.path, self.target_name)
 
     def count(self) -> int:
-        """Number of rows that the index announces."""
+        """Number of rows according to the index."""
         return len(self._index)
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row.
+        """Yields one entry per row.
 
         Raises:
             SourceError: rows are missing, or the file is damaged.

@@ -1,8 +1,8 @@
-"""How much memory the pages of a Parquet column take, found out before one of them is unpacked.
+"""Finds how much memory the pages of a Parquet column take, before one of them is unpacked.
 
-A page says in front of it how large it is unpacked, and how many values it holds. Readers believe
-it, and a file's own summary may say something else: a kilobyte can ask for gigabytes. The headers
-are Thrift's compact protocol, of which this reads what is needed.
+The header of a page states its unpacked size and its number of values. Readers trust it, and the
+file's own summary may state something else: a kilobyte can request gigabytes. The headers are in
+Thrift's compact protocol, of which this reads what is needed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from trainables.crystals.sources.gunzip import LARGEST_RATIO
 # Writers end a page at 1 MiB, or after a thousand values, some at 100 MB.
 LARGEST_PAGE = 256 << 20  # bytes
 HARMLESS_PAGE = 32 << 20  # bytes; of larger ones, those that shrank beyond LARGEST_RATIO are bombs
-MOST_VALUES = 64 << 20  # of a page; more than any writer puts into a whole group of rows
+MOST_VALUES = 64 << 20  # of a page; more than any writer puts into a whole row group
 _DICTIONARY = 2  # parquet.thrift: PageType
-_DEEPEST = 8  # structs within structs of a page header; there are three
+_DEEPEST = 8  # levels of nested structs in a page header; there are three
 
 
 class BadPage(ValueError):
@@ -30,7 +30,7 @@ class BadPage(ValueError):
 
 @dataclass(frozen=True)
 class Page:
-    """What a page header says: bytes as packed and as unpacked, and the number of values."""
+    """The content of a page header: bytes as packed and as unpacked, and the number of values."""
 
     kind: int
     packed: int
@@ -62,7 +62,7 @@ def _check(page: Page) -> None:
         raise BadPage(
             f"a page of {page.packed} bytes unpacks to {page.unpacked >> 20} MiB; no crystals do"
         )
-    # A dictionary's values have to stand in it, while those of other pages may be repeated.
+    # A dictionary's values have to be in it, while those of other pages may be repeated.
     if page.values > (page.unpacked if page.kind == _DICTIONARY else MOST_VALUES):
         raise BadPage(f"a page of {page.packed} bytes says that it has {page.values} values")
 
@@ -82,7 +82,7 @@ def _pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
             kind=_number(fields, 1),
             packed=_number(fields, 3),
             unpacked=_number(fields, 2),
-            # of the one header of its kind that there is: data, dictionary, data of version 2
+            # from the one header that is there: data, dictionary, or data of version 2
             values=max(
                 (_number(fields[kind], 1) for kind in (5, 7, 8) if kind in fields), default=0
             ),
@@ -99,7 +99,7 @@ def _number(fields: object, key: int) -> int:
 
 
 class _Thrift:
-    """The compact protocol: integers and structs of a message; the rest is stepped over."""
+    """The compact protocol: reads integers and structs of a message, skips the rest."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""A Parquet file with pymatgen JSON (or CIF, or POSCAR) texts in one of its columns."""
+"""A Parquet file with pymatgen JSON, CIF or POSCAR texts in one of its columns."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from trainables.crystals.sources.pages import BadPage, largest_page
 STRUCTURE_COLUMNS = {"structure": "json", "cif": "cif", "poscar": "poscar"}  # column: format
 _BATCH = 256  # rows in memory at once
 _BATCH_BYTES = 64 << 20  # of these rows, as unpacked: a page may repeat one long text
-_LARGEST_TEXT = 16 << 20  # bytes; as `parsing` has it
+_LARGEST_TEXT = 16 << 20  # bytes; as in `parsing`
 _BUFFER = 1 << 20  # bytes of a column read at a time
-_MOST_PARTS = 100_000  # groups of rows, and columns, for each of which some hundred bytes are held
-_HARMLESS_ROWS = 1 << 20  # more of them want a byte each at least
+_MOST_PARTS = 100_000  # row groups times columns, each of which takes some hundred bytes
+_HARMLESS_ROWS = 1 << 20  # a larger number needs at least one byte each
 
 
 class ParquetTable:
     """Streams a Parquet file with a `structure` (JSON text), `cif` or `poscar` column.
 
     Raises:
-        SourceError: built on a missing, broken or unsuitable file.
+        SourceError: the file is missing, broken or unsuitable.
     """
 
     unit: str | None = None
@@ -95,7 +95,7 @@ class ParquetTable:
         return self._rows
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row.
+        """Yields one entry per row.
 
         Raises:
             SourceError: the file is damaged, or would take more memory than crystals do.
@@ -130,7 +130,7 @@ class ParquetTable:
         cell = batch.column(self._structure)[at]
         if isinstance(cell, pa.DictionaryScalar):
             cell = cell.value
-        # before it is a text of Python's, which may be four times as large
+        # before it becomes a Python string, which may be four times as large
         size = 0 if not cell.is_valid else cell.as_buffer().size
         if size > _LARGEST_TEXT:
             reason = f"text too large: more than {_LARGEST_TEXT >> 20} million characters"
@@ -143,9 +143,9 @@ class ParquetTable:
         return Entry(row, name, form, text, target, origin)
 
     def _rows_at_once(self, file: pq.ParquetFile, columns: list[str]) -> int:
-        """So many that they fit into memory, even if each repeats what fills a page."""
+        """As many rows as fit into memory, even if each repeats what fills a page."""
         schema = file.metadata.schema
-        # Arrow takes `a.b` along with `a`, whether it is in it or merely has that name.
+        # Arrow reads `a.b` together with `a`, whether it is nested or just has that name.
         leaves = [
             leaf
             for leaf in range(len(schema))

@@ -33,17 +33,17 @@ from trainables.crystals.sources.columns import (
 STRUCTURE_COLUMNS = {"cif": "cif", "poscar": "poscar", "structure": "json"}  # column: format
 DELIMITERS = ("\t", ";", ",")
 _QUOTED = re.compile(r'"[^"]*("|$)')
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first one, as Excel wants it
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's first line
 
 
 class CsvTable:
     """Streams a CSV with a `cif` (or `poscar`, or pymatgen JSON `structure`) column.
 
-    Delimiter `,` `;` or tab, BOM and Windows line ends are fine, and decimal commas between
+    Delimiter `,` `;` or tab, BOM and Windows line ends are accepted, and decimal commas with
     semicolons or tabs. The id column is material_id, id or mbid, else the row's number.
 
     Raises:
-        SourceError: built on an unsuitable file.
+        SourceError: the file is unsuitable.
     """
 
     unit: str | None = None
@@ -80,10 +80,10 @@ class CsvTable:
         return sum(1 for _ in table_rows(self.path)) - 1
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a row.
+        """Yields one entry per row.
 
         Raises:
-            SourceError: the file breaks midway.
+            SourceError: the file turns out to be broken midway.
         """
         text_at = self._header.index(self._structure)
         target_at = self._header.index(self.target_name)
@@ -103,7 +103,7 @@ class CsvTable:
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number of the last line, and cells, of each row of a CSV in which something stands.
+    """Number of the last line, and cells, of each non-empty row of a CSV.
 
     Raises:
         SourceError: the file cannot be read, or is no CSV.
@@ -118,12 +118,12 @@ def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def delimiter_of(path: Path) -> str:
-    """What parts the cells of a CSV, as its first line shows; raises SourceError."""
+    """The delimiter of a CSV, by its first line; raises SourceError."""
     return _layout(path)[0]
 
 
 def _layout(path: Path) -> tuple[str, int]:
-    """The delimiter, and how many lines stand before the table: Excel's `sep=;` is one."""
+    """The delimiter, and the number of lines before the table: Excel's `sep=;` is one."""
     with readable(path), open_text(path) as file:
         blank = 0
         while (first := file.readline()) and not first.strip():
@@ -135,9 +135,9 @@ def _layout(path: Path) -> tuple[str, int]:
 
 
 def sniff_delimiter(line: str) -> str:
-    """The one of tab `;` and `,` that a line holds most of, outside of quotes; comma if none.
+    """The most frequent of tab `;` and `,` in a line, outside quotes; comma if there is none.
 
-    A semicolon goes before as many commas, which are decimal then.
+    A semicolon has precedence over as many commas, which are decimal then.
     """
     bare = _QUOTED.sub("", line)
     return max(DELIMITERS, key=bare.count) if any(map(bare.count, DELIMITERS)) else ","

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from orchestrator.data.formula_list import digest_of, read_formulas
-from orchestrator.data.given_folds import Division, add_division, division_of, fields_of
-from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, build_config
+from orchestrator.data.given_folds import add_division, division_of, fields_of
+from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, Options, build_config
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.nodes.cards import GPUS
-from orchestrator.nodes.worker import Worker
 from orchestrator.training.flags import add_machine, worker_of
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.models.backbones import BACKBONES
@@ -41,24 +39,6 @@ examples:
 
 The same command is always safe to run again: a model that is recorded is never trained again.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the person asked for."""
-
-    config: GridConfig
-    run: Path
-    data_dir: Path | None
-    follow_links: bool
-    withheld: frozenset[str]  # reduced formulas
-    division: Division | None  # of the data sets, in place of the official folds
-    address: str | None
-    worker: Worker
-    dry_run: bool
-    plan_gpus: tuple[str, int] | None  # model of the cards, and how many
-    extend: bool
-    retry_failed: bool
 
 
 def _parser() -> Parser:
@@ -170,7 +150,7 @@ def _add_data(parser: Parser) -> None:
 
 
 def _add_plan(machine: argparse._ArgumentGroup) -> None:
-    """Memory, and what would be trained."""
+    """Adds the flags for memory and for the plan."""
     machine.add_argument(
         "--memory-per-worker",
         type=number("more than 0", lambda value: value > 0),
@@ -200,7 +180,7 @@ def _add_plan(machine: argparse._ArgumentGroup) -> None:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """The options of a command line.
+    """Parses a command line.
 
     Raises:
         UsageError: one line that names the flag, what is wrong and what is allowed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 from contextlib import redirect_stderr
 from functools import partial
@@ -21,22 +22,23 @@ from orchestrator.nodes.ray_internals import show_work
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
+from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from orchestrator.training.trials import ArrayTrial
 from tests.crystals_for_tests import made_up_dataset
+from tests.orchestrator.small_data import grid_array
+from trainables.kernels import library
 from trainables.models.recipe import Recipe
 from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.specification import ModelSpec
 
-pytestmark = pytest.mark.ray
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=2, batch_size=8)
 
 
 def small_array(epochs: int) -> GridArray:
     """Two models."""
     recipe = dataclasses.replace(RECIPE, epochs=epochs)
-    mixings = {"H": "h", "L": "l"}
-    spec = ArraySpec(backbone="cgcnn", dim=4, mixings=mixings, fold=0, seed=0, recipe=recipe)
-    return GridArray(task="made-up", spec=spec)
+    return grid_array(recipe=recipe)
 
 
 def finished_rows(trial: ArrayTrial) -> list[dict[str, Any]]:
@@ -58,7 +60,6 @@ def trial_of(array: GridArray, folder: Path) -> ArrayTrial:
         arrays={array.id: array},
         datasets={("made-up", "cgcnn"): ray.put(made_up_dataset("cgcnn", 24))},
         records=Records(folder / "records"),
-        targets={"made-up": ("y", None)},
         device="cpu",
         threads=1,
         make_fit=ArrayFit,
@@ -93,27 +94,29 @@ def test_a_trial_says_which_array_it_trains(
 ) -> None:
     shown: list[str] = []
     monkeypatch.setattr("orchestrator.training.trials.show_work", shown.append)
-    spec = ArraySpec(backbone="cgcnn", dim=4, mixings={"H": "key-h"}, fold=2, seed=0, recipe=RECIPE)
-    trial = trial_of(GridArray(task="made-up", spec=spec), tmp_path)
+    trial = trial_of(grid_array("H", fold=2, recipe=RECIPE), tmp_path)
     trial.step()
     assert shown == ["made-up/fold2/cgcnn/d4"]
 
 
 def test_a_model_that_raises_fails_alone(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
     # No command line lets such a mixing through; here it is what makes building the model raise.
-    mixings = {"H": "key-h", "nonsense": "key-n", "L": "key-l"}
-    spec = ArraySpec(backbone="cgcnn", dim=4, mixings=mixings, fold=0, seed=0, recipe=RECIPE)
-    trial = trial_of(GridArray(task="made-up", spec=spec), tmp_path)
-    rows = {row["key"]: row for row in finished_rows(trial)}
-    assert {key: row["status"] for key, row in rows.items()} == {
-        "key-h": "done",
-        "key-n": "failed",
-        "key-l": "done",
+    array = grid_array("H nonsense L", recipe=RECIPE)
+    rows = {row["mixing"]: row for row in finished_rows(trial_of(array, tmp_path))}
+    assert {mixing: row["status"] for mixing, row in rows.items()} == {
+        "H": "done",
+        "nonsense": "failed",
+        "L": "done",
     }
-    assert "nonsense" in rows["key-n"]["error"]
+    assert "nonsense" in rows["nonsense"]["error"]
     records = Records(tmp_path / "records")
-    assert records.recorded(mixings.values()) == set(mixings.values())
-    assert records.read("key-h")["test_mae"] == rows["key-h"]["test_mae"]
+    assert records.recorded(array.keys.values()) == set(array.keys.values())
+    for mixing, row in rows.items():
+        recorded = records.read(array.keys[mixing])
+        assert recorded.get("test_mae") == row.get("test_mae")
+        assert ModelSpec.read(recorded["spec"]).mixing == mixing
+        assert recorded["kernels"] == library.build() and recorded["threads"] == 1
+        assert {"elemgrid", "torch", "ray"} <= json.loads(recorded["versions"]).keys()
 
 
 @pytest.mark.parametrize(("errors", "status"), [(1, "done"), (2, "failed")])
@@ -124,7 +127,7 @@ def test_an_error_is_tried_once_more(
     errors: int,
     status: str,
 ) -> None:
-    """Also of a model that is alone in its array; it begins again from its first epoch."""
+    """Also for a model alone in its array; it starts again from its first epoch."""
     advance, begun = ArrayFit.advance, []
 
     def stumbling(self: ArrayFit) -> Any:
@@ -141,7 +144,7 @@ def test_an_error_is_tried_once_more(
 
 
 def dies() -> None:
-    """As a worker does whose machine is taken away."""
+    """Behaves like a worker whose machine is lost."""
     os._exit(1)
 
 
@@ -172,15 +175,13 @@ def test_tune_begins_a_trial_again_whose_data_were_lost(
 ) -> None:
     array, records = small_array(epochs=2), Records(tmp_path / "records")
     with cluster.connected(None, 1), redirect_stderr(io.StringIO()):
-        assert train(
-            [array],
-            {("made-up", "cgcnn"): made_up_dataset("cgcnn", 24)},
-            {"made-up": ("y", None)},
-            records,
-            Worker(cpus=1, gpus=0),
+        study = Study(
+            arrays=[array],
+            data={("made-up", "cgcnn"): made_up_dataset("cgcnn", 24)},
             naming=GridArray,
             make_fit=partial(begun_again, tmp_path / "mark"),
         )
+        assert train(study, records, Worker(cpus=1, gpus=0))
     assert (tmp_path / "mark").exists()
     assert {records.read(key)["status"] for key in array.keys.values()} == {"done"}
 

@@ -1,0 +1,46 @@
+"""The environment of a training: what its result may depend on besides its specification."""
+
+from __future__ import annotations
+
+import json
+import platform
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from trainables.kernels import library
+
+PACKAGES = ("elemgrid", "torch", "numpy", "ray", "pymatgen", "scikit-learn", "pyarrow")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def environment(device: str) -> dict[str, Any]:
+    """The columns of a record on where its model is trained (`ENVIRONMENT`).
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+    return {
+        "device": _device_name(device),
+        "kernels": library.build() if device == "cpu" else library.NONE,
+        "threads": torch.get_num_threads(),
+        "versions": _versions(),
+    }
+
+
+@cache  # as packages' metadata are parsed at each call
+def _versions() -> str:
+    return json.dumps(versions())
+
+
+@cache
+def _device_name(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"cpu ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()})"
