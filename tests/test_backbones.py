@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import subprocess
 import sys
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,9 +26,10 @@ from orchestrator.runs.records import Records
 from tests.crystals_for_tests import batch_of, graphs_of, made_up, made_up_dataset, model_of
 from tests.orchestrator.small_data import cells_of
 from tests.orchestrator.small_grids import embedded
+from tests.packages_for_tests import install
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
-from trainables.models.backbones import BACKBONES, BackboneSpec, graph_kinds
+from trainables.models.backbones import BACKBONES, Backbones, BackboneSpec, graph_kinds
 from trainables.models.recipe import Recipe
 from trainables.representations.quotient import quotient
 from trainables.training.checkpoint import load_model, predict
@@ -38,11 +40,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> BackboneSpec:
-    """A third backbone, entered where CONTRIBUTING says; it sees the graphs that MEGNet sees."""
+    """A fourth backbone, entered where CONTRIBUTING says; it sees the graphs that MEGNet sees."""
     spec = BackboneSpec(
         name="tiny",
         title="Tiny",
         model="tests.tiny_backbone:Tiny",
+        stacking="vmap",
         graph_kind=BACKBONES["megnet"].graph_kind,
         recipes={"tuned": Recipe(name="tuned", optimiser="adam", lr=0.02, batch_size=16)},
         edge_cost=(1.0, 0.01),
@@ -79,6 +82,14 @@ def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Pat
             outcome.arrays["predictions/test/value"],
             rtol=1e-5,
         )
+
+
+def test_contributing_shows_the_tiny_one() -> None:
+    shown = (
+        (ROOT / "CONTRIBUTING.md").read_text().partition("```python\n")[2].partition("   ```")[0]
+    )
+    assert "class Tiny(Backbone)" in shown
+    assert textwrap.dedent(shown) in (ROOT / "tests" / "tiny_backbone.py").read_text()
 
 
 def test_an_array_of_a_new_backbone_is_its_models_alone(tiny: BackboneSpec) -> None:
@@ -134,6 +145,49 @@ def test_an_ensemble_names_where_its_networks_were_published(tiny: BackboneSpec)
     ]
 
 
+# -------------------------------------------------------------------------- those of other packages
+
+
+def test_a_package_registers_a_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Backbones(BACKBONES["cgcnn"])
+    monkeypatch.syspath_prepend(
+        install(tmp_path, "strangers", cgconv="tests.extensions.cgconv:SPEC", cgcnn="no:SUCH")
+    )
+    found = Backbones(BACKBONES["cgcnn"])
+    assert set(found) - set(known) == {"cgconv"} and "cgconv" in found
+    assert found["cgconv"].title == "CGConv"
+    assert found["cgcnn"] is BACKBONES["cgcnn"]
+    with pytest.raises(KeyError, match="other"):
+        found["other"]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("tests.extensions.none_such:SPEC", r"no backbone 'new' \(No module named .*none_such'\)"),
+        ("tests.extensions.cgconv:NONE", r"no backbone 'new' \(.*has no attribute 'NONE'\)"),
+        ("tests.extensions.cgconv:Network", r"cgconv:Network is no BackboneSpec of 'new'"),
+        ("tests.extensions.cgconv:SPEC", r"cgconv:SPEC is no BackboneSpec of 'new'"),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, why: str
+) -> None:
+    monkeypatch.syspath_prepend(install(tmp_path, "strangers", new=value))
+    with pytest.raises(ValueError, match=rf"^strangers: .*{why}$"):
+        Backbones()["new"]
+
+
+def test_two_packages_cannot_register_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("one", "other"):
+        install(tmp_path, package, cgconv="tests.extensions.cgconv:SPEC")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="both register a backbone 'cgconv'; uninstall one"):
+        Backbones()["cgconv"]
+
+
 # ------------------------------------------------------------------------------ what is there today
 
 
@@ -167,8 +221,8 @@ def test_figures_call_a_backbone_by_its_title(name: str) -> None:
 def test_an_entry_is_whole(name: str) -> None:
     spec = BACKBONES[name]
     assert spec.name == name
-    assert issubclass(spec.load(), nn.Module)
-    options = inspect.signature(spec.load()).parameters.keys() - {"generators", "mixings"}
+    assert isinstance(model_of(name), nn.Module)
+    options = inspect.signature(spec.network()).parameters.keys() - {"generators", "mixings"}
     assert options - {"descriptor", "dim"} == {field.name for field in fields(spec.options)}
     assert spec.reference.startswith("@") and spec.reference.count("{") == spec.reference.count("}")
 

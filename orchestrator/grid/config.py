@@ -64,6 +64,8 @@ class GridConfig(BaseModel):
         if wrong:
             known = " or ".join(map(repr, BACKBONES))
             raise ValueError(f"{wrong[0]!r} is wrong, it must be {known}")
+        for name in backbones:
+            BACKBONES[name]  # imported now, so that what is wrong with a package is said at once
         return backbones
 
     @field_validator("dims")

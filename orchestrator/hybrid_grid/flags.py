@@ -67,7 +67,9 @@ def _add_grid(parser: Parser) -> None:
         " backbones × 4 dims × 7 mixings = 2240 models, recipe paper. Other flags override it",
     )
     grid.add_argument("--tasks", nargs="+", metavar="DATA", help="data sets, see below")
-    grid.add_argument("--backbones", nargs="+", choices=tuple(BACKBONES), help="default: both")
+    grid.add_argument(
+        "--backbones", nargs="+", choices=tuple(BACKBONES), help="default: cgcnn megnet"
+    )
     grid.add_argument(
         "--dims", nargs="+", type=int, help="dimensions of the element vectors; default 8 16 32 64"
     )

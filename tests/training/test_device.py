@@ -82,7 +82,9 @@ def test_the_host_never_waits_within_an_epoch(backbone: str, averaging: float) -
     assert not waits.seen
 
 
-@both
+@pytest.mark.parametrize(
+    "backbone", [name for name, spec in BACKBONES.items() if spec.stacking == "native"]
+)
 def test_compiled_once_for_all_batches_and_arrays(
     backbone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +111,8 @@ def test_only_a_long_training_on_a_gpu_is_compiled() -> None:
     assert compiled.forward_of(model, cpu, 10**9) is model
     assert compiled.forward_of(model, cuda, 100) is model
     assert compiled.forward_of(model, cuda, 10**6) is not model
+    vmapped = training("schnet").model
+    assert compiled.forward_of(vmapped, cuda, 10**6) is vmapped
 
 
 def test_compiled_code_is_kept_where_nobody_else_can_write(

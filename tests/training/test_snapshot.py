@@ -58,6 +58,7 @@ KINDS: dict[str, Callable[[], Fit]] = {
     "cgcnn adamw averaged": graphs("cgcnn"),
     "megnet adam": graphs("megnet", dataclasses.replace(RECIPE, optimiser="adam", averaging=0.0)),
     "cgcnn sgd": graphs("cgcnn", dataclasses.replace(RECIPE, optimiser="sgd", averaging=0.0)),
+    "schnet adamw averaged": graphs("schnet"),
     "crabnet adamw": formulas(RECIPE),
     "crabnet lamb cycles": formulas(CYCLIC),
 }

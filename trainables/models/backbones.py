@@ -1,17 +1,21 @@
 """The backbones: names, classes, graphs, recipes and costs, all listed in this file.
 
 Cheap to import, as planning a grid or parsing its command line needs no torch: the module of a
-network is imported when its first model is made.
+network is imported when its first model is made. Other packages register theirs by an entry point
+of the group `elemgrid.backbones`: its name is that of the backbone, its object a `BackboneSpec`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import UserDict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
 
-from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions
+from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions, SchNetOptions
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import FEATURISER_VERSION, GraphKind
 
@@ -23,7 +27,10 @@ class BackboneSpec:
     Attributes:
         name: on the command line, in ledgers and in keys of models.
         title: for printing.
-        model: "module:class" of the stacked network; `load` documents the interface of the class.
+        model: "module:class" of the network; `load` documents the interface of the class.
+        stacking: "native" if the class is a stack of K models; "vmap" if it is a plain module of
+            one model, a `trainables.models.stacking.Backbone`, which `torch.func` stacks and whose
+            head is that of the target.
         graph_kind: which neighbours it uses.
         recipes: how it is optimised, by name of the recipe.
         edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on one core;
@@ -35,6 +42,7 @@ class BackboneSpec:
     name: str
     title: str
     model: str
+    stacking: Literal["native", "vmap"] = "native"
     graph_kind: GraphKind
     recipes: Mapping[RecipeName, Recipe]
     edge_cost: tuple[float, float]
@@ -42,13 +50,20 @@ class BackboneSpec:
     reference: str
 
     def load(self) -> Any:
-        """The class of the stacked network.
+        """A factory of the stacked network: its class, or `StackedNetwork` of a plain one.
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
         the fields of `options` by name, it makes a `torch.nn.Module` that maps a `GraphBatch` to
         predictions [K, B]. The network has an `embedding` (`HybridEmbedding`) and
         `node_layers(batch)`, its node features [K, N, A] after each layer.
         """
+        if self.stacking == "native":
+            return self.network()
+        stacking = import_module("trainables.models.stacking")
+        return partial(stacking.StackedNetwork, self.network())
+
+    def network(self) -> Any:
+        """The class that `model` names."""
         module, _, name = self.model.partition(":")
         return getattr(import_module(module), name)
 
@@ -103,8 +118,80 @@ _MEGNET = BackboneSpec(
     " and Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, pages={3564--3572},"
     " year={2019}, doi={10.1021/acs.chemmater.9b01294}}",
 )
+_SCHNET = BackboneSpec(
+    name="schnet",
+    title="SchNet",
+    model="trainables.models.schnet:SchNet",
+    stacking="vmap",
+    graph_kind=GraphKind(name="all-r5", cutoff=5.0, max_neighbours=None),
+    recipes={
+        "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
+        "tuned": replace(_TUNED, lr=6e-3, epochs=200),
+    },
+    edge_cost=(11.0, 0.0),
+    options=SchNetOptions,
+    reference="@article{Schutt2018, title={{SchNet} -- A deep learning architecture for molecules"
+    " and materials}, author={Schütt, Kristof T. and Sauceda, Huziel E. and Kindermans,"
+    " Pieter-Jan and Tkatchenko, Alexandre and Müller, Klaus-Robert}, journal={The Journal of"
+    " Chemical Physics}, volume={148}, pages={241722}, year={2018}, doi={10.1063/1.5019779}}",
+)
 
-BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (_CGCNN, _MEGNET)}
+GROUP = "elemgrid.backbones"
+
+
+class Backbones(UserDict[str, BackboneSpec]):
+    """Backbones by name: the built-in ones, then those that installed packages register.
+
+    A package's module is imported when its backbone is first asked for. It cannot take the name of
+    a built-in one.
+    """
+
+    def __init__(self, *built_in: BackboneSpec) -> None:
+        super().__init__({spec.name: spec for spec in built_in})
+        self._registered = entry_points(group=GROUP)
+
+    def __missing__(self, name: str) -> BackboneSpec:
+        """The backbone of another package.
+
+        Raises:
+            KeyError: there is none.
+            ValueError: it cannot be imported, is none, or two packages register one.
+        """
+        entries = self._registered.select(name=name)
+        if not entries:
+            raise KeyError(name)
+        if len(entries) > 1:
+            packages = " and ".join(map(_package, entries))
+            raise ValueError(f"{packages} both register a backbone {name!r}; uninstall one")
+        (entry,) = entries
+        self.data[name] = _loaded(entry)
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.data or name in self._registered.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self.data, *sorted(self._registered.names)]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def _loaded(entry: EntryPoint) -> BackboneSpec:
+    try:
+        spec = entry.load()
+    except Exception as error:  # whatever the import of a stranger's module raises
+        raise ValueError(f"{_package(entry)}: no backbone {entry.name!r} ({error})") from None
+    if not isinstance(spec, BackboneSpec) or spec.name != entry.name:
+        raise ValueError(f"{_package(entry)}: {entry.value} is no BackboneSpec of {entry.name!r}")
+    return spec
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else entry.module
+
+
+BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET)
 
 
 def graph_kinds(backbones: Iterable[str]) -> list[GraphKind]:

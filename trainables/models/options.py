@@ -49,6 +49,25 @@ class MEGNetOptions(NetworkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SchNetOptions(NetworkOptions):
+    """Options of SchNet.
+
+    Attributes:
+        width: A, of node features and filters.
+        layers: number of interactions.
+        gaussians: G, evenly spaced from 0 Å to the cutoff.
+    """
+
+    width: int = 32
+    layers: int = 3
+    gaussians: int = 20
+
+    def node_width(self, dim: int) -> int:
+        """Width of the node features, A."""
+        return self.width
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrabNetOptions(NetworkOptions):
     """Options of CrabNet; defaults as published.
 

@@ -83,8 +83,8 @@ class MovingAverage:
         self._steps += 1
         # A young average decays faster, or the initial weights would dominate it.
         decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
-        current, averaged = model.state_dict(), self.model.state_dict()
-        torch._foreach_lerp_(list(averaged.values()), list(current.values()), 1 - decay)
+        averaged, current = _numbers_of(self.model, model)
+        torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def before_validation(self, model: nn.Module, errors: Errors) -> None:
         """Does nothing; the average is over steps."""
@@ -124,9 +124,8 @@ class CycleAverage:
         """Adds the weights at a cycle's end to the averages of the members that are good there."""
         shares = [self._share(k, error) for k, error in enumerate(errors(model).tolist())]
         share_k = next(model.parameters()).new_tensor(shares)
-        current = model.state_dict()
-        for name, averaged in self.model.state_dict().items():
-            averaged.lerp_(current[name], share_k.view(-1, *[1] * (averaged.dim() - 1)))
+        for averaged, current in zip(*_numbers_of(self.model, model), strict=True):
+            averaged.lerp_(current, share_k.view(-1, *[1] * (averaged.dim() - 1)))
 
     def _share(self, k: int, error: float) -> float:
         if error < RESTARTS * self._begun[k]:
@@ -161,9 +160,24 @@ def _copied(model: nn.Module) -> nn.Module:
     return averaged
 
 
+def _numbers_of(averaged: nn.Module, current: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """What is averaged of both models; a counter, as batch norms have, is taken as it is."""
+    pairs = list(zip(_distinct(averaged), _distinct(current), strict=True))
+    for one, other in pairs:
+        if not one.is_floating_point():
+            one.copy_(other)
+    numbers = [pair for pair in pairs if pair[0].is_floating_point()]
+    return [one for one, _ in numbers], [other for _, other in numbers]
+
+
+def _distinct(model: nn.Module) -> list[Tensor]:
+    """The tensors of a model's state, each once: weights that are tied have several names."""
+    return list({id(value): value for value in model.state_dict(keep_vars=True).values()}.values())
+
+
 def select_rows(model: nn.Module, rows: Sequence[int]) -> None:
     """Keeps only the members at `rows` of a stacked model."""
-    for value in model.state_dict(keep_vars=True).values():
+    for value in _distinct(model):
         value.grad = None
         value.data = value.data[rows]
 

@@ -17,6 +17,7 @@ import torch
 import torch.fx.experimental._config
 from torch import Tensor, nn
 
+from trainables.models.stacking import StackedNetwork
 from trainables.private_cache import private_cache
 from trainables.representations.graph_batch import GraphBatch
 
@@ -29,9 +30,10 @@ def forward_of(
 ) -> Callable[[GraphBatch], Tensor]:
     """The model's forward pass for `steps` training steps on a device, compiled if that pays.
 
-    Only the number of steps decides, not a measurement: the same command gives the same bits.
+    Only the number of steps decides, not a measurement: the same command gives the same bits. What
+    `torch.func.vmap` stacks is not compiled: it would be compiled anew for each size of a batch.
     """
-    if device.type != "cuda" or steps < STEPS_WORTH_COMPILING:
+    if device.type != "cuda" or steps < STEPS_WORTH_COMPILING or isinstance(model, StackedNetwork):
         return model
     return compiled(model, backend)
 

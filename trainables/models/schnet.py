@@ -1,0 +1,78 @@
+"""SchNet (Schütt et al. 2018, doi:10.1063/1.5019779) of one model, over quotient graphs.
+
+Legend: N nodes, E edges, L distinct bond lengths, Z elements, D dimensions of the embedding,
+A node width, G Gaussians.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn.models.schnet import CFConv, InteractionBlock
+
+from trainables.models.layers import GaussianBasis
+from trainables.models.stacking import Backbone
+from trainables.representations.graph_batch import GraphBatch
+
+CUTOFF = 5.0  # Å
+
+
+class CountedCFConv(CFConv):  # type: ignore[misc]
+    """PyTorch Geometric's continuous-filter convolution, of edges that stand for several.
+
+    A filter depends on a distance alone, so it is made once for each distinct length.
+    """
+
+    def forward(self, x_na: Tensor, basis_lg: Tensor, batch: GraphBatch) -> Tensor:
+        """Σ_j n_ij W(r_ij) ∘ x_j between two linear layers, [N, A] (eq. 2)."""
+        fade_l = 0.5 * (torch.cos(batch.length * (math.pi / self.cutoff)) + 1)
+        weight_e = fade_l[batch.edge_length] * batch.count
+        filter_ea = self.nn(basis_lg)[batch.edge_length] * weight_e[:, None]
+        edges = torch.stack([batch.src, batch.dst])
+        return self.lin2(self.propagate(edges, x=self.lin1(x_na), W=filter_ea))
+
+
+class CountedInteraction(InteractionBlock):  # type: ignore[misc]
+    """PyTorch Geometric's interaction block with a `CountedCFConv` inside."""
+
+    def __init__(self, width: int, gaussians: int) -> None:
+        super().__init__(width, gaussians, width, CUTOFF)
+        self.conv = CountedCFConv(width, width, width, self.mlp, CUTOFF)
+
+    def forward(self, x_na: Tensor, basis_lg: Tensor, batch: GraphBatch) -> Tensor:
+        """What the neighbours add to each node, [N, A]."""
+        return self.lin(self.act(self.conv(x_na, basis_lg, batch)))
+
+
+class SchNet(Backbone):
+    """Node features of a SchNet; the head is apart.
+
+    Args:
+        dim: D.
+        width: A, of nodes and filters.
+        layers: interactions.
+        gaussians: G, evenly from 0 Å to the cutoff.
+    """
+
+    def __init__(self, dim: int, width: int = 32, layers: int = 3, gaussians: int = 20) -> None:
+        super().__init__()
+        self.width = width
+        self.widen = nn.Linear(dim, width)
+        # Ours rather than PyTorch Geometric's, whose far tails are denormal numbers.
+        spacing = CUTOFF / (gaussians - 1)
+        self.basis = GaussianBasis(0.0, CUTOFF, gaussians, spacing * math.sqrt(2))
+        self.interactions = nn.ModuleList(
+            CountedInteraction(width, gaussians) for _ in range(layers)
+        )
+
+    def forward(self, elements_zd: Tensor, batch: GraphBatch) -> list[Tensor]:
+        """Node features [N, A] after each interaction."""
+        x_na = self.widen(elements_zd)[batch.z]
+        basis_lg = self.basis(batch.length)
+        layers = []
+        for interaction in self.interactions:
+            x_na = x_na + interaction(x_na, basis_lg, batch)
+            layers.append(x_na)
+        return layers
