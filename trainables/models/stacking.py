@@ -22,8 +22,8 @@ from trainables.representations.graph_batch import GraphBatch
 class Backbone(nn.Module):
     """A graph network of one model, in plain torch, PyTorch Geometric or e3nn; it has no axis K.
 
-    It is called with the embedding's dimension and its options by name, and draws its initial weights from torch's
-    own generator, which is the member's while it is made. It need not inherit from this class.
+    It is called with the dimension of the embedding and its options by name, and draws its initial
+    weights from torch's own generator, which is then the member's. It need not inherit from this class.
 
     Where it is given quotient graphs, it computes the function of the full graph if it is invariant
     and weighs each sum over neighbours by `batch.count`; a mean over atoms is weighed by
