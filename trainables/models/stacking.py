@@ -23,7 +23,8 @@ class Backbone(nn.Module):
     """A graph network of one model, in plain torch, PyTorch Geometric or e3nn; it has no axis K.
 
     It is called with the dimension of the embedding and its options by name, and draws its initial
-    weights from torch's own generator, which is then the member's. It need not inherit from this class.
+    weights from torch's own generator, which is then the member's. It need not inherit from this
+    class.
 
     Where it is given quotient graphs, it computes the function of the full graph if it is invariant
     and weighs each sum over neighbours by `batch.count`; a mean over atoms is weighed by
