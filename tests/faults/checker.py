@@ -38,7 +38,7 @@ CLUSTERS_OWN = re.compile(
     r"ray::IDLE|ray::_StatsActor|ray::_AutoscalingCoordinatorActor|ray::\w*Agent\b|ray-dashboard-"
     r"|\S*/ray/core/src/ray/(gcs|raylet)/"
     r"|\S*python\S* (-\S+ )*\S*/ray/(_private|dashboard|autoscaler)/"
-    r"|\S*python\S* -B -c from multiprocessing\.|\S*python\S* \S*/bin/ray start "
+    r"|\S*python\S* (-\S+ )*-c from multiprocessing\.|\S*python\S* \S*/bin/ray start "
 )
 
 

@@ -101,7 +101,7 @@ def test_models_that_train_nothing_cost_next_to_nothing(
     assert (watch.peak - watch.begin) / len(added) < BYTES_A_MODEL
     assert 0 < len(left) <= TUNE_FILES, left
 
-    keys = [key for _, key in grid.cells]
+    keys = [cell.key for cell in grid.cells]
     names = {path.name for path in (folder / "records").iterdir()} - {".lock"}
     assert names == {f"{key}.{kind}" for key in keys for kind in ("json", "safetensors")}
     ledger = pd.read_parquet(folder / "ledger.parquet")
