@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import CGConv
 
-from trainables.models.backbones import BackboneSpec
+from trainables.models.backbones import BACKBONES, BackboneSpec
 from trainables.models.recipe import Recipe
 from trainables.models.stacking import Backbone
-from trainables.representations.graph import GraphKind
 from trainables.representations.graph_batch import GraphBatch
 
 
@@ -43,7 +42,7 @@ SPEC = BackboneSpec(
     title="CGConv",
     model="tests.extensions.cgconv:Network",
     stacking="vmap",
-    graph_kind=GraphKind(name="all-r4", cutoff=4.0, max_neighbours=None),
+    graph_kind=BACKBONES["megnet"].graph_kind,
     recipes={"tuned": Recipe(name="tuned", optimiser="adamw", lr=3e-3, averaging=0.9)},
     edge_cost=(5.0, 0.1),
     reference="@article{Xie2018}",

@@ -101,7 +101,6 @@ def test_nobody_else_gets_at_a_local_run() -> None:
         time.sleep(8)  # until all agents listen
         processes, ports, sockets = session_of(psutil.Process(process.pid))
         paths = everything_below(base)
-        print("SEEN", len(paths), len(processes), len(ports))
         assert len(paths) > 40 and len(processes) > 5 and len(ports) >= 5 and gcs in ports
         assert any(path.endswith("/sockets/plasma_store") for path in paths)
         longest = max(len(path) for path in paths if "/sockets/" in path)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tests.crystals_for_tests import made_up_dataset
 from trainables.models.backbones import BACKBONES
+from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.models.stacking import Backbone
 from trainables.representations.graph_batch import GraphBatch
@@ -40,7 +41,11 @@ class Normed(Backbone):
 @pytest.fixture(autouse=True)
 def _entered(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = dataclasses.replace(
-        BACKBONES["megnet"], name="normed", model=f"{__name__}:Normed", stacking="vmap"
+        BACKBONES["megnet"],
+        name="normed",
+        model=f"{__name__}:Normed",
+        stacking="vmap",
+        options=NetworkOptions,
     )
     monkeypatch.setitem(BACKBONES, "normed", spec)
 

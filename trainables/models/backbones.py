@@ -123,7 +123,9 @@ _SCHNET = BackboneSpec(
     title="SchNet",
     model="trainables.models.schnet:SchNet",
     stacking="vmap",
-    graph_kind=GraphKind(name="all-r5", cutoff=5.0, max_neighbours=None),
+    graph_kind=GraphKind(
+        name="all-r5", version=FEATURISER_VERSION, cutoff=5.0, max_neighbours=None
+    ),
     recipes={
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
         "tuned": replace(_TUNED, lr=6e-3, epochs=200),

@@ -19,7 +19,7 @@ from trainables.representations.graph_batch import GraphBatch
 CUTOFF = 5.0  # Å
 
 
-class CountedCFConv(CFConv):  # type: ignore[misc]
+class CountedCFConv(CFConv):
     """PyTorch Geometric's continuous-filter convolution, of edges that stand for several.
 
     A filter depends on a distance alone, so it is made once for each distinct length.
@@ -34,7 +34,7 @@ class CountedCFConv(CFConv):  # type: ignore[misc]
         return self.lin2(self.propagate(edges, x=self.lin1(x_na), W=filter_ea))
 
 
-class CountedInteraction(InteractionBlock):  # type: ignore[misc]
+class CountedInteraction(InteractionBlock):
     """PyTorch Geometric's interaction block with a `CountedCFConv` inside."""
 
     def __init__(self, width: int, gaussians: int) -> None:

@@ -6,7 +6,7 @@ Legend: K models, B crystals, N nodes, Z elements, D dimensions of the embedding
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,9 @@ from trainables.representations.graph_batch import GraphBatch
 class Backbone(nn.Module):
     """A graph network of one model, in plain torch, PyTorch Geometric or e3nn; it has no axis K.
 
-    It is called with the dimension of the embedding and its options by name, and draws its initial
-    weights from torch's own generator, which is then the member's. It need not inherit from this
-    class.
+    It is called with the embedding's dimension, and its options by name. It draws its initial
+    weights from torch's own generator, which is the member's while it is made. It need not inherit
+    from this class.
 
     Where it is given quotient graphs, it computes the function of the full graph if it is invariant
     and weighs each sum over neighbours by `batch.count`; a mean over atoms is weighed by
@@ -141,7 +141,7 @@ class StackedNetwork(nn.Module):
         super().__init__()
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
         self.backbone = Stack(lambda: backbone(dim, **options), generators)
-        width = self.backbone.module.width
+        width = cast(Backbone, self.backbone.module).width
         self.head = Stack(lambda: ScalarHead(width), generators)
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
