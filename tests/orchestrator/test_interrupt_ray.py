@@ -184,7 +184,7 @@ def test_a_signal_to_all_processes_of_a_job_is_one_line(
     pressed = time.monotonic()
     driver.signal(number)
     driver.process.send_signal(signal.SIGINT)  # and from the user, at once
-    assert driver.process.wait(60) == 130
+    assert driver.process.wait(60) == 130, driver.said
     assert time.monotonic() - pressed < 10
     driver.clean()
     assert "Traceback" not in driver.said and "error:" not in driver.said, driver.said
