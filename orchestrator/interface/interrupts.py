@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -34,6 +34,7 @@ class _State:
     """The signals received and the words printed since `two_chances` was entered."""
 
     came = False  # whether a first signal came
+    hopeless: Callable[[], bool] | None = None  # whether a job cannot stop cleanly any more
     words = "stopped"
     said = False
 
@@ -105,6 +106,20 @@ def came() -> bool:
 
 
 @contextmanager
+def ends_if(hopeless: Callable[[], bool]) -> Iterator[None]:
+    """Within this context a signal ends the process at once if `hopeless()` is true just after it.
+
+    So does a job whose cluster received the signal too: Ray's core worker would end the process on
+    its next request, with the status of failed models.
+    """
+    before, _State.hopeless = _State.hopeless, hopeless
+    try:
+        yield
+    finally:
+        _State.hopeless = before
+
+
+@contextmanager
 def once() -> Iterator[None]:
     """Handles the first signal, until a further one is a second signal, which ends the process."""
     _State.came, begun = True, time.monotonic()
@@ -115,6 +130,8 @@ def once() -> Iterator[None]:
         yield
     finally:
         time.sleep(max(0.0, begun + ONCE - time.monotonic()))
+        if _State.hopeless is not None and _State.hopeless():
+            end()
         # Of signals that arrive together Python handles one, and the next when that handler has
         # returned: let it do so here, where they still count as the same.
         signal.signal(signal.SIGINT, _ignore_repeated)  # Tune has restored the handler it found

@@ -33,7 +33,8 @@ def held(address: str) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=_watch, args=[address, over], daemon=True).start()
     try:
-        with ray_internals.silent_once(interrupts.came):
+        gone = interrupts.ends_if(lambda: not _answers(address))
+        with ray_internals.silent_once(interrupts.came), gone:
             yield
     finally:
         over.set()

@@ -195,3 +195,33 @@ def test_whoever_has_a_handler_keeps_it() -> None:
         assert seen[1] is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+HOPELESS = """
+import sys, time
+from orchestrator.interface import interrupts
+with interrupts.two_chances("stopped; the same command goes on"):
+    interrupts.by_sigterm_too()
+    with interrupts.ends_if(lambda: sys.argv[1] == "gone"):
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print("cleaned up", flush=True)
+            raise SystemExit(interrupts.STATUS) from None
+"""
+
+
+@pytest.mark.parametrize("cluster", ["gone", "there"])
+def test_a_job_without_its_cluster_ends_before_it_cleans_up(cluster: str) -> None:
+    """Its next request would end it with another status."""
+    command = [sys.executable, "-c", HOPELESS, cluster]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        assert job.stdout is not None and job.stdout.readline() == "ready\n"
+        job.send_signal(signal.SIGTERM)
+        out, err = job.communicate(timeout=30)
+    assert job.returncode == 130
+    assert out == ("" if cluster == "gone" else "cleaned up\n")
+    assert (err == "\nstopped; the same command goes on\n") == (cluster == "gone")
