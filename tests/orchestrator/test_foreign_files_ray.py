@@ -12,7 +12,7 @@ from orchestrator.jobs import JOBS
 from tests.orchestrator.foreign_files import FOLDERS, NAMES, plant, seen, trees
 from tests.orchestrator.small_grids import FinishedGrid, grid
 
-SCALE = ["--order", "atomic-number", "--lambdas", "1", "--refine", "0"]
+SCALE = ["--order", "mod_petti", "--lambdas", "1", "--refine", "0"]
 
 
 def anywhere() -> dict[str, tuple[bytes, int]]:
