@@ -8,8 +8,9 @@ run directory and returns an `Observer`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,21 +113,20 @@ class Observers:
     def see(self, event: Event) -> None:
         """Passes an event to all observers."""
         for observer in list(self._observers):
-            self._call(observer, lambda observer=observer: observer.see(event))
+            self._call(observer, partial(observer.see, event))
 
     def close(self) -> None:
         """Closes all observers."""
         for observer in list(self._observers):
             self._call(observer, observer.close)
 
-    def _call(self, observer: Observer, act: Any) -> None:
+    def _call(self, observer: Observer, act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception as error:
+        except Exception as error:  # whatever an observer raises: no model is lost to it
             self._observers.remove(observer)
             name = type(observer).__qualname__
-            reason = f"{type(error).__name__}: {why(str(error))}"
-            print(f"observer {name} failed and is left out ({reason})", file=sys.stderr)
+            print(f"observer {name} failed and is left out ({_reason(error)})", file=sys.stderr)
 
 
 def installed_observers(run: Path) -> list[Observer]:
@@ -138,7 +138,10 @@ def installed_observers(run: Path) -> list[Observer]:
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         try:
             found.append(entry.load()(run))
-        except Exception as error:
-            reason = f"{type(error).__name__}: {why(str(error))}"
-            print(f"observer {entry.name} is left out ({reason})", file=sys.stderr)
+        except Exception as error:  # whatever the import of another package raises
+            print(f"observer {entry.name} is left out ({_reason(error)})", file=sys.stderr)
     return found
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {why(str(error))}"
