@@ -17,7 +17,7 @@ from trainables import checksum
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.prototypes import Prototype, prototypes
 from trainables.models.backbones import BACKBONES
-from trainables.models.embedding import Mixing
+from trainables.models.mixing import Mixing
 from trainables.representations import shards
 from trainables.representations.batches import DeviceGraphs
 from trainables.representations.dataset import Dataset

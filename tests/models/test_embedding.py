@@ -9,7 +9,8 @@ import torch
 
 from tests.crystals_for_tests import BACKBONES, batch_of, graphs_of, model_of, named_crystals
 from trainables.elements import descriptor
-from trainables.models.embedding import HybridEmbedding, Mixing
+from trainables.models.embedding import HybridEmbedding
+from trainables.models.mixing import Mixing
 
 LABELS = ("H", "-4", "-2", "0", "2", "4", "L")
 

@@ -12,7 +12,7 @@ import torch
 
 from tests.crystals_for_tests import BACKBONES, made_up_dataset
 from trainables.crystals.split import Split, split_fold
-from trainables.models.embedding import Mixing
+from trainables.models.mixing import Mixing
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceGraphs
 from trainables.training.array import ArrayTraining, Member, Trained

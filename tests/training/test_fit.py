@@ -22,7 +22,7 @@ from tests.crystals_for_tests import (
     model_of,
 )
 from trainables.crystals.split import split_fold
-from trainables.models.embedding import Mixing
+from trainables.models.mixing import Mixing
 from trainables.models.options import CGCNNOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceGraphs

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.dropout import _DropoutNd
 
-from trainables.models.embedding import HybridEmbedding, Mixing
+from trainables.models.embedding import HybridEmbedding
 from trainables.models.heads import ScalarHead
 from trainables.models.layers import Generators
+from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import GraphBatch
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load as decode_tensors
 from torch import nn
 
 from trainables.crystals.symbols import symbol
-from trainables.models.embedding import Mixing
+from trainables.models.mixing import Mixing
 from trainables.representations.batches import DeviceGraphs
 from trainables.representations.graph import Graphs
 from trainables.training import record_file

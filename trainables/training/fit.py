@@ -11,8 +11,8 @@ from torch import nn
 
 from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
-from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.models.mixing import Mixing
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset, split_dataset

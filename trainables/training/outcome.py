@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.crystals.split import Split
-from trainables.models.embedding import Mixing
+from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
 from trainables.representations.source import GraphSource
 from trainables.training.array import History, Trained
