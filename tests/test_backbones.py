@@ -58,7 +58,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> BackboneSpec:
 def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Path) -> None:
     overrides = {
         "tasks": ("made-up",), "backbones": ("megnet", "tiny"), "dims": (4,), "folds": (0,),
-        "mixing": ("H", "0", "L"), "epochs": 3, "conv_width": 7,
+        "mixing": ("H", "0", "L"), "epochs": 3,
     }  # fmt: skip
     config = build_config(None, overrides)
     data = made_up_dataset("tiny", 40)

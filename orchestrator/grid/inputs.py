@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +203,8 @@ def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]
     for (task, backbone), dataset in datasets.items():
         if backbone != config.backbones[0]:
             continue
-        for fold in config.folds:
-            sizes = list(split_dataset(dataset, fold, config.seed).sizes.values())
+        for fold, seed in product(config.folds, config.seed):
+            sizes = list(split_dataset(dataset, fold, seed).sizes.values())
             if not all(sizes):
                 raise UsageError(
                     f"{task}: of fold {fold}, {sizes[0]} training, {sizes[1]} validation and"

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, Self
 
+import pandas as pd
+import pyarrow as pa
+
 from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
 
@@ -85,16 +88,29 @@ class Fit(Protocol):
 MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
 
 
+def as_recorded(ledger: pa.Table) -> pa.Table:
+    """The ledger with the columns that the records have."""
+    return ledger
+
+
+def nothing_more(told: pd.DataFrame) -> Sequence[TrainingArray]:
+    """No further array, whatever the ledger holds."""
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """Arrays of models to train, with everything needed to train them.
 
     Attributes:
-        arrays: all of them, whether their models are recorded or not.
+        arrays: all that are known, whether their models are recorded or not.
         data: `TrainingArray.data` -> data set.
         naming: names recorded models in messages and tables.
         make_fit: starts the training of an array.
         error: column of the validation error, whose best value is shown.
+        complete: adds the columns of the ledger that follow from others.
+        more: the arrays to train next, given the complete ledger of those before; none ends the
+            study.
     """
 
     arrays: Sequence[TrainingArray]
@@ -102,6 +118,8 @@ class Study:
     naming: Naming
     make_fit: MakeFit = ArrayFit
     error: str = "val_mae"
+    complete: Callable[[pa.Table], pa.Table] = as_recorded
+    more: Callable[[pd.DataFrame], Sequence[TrainingArray]] = nothing_more
 
     @cached_property
     def tasks(self) -> dict[str, str]:
