@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.grid.cells import arrays
+from orchestrator.grid.columns import with_axes
 from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
 from orchestrator.hybrid_grid.tables import write_distances
@@ -55,7 +56,7 @@ def make_run(
                 "seconds": 0.25, "device": "cpu", "kernels": "none", "threads": 1, "error": "",
             }  # fmt: skip
             records.write({**row, **done, **outcome.metrics}, outcome.arrays)
-    ledger = compile_ledger(records, {cell.key: cell.task for cell in cells})
+    ledger = with_axes(compile_ledger(records, {cell.key: cell.task for cell in cells}))
     sums.write_parquet(folder, "ledger.parquet", ledger)
     finish(folder, records, ledger, {(task, name): data[name] for name in data})
     write_manifest(
