@@ -44,7 +44,7 @@ examples:
   python -m orchestrator.hybrid_grid --preset paper --dry-run
   python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
 
-more axes, and searches (a number may be a range; arrays are fewer where only --mixing differs):
+more axes, in all combinations; and a search, which may draw numbers from ranges:
   python -m orchestrator.hybrid_grid --tasks phonons --lr 1e-3 3e-3 --layers 2 3 4 --seed 0 1
   python -m orchestrator.hybrid_grid --tasks phonons --strategy random --budget 20 \
       --dims 8..64 --lr 1e-4..1e-2 --batch-size 16 32 64

@@ -101,9 +101,23 @@ class Twice:
         return self._space.cells(next(self._space.points()))
 
 
-def test_what_is_proposed_again_ends_a_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Curious(Twice):
+    """Looks for errors on the test part."""
+
+    def propose(self, told: pd.DataFrame, room: int) -> Sequence[Cell]:
+        assert "val_mae" in told and "lr" in told
+        assert not {"test_mae", "dummy_mae"} & set(told)
+        return super().propose(told, room)
+
+
+def test_no_strategy_sees_errors_on_test_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(strategies.BUILT_IN, "curious", Curious)
+    curious = search(build_config("demo", {"strategy": "curious", "budget": 5}))
+    told = with_rows(curious.propose(NOTHING))
+    assert {"test_mae", "dummy_mae"} <= set(told) and curious.propose(told) == []
+
+
+def test_what_is_proposed_again_ends_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(strategies.BUILT_IN, "twice", Twice)
     twice = search(build_config("demo", {"strategy": "twice", "budget": 5}))
     first = twice.propose(NOTHING)
