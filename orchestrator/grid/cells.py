@@ -227,8 +227,10 @@ class GridArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Formats as "megnet d64 -2"."""
-        return f"{row['backbone']} d{row['dim']} {row['mixing']}"
+        """Formats as "megnet d64 -2", or "megnet d64 -2 lr 0.001" where the array has a label."""
+        usual = f"{row['backbone']} d{row['dim']} {row['mixing']}"
+        _, _, label = row["array"].partition(f"/{row['backbone']}/d{row['dim']}/")
+        return f"{usual} {label}" if label else usual
 
     def row(self, mixing: str) -> dict[str, Any]:
         """What the ledger says of a member before it is trained."""

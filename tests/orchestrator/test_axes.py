@@ -73,6 +73,13 @@ def test_a_new_axis_multiplies_the_grid(name: str, values: tuple[object], column
     assert one.id == f"ionic/fold0/cgcnn/d8/{tell({column: values[0]})}"
 
 
+def test_a_model_is_named_with_what_its_array_differs_in() -> None:
+    (usual,) = arrays(cells_of(small()))
+    assert usual.describe(usual.row("H")) == "cgcnn d8 H"
+    one, _ = arrays(cells_of(small(lr=(1e-3, 2e-3))))
+    assert one.describe(one.row("H")) == "cgcnn d8 H lr 0.001"
+
+
 def test_seeds_are_repeats_in_arrays_of_their_own() -> None:
     found = arrays(cells_of(small(seed=(3, 1))))
     assert [array.spec.seed for array in found] == [3, 1]

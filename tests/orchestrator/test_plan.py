@@ -19,6 +19,7 @@ from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
+from tests.packages_for_tests import install
 from trainables.crystals.sources import Source, open_source
 from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
@@ -195,6 +196,19 @@ def test_a_search_is_planned_like_a_grid(data: Path, tmp_path: Path) -> None:
     said = dry(data, tmp_path / "run", *flags, *search)
     assert said.code == 0 and "6 models in 6 arrays; 0 are recorded" in said.out
     assert "cgcnn d" in said.out and not (tmp_path / "run").exists()
+
+
+def test_the_plan_of_a_strategy_says_that_there_may_be_more(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halving = "tests.extensions.halving:Halving"
+    install(tmp_path, "strangers", group="elemgrid.strategies", halving=halving)
+    monkeypatch.syspath_prepend(tmp_path)
+    flags = ("--strategy", "halving", "--budget", "20", "--lr", "1e-4..1e-2")
+    said = dry(data, tmp_path / "run", *ONE, *flags)
+    assert "9 models in" in said.out
+    assert "--strategy halving may propose more once these are trained" in said.out
+    assert "may propose" not in dry(data, tmp_path / "run", *ONE).out
 
 
 def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Path) -> None:
