@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from orchestrator.data.given_folds import Division
@@ -148,7 +148,7 @@ class GridConfig(BaseModel):
             help="seeds of initial weights, batches and validation parts; default 0",
         ),
     ] = (0,)  # fmt: skip
-    strategy: str | None = None  # None for `GRID`
+    strategy: str | None = None  # of a search; None for the whole grid
     budget: int | None = Field(None, ge=1)
     select_on: Literal["validation", "test"] = "validation"
     max_bad: float = Field(0.01, ge=0, le=1)
@@ -157,10 +157,10 @@ class GridConfig(BaseModel):
     groups: str | None = None  # digest of the groups, which stay together
     split: str | None = None  # digest of the folds given row by row
 
-    @property
-    def is_grid(self) -> bool:
-        """Whether every combination of all values is trained."""
-        return self.strategy in (None, GRID)
+    @field_validator("strategy")
+    @classmethod
+    def _named_if_a_search(cls, strategy: str | None) -> str | None:
+        return None if strategy == GRID else strategy
 
     @property
     def accepted_bad(self) -> float | None:
@@ -229,14 +229,14 @@ def _demand_sense(config: GridConfig) -> None:
                 f"{_flag(name)}: no network of this grid has the option {axis.name!r} (--backbones"
                 f" {backbones}); leave it out"
             )
-        if config.is_grid and values and isinstance(values[0], Range):
+        if config.strategy is None and values and isinstance(values[0], Range):
             raise UsageError(
                 f"{_flag(name)}: {values[0]} is a range, for a search: list values, or add"
                 " --strategy random --budget N"
             )
-    if config.is_grid and config.budget is not None:
+    if config.strategy is None and config.budget is not None:
         raise UsageError("--budget: a grid has none; add --strategy random for a search")
-    if not config.is_grid and config.budget is None:
+    if config.strategy is not None and config.budget is None:
         raise UsageError(
             f"--strategy {config.strategy}: add --budget N, the number of configurations to train"
         )

@@ -12,6 +12,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from itertools import islice
 from typing import Protocol
@@ -114,11 +115,17 @@ def strategy_of(name: str) -> Make:
 
 
 class Search:
-    """The strategy of a configuration, within its budget."""
+    """The strategy of a configuration, within its budget.
+
+    Raises:
+        UsageError: there is no such strategy, or one of another package fails, in one line.
+    """
 
     def __init__(self, space: Space) -> None:
-        self._budget = space.config.budget
-        self._strategy = strategy_of(space.config.strategy or GRID)(space)
+        self._name, self._budget = space.config.strategy or GRID, space.config.budget
+        make = strategy_of(self._name)
+        with self._in_a_line():
+            self._strategy = make(space)
 
     def propose(self, told: pd.DataFrame) -> list[Cell]:
         """The next cells; none of them is in the ledger so far."""
@@ -129,8 +136,21 @@ class Search:
             return []
         known = set(told["key"])
         hidden = told.columns.str.startswith(OF_TEST_PART)
-        proposed = dict.fromkeys(self._strategy.propose(told.loc[:, ~hidden], room))
-        return [cell for cell in proposed if cell.key not in known]
+        with self._in_a_line():
+            proposed = dict.fromkeys(self._strategy.propose(told.loc[:, ~hidden], room))
+            return [cell for cell in proposed if cell.key not in known]
+
+    @contextmanager
+    def _in_a_line(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever the code of another package raises
+            if self._name in BUILT_IN:
+                raise
+            what = f"{type(error).__name__}: {error}"
+            raise UsageError(
+                f"--strategy {self._name} failed ({what}); what is recorded stays"
+            ) from error
 
 
 def scored(space: Space, told: pd.DataFrame) -> list[tuple[Point, float]]:

@@ -17,8 +17,7 @@ from orchestrator.grid.config import GridConfig, build_config
 from orchestrator.grid.strategies import Search, configurations, scored
 from tests.extensions.halving import Halving
 from tests.extensions.tpe import Tpe
-from tests.orchestrator.small_data import ENERGY
-from tests.orchestrator.test_axes import with_rows
+from tests.orchestrator.small_data import ENERGY, with_rows
 from trainables.training.specification import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from orchestrator.grid.axes import Range, tell, whole
-from orchestrator.grid.cells import CHOICES, Cell, Space, arrays
-from orchestrator.grid.columns import NOTHING, varying, with_axes
+from orchestrator.grid.cells import CHOICES, Space, arrays
+from orchestrator.grid.columns import NOTHING, varying
 from orchestrator.grid.config import AXES, GridConfig, build_config
 from orchestrator.hybrid_grid.flags import _parser, parse
 from orchestrator.interface.errors import UsageError
-from orchestrator.runs.records import SCHEMA
-from tests.orchestrator.small_data import ENERGY, cells_of
-from tests.orchestrator.small_records import row
-from trainables.training.specification import ModelSpec
+from tests.orchestrator.small_data import ENERGY, cells_of, with_rows
 
 SMALL = {"folds": (0,), "dims": (8,), "mixing": ("H", "L"), "backbones": ("cgcnn",)}
 
@@ -29,16 +23,6 @@ def small(**changes: object) -> GridConfig:
 
 def space(config: GridConfig) -> Space:
     return Space(config, dict.fromkeys(config.tasks, ENERGY), {})
-
-
-def with_rows(cells: Sequence[Cell], errors: Callable[[ModelSpec], float] = lambda _: 1.0) -> Any:
-    """The complete ledger of cells that are done, with validation errors."""
-    rows = []
-    for array in arrays(cells):
-        for model in array.models:
-            known = {name: value for name, value in array.row(model.mixing).items()}
-            rows.append(row(known.pop("key"), **known) | {"val_mae": errors(model)})
-    return with_axes(pa.Table.from_pylist(rows, schema=SCHEMA)).to_pandas()
 
 
 # ---------------------------------------------------------------------------------- declared once

@@ -14,8 +14,7 @@ from orchestrator.grid.columns import NOTHING
 from orchestrator.grid.config import GridConfig, build_config
 from orchestrator.grid.strategies import Search, configurations
 from orchestrator.interface.errors import UsageError
-from tests.orchestrator.small_data import ENERGY, cells_of
-from tests.orchestrator.test_axes import with_rows
+from tests.orchestrator.small_data import ENERGY, cells_of, with_rows
 from tests.packages_for_tests import install
 
 
@@ -115,6 +114,26 @@ def test_no_strategy_sees_errors_on_test_parts(monkeypatch: pytest.MonkeyPatch) 
     curious = search(build_config("demo", {"strategy": "curious", "budget": 5}))
     told = with_rows(curious.propose(NOTHING))
     assert {"test_mae", "dummy_mae"} <= set(told) and curious.propose(told) == []
+
+
+class Wrong(Twice):
+    """Names an axis by its flag."""
+
+    def propose(self, told: pd.DataFrame, room: int) -> Sequence[Cell]:
+        return self._space.cells({"dims": 8})
+
+
+def test_a_strategy_that_fails_ends_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strategies, "strategy_of", lambda name: Wrong)
+    wrong = search(build_config("demo", {"strategy": "wrong", "budget": 5}))
+    with pytest.raises(
+        UsageError, match=r"^--strategy wrong failed \(ValueError: 'dims' is no axis"
+    ):
+        wrong.propose(NOTHING)
+
+
+def test_the_grid_by_its_name_is_the_grid() -> None:
+    assert build_config("demo", {"strategy": "grid"}) == build_config("demo", {})
 
 
 def test_what_is_proposed_again_ends_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
