@@ -21,6 +21,7 @@ from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
 from orchestrator.training.environment import environment
 from orchestrator.training.study import Fit, MakeFit, TrainingArray
+from trainables.private_cache import keep_compiled_code_private
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError
 
@@ -51,6 +52,7 @@ class ArrayTrial(tune.Trainable):
     ) -> None:
         # Torch forgets OMP_NUM_THREADS when it was imported before Ray set it.
         torch.set_num_threads(threads)
+        keep_compiled_code_private()
         self._arrays, self._datasets = arrays, datasets
         self._device, self._make_fit = device, make_fit
         self._records = records
