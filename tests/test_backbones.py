@@ -32,7 +32,7 @@ from trainables.crystals.registry import TASKS
 from trainables.models.backbones import BACKBONES, Backbones, BackboneSpec, graph_kinds
 from trainables.models.recipe import Recipe
 from trainables.representations.quotient import quotient
-from trainables.training.checkpoint import load_model, predict
+from trainables.training.checkpoint import CheckpointError, load_model, predict
 from trainables.training.fit import ArraySpec, fit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +82,26 @@ def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Pat
             outcome.arrays["predictions/test/value"],
             rtol=1e-5,
         )
+
+
+def test_the_version_of_a_network_is_in_its_keys_and_compared(
+    tiny: BackboneSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = {
+        "tasks": ("made-up",), "backbones": ("tiny",), "dims": (4,), "folds": (0,),
+        "mixing": ("H",), "epochs": 1,
+    }  # fmt: skip
+    config = build_config(None, overrides)
+    (array,) = arrays(cells_of(config, "data"))
+    (outcome,) = fit(array.spec, made_up_dataset("tiny", 40))
+    row = array.row("H") | {"status": "done"} | outcome.metrics
+    Records(tmp_path).write(row, outcome.arrays)
+    monkeypatch.setitem(BACKBONES, "tiny", dataclasses.replace(tiny, version=2))
+    (newer,) = arrays(cells_of(config, "data"))
+    assert newer.keys["H"] != array.keys["H"]
+    why = r"trained with version 1 of tiny, and 2 is installed"
+    with pytest.raises(CheckpointError, match=why):
+        load_model(tmp_path / f"{row['key']}.safetensors")
 
 
 def test_contributing_shows_the_tiny_one() -> None:

@@ -58,6 +58,7 @@ def cells(
                 dim=dim,
                 mixing=mixing,
                 options=options,
+                network=BACKBONES[backbone].version,
             ),
         )
         for task, fold, backbone, dim in product

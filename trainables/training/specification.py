@@ -97,12 +97,14 @@ class ModelSpec(Specification):
         dim: of the element vectors.
         mixing: label of their mixing.
         options: of the network.
+        network: version of the network, where another package has it; `training` is ours.
     """
 
     backbone: str
     dim: int
     mixing: str
     options: NetworkOptions
+    network: int = 1
 
     @classmethod
     def _classes(cls, found: Mapping[str, Any]) -> dict[str, type]:
