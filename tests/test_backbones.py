@@ -33,7 +33,8 @@ from trainables.models.backbones import BACKBONES, Backbones, BackboneSpec, grap
 from trainables.models.recipe import Recipe
 from trainables.representations.quotient import quotient
 from trainables.training.checkpoint import CheckpointError, load_model, predict
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,8 +13,7 @@ from orchestrator.grid.config import GridConfig
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.representations.dataset import Dataset
-from trainables.training.fit import TRAINING_VERSION, ArraySpec
-from trainables.training.specification import ModelSpec, Target
+from trainables.training.specification import TRAINING_VERSION, ArraySpec, ModelSpec, Target
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,6 @@ from orchestrator.grid.inputs import (
     open_sources,
     targets_of,
 )
-from orchestrator.hybrid_grid.plan import print_plan
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK
@@ -53,7 +52,7 @@ from trainables.kernels import library
 from trainables.models.backbones import graph_kinds
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import FEATURISER_VERSION
-from trainables.training.fit import TRAINING_VERSION
+from trainables.training.specification import TRAINING_VERSION
 
 JOB = "hybrid_grid"
 
@@ -62,6 +61,8 @@ def start(options: Options) -> int:
     """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     try:
         if options.dry_run:
+            from orchestrator.hybrid_grid.plan import print_plan  # here: it needs torch
+
             demand_folder(options.run)
             print_plan(options)
             return OK

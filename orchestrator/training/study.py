@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from trainables.training.fit import ArrayFit
-from trainables.training.outcome import Outcome
+from trainables.representations.dataset import Dataset
+from trainables.training.specification import ArraySpec
+
+if TYPE_CHECKING:
+    from trainables.training.outcome import Outcome
 
 
 class TrainingArray(Protocol):
@@ -85,6 +88,13 @@ class Fit(Protocol):
 MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
 
 
+def graph_networks(spec: ArraySpec, data: Dataset, device: str) -> Fit:
+    """Starts the training of an array of graph networks."""
+    from trainables.training.fit import ArrayFit  # here: the driver needs no torch
+
+    return ArrayFit(spec, data, device)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """Arrays of models to train, with everything needed to train them.
@@ -100,7 +110,7 @@ class Study:
     arrays: Sequence[TrainingArray]
     data: Mapping[Any, Any]
     naming: Naming
-    make_fit: MakeFit = ArrayFit
+    make_fit: MakeFit = graph_networks
     error: str = "val_mae"
 
     @cached_property

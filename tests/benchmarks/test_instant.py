@@ -7,7 +7,8 @@ import dataclasses
 from benchmarks.instant import InstantFit, sample, thousands
 from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=3, batch_size=8)
 SPEC = ArraySpec(

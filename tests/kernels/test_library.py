@@ -19,7 +19,8 @@ from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_disks import small_disk
 from trainables.kernels import library, ops
 from trainables.models.backbones import BACKBONES
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 
 @pytest.fixture(autouse=True)

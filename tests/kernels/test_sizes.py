@@ -18,7 +18,8 @@ from trainables.kernels import library, ops
 from trainables.kernels.calling import call
 from trainables.kernels.signatures import SIGNATURES
 from trainables.models.backbones import BACKBONES
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason="no C++ compiler on this machine")
 COUNTS = (0, 1, 3)

@@ -39,8 +39,9 @@ from tests.orchestrator.finished_runs import change_config, make_run
 from trainables.crystals.quarantine import Quarantine
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
 from trainables.training.snapshot import SnapshotError
+from trainables.training.specification import ArraySpec
 
 KIND = BACKBONES["cgcnn"].graph_kind
 MADE_FROM = {"source": "here"}

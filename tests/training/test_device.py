@@ -18,7 +18,8 @@ from trainables.kernels import ops
 from trainables.models.recipe import Recipe
 from trainables.training import compiled
 from trainables.training.array import ArrayTraining
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 
 # Operations that bring a value to the host, or whose result's shape depends on values.
 WAITING = {

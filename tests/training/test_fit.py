@@ -27,8 +27,9 @@ from trainables.models.options import CGCNNOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceGraphs
 from trainables.representations.dataset import Dataset
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
 from trainables.training.outcome import Outcome
+from trainables.training.specification import ArraySpec
 
 CRYSTALS = 60
 DIM = 6
@@ -278,7 +279,8 @@ def test_training_loads_neither_ray_nor_pymatgen() -> None:
         from trainables.representations.dataset import Dataset
         from trainables.representations.graph import Graphs
         from trainables.training import checkpoint
-        from trainables.training.fit import ArraySpec, fit
+        from trainables.training.fit import fit
+        from trainables.training.specification import ArraySpec
         import dataclasses
 
         n = 20

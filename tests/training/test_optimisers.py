@@ -19,7 +19,8 @@ WITHOUT_COMPILER = """
 import sys
 from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 recipe = Recipe(name="tuned", optimiser="adamw", lr=0.01, averaging=0.9, epochs=1, batch_size=8)
 spec = ArraySpec(
     backbone=sys.argv[1], dim=4, mixings={"0": "0", "L": "L"}, fold=0, seed=0, recipe=recipe

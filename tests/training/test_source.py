@@ -19,7 +19,8 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
 from trainables.representations.source import StreamedGraphs, open_source, resident_bytes
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 CRYSTALS = 48
 
