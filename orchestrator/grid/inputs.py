@@ -21,7 +21,7 @@ from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset, split_dataset
-from trainables.representations.source import resident_bytes
+from trainables.representations.sizes import resident_bytes
 from trainables.training.specification import Target
 
 LEAST_CRYSTALS = 10
@@ -158,7 +158,7 @@ def load_datasets(
 
 
 def _load(name: str, folder: Path, kind: type[Columns], memory: float) -> Dataset:
-    needed = sum(map(resident_bytes, shards.listing(folder, kind)))
+    needed = sum(resident_bytes(kind, one.rows) for one in shards.listing(folder, kind))
     if needed <= memory:
         return shards.load(folder, kind)
     print(

@@ -28,7 +28,7 @@ from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
-from trainables.representations.source import resident_bytes
+from trainables.representations.sizes import resident_bytes
 
 
 def config(**changes: object) -> GridConfig:
@@ -68,7 +68,8 @@ def test_what_is_over_the_memory_stays_in_its_shards(
 ) -> None:
     data = {"salts": written(crystals(20), tmp_path)}
     (folder,) = data["salts"].folders.values()
-    needed = sum(map(resident_bytes, shards.listing(folder, Graphs)))
+    listed = shards.listing(folder, Graphs)
+    needed = sum(resident_bytes(Graphs, shard.rows) for shard in listed)
     assert isinstance(load_datasets(config(), data, needed)["salts", "cgcnn"].graphs, Graphs)
     assert capsys.readouterr().out == ""
     found = load_datasets(config(), data, needed - 1)["salts", "cgcnn"]

@@ -151,3 +151,19 @@ def test_code_that_libraries_generate_is_in_no_shared_folder(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert not list(shared.iterdir())
     assert (cache / "elemgrid" / "compiled" / "inductor").is_dir()
+
+
+def test_the_driver_of_a_grid_needs_no_torch() -> None:
+    """It takes longer to import than anything else, and only workers train."""
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, orchestrator.hybrid_grid.job; print('torch' in sys.modules)",
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.stdout == "False\n", found.stderr

@@ -32,10 +32,10 @@ from trainables.representations.schema import (
     pointer,
     schema,
     schema_of,
-    table_bytes,
     to_table,
     values_of,
 )
+from trainables.representations.sizes import table_bytes
 
 __all__ = [
     "FORMAT_VERSION",
