@@ -75,11 +75,13 @@ class Columns:
         node_ptr: [B+1] int64, the nodes of crystal b are node_ptr[b]:node_ptr[b+1].
         edge_ptr: [B+1] int64, likewise for edges.
         z: [N] uint8 atomic numbers.
+        multiplicity: [N] int32 atoms that a node stands for.
     """
 
     node_ptr: np.ndarray
     edge_ptr: np.ndarray
     z: np.ndarray = column(Scope.NODE, "uint8")
+    multiplicity: np.ndarray = column(Scope.NODE, "int32")
 
     @classmethod
     def declared(cls) -> tuple[Column, ...]:

@@ -67,11 +67,13 @@ def featurise(
             crystals.append(crystal)
             places.append(place)
     neighbours = find_neighbours(crystals, kinds)
-    close = _too_close(crystals, neighbours)
-    for index, reason in close.items():
+    bad = _too_close(crystals, neighbours)
+    for kind in kinds:
+        bad = kind.refused(neighbours) | bad
+    for index, reason in bad.items():
         reasons[places[index]] = reason
-    if close:
-        kept = [index for index in range(len(crystals)) if index not in close]
+    if bad:
+        kept = [index for index in range(len(crystals)) if index not in bad]
         values = [values[index] for index in kept]
         neighbours = find_neighbours([crystals[index] for index in kept], kinds)
     graphs = {kind.name: kind.build(neighbours) for kind in kinds}
