@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,12 +29,12 @@ KNOWN = {"number": TARGET, "spectrum": SPECTRUM, "sites": SITES, "tensors": TENS
 class Everything(Columns):
     """A column of each scope, with and without a shape, of every kind of number."""
 
-    dst: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    lattice: np.ndarray = column(Scope.CRYSTAL, "float64", (3, 3))
-    group: np.ndarray = column(Scope.CRYSTAL, "uint8")
-    place: np.ndarray = column(Scope.NODE, "float32", (3,))
-    metal: np.ndarray = column(Scope.NODE, "bool")
-    shift: np.ndarray = column(Scope.EDGE, "int8", (3,))
+    dst: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    lattice: Annotated[np.ndarray, column(Scope.CRYSTAL, "float64", (3, 3))]
+    group: Annotated[np.ndarray, column(Scope.CRYSTAL, "uint8")]
+    place: Annotated[np.ndarray, column(Scope.NODE, "float32", (3,))]
+    metal: Annotated[np.ndarray, column(Scope.NODE, "bool")]
+    shift: Annotated[np.ndarray, column(Scope.EDGE, "int8", (3,))]
 
     @classmethod
     def batch(cls, taken: Taken) -> Taken:
@@ -184,5 +185,5 @@ def test_a_field_that_is_not_declared_is_named() -> None:
     class Careless(Columns):
         charge: np.ndarray
 
-    with pytest.raises(TypeError, match=r"^Careless\.charge: no column; declare it by column"):
+    with pytest.raises(TypeError, match=r"^Careless\.charge: no column; annotate it by column"):
         Careless.declared()

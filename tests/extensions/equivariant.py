@@ -6,7 +6,7 @@ Legend: N nodes, E edges, A node width, G basis functions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class DenseBatch(FullBatch):
 class DenseGraphs(FullGraphs):
     """Full graphs, and one number more of each crystal."""
 
-    density: np.ndarray = column(Scope.CRYSTAL, "float64")
+    density: Annotated[np.ndarray, column(Scope.CRYSTAL, "float64")]
 
     @classmethod
     def batch(cls, taken: Taken) -> DenseBatch:

@@ -10,7 +10,7 @@ memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import spglib
@@ -36,11 +36,11 @@ class FullGraphs(Columns):
         shift: [E, 3] int8, cells from dst to the image of src.
     """
 
-    frac: np.ndarray = column(Scope.NODE, "float64", (3,))
-    lattice: np.ndarray = column(Scope.CRYSTAL, "float64", (3, 3))
-    dst: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    src: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    shift: np.ndarray = column(Scope.EDGE, "int8", (3,))
+    frac: Annotated[np.ndarray, column(Scope.NODE, "float64", (3,))]
+    lattice: Annotated[np.ndarray, column(Scope.CRYSTAL, "float64", (3, 3))]
+    dst: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    src: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    shift: Annotated[np.ndarray, column(Scope.EDGE, "int8", (3,))]
 
     @classmethod
     def batch(cls, taken: Taken) -> FullBatch:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -81,10 +81,10 @@ class Graphs(Columns):
         count: [E] int32 neighbours that an edge stands for, per atom of dst.
     """
 
-    dst: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    src: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    distance: np.ndarray = column(Scope.EDGE, "int32")
-    count: np.ndarray = column(Scope.EDGE, "int32")
+    dst: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    src: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    distance: Annotated[np.ndarray, column(Scope.EDGE, "int32")]
+    count: Annotated[np.ndarray, column(Scope.EDGE, "int32")]
 
     def prepared(self) -> MeasuredGraphs:
         """The same graphs, in Å and with each length of a crystal listed once."""
@@ -143,12 +143,12 @@ class MeasuredGraphs(Columns):
     """
 
     length_ptr: np.ndarray
-    multiplicity: np.ndarray = column(Scope.NODE, "float64")
-    dst: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    src: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    edge_length: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.LENGTH)
-    count: np.ndarray = column(Scope.EDGE, "float64")
-    length: np.ndarray = column(Scope.LENGTH, "float64")
+    multiplicity: Annotated[np.ndarray, column(Scope.NODE, "float64")]
+    dst: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    src: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    edge_length: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.LENGTH)]
+    count: Annotated[np.ndarray, column(Scope.EDGE, "float64")]
+    length: Annotated[np.ndarray, column(Scope.LENGTH, "float64")]
 
     @classmethod
     def batch(cls, taken: Taken) -> GraphBatch:
