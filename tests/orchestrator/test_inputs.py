@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.data.featurise import Featurised, ShardWriter
+from orchestrator.data.featurise import Featurised
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.streaming import ShardStream
 from orchestrator.element_scale import flags as scale_flags
 from orchestrator.element_scale.job import open_relations

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.data import featurise as job
-from orchestrator.data.featurise import ShardWriter
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.grid.cells import arrays, cells
 from orchestrator.grid.inputs import fingerprints, targets_of
 from orchestrator.hybrid_grid.flags import parse

@@ -18,7 +18,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from trainables.models.embedding import HybridEmbedding, Mixing
 from trainables.models.heads import ScalarHead
 from trainables.models.layers import Generators
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.graph_batch import Batch
 
 
 class Backbone(nn.Module):
@@ -39,11 +39,13 @@ class Backbone(nn.Module):
 
     width: int
 
-    def forward(self, elements_zd: Tensor, batch: GraphBatch) -> list[Tensor]:
+    def forward(self, elements_zd: Tensor, batch: Any) -> list[Tensor]:
         """Node features [N, A] after each layer.
 
         Args:
             elements_zd: vectors of the elements, a row an atomic number.
+            batch: what the backbone's representation gives: a `GraphBatch` of quotient graphs, a
+                `FullBatch` of full ones.
         """
         raise NotImplementedError
 
@@ -158,12 +160,12 @@ class StackedNetwork(nn.Module):
         width = cast(Backbone, self.backbone.module).width
         self.head = Stack(lambda: ScalarHead(width), generators)
 
-    def node_layers(self, batch: GraphBatch) -> list[Tensor]:
+    def node_layers(self, batch: Batch) -> list[Tensor]:
         """Node features [K, N, A] after each layer."""
         layers: list[Tensor] = self.backbone(self.embedding(), batch)
         return layers
 
-    def forward(self, batch: GraphBatch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Standardised predictions, [K, B]."""
         predicted_kb: Tensor = self.head(self.node_layers(batch)[-1], batch)
         return predicted_kb
