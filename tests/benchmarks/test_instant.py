@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from benchmarks.instant import InstantFit, sample, thousands
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
+from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import fit
 from trainables.training.specification import ArraySpec
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.crystals_for_tests import filled, in_cell, made_up, named_crystals
 from tests.extensions.equivariant import SPEC, DenseBatch, DenseGraphs, Network
 from trainables.crystals.crystal import Crystal
 from trainables.models.backbones import BACKBONES
@@ -20,6 +19,7 @@ from trainables.representations.batches import DeviceColumns
 from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.neighbours import find_neighbours
+from trainables.testing.crystals import filled, in_cell, made_up, named_crystals
 from trainables.training.fit import ArraySpec, fit
 
 DTYPE = torch.float64

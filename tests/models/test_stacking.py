@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 
-from tests.crystals_for_tests import batch_of, graphs_of, made_up
 from trainables.models.heads import ScalarHead
 from trainables.models.stacking import Stack
 from trainables.representations.quotient import quotient
+from trainables.testing.crystals import made_up
+from trainables.testing.samples import batch_of, graphs_of
 
 SEEDS = (3, 1, 4, 1, 5)
 

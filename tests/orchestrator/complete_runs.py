@@ -35,11 +35,11 @@ from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer import files as transfer
 from orchestrator.transfer.entries import SCHEMA as TRANSFER_SCHEMA
 from orchestrator.transfer.tables import load_tables
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.finished_runs import change_config, make_run
 from trainables.crystals.quarantine import Quarantine
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
+from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import ArrayFit
 from trainables.training.snapshot import SnapshotError
 from trainables.training.specification import ArraySpec

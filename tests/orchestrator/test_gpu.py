@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.backbones import BACKBONES
+from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import fit
 from trainables.training.outcome import Outcome
 from trainables.training.specification import ArraySpec

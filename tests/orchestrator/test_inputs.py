@@ -21,7 +21,6 @@ from orchestrator.grid.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from tests.crystals.test_fuzz_sources import VALID
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.crystals.registry import official_folds
 from trainables.crystals.sources import Source
@@ -30,6 +29,7 @@ from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.sizes import resident_bytes
+from trainables.testing.samples import made_up_dataset
 
 
 def config(**changes: object) -> GridConfig:

@@ -17,7 +17,7 @@ KINDS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 OWN = {"sgd": {"momentum": 0.9}, "adam": {}, "adamw": {"weight_decay": 0.3}}
 WITHOUT_COMPILER = """
 import sys
-from tests.crystals_for_tests import made_up_dataset
+from trainables.testing.samples import made_up_dataset
 from trainables.models.recipe import Recipe
 from trainables.training.fit import ArrayFit
 from trainables.training.specification import ArraySpec

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.models.stacking import Backbone
 from trainables.representations.graph_batch import GraphBatch
+from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import ArrayFit
 from trainables.training.specification import ArraySpec
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from tests.crystals_for_tests import BACKBONES, made_up_dataset, table_of
+from tests.crystals_for_tests import table_of
+from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations import shards
 from trainables.representations.batches import DeviceColumns
@@ -20,6 +21,7 @@ from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
 from trainables.representations.sizes import resident_bytes
 from trainables.representations.source import StreamedColumns, open_source
+from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import fit
 from trainables.training.specification import ArraySpec
 
