@@ -239,7 +239,7 @@ def _of(crystal: Crystal, **changes: np.ndarray) -> Crystal:
 
 def _ended(fit: ArrayFit) -> dict[str, dict[str, np.ndarray]]:
     """The arrays of each model, by label, once all have finished."""
-    found = {}
+    found: dict[str, dict[str, np.ndarray]] = {}
     while not fit.finished:
         found |= {one.history.member.label: one.arrays for one in fit.advance()}
     return found

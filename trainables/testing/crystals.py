@@ -11,7 +11,7 @@ from trainables.crystals.crystal import Crystal
 from trainables.crystals.prototypes import Prototype, prototypes
 
 
-def crystal(numbers: Sequence[int], frac: object, lattice: object) -> Crystal:
+def crystal(numbers: Sequence[int] | np.ndarray, frac: object, lattice: object) -> Crystal:
     return Crystal(
         np.array(numbers, dtype=np.uint8),
         np.array(frac, dtype=np.float64).reshape(-1, 3),
@@ -24,7 +24,7 @@ def _prototypes() -> dict[str, Prototype]:
     return {prototype.name: prototype for prototype in prototypes()}
 
 
-def filled(name: str, elements: Sequence[int], a: float) -> Crystal:
+def filled(name: str, elements: Sequence[int] | np.ndarray, a: float) -> Crystal:
     """A structure type with an element in each role and the edge `a` in Å."""
     prototype = _prototypes()[name]
     return crystal(np.array(elements)[prototype.roles], prototype.frac, a * prototype.lattice)
@@ -74,7 +74,7 @@ def pairs(crystal: Crystal, radius: float) -> list[tuple[int, int, float]]:
     steps = np.stack(
         np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1
     ).reshape(-1, 3)
-    found = []
+    found: list[tuple[int, int, float]] = []
     for i in range(len(frac)):
         for j in range(len(frac)):
             distances = np.linalg.norm((frac[j] - frac[i] + steps) @ crystal.lattice, axis=1)
