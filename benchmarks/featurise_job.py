@@ -17,11 +17,12 @@ import ray
 
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
+from orchestrator.data.datasets import resolve
 from orchestrator.data.featurise import featurise_source
 from orchestrator.nodes import cluster
 from trainables.crystals.crystal import Entry
-from trainables.crystals.sources import Source, open_source
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.crystals.sources import Source
+from trainables.models.backbones import BACKBONES, representations
 
 
 class Repeated:
@@ -77,7 +78,7 @@ def cost(source: Source, folder: Path) -> Cost:
     with Watch() as watch:
         featurise_source(
             source,
-            graph_kinds(BACKBONES),
+            representations(BACKBONES),
             folder,
             max_bad=1.0,
             max_atoms=1000,
@@ -88,8 +89,12 @@ def cost(source: Source, folder: Path) -> Cost:
 
 
 def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
-    """Runs the job in this process, on a Ray runtime with `workers` cores."""
-    repeated = Repeated(open_source(Path(source)), times)
+    """Runs the job in this process, on a Ray runtime with `workers` cores.
+
+    Args:
+        source: a data set as `--tasks` takes it.
+    """
+    repeated = Repeated(resolve(source), times)
     ray.init(
         address="local",
         num_cpus=workers,
@@ -100,7 +105,7 @@ def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
     try:
         with cluster.connected(None, 1), tempfile.TemporaryDirectory() as folder:
             # The first job of a runtime starts its workers and imports their modules.
-            cost(Repeated(open_source(Path(source)), 1), Path(folder) / "first")
+            cost(Repeated(resolve(source), 1), Path(folder) / "first")
             taken = cost(repeated, Path(folder) / "job")
     finally:
         ray.shutdown()

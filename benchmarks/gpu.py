@@ -30,7 +30,8 @@ from benchmarks.traffic import bytes_moved, copy_bandwidth
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations import shards
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 
 PARTS = ("epochs", "bandwidth", "precision", "grid")
 GRID_MINUTES, TIMES_FASTER = 20.0, 50.0  # bars
@@ -78,7 +79,7 @@ def share_of_bandwidth(report: Report, options: argparse.Namespace) -> None:
     # Larger than any cache; less suffices on a processor, whose copy is slow.
     copy = copy_bandwidth(options.device, 2**31 if options.device != "cpu" else 2**28)
     for backbone, dim in product(options.backbones, options.dims):
-        data = shards.load(options.shards / backbone)
+        data = shards.load(options.shards / backbone, BACKBONES[backbone].representation.columns)
         fit = ArrayFit(array(options, backbone, dim), data, options.device)
         models = len(options.mixing)
 

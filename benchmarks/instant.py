@@ -34,9 +34,9 @@ from orchestrator.training.train import train
 from trainables.crystals.ionic import IonicSource
 from trainables.representations.dataset import Dataset
 from trainables.training.array import Member
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
-from trainables.training.specification import ModelSpec, Target
+from trainables.training.specification import ArraySpec, ModelSpec, Target
 
 CRYSTALS = 1265  # as in phonons: they determine the size of a record
 THOUSAND = 1000

@@ -1,4 +1,4 @@
-"""Ray Data: structures → checks → crystal graphs → quotient graphs → Parquet shards."""
+"""Ray Data: structures → checks → crystal graphs → Parquet shards, which the workers write."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from orchestrator.data.entries import EntryBlocks
+from orchestrator.data.shard_writer import ShardWriter, WrittenShard
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, layout
 from orchestrator.runs.run_directory import slug
@@ -28,7 +29,7 @@ from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
 from trainables.representations.featurise import featurise
-from trainables.representations.graph import GraphKind
+from trainables.representations.graph import CrystalGraph
 
 
 def folder_of(run: Path, name: str) -> Path:
@@ -52,7 +53,6 @@ def any_graphs_of(run: Path, name: str, or_else: str = "") -> Path:
     return found[0].parent
 
 
-ROWS_PER_SHARD = 8192
 QUARANTINE = "quarantine.csv"
 SHARD = re.compile(rf"\d{{4,}}-[0-9a-f]{{12}}\.parquet|{re.escape(shards.MANIFEST)}")  # of a kind
 # What starts a formula in some spreadsheet, and the mark that turns a formula into text.
@@ -78,23 +78,30 @@ class Featurised:
 
 
 def _featurise_block(
-    entries: list[Entry], kinds: Sequence[GraphKind], max_atoms: int
+    entries: list[Entry], kinds: Sequence[CrystalGraph], max_atoms: int, folder: Path
 ) -> tuple[list[str], dict[str, bytes]]:
-    """Why each entry is bad, or "", and by kind the good ones as a Parquet table."""
+    """Writes the good entries of a block to a shard of each kind.
+
+    Returns:
+        Why each entry is bad, or "", and by kind the shard written.
+    """
     sys.audit("elemgrid.featurise", *(entry.id for entry in entries[:1]))
     result = featurise(entries, kinds, max_atoms)
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     ids, rows = [entry.id for entry in good], np.array([entry.row for entry in good], np.int64)
-    encoded = {
-        name: shards.encode(shards.to_table(ids, rows, result.target, graphs))
+    written = {
+        name: WrittenShard.write(
+            folder / name, entries[0].row, shards.to_table(ids, rows, result.target, graphs)
+        ).encode()
         for name, graphs in result.graphs.items()
+        if good
     }
-    return result.reasons, encoded
+    return result.reasons, written
 
 
 def featurise_source(
     source: Source,
-    kinds: Sequence[GraphKind],
+    kinds: Sequence[CrystalGraph],
     folder: Path,
     *,
     max_bad: float | None,
@@ -113,7 +120,7 @@ def featurise_source(
     """
     made_from = _made_from(source, max_atoms)
     done = _existing(folder, kinds, made_from)
-    if done is not None and _undamaged(done, source.name):
+    if done is not None and _undamaged(done, kinds, source.name):
         return done
     _demand_ours(folder)
     durable.make_folder(folder.parent)
@@ -126,11 +133,18 @@ def featurise_source(
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
         durable.sync(folder.parent)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        _discard(scratch)
+        raise
     written = _existing(folder, kinds, made_from)
     assert written is not None
     return written
+
+
+def _discard(scratch: Path) -> None:
+    """Removes a draft, under another name first: late workers find no folder to write into."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(scratch.rename(durable.name_draft(scratch)), ignore_errors=True)
 
 
 def _demand_ours(folder: Path) -> None:
@@ -144,7 +158,7 @@ def _demand_ours(folder: Path) -> None:
 
 
 def featurised_before(
-    source: Source, kinds: Sequence[GraphKind], folder: Path, *, max_atoms: int
+    source: Source, kinds: Sequence[CrystalGraph], folder: Path, *, max_atoms: int
 ) -> Featurised | None:
     """What `featurise_source` would find done; None where it would have to work."""
     return _existing(folder, kinds, _made_from(source, max_atoms))
@@ -158,13 +172,13 @@ def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
     }
 
 
-def _identity(made_from: dict[str, Any], kind: GraphKind) -> dict[str, Any]:
+def _identity(made_from: dict[str, Any], kind: CrystalGraph) -> dict[str, Any]:
     """The manifest's entries that identify shards; those with other entries are rebuilt."""
     return {"made_from": made_from, "representation": dataclasses.asdict(kind)}
 
 
 def _existing(
-    folder: Path, kinds: Sequence[GraphKind], made_from: dict[str, Any]
+    folder: Path, kinds: Sequence[CrystalGraph], made_from: dict[str, Any]
 ) -> Featurised | None:
     manifests = {}
     for kind in kinds:
@@ -172,6 +186,8 @@ def _existing(
         try:
             manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
             if asked != {name: manifest[name] for name in asked} or not checksum.matches(manifest):
+                return None
+            if manifest["format"] != shards.FORMAT_VERSION:
                 return None
             quarantine = manifest.get("quarantine")
             if quarantine is not None and _digest(folder / QUARANTINE) != quarantine:
@@ -189,11 +205,11 @@ def _existing(
     )
 
 
-def _undamaged(done: Featurised, name: str) -> bool:
+def _undamaged(done: Featurised, kinds: Sequence[CrystalGraph], name: str) -> bool:
     """Whether all shards match their manifests; reports the first one that does not."""
     try:
-        for folder in done.folders.values():
-            shards.listing(folder)
+        for kind in kinds:
+            shards.listing(done.folders[kind.name], kind.columns)
     except shards.DamagedError as error:
         print(f"{error.what}; {name} is featurised again", file=sys.stderr, flush=True)
         return False
@@ -204,21 +220,21 @@ def _undamaged(done: Featurised, name: str) -> bool:
 
 def _write(
     source: Source,
-    kinds: Sequence[GraphKind],
+    kinds: Sequence[CrystalGraph],
     folder: Path,
     made_from: dict[str, Any],
     max_bad: float | None,
     max_atoms: int,
     on_rows: Callable[[int], None],
 ) -> None:
-    writers = {kind.name: ShardWriter(folder / kind.name) for kind in kinds}
-    work = partial(_featurise_block, kinds=tuple(kinds), max_atoms=max_atoms)
+    writers = {kind.name: ShardWriter(folder / kind.name, kind.columns) for kind in kinds}
+    work = partial(
+        _featurise_block, kinds=tuple(kinds), max_atoms=max_atoms, folder=folder.resolve()
+    )
     blocks = EntryBlocks(source, work, max_bad)
     for block in blocks:
-        for name, writer in writers.items():
-            table = pa.parquet.read_table(io.BytesIO(block.made[name]))
-            good = pa.array(block.good, pa.int64())
-            writer.add(table.filter(pa.compute.is_in(table["row"], good)))
+        for name, written in block.made.items():
+            writers[name].note(WrittenShard.decode(written))
         on_rows(blocks.quarantine.seen)
     quarantine = blocks.quarantine
     write_quarantine(folder / QUARANTINE, quarantine.rows())
@@ -256,44 +272,3 @@ def _as_text(cell: object) -> object:
     An apostrophe is also put before an apostrophe, so that removing the first restores the cell.
     """
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
-
-
-class ShardWriter:
-    """Cuts the rows of one kind of graph into shards, named by their content."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._pending: list[pa.Table] = []
-        self._shards: list[dict[str, Any]] = []
-        self._fingerprint = shards.Fingerprint()
-        self._crystals = 0
-
-    def add(self, table: pa.Table) -> None:
-        """Adds the next rows, in source order."""
-        self._pending.append(table)
-        if sum(map(len, self._pending)) >= ROWS_PER_SHARD:
-            self._flush()
-
-    def _flush(self) -> None:
-        table = pa.concat_tables(self._pending).combine_chunks()
-        self._pending = []
-        self._fingerprint.update(table)
-        content = shards.encode(table)
-        digest = hashlib.sha256(content).hexdigest()
-        file = f"{len(self._shards):04d}-{digest[:12]}.parquet"
-        durable.write_bytes(self._folder / file, content)
-        self._shards.append({"file": file, "sha256": digest, "rows": len(table)})
-        self._crystals += len(table)
-
-    def close(self, facts: dict[str, Any]) -> None:
-        """Writes the manifest, which makes the shards valid."""
-        if self._pending:
-            self._flush()
-        manifest = {
-            "format": shards.FORMAT_VERSION,
-            **facts,
-            "crystals": self._crystals,
-            "fingerprint": self._fingerprint.hexdigest(),
-            "shards": self._shards,
-        }
-        durable.write_json(self._folder / shards.MANIFEST, checksum.add(manifest))

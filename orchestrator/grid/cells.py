@@ -15,8 +15,7 @@ from orchestrator.grid.axes import Range, Values, tell
 from orchestrator.grid.config import AXES, GridConfig
 from trainables.models.backbones import BACKBONES
 from trainables.representations.dataset import Dataset
-from trainables.training.fit import TRAINING_VERSION, ArraySpec
-from trainables.training.specification import ModelSpec, Target
+from trainables.training.specification import TRAINING_VERSION, ArraySpec, ModelSpec, Target
 
 Point = dict[str, Any]  # a configuration: the values of axes, by column of the ledger
 REPEATS = {axis.column: axis for axis in AXES.values() if axis.repeats}
@@ -139,7 +138,8 @@ class Space:
         entry, recipe = BACKBONES[backbone], self.config.recipe_of(backbone)
         return {
             **parts["model"],
-            "representation": entry.graph_kind,
+            "representation": entry.representation,
+            "network": entry.version,
             "recipe": dataclasses.replace(recipe, **parts["recipe"]),
             "options": entry.options(**parts["options"]).at(values["dim"]),
         }

@@ -33,7 +33,6 @@ from orchestrator.grid.inputs import (
     targets_of,
 )
 from orchestrator.grid.strategies import Search
-from orchestrator.hybrid_grid.plan import print_plan
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK
@@ -52,10 +51,10 @@ from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.split import Split
 from trainables.kernels import library
-from trainables.models.backbones import graph_kinds
+from trainables.models.backbones import representations
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import FEATURISER_VERSION
-from trainables.training.fit import TRAINING_VERSION
+from trainables.training.specification import TRAINING_VERSION
 
 JOB = "hybrid_grid"
 
@@ -64,6 +63,8 @@ def start(options: Options) -> int:
     """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     try:
         if options.dry_run:
+            from orchestrator.hybrid_grid.plan import print_plan  # here: it needs torch
+
             demand_folder(options.run)
             print_plan(options)
             return OK
@@ -156,7 +157,7 @@ def _write_manifest(
             **data,
             "datasets": describe(sources, featurised),
             "representations": [
-                dataclasses.asdict(kind) for kind in graph_kinds(options.config.backbones)
+                dataclasses.asdict(kind) for kind in representations(options.config.backbones)
             ],
             "models": models,
             "hardware": cluster.hardware(),

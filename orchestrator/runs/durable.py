@@ -60,9 +60,9 @@ class Draft:
     path: Path
 
     @classmethod
-    def of(cls, path: Path, data: bytes) -> Draft:
-        """Writes a draft of the file at `path`."""
-        with drafting(path) as (file, draft):
+    def of(cls, path: Path, data: bytes, *, parents: bool = True) -> Draft:
+        """Writes a draft of the file at `path`; `parents` as in `drafting`."""
+        with drafting(path, parents=parents) as (file, draft):
             file.write(data)
         return draft
 
@@ -139,14 +139,20 @@ def name_draft(path: Path) -> Path:
 
 
 @contextmanager
-def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
-    """A file to write, with its draft; the draft is deleted if the block raises."""
+def drafting(path: Path, *, parents: bool = True) -> Iterator[tuple[BinaryIO, Draft]]:
+    """A file to write, with its draft; the draft is deleted if the block raises.
+
+    Args:
+        parents: whether a missing folder is made; else it is an error.
+    """
     # Not mkstemp, whose files only their owner can read: a group reads the results.
     draft = Draft(name_draft(path), path)
     with draft._naming():
         try:
             handle = os.open(draft.name, NEW, 0o666)
         except FileNotFoundError:  # rare, and checking each time costs as much as opening
+            if not parents:
+                raise
             make_folder(path.parent)
             handle = os.open(draft.name, NEW, 0o666)
         try:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pandas as pd
 import pyarrow as pa
 
-from trainables.training.fit import ArrayFit
-from trainables.training.outcome import Outcome
+from trainables.representations.dataset import Dataset
+from trainables.training.specification import ArraySpec
+
+if TYPE_CHECKING:
+    from trainables.training.outcome import Outcome
 
 
 class TrainingArray(Protocol):
@@ -98,6 +101,13 @@ def nothing_more(told: pd.DataFrame) -> Sequence[TrainingArray]:
     return ()
 
 
+def graph_networks(spec: ArraySpec, data: Dataset, device: str) -> Fit:
+    """Starts the training of an array of graph networks."""
+    from trainables.training.fit import ArrayFit  # here: the driver needs no torch
+
+    return ArrayFit(spec, data, device)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """Arrays of models to train, with everything needed to train them.
@@ -116,7 +126,7 @@ class Study:
     arrays: Sequence[TrainingArray]
     data: Mapping[Any, Any]
     naming: Naming
-    make_fit: MakeFit = ArrayFit
+    make_fit: MakeFit = graph_networks
     error: str = "val_mae"
     complete: Callable[[pa.Table], pa.Table] = as_recorded
     more: Callable[[pd.DataFrame], Sequence[TrainingArray]] = nothing_more

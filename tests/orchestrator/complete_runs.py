@@ -18,6 +18,7 @@ from analysis.substitution.groups import divide, ions
 from orchestrator import cli
 from orchestrator.data import featurise
 from orchestrator.data.formula_list import digest_of as digest_of_formulas
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.withheld import withheld_by
 from orchestrator.element_groups import files as groups
 from orchestrator.element_groups.models import Measured
@@ -34,15 +35,16 @@ from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer import files as transfer
 from orchestrator.transfer.entries import SCHEMA as TRANSFER_SCHEMA
 from orchestrator.transfer.tables import load_tables
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.finished_runs import change_config, make_run
 from trainables.crystals.quarantine import Quarantine
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import ArrayFit
 from trainables.training.snapshot import SnapshotError
+from trainables.training.specification import ArraySpec
 
-KIND = BACKBONES["cgcnn"].graph_kind
+KIND = BACKBONES["cgcnn"].representation
 MADE_FROM = {"source": "here"}
 SPEC = ArraySpec(
     backbone="cgcnn", dim=4, mixings={"H": "a"}, fold=0, seed=0,
@@ -84,7 +86,7 @@ def _shards(folder: Path) -> None:
     quarantine = Quarantine(1.0)
     quarantine.add("salts.csv:3", "x", "two atoms in one place", 3)
     featurise.write_quarantine(folder / featurise.QUARANTINE, quarantine.rows())
-    writer = featurise.ShardWriter(folder / KIND.name)
+    writer = ShardWriter(folder / KIND.name, KIND.columns)
     places = np.arange(12)
     writer.add(shards.to_table(list(map(str, places)), places, data.target, data.graphs))
     digest = featurise._digest(folder / featurise.QUARANTINE)
@@ -152,7 +154,7 @@ def _featurised(run: Path) -> str:
 
 
 def _shard(run: Path) -> Any:
-    data = shards.load(run / "shards" / "salts" / KIND.name)
+    data = shards.load(run / "shards" / "salts" / KIND.name, KIND.columns)
     return data.target, data.ids, data.rows, *vars(data.graphs).values()
 
 

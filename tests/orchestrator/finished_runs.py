@@ -22,9 +22,9 @@ from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_collected
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import write_manifest
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_data import cells_of
 from trainables.crystals.split import Split, split_fold
+from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import fit
 
 

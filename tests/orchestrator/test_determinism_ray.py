@@ -23,7 +23,7 @@ import ray
 from safetensors.numpy import load_file
 
 from analysis import cosine
-from orchestrator.data import entries, featurise
+from orchestrator.data import entries
 from orchestrator.grid.cells import GridArray
 from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
@@ -31,7 +31,7 @@ from orchestrator.jobs import JOBS
 from orchestrator.transfer.files import FACTS, LEDGER, SCORES
 from tests.compositions_for_tests import write_formulas, write_table
 from tests.orchestrator.small_grids import Said, digests, embedded, grid
-from trainables.models.backbones import graph_kinds
+from trainables.models.backbones import representations
 from trainables.representations import shards
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -132,14 +132,13 @@ def assert_shuffled(run: Path) -> None:
 
 
 def cut_in_seven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads and writes blocks of a seventh of the data set."""
+    """Reads blocks of a seventh of the data set, each of which becomes a shard."""
     monkeypatch.setattr(entries, "ROWS_PER_BLOCK", CRYSTALS // 7)
-    monkeypatch.setattr(featurise, "ROWS_PER_SHARD", CRYSTALS // 7)
 
 
 def assert_shards(run: Path, number: int) -> None:
-    for kind in graph_kinds(("cgcnn", "megnet")):
-        assert len(shards.listing(run / "shards" / "tiny" / kind.name)) == number
+    for kind in representations(("cgcnn", "megnet")):
+        assert len(shards.listing(run / "shards" / "tiny" / kind.name, kind.columns)) == number
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ import pytest
 import ray
 
 from orchestrator.data.divided import FILE, divide, folds_of, recorded_digests
-from orchestrator.data.featurise import Featurised, ShardWriter
+from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import Division, demand_own_folds, division_of, fields_of
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
 from orchestrator.grid.config import build_config
@@ -28,13 +29,14 @@ from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer.entries import fingerprint as printed
 from orchestrator.transfer.flags import parse as parse_transfer
 from orchestrator.transfer.inputs import open_data
-from tests.crystals_for_tests import made_up_dataset
 from trainables.crystals.sources.table import CsvTable
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
+from trainables.representations.graph import Graphs
+from trainables.testing.samples import made_up_dataset
 
-KIND = BACKBONES["cgcnn"].graph_kind.name
+KIND = BACKBONES["cgcnn"].representation.name
 CONFIG = build_config("demo", {"backbones": ("cgcnn",), "folds": (0, 1, 2, 3, 4)})
 
 
@@ -142,7 +144,7 @@ def test_another_file_is_another_grid(tmp_path: Path) -> None:
 
 
 def featurised(folder: Path, dataset: Dataset) -> Featurised:
-    writer = ShardWriter(folder / KIND)
+    writer = ShardWriter(folder / KIND, Graphs)
     ids = dataset.ids.tolist()
     writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))
     writer.close({"total": dataset.total, "bad": dataset.total - len(dataset)})

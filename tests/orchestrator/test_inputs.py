@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.data.featurise import Featurised, ShardWriter
+from orchestrator.data.featurise import Featurised
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.streaming import ShardStream
 from orchestrator.element_scale import flags as scale_flags
 from orchestrator.element_scale.job import open_relations
@@ -20,7 +21,6 @@ from orchestrator.grid.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from tests.crystals.test_fuzz_sources import VALID
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.crystals.registry import official_folds
 from trainables.crystals.sources import Source
@@ -28,7 +28,8 @@ from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
-from trainables.representations.source import resident_bytes
+from trainables.representations.sizes import resident_bytes
+from trainables.testing.samples import made_up_dataset
 
 
 def config(**changes: object) -> GridConfig:
@@ -40,8 +41,8 @@ def crystals(count: int) -> Dataset:
 
 
 def written(dataset: Dataset, folder: Path) -> Featurised:
-    kind = BACKBONES["cgcnn"].graph_kind.name
-    writer = ShardWriter(folder / kind)
+    kind = BACKBONES["cgcnn"].representation.name
+    writer = ShardWriter(folder / kind, Graphs)
     ids = dataset.ids.tolist()
     writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))
     writer.close({"total": dataset.total, "bad": dataset.total - len(dataset)})
@@ -68,7 +69,8 @@ def test_what_is_over_the_memory_stays_in_its_shards(
 ) -> None:
     data = {"salts": written(crystals(20), tmp_path)}
     (folder,) = data["salts"].folders.values()
-    needed = sum(map(resident_bytes, shards.listing(folder)))
+    listed = shards.listing(folder, Graphs)
+    needed = sum(resident_bytes(Graphs, shard.rows) for shard in listed)
     assert isinstance(load_datasets(config(), data, needed)["salts", "cgcnn"].graphs, Graphs)
     assert capsys.readouterr().out == ""
     found = load_datasets(config(), data, needed - 1)["salts", "cgcnn"]

@@ -14,21 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from tests.crystals_for_tests import (
-    BACKBONES,
-    graphs_of,
-    made_up,
-    made_up_dataset,
-    model_of,
-)
 from trainables.crystals.split import split_fold
+from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
 from trainables.models.options import CGCNNOptions
 from trainables.models.recipe import Recipe
-from trainables.representations.batches import DeviceGraphs
+from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
-from trainables.training.fit import ArraySpec, fit
+from trainables.testing.crystals import made_up
+from trainables.testing.samples import graphs_of, made_up_dataset, model_of
+from trainables.training.fit import fit
 from trainables.training.outcome import Outcome
+from trainables.training.specification import ArraySpec
 
 CRYSTALS = 60
 DIM = 6
@@ -174,7 +171,7 @@ def test_layer_vectors_are_means_over_the_atoms(backbone: str) -> None:
         {n[len(prefix) :]: torch.tensor(v)[None] for n, v in arrays.items() if n.startswith(prefix)}
     )
     graphs = graphs_of([made_up(CRYSTALS)[row] for row in split.train], backbone)
-    batch = DeviceGraphs.load(graphs, np.zeros(len(graphs))).take(torch.arange(len(graphs)))
+    batch = DeviceColumns.load(graphs, np.zeros(len(graphs))).take(torch.arange(len(graphs)))
     with torch.no_grad():
         layers = model.node_layers(batch)
     for number, features in enumerate(layers, start=1):
@@ -278,7 +275,8 @@ def test_training_loads_neither_ray_nor_pymatgen() -> None:
         from trainables.representations.dataset import Dataset
         from trainables.representations.graph import Graphs
         from trainables.training import checkpoint
-        from trainables.training.fit import ArraySpec, fit
+        from trainables.training.fit import fit
+        from trainables.training.specification import ArraySpec
         import dataclasses
 
         n = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.graph_batch import Batch
 
 
 class ScalarHead(nn.Module):
@@ -19,7 +19,7 @@ class ScalarHead(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, 1)
 
-    def forward(self, nodes_na: Tensor, batch: GraphBatch) -> Tensor:
+    def forward(self, nodes_na: Tensor, batch: Batch) -> Tensor:
         """[B], each node counted as often as atoms it stands for."""
         site_n = self.out(softplus(self.hidden(nodes_na))).squeeze(-1)
         zero_b = site_n.new_zeros(batch.crystals)

@@ -5,7 +5,9 @@ Legend: K models, B crystals, N nodes, Z elements, D dimensions of the embedding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -17,7 +19,7 @@ from trainables.models.embedding import HybridEmbedding
 from trainables.models.heads import ScalarHead
 from trainables.models.layers import Generators
 from trainables.models.mixing import Mixing
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.graph_batch import Batch
 
 
 class Backbone(nn.Module):
@@ -38,11 +40,13 @@ class Backbone(nn.Module):
 
     width: int
 
-    def forward(self, elements_zd: Tensor, batch: GraphBatch) -> list[Tensor]:
+    def forward(self, elements_zd: Tensor, batch: Any) -> list[Tensor]:
         """Node features [N, A] after each layer.
 
         Args:
             elements_zd: vectors of the elements, a row an atomic number.
+            batch: what the backbone's representation gives: a `GraphBatch` of quotient graphs, a
+                `FullBatch` of full ones.
         """
         raise NotImplementedError
 
@@ -95,11 +99,23 @@ class Stack(nn.Module):
 
 def _drawn(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
     """A module whose initial weights come from a generator, which moves on."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _generated_code():
         torch.set_rng_state(generator.get_state())
         module = make()
         generator.set_state(torch.get_rng_state())
     return module
+
+
+@contextmanager
+def _generated_code() -> Iterator[None]:
+    """Removes the files in which PyTorch Geometric generates the code of a layer's class."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _state(module: nn.Module) -> dict[str, Tensor]:
@@ -145,12 +161,12 @@ class StackedNetwork(nn.Module):
         width = cast(Backbone, self.backbone.module).width
         self.head = Stack(lambda: ScalarHead(width), generators)
 
-    def node_layers(self, batch: GraphBatch) -> list[Tensor]:
+    def node_layers(self, batch: Batch) -> list[Tensor]:
         """Node features [K, N, A] after each layer."""
         layers: list[Tensor] = self.backbone(self.embedding(), batch)
         return layers
 
-    def forward(self, batch: GraphBatch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Standardised predictions, [K, B]."""
         predicted_kb: Tensor = self.head(self.node_layers(batch)[-1], batch)
         return predicted_kb

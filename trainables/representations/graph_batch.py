@@ -1,18 +1,42 @@
-"""A batch of crystals as a backbone gets it.
+"""A batch of crystals as a backbone gets it; importing this module needs no torch.
 
 Legend: B crystals, N nodes, E edges, L distinct bond lengths.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from trainables.representations.columns import Scope
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class GraphBatch:
-    """A batch of (quotient) graphs as one disconnected graph.
+class Taken:
+    """Columns of a batch on the device, indices shifted to the rows of the batch.
+
+    Attributes:
+        crystals, nodes: B, N.
+        owner: [rows] int64 for each scope with a pointer, the crystal that a row belongs to.
+        columns: by name, the target among them.
+    """
+
+    crystals: int
+    nodes: int
+    owner: Mapping[Scope, Tensor]
+    columns: Mapping[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.columns[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch of crystals as one disconnected graph: what every representation gives.
 
     Attributes:
         crystals, nodes: B, N.
@@ -20,14 +44,9 @@ class GraphBatch:
         multiplicity: [N] atoms that a node stands for.
         node_crystal: [N] int64.
         dst, src: [E] int64 node indices, dst ascending.
-        length: [L] in Å, the distinct distances of each crystal's edges; what depends only on a
-            distance is computed once for all edges that have it (there are about half as many
-            distances as edges).
-        edge_length: [E] int64, the index of an edge's length.
         count: [E] neighbours that an edge stands for, per atom of dst.
-        bonds: [E] count × multiplicity of dst, the edges of the full graph.
         edge_crystal: [E] int64.
-        target: [B] standardised.
+        target: [B, …], or [N, …] of nodes; standardised.
     """
 
     crystals: int
@@ -37,9 +56,34 @@ class GraphBatch:
     node_crystal: Tensor
     dst: Tensor
     src: Tensor
-    length: Tensor
-    edge_length: Tensor
     count: Tensor
-    bonds: Tensor
     edge_crystal: Tensor
     target: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphBatch(Batch):
+    """A batch of graphs whose edges know a distance: quotients, as a rule.
+
+    Attributes:
+        length: [L] in Å, the distinct distances of each crystal's edges; what depends only on a
+            distance is computed once for all edges that have it (there are about half as many
+            distances as edges).
+        edge_length: [E] int64, the index of an edge's length.
+        bonds: [E] count × multiplicity of dst, the edges of the full graph.
+    """
+
+    length: Tensor
+    edge_length: Tensor
+    bonds: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullBatch(Batch):
+    """A batch of full graphs, whose edges know a direction; all weights are 1.
+
+    Attributes:
+        vector: [E, 3] in Å from dst to the image of src.
+    """
+
+    vector: Tensor

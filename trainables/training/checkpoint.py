@@ -16,9 +16,10 @@ from safetensors.torch import load as decode_tensors
 from torch import nn
 
 from trainables.crystals.symbols import symbol
+from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
-from trainables.representations.batches import DeviceGraphs
-from trainables.representations.graph import Graphs
+from trainables.representations.batches import DeviceColumns
+from trainables.representations.columns import Columns
 from trainables.training import record_file
 from trainables.training.fit import build_model
 from trainables.training.problem import predictions
@@ -96,8 +97,13 @@ def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
     """The specified model, with the weights of a record.
 
     Raises:
-        ValueError: the weights are those of another network.
+        ValueError: the weights are those of another network, or of another version of it.
     """
+    installed = BACKBONES[spec.backbone].version
+    if spec.network != installed:
+        raise ValueError(
+            f"trained with version {spec.network} of {spec.backbone}, and {installed} is installed"
+        )
     mixings = [Mixing(spec.mixing)]
     model = build_model(spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options)
     own = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
@@ -155,7 +161,7 @@ def _bytes(path: Path) -> bytes:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
+def predict(model: nn.Module, row: dict[str, Any], graphs: Columns) -> Predicted:
     """Predictions of a loaded model, and the crystals for which it has none.
 
     An element in no training crystal has an untrained vector, which is random in the learned part
@@ -169,13 +175,13 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
     values = np.full(len(graphs), np.nan)
     known = np.flatnonzero([not reason for reason in reasons])
     if len(known):
-        data = DeviceGraphs.load(graphs, np.zeros(len(graphs)))
+        data = DeviceColumns.load(graphs, np.zeros(len(graphs)))
         said = predictions(model, data, torch.from_numpy(known))[0].double().numpy()
         values[known] = said * row["target_scale"] + row["target_mean"]
     return Predicted(values, reasons)
 
 
-def unseen_elements(graphs: Graphs, known: list[int]) -> list[list[int]]:
+def unseen_elements(graphs: Columns, known: list[int]) -> list[list[int]]:
     """For each crystal, its atomic numbers that are not among the known ones, ascending."""
     strange = np.flatnonzero(~np.isin(graphs.z, known))
     owners = np.searchsorted(graphs.node_ptr, strange, side="right") - 1
