@@ -106,7 +106,8 @@ class Space:
         ignored.
 
         Raises:
-            ValueError: a point names no axis, or leaves out one with several values.
+            ValueError: a point names no axis, leaves out one with several values, or has a wrong
+                value.
         """
         models = [
             (self._model(point), [name for name in point if name not in USUAL]) for point in points
@@ -131,6 +132,8 @@ class Space:
         }
         values = self._one | given
         backbone = values["backbone"]
+        if backbone not in self.config.backbones:
+            raise ValueError(f"{backbone!r} is none of this run's --backbones")
         parts: dict[str, dict[str, Any]] = {"model": {}, "recipe": {}, "options": {}}
         for column, value in values.items():
             if CHOICES[column].fits(backbone):

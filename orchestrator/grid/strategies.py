@@ -137,8 +137,9 @@ class Search:
         known = set(told["key"])
         hidden = told.columns.str.startswith(OF_TEST_PART)
         with self._in_a_line():
-            proposed = dict.fromkeys(self._strategy.propose(told.loc[:, ~hidden], room))
-            return [cell for cell in proposed if cell.key not in known]
+            proposed = self._strategy.propose(told.loc[:, ~hidden], room)
+            new = {cell.key: cell for cell in reversed(proposed) if cell.key not in known}
+            return list(reversed(new.values()))
 
     @contextmanager
     def _in_a_line(self) -> Iterator[None]:

@@ -155,6 +155,8 @@ def test_a_point_that_is_none_is_refused() -> None:
         two.cells({"dims": 8})
     with pytest.raises(ValueError, match="a point without 'dim', which has several values"):
         two.cells({"mixing": "H"})
+    with pytest.raises(ValueError, match="'schnet' is none of this run's --backbones"):
+        two.cells({"mixing": "H", "dim": 8, "backbone": "schnet"})
     with pytest.raises(ValueError, match="99999 is wrong, a dimension lies"):
         two.cells({"mixing": "H", "dim": 99999})
 

@@ -100,6 +100,21 @@ class Twice:
         return self._space.cells(next(self._space.points()))
 
 
+class Doubled(Twice):
+    """Names the grid's own number of epochs in a second point for one model."""
+
+    def propose(self, told: pd.DataFrame, room: int) -> Sequence[Cell]:
+        point = next(self._space.points())
+        return self._space.cells(point, point | {"max_epochs": 20})
+
+
+def test_one_model_by_two_points_is_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(strategies.BUILT_IN, "doubled", Doubled)
+    proposed = search(build_config("demo", {"strategy": "doubled", "budget": 5})).propose(NOTHING)
+    assert len(proposed) == len({cell.key for cell in proposed}) == 2
+    assert {cell.label for cell in proposed} == {""}
+
+
 class Curious(Twice):
     """Looks for errors on the test part."""
 
