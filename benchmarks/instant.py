@@ -33,10 +33,10 @@ from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from trainables.crystals.ionic import IonicSource
 from trainables.representations.dataset import Dataset
+from trainables.targets.base import Target
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.outcome import Outcome
-from trainables.training.specification import Target
 
 CRYSTALS = 1265  # as in phonons: they determine the size of a record
 THOUSAND = 1000

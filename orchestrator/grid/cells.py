@@ -13,8 +13,9 @@ from orchestrator.grid.config import GridConfig
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.representations.dataset import Dataset
+from trainables.targets.base import Target
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
-from trainables.training.specification import ModelSpec, Target
+from trainables.training.specification import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from trainables.models.backbones import BACKBONES, graph_kinds
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import resident_bytes
-from trainables.training.specification import Target
+from trainables.targets.base import Target
 
 LEAST_CRYSTALS = 10
 

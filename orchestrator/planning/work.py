@@ -31,7 +31,7 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.shards import DamagedError, ShardError
-from trainables.training.specification import Target
+from trainables.targets.base import Target
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from orchestrator.training.events import Began, Event, Recorded, Trained
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from tests.crystals_for_tests import made_up_dataset
-from trainables.training.specification import Target
+from trainables.targets.base import Target
 
 
 class ErrorsOverTime:

@@ -15,8 +15,9 @@ from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.featurise import featurise
 from trainables.representations.graph import Graphs
+from trainables.targets.base import Target
 from trainables.training.fit import ArraySpec
-from trainables.training.specification import ModelSpec, Target
+from trainables.training.specification import ModelSpec
 
 CRYSTALS = 600
 ENERGY = Target(name="energy", unit="eV")

@@ -54,8 +54,9 @@ class BackboneSpec:
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
         the fields of `options` by name, it makes a `torch.nn.Module` that maps a `GraphBatch` to
-        predictions [K, B]. The network has an `embedding` (`HybridEmbedding`) and
-        `node_layers(batch)`, its node features [K, N, A] after each layer.
+        predictions [K, B]; with `outputs=L`, for targets of several numbers, to [K, B, L]. The
+        network has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`, its node features
+        [K, N, A] after each layer.
         """
         if self.stacking == "native":
             return self.network()

@@ -14,7 +14,7 @@ from torch.func import functional_call, vmap
 from torch.nn.modules.dropout import _DropoutNd
 
 from trainables.models.embedding import HybridEmbedding, Mixing
-from trainables.models.heads import ScalarHead
+from trainables.models.heads import CrystalHead
 from trainables.models.layers import Generators
 from trainables.representations.graph_batch import GraphBatch
 
@@ -126,6 +126,7 @@ class StackedNetwork(nn.Module):
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
+        outputs: numbers a crystal; None for one, without an axis of its own.
         options: of the backbone, by name.
     """
 
@@ -136,13 +137,15 @@ class StackedNetwork(nn.Module):
         mixings: Sequence[Mixing],
         descriptor: Tensor,
         dim: int,
+        *,
+        outputs: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
         self.backbone = Stack(lambda: backbone(dim, **options), generators)
         width = cast(Backbone, self.backbone.module).width
-        self.head = Stack(lambda: ScalarHead(width), generators)
+        self.head = Stack(lambda: CrystalHead(width, outputs), generators)
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
         """Node features [K, N, A] after each layer."""
@@ -150,6 +153,6 @@ class StackedNetwork(nn.Module):
         return layers
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        """Standardised predictions, [K, B]."""
-        predicted_kb: Tensor = self.head(self.node_layers(batch)[-1], batch)
-        return predicted_kb
+        """Standardised predictions, [K, B]; [K, B, outputs] if their number is given."""
+        predicted: Tensor = self.head(self.node_layers(batch)[-1], batch)
+        return predicted

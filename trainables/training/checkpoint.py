@@ -1,6 +1,6 @@
 """A recorded model, ready to predict: `records/<key>.safetensors` of a run, and the row beside it.
 
-Legend: B crystals.
+Legend: B crystals, … the shape of one crystal's target.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from trainables.crystals.symbols import symbol
 from trainables.models.embedding import Mixing
 from trainables.representations.batches import DeviceGraphs
 from trainables.representations.graph import Graphs
+from trainables.targets.base import Scaler
+from trainables.targets.kinds import kind_of
 from trainables.training import record_file
 from trainables.training.fit import build_model
 from trainables.training.problem import predictions
@@ -35,7 +37,8 @@ class Predicted(NamedTuple):
     """Predictions of a model for B crystals.
 
     Attributes:
-        values: [B] float64 in the target's unit; NaN where the model has no basis for a prediction.
+        values: [B, …] float64 in the target's unit, or the probability of class 1; NaN where the
+            model has no basis for a prediction.
         reasons: per crystal, "" or why: like "Ar was in no training crystal".
     """
 
@@ -53,10 +56,10 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         path: of the weights; the row has to be beside them.
 
     Returns:
-        The network that the row specifies, as an array of one model, whose output [1, B] is
-        standardised; and the row of the ledger, with `target_mean` and `target_scale` added
-        (prediction = output · scale + mean), and `elements`, the atomic numbers that occur in the
-        training part.
+        The network that the row specifies, as an array of one model, whose output [1, B, …] is
+        standardised, or a logit for classes; and the row of the ledger, with `target_mean` and
+        `target_scale` added (prediction = output · scale + mean; numbers, or lists of numbers), and
+        `elements`, the atomic numbers that occur in the training part.
 
     Raises:
         CheckpointError: not a record, damaged, or one of a model that did not finish.
@@ -71,13 +74,18 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(f"{path}: holds no weights; the model did not finish")
     try:
         model = _build(_specification(row), weights)
-        row["target_mean"] = float(arrays["scaler/mean"][0])
-        row["target_scale"] = float(arrays["scaler/scale"][0])
+        row["target_mean"] = _number_or_list(arrays["scaler/mean"])
+        row["target_scale"] = _number_or_list(arrays["scaler/scale"])
         row["elements"] = arrays["elements/numbers"].tolist()
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"{path}: not a model of this version ({reason})") from None
     return model.eval(), row
+
+
+def _number_or_list(values: torch.Tensor) -> float | list[float]:
+    found: list[float] = values.tolist()
+    return found[0] if len(found) == 1 else found
 
 
 def _specification(row: dict[str, Any]) -> ModelSpec:
@@ -99,7 +107,9 @@ def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
         ValueError: the weights are those of another network.
     """
     mixings = [Mixing(spec.mixing)]
-    model = build_model(spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options)
+    model = build_model(
+        spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options, spec.target
+    )
     own = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
     recorded = {name: tuple(value.shape[1:]) for name, value in weights.items()}
     for name in sorted(own.keys() | recorded.keys()):
@@ -166,12 +176,15 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
         graphs: of B crystals and of the kind that the model's backbone takes, full or quotient.
     """
     reasons = [_why(unseen) for unseen in unseen_elements(graphs, row["elements"])]
-    values = np.full(len(graphs), np.nan)
+    target = _specification(row).target
+    values = np.full((len(graphs), *target.shape), np.nan)
     known = np.flatnonzero([not reason for reason in reasons])
     if len(known):
         data = DeviceGraphs.load(graphs, np.zeros(len(graphs)))
         said = predictions(model, data, torch.from_numpy(known))[0].double().numpy()
-        values[known] = said * row["target_scale"] + row["target_mean"]
+        mean, scale = np.array(row["target_mean"]), np.array(row["target_scale"])
+        scaler = Scaler(mean=mean, scale=scale, unit=1.0)
+        values[known] = kind_of(target).value(said, scaler)
     return Predicted(values, reasons)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,16 +18,21 @@ from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
+from trainables.targets.base import Target
+from trainables.targets.kinds import kind_of
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, evaluate
-from trainables.training.problem import GraphRegression, standardisation
+from trainables.training.problem import GraphProblem
 from trainables.training.specification import ModelSpec
 
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
 # model's key, so that results of different code are never mixed in one run. The test
 # tests/training/test_golden.py fails when the numbers change and this was not raised.
 TRAINING_VERSION = 2
+
+
+NUMBER = Target(name="target", unit=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,7 @@ class ArraySpec:
     Attributes:
         mixings: label -> key of the model, in order.
         options: of the network; None for the defaults.
+        target: what is learned.
     """
 
     backbone: str
@@ -45,6 +52,7 @@ class ArraySpec:
     seed: int
     recipe: Recipe
     options: NetworkOptions | None = None
+    target: Target = NUMBER
 
     @classmethod
     def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
@@ -58,6 +66,7 @@ class ArraySpec:
             seed=first.seed,
             recipe=first.recipe,
             options=first.options,
+            target=first.target,
         )
 
     @property
@@ -72,15 +81,19 @@ def build_model(
     mixings: Sequence[Mixing],
     dim: int,
     options: NetworkOptions | None = None,
+    target: Target = NUMBER,
 ) -> nn.Module:
     """A stacked, untrained model.
 
     Args:
         options: of the network; None for the defaults.
+        target: determines the shape of the outputs.
     """
     table = torch.from_numpy(descriptor.load())
     entry = BACKBONES[backbone]
     given = vars(options or entry.options())
+    if target.shape:
+        given = {**given, "outputs": math.prod(target.shape)}
     model: nn.Module = entry.load()(generators, mixings, table, dim, **given)
     return model
 
@@ -97,9 +110,10 @@ class ArrayFit(FittedArray):
     def __init__(self, spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> None:
         self.spec, self.dataset = spec, dataset
         self.split = split_dataset(dataset, spec.fold, spec.seed)
-        self.mean, self.scale = standardisation(dataset.target[self.split.train])
-        target = (dataset.target - self.mean) / self.scale
-        self.data = open_source(dataset.graphs, target, device)
+        self.kind = kind_of(spec.target)
+        self.scaler = self.kind.scaler(dataset.target[self.split.train])
+        standard = self.scaler.standardise(dataset.target)
+        self.data = open_source(dataset.graphs, standard, device)
         # Common random numbers: the mixings of one fold start from the same draws, so that a
         # difference between them is due to the mixing.
         initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)
@@ -109,18 +123,23 @@ class ArrayFit(FittedArray):
                 for label, key in spec.mixings.items()
             ],
             self._build,
-            GraphRegression(
-                self.data, self.split, spec.recipe, order_seed=int(order), scale=self.scale
+            GraphProblem(
+                self.data,
+                self.split,
+                spec.recipe,
+                kind=self.kind,
+                scaler=self.scaler,
+                order_seed=int(order),
             ),
             spec.recipe,
         )
 
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         spec, mixings = self.spec, [Mixing(member.label) for member in members]
-        return build_model(spec.backbone, generators, mixings, spec.dim, spec.options)
+        return build_model(spec.backbone, generators, mixings, spec.dim, spec.options, spec.target)
 
     def _evaluate(self, trained: Trained) -> Outcome:
-        return evaluate(trained, self.data, self.dataset, self.split, self.mean, self.scale)
+        return evaluate(trained, self.data, self.dataset, self.split, self.kind, self.scaler)
 
 
 def fit(spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> list[Outcome]:

@@ -21,20 +21,13 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import CrabNetOptions, NetworkOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.representation import Representation
+from trainables.targets.base import Target
 
 EXACT = 1 << 53  # smaller integers are exact as floats
 
 
 class SpecificationError(ValueError):
     """A text that specifies no model; a few words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The target of a model; `unit` is None for a bare number or a class."""
-
-    name: str
-    unit: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
