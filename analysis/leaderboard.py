@@ -15,25 +15,24 @@ def summary(ledger: pd.DataFrame) -> pd.DataFrame:
     Failed and diverged models are left out.
 
     Returns:
-        task, backbone, dim, mixing, models, folds, test_mae, test_std, val_mae, val_std, dummy_mae
-        and, where the ledger has it, unit. Standard deviations are of the sample (n − 1), NaN for
-        one model.
+        task, backbone, dim, mixing, models, folds, test_error, test_std, val_error, val_std,
+        dummy_error and, where the ledger has them, unit and metric, which says what an error is.
+        Standard deviations are of the sample (n − 1), NaN for one model.
 
     Raises:
         ValueError: no model is left.
     """
-    rows = done(ledger, "test_mae")
+    rows = done(ledger, "test_error")
     named = {
         "models": ("key", "count"),
         "folds": ("fold", "nunique"),
-        "test_mae": ("test_mae", "mean"),
-        "test_std": ("test_mae", "std"),
-        "val_mae": ("val_mae", "mean"),
-        "val_std": ("val_mae", "std"),
-        "dummy_mae": ("dummy_mae", "mean"),
+        "test_error": ("test_error", "mean"),
+        "test_std": ("test_error", "std"),
+        "val_error": ("val_error", "mean"),
+        "val_std": ("val_error", "std"),
+        "dummy_error": ("dummy_error", "mean"),
     }
-    if "unit" in rows.columns:
-        named["unit"] = ("unit", "first")
+    named |= {name: (name, "first") for name in ("unit", "metric") if name in rows.columns}
     found = rows.groupby(list(CONFIGURATION), sort=False).agg(**named).reset_index()
     order = found["mixing"].map(order_of)
     return (
@@ -45,18 +44,18 @@ def summary(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_by_validation(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per (task, backbone) the row of `summary` with the lowest mean validation MAE.
+    """Per (task, backbone) the row of `summary` with the lowest mean validation error.
 
     Only configurations with as many folds as the fullest of their (task, backbone) compete, so
-    that one lucky fold of an unfinished grid cannot win. Its `test_mae` is therefore an honest
+    that one lucky fold of an unfinished grid cannot win. Its `test_error` is therefore an honest
     estimate. Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
-    found = summary(ledger).dropna(subset=["val_mae"])
+    found = summary(ledger).dropna(subset=["val_error"])
     fullest = found.groupby(["task", "backbone"])["folds"].transform("max")
     rivals = found[found["folds"] == fullest]
     order = rivals["mixing"].map(order_of)
     ranked = rivals.assign(order=order).sort_values(
-        ["task", "backbone", "val_mae", "dim", "order"], kind="stable"
+        ["task", "backbone", "val_error", "dim", "order"], kind="stable"
     )
     return ranked.drop_duplicates(["task", "backbone"]).drop(columns="order").reset_index(drop=True)
 
@@ -66,19 +65,19 @@ def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
 
     This is nested selection, as a leaderboard requires: the model selected for a fold has seen
     nothing of that fold's test part, whereas a configuration selected on all validation parts has,
-    through the other folds'. Columns: task, backbone, folds, val_mae, test_mae, test_std (sample,
-    NaN for one fold). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
+    through the other folds'. Columns: task, backbone, folds, val_error, test_error, test_std
+    (sample, NaN for one fold). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
-    rows = done(ledger, "val_mae")
+    rows = done(ledger, "val_error")
     cell = ["task", "backbone", "fold"]
     order = rows["mixing"].map(order_of)
     ranked = rows.assign(order=order).sort_values(
-        [*cell, "val_mae", "dim", "order", "key"], kind="stable"
+        [*cell, "val_error", "dim", "order", "key"], kind="stable"
     )
     grouped = ranked.drop_duplicates(cell).groupby(["task", "backbone"])
     return grouped.agg(
         folds=("fold", "nunique"),
-        val_mae=("val_mae", "mean"),
-        test_mae=("test_mae", "mean"),
-        test_std=("test_mae", "std"),
+        val_error=("val_error", "mean"),
+        test_error=("test_error", "mean"),
+        test_std=("test_error", "std"),
     ).reset_index()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 CELL = ("task", "fold", "backbone", "dim", "seed")
-LEAKS = frozenset({"test_mae"})
+LEAKS = frozenset({"test_error"})
 STRATEGIES = ("S", "H", "L")
 
 
@@ -36,7 +36,7 @@ def order_of(mixing: str) -> int:
         raise ValueError(f"mixing {mixing!r} is neither H, L nor a number") from None
 
 
-def done(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
+def done(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """Rows of finished models with a finite value, sorted by key.
 
     Args:
@@ -56,13 +56,13 @@ def done(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
     return kept.sort_values("key", kind="stable")
 
 
-def best_mixing(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
+def best_mixing(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """Winning row of each cell among the finished models, the lowest value first; sorted by cell.
 
     Equal values are decided by the order H, -4, -2, 0, 2, 4, L, then by key.
 
     Args:
-        on: column to select by; `test_mae` is allowed and leaks (see `leaks`).
+        on: column to select by; `test_error` is allowed and leaks (see `leaks`).
 
     Raises:
         ValueError: as in `done`.
@@ -75,7 +75,7 @@ def best_mixing(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
     return winners.sort_values(cell, kind="stable").reset_index(drop=True)
 
 
-def strategies(ledger: pd.DataFrame, on: str = "val_mae") -> dict[str, list[str]]:
+def strategies(ledger: pd.DataFrame, on: str = "val_error") -> dict[str, list[str]]:
     """Keys of the models behind each table, sorted: S the winners, H and L the pure mixings."""
     rows = done(ledger, on)
     return {

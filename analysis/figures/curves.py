@@ -78,7 +78,7 @@ def _line(line: pd.DataFrame, metric: str, colour: str, unit: str) -> dict[str, 
 
 
 def learning_curves(
-    curves: pd.DataFrame, metric: str = "val_mae", at_most: int = MAX_LINES
+    curves: pd.DataFrame, metric: str = "val_error", at_most: int = MAX_LINES
 ) -> go.Figure:
     """Error (logarithmic) against epoch, a row of panels per task, a column per backbone.
 
@@ -120,7 +120,7 @@ def learning_curves(
                     row=row, col=column,
                 )  # fmt: skip
                 shown.add(mixing)
-        part = "validation" if metric == "val_mae" else metric.removesuffix("_mae")
+        part = "validation" if metric == "val_error" else metric.removesuffix("_mae")
         fig.update_yaxes(title_text=label_axis(f"{part} MAE", units[task]), row=row, col=1)
     fig.update_yaxes(type="log")
     fig.update_xaxes(title_text="epoch", row=len(tasks))

@@ -42,7 +42,7 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
         everywhere = part.groupby("mixing")["dim"].nunique() == part["dim"].nunique()
         common = part[part["mixing"].map(everywhere)]
         for dim, at in (common if len(common) else part).groupby("dim"):
-            mean = float(at["test_mae"].mean())
+            mean = float(at["test_error"].mean())
             rows.append((task, backbone, regime, int(dim), mean, len(at)))
     names = ["task", "backbone", "regime", "dim", "relative", "mixings"]
     found = pd.DataFrame(rows, columns=names)
@@ -52,7 +52,7 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
 
 def _mixings_of(ledger: pd.DataFrame) -> dict[str, str]:
     """The mixings present in each regime, in words."""
-    there = order_mixings(done(ledger, "test_mae")["mixing"].tolist())
+    there = order_mixings(done(ledger, "test_error")["mixing"].tolist())
     return {
         regime: ", ".join(label_mixing(mixing) for mixing in there if regime_of(mixing) == regime)
         for regime in REGIMES

@@ -81,7 +81,7 @@ def _add_line(
     fig: go.Figure, row: int, column: int, cells: pd.DataFrame, colour: str, name: str, show: bool
 ) -> None:
     x = [label_mixing(mixing) for mixing in cells["mixing"]]
-    mean, half = cells["test_mae"], cells["test_std"].fillna(0.0)
+    mean, half = cells["test_error"], cells["test_std"].fillna(0.0)
     if (half > 0).any():
         fig.add_scatter(
             x=x + x[::-1], y=[*(mean + half), *(mean - half)[::-1]], fill="toself",
@@ -104,7 +104,7 @@ def _add_mark(
 ) -> None:
     ring = symbol.endswith("open")
     fig.add_scatter(
-        x=[label_mixing(cell["mixing"])], y=[cell["test_mae"]], mode="markers", name=name,
+        x=[label_mixing(cell["mixing"])], y=[cell["test_error"]], mode="markers", name=name,
         legendgroup=name, showlegend=show,
         marker={"symbol": symbol, "size": 14 if ring else 11, "color": INK,
                 "line": {"width": 1.8 if ring else 0, "color": INK}},
@@ -135,7 +135,7 @@ def _add_panel(
         name = f"dim {dim}"
         _add_line(fig, row, column, line, colours[int(str(dim))], name, legend.is_new(name))
     name = "lowest test MAE"
-    lowest = cells.loc[cells["test_mae"].idxmin()]
+    lowest = cells.loc[cells["test_error"].idxmin()]
     _add_mark(fig, row, column, lowest, name, "star", legend.is_new(name))
     name = "picked on validation"
     for _, cell in picked.iterrows():
@@ -184,7 +184,7 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
             half = here["test_std"].fillna(0.0)
             _add_references(
                 fig, row, column, references[task],
-                here["test_mae"] - half, here["test_mae"] + half,
+                here["test_error"] - half, here["test_error"] + half,
             )  # fmt: skip
         fig.update_yaxes(title_text=label_axis("test MAE", units.get(task, "")), row=row, col=1)
     _label_mixings(fig, cells["mixing"].tolist(), len(tasks))

@@ -29,7 +29,9 @@ MAX_POINTS = 2000
 
 def choose_best(ledger: pd.DataFrame) -> pd.DataFrame:
     """Per task the configuration with the lowest mean validation MAE, over all backbones."""
-    ranked = best_by_validation(ledger).sort_values(["task", "val_mae", "backbone"], kind="stable")
+    ranked = best_by_validation(ledger).sort_values(
+        ["task", "val_error", "backbone"], kind="stable"
+    )
     return ranked.drop_duplicates("task").reset_index(drop=True)
 
 

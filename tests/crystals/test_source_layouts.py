@@ -119,7 +119,7 @@ def test_other_parquet_columns_may_be_there_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "words"),
     [
-        (pa.array([[1.0]]), "column 'y' holds list<element: double>, no numbers; name another"),
+        (pa.array([[[1.0]]]), "column 'y' holds list<element: list<element: double>>, no numbers"),
         (pa.array([b"1"]), "column 'y' holds binary, no numbers"),
         (pa.array([0], pa.timestamp("us")), "column 'y' holds timestamp[us], no numbers"),
     ],

@@ -9,9 +9,12 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 from trainables.crystals.crystal import BadCrystal, one_line
 
+# What a target can be; `trainables.targets.kinds` says how each is learned.
+KindName = Literal["scalar", "binary", "spectrum", "properties", "site"]
 # What people, spreadsheets and programs write for a missing value.
 MISSING = frozenset(
     ("", "-", "--", "---", "\u2013", "\u2014", "?", ".", "*", "na", "n/a", "n.a.", "#n/a", "#na")

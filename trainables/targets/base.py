@@ -6,16 +6,16 @@ Legend: K models, B crystals, S sites of all of them; … is the shape of one cr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from trainables.crystals.crystal import Crystal
+from trainables.crystals.targets import KindName
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-KindName = Literal["scalar", "binary", "spectrum", "properties", "site"]
 MEAN_ABSOLUTE_ERROR = "mae"  # the metric of kinds whose error is a MAE in the target's unit
 
 

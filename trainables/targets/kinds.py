@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trainables.targets.base import Kind, KindName, Target
+from trainables.crystals.targets import KindName
+from trainables.targets.base import Kind, Target
 from trainables.targets.binary import Binary
 from trainables.targets.scalar import Scalar
 from trainables.targets.site import Site
