@@ -25,10 +25,10 @@ from benchmarks.harness import Figure, Report, Side, Spread, add_flags, alone, c
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources import open_source
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 from trainables.representations.featurise import Featurised, featurise
-from trainables.representations.graph import GraphKind, Graphs
-from trainables.representations.neighbours import build_graphs, find_neighbours
+from trainables.representations.graph import CrystalGraph, Graphs
+from trainables.representations.neighbours import find_neighbours
 from trainables.representations.quotient import quotient
 
 BLOCK = 256  # crystals at once, about what a block of the featurising job holds
@@ -53,9 +53,10 @@ def blocks(rows: Sequence[Any]) -> list[Sequence[Any]]:
     return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
 
 
-def graphs_of(crystals: Sequence[Sequence[Crystal]], kinds: Sequence[GraphKind]) -> list[Graphs]:
+def graphs_of(crystals: Sequence[Sequence[Crystal]], kinds: Sequence[CrystalGraph]) -> list[Graphs]:
     """The full graphs of blocks of crystals."""
-    return [g for part in crystals for g in build_graphs(find_neighbours(part, kinds), kinds)]
+    found = (find_neighbours(part, kinds) for part in crystals)
+    return [Graphs.full(neighbours, kind) for neighbours in found for kind in kinds]
 
 
 def quotients(graphs: Sequence[Graphs]) -> list[Graphs]:
@@ -82,10 +83,10 @@ def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
         side = rate(len(entries), work)
         report.add(alone(name, side, unit="crystals/s", repeats=repeats, bar=bar))
 
-    both = graph_kinds(BACKBONES)
+    both = representations(BACKBONES)
     for name, kinds in {**{kind.name: [kind] for kind in both}, "both": both}.items():
 
-        def graphs_and_quotients(kinds: Sequence[GraphKind] = kinds) -> list[Graphs]:
+        def graphs_and_quotients(kinds: Sequence[CrystalGraph] = kinds) -> list[Graphs]:
             return quotients(graphs_of(crystals, kinds))
 
         add(f"{name}: graphs", partial(graphs_of, crystals, kinds))

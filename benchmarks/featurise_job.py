@@ -21,7 +21,7 @@ from orchestrator.data.featurise import featurise_source
 from orchestrator.nodes import cluster
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source, open_source
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 
 
 class Repeated:
@@ -77,7 +77,7 @@ def cost(source: Source, folder: Path) -> Cost:
     with Watch() as watch:
         featurise_source(
             source,
-            graph_kinds(BACKBONES),
+            representations(BACKBONES),
             folder,
             max_bad=1.0,
             max_atoms=1000,

@@ -78,7 +78,7 @@ def share_of_bandwidth(report: Report, options: argparse.Namespace) -> None:
     # Larger than any cache; less suffices on a processor, whose copy is slow.
     copy = copy_bandwidth(options.device, 2**31 if options.device != "cpu" else 2**28)
     for backbone, dim in product(options.backbones, options.dims):
-        data = shards.load(options.shards / backbone)
+        data = shards.load(options.shards / backbone, BACKBONES[backbone].representation.columns)
         fit = ArrayFit(array(options, backbone, dim), data, options.device)
         models = len(options.mixing)
 

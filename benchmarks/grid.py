@@ -95,7 +95,7 @@ def precision(name: str, device: str) -> Iterator[None]:
 @functools.cache
 def dataset(folder: Path) -> Dataset[Graphs]:
     """Reads a folder of shards, once per process."""
-    return shards.load(folder)
+    return shards.load(folder, Graphs)
 
 
 def train(job: Job) -> Trained:

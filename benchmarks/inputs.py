@@ -19,9 +19,8 @@ from trainables.crystals.sources import open_source
 from trainables.crystals.split import split_fold
 from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
-from trainables.representations import shards
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
-from trainables.representations.graph import Graphs
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -53,7 +52,7 @@ class Choice:
 # pymatgen is imported where it is used: a GPU machine reads shards and has none.
 
 
-def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
+def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Columns]:
     """Featurises entries for a backbone in this process.
 
     Raises:
@@ -62,14 +61,14 @@ def featurised(entries: Iterable[Entry], backbone: str) -> Dataset[Graphs]:
     from trainables.representations.featurise import featurise
 
     listed = list(entries)
-    kind = BACKBONES[backbone].graph_kind
+    kind = BACKBONES[backbone].representation
     result = featurise(listed, [kind], max_atoms=1000)
     for entry, why in zip(listed, result.reasons, strict=True):
         if why:
             raise SystemExit(f"{entry.id}: {why}")
     ids = [entry.id for entry in listed]
-    table = shards.to_table(ids, range(len(ids)), result.target, result.graphs[kind.name])
-    return shards.from_table(table, len(ids))
+    graphs, names = result.graphs[kind.name], np.array(ids, np.str_)
+    return Dataset(graphs, result.target, names, np.arange(len(ids)), len(ids))
 
 
 def write_cif_folder(choice: Choice, folder: Path) -> int:

@@ -20,8 +20,8 @@ from benchmarks.peers.serving import serve
 from trainables.crystals.sources import open_source
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
-from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
 from trainables.representations.source import GraphSource
 from trainables.training.fit import ArrayFit, ArraySpec
@@ -29,10 +29,10 @@ from trainables.training.outcome import Outcome
 from trainables.training.problem import GraphProblem
 
 
-def open_data(source: Path, backbone: str) -> Dataset[Graphs]:
+def open_data(source: Path, backbone: str) -> Dataset[Columns]:
     """Reads a folder of shards, or featurises a data set as `--tasks` takes it."""
     if (source / shards.MANIFEST).exists():
-        return shards.load(source)
+        return shards.load(source, BACKBONES[backbone].representation.columns)
     return featurised(open_source(source).entries(), backbone)
 
 

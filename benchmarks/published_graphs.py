@@ -11,7 +11,7 @@ from trainables.crystals.parsing import parse, parse_target
 from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
 from trainables.representations.graph import PER_ANGSTROM, Graphs
-from trainables.representations.neighbours import build_graphs, find_neighbours
+from trainables.representations.neighbours import find_neighbours
 
 PADDING = 9.0  # Å, as in the published code: radius + 1
 
@@ -24,8 +24,8 @@ def write_published(choice: Choice, folder: Path) -> None:
     """
     entries = list(choice.entries())
     crystals = [parse(entry) for entry in entries]
-    kind = BACKBONES["cgcnn"].graph_kind
-    (graphs,) = build_graphs(find_neighbours(crystals, [kind]), [kind])
+    kind = BACKBONES["cgcnn"].representation
+    graphs = Graphs.full(find_neighbours(crystals, [kind]), kind)
     assert kind.max_neighbours is not None
     neighbours, distance = neighbour_table(graphs, kind.max_neighbours)
     ids = [entry.id for entry in entries]

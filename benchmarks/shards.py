@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.inputs import PUBLISHED, Choice
 from benchmarks.published_graphs import write_published
 from orchestrator.data.featurise import ShardWriter
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.featurise import featurise
 
@@ -24,15 +24,15 @@ from trainables.representations.featurise import featurise
 def write_quotients(choice: Choice, folder: Path) -> None:
     """Shards of quotient graphs, a folder for each backbone."""
     entries = list(choice.entries())
-    kinds = graph_kinds(BACKBONES)
+    kinds = representations(BACKBONES)
     found = featurise(entries, kinds, max_atoms=1000)
     bad = next((reason for reason in found.reasons if reason), None)
     if bad:
         raise SystemExit(f"{choice.source}: {bad}")
     for backbone, spec in BACKBONES.items():
-        writer = ShardWriter(folder / backbone)
+        writer = ShardWriter(folder / backbone, spec.representation.columns)
         ids = [entry.id for entry in entries]
-        graphs = found.graphs[spec.graph_kind.name]
+        graphs = found.graphs[spec.representation.name]
         writer.add(shards.to_table(ids, range(len(entries)), found.target, graphs))
         writer.close({"total": len(entries)})
 

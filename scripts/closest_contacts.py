@@ -23,11 +23,12 @@ from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources import open_source
 from trainables.crystals.symbols import symbol
-from trainables.representations.graph import PER_ANGSTROM, GraphKind
+from trainables.representations.graph import PER_ANGSTROM
 from trainables.representations.neighbours import find_neighbours
+from trainables.representations.quotient_graph import QuotientGraph
 
 BLOCK = 256
-NEAREST = GraphKind(name="nearest", version=1, cutoff=4.0, max_neighbours=None)
+NEAREST = QuotientGraph(name="nearest", version=1, cutoff=4.0, max_neighbours=None)
 SHOWN = 3
 
 

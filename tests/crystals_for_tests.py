@@ -19,11 +19,11 @@ from trainables.crystals.prototypes import Prototype, prototypes
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import Mixing
 from trainables.representations import shards
-from trainables.representations.batches import DeviceGraphs
+from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
-from trainables.representations.neighbours import build_graphs, find_neighbours
+from trainables.representations.neighbours import find_neighbours
 from trainables.representations.quotient import quotient
 from trainables.training.fit import build_model
 
@@ -128,14 +128,14 @@ def in_cell(crystal: Crystal, cell: object) -> Crystal:
 
 def graphs_of(crystals: Sequence[Crystal], backbone: str) -> Graphs:
     """The full graphs for a backbone."""
-    kinds = [BACKBONES[backbone].graph_kind]
-    return build_graphs(find_neighbours(crystals, kinds), kinds)[0]
+    kind = BACKBONES[backbone].representation
+    return Graphs.full(find_neighbours(crystals, [kind]), kind)
 
 
 def batch_of(graphs: Graphs, dtype: torch.dtype = torch.float64) -> GraphBatch:
     """All crystals as one batch, with different targets."""
     target = np.linspace(-1, 1, len(graphs))
-    return DeviceGraphs.load(graphs, target, dtype=dtype).take(torch.arange(len(graphs)))
+    return DeviceColumns.load(graphs, target, dtype=dtype).take(torch.arange(len(graphs)))
 
 
 def model_of(

@@ -29,7 +29,7 @@ from tests.orchestrator.small_grids import embedded
 from tests.packages_for_tests import install
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
-from trainables.models.backbones import BACKBONES, Backbones, BackboneSpec, graph_kinds
+from trainables.models.backbones import BACKBONES, Backbones, BackboneSpec, representations
 from trainables.models.recipe import Recipe
 from trainables.representations.quotient import quotient
 from trainables.training.checkpoint import load_model, predict
@@ -46,7 +46,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> BackboneSpec:
         title="Tiny",
         model="tests.tiny_backbone:Tiny",
         stacking="vmap",
-        graph_kind=BACKBONES["megnet"].graph_kind,
+        representation=BACKBONES["megnet"].representation,
         recipes={"tuned": Recipe(name="tuned", optimiser="adam", lr=0.02, batch_size=16)},
         edge_cost=(1.0, 0.01),
         reference="@article{Tiny}",
@@ -112,9 +112,9 @@ def test_the_contract_of_a_model_holds_for_the_tiny_one(tiny: BackboneSpec) -> N
 
 
 def test_backbones_that_see_the_same_graphs_share_their_shards(tiny: BackboneSpec) -> None:
-    assert graph_kinds(["tiny", "cgcnn", "megnet"]) == [
-        tiny.graph_kind,
-        BACKBONES["cgcnn"].graph_kind,
+    assert representations(["tiny", "cgcnn", "megnet"]) == [
+        tiny.representation,
+        BACKBONES["cgcnn"].representation,
     ]
     drawn = draw(Few(), ["megnet", "tiny"], 1000)
     assert drawn["megnet"].size == drawn["tiny"].size
@@ -223,7 +223,7 @@ def test_an_entry_is_whole(name: str) -> None:
     assert spec.name == name
     assert isinstance(model_of(name), nn.Module)
     options = inspect.signature(spec.network()).parameters.keys() - {"generators", "mixings"}
-    assert options - {"descriptor", "dim"} == {field.name for field in fields(spec.options)}
+    assert options - {"descriptor", "dim", "outputs"} == {field.name for field in fields(spec.options)}
     assert spec.reference.startswith("@") and spec.reference.count("{") == spec.reference.count("}")
 
 

@@ -131,7 +131,7 @@ def test_the_block_that_uses_a_trained_model_works(tmp_path: Path) -> None:
     assert left_out == "['', '', '']"
     assert reasons == "['', '', 'Cm was in no training crystal']"
     model, row = load_model(run / "records" / f"{key}.safetensors")
-    kind = BACKBONES["megnet"].graph_kind
+    kind = BACKBONES["megnet"].representation
     entries = list(open_source(crystals, ANY_COLUMN).entries())
     graphs = featurise(entries, [kind], 1000).graphs[kind.name]
     expected, _ = predict(model, row, graphs)

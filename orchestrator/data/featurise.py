@@ -1,4 +1,4 @@
-"""Ray Data: structures → checks → crystal graphs → quotient graphs → Parquet shards."""
+"""Ray Data: structures → checks → crystal graphs → Parquet shards."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from trainables import checksum
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
+from trainables.representations.columns import Columns
 from trainables.representations.featurise import featurise
-from trainables.representations.graph import GraphKind
+from trainables.representations.graph import CrystalGraph
 
 
 def folder_of(run: Path, name: str) -> Path:
@@ -78,7 +79,7 @@ class Featurised:
 
 
 def _featurise_block(
-    entries: list[Entry], kinds: Sequence[GraphKind], max_atoms: int
+    entries: list[Entry], kinds: Sequence[CrystalGraph], max_atoms: int
 ) -> tuple[list[str], dict[str, bytes]]:
     """Why each entry is bad, or "", and by kind the good ones as a Parquet table."""
     sys.audit("elemgrid.featurise", *(entry.id for entry in entries[:1]))
@@ -94,7 +95,7 @@ def _featurise_block(
 
 def featurise_source(
     source: Source,
-    kinds: Sequence[GraphKind],
+    kinds: Sequence[CrystalGraph],
     folder: Path,
     *,
     max_bad: float | None,
@@ -113,7 +114,7 @@ def featurise_source(
     """
     made_from = _made_from(source, max_atoms)
     done = _existing(folder, kinds, made_from)
-    if done is not None and _undamaged(done, source.name):
+    if done is not None and _undamaged(done, kinds, source.name):
         return done
     _demand_ours(folder)
     durable.make_folder(folder.parent)
@@ -144,7 +145,7 @@ def _demand_ours(folder: Path) -> None:
 
 
 def featurised_before(
-    source: Source, kinds: Sequence[GraphKind], folder: Path, *, max_atoms: int
+    source: Source, kinds: Sequence[CrystalGraph], folder: Path, *, max_atoms: int
 ) -> Featurised | None:
     """What `featurise_source` would find done; None where it would have to work."""
     return _existing(folder, kinds, _made_from(source, max_atoms))
@@ -158,13 +159,13 @@ def _made_from(source: Source, max_atoms: int) -> dict[str, Any]:
     }
 
 
-def _identity(made_from: dict[str, Any], kind: GraphKind) -> dict[str, Any]:
+def _identity(made_from: dict[str, Any], kind: CrystalGraph) -> dict[str, Any]:
     """The manifest's entries that identify shards; those with other entries are rebuilt."""
     return {"made_from": made_from, "representation": dataclasses.asdict(kind)}
 
 
 def _existing(
-    folder: Path, kinds: Sequence[GraphKind], made_from: dict[str, Any]
+    folder: Path, kinds: Sequence[CrystalGraph], made_from: dict[str, Any]
 ) -> Featurised | None:
     manifests = {}
     for kind in kinds:
@@ -189,11 +190,11 @@ def _existing(
     )
 
 
-def _undamaged(done: Featurised, name: str) -> bool:
+def _undamaged(done: Featurised, kinds: Sequence[CrystalGraph], name: str) -> bool:
     """Whether all shards match their manifests; reports the first one that does not."""
     try:
-        for folder in done.folders.values():
-            shards.listing(folder)
+        for kind in kinds:
+            shards.listing(done.folders[kind.name], kind.columns)
     except shards.DamagedError as error:
         print(f"{error.what}; {name} is featurised again", file=sys.stderr, flush=True)
         return False
@@ -204,14 +205,14 @@ def _undamaged(done: Featurised, name: str) -> bool:
 
 def _write(
     source: Source,
-    kinds: Sequence[GraphKind],
+    kinds: Sequence[CrystalGraph],
     folder: Path,
     made_from: dict[str, Any],
     max_bad: float | None,
     max_atoms: int,
     on_rows: Callable[[int], None],
 ) -> None:
-    writers = {kind.name: ShardWriter(folder / kind.name) for kind in kinds}
+    writers = {kind.name: ShardWriter(folder / kind.name, kind.columns) for kind in kinds}
     work = partial(_featurise_block, kinds=tuple(kinds), max_atoms=max_atoms)
     blocks = EntryBlocks(source, work, max_bad)
     for block in blocks:
@@ -261,11 +262,11 @@ def _as_text(cell: object) -> object:
 class ShardWriter:
     """Cuts the rows of one kind of graph into shards, named by their content."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, columns: type[Columns]) -> None:
         self._folder = folder
         self._pending: list[pa.Table] = []
         self._shards: list[dict[str, Any]] = []
-        self._fingerprint = shards.Fingerprint()
+        self._fingerprint = shards.Fingerprint(shards.schema(columns))
         self._crystals = 0
 
     def add(self, table: pa.Table) -> None:

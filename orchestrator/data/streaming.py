@@ -23,8 +23,8 @@ from ray.data.block import BlockMetadata
 
 from orchestrator.nodes import ray_internals
 from trainables.representations import shards
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
-from trainables.representations.graph import Graphs
 from trainables.representations.shards import Shard
 
 # A window's share of what a worker may hold: one is being assembled while another waits in the
@@ -36,17 +36,18 @@ POSITION = "position"
 NOTHING = pa.table({POSITION: pa.array([], pa.int64())})
 
 
-def open_streamed(folder: Path, budget: float) -> Dataset:
+def open_streamed(folder: Path, kind: type[Columns], budget: float) -> Dataset:
     """Opens the data set in a folder of shards, leaving its graphs on disk.
 
     Args:
+        kind: class of the graphs.
         budget: bytes of it that a worker may hold.
 
     Raises:
         ShardError: the manifest or a shard is missing or damaged, or has another format.
     """
     window = max(int(budget * WINDOW_SHARE), BLOCK_BYTES)
-    stream = ShardStream(tuple(shards.listing(folder)), window)
+    stream = ShardStream(tuple(shards.listing(folder, kind)), window)
     return shards.load_without_graphs(folder, stream)
 
 
@@ -62,9 +63,9 @@ class ShardStream:
         """Number of edges of all crystals; a crystal without edges counts as one."""
         return sum(shard.edges for shard in self.shards)
 
-    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Columns]:
         """Yields the graphs of each part, in its order; parts hold positions in the shards."""
-        return recut(self._tables(np.concatenate(parts)), parts)
+        return recut(self._tables(np.concatenate(parts)), parts, self.shards[0].kind)
 
     def windows(self, order: np.ndarray) -> list[np.ndarray]:
         """Cuts `order` into pieces of about `window` bytes, by a shard's mean size of a crystal."""
@@ -152,7 +153,9 @@ def _find(files: Sequence[Shard], window: np.ndarray) -> Iterator[tuple[np.ndarr
             pa.default_memory_pool().release_unused()
 
 
-def recut(tables: Iterable[pa.Table], parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+def recut(
+    tables: Iterable[pa.Table], parts: Sequence[np.ndarray], kind: type[Columns]
+) -> Iterator[Columns]:
     """Cuts tables, which hold the parts' crystals one after another, into the parts' graphs.
 
     Raises:
@@ -167,4 +170,4 @@ def recut(tables: Iterable[pa.Table], parts: Sequence[np.ndarray]) -> Iterator[G
         if not np.array_equal(table[POSITION].to_numpy(), part):
             # Graphs would be trained on the targets of other crystals.
             raise RuntimeError("the crystals of a batch came in another order, or not all")
-        yield shards.graphs_of(table)
+        yield shards.graphs_of(table, kind)

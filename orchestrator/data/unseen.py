@@ -9,8 +9,8 @@ import numpy as np
 
 from trainables.crystals.symbols import symbol
 from trainables.representations import shards
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset, split_dataset
-from trainables.representations.graph import Graphs
 
 if TYPE_CHECKING:
     from orchestrator.data.featurise import Featurised
@@ -48,8 +48,7 @@ def say_unseen(
 
 def _nodes(dataset: Dataset, data: Featurised) -> tuple[np.ndarray, np.ndarray]:
     """Atomic number and crystal of each node."""
-    if isinstance(dataset.graphs, Graphs):
-        sizes = np.diff(dataset.graphs.node_ptr)
-        return dataset.graphs.z, np.repeat(np.arange(len(sizes)), sizes)
+    if isinstance(dataset.graphs, Columns):
+        return dataset.graphs.z, dataset.graphs.node_crystal
     held = shards.load_contents(next(iter(data.folders.values())))
     return held.z, held.crystal

@@ -50,7 +50,7 @@ def cells(
             spec=ModelSpec(
                 data=fingerprints.get((task, backbone), f"{task}, not featurised"),
                 target=targets[task],
-                representation=BACKBONES[backbone].graph_kind,
+                representation=BACKBONES[backbone].representation,
                 fold=fold,
                 seed=config.seed,
                 recipe=recipe,

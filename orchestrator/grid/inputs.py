@@ -17,8 +17,9 @@ from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.sources import Source
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import resident_bytes
 from trainables.targets.base import Target
@@ -56,7 +57,7 @@ def featurise_all(
     Raises:
         UsageError: a source cannot be read, or too many of its crystals are bad.
     """
-    kinds = graph_kinds(config.backbones)
+    kinds = representations(config.backbones)
     found = {}
     for name, source in sources.items():
         shards_folder = folder_of(folder, name)
@@ -88,7 +89,7 @@ def _counter(name: str, expected: int | None) -> Callable[[int], None]:
 
 def fingerprint(config: GridConfig, data: Featurised, backbone: str) -> str:
     """The data's part of a model's key."""
-    own = data.fingerprints[BACKBONES[backbone].graph_kind.name]
+    own = data.fingerprints[BACKBONES[backbone].representation.name]
     # Withheld formulas and custom folds make a data set another one.
     return "-".join(filter(None, (own, config.without, data.folds)))
 
@@ -146,23 +147,25 @@ def load_datasets(
     for task, data in featurised.items():
         try:
             for backbone in config.backbones:
-                folder = data.folders[BACKBONES[backbone].graph_kind.name]
-                found[task, backbone] = _load(f"{task} ({backbone})", folder, memory)
+                kind = BACKBONES[backbone].representation
+                folder = data.folders[kind.name]
+                loaded = _load(f"{task} ({backbone})", folder, kind.columns, memory)
+                found[task, backbone] = loaded
         except shards.ShardError as error:
             raise UsageError(str(error)) from None
         _check(task, found[task, config.backbones[0]])
     return found
 
 
-def _load(name: str, folder: Path, memory: float) -> Dataset:
-    needed = sum(map(resident_bytes, shards.listing(folder)))
+def _load(name: str, folder: Path, kind: type[Columns], memory: float) -> Dataset:
+    needed = sum(map(resident_bytes, shards.listing(folder, kind)))
     if needed <= memory:
-        return shards.load(folder)
+        return shards.load(folder, kind)
     print(
         f"{name}: {needed / 2**30:.3g} GiB in a worker, more than the {memory / 2**30:.3g} GiB of"
         " --memory-per-worker; it is streamed from its shards"
     )
-    return open_streamed(folder, memory)
+    return open_streamed(folder, kind, memory)
 
 
 def _refuse_twins(featurised: Mapping[str, Featurised]) -> None:

@@ -50,7 +50,7 @@ from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.split import Split
 from trainables.kernels import library
-from trainables.models.backbones import graph_kinds
+from trainables.models.backbones import representations
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import FEATURISER_VERSION
 from trainables.training.fit import TRAINING_VERSION
@@ -147,7 +147,7 @@ def _write_manifest(
             **data,
             "datasets": describe(sources, featurised),
             "representations": [
-                dataclasses.asdict(kind) for kind in graph_kinds(options.config.backbones)
+                dataclasses.asdict(kind) for kind in representations(options.config.backbones)
             ],
             "models": models,
             "hardware": cluster.hardware(),

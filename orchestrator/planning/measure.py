@@ -24,8 +24,8 @@ from orchestrator.planning.sample import first, rows
 from orchestrator.planning.tally import Tally
 from trainables.crystals.split import VALIDATION_SHARE
 from trainables.kernels import ops
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
-from trainables.representations.graph import Graphs
 from trainables.training.fit import ArrayFit, ArraySpec, fit
 from trainables.training.problem import EVALUATION_BATCH, predictions
 
@@ -112,7 +112,7 @@ def passes(crystals: int, batch_size: int) -> float:
 
 
 def measure(
-    spec: ArraySpec, dataset: Dataset[Graphs], worker: Worker, device: str, *, traffic: bool
+    spec: ArraySpec, dataset: Dataset[Columns], worker: Worker, device: str, *, traffic: bool
 ) -> Costs:
     """Trains copies of an array for a few epochs; nothing of them is kept.
 
@@ -153,13 +153,13 @@ def _enough(batch_size: int, width: int) -> int:
     return max(20, int(trained / 0.6))
 
 
-def _runs(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> tuple[_Run, _Run]:
+def _runs(spec: ArraySpec, dataset: Dataset[Columns], device: str) -> tuple[_Run, _Run]:
     """A run in batches of the recipe's size, and one in smaller ones."""
     size = min(spec.recipe.batch_size, parts(len(dataset))[0])
     return _Run(spec, dataset, size, device), _Run(spec, dataset, max(2, size // FINER), device)
 
 
-def _count(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Traffic:
+def _count(spec: ArraySpec, dataset: Dataset[Columns], device: str) -> Traffic:
     with ops.plain():
         coarse, fine = _runs(spec, dataset, device)
     return Traffic(
@@ -174,7 +174,7 @@ class _Run:
     """A copy of an array in training, with one batch size; its second epoch is counted."""
 
     def __init__(
-        self, spec: ArraySpec, dataset: Dataset[Graphs], batch_size: int, device: str
+        self, spec: ArraySpec, dataset: Dataset[Columns], batch_size: int, device: str
     ) -> None:
         self.dataset, self.rows = dataset, rows(dataset.graphs)
         self.passes = passes(len(dataset), batch_size)
@@ -236,7 +236,7 @@ def _alive(coarse: _Run, fine: _Run) -> Line:
     return Line(most - per_row * coarse.batch_rows, per_row)
 
 
-def _record(spec: ArraySpec, dataset: Dataset[Graphs], device: str) -> Record:
+def _record(spec: ArraySpec, dataset: Dataset[Columns], device: str) -> Record:
     """The record size of a model with both channels in its vectors, if the array has one."""
     label = sorted(spec.mixings, key=lambda name: name in ("H", "L"))[0]
     alone = replace(spec, mixings={label: label}, recipe=replace(spec.recipe, epochs=1, lr=1e-9))

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 from trainables.crystals.registry import Task
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.featurise import featurise
-from trainables.representations.graph import Graphs
 
 SAMPLE = 400  # crystals
 SCANNED = 20_000  # rows of a source that the sample is spread over; the rest is not read
@@ -64,7 +64,7 @@ class Sample:
         seconds: for reading and featurising the whole on one core; 0 if that is done already.
     """
 
-    dataset: Dataset[Graphs]
+    dataset: Dataset[Columns]
     size: Size
     read: int
     bad: int
@@ -82,7 +82,7 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
     stride = max(1, min(count or 0, SCANNED) // SAMPLE)
     entries = list(islice(with_sound_ids(source.entries()), 0, stride * SAMPLE, stride))
     reading = time.perf_counter() - start
-    result = featurise(entries, graph_kinds(backbones), max_atoms)
+    result = featurise(entries, representations(backbones), max_atoms)
     featurising = time.perf_counter() - start - reading
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     if entries and not good:
@@ -94,12 +94,13 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
     seconds = (reading / stride + featurising) * total / max(1, len(entries))
     samples = {}
     for backbone in backbones:
-        graphs = result.graphs[BACKBONES[backbone].graph_kind.name]
+        graphs = result.graphs[BACKBONES[backbone].representation.name]
         ids = [entry.id for entry in good]
-        table = shards.to_table(ids, range(len(good)), result.target, graphs)
         crystals = round(total * len(good) / max(1, len(entries)))
         samples[backbone] = Sample(
-            dataset=shards.from_table(table, len(good)),
+            dataset=Dataset(
+                graphs, result.target, np.array(ids, np.str_), np.arange(len(good)), len(good)
+            ),
             size=Size(crystals, _rows(graphs)),
             read=len(entries),
             bad=len(entries) - len(good),
@@ -108,13 +109,13 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
     return samples
 
 
-def featurised(folder: Path) -> Sample:
+def featurised(folder: Path, kind: type[Columns]) -> Sample:
     """Samples a data set that has been featurised before: its size is known.
 
     Raises:
         ShardError: shards are missing or damaged.
     """
-    files = shards.listing(folder)
+    files = shards.listing(folder, kind)
     crystals = sum(file.crystals for file in files)
     found = sum(file.nodes + file.edges for file in files)
     try:
@@ -122,7 +123,7 @@ def featurised(folder: Path) -> Sample:
     except (OSError, pa.ArrowInvalid):
         raise shards.DamagedError(f"{files[0].path}: damaged", folder) from None
     size = Size(crystals, found / max(1, crystals))
-    return Sample(shards.from_table(table, len(table)), size, crystals, 0, 0.0)
+    return Sample(shards.from_table(table, kind, len(table)), size, crystals, 0, 0.0)
 
 
 def absent(task: Task, backbone: str, present: Mapping[tuple[str, str], Sample]) -> Size:
@@ -131,24 +132,16 @@ def absent(task: Task, backbone: str, present: Mapping[tuple[str, str], Sample])
     if (like, backbone) in present:
         return Size(task.n, present[like, backbone].size.rows, like)
     rows = KNOWN_ROWS[like]
-    kind = BACKBONES[backbone].graph_kind.name  # the largest number for a kind never counted
+    kind = BACKBONES[backbone].representation.name  # the largest number for a kind never counted
     return Size(task.n, rows.get(kind, max(rows.values())), like)
 
 
-def first(dataset: Dataset[Graphs], crystals: int) -> Dataset[Graphs]:
+def first(dataset: Dataset[Columns], crystals: int) -> Dataset[Columns]:
     """The first crystals of a data set, as a data set of their own."""
     kept = min(crystals, len(dataset))
-    graphs = dataset.graphs
-    nodes, edges = graphs.node_ptr[kept], graphs.edge_ptr[kept]
-    cut: dict[str, np.ndarray] = {
-        "node_ptr": graphs.node_ptr[: kept + 1],
-        "edge_ptr": graphs.edge_ptr[: kept + 1],
-    }
-    cut |= {name: getattr(graphs, name)[:nodes] for name in shards.NODE_COLUMNS}
-    cut |= {name: getattr(graphs, name)[:edges] for name in shards.EDGE_COLUMNS}
     return replace(
         dataset,
-        graphs=Graphs(**cut),
+        graphs=dataset.graphs.take(np.arange(kept)),
         target=dataset.target[:kept],
         ids=dataset.ids[:kept],
         rows=np.arange(kept),
@@ -156,10 +149,10 @@ def first(dataset: Dataset[Graphs], crystals: int) -> Dataset[Graphs]:
     )
 
 
-def rows(graphs: Graphs) -> int:
+def rows(graphs: Columns) -> int:
     """Number of nodes and edges."""
-    return len(graphs.z) + len(graphs.dst)
+    return graphs.nodes + graphs.edges
 
 
-def _rows(graphs: Graphs) -> float:
+def _rows(graphs: Columns) -> float:
     return rows(graphs) / max(1, len(graphs))

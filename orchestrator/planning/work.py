@@ -110,7 +110,7 @@ def look(options: Options) -> Work:
         sources=sources,
         absent={task.name: task for task in absent},
         featurised={
-            (task, backbone): data.folders[BACKBONES[backbone].graph_kind.name]
+            (task, backbone): data.folders[BACKBONES[backbone].representation.name]
             for (task, backbone), data in found.items()
         },
         planned=arrays(planned),
@@ -129,7 +129,7 @@ def _featurised(
     for name, source in sources.items():
         folder = run / "shards" / slug(source.name)
         for backbone in config.backbones:
-            kind = BACKBONES[backbone].graph_kind
+            kind = BACKBONES[backbone].representation
             data = featurised_before(source, [kind], folder, max_atoms=config.max_atoms)
             if data is not None:
                 found[name, backbone] = data
@@ -181,7 +181,12 @@ def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
         folders = {name: folder for name, folder in work.featurised.items() if name[0] == task}
         if len(folders) == len(backbones):
             try:
-                found |= {name: sample.featurised(folder) for name, folder in folders.items()}
+                found |= {
+                    (task, backbone): sample.featurised(
+                        folder, BACKBONES[backbone].representation.columns
+                    )
+                    for (task, backbone), folder in folders.items()
+                }
                 continue
             except DamagedError:
                 pass  # the job would make them again from the source, which is read below

@@ -13,12 +13,12 @@ import pytest
 from tests.crystals_for_tests import crystal, graphs_of, named_crystals
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.symbols import symbol
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 from trainables.representations.featurise import Featurised, featurise
 from trainables.representations.graph import Graphs
 from trainables.representations.quotient import quotient
 
-KINDS = graph_kinds(BACKBONES)
+KINDS = representations(BACKBONES)
 GOOD = named_crystals()
 
 
@@ -60,7 +60,7 @@ def test_good_crystals_are_all_there() -> None:
     assert result.target.tolist() == [i + 0.25 for i in range(len(GOOD))]
     for backbone, spec in BACKBONES.items():
         wanted = quotient(graphs_of(list(GOOD.values()), backbone))
-        assert_same(result.graphs[spec.graph_kind.name], wanted)
+        assert_same(result.graphs[spec.representation.name], wanted)
 
 
 @pytest.mark.parametrize("name", BAD)

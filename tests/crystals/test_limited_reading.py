@@ -120,7 +120,7 @@ def test_the_others_of_a_block_go_on() -> None:
     forms = ["poscar", "cif", "poscar"]
     pairs = zip(forms, texts, strict=True)
     entries = [Entry(i, str(i), form, text, "1", "f") for i, (form, text) in enumerate(pairs)]
-    result = featurise(entries, [BACKBONES["cgcnn"].graph_kind], 1000)
+    result = featurise(entries, [BACKBONES["cgcnn"].representation], 1000)
     assert result.reasons == ["", "takes more than 2 GiB to read", ""]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from pymatgen.core import Structure
@@ -15,9 +17,10 @@ from tests.crystals_for_tests import (
     triclinic,
 )
 from trainables.crystals.crystal import Crystal
-from trainables.models.backbones import BACKBONES, graph_kinds
-from trainables.representations.graph import GraphKind, Graphs
-from trainables.representations.neighbours import Neighbours, build_graphs, find_neighbours, milli
+from trainables.models.backbones import BACKBONES, representations
+from trainables.representations.graph import CrystalGraph, Graphs, Neighbours
+from trainables.representations.neighbours import find_neighbours, milli
+from trainables.representations.quotient_graph import QuotientGraph
 
 CRYSTALS = named_crystals() | {f"triclinic-{seed}": triclinic(5, seed) for seed in range(4)}
 FLAT = crystal([26], [(0, 0, 0)], [[2.2, 0, 0], [6.0, 2.3, 0], [5.0, 7.0, 2.5]])
@@ -31,8 +34,12 @@ def edges(graphs: Graphs) -> list[tuple[int, int, int]]:
     )
 
 
+def build_graphs(neighbours: Neighbours, kinds: Sequence[CrystalGraph]) -> list[Graphs]:
+    return [Graphs.full(neighbours, kind) for kind in kinds]
+
+
 def all_within(cutoff: float, *crystals: Crystal) -> Graphs:
-    kinds = [GraphKind(name="all", version=1, cutoff=cutoff, max_neighbours=None)]
+    kinds = [QuotientGraph(name="all", version=1, cutoff=cutoff, max_neighbours=None)]
     return build_graphs(find_neighbours(crystals, kinds), kinds)[0]
 
 
@@ -76,7 +83,7 @@ def test_ties_at_the_cut_prefer_the_lighter_then_the_earlier() -> None:
     # Four atoms in a row, 2.9 Å apart, in a cell too wide to matter: one neighbour on either side.
     row = [(0.5, 0.5, x) for x in (0.1, 0.3, 0.5, 0.7)]
     one = crystal([9, 26, 8, 26], row, np.diag([30.0, 30.0, 14.5]))
-    nearest = [GraphKind(name="nn1", version=1, cutoff=8.0, max_neighbours=1)]
+    nearest = [QuotientGraph(name="nn1", version=1, cutoff=8.0, max_neighbours=1)]
     graphs = build_graphs(find_neighbours([one], nearest), nearest)[0]
     assert graphs.src[1] == 2  # between F and O
     assert graphs.src[2] == 1  # between iron and iron
@@ -94,7 +101,7 @@ def test_an_atom_with_few_neighbours_has_few_edges() -> None:
 
 def test_edges_of_many_crystals_are_those_of_each() -> None:
     several = list(CRYSTALS.values())
-    kinds = graph_kinds(BACKBONES)
+    kinds = representations(BACKBONES)
     made = build_graphs(find_neighbours(several, kinds), kinds)
     for together, kind in zip(made, kinds, strict=True):
         start = 0
@@ -107,13 +114,13 @@ def test_edges_of_many_crystals_are_those_of_each() -> None:
 
 
 def test_what_does_not_fit_the_sorting_key_is_refused() -> None:
-    far = [GraphKind(name="far", version=1, cutoff=17.0, max_neighbours=None)]
+    far = [QuotientGraph(name="far", version=1, cutoff=17.0, max_neighbours=None)]
     with pytest.raises(ValueError, match=r"\[17\.0\] Å"):
         find_neighbours([CRYSTALS["NaCl"]], far)
 
 
 def test_no_crystals_make_no_graphs() -> None:
-    kinds = graph_kinds(BACKBONES)
+    kinds = representations(BACKBONES)
     assert [len(graphs) for graphs in build_graphs(find_neighbours([], kinds), kinds)] == [0] * len(
         kinds
     )
@@ -126,14 +133,14 @@ def test_coordinates_outside_the_cell_are_the_same_atoms(name: str) -> None:
     snapped = crystal(one.numbers, np.round(one.frac * 1024) / 1024, one.lattice)
     shifts = np.random.default_rng(1).integers(-3, 4, snapped.frac.shape)
     moved = Crystal(snapped.numbers, snapped.frac + shifts, snapped.lattice)
-    kinds = graph_kinds(BACKBONES)
+    kinds = representations(BACKBONES)
     assert same(find_neighbours([moved], kinds), find_neighbours([snapped], kinds))
 
 
 @each
 def test_the_first_small_radius_loses_nothing(name: str) -> None:
-    kind = BACKBONES["cgcnn"].graph_kind
-    everything = GraphKind(name="all", version=1, cutoff=8.0, max_neighbours=None)
+    kind = BACKBONES["cgcnn"].representation
+    everything = QuotientGraph(name="all", version=1, cutoff=8.0, max_neighbours=None)
     full = build_graphs(find_neighbours([CRYSTALS[name]], [everything]), [kind])[0]
     assert same(graphs_of([CRYSTALS[name]], "cgcnn"), full)
 
@@ -169,7 +176,7 @@ def _turned(along: np.ndarray, aside: np.ndarray, angle: float) -> np.ndarray:
 
 @each
 def test_all_kinds_come_out_of_one_search_as_out_of_several(name: str) -> None:
-    kinds = graph_kinds(BACKBONES)
+    kinds = representations(BACKBONES)
     made = build_graphs(find_neighbours([CRYSTALS[name]], kinds), kinds)
     for graphs, backbone in zip(made, BACKBONES, strict=True):
         assert same(graphs, graphs_of([CRYSTALS[name]], backbone))

@@ -27,6 +27,8 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.quotient import quotient
 
+SCHEMA = shards.schema(Graphs)
+
 
 def dataset(backbone: str = "megnet") -> Dataset:
     """Named crystals, one of them without edges; some rows of the source are missing."""
@@ -52,11 +54,11 @@ def assert_same(a: Dataset, b: Dataset) -> None:
 def test_round_trip(backbone: str) -> None:
     data = dataset(backbone)
     table = table_of(data)
-    assert table.schema == shards.SCHEMA
-    assert_same(shards.from_table(table, 40), data)
+    assert table.schema == SCHEMA
+    assert_same(shards.from_table(table, Graphs, 40), data)
     back = pq.read_table(io.BytesIO(shards.encode(table)))
-    assert back.schema.equals(shards.SCHEMA)
-    assert_same(shards.from_table(back, 40), data)
+    assert back.schema.equals(SCHEMA)
+    assert_same(shards.from_table(back, Graphs, 40), data)
 
 
 def test_the_same_crystals_are_the_same_bytes() -> None:
@@ -66,18 +68,18 @@ def test_the_same_crystals_are_the_same_bytes() -> None:
 @pytest.mark.parametrize("cuts", [1, 2, 7])
 def test_loading_puts_the_shards_together(tmp_path: Path, cuts: int) -> None:
     write_shards(tmp_path, dataset(), cuts)
-    assert_same(shards.load(tmp_path), dataset())
+    assert_same(shards.load(tmp_path, Graphs), dataset())
 
 
 def test_a_folder_of_no_crystals_is_an_empty_data_set(tmp_path: Path) -> None:
     manifest = {"format": shards.FORMAT_VERSION, "shards": [], "total": 3}
     (tmp_path / shards.MANIFEST).write_text(json.dumps(checksum.add(manifest)))
-    loaded = shards.load(tmp_path)
+    loaded = shards.load(tmp_path, Graphs)
     assert (len(loaded), len(loaded.graphs), loaded.total) == (0, 0, 3)
 
 
 def fingerprint(*tables: pa.Table) -> str:
-    found = shards.Fingerprint()
+    found = shards.Fingerprint(SCHEMA)
     for table in tables:
         found.update(table)
     return found.hexdigest()
@@ -91,7 +93,7 @@ def test_fingerprint_does_not_know_the_cuts(cuts: int) -> None:
     assert fingerprint(pa.concat_tables(parts)) == fingerprint(table)
 
 
-@pytest.mark.parametrize("column", shards.SCHEMA.names)
+@pytest.mark.parametrize("column", SCHEMA.names)
 def test_fingerprint_knows_every_number(column: str) -> None:
     data = dataset()
     if column == "id":
@@ -128,28 +130,28 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(shards.ShardError, match=r"0001\.parquet: damaged .* to featurise again$"):
-        shards.load(tmp_path)
+        shards.load(tmp_path, Graphs)
 
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     write_shards(tmp_path, dataset(), 3)[2].unlink()
     with pytest.raises(shards.ShardError, match=r"0002\.parquet: missing; remove"):
-        shards.load(tmp_path)
+        shards.load(tmp_path, Graphs)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null"])
 def test_a_damaged_manifest_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / shards.MANIFEST).write_text(content)
     with pytest.raises(shards.ShardError, match=r"manifest\.json: damaged; remove"):
-        shards.load(tmp_path)
+        shards.load(tmp_path, Graphs)
 
 
 def test_a_missing_manifest_and_another_format_are_named(tmp_path: Path) -> None:
     with pytest.raises(shards.ShardError, match=r"manifest\.json: missing"):
-        shards.load(tmp_path)
+        shards.load(tmp_path, Graphs)
     (tmp_path / shards.MANIFEST).write_text('{"format": 99, "shards": []}')
     with pytest.raises(shards.ShardError, match="format 99, this version reads 1"):
-        shards.load(tmp_path)
+        shards.load(tmp_path, Graphs)
 
 
 class Elsewhere:
@@ -183,7 +185,7 @@ def test_without_the_graphs_a_damaged_shard_is_named_too(tmp_path: Path) -> None
 def test_footers_tell_the_sizes(tmp_path: Path, cuts: int) -> None:
     data = dataset()
     paths = write_shards(tmp_path, data, cuts)
-    found = shards.listing(tmp_path)
+    found = shards.listing(tmp_path, Graphs)
     lonely = int((np.diff(data.graphs.edge_ptr) == 0).sum())
     assert lonely > 0
     assert [shard.path for shard in found] == paths
@@ -207,13 +209,13 @@ def test_a_shard_without_a_footer_is_named(tmp_path: Path, damage: str, words: s
     else:
         path.unlink()
     with pytest.raises(shards.ShardError, match=rf"0001\.parquet: {words}.*; remove"):
-        shards.listing(tmp_path)
+        shards.listing(tmp_path, Graphs)
 
 
 def test_chosen_crystals_come_in_the_order_asked_for(tmp_path: Path) -> None:
     data = dataset()
     write_shards(tmp_path, data, 1)
-    (shard,) = shards.listing(tmp_path)
+    (shard,) = shards.listing(tmp_path, Graphs)
     chosen = np.array([5, 0, 3])
-    wanted = table_of(data).take(chosen).select(list(shards.GRAPH_COLUMNS))
+    wanted = table_of(data).take(chosen).select(shards.names(Graphs))
     assert shards.read_graphs(shard, chosen).equals(wanted)

@@ -42,7 +42,7 @@ SPEC = BackboneSpec(
     title="CGConv",
     model="tests.extensions.cgconv:Network",
     stacking="vmap",
-    graph_kind=BACKBONES["megnet"].graph_kind,
+    representation=BACKBONES["megnet"].representation,
     recipes={"tuned": Recipe(name="tuned", optimiser="adamw", lr=3e-3, averaging=0.9)},
     edge_cost=(5.0, 0.1),
     reference="@article{Xie2018}",

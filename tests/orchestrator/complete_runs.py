@@ -42,7 +42,7 @@ from trainables.representations import shards
 from trainables.training.fit import ArrayFit, ArraySpec
 from trainables.training.snapshot import SnapshotError
 
-KIND = BACKBONES["cgcnn"].graph_kind
+KIND = BACKBONES["cgcnn"].representation
 MADE_FROM = {"source": "here"}
 SPEC = ArraySpec(
     backbone="cgcnn", dim=4, mixings={"H": "a"}, fold=0, seed=0,
@@ -84,7 +84,7 @@ def _shards(folder: Path) -> None:
     quarantine = Quarantine(1.0)
     quarantine.add("salts.csv:3", "x", "two atoms in one place", 3)
     featurise.write_quarantine(folder / featurise.QUARANTINE, quarantine.rows())
-    writer = featurise.ShardWriter(folder / KIND.name)
+    writer = featurise.ShardWriter(folder / KIND.name, KIND.columns)
     places = np.arange(12)
     writer.add(shards.to_table(list(map(str, places)), places, data.target, data.graphs))
     digest = featurise._digest(folder / featurise.QUARANTINE)
@@ -152,7 +152,7 @@ def _featurised(run: Path) -> str:
 
 
 def _shard(run: Path) -> Any:
-    data = shards.load(run / "shards" / "salts" / KIND.name)
+    data = shards.load(run / "shards" / "salts" / KIND.name, KIND.columns)
     return data.target, data.ids, data.rows, *vars(data.graphs).values()
 
 

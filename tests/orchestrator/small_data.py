@@ -26,11 +26,11 @@ ENERGY = Target(name="energy", unit="eV")
 @cache
 def _featurised(backbone: str) -> Dataset[Graphs]:
     entries = list(embedded(CRYSTALS))
-    kind = BACKBONES[backbone].graph_kind
+    kind = BACKBONES[backbone].representation
     result = featurise(entries, [kind], 1000)
     ids = [entry.id for entry in entries]
     table = shards.to_table(ids, range(CRYSTALS), result.target, result.graphs[kind.name])
-    return shards.from_table(table, CRYSTALS)
+    return shards.from_table(table, Graphs, CRYSTALS)
 
 
 def featurised(backbone: str, crystals: int = CRYSTALS) -> Dataset[Graphs]:
@@ -49,7 +49,7 @@ def model_spec(backbone: str = "cgcnn", **changes: Any) -> ModelSpec:
     """A small model's."""
     entry = BACKBONES[backbone]
     given = {
-        "data": "made-up", "target": ENERGY, "representation": entry.graph_kind, "fold": 0,
+        "data": "made-up", "target": ENERGY, "representation": entry.representation, "fold": 0,
         "seed": 0, "recipe": entry.recipes["tuned"], "training": 1, "dim": 4, "mixing": "H",
         "options": entry.options(),
     }  # fmt: skip

@@ -31,7 +31,7 @@ from orchestrator.jobs import JOBS
 from orchestrator.transfer.files import FACTS, LEDGER, SCORES
 from tests.compositions_for_tests import write_formulas, write_table
 from tests.orchestrator.small_grids import Said, digests, embedded, grid
-from trainables.models.backbones import graph_kinds
+from trainables.models.backbones import representations
 from trainables.representations import shards
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -138,8 +138,8 @@ def cut_in_seven(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_shards(run: Path, number: int) -> None:
-    for kind in graph_kinds(("cgcnn", "megnet")):
-        assert len(shards.listing(run / "shards" / "tiny" / kind.name)) == number
+    for kind in representations(("cgcnn", "megnet")):
+        assert len(shards.listing(run / "shards" / "tiny" / kind.name, kind.columns)) == number
 
 
 @pytest.fixture(scope="module")

@@ -44,13 +44,13 @@ from tests.orchestrator.small_grids import (
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.sources import Source, open_source
 from trainables.crystals.symbols import symbol
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
-from trainables.representations.graph import GraphKind
+from trainables.representations.graph import CrystalGraph, Graphs
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = 20 * 2**20  # bytes by which a process may grow for no reason
-KINDS = graph_kinds(BACKBONES)
+KINDS = representations(BACKBONES)
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
@@ -131,7 +131,7 @@ def test_bad_rows_are_set_aside_with_their_reasons(tmp_path: Path) -> None:
     assert (found.crystals, found.total, found.bad) == (30, 43, 13)
     assert told[-1] == 43
     for kind in KINDS:
-        dataset = shards.load(found.folders[kind.name])
+        dataset = shards.load(found.folders[kind.name], Graphs)
         assert dataset.ids.tolist() == [f"g{i}" for i in range(30)]
         # The place in the file decides the official fold, so it is kept whatever is set aside.
         assert dataset.rows.tolist() == [*range(10), *range(23, 43)]
@@ -169,9 +169,9 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
         for name, data in found.items()
     }
     assert [len(files[name]) for name in ("whole", "small", "tiny")] == [1, 1, 3]
-    whole = shards.load(found["whole"].folders["all-r4"])
+    whole = shards.load(found["whole"].folders["all-r4"], Graphs)
     for name in ("small", "tiny"):
-        other = shards.load(found[name].folders["all-r4"])
+        other = shards.load(found[name].folders["all-r4"], Graphs)
         assert other.ids.tolist() == whole.ids.tolist()
         assert other.rows.tolist() == list(range(40))
         np.testing.assert_array_equal(other.graphs.distance, whole.graphs.distance)
@@ -215,7 +215,7 @@ def test_done_once_is_done_until_the_input_changes(tmp_path: Path) -> None:
     write_matbench(path, [*data[:19], (data[19][0], 0.125)])
     second = made(open_source(path), folder)
     assert second.fingerprints != first.fingerprints
-    assert shards.load(second.folders["all-r4"]).target[19] == 0.125
+    assert shards.load(second.folders["all-r4"], Graphs).target[19] == 0.125
     assert [place.name for place in folder.parent.iterdir()] == ["some"]
 
     # a damaged manifest is no reason to stop: the shards can be made again
@@ -227,10 +227,10 @@ def test_shards_of_other_settings_are_made_again_though_the_name_is_the_same(
     tmp_path: Path,
 ) -> None:
     source = open_source(write_matbench(tmp_path / "some.json.gz", rows(20)))
-    kind = BACKBONES["cgcnn"].graph_kind
+    kind = BACKBONES["cgcnn"].representation
     folder = tmp_path / "out"
 
-    def printed(kind: GraphKind) -> str:
+    def printed(kind: CrystalGraph) -> str:
         found = featurise_source(source, [kind], folder, max_bad=0.01, max_atoms=1000)
         manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
         assert manifest["representation"] == dataclasses.asdict(kind)
@@ -405,7 +405,7 @@ def flipped(content: bytes) -> bytes:
 
 def test_damaged_shards_are_named_and_made_again(finished: FinishedGrid, tmp_path: Path) -> None:
     run = finished.copy(tmp_path / "run")
-    kind = BACKBONES["megnet"].graph_kind.name
+    kind = BACKBONES["megnet"].representation.name
     (shard,) = (run / "shards" / "tiny" / kind).glob("*.parquet")
     whole, before = digests(run / "shards"), times(run / "records")
     content = shard.read_bytes()

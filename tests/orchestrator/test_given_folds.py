@@ -33,8 +33,9 @@ from trainables.crystals.sources.table import CsvTable
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
+from trainables.representations.graph import Graphs
 
-KIND = BACKBONES["cgcnn"].graph_kind.name
+KIND = BACKBONES["cgcnn"].representation.name
 CONFIG = build_config("demo", {"backbones": ("cgcnn",), "folds": (0, 1, 2, 3, 4)})
 
 
@@ -142,7 +143,7 @@ def test_another_file_is_another_grid(tmp_path: Path) -> None:
 
 
 def featurised(folder: Path, dataset: Dataset) -> Featurised:
-    writer = ShardWriter(folder / KIND)
+    writer = ShardWriter(folder / KIND, Graphs)
     ids = dataset.ids.tolist()
     writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))
     writer.close({"total": dataset.total, "bad": dataset.total - len(dataset)})

@@ -40,8 +40,8 @@ def crystals(count: int) -> Dataset:
 
 
 def written(dataset: Dataset, folder: Path) -> Featurised:
-    kind = BACKBONES["cgcnn"].graph_kind.name
-    writer = ShardWriter(folder / kind)
+    kind = BACKBONES["cgcnn"].representation.name
+    writer = ShardWriter(folder / kind, Graphs)
     ids = dataset.ids.tolist()
     writer.add(shards.to_table(ids, dataset.rows, dataset.target, dataset.graphs))
     writer.close({"total": dataset.total, "bad": dataset.total - len(dataset)})
@@ -68,7 +68,7 @@ def test_what_is_over_the_memory_stays_in_its_shards(
 ) -> None:
     data = {"salts": written(crystals(20), tmp_path)}
     (folder,) = data["salts"].folders.values()
-    needed = sum(map(resident_bytes, shards.listing(folder)))
+    needed = sum(map(resident_bytes, shards.listing(folder, Graphs)))
     assert isinstance(load_datasets(config(), data, needed)["salts", "cgcnn"].graphs, Graphs)
     assert capsys.readouterr().out == ""
     found = load_datasets(config(), data, needed - 1)["salts", "cgcnn"]

@@ -157,7 +157,8 @@ def test_stopped_and_killed_and_ended_at_last(
     # and nobody would know: the same as trained one after the other in this process
     ledger = pd.read_parquet(run / "ledger.parquet").set_index("key")
     assert set(ledger["status"]) == {"done"}
-    dataset = shards.load(run / "shards" / "tiny" / BACKBONES["cgcnn"].graph_kind.name)
+    kind = BACKBONES["cgcnn"].representation
+    dataset = shards.load(run / "shards" / "tiny" / kind.name, kind.columns)
     for array in planned(data, run):
         keys = list(array.spec.mixings.values())
         # Members of an array that was cut between two of its records train on alone, and then

@@ -20,7 +20,7 @@ from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
 from trainables.crystals.sources import Source, open_source
-from trainables.models.backbones import BACKBONES, graph_kinds
+from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.featurise import featurise
 
@@ -65,11 +65,11 @@ ONE = ("--backbones", "cgcnn", "--dims", "4", "--mixing", "H", "L", "--folds", "
 
 def featurised(source: Source, folder: Path) -> None:
     """The files that the job would make from a source, made without Ray."""
-    kinds = graph_kinds(BACKBONES)
+    kinds = representations(BACKBONES)
     entries = list(source.entries())
     result = featurise(entries, kinds, 1000)
     for kind in kinds:
-        writer = ShardWriter(folder / kind.name)
+        writer = ShardWriter(folder / kind.name, kind.columns)
         ids, places = [entry.id for entry in entries], [entry.row for entry in entries]
         writer.add(shards.to_table(ids, places, result.target, result.graphs[kind.name]))
         identity = job._identity(job._made_from(source, 1000), kind)
@@ -197,7 +197,7 @@ def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Pat
     config = parse(["--tasks", str(data), *flags]).config
     fingerprints = {}
     for backbone in config.backbones:
-        folder = run / "shards" / "tiny" / BACKBONES[backbone].graph_kind.name
+        folder = run / "shards" / "tiny" / BACKBONES[backbone].representation.name
         manifest = json.loads((folder / shards.MANIFEST).read_text())
         fingerprints[str(data), backbone] = manifest["fingerprint"]
     planned = cells(config, targets_of({str(data): source}), fingerprints)
@@ -233,7 +233,7 @@ def test_the_plan_and_the_job_have_the_same_keys(data: Path, tmp_path: Path, hid
     source = open_source(data)
     featurised(source, run / "shards" / "tiny")
     config = options.config.model_copy(update={"tasks": ("tiny",)})
-    kinds = [BACKBONES["cgcnn"].graph_kind]
+    kinds = [BACKBONES["cgcnn"].representation]
     found = job.featurised_before(
         source, kinds, run / "shards" / "tiny", max_atoms=config.max_atoms
     )

@@ -18,7 +18,8 @@ from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources import open_source
 from trainables.models.backbones import BACKBONES
-from trainables.representations.graph import GraphKind
+from trainables.representations.graph import Graphs
+from trainables.representations.quotient_graph import QuotientGraph
 from trainables.representations.shards import ShardError
 
 KINDS = ["cgcnn", "megnet"]
@@ -104,8 +105,8 @@ def test_of_what_is_not_here_something_is_assumed_and_its_source_named(
     known = absent(TASKS["perovskites"], "megnet", {})
     assert known == Size(18_928, KNOWN_ROWS["perovskites"]["all-r4"], "perovskites")
     assert absent(TASKS["mp_gap"], "cgcnn", {}).as_in == "phonons"
-    kind = GraphKind(name="all-r5", version=1, cutoff=5.0, max_neighbours=None)
-    other = replace(BACKBONES["megnet"], name="other", graph_kind=kind)
+    kind = QuotientGraph(name="all-r5", version=1, cutoff=5.0, max_neighbours=None)
+    other = replace(BACKBONES["megnet"], name="other", representation=kind)
     monkeypatch.setitem(BACKBONES, "other", other)
     assert absent(TASKS["mp_gap"], "other", {}).rows == max(KNOWN_ROWS["phonons"].values())
     here = draw(Counted(50), ["cgcnn"], 1000)["cgcnn"]
@@ -127,10 +128,10 @@ def test_what_is_known_was_counted(
     monkeypatch.setattr(sample, "SAMPLE", 1265 if task == "phonons" else 100)
     target = "heat_ref" if task == "perovskites" else None
     for backbone, one in draw(open_source(shared_data / file, target), KINDS, 1000).items():
-        kind = BACKBONES[backbone].graph_kind.name
+        kind = BACKBONES[backbone].representation.name
         assert one.size.rows == pytest.approx(KNOWN_ROWS[task][kind], rel=within)
 
 
 def test_shards_without_a_manifest_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="missing"):
-        sample.featurised(tmp_path)
+        sample.featurised(tmp_path, Graphs)

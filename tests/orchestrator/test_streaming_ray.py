@@ -23,11 +23,12 @@ from orchestrator.data.streaming import ShardStream, open_streamed, recut
 from tests.crystals_for_tests import made_up_dataset, table_of, write_shards
 from tests.orchestrator.small_grids import FinishedGrid, grid
 from trainables.representations import shards
-from trainables.representations.batches import DeviceGraphs
+from trainables.representations.batches import DeviceColumns
+from trainables.representations.columns import Scope
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
-from trainables.representations.source import StreamedGraphs
+from trainables.representations.source import StreamedColumns
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 CRYSTALS = 90
@@ -41,7 +42,8 @@ def crystals() -> Dataset:
     kept = ~np.isin(graphs.edge_crystal, lonely)
     sizes = np.diff(graphs.edge_ptr)
     sizes[lonely] = 0
-    edges = {name: getattr(graphs, name)[kept] for name in shards.EDGE_COLUMNS}
+    of_edges = [one.name for one in Graphs.declared() if one.scope is Scope.EDGE]
+    edges = {name: getattr(graphs, name)[kept] for name in of_edges}
     ptr = np.concatenate([[0], np.cumsum(sizes)])
     return dataclasses.replace(data, graphs=dataclasses.replace(graphs, edge_ptr=ptr, **edges))
 
@@ -49,7 +51,7 @@ def crystals() -> Dataset:
 def stream_of(folder: Path, windows: int, cuts: int = 7) -> ShardStream:
     folder.mkdir(exist_ok=True)
     write_shards(folder, crystals(), cuts)
-    files = tuple(shards.listing(folder))
+    files = tuple(shards.listing(folder, Graphs))
     return ShardStream(files, window=-(-sum(file.nbytes for file in files) // windows))
 
 
@@ -83,8 +85,8 @@ def assert_same(one: GraphBatch, other: GraphBatch) -> None:
 @pytest.mark.parametrize("windows", [1, 4])
 def test_streamed_batches_are_the_resident_ones(tmp_path: Path, cuts: int, windows: int) -> None:
     stream, target = stream_of(tmp_path, windows, cuts), crystals().target
-    resident = DeviceGraphs.load(crystals().graphs, target)
-    streamed = StreamedGraphs.open(stream, target)
+    resident = DeviceColumns.load(crystals().graphs, target)
+    streamed = StreamedColumns.open(stream, target)
     assert len(stream.windows(orders()["shuffled"])) == windows
     for name, order in orders().items():
         wanted = list(resident.batches(torch.from_numpy(order), 8))
@@ -102,8 +104,8 @@ def test_blocks_need_not_fit_batches(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(tables) > 5
     for size in (2, 40):
         parts = np.array_split(orders()["shuffled"], CRYSTALS // size)
-        for part, graphs in zip(parts, recut(iter(tables), parts), strict=True):
-            wanted = shards.graphs_of(table_of(crystals()).take(part))
+        for part, graphs in zip(parts, recut(iter(tables), parts, Graphs), strict=True):
+            wanted = shards.graphs_of(table_of(crystals()).take(part), Graphs)
             for field in dataclasses.fields(Graphs):
                 assert np.array_equal(getattr(graphs, field.name), getattr(wanted, field.name))
 
@@ -114,7 +116,7 @@ def test_graphs_of_other_crystals_are_refused(tmp_path: Path, wrong: str) -> Non
     tables = [table for part in stream.windows(order) for table in _pieces(stream, part)]
     tables = {"swapped": tables[::-1], "short": tables[:-1], "none": []}[wrong]
     with pytest.raises(RuntimeError, match="another order, or not all"):
-        list(recut(tables, np.array_split(order, 9)))
+        list(recut(tables, np.array_split(order, 9), Graphs))
 
 
 def _pieces(stream: ShardStream, window: np.ndarray) -> Iterator[pa.Table]:
@@ -182,14 +184,14 @@ class Trainer:
     def growth(self, folder: Path, budget: float) -> tuple[float, int]:
         """MiB of its own that it takes on the way, and how many batches it saw."""
         torch.set_num_threads(1)
-        next(iter(DeviceGraphs.load(crystals().graphs, crystals().target).batches(*_ORDER)))
+        next(iter(DeviceColumns.load(crystals().graphs, crystals().target).batches(*_ORDER)))
         before = _own_memory()
         if budget:
-            data = open_streamed(folder, budget)
-            source: Any = StreamedGraphs.open(data.graphs, data.target)
+            data = open_streamed(folder, Graphs, budget)
+            source: Any = StreamedColumns.open(data.graphs, data.target)
         else:
-            whole = shards.load(folder)
-            source = DeviceGraphs.load(whole.graphs, whole.target)
+            whole = shards.load(folder, Graphs)
+            source = DeviceColumns.load(whole.graphs, whole.target)
         order = torch.from_numpy(np.random.default_rng(1).permutation(len(source)))
         seen = [_own_memory() for _ in source.batches(order, 64)]
         return (max(seen) - before) / MIB, len(seen)
@@ -216,7 +218,7 @@ def test_the_whole_set_never_is_in_a_worker(large: Path) -> None:
 
 
 def test_a_task_holds_a_window_and_little_more(large: Path) -> None:
-    stream = open_streamed(large, 32 * MIB).graphs
+    stream = open_streamed(large, Graphs, 32 * MIB).graphs
     windows = stream.windows(np.random.default_rng(1).permutation(20_000))
     whole = sum(file.nbytes for file in stream.shards)
     assert len(windows) == -(-whole // (8 * MIB))
@@ -256,7 +258,7 @@ def test_a_training_that_holds_every_cpu_gets_its_batches(tmp_path: Path) -> Non
 
 
 def test_a_training_that_breaks_off_leaves_nothing_running(large: Path) -> None:
-    stream = ShardStream(tuple(shards.listing(large)), window=8 * MIB)
+    stream = ShardStream(tuple(shards.listing(large, Graphs)), window=8 * MIB)
     batches = stream.in_order(np.array_split(np.arange(20_000), 100))
     before = set(threading.enumerate())
     next(batches)

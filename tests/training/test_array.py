@@ -14,7 +14,7 @@ from tests.crystals_for_tests import BACKBONES, made_up_dataset
 from trainables.crystals.split import Split, split_fold
 from trainables.models.embedding import Mixing
 from trainables.models.recipe import Recipe
-from trainables.representations.batches import DeviceGraphs
+from trainables.representations.batches import DeviceColumns
 from trainables.targets.base import Scaler, Target
 from trainables.targets.kinds import kind_of
 from trainables.training.array import ArrayTraining, Member, Trained
@@ -35,10 +35,10 @@ RECIPE = Recipe(name="tuned", optimiser="adamw", lr=5e-3, epochs=10, patience=50
 both = pytest.mark.parametrize("backbone", BACKBONES)
 
 
-def prepared(backbone: str) -> tuple[DeviceGraphs, Split]:
+def prepared(backbone: str) -> tuple[DeviceColumns, Split]:
     dataset = made_up_dataset(backbone, 48)
     target = (dataset.target - dataset.target.mean()) / dataset.target.std()
-    data = DeviceGraphs.load(dataset.graphs, target, dtype=torch.float64)
+    data = DeviceColumns.load(dataset.graphs, target, dtype=torch.float64)
     return data, split_fold(dataset.rows, dataset.total, fold=0, seed=0)
 
 

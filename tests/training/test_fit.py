@@ -25,7 +25,7 @@ from trainables.crystals.split import split_fold
 from trainables.models.embedding import Mixing
 from trainables.models.options import CGCNNOptions
 from trainables.models.recipe import Recipe
-from trainables.representations.batches import DeviceGraphs
+from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
 from trainables.training.fit import ArraySpec, fit
 from trainables.training.outcome import Outcome
@@ -174,7 +174,7 @@ def test_layer_vectors_are_means_over_the_atoms(backbone: str) -> None:
         {n[len(prefix) :]: torch.tensor(v)[None] for n, v in arrays.items() if n.startswith(prefix)}
     )
     graphs = graphs_of([made_up(CRYSTALS)[row] for row in split.train], backbone)
-    batch = DeviceGraphs.load(graphs, np.zeros(len(graphs))).take(torch.arange(len(graphs)))
+    batch = DeviceColumns.load(graphs, np.zeros(len(graphs))).take(torch.arange(len(graphs)))
     with torch.no_grad():
         layers = model.node_layers(batch)
     for number, features in enumerate(layers, start=1):

@@ -14,11 +14,11 @@ import torch
 from tests.crystals_for_tests import BACKBONES, made_up_dataset, table_of
 from trainables.models.recipe import Recipe
 from trainables.representations import shards
-from trainables.representations.batches import DeviceGraphs
+from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
-from trainables.representations.source import StreamedGraphs, open_source, resident_bytes
+from trainables.representations.source import StreamedColumns, open_source, resident_bytes
 from trainables.training.fit import ArraySpec, fit
 
 CRYSTALS = 48
@@ -33,7 +33,7 @@ class InTable:
 
     def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
         for part in parts:
-            yield shards.graphs_of(self._table.take(part))
+            yield shards.graphs_of(self._table.take(part), Graphs)
 
 
 def stored(data: Dataset) -> Dataset:
@@ -60,8 +60,8 @@ def test_streamed_batches_are_the_resident_ones(
 ) -> None:
     data = made_up_dataset(backbone, CRYSTALS)
     target = (data.target - data.target.mean()) / 3
-    resident = DeviceGraphs.load(data.graphs, target, dtype=dtype)
-    streamed = StreamedGraphs.open(stored(data).graphs, target, dtype=dtype)
+    resident = DeviceColumns.load(data.graphs, target, dtype=dtype)
+    streamed = StreamedColumns.open(stored(data).graphs, target, dtype=dtype)
     assert len(streamed) == CRYSTALS
     assert torch.equal(streamed.target, resident.target)
     order = torch.from_numpy(np.random.default_rng(3).permutation(CRYSTALS)[: CRYSTALS - 5])
@@ -91,9 +91,10 @@ def test_what_is_resident_is_what_was_foretold(tmp_path: Path, backbone: str) ->
     path = tmp_path / "shard.parquet"
     path.write_bytes(shards.encode(table_of(data)))
     graphs = data.graphs
-    foretold = resident_bytes(shards.Shard(path, len(data), len(graphs.z), graphs.edges))
+    foretold = resident_bytes(shards.Shard(path, len(data), graphs.nodes, graphs.edges, Graphs))
     arrays = [getattr(graphs, field.name) for field in dataclasses.fields(Graphs)]
-    loaded = vars(open_source(graphs, data.target, "cpu")).values()
-    tensors = [value for value in loaded if isinstance(value, torch.Tensor)]
-    there = sum(array.nbytes for array in arrays) + sum(tensor.nbytes for tensor in tensors)
+    loaded = open_source(graphs, data.target, "cpu")
+    assert isinstance(loaded, DeviceColumns)
+    held = [*arrays, loaded.sizes, *loaded.ptr.values(), *loaded.columns.values(), loaded.target]
+    there = sum(array.nbytes for array in held)
     assert there <= foretold + 100 <= 1.2 * there

@@ -15,7 +15,7 @@ from trainables.models import backbones
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import CGCNNOptions, CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
-from trainables.representations.graph import GraphKind
+from trainables.representations.quotient_graph import QuotientGraph
 from trainables.targets.base import Target
 from trainables.training.specification import (
     CrabNetSpec,
@@ -29,13 +29,13 @@ SHARED: dict[str, Any] = {
 }  # fmt: skip
 CYCLIC = CyclicRecipe(name="paper", optimiser="lamb", lr=6e-3, half=10, lowest=0.1)
 GRAPH_NETWORK = ModelSpec(
-    **SHARED, representation=BACKBONES["cgcnn"].graph_kind, backbone="cgcnn", dim=16, mixing="-2",
-    recipe=BACKBONES["cgcnn"].recipes["tuned"], options=CGCNNOptions(),
+    **SHARED, representation=BACKBONES["cgcnn"].representation, backbone="cgcnn", dim=16,
+    mixing="-2", recipe=BACKBONES["cgcnn"].recipes["tuned"], options=CGCNNOptions(),
 )  # fmt: skip
 MODELS: dict[str, Specification] = {
     "CGCNN": GRAPH_NETWORK,
     "MEGNet": replace(
-        GRAPH_NETWORK, backbone="megnet", representation=BACKBONES["megnet"].graph_kind,
+        GRAPH_NETWORK, backbone="megnet", representation=BACKBONES["megnet"].representation,
         recipe=BACKBONES["megnet"].recipes["paper"], options=BACKBONES["megnet"].options(),
     ),
     "CrabNet": CrabNetSpec(
@@ -118,7 +118,7 @@ class LaterTarget(Target):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaterGraph(GraphKind):
+class LaterGraph(QuotientGraph):
     self_edges: bool = False
 
 

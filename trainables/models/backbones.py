@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions, SchNetOptions
 from trainables.models.recipe import Recipe, RecipeName
-from trainables.representations.graph import FEATURISER_VERSION, GraphKind
+from trainables.representations.graph import FEATURISER_VERSION, CrystalGraph
+from trainables.representations.quotient_graph import QuotientGraph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class BackboneSpec:
         stacking: "native" if the class is a stack of K models; "vmap" if it is a plain module of
             one model, a `trainables.models.stacking.Backbone`, which `torch.func` stacks and whose
             head is that of the target.
-        graph_kind: which neighbours it uses.
+        representation: of a crystal, which the network sees.
         recipes: how it is optimised, by name of the recipe.
         edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on one core;
             only ratios between backbones matter.
@@ -43,7 +44,7 @@ class BackboneSpec:
     title: str
     model: str
     stacking: Literal["native", "vmap"] = "native"
-    graph_kind: GraphKind
+    representation: CrystalGraph
     recipes: Mapping[RecipeName, Recipe]
     edge_cost: tuple[float, float]
     options: type[NetworkOptions] = NetworkOptions
@@ -53,7 +54,7 @@ class BackboneSpec:
         """A factory of the stacked network: its class, or `StackedNetwork` of a plain one.
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
-        the fields of `options` by name, it makes a `torch.nn.Module` that maps a `GraphBatch` to
+        the fields of `options` by name, it makes a `torch.nn.Module` that maps a batch to
         predictions [K, B]; with `outputs=L`, for targets of several numbers, to [K, B, L]. The
         network has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`, its node features
         [K, N, A] after each layer.
@@ -88,7 +89,9 @@ _CGCNN = BackboneSpec(
     title="CGCNN",
     model="trainables.models.cgcnn:CGCNN",
     # 12 nearest within 8 Å (Xie & Grossman 2018)
-    graph_kind=GraphKind(name="nn12-r8", version=FEATURISER_VERSION, cutoff=8.0, max_neighbours=12),
+    representation=QuotientGraph(
+        name="nn12-r8", version=FEATURISER_VERSION, cutoff=8.0, max_neighbours=12
+    ),
     recipes={
         "paper": Recipe(name="paper", optimiser="sgd", lr=0.01, schedule="step", milestones=(100,)),
         "tuned": _TUNED,
@@ -105,7 +108,7 @@ _MEGNET = BackboneSpec(
     title="MEGNet",
     model="trainables.models.megnet:MEGNet",
     # all within 4 Å (Chen et al. 2019, as in the thesis)
-    graph_kind=GraphKind(
+    representation=QuotientGraph(
         name="all-r4", version=FEATURISER_VERSION, cutoff=4.0, max_neighbours=None
     ),
     recipes={
@@ -124,7 +127,7 @@ _SCHNET = BackboneSpec(
     title="SchNet",
     model="trainables.models.schnet:SchNet",
     stacking="vmap",
-    graph_kind=GraphKind(
+    representation=QuotientGraph(
         name="all-r5", version=FEATURISER_VERSION, cutoff=5.0, max_neighbours=None
     ),
     recipes={
@@ -197,6 +200,6 @@ def _package(entry: EntryPoint) -> str:
 BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET)
 
 
-def graph_kinds(backbones: Iterable[str]) -> list[GraphKind]:
-    """The distinct kinds of graphs that some backbones use; two may share one."""
-    return list(dict.fromkeys(BACKBONES[name].graph_kind for name in backbones))
+def representations(backbones: Iterable[str]) -> list[CrystalGraph]:
+    """The distinct representations that some backbones use; two may share one."""
+    return list(dict.fromkeys(BACKBONES[name].representation for name in backbones))

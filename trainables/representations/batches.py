@@ -1,19 +1,20 @@
 """A data set on the training device, from which batches are made by index arithmetic.
 
-Legend: B crystals, N nodes, E edges, L distinct bond lengths.
+Legend: B crystals, N nodes, S scopes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.representations.graph import PER_ANGSTROM, Graphs
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.columns import TARGET, Column, Columns, Scope
+from trainables.representations.graph_batch import Taken
 
 
 def _rows(ptr: Tensor, chosen: Tensor, total: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,106 +43,111 @@ def even_parts(order: Tensor, size: int) -> tuple[Tensor, ...]:
 
 
 @dataclass(frozen=True)
-class DeviceGraphs:
-    """`Graphs` and standardised targets as tensors of one device and float type.
+class DeviceColumns:
+    """Columns and standardised targets as tensors of one device and float type.
 
     Attributes:
-        sizes: [B, 3] nodes, edges and lengths of each crystal, on the host, so that it knows the
-            shapes of a batch without waiting for the device.
-        node_ptr, edge_ptr, length_ptr: [B+1].
-        length: [L] in Å, the distinct distances within each crystal.
-        edge_length: [E] int32 index into the crystal's lengths.
+        kind: class of the columns, as prepared for a device.
+        known: declaration of the targets.
+        sizes: [B, S] rows of each crystal in each scope of `kind`, on the host, so that it knows
+            the shapes of a batch without waiting for the device.
+        ptr: [B+1] for each scope.
+        columns: by name.
+        target: [B, …], or [N, …] of nodes.
     """
 
+    kind: type[Columns]
+    known: Column
     sizes: np.ndarray
-    node_ptr: Tensor
-    edge_ptr: Tensor
-    length_ptr: Tensor
-    z: Tensor
-    multiplicity: Tensor
-    dst: Tensor
-    src: Tensor
-    length: Tensor
-    edge_length: Tensor
-    count: Tensor
+    ptr: Mapping[Scope, Tensor]
+    columns: Mapping[str, Tensor]
     target: Tensor
 
     @classmethod
     def load(
         cls,
-        graphs: Graphs,
+        graphs: Columns,
         target: np.ndarray,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-    ) -> DeviceGraphs:
-        """Copies the flat arrays to the device; distances become Å."""
+        known: Column = TARGET,
+    ) -> DeviceColumns:
+        """Copies the flat arrays to the device.
 
-        def index(array: np.ndarray, kind: type = np.int32) -> Tensor:
-            return torch.from_numpy(array.astype(kind)).to(device)
+        Args:
+            target: [B, *known.shape], or [N, *known.shape] if it belongs to nodes.
+        """
+        prepared = graphs.prepared()
 
-        def number(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array.astype(np.float64)).to(device=device, dtype=dtype)
+        def on_device(array: np.ndarray, declared: Column) -> Tensor:
+            wide = torch.from_numpy(array.astype(_wide(declared.dtype)))
+            return wide.to(device=device, dtype=dtype if wide.is_floating_point() else None)
 
-        length_ptr, lengths, edge_length = _distinct_lengths(graphs)
-        pointers = [graphs.node_ptr, graphs.edge_ptr, length_ptr]
+        pointers = {scope: prepared.ptr(scope) for scope in prepared.scopes()}
         return cls(
-            sizes=np.stack([np.diff(ptr) for ptr in pointers], axis=1),
-            node_ptr=index(graphs.node_ptr, np.int64),
-            edge_ptr=index(graphs.edge_ptr, np.int64),
-            length_ptr=index(length_ptr, np.int64),
-            z=index(graphs.z),
-            multiplicity=number(graphs.multiplicity),
-            dst=index(graphs.dst),
-            src=index(graphs.src),
-            length=number(lengths / PER_ANGSTROM),
-            edge_length=index(edge_length),
-            count=number(graphs.count),
-            target=number(np.asarray(target)),
+            kind=type(prepared),
+            known=known,
+            sizes=np.stack([np.diff(ptr) for ptr in pointers.values()], axis=1),
+            ptr={
+                scope: torch.from_numpy(ptr.astype(np.int64)).to(device)
+                for scope, ptr in pointers.items()
+            },
+            columns={
+                one.name: on_device(getattr(prepared, one.name), one) for one in prepared.declared()
+            },
+            target=on_device(np.asarray(target), known),
         )
 
     def __len__(self) -> int:
-        return len(self.target)
+        return len(self.sizes)
 
-    def batches(self, order: Tensor, size: int) -> Iterator[GraphBatch]:
+    def batches(self, order: Tensor, size: int) -> Iterator[Any]:
         """Yields the crystals of `order` (on the host) in batches, cut by `even_parts`."""
         # one copy for the whole pass, so that the device never waits for the host during it
         on_device = order.to(self.target.device, non_blocking=True)
         for part, chosen in zip(even_parts(order, size), even_parts(on_device, size), strict=True):
             yield self._take(chosen, self.sizes[part.numpy()].sum(axis=0).tolist())
 
-    def take(self, chosen: Tensor) -> GraphBatch:
+    def take(self, chosen: Tensor) -> Any:
         """The chosen crystals [B], in that order, as one batch."""
         (batch,) = self.batches(chosen.cpu(), max(1, len(chosen)))
         return batch
 
-    def _take(self, chosen: Tensor, totals: Sequence[int]) -> GraphBatch:
-        nodes, node_crystal, first_node = _rows(self.node_ptr, chosen, totals[0])
-        edges, edge_crystal, _ = _rows(self.edge_ptr, chosen, totals[1])
-        lengths, _, first_length = _rows(self.length_ptr, chosen, totals[2])
-        base = first_node[edge_crystal]
-        multiplicity, count = self.multiplicity[nodes], self.count[edges]
-        dst = self.dst[edges] + base
-        return GraphBatch(
-            crystals=len(chosen),
-            nodes=totals[0],
-            z=self.z[nodes].long(),
-            multiplicity=multiplicity,
-            node_crystal=node_crystal,
-            dst=dst,
-            src=self.src[edges] + base,
-            length=self.length[lengths],
-            edge_length=self.edge_length[edges] + first_length[edge_crystal],
-            count=count,
-            bonds=count * multiplicity[dst],
-            edge_crystal=edge_crystal,
-            target=self.target[chosen],
-        )
+    def _take(self, chosen: Tensor, totals: Sequence[int]) -> Any:
+        rows, owner, first, base = {Scope.CRYSTAL: chosen}, {}, {}, {}
+        for (scope, ptr), total in zip(self.ptr.items(), totals, strict=True):
+            rows[scope], owner[scope], first[scope] = _rows(ptr, chosen, total)
+        columns = {self.known.name: self.target[rows[self.known.scope]]}
+        for one in self.kind.declared():
+            value = self.columns[one.name][rows[one.scope]]
+            if one.refers is not None:
+                pair = one.refers, one.scope
+                if pair not in base:
+                    base[pair] = first[one.refers][owner[one.scope]]
+                value = value + base[pair]
+            columns[one.name] = value
+        nodes = len(rows[Scope.NODE])
+        return self.kind.batch(Taken(len(chosen), nodes, owner, columns))
 
 
-def _distinct_lengths(graphs: Graphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pointer [B+1], lengths [L] in 1e-3 Å ascending in each crystal, index [E] into them."""
-    crystal = graphs.edge_crystal.astype(np.int64)
-    span = int(graphs.distance.max(initial=0)) + 1
-    keys, found = np.unique(crystal * span + graphs.distance, return_inverse=True)
-    ptr = np.concatenate([[0], np.cumsum(np.bincount(keys // span, minlength=len(graphs)))])
-    return ptr, keys % span, found - ptr[crystal]
+def _wide(dtype: str) -> np.dtype[Any]:
+    """The type of a column on the host before it is copied: integers have at least 32 bits."""
+    kind = np.dtype(dtype)
+    return np.result_type(kind, np.int32) if kind.kind in "iu" else kind
+
+
+def device_bytes(kind: type[Columns], rows: Mapping[Scope, int]) -> int:
+    """Bytes of `DeviceColumns` in single precision, without their targets.
+
+    Args:
+        rows: crystals, nodes, and edges; each edge counts as a length.
+    """
+    prepared = type(kind.empty().prepared())
+    rows = {**rows, Scope.LENGTH: rows[Scope.EDGE]}
+    pointers = 2 * np.dtype(np.int64).itemsize * len(prepared.scopes())  # and sizes
+    total = rows[Scope.CRYSTAL] * pointers
+    for one in prepared.declared():
+        wide = _wide(one.dtype)
+        width = np.dtype(np.float32).itemsize if wide.kind == "f" else wide.itemsize
+        total += rows[one.scope] * one.size * width
+    return total

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.split import Split, split_fold, split_given
-from trainables.representations.graph import Graphs
+from trainables.representations.columns import Columns
 
 
 class GraphStore(Protocol):
@@ -20,11 +20,11 @@ class GraphStore(Protocol):
     def edges(self) -> int:
         """Number of edges of all crystals."""
 
-    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Columns]:
         """Yields the graphs of each part: positions [b] in 0 … B-1, distinct within a part."""
 
 
-G = TypeVar("G", Graphs, GraphStore)
+G = TypeVar("G", bound=Columns | GraphStore)
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ class Dataset(Generic[G]):
     """B crystals in the order of their source.
 
     Attributes:
-        graphs: their (quotient) graphs, in memory or in a store.
-        target: [B] float64.
+        graphs: in memory, or in a store.
+        target: [B] float64, or of the shape and the scope that its `Column` declares.
         ids: [B] str.
         rows: [B] int64 positions in the source, ascending; gaps where crystals were quarantined.
         total: crystals in the source; with `rows`, it determines the official folds.
         withheld: [B] bool, crystals from which no model may learn; None for none.
         folds: of these crystals, as given by the user; None for the official ones.
+        target_ptr: [B+1] where the targets of each crystal start, if they belong to nodes.
     """
 
     graphs: G
@@ -48,9 +49,10 @@ class Dataset(Generic[G]):
     total: int
     withheld: np.ndarray | None = None
     folds: GivenFolds | None = None
+    target_ptr: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.target)
+        return len(self.rows)
 
 
 def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:

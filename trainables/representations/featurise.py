@@ -1,4 +1,4 @@
-"""Featurises raw rows of a source to quotient graphs, many crystals at once.
+"""Featurises raw rows of a source to graphs, many crystals at once.
 
 Legend: B crystals.
 """
@@ -20,9 +20,9 @@ from trainables.crystals.checks import (
 )
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
 from trainables.crystals.parsing import parse, parse_target
-from trainables.representations.graph import PER_ANGSTROM, GraphKind, Graphs
-from trainables.representations.neighbours import Neighbours, build_graphs, find_neighbours
-from trainables.representations.quotient import quotient
+from trainables.representations.columns import Columns
+from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours
+from trainables.representations.neighbours import find_neighbours
 
 # Å³ per atom below which two atoms must be nearer than MIN_DISTANCE: no packing of equal spheres is
 # denser than π/√18 (Hales 2005, doi:10.4007/annals.2005.162.1065).
@@ -36,15 +36,17 @@ class Featurised:
     Attributes:
         reasons: per entry, "" or why it is bad.
         target: [B] of the good entries, in order.
-        graphs: kind's name -> quotient graphs of the B good entries, in order.
+        graphs: by name of the representation, of the B good entries, in order.
     """
 
     reasons: list[str]
     target: np.ndarray
-    graphs: dict[str, Graphs]
+    graphs: dict[str, Columns]
 
 
-def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: int) -> Featurised:
+def featurise(
+    entries: Sequence[Entry], kinds: Sequence[CrystalGraph], max_atoms: int
+) -> Featurised:
     """Parses, checks and featurises; a bad crystal affects only itself.
 
     The target of an entry without a requested one is NaN.
@@ -72,9 +74,8 @@ def featurise(entries: Sequence[Entry], kinds: Sequence[GraphKind], max_atoms: i
         kept = [index for index in range(len(crystals)) if index not in close]
         values = [values[index] for index in kept]
         neighbours = find_neighbours([crystals[index] for index in kept], kinds)
-    graphs = build_graphs(neighbours, kinds)
-    quotients = {kind.name: quotient(graph) for kind, graph in zip(kinds, graphs, strict=True)}
-    return Featurised(reasons, np.array(values, dtype=np.float64), quotients)
+    graphs = {kind.name: kind.build(neighbours) for kind in kinds}
+    return Featurised(reasons, np.array(values, dtype=np.float64), graphs)
 
 
 def _check_density(crystal: Crystal) -> None:

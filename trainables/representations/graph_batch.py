@@ -1,13 +1,37 @@
-"""A batch of crystals as a backbone gets it.
+"""A batch of crystals as a backbone gets it; importing this module needs no torch.
 
 Legend: B crystals, N nodes, E edges, L distinct bond lengths.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from trainables.representations.columns import Scope
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Columns of a batch on the device, indices shifted to the rows of the batch.
+
+    Attributes:
+        crystals, nodes: B, N.
+        owner: [rows] int64 for each scope with a pointer, the crystal that a row belongs to.
+        columns: by name, the target among them.
+    """
+
+    crystals: int
+    nodes: int
+    owner: Mapping[Scope, Tensor]
+    columns: Mapping[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.columns[name]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Finds the neighbours of every atom, and makes crystal graphs of them.
+"""Finds the neighbours of every atom.
 
-Legend: B crystals, N atoms, P pairs, E edges.
+Legend: B crystals, N atoms, P pairs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from trainables.crystals.crystal import Crystal
-from trainables.representations.graph import PER_ANGSTROM, GraphKind, Graphs
+from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours
 from trainables.representations.quotient import DISTANCE_BITS, INDEX_BITS, NUMBER_BITS, fits, low
 
 # Symmetric crystals often have distances such as 2.8125 Å, which round-half-to-even moves up or
@@ -21,38 +21,12 @@ BIN_OFFSET = 0.0317
 PERIODIC = np.ones(3, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """All pairs within a radius, of many crystals: flat, sorted by (dst, distance, Z of src, src).
-
-    Attributes:
-        node_ptr: [B+1]; z: [N]; dst, src: [P] flat node indices; distance: [P] in 1e-3 Å.
-    """
-
-    node_ptr: np.ndarray
-    z: np.ndarray
-    dst: np.ndarray
-    src: np.ndarray
-    distance: np.ndarray
-
-
 def milli(distance: np.ndarray) -> np.ndarray:
     """Converts distances in Å to integers of 1e-3 Å (with bin borders off round numbers)."""
     return np.floor(distance * PER_ANGSTROM + (0.5 + BIN_OFFSET)).astype(np.int64)
 
 
-def build_graphs(neighbours: Neighbours, kinds: Sequence[GraphKind]) -> list[Graphs]:
-    """The full graphs of the crystals, one `Graphs` per kind, from one neighbour search.
-
-    An atom with fewer neighbours than the cap has fewer edges. Equal distances at the cap are
-    ordered by (distance, Z of the neighbour, index of the neighbour): the graph does not depend
-    on the order of atoms, nor on the choice of the cell, unless neighbours of one element at one
-    distance differ in their own surroundings and the cap cuts between them.
-    """
-    return [_select(neighbours, kind) for kind in kinds]
-
-
-def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[GraphKind]) -> Neighbours:
+def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[CrystalGraph]) -> Neighbours:
     """Finds every pair of atoms that any kind can need, including an atom and its images."""
     if not crystals:
         none = np.zeros(0, dtype=np.int64)
@@ -101,7 +75,9 @@ class _Found:
         return cls(pairs, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _search(crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[GraphKind]) -> _Found:
+def _search(
+    crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[CrystalGraph]
+) -> _Found:
     """All pairs that the kinds can need: within a radius that usually suffices, or else all."""
     wanted = max(kind.cutoff for kind in kinds) + 2 / PER_ANGSTROM
     first = _first_radii(crystals, sizes, kinds)
@@ -140,7 +116,7 @@ def _within(crystal: Crystal, radius: float) -> tuple[np.ndarray, ...]:
 
 
 def _first_radii(
-    crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[GraphKind]
+    crystals: Sequence[Crystal], sizes: np.ndarray, kinds: Sequence[CrystalGraph]
 ) -> np.ndarray:
     """[B] radii that most likely hold the capped neighbours, and always the uncapped kinds'."""
     lattices = np.array([crystal.lattice for crystal in crystals], dtype=np.float64)
@@ -155,24 +131,3 @@ def _first_radii(
             radius = np.maximum(radius, atoms ** (1 / 3))
     wanted = max(kind.cutoff for kind in kinds)
     return np.minimum(radius, wanted) + 2 / PER_ANGSTROM
-
-
-def _select(neighbours: Neighbours, kind: GraphKind) -> Graphs:
-    node_ptr = neighbours.node_ptr
-    keep = neighbours.distance <= round(kind.cutoff * PER_ANGSTROM)
-    if kind.max_neighbours is not None:
-        first = np.searchsorted(neighbours.dst, np.arange(node_ptr[-1]))
-        rank = np.arange(len(neighbours.dst)) - first[neighbours.dst]
-        keep &= rank < kind.max_neighbours
-    dst, src = neighbours.dst[keep], neighbours.src[keep]
-    base = np.repeat(node_ptr[:-1], np.diff(node_ptr))
-    return Graphs(
-        node_ptr=node_ptr,
-        edge_ptr=np.searchsorted(dst, node_ptr),
-        z=neighbours.z.astype(np.uint8),
-        multiplicity=np.ones(node_ptr[-1], dtype=np.int32),
-        dst=(dst - base[dst]).astype(np.int32),
-        src=(src - base[src]).astype(np.int32),
-        distance=neighbours.distance[keep].astype(np.int32),
-        count=np.ones(len(dst), dtype=np.int32),
-    )

@@ -18,28 +18,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables import checksum
+from trainables.representations.columns import TARGET, Column, Columns, Scope
 from trainables.representations.dataset import Dataset, G
-from trainables.representations.graph import Graphs
 from trainables.representations.schema import (
-    EDGE_COLUMNS,
-    GRAPH_COLUMNS,
-    NODE_COLUMNS,
-    SCHEMA,
+    ROW,
+    C,
     Fingerprint,
     dataset_of,
     encode,
     from_table,
     graphs_of,
+    names,
+    pointer,
+    schema,
+    schema_of,
+    table_bytes,
     to_table,
+    values_of,
 )
 
 __all__ = [
-    "EDGE_COLUMNS",
     "FORMAT_VERSION",
-    "GRAPH_COLUMNS",
     "MANIFEST",
-    "NODE_COLUMNS",
-    "SCHEMA",
     "Contents",
     "DamagedError",
     "Fingerprint",
@@ -52,7 +52,9 @@ __all__ = [
     "load",
     "load_contents",
     "load_without_graphs",
+    "names",
     "read_graphs",
+    "schema",
     "to_table",
 ]
 
@@ -72,28 +74,34 @@ class DamagedError(ShardError):
         self.what = what
 
 
-def load(folder: Path) -> Dataset[Graphs]:
+def load(folder: Path, kind: type[C], known: Column = TARGET) -> Dataset[C]:
     """Loads all shards of a folder, verified by its manifest.
+
+    Args:
+        kind: class of the graphs.
+        known: declaration of the target.
 
     Raises:
         ShardError: the manifest or a shard is missing or damaged, or of another format.
     """
     manifest = _manifest(folder)
-    return from_table(_table(folder, manifest, SCHEMA), manifest["total"])
+    table = _table(folder, manifest, schema(kind, known))
+    return from_table(table, kind, manifest["total"], known)
 
 
-def load_without_graphs(folder: Path, graphs: G) -> Dataset[G]:
+def load_without_graphs(folder: Path, graphs: G, known: Column = TARGET) -> Dataset[G]:
     """Loads a folder without its graphs, verified like `load`; holds one shard at a time.
 
     Args:
         graphs: used in place of those of the folder.
+        known: declaration of the target.
 
     Raises:
         ShardError: as in `load`.
     """
     manifest = _manifest(folder)
-    small = pa.schema([field for field in SCHEMA if field.name not in GRAPH_COLUMNS])
-    return dataset_of(_table(folder, manifest, small), graphs, manifest["total"])
+    table = _table(folder, manifest, schema_of([known]))
+    return dataset_of(table, graphs, manifest["total"], known)
 
 
 @dataclass(frozen=True)
@@ -113,24 +121,27 @@ class Contents:
     total: int
 
 
-def load_contents(folder: Path) -> Contents:
+_Z, _MULTIPLICITY = Column("z", Scope.NODE, "uint8"), Column("multiplicity", Scope.NODE, "int32")
+
+
+def load_contents(folder: Path, known: Column = TARGET) -> Contents:
     """Loads nodes and targets of a folder, without the edges; verified like `load`.
+
+    Args:
+        known: declaration of the target.
 
     Raises:
         ShardError: as in `load`.
     """
     manifest = _manifest(folder)
-    few = pa.schema([field for field in SCHEMA if field.name not in EDGE_COLUMNS])
-    table = _table(folder, manifest, few)
-    nodes = {name: table[name].combine_chunks() for name in NODE_COLUMNS}
-    sizes = nodes["z"].value_lengths().to_numpy(zero_copy_only=False)
-    z, multiplicity = (nodes[name].flatten().to_numpy() for name in NODE_COLUMNS)
+    table = _table(folder, manifest, schema_of([known, _Z, _MULTIPLICITY]))
+    node_ptr = pointer(table, _Z.name)
     return Contents(
-        z=z,
-        multiplicity=multiplicity,
-        crystal=np.repeat(np.arange(len(sizes)), sizes),
-        target=table["target"].to_numpy(),
-        rows=table["row"].to_numpy(),
+        z=values_of(table, _Z),
+        multiplicity=values_of(table, _MULTIPLICITY),
+        crystal=np.repeat(np.arange(len(table)), np.diff(node_ptr)),
+        target=values_of(table, known),
+        rows=table[ROW].to_numpy(),
         total=manifest["total"],
     )
 
@@ -149,24 +160,33 @@ def _table(folder: Path, manifest: dict[str, Any], schema: pa.Schema) -> pa.Tabl
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of a folder, and its sizes; `edges` counts one for a crystal without any."""
+    """A file of a folder, its sizes, and the class of its graphs.
+
+    `edges` counts one for a crystal without any.
+    """
 
     path: Path
     crystals: int
     nodes: int
     edges: int
+    kind: type[Columns]
+
+    @property
+    def rows(self) -> dict[Scope, int]:
+        """Crystals, nodes and edges."""
+        return {Scope.CRYSTAL: self.crystals, Scope.NODE: self.nodes, Scope.EDGE: self.edges}
 
     @property
     def nbytes(self) -> int:
-        """Bytes of `GRAPH_COLUMNS` in memory."""
-        bits = self.crystals * pa.int32().bit_width * len(GRAPH_COLUMNS)  # offsets of the lists
-        bits += self.nodes * sum(kind.bit_width for kind in NODE_COLUMNS.values())
-        bits += self.edges * sum(kind.bit_width for kind in EDGE_COLUMNS.values())
-        return bits // 8
+        """Bytes of the graphs in a table in memory."""
+        return table_bytes(self.kind, self.rows)
 
 
-def listing(folder: Path) -> list[Shard]:
+def listing(folder: Path, kind: type[Columns]) -> list[Shard]:
     """The shards of a folder in order, with the sizes in the files' footers.
+
+    Args:
+        kind: class of the graphs.
 
     Raises:
         ShardError: the manifest or a shard is missing or damaged, or of another format.
@@ -177,14 +197,21 @@ def listing(folder: Path) -> list[Shard]:
         # A footer has no checksum of its own.
         _verify(path, shard["sha256"])
         footer = pq.read_metadata(path)
-        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-        values = dict.fromkeys(SCHEMA.names, 0)
-        for group in groups:
-            for number in range(group.num_columns):
-                column = group.column(number)
-                values[column.path_in_schema.partition(".")[0]] += column.num_values
-        found.append(Shard(path.resolve(), footer.num_rows, values["z"], values["dst"]))
+        nodes, edges = (_counted(footer, kind, scope) for scope in (Scope.NODE, Scope.EDGE))
+        found.append(Shard(path.resolve(), footer.num_rows, nodes, edges, kind))
     return found
+
+
+def _counted(footer: Any, kind: type[Columns], scope: Scope) -> int:
+    """Rows of a scope in a file; one for a crystal without any."""
+    of_scope = [one.name for one in kind.declared() if one.scope is scope and not one.shape]
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    return sum(
+        column.num_values
+        for column in columns
+        if column.path_in_schema.partition(".")[0] == of_scope[0]
+    )
 
 
 def _verify(path: Path, sha256: str) -> None:
@@ -198,9 +225,9 @@ def _verify(path: Path, sha256: str) -> None:
 
 
 def read_graphs(shard: Shard, chosen: np.ndarray) -> pa.Table:
-    """`GRAPH_COLUMNS` of the crystals at the positions `chosen` in a shard, in that order."""
+    """The graphs of the crystals at the positions `chosen` in a shard, in that order."""
     # no threads: reading alongside a training has to keep to one core
-    whole = pq.read_table(shard.path, columns=list(GRAPH_COLUMNS), use_threads=False)
+    whole = pq.read_table(shard.path, columns=names(shard.kind), use_threads=False)
     return whole.take(chosen)
 
 

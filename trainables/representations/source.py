@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.representations.batches import DeviceGraphs, even_parts
+from trainables.representations.batches import DeviceColumns, device_bytes, even_parts
+from trainables.representations.columns import TARGET, Column, Columns, ranges
 from trainables.representations.dataset import GraphStore
-from trainables.representations.graph import Graphs
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.schema import columns_bytes
 from trainables.representations.shards import Shard
-
-# Of `Graphs`, and of the `DeviceGraphs` that are made from them and coexist with them.
-BYTES_PER_CRYSTAL, BYTES_PER_NODE, BYTES_PER_EDGE = 16 + 52, 5 + 8, 16 + 20
 
 
 class GraphSource(Protocol):
@@ -32,42 +29,55 @@ class GraphSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, order: Tensor, size: int) -> Iterator[GraphBatch]:
+    def batches(self, order: Tensor, size: int) -> Iterator[Any]:
         """Yields the crystals of `order` (on the host) in batches, cut by `even_parts`."""
 
 
-def open_source(graphs: Graphs | GraphStore, target: np.ndarray, device: str) -> GraphSource:
+def open_source(
+    graphs: Columns | GraphStore,
+    target: np.ndarray,
+    device: str,
+    known: Column = TARGET,
+    target_ptr: np.ndarray | None = None,
+) -> GraphSource:
     """Opens graphs in memory or in a store; the batches are the same to the bit.
 
     Args:
-        target: [B] float64, standardised.
+        target: [B, *known.shape], or [N, *known.shape] if it belongs to nodes; standardised.
+        known: declaration of the target.
+        target_ptr: [B+1] where the targets of each crystal start, if they belong to nodes.
     """
-    if isinstance(graphs, Graphs):
-        return DeviceGraphs.load(graphs, target, device)
-    return StreamedGraphs.open(graphs, target, device)
+    if isinstance(graphs, Columns):
+        return DeviceColumns.load(graphs, target, device, known=known)
+    return StreamedColumns.open(graphs, target, device, known=known, target_ptr=target_ptr)
 
 
-def resident_bytes(shard: Shard) -> int:
+def resident_bytes(shard: Shard, known: Column = TARGET) -> int:
     """Bytes of a shard's graphs in a worker that trains from memory, if all lengths are distinct.
 
     Temporary memory during loading or a step is not included.
     """
-    crystals = shard.crystals * BYTES_PER_CRYSTAL
-    return crystals + shard.nodes * BYTES_PER_NODE + shard.edges * BYTES_PER_EDGE
+    targets = shard.rows[known.scope] * known.size * np.dtype(np.float32).itemsize
+    flat = columns_bytes(shard.kind, shard.rows)
+    return flat + device_bytes(shard.kind, shard.rows) + targets
 
 
 @dataclass(frozen=True)
-class StreamedGraphs:
+class StreamedColumns:
     """Graphs that are read from a store batch by batch; only the targets stay in memory.
 
     Attributes:
-        known: [B] float64 standardised targets.
+        values: [B, *known.shape] or [N, *known.shape] float64 standardised targets.
         target: the same on the training device.
+        known: declaration of the target.
+        ptr: [B+1] where the targets of each crystal start.
     """
 
     store: GraphStore
-    known: np.ndarray
+    values: np.ndarray
     target: Tensor
+    known: Column
+    ptr: np.ndarray
 
     @classmethod
     def open(
@@ -76,17 +86,22 @@ class StreamedGraphs:
         target: np.ndarray,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-    ) -> StreamedGraphs:
-        """Copies standardised targets [B] to the device."""
-        return cls(store, target, torch.from_numpy(target).to(device=device, dtype=dtype))
+        known: Column = TARGET,
+        target_ptr: np.ndarray | None = None,
+    ) -> StreamedColumns:
+        """Copies standardised targets to the device; arguments as in `open_source`."""
+        on_device = torch.from_numpy(target).to(device=device, dtype=dtype)
+        ptr = np.arange(len(target) + 1) if target_ptr is None else target_ptr
+        return cls(store, target, on_device, known, ptr)
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self.ptr) - 1
 
-    def batches(self, order: Tensor, size: int) -> Iterator[GraphBatch]:
-        """Yields the batches of `DeviceGraphs.batches`, from the store."""
+    def batches(self, order: Tensor, size: int) -> Iterator[Any]:
+        """Yields the batches of `DeviceColumns.batches`, from the store."""
         parts = [part.numpy() for part in even_parts(order, size)]
         device, dtype = self.target.device, self.target.dtype
         for part, graphs in zip(parts, self.store.in_order(parts), strict=True):
-            loaded = DeviceGraphs.load(graphs, self.known[part], device, dtype)
+            values = self.values[ranges(self.ptr, part)]
+            loaded = DeviceColumns.load(graphs, values, device, dtype, self.known)
             yield loaded.take(torch.arange(len(part)))

@@ -17,8 +17,8 @@ from torch import nn
 
 from trainables.crystals.symbols import symbol
 from trainables.models.embedding import Mixing
-from trainables.representations.batches import DeviceGraphs
-from trainables.representations.graph import Graphs
+from trainables.representations.batches import DeviceColumns
+from trainables.representations.columns import Columns
 from trainables.targets.base import Scaler
 from trainables.targets.kinds import kind_of
 from trainables.training import record_file
@@ -165,7 +165,7 @@ def _bytes(path: Path) -> bytes:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
+def predict(model: nn.Module, row: dict[str, Any], graphs: Columns) -> Predicted:
     """Predictions of a loaded model, and the crystals for which it has none.
 
     An element in no training crystal has an untrained vector, which is random in the learned part
@@ -180,7 +180,7 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
     values = np.full((len(graphs), *target.shape), np.nan)
     known = np.flatnonzero([not reason for reason in reasons])
     if len(known):
-        data = DeviceGraphs.load(graphs, np.zeros(len(graphs)))
+        data = DeviceColumns.load(graphs, np.zeros(len(graphs)))
         said = predictions(model, data, torch.from_numpy(known))[0].double().numpy()
         mean, scale = np.array(row["target_mean"]), np.array(row["target_scale"])
         scaler = Scaler(mean=mean, scale=scale, unit=1.0)
@@ -188,7 +188,7 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Graphs) -> Predicted:
     return Predicted(values, reasons)
 
 
-def unseen_elements(graphs: Graphs, known: list[int]) -> list[list[int]]:
+def unseen_elements(graphs: Columns, known: list[int]) -> list[list[int]]:
     """For each crystal, its atomic numbers that are not among the known ones, ascending."""
     strange = np.flatnonzero(~np.isin(graphs.z, known))
     owners = np.searchsorted(graphs.node_ptr, strange, side="right") - 1

@@ -102,7 +102,7 @@ class ModelSpec(Specification):
         backbone = BACKBONES.get(str(found.get("backbone")))
         if backbone is None:
             raise SpecificationError(f"backbone {str(found.get('backbone'))[:40]!a} is unknown")
-        own = {"options": backbone.options, "representation": type(backbone.graph_kind)}
+        own = {"options": backbone.options, "representation": type(backbone.representation)}
         return super()._classes(found) | own
 
 
