@@ -1,8 +1,8 @@
 """Selects the models that count: the best mixing of each cell, and the strategies S, H and L.
 
 A cell is one (task, fold, backbone, dim, seed): its seven mixings compete (thesis 4.2.3). Selecting
-on validation MAE is the default; selecting on test MAE reproduces the thesis literally and leaks
-the test part into the tables made from the winners.
+on the validation error is the default; selecting on the test error reproduces the thesis literally
+and leaks the test part into the tables made from the winners.
 """
 
 from __future__ import annotations

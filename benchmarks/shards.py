@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.inputs import PUBLISHED, Choice
 from benchmarks.published_graphs import write_published
-from orchestrator.data.featurise import ShardWriter
+from orchestrator.data.shard_writer import ShardWriter
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.featurise import featurise

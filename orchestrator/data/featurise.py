@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from orchestrator.data.entries import EntryBlocks
+from orchestrator.data.shard_writer import FewValues, ShardWriter
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, layout
 from orchestrator.runs.run_directory import slug
@@ -27,9 +28,11 @@ from trainables import checksum
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
-from trainables.representations.columns import Columns
+from trainables.representations.columns import column_of
 from trainables.representations.featurise import featurise
 from trainables.representations.graph import CrystalGraph
+from trainables.targets.base import NUMBER, Target
+from trainables.targets.kinds import kind_of
 
 
 def folder_of(run: Path, name: str) -> Path:
@@ -53,7 +56,6 @@ def any_graphs_of(run: Path, name: str, or_else: str = "") -> Path:
     return found[0].parent
 
 
-ROWS_PER_SHARD = 8192
 QUARANTINE = "quarantine.csv"
 SHARD = re.compile(rf"\d{{4,}}-[0-9a-f]{{12}}\.parquet|{re.escape(shards.MANIFEST)}")  # of a kind
 # What starts a formula in some spreadsheet, and the mark that turns a formula into text.
@@ -68,6 +70,7 @@ class Featurised:
         folders, fingerprints: by kind's name.
         crystals, total, bad: numbers of good ones, rows of the source, and quarantined ones.
         folds: digest of the folds of `--groups` or `--split`; "" for the official ones.
+        values: the distinct targets if they are numbers, and two at most; else nothing.
     """
 
     folders: dict[str, Path]
@@ -76,18 +79,20 @@ class Featurised:
     total: int
     bad: int
     folds: str = ""
+    values: tuple[float, ...] = ()
 
 
 def _featurise_block(
-    entries: list[Entry], kinds: Sequence[CrystalGraph], max_atoms: int
+    entries: list[Entry], kinds: Sequence[CrystalGraph], max_atoms: int, target: Target
 ) -> tuple[list[str], dict[str, bytes]]:
     """Why each entry is bad, or "", and by kind the good ones as a Parquet table."""
     sys.audit("elemgrid.featurise", *(entry.id for entry in entries[:1]))
-    result = featurise(entries, kinds, max_atoms)
+    result = featurise(entries, kinds, max_atoms, target)
+    known = column_of(kind_of(target))
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     ids, rows = [entry.id for entry in good], np.array([entry.row for entry in good], np.int64)
     encoded = {
-        name: shards.encode(shards.to_table(ids, rows, result.target, graphs))
+        name: shards.encode(shards.to_table(ids, rows, result.target, graphs, known))
         for name, graphs in result.graphs.items()
     }
     return result.reasons, encoded
@@ -100,12 +105,14 @@ def featurise_source(
     *,
     max_bad: float | None,
     max_atoms: int,
+    target: Target = NUMBER,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Featurised:
     """Featurises a source into `folder`/<kind>/, unless that has been done and is undamaged.
 
     Args:
         kinds: of graphs, all made from one neighbour search.
+        target: what is read from the source's cells.
         max_bad: share of bad crystals above which nothing is written; None for 1 %, or a few.
         on_rows: called now and then with the number of rows done so far.
 
@@ -122,7 +129,7 @@ def featurise_source(
     scratch = durable.name_draft(folder)
     scratch.mkdir()
     try:
-        _write(source, kinds, scratch, made_from, max_bad, max_atoms, on_rows)
+        _write(source, kinds, scratch, target, made_from, max_bad, max_atoms, on_rows)
         _demand_ours(folder)
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
@@ -187,6 +194,7 @@ def _existing(
         crystals=first["crystals"],
         total=first["total"],
         bad=first["bad"],
+        values=tuple(first.get("values", ())),
     )
 
 
@@ -207,19 +215,24 @@ def _write(
     source: Source,
     kinds: Sequence[CrystalGraph],
     folder: Path,
+    target: Target,
     made_from: dict[str, Any],
     max_bad: float | None,
     max_atoms: int,
     on_rows: Callable[[int], None],
 ) -> None:
-    writers = {kind.name: ShardWriter(folder / kind.name, kind.columns) for kind in kinds}
-    work = partial(_featurise_block, kinds=tuple(kinds), max_atoms=max_atoms)
+    known = column_of(kind_of(target))
+    writers = {kind.name: ShardWriter(folder / kind.name, kind.columns, known) for kind in kinds}
+    work = partial(_featurise_block, kinds=tuple(kinds), max_atoms=max_atoms, target=target)
+    few = FewValues()
     blocks = EntryBlocks(source, work, max_bad)
     for block in blocks:
         for name, writer in writers.items():
             table = pa.parquet.read_table(io.BytesIO(block.made[name]))
             good = pa.array(block.good, pa.int64())
-            writer.add(table.filter(pa.compute.is_in(table["row"], good)))
+            rows = table.filter(pa.compute.is_in(table["row"], good))
+            writer.add(rows)
+            few.add(rows["target"])
         on_rows(blocks.quarantine.seen)
     quarantine = blocks.quarantine
     write_quarantine(folder / QUARANTINE, quarantine.rows())
@@ -232,6 +245,8 @@ def _write(
                 "total": quarantine.seen,
                 "bad": quarantine.bad,
                 "quarantine": _digest(folder / QUARANTINE),
+                "values": few.values,
+                **shards.declaration(known),
             }
         )
 
@@ -257,44 +272,3 @@ def _as_text(cell: object) -> object:
     An apostrophe is also put before an apostrophe, so that removing the first restores the cell.
     """
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
-
-
-class ShardWriter:
-    """Cuts the rows of one kind of graph into shards, named by their content."""
-
-    def __init__(self, folder: Path, columns: type[Columns]) -> None:
-        self._folder = folder
-        self._pending: list[pa.Table] = []
-        self._shards: list[dict[str, Any]] = []
-        self._fingerprint = shards.Fingerprint(shards.schema(columns))
-        self._crystals = 0
-
-    def add(self, table: pa.Table) -> None:
-        """Adds the next rows, in source order."""
-        self._pending.append(table)
-        if sum(map(len, self._pending)) >= ROWS_PER_SHARD:
-            self._flush()
-
-    def _flush(self) -> None:
-        table = pa.concat_tables(self._pending).combine_chunks()
-        self._pending = []
-        self._fingerprint.update(table)
-        content = shards.encode(table)
-        digest = hashlib.sha256(content).hexdigest()
-        file = f"{len(self._shards):04d}-{digest[:12]}.parquet"
-        durable.write_bytes(self._folder / file, content)
-        self._shards.append({"file": file, "sha256": digest, "rows": len(table)})
-        self._crystals += len(table)
-
-    def close(self, facts: dict[str, Any]) -> None:
-        """Writes the manifest, which makes the shards valid."""
-        if self._pending:
-            self._flush()
-        manifest = {
-            "format": shards.FORMAT_VERSION,
-            **facts,
-            "crystals": self._crystals,
-            "fingerprint": self._fingerprint.hexdigest(),
-            "shards": self._shards,
-        }
-        durable.write_json(self._folder / shards.MANIFEST, checksum.add(manifest))

@@ -117,7 +117,7 @@ def choose_tasks(
         return list(options.tasks) or present, pd.DataFrame()
     data: dict[str, Formulas] = {task: of_run(options.run, task) for task in present}
     data |= dict(of_file(spec) for spec in options.compositions)
-    errors = dict(zip(finished.best["task"], finished.best["test_mae"], strict=True))
+    errors = dict(zip(finished.best["task"], finished.best["test_error"], strict=True))
     screened = screen(data, errors, options.seed, on_actors)
     for one in screened:
         covered = "" if one.covered is None else f", {one.covered:.0%} of the way to the best model"

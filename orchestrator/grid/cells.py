@@ -14,6 +14,7 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.representations.dataset import Dataset
 from trainables.targets.base import Target
+from trainables.targets.kinds import kind_of
 from trainables.training.fit import TRAINING_VERSION, ArraySpec
 from trainables.training.specification import ModelSpec
 
@@ -144,6 +145,7 @@ class GridArray:
             "recipe": model.recipe.name,
             "target": model.target.name,
             "unit": model.target.unit,
+            "metric": kind_of(model.target).metric,
             "spec": model.text,
             "array": self.id,
         }

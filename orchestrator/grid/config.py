@@ -20,7 +20,7 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe, RecipeName
 
 # The column of the ledger by which `select_on` compares mixings.
-SELECTED_BY = {"validation": "val_mae", "test": "test_mae"}
+SELECTED_BY = {"validation": "val_error", "test": "test_error"}
 MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 
 

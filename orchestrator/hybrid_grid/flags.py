@@ -137,7 +137,7 @@ def _add_data(parser: Parser) -> None:
     data.add_argument(
         "--select-on",
         choices=("validation", "test"),
-        help="MAE that picks the best mixing; `test` follows the thesis literally, and leaks test"
+        help="error that picks the best mixing; `test` follows the thesis literally, and leaks test"
         " data",
     )
     data.add_argument(

@@ -17,6 +17,7 @@ import pandas as pd
 from orchestrator.data.divided import divide
 from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
+from orchestrator.data.targets import classify, targets_of
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, arrays, cells
@@ -29,7 +30,6 @@ from orchestrator.grid.inputs import (
     fingerprints,
     load_datasets,
     open_sources,
-    targets_of,
 )
 from orchestrator.hybrid_grid.plan import print_plan
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
@@ -46,7 +46,7 @@ from orchestrator.runs.run_directory import demand_folder, locked, open_manifest
 from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Study
-from trainables.crystals.registry import TASKS
+from trainables.crystals.registry import LEADERBOARD
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.split import Split
 from trainables.kernels import library
@@ -77,7 +77,8 @@ def run(options: Options, lease: str) -> int:
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     demand_own_folds(options.division, config.tasks)  # before anything is downloaded
     sources = open_sources(config, options.data_dir, follow_links=options.follow_links)
-    whole = (name for name in sources if name in TASKS and sources[name].count() == TASKS[name].n)
+    official = {name: task.n for name, task in LEADERBOARD.items()}
+    whole = (name for name in sources if official.get(name) == sources[name].count())
     demand_own_folds(options.division, whole)
     demand_columns(options.division, sources)
     data = {"data": {name: source.digest() for name, source in sources.items()}}
@@ -86,12 +87,14 @@ def run(options: Options, lease: str) -> int:
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
         featurised = featurise_all(sources, config, folder)
-        datasets = load_datasets(config, featurised, _memory(options.worker))
+        targets = targets_of(sources, featurised)
+        datasets = load_datasets(config, featurised, targets, _memory(options.worker))
+        datasets = classify(sources, featurised, datasets)
         datasets = withhold(folder, options.withheld, datasets, featurised)
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
         say_unseen(config.folds, config.seed, datasets, featurised)
-        planned = cells(config, targets_of(sources), fingerprints(config, featurised))
+        planned = cells(config, targets, fingerprints(config, featurised))
         records = Records(folder / layout.RECORDS, lease=lease)
         left = len(planned) - len(records.recorded(cell.key for cell in planned))
         _write_manifest(options, data, sources, featurised, len(planned), works=left > 0)

@@ -101,7 +101,7 @@ class Study:
     data: Mapping[Any, Any]
     naming: Naming
     make_fit: MakeFit = ArrayFit
-    error: str = "val_mae"
+    error: str = "val_error"
 
     @cached_property
     def tasks(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from analysis.substitution.groups import divide, ions
 from orchestrator import cli
 from orchestrator.data import featurise
 from orchestrator.data.formula_list import digest_of as digest_of_formulas
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.withheld import withheld_by
 from orchestrator.element_groups import files as groups
 from orchestrator.element_groups.models import Measured
@@ -84,7 +85,7 @@ def _shards(folder: Path) -> None:
     quarantine = Quarantine(1.0)
     quarantine.add("salts.csv:3", "x", "two atoms in one place", 3)
     featurise.write_quarantine(folder / featurise.QUARANTINE, quarantine.rows())
-    writer = featurise.ShardWriter(folder / KIND.name, KIND.columns)
+    writer = ShardWriter(folder / KIND.name, KIND.columns)
     places = np.arange(12)
     writer.add(shards.to_table(list(map(str, places)), places, data.target, data.graphs))
     digest = featurise._digest(folder / featurise.QUARANTINE)

@@ -62,8 +62,8 @@ def grid_array(mixings: str = "H L", task: str = "made-up", **changes: Any) -> G
     return GridArray(task=task, models=tuple(models))
 
 
-def cells_of(config: GridConfig, data: str = "") -> list[Cell]:
+def cells_of(config: GridConfig, data: str = "", target: Target = ENERGY) -> list[Cell]:
     """Those of a grid whose data sets are featurised, each with a fingerprint of its own."""
     pairs = [(task, backbone) for task in config.tasks for backbone in config.backbones]
     fingerprints = {pair: data or " ".join(pair) for pair in pairs}
-    return cells(config, dict.fromkeys(config.tasks, ENERGY), fingerprints)
+    return cells(config, dict.fromkeys(config.tasks, target), fingerprints)

@@ -22,8 +22,7 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
 from benchmarks.featurise_job import Repeated, cost
-from orchestrator.data import entries
-from orchestrator.data import featurise as job
+from orchestrator.data import entries, shard_writer
 from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, featurised_before
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.durable import name_draft
@@ -158,7 +157,7 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
     found = {}
     for name, block, shard in (("whole", 256, 8192), ("small", 7, 8192), ("tiny", 8, 10)):
         monkeypatch.setattr(entries, "ROWS_PER_BLOCK", block)
-        monkeypatch.setattr(job, "ROWS_PER_SHARD", shard)
+        monkeypatch.setattr(shard_writer, "ROWS_PER_SHARD", shard)
         done: list[int] = []
         found[name] = made(open_source(path), tmp_path / name / "cut", on_rows=done.append)
         # each block is a task of its own, or there is nothing to share between cores
@@ -373,7 +372,7 @@ def test_memory_does_not_grow_with_the_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight times the crystals, in shards of which the small set fills several too."""
-    monkeypatch.setattr(job, "ROWS_PER_SHARD", 256)
+    monkeypatch.setattr(shard_writer, "ROWS_PER_SHARD", 256)
     source = Quarrelsome(without_symmetry(16, atoms=20))
     first, small, large = (
         cost(Repeated(source, times), tmp_path / "out" / str(times)) for times in (32, 64, 512)

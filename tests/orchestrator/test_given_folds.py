@@ -15,8 +15,9 @@ import pytest
 import ray
 
 from orchestrator.data.divided import FILE, divide, folds_of, recorded_digests
-from orchestrator.data.featurise import Featurised, ShardWriter
+from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import Division, demand_own_folds, division_of, fields_of
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
 from orchestrator.grid.config import build_config

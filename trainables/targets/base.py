@@ -36,6 +36,9 @@ class Target:
     shape: tuple[int, ...] = ()
 
 
+NUMBER = Target(name="target", unit=None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scaler:
     """Standardises targets by their training part.

@@ -16,9 +16,10 @@ from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
+from trainables.representations.columns import column_of
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
-from trainables.targets.base import Target
+from trainables.targets.base import NUMBER, Target
 from trainables.targets.kinds import kind_of
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
@@ -30,9 +31,6 @@ from trainables.training.specification import ModelSpec
 # model's key, so that results of different code are never mixed in one run. The test
 # tests/training/test_golden.py fails when the numbers change and this was not raised.
 TRAINING_VERSION = 2
-
-
-NUMBER = Target(name="target", unit=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +111,9 @@ class ArrayFit(FittedArray):
         self.kind = kind_of(spec.target)
         self.scaler = self.kind.scaler(dataset.target[self.split.train])
         standard = self.scaler.standardise(dataset.target)
-        self.data = open_source(dataset.graphs, standard, device)
+        self.data = open_source(
+            dataset.graphs, standard, device, column_of(self.kind), dataset.target_ptr
+        )
         # Common random numbers: the mixings of one fold start from the same draws, so that a
         # difference between them is due to the mixing.
         initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.crystals.crystal import Entry, one_line
-from trainables.crystals.registry import TASKS
+from trainables.crystals.registry import LEADERBOARD
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
     choose_target,
@@ -58,7 +58,7 @@ class MatBench:
         self._wanted = target != ANY_COLUMN
         self._targets, _ = columns_of(self.target_name, self._columns)
         self.cells = self._form() if self._wanted else NUMBERS
-        known = TASKS.get(self._task or "")
+        known = LEADERBOARD.get(self._task or "")
         self.unit = known.unit if known and known.target == self.target_name else None
 
     def digest(self) -> str:
