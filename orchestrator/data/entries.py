@@ -15,7 +15,7 @@ from ray.data.block import BlockMetadata
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.ray_internals import began_session
 from trainables.crystals.crystal import Entry
-from trainables.crystals.quarantine import Quarantine, TooManyBad
+from trainables.crystals.quarantine import Quarantine, TooManyBad, with_own_ids
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
@@ -27,22 +27,23 @@ BYTES_UNDER_WAY = 32 * 2**20  # per core, in the object store: a few blocks of l
 FEW = 4 << 20
 FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
 
-# For each entry the reason why it is bad, or ""; and the results for the good ones, by name.
+# For each entry the reason why it is bad, or ""; and the results for the good ones, by name. An
+# OSError ends the job like one of the driver's.
 Work = Callable[[list[Entry]], tuple[list[str], dict[str, bytes]]]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A processed block: the positions of its good rows in the source, and their results."""
+    """The results of a processed block, by name."""
 
-    good: list[int]
     made: dict[str, bytes]
 
 
 class EntryBlocks:
     """Yields blocks in the order of the source, as file order decides the folds.
 
-    Iterating raises UsageError when the source cannot be read, or when too many crystals are bad.
+    Iterating raises UsageError when the source cannot be read, or when too many crystals are bad,
+    and OSError when the work raises one.
 
     Attributes:
         quarantine: the bad crystals so far.
@@ -55,8 +56,11 @@ class EntryBlocks:
     def __iter__(self) -> Iterator[Block]:
         try:
             for row in _worked(self._source, self._work):
-                listing, fatal = json.loads(row.pop("listing")), row.pop("fatal")
-                yield Block(self._admit(listing), row)
+                failed, fatal = json.loads(row.pop("failed")), row.pop("fatal")
+                if failed:
+                    raise OSError(*failed)
+                self._note(json.loads(row.pop("listing")))
+                yield Block(row)
                 if fatal:
                     raise UsageError(fatal)
                 self.quarantine.raise_if_over_limit()
@@ -64,21 +68,15 @@ class EntryBlocks:
         except TooManyBad as error:
             raise UsageError(f"{self._source.name}: {error}") from None
 
-    def _admit(self, listing: list[dict[str, Any]]) -> list[int]:
-        """Rows of the block that are good and not duplicates."""
-        kept = []
+    def _note(self, listing: list[dict[str, Any]]) -> None:
+        self.quarantine.seen += len(listing)
         for row in listing:
-            entry = Entry(row["row"], row["id"], "", "", "", row["origin"])
-            if self.quarantine.admit(entry):
-                if row["reason"]:
-                    self.quarantine.add(row["origin"], row["id"], row["reason"], row["row"] + 1)
-                else:
-                    kept.append(row["row"])
-        return kept
+            if row["reason"]:
+                self.quarantine.add(row["origin"], row["id"], row["reason"], row["row"] + 1)
 
 
 def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
-    """Yields one row per block of entries: listing, fatal, and the results."""
+    """Yields one row per block of entries: listing, fatal, failed, and the results."""
     few = _few(source)
     if few is None:
         yield from _on_all_cores(source, work).iter_rows()
@@ -153,7 +151,7 @@ class EntryDatasource(Datasource):
 
 def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
     """Tables of one row that holds several entries: Ray Data joins rows, but never splits one."""
-    entries = with_sound_ids(source.entries())
+    entries = with_own_ids(with_sound_ids(source.entries()))
     while True:
         block: list[Entry] = []
         held, ended = 0, False
@@ -183,7 +181,12 @@ def _work_on_block(table: pa.Table, work: Work) -> dict[str, list[Any]]:
     entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]
     fatal = [entry.text for entry in entries if entry.format == FATAL]
     entries = [entry for entry in entries if entry.format != FATAL]
-    reasons, made = work(entries)
+    failed: list[Any] = []
+    try:
+        reasons, made = work(entries)
+    except OSError as error:  # Ray would wrap it, and take it for a fault of its own
+        failed = [error.errno, error.strerror, str(error.filename)]
+        reasons, made = [""] * len(entries), {}
     listing = [
         {"row": entry.row, "id": entry.id, "origin": entry.origin, "reason": why}
         for entry, why in zip(entries, reasons, strict=True)
@@ -191,5 +194,6 @@ def _work_on_block(table: pa.Table, work: Work) -> dict[str, list[Any]]:
     return {
         "listing": [json.dumps(listing)],
         "fatal": ["; ".join(fatal)],
+        "failed": [json.dumps(failed)],
         **{name: [content] for name, content in made.items()},
     }

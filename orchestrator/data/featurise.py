@@ -1,4 +1,4 @@
-"""Ray Data: structures → checks → crystal graphs → Parquet shards."""
+"""Ray Data: structures → checks → crystal graphs → Parquet shards, which the workers write."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from orchestrator.data.entries import EntryBlocks
-from orchestrator.data.shard_writer import FewValues, ShardWriter
+from orchestrator.data.shard_writer import ShardWriter, WrittenShard
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable, layout
 from orchestrator.runs.run_directory import slug
@@ -83,19 +83,30 @@ class Featurised:
 
 
 def _featurise_block(
-    entries: list[Entry], kinds: Sequence[CrystalGraph], max_atoms: int, target: Target
+    entries: list[Entry],
+    kinds: Sequence[CrystalGraph],
+    max_atoms: int,
+    target: Target,
+    folder: Path,
 ) -> tuple[list[str], dict[str, bytes]]:
-    """Why each entry is bad, or "", and by kind the good ones as a Parquet table."""
+    """Writes the good entries of a block to a shard of each kind.
+
+    Returns:
+        Why each entry is bad, or "", and by kind the shard written.
+    """
     sys.audit("elemgrid.featurise", *(entry.id for entry in entries[:1]))
     result = featurise(entries, kinds, max_atoms, target)
     known = column_of(kind_of(target))
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     ids, rows = [entry.id for entry in good], np.array([entry.row for entry in good], np.int64)
-    encoded = {
-        name: shards.encode(shards.to_table(ids, rows, result.target, graphs, known))
+    written = {
+        name: WrittenShard.write(
+            folder / name, entries[0].row, shards.to_table(ids, rows, result.target, graphs, known)
+        ).encode()
         for name, graphs in result.graphs.items()
+        if good
     }
-    return result.reasons, encoded
+    return result.reasons, written
 
 
 def featurise_source(
@@ -134,11 +145,18 @@ def featurise_source(
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
         durable.sync(folder.parent)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        _discard(scratch)
+        raise
     written = _existing(folder, kinds, made_from)
     assert written is not None
     return written
+
+
+def _discard(scratch: Path) -> None:
+    """Removes a draft, under another name first: late workers find no folder to write into."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(scratch.rename(durable.name_draft(scratch)), ignore_errors=True)
 
 
 def _demand_ours(folder: Path) -> None:
@@ -180,6 +198,8 @@ def _existing(
         try:
             manifest = json.loads((folder / kind.name / shards.MANIFEST).read_text())
             if asked != {name: manifest[name] for name in asked} or not checksum.matches(manifest):
+                return None
+            if manifest["format"] != shards.FORMAT_VERSION:
                 return None
             quarantine = manifest.get("quarantine")
             if quarantine is not None and _digest(folder / QUARANTINE) != quarantine:
@@ -223,16 +243,17 @@ def _write(
 ) -> None:
     known = column_of(kind_of(target))
     writers = {kind.name: ShardWriter(folder / kind.name, kind.columns, known) for kind in kinds}
-    work = partial(_featurise_block, kinds=tuple(kinds), max_atoms=max_atoms, target=target)
-    few = FewValues()
+    work = partial(
+        _featurise_block,
+        kinds=tuple(kinds),
+        max_atoms=max_atoms,
+        target=target,
+        folder=folder.resolve(),
+    )
     blocks = EntryBlocks(source, work, max_bad)
     for block in blocks:
-        for name, writer in writers.items():
-            table = pa.parquet.read_table(io.BytesIO(block.made[name]))
-            good = pa.array(block.good, pa.int64())
-            rows = table.filter(pa.compute.is_in(table["row"], good))
-            writer.add(rows)
-            few.add(rows["target"])
+        for name, written in block.made.items():
+            writers[name].note(WrittenShard.decode(written))
         on_rows(blocks.quarantine.seen)
     quarantine = blocks.quarantine
     write_quarantine(folder / QUARANTINE, quarantine.rows())
@@ -245,8 +266,6 @@ def _write(
                 "total": quarantine.seen,
                 "bad": quarantine.bad,
                 "quarantine": _digest(folder / QUARANTINE),
-                "values": few.values,
-                **shards.declaration(known),
             }
         )
 

@@ -1,72 +1,107 @@
-"""Writes the featurised crystals of a source as a folder of shards."""
+"""Writes folders of shards: workers write the files, the driver the manifest that lists them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from orchestrator.runs import durable
 from trainables import checksum
 from trainables.representations import shards
 from trainables.representations.columns import TARGET, Column, Columns
 
-ROWS_PER_SHARD = 8192
+
+@dataclass(frozen=True)
+class WrittenShard:
+    """A shard as its worker reports it.
+
+    Attributes:
+        listed: its entry in the manifest: file, sha256, rows.
+        digests: of its rows, 32 bytes each.
+        values: the distinct targets if they are numbers, three at most.
+    """
+
+    listed: dict[str, Any]
+    digests: bytes
+    values: tuple[float, ...] = ()
+
+    @classmethod
+    def write(cls, folder: Path, row: int, table: pa.Table) -> WrittenShard:
+        """Writes a shard into a folder that is there.
+
+        Args:
+            row: of the source, at which the block of the shard begins; shards are ordered by it.
+        """
+        content = shards.encode(table)
+        digest = hashlib.sha256(content).hexdigest()
+        file = f"{row:08d}-{digest[:12]}.parquet"
+        # A folder that is gone is the draft of a driver that has given up.
+        durable.write_bytes(folder / file, content, parents=False)
+        listed = {"file": file, "sha256": digest, "rows": len(table)}
+        return cls(listed, shards.row_digests(table), _few_values(table["target"]))
+
+    def encode(self) -> bytes:
+        """As bytes, which `decode` reads."""
+        return json.dumps([self.listed, self.values]).encode() + b"\n" + self.digests
+
+    @classmethod
+    def decode(cls, content: bytes) -> WrittenShard:
+        """The inverse of `encode`."""
+        about, _, digests = content.partition(b"\n")
+        listed, values = json.loads(about)
+        return cls(listed, digests, tuple(values))
 
 
-class FewValues:
-    """The distinct numbers of a column, as long as there are two at most."""
-
-    def __init__(self) -> None:
-        self._found: set[float] = set()
-
-    def add(self, column: pa.ChunkedArray) -> None:
-        """Adds the next rows; a column of lists has no numbers."""
-        if len(self._found) <= 2 and pa.types.is_floating(column.type):
-            self._found.update(column.unique().to_pylist())
-
-    @property
-    def values(self) -> list[float]:
-        """The numbers, ascending; nothing if there are more."""
-        return sorted(self._found) if len(self._found) <= 2 else []
+def _few_values(target: pa.ChunkedArray) -> tuple[float, ...]:
+    if not pa.types.is_floating(target.type):
+        return ()
+    return tuple(pc.unique(target).drop_null().to_pylist()[:3])
 
 
 class ShardWriter:
-    """Cuts the rows of one kind of graph into shards, named by their content."""
+    """Lists the shards of one kind of graph, in the order of the source.
+
+    Args:
+        known: declaration of the target.
+    """
 
     def __init__(self, folder: Path, columns: type[Columns], known: Column = TARGET) -> None:
-        self._folder = folder
-        self._pending: list[pa.Table] = []
+        self._folder, self._known = folder, known
+        self._values: set[float] = set()
         self._shards: list[dict[str, Any]] = []
-        self._fingerprint = shards.Fingerprint(shards.schema(columns, known))
+        self._fingerprint = shards.Fingerprint(columns)
         self._crystals = 0
+        durable.make_folder(folder)
+
+    def note(self, written: WrittenShard) -> None:
+        """Adds the next shard, which a worker has written."""
+        self._shards.append(written.listed)
+        self._fingerprint.update(written.digests)
+        self._crystals += written.listed["rows"]
+        if len(self._values) <= 2:
+            self._values.update(written.values)
 
     def add(self, table: pa.Table) -> None:
-        """Adds the next rows, in source order."""
-        self._pending.append(table)
-        if sum(map(len, self._pending)) >= ROWS_PER_SHARD:
-            self._flush()
-
-    def _flush(self) -> None:
-        table = pa.concat_tables(self._pending).combine_chunks()
-        self._pending = []
-        self._fingerprint.update(table)
-        content = shards.encode(table)
-        digest = hashlib.sha256(content).hexdigest()
-        file = f"{len(self._shards):04d}-{digest[:12]}.parquet"
-        durable.write_bytes(self._folder / file, content)
-        self._shards.append({"file": file, "sha256": digest, "rows": len(table)})
-        self._crystals += len(table)
+        """Writes the next rows to a shard."""
+        self.note(WrittenShard.write(self._folder, self._crystals, table))
 
     def close(self, facts: dict[str, Any]) -> None:
-        """Writes the manifest, which makes the shards valid."""
-        if self._pending:
-            self._flush()
+        """Writes the manifest, which makes the shards valid; removes what dead workers left."""
+        listed = {shard["file"] for shard in self._shards}
+        for path in self._folder.iterdir():
+            if path.name not in listed:
+                path.unlink()
         manifest = {
             "format": shards.FORMAT_VERSION,
             **facts,
+            **shards.declaration(self._known),
+            "values": sorted(self._values) if len(self._values) <= 2 else [],
             "crystals": self._crystals,
             "fingerprint": self._fingerprint.hexdigest(),
             "shards": self._shards,

@@ -55,9 +55,7 @@ def _slots(source: Source, max_bad: float | None) -> pa.Table:
     """Columns slot and element, one row for each element of each crystal."""
     tables = []
     for block in EntryBlocks(source, _slots_of, max_bad):
-        made = json.loads(block.made["slots"])
-        good = set(block.good)
-        rows = [pair for row, pairs in made if row in good for pair in pairs]
+        rows = json.loads(block.made["slots"])
         tables.append(pa.table({"slot": [s for s, _ in rows], "element": [z for _, z in rows]}))
     return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
 
@@ -74,7 +72,7 @@ def _slots_of(entries: list[Entry]) -> tuple[list[str], dict[str, bytes]]:
             reasons.append(str(bad))
         else:
             reasons.append("")
-            made.append((entry.row, [(slot, z) for z, slot in slots.items()]))
+            made += [(slot, z) for z, slot in slots.items()]
     return reasons, {"slots": json.dumps(made).encode()}
 
 

@@ -128,10 +128,15 @@ def featurised(folder: Path, kind: type[Columns], known: Column = TARGET) -> Sam
     files = shards.listing(folder, kind)
     crystals = sum(file.crystals for file in files)
     found = sum(file.nodes + file.edges for file in files)
-    try:
-        table = pq.read_table(files[0].path).slice(0, SAMPLE)
-    except (OSError, pa.ArrowInvalid):
-        raise shards.DamagedError(f"{files[0].path}: damaged", folder) from None
+    table = shards.schema(kind).empty_table()
+    for file in files:
+        try:
+            table = pa.concat_tables([table, pq.read_table(file.path)])
+        except (OSError, pa.ArrowInvalid):
+            raise shards.DamagedError(f"{file.path}: damaged", folder) from None
+        if len(table) >= SAMPLE:
+            break
+    table = table.slice(0, SAMPLE)
     size = Size(crystals, found / max(1, crystals))
     return Sample(shards.from_table(table, kind, len(table), known), size, crystals, 0, 0.0)
 

@@ -139,14 +139,20 @@ def name_draft(path: Path) -> Path:
 
 
 @contextmanager
-def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
-    """A file to write, with its draft; the draft is deleted if the block raises."""
+def drafting(path: Path, *, parents: bool = True) -> Iterator[tuple[BinaryIO, Draft]]:
+    """A file to write, with its draft; the draft is deleted if the block raises.
+
+    Args:
+        parents: whether a missing folder is made; else it is an error.
+    """
     # Not mkstemp, whose files only their owner can read: a group reads the results.
     draft = Draft(name_draft(path), path)
     with draft._naming():
         try:
             handle = os.open(draft.name, NEW, 0o666)
         except FileNotFoundError:  # rare, and checking each time costs as much as opening
+            if not parents:
+                raise
             make_folder(path.parent)
             handle = os.open(draft.name, NEW, 0o666)
         try:
@@ -161,9 +167,9 @@ def drafting(path: Path) -> Iterator[tuple[BinaryIO, Draft]]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, parents: bool = True) -> Iterator[BinaryIO]:
     """A file to write, which replaces `path` durably when the block ends without an error."""
-    with drafting(path) as (file, draft):
+    with drafting(path, parents=parents) as (file, draft):
         yield file
     draft.sync()
     draft.replace()
@@ -184,9 +190,9 @@ def same(file: int, path: Path) -> bool:
         return False
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes or replaces a complete file."""
-    with replacing(path) as file:
+def write_bytes(path: Path, data: bytes, *, parents: bool = True) -> None:
+    """Writes or replaces a complete file; `parents` as in `drafting`."""
+    with replacing(path, parents=parents) as file:
         file.write(data)
 
 

@@ -15,6 +15,7 @@ from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations.featurise import Featurised, featurise
+from trainables.representations.full_graph import FullGraph
 from trainables.representations.graph import Graphs
 from trainables.representations.quotient import quotient
 
@@ -96,6 +97,18 @@ def test_nothing_but_bad_crystals() -> None:
     assert result.target.shape == (0,)
     assert not any(len(graphs) for graphs in result.graphs.values()) and result.graphs
     assert len(run([]).target) == 0
+
+
+def test_a_crystal_that_a_representation_cannot_hold_costs_only_itself() -> None:
+    full = FullGraph(name="full", version=1, cutoff=5.0, max_neighbours=None, lattice_edges=True)
+    thin = crystal([11], [(0, 0, 0)], [(3, 0, 0), (0, 3, 0), (3 * 150, 0, 100)])
+    entries = [entry(0, GOOD["NaCl"]), entry(1, thin), entry(2, GOOD["Cu"])]
+    result = featurise(entries, [*KINDS, full], max_atoms=100)
+    assert [text.partition(";")[0] for text in result.reasons] == [
+        "", "a neighbour is more than 127 cells away", "",
+    ]  # fmt: skip
+    assert {len(graphs) for graphs in result.graphs.values()} == {2}
+    assert run(entries).reasons == ["", "", ""]
 
 
 def test_a_collapsed_cell_is_refused_before_its_neighbours_are_listed() -> None:

@@ -13,7 +13,7 @@ from tests.faults.conftest import GOLDEN
 from tests.faults.site import Event, Site
 
 KILLED = -signal.SIGKILL
-RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp$|\.tiny\.\w{8}\.tmp(?=/|$)|(?<=/\d{4}-)[0-9a-f]{12}")
+RANDOM = re.compile(r"\.[0-9a-f]{16}\.tmp$|\.tiny\.\w{16}\.tmp(?=/|$)|(?<=\d{8}-)[0-9a-f]{12}")
 KEY = re.compile(r"(?<=/\.)[0-9a-f]{24}|(?<=/)[0-9a-f]{24}")
 TABLE = re.compile(r"Mat2Vec-[SHL]-\d+")
 
@@ -76,11 +76,21 @@ WORKER_POINTS = {
     "before the folder of snapshots is synced": ("open", "/checkpoints"),
     "before the snapshot is gone": ("os.remove", "/checkpoints/*.snapshot"),
 }
+SHARD_POINTS = {
+    f"{when} of {kind}": (event, f"/shards/.tiny.*.tmp/{kind}{pattern}")
+    for kind in ("nn12-r8", "all-r4")
+    for when, event, pattern in (
+        ("before a shard", "open", "/.00000000-*.parquet.*.tmp"),
+        ("before a shard has its name", "os.rename", "/00000000-*.parquet"),
+        ("before the folder is synced", "open", ""),
+    )
+}
 IN_EVERY_TEST_RUN = "between arrays and row"
 
 
 def test_a_worker_passes_these_points_and_no_other(site: Site) -> None:
-    assert set(points(site, "worker")) == set(WORKER_POINTS.values())
+    known = {*WORKER_POINTS.values(), *SHARD_POINTS.values()}
+    assert set(points(site, "worker")) == known
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,20 @@ def test_a_worker_that_is_killed_anywhere(site: Site, point: str) -> None:
     assert not site.disarm(), "the point was not reached"
     assert ended.err.count("its worker died; it begins again") == 1
     check(site, run, GOLDEN, since, ended)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("point", SHARD_POINTS)
+def test_a_worker_that_is_killed_at_a_shard(site: Site, point: str) -> None:
+    """Another one writes it, under the same name; nothing of the first is among the shards."""
+    name, pattern = SHARD_POINTS[point]
+    run, since = point.replace(" ", "-"), time.time()
+    site.arm(name, f"{site.runs / run}{pattern}", role="worker")
+    ended = site.drive(site.flags(run))
+    assert not site.disarm(), "the point was not reached"
+    check(site, run, GOLDEN, since, ended)
+    names = {path.name for path in (site.runs / run / "shards" / "tiny").rglob("*.*")}
+    assert not [name for name in names if name.endswith(".tmp")]
 
 
 @pytest.mark.faults

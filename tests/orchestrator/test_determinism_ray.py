@@ -23,7 +23,7 @@ import ray
 from safetensors.numpy import load_file
 
 from analysis import cosine
-from orchestrator.data import entries, shard_writer
+from orchestrator.data import entries
 from orchestrator.grid.cells import GridArray
 from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
@@ -132,9 +132,8 @@ def assert_shuffled(run: Path) -> None:
 
 
 def cut_in_seven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads and writes blocks of a seventh of the data set."""
+    """Reads blocks of a seventh of the data set, each of which becomes a shard."""
     monkeypatch.setattr(entries, "ROWS_PER_BLOCK", CRYSTALS // 7)
-    monkeypatch.setattr(shard_writer, "ROWS_PER_SHARD", CRYSTALS // 7)
 
 
 def assert_shards(run: Path, number: int) -> None:

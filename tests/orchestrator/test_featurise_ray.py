@@ -22,7 +22,7 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
 from benchmarks.featurise_job import Repeated, cost
-from orchestrator.data import entries, shard_writer
+from orchestrator.data import entries
 from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, featurised_before
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.durable import name_draft
@@ -155,9 +155,8 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
     """However the rows are cut on their way, they are the same crystals in the same order."""
     path = write_matbench(tmp_path / "cut.json.gz", rows(40))
     found = {}
-    for name, block, shard in (("whole", 256, 8192), ("small", 7, 8192), ("tiny", 8, 10)):
+    for name, block in (("whole", 256), ("small", 7), ("tiny", 3)):
         monkeypatch.setattr(entries, "ROWS_PER_BLOCK", block)
-        monkeypatch.setattr(shard_writer, "ROWS_PER_SHARD", shard)
         done: list[int] = []
         found[name] = made(open_source(path), tmp_path / name / "cut", on_rows=done.append)
         # each block is a task of its own, or there is nothing to share between cores
@@ -167,7 +166,7 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
         name: sorted(file.name for file in data.folders["all-r4"].glob("*.parquet"))
         for name, data in found.items()
     }
-    assert [len(files[name]) for name in ("whole", "small", "tiny")] == [1, 1, 3]
+    assert [len(files[name]) for name in ("whole", "small", "tiny")] == [1, 6, 14]
     whole = shards.load(found["whole"].folders["all-r4"], Graphs)
     for name in ("small", "tiny"):
         other = shards.load(found[name].folders["all-r4"], Graphs)
@@ -368,11 +367,8 @@ def without_symmetry(count: int, atoms: int) -> list[Entry]:
 
 
 @pytest.mark.faults
-def test_memory_does_not_grow_with_the_data_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Eight times the crystals, in shards of which the small set fills several too."""
-    monkeypatch.setattr(shard_writer, "ROWS_PER_SHARD", 256)
+def test_memory_does_not_grow_with_the_data_set(tmp_path: Path) -> None:
+    """Eight times the crystals."""
     source = Quarrelsome(without_symmetry(16, atoms=20))
     first, small, large = (
         cost(Repeated(source, times), tmp_path / "out" / str(times)) for times in (32, 64, 512)

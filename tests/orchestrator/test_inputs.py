@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from orchestrator.data.featurise import Featurised
-from orchestrator.data.shard_writer import FewValues, ShardWriter
+from orchestrator.data.shard_writer import ShardWriter, WrittenShard
 from orchestrator.data.streaming import ShardStream
 from orchestrator.data.targets import class_names, classify, target_of
 from orchestrator.element_scale import flags as scale_flags
@@ -197,14 +196,23 @@ def test_a_part_of_one_class_is_refused(tmp_path: Path) -> None:
         demand_parts(config(), {("mine", "cgcnn"): found})
 
 
-def test_few_values_are_noticed_block_by_block() -> None:
-    few = FewValues()
-    for values, known in (([2.0, 2.0], [2.0]), ([0.5], [0.5, 2.0]), ([0.5, 3.0], []), ([2.0], [])):
-        few.add(pa.chunked_array([values]))
-        assert few.values == known
-    lists = FewValues()
-    lists.add(pa.chunked_array([[[1.0, 2.0]]]))
-    assert lists.values == []
+@pytest.mark.parametrize(
+    ("blocks", "known"),
+    [([[2.0, 2.0]], [2]), ([[2.0], [0.5, 2.0]], [0.5, 2]), ([[2.0], [0.5, 3.0], [2.0]], [])],
+)
+def test_two_values_are_noticed_block_by_block(
+    tmp_path: Path, blocks: list[list[float]], known: list[float]
+) -> None:
+    whole = crystals(12)
+    writer = ShardWriter(tmp_path, Graphs)
+    for number, values in enumerate(blocks):
+        some = np.arange(len(values))
+        graphs = whole.graphs.take(some)
+        table = shards.to_table(["x"] * len(values), some, np.array(values), graphs)
+        written = WrittenShard.write(tmp_path, number, table)
+        writer.note(WrittenShard.decode(written.encode()))
+    writer.close({})
+    assert json.loads((tmp_path / shards.MANIFEST).read_text())["values"] == known
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from trainables.crystals.crystal import Entry
 from trainables.printable import printable
@@ -29,6 +31,30 @@ def limit_in_words(limit: float | None, what: str = "rows") -> str:
     return f"{100 * SHARE:g} % or {FEW} {what}" if limit is None else f"{100 * limit:g} %"
 
 
+class Ids:
+    """The ids of a source's rows, in its order."""
+
+    def __init__(self) -> None:
+        # Hash of an id -> row: the ids themselves would take most of a large job's memory. With a
+        # million ids, a collision of 64-bit hashes occurs in one of forty million runs.
+        self._first: dict[int, int] = {}
+
+    def refused(self, entry: Entry) -> str:
+        """Why a row is bad for its id, which is empty or repeated; "" if it is not."""
+        if not entry.id.strip():
+            return "missing id: the cell is empty"
+        row = self._first.setdefault(hash(entry.id), entry.row)
+        return "" if row == entry.row else f"duplicate id: first seen in row {row + 1}"
+
+
+def with_own_ids(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries; one whose id is empty or repeated becomes bad."""
+    ids = Ids()
+    for entry in entries:
+        reason = ids.refused(entry)
+        yield replace(entry, format="bad", text=reason) if reason else entry
+
+
 class Quarantine:
     """Counts the rows of one source, rejects repeated ids and collects bad rows.
 
@@ -41,9 +67,7 @@ class Quarantine:
         self.limit = limit
         self.expected = expected
         self.seen = 0
-        # Hash of an id -> row: the ids themselves would take most of a large job's memory. With a
-        # million ids, a collision of 64-bit hashes occurs in one of forty million runs.
-        self._first: dict[int, int] = {}
+        self._ids = Ids()
         self._rows: list[dict[str, object]] = []
         self._bad_origins: set[tuple[str, str]] = set()
 
@@ -55,15 +79,10 @@ class Quarantine:
     def admit(self, entry: Entry) -> bool:
         """Counts a row; False, and the row is quarantined, if its id is empty or repeated."""
         self.seen += 1
-        if not entry.id.strip():
-            self.add(entry.origin, entry.id, "missing id: the cell is empty", entry.row + 1)
-            return False
-        row = self._first.setdefault(hash(entry.id), entry.row)
-        if row != entry.row:
-            reason = f"duplicate id: first seen in row {row + 1}"
+        reason = self._ids.refused(entry)
+        if reason:
             self.add(entry.origin, entry.id, reason, entry.row + 1)
-            return False
-        return True
+        return not reason
 
     def add(self, origin: str, id: str, reason: str, row: int | None = None) -> None:
         """Adds one crystal to the list; one that is already there keeps its first reason.

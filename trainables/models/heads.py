@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.graph_batch import Batch
 
 
 class CrystalHead(nn.Module):
@@ -25,7 +25,7 @@ class CrystalHead(nn.Module):
         self.out = nn.Linear(width, outputs or 1)
         self._single = outputs is None
 
-    def forward(self, nodes_na: Tensor, batch: GraphBatch) -> Tensor:
+    def forward(self, nodes_na: Tensor, batch: Batch) -> Tensor:
         """[B], or [B, L]; each node is counted as often as atoms it stands for."""
         weight_n, place_n = batch.multiplicity, batch.node_crystal
         site = self.out(softplus(self.hidden(nodes_na)))

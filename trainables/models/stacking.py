@@ -16,7 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from trainables.models.embedding import HybridEmbedding, Mixing
 from trainables.models.heads import CrystalHead
 from trainables.models.layers import Generators
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.graph_batch import Batch
 
 
 class Backbone(nn.Module):
@@ -37,11 +37,13 @@ class Backbone(nn.Module):
 
     width: int
 
-    def forward(self, elements_zd: Tensor, batch: GraphBatch) -> list[Tensor]:
+    def forward(self, elements_zd: Tensor, batch: Any) -> list[Tensor]:
         """Node features [N, A] after each layer.
 
         Args:
             elements_zd: vectors of the elements, a row an atomic number.
+            batch: what the backbone's representation gives: a `GraphBatch` of quotient graphs, a
+                `FullBatch` of full ones.
         """
         raise NotImplementedError
 
@@ -147,12 +149,12 @@ class StackedNetwork(nn.Module):
         width = cast(Backbone, self.backbone.module).width
         self.head = Stack(lambda: CrystalHead(width, outputs), generators)
 
-    def node_layers(self, batch: GraphBatch) -> list[Tensor]:
+    def node_layers(self, batch: Batch) -> list[Tensor]:
         """Node features [K, N, A] after each layer."""
         layers: list[Tensor] = self.backbone(self.embedding(), batch)
         return layers
 
-    def forward(self, batch: GraphBatch) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Standardised predictions, [K, B]; [K, B, outputs] if their number is given."""
         predicted: Tensor = self.head(self.node_layers(batch)[-1], batch)
         return predicted

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
-from typing import Any, Self
+from typing import Annotated, Any, Self, get_args, get_type_hints
 
 import numpy as np
 
@@ -68,14 +68,14 @@ def column_of(kind: Kind) -> Column:
 
 def column(
     scope: Scope, dtype: str, shape: tuple[int, ...] = (), refers: Scope | None = None
-) -> Any:
-    """Declares a field of a `Columns` class as a column of that name."""
-    return field(metadata={"scope": scope, "dtype": dtype, "shape": shape, "refers": refers})
+) -> Column:
+    """Annotates a field of a `Columns` class as a column, which has the field's name."""
+    return Column("", scope, dtype, shape, refers)
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Flat arrays of B crystals; a subclass declares each further field by `column`.
+    """Flat arrays of B crystals; a subclass annotates each further field by `column`.
 
     A scope other than those two has a pointer of its own, which is the field `<scope>_ptr`.
 
@@ -83,18 +83,20 @@ class Columns:
         node_ptr: [B+1] int64, the nodes of crystal b are node_ptr[b]:node_ptr[b+1].
         edge_ptr: [B+1] int64, likewise for edges.
         z: [N] uint8 atomic numbers.
+        multiplicity: [N] int32 atoms that a node stands for.
     """
 
     node_ptr: np.ndarray
     edge_ptr: np.ndarray
-    z: np.ndarray = column(Scope.NODE, "uint8")
+    z: Annotated[np.ndarray, column(Scope.NODE, "uint8")]
+    multiplicity: Annotated[np.ndarray, column(Scope.NODE, "int32")]
 
     @classmethod
     def declared(cls) -> tuple[Column, ...]:
         """The columns, in the order of their fields.
 
         Raises:
-            TypeError: a field is neither a pointer nor declared by `column`.
+            TypeError: a field is neither a pointer nor annotated by `column`.
         """
         return _declared(cls)
 
@@ -186,13 +188,15 @@ def _pointer(sizes: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _declared(kind: type[Columns]) -> tuple[Column, ...]:
+def _declared(kind: type) -> tuple[Column, ...]:
+    hints = get_type_hints(kind, include_extras=True)
     pointers = {f"{scope}_ptr" for scope in Scope}
-    found = []
-    for one in dataclasses.fields(kind):
-        if one.name in pointers:
-            continue
-        if "scope" not in one.metadata:
-            raise TypeError(f"{kind.__name__}.{one.name}: no column; declare it by column(…)")
-        found.append(Column(one.name, **one.metadata))
-    return tuple(found)
+    names = [one.name for one in dataclasses.fields(kind) if one.name not in pointers]
+    return tuple(replace(_note(kind, name, hints[name]), name=name) for name in names)
+
+
+def _note(kind: type, name: str, hint: Any) -> Column:
+    for note in get_args(hint)[1:]:
+        if isinstance(note, Column):
+            return note
+    raise TypeError(f"{kind.__name__}.{name}: no column; annotate it by column(…)")

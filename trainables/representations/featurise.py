@@ -73,11 +73,13 @@ def featurise(
             crystals.append(crystal)
             places.append(place)
     neighbours = find_neighbours(crystals, kinds)
-    close = _too_close(crystals, neighbours)
-    for index, reason in close.items():
+    refused = _too_close(crystals, neighbours)
+    for kind in kinds:
+        refused = kind.refused(neighbours) | refused
+    for index, reason in refused.items():
         reasons[places[index]] = reason
-    if close:
-        kept = [index for index in range(len(crystals)) if index not in close]
+    if refused:
+        kept = [index for index in range(len(crystals)) if index not in refused]
         values = [values[index] for index in kept]
         neighbours = find_neighbours([crystals[index] for index in kept], kinds)
     graphs = {kind.name: kind.build(neighbours) for kind in kinds}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,9 @@ class Neighbours:
 
     Attributes:
         node_ptr: [B+1]; z: [N]; dst, src: [P] flat node indices; distance: [P] in 1e-3 Å.
+        lattice: [B, 3, 3] in Å, a row a vector.
+        frac: [N, 3] in 0 ≤ x < 1.
+        shift: [P, 3] cells from an atom to the neighbour's image; None unless it was asked for.
     """
 
     node_ptr: np.ndarray
@@ -37,6 +40,9 @@ class Neighbours:
     dst: np.ndarray
     src: np.ndarray
     distance: np.ndarray
+    lattice: np.ndarray
+    frac: np.ndarray
+    shift: np.ndarray | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,8 @@ class CrystalGraph(Representation, ABC):
         cutoff: in Å.
         max_neighbours: nearest neighbours kept per atom; None keeps all within the cutoff.
         columns: the class of the graphs.
-        keeps_atoms: whether each atom is a node; else a target of atoms cannot be learned.
+        keeps_atoms: whether each atom is a node, in the order of the crystal, and edges know which
+            image of a neighbour they lead to; else a target of atoms cannot be learned.
     """
 
     cutoff: float
@@ -59,23 +66,25 @@ class CrystalGraph(Representation, ABC):
     def build(self, neighbours: Neighbours) -> Columns:
         """The graphs of B crystals, from pairs that include all within the cutoff."""
 
+    def refused(self, neighbours: Neighbours) -> dict[int, str]:
+        """Why this representation cannot hold some of the crystals, by index."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Graphs(Columns):
     """Flat graphs of B crystals; a full graph has all weights 1, a quotient counts.
 
     Attributes:
-        multiplicity: [N] int32 atoms that a node stands for.
         dst, src: [E] int32 node indices within the crystal, sorted by dst.
         distance: [E] int32 in 1e-3 Å.
         count: [E] int32 neighbours that an edge stands for, per atom of dst.
     """
 
-    multiplicity: np.ndarray = column(Scope.NODE, "int32")
-    dst: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    src: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    distance: np.ndarray = column(Scope.EDGE, "int32")
-    count: np.ndarray = column(Scope.EDGE, "int32")
+    dst: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    src: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    distance: Annotated[np.ndarray, column(Scope.EDGE, "int32")]
+    count: Annotated[np.ndarray, column(Scope.EDGE, "int32")]
 
     def prepared(self) -> MeasuredGraphs:
         """The same graphs, in Å and with each length of a crystal listed once."""
@@ -134,12 +143,12 @@ class MeasuredGraphs(Columns):
     """
 
     length_ptr: np.ndarray
-    multiplicity: np.ndarray = column(Scope.NODE, "float64")
-    dst: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    src: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.NODE)
-    edge_length: np.ndarray = column(Scope.EDGE, "int32", refers=Scope.LENGTH)
-    count: np.ndarray = column(Scope.EDGE, "float64")
-    length: np.ndarray = column(Scope.LENGTH, "float64")
+    multiplicity: Annotated[np.ndarray, column(Scope.NODE, "float64")]
+    dst: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    src: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
+    edge_length: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.LENGTH)]
+    count: Annotated[np.ndarray, column(Scope.EDGE, "float64")]
+    length: Annotated[np.ndarray, column(Scope.LENGTH, "float64")]
 
     @classmethod
     def batch(cls, taken: Taken) -> GraphBatch:

@@ -34,9 +34,9 @@ class Taken:
         return self.columns[name]
 
 
-@dataclass(frozen=True)
-class GraphBatch:
-    """A batch of (quotient) graphs as one disconnected graph.
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch of crystals as one disconnected graph: what every representation gives.
 
     Attributes:
         crystals, nodes: B, N.
@@ -44,14 +44,9 @@ class GraphBatch:
         multiplicity: [N] atoms that a node stands for.
         node_crystal: [N] int64.
         dst, src: [E] int64 node indices, dst ascending.
-        length: [L] in Å, the distinct distances of each crystal's edges; what depends only on a
-            distance is computed once for all edges that have it (there are about half as many
-            distances as edges).
-        edge_length: [E] int64, the index of an edge's length.
         count: [E] neighbours that an edge stands for, per atom of dst.
-        bonds: [E] count × multiplicity of dst, the edges of the full graph.
         edge_crystal: [E] int64.
-        target: [B] standardised.
+        target: [B, …], or [N, …] of nodes; standardised.
     """
 
     crystals: int
@@ -61,9 +56,34 @@ class GraphBatch:
     node_crystal: Tensor
     dst: Tensor
     src: Tensor
-    length: Tensor
-    edge_length: Tensor
     count: Tensor
-    bonds: Tensor
     edge_crystal: Tensor
     target: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphBatch(Batch):
+    """A batch of graphs whose edges know a distance: quotients, as a rule.
+
+    Attributes:
+        length: [L] in Å, the distinct distances of each crystal's edges; what depends only on a
+            distance is computed once for all edges that have it (there are about half as many
+            distances as edges).
+        edge_length: [E] int64, the index of an edge's length.
+        bonds: [E] count × multiplicity of dst, the edges of the full graph.
+    """
+
+    length: Tensor
+    edge_length: Tensor
+    bonds: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullBatch(Batch):
+    """A batch of full graphs, whose edges know a direction; all weights are 1.
+
+    Attributes:
+        vector: [E, 3] in Å from dst to the image of src.
+    """
+
+    vector: Tensor

@@ -27,10 +27,13 @@ def milli(distance: np.ndarray) -> np.ndarray:
 
 
 def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[CrystalGraph]) -> Neighbours:
-    """Finds every pair of atoms that any kind can need, including an atom and its images."""
+    """Finds every pair of atoms that any kind can need, including an atom and its images.
+
+    Shifts are there if a kind keeps atoms; pairs that differ in nothing else are sorted by them.
+    """
+    shifted = any(kind.keeps_atoms for kind in kinds)
     if not crystals:
-        none = np.zeros(0, dtype=np.int64)
-        return Neighbours(np.zeros(1, dtype=np.int64), none, none, none, none)
+        return _none(shifted)
     sizes = np.array([len(crystal.numbers) for crystal in crystals], dtype=np.int64)
     node_ptr = np.concatenate([[0], np.cumsum(sizes)])
     z = np.concatenate([crystal.numbers for crystal in crystals]).astype(np.int64)
@@ -47,11 +50,42 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[CrystalGraph]) 
         )
     key = dst << DISTANCE_BITS | distance
     key = (key << NUMBER_BITS | z[src + base]) << INDEX_BITS | src
-    key.sort()
+    frac, over = _wrapped(crystals)
+    shift = None
+    if shifted:
+        shift = np.rint(found.offset[others]).astype(np.int64) + over[src + base] - over[dst]
+        order = np.lexsort((*shift.T[::-1], key))
+        key, shift = key[order], shift[order]
+    else:
+        key.sort()
     src = key & low(INDEX_BITS)
     key >>= NUMBER_BITS + INDEX_BITS
     dst, distance = key >> DISTANCE_BITS, key & low(DISTANCE_BITS)
-    return Neighbours(node_ptr, z, dst, src + node_ptr[:-1].repeat(sizes)[dst], distance)
+    src += node_ptr[:-1].repeat(sizes)[dst]
+    lattice = np.array([crystal.lattice for crystal in crystals], dtype=np.float64)
+    return Neighbours(node_ptr, z, dst, src, distance, lattice, frac, shift)
+
+
+def _none(shifted: bool) -> Neighbours:
+    none = np.zeros(0, dtype=np.int64)
+    ptr, lattice, frac = np.zeros(1, dtype=np.int64), np.zeros((0, 3, 3)), np.zeros((0, 3))
+    shift = np.zeros((0, 3), dtype=np.int64) if shifted else None
+    return Neighbours(ptr, none, none, none, none, lattice, frac, shift)
+
+
+def _wrapped(crystals: Sequence[Crystal]) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates [N, 3] in 0 ≤ x < 1, and by how many cells [N, 3] `_within` has them higher.
+
+    A coordinate just below 0 is rounded to 1, not 0, when 1 is added to it.
+    """
+    frac = np.concatenate([_into_cell(crystal) for crystal in crystals])
+    over = np.floor(frac).astype(np.int64)
+    return frac - over, over
+
+
+def _into_cell(crystal: Crystal) -> np.ndarray:
+    frac: np.ndarray = crystal.frac - np.floor(crystal.frac)
+    return frac
 
 
 @dataclass(frozen=True)
@@ -107,8 +141,7 @@ def _fewest(found: _Found, sizes: np.ndarray, radii: np.ndarray) -> np.ndarray:
 def _within(crystal: Crystal, radius: float) -> tuple[np.ndarray, ...]:
     """dst, src, offset and distance of all pairs within a radius."""
     lattice = np.ascontiguousarray(crystal.lattice, dtype=np.float64)
-    frac = crystal.frac - np.floor(crystal.frac)
-    cartesian = np.ascontiguousarray(frac @ lattice)
+    cartesian = np.ascontiguousarray(_into_cell(crystal) @ lattice)
     found: tuple[np.ndarray, ...] = find_points_in_spheres(
         cartesian, cartesian, radius, PERIODIC, lattice, 1e-8
     )

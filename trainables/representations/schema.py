@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TypeVar
 
 import numpy as np
@@ -148,44 +149,54 @@ def encode(table: pa.Table) -> bytes:
 class Fingerprint:
     """SHA-256 of the crystals' content, however they are divided into shards or compressed.
 
+    It is made from a digest of each row, so that those who write the shards can read them in turn.
+
     Args:
-        columns: of the tables.
+        kind: class of the graphs.
+        known: declaration of the target.
     """
 
-    def __init__(self, columns: pa.Schema) -> None:
-        # Lengths of lists have digests of their own, or the division into shards would matter.
-        sized = [field.name for field in columns if _has_lengths(field.type)]
-        found = [*columns.names, *(f"{name}/length" for name in sized)]
-        self._names = columns.names
-        self._columns = {name: hashlib.sha256() for name in found}
+    def __init__(self, kind: type[Columns], known: Column = TARGET) -> None:
+        declared = [asdict(one) for one in (known, *kind.declared())]
+        self._whole = hashlib.sha256(json.dumps(declared, sort_keys=True).encode())
 
-    def update(self, table: pa.Table) -> None:
-        """Adds the next rows."""
-        for name in self._names:
-            column = table[name].combine_chunks()
-            if name == ID:
-                values = [value.encode() for value in column.to_pylist()]
-                self._add(f"{name}/length", np.array([len(value) for value in values]))
-                self._columns[name].update(b"".join(values))
-                continue
-            if pa.types.is_list(column.type):
-                self._add(f"{name}/length", column.value_lengths())
-                column = column.flatten()
-            if pa.types.is_fixed_size_list(column.type):
-                column = column.flatten()
-            self._add(name, column)
-
-    def _add(self, name: str, values: pa.Array | np.ndarray) -> None:
-        # the same byte order and width of lengths on every machine
-        array = np.asarray(values)
-        width = "<i8" if name.endswith("/length") else array.dtype.newbyteorder("<")
-        self._columns[name].update(array.astype(width).tobytes())
+    def update(self, digests: bytes) -> None:
+        """Adds the next rows, of which `row_digests` are given."""
+        self._whole.update(digests)
 
     def hexdigest(self) -> str:
         """The digest of all rows added so far."""
-        columns = {name: digest.hexdigest() for name, digest in self._columns.items()}
-        return hashlib.sha256(json.dumps(columns, sort_keys=True).encode()).hexdigest()
+        return self._whole.hexdigest()
 
 
-def _has_lengths(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_string(kind))
+def row_digests(table: pa.Table) -> bytes:
+    """SHA-256 of the content of each row, 32 bytes a row."""
+    columns = [_bytes_of_rows(table[name].combine_chunks()) for name in table.column_names]
+    digests = []
+    for row in range(len(table)):
+        digest = hashlib.sha256()
+        for content, ptr in columns:
+            value = content[ptr[row] : ptr[row + 1]]
+            # with its length, or bytes could move from one column to the next
+            digest.update(len(value).to_bytes(8, "little"))
+            digest.update(value)
+        digests.append(digest.digest())
+    return b"".join(digests)
+
+
+def _bytes_of_rows(column: pa.Array) -> tuple[memoryview, list[int]]:
+    """The bytes of a column, the same on every machine, and where those of each row start."""
+    if pa.types.is_string(column.type):
+        texts = [text.encode() for text in column.to_pylist()]
+        content, sizes = b"".join(texts), np.array([len(text) for text in texts], np.int64)
+    else:
+        sizes = np.ones(len(column), np.int64)
+        if pa.types.is_list(column.type):
+            sizes = column.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+            column = column.flatten()
+        if pa.types.is_fixed_size_list(column.type):
+            sizes, column = sizes * column.type.list_size, column.flatten()
+        values = column.to_numpy(zero_copy_only=False)
+        content = values.astype(values.dtype.newbyteorder("<")).tobytes()
+        sizes = sizes * values.itemsize
+    return memoryview(content), [0, *np.cumsum(sizes).tolist()]

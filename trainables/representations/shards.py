@@ -30,6 +30,7 @@ from trainables.representations.schema import (
     graphs_of,
     names,
     pointer,
+    row_digests,
     schema,
     schema_of,
     table_bytes,
@@ -55,11 +56,15 @@ __all__ = [
     "load_without_graphs",
     "names",
     "read_graphs",
+    "row_digests",
     "schema",
     "to_table",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Format 1 has the same tables, but another fingerprint: it is read, and not taken for what is made
+# anew.
+READ = (1, FORMAT_VERSION)
 MANIFEST = "manifest.json"
 
 
@@ -265,14 +270,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(_read(path))
         version = manifest["format"]
-        if version == FORMAT_VERSION and not checksum.matches(manifest):
+        if version in READ and not checksum.matches(manifest):
             raise ValueError("its digest is another")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, ShardError):
             raise
         raise DamagedError(f"{path}: damaged", folder) from None
-    if version != FORMAT_VERSION:
-        raise DamagedError(
-            f"{path}: shards of format {version}, this version reads {FORMAT_VERSION}", folder
-        )
+    if version not in READ:
+        known = " and ".join(map(str, READ))
+        what = f"{path}: shards of format {version}, this version reads {known}"
+        raise DamagedError(what, folder)
     return manifest

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trainables.crystals.split import Split
 from trainables.models.recipe import Recipe
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.graph_batch import Batch
 from trainables.representations.source import GraphSource
 from trainables.targets.base import Kind, Scaler
 
@@ -101,12 +101,12 @@ class GraphProblem:
         """Number of batches in an epoch, whose sizes differ by one crystal at most."""
         return -(-len(self._train) // self.recipe.batch_size)
 
-    def batches(self) -> Iterator[GraphBatch]:
+    def batches(self) -> Iterator[Batch]:
         """The training crystals in a new random order; advances the random generator."""
         shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
         return self.data.batches(shuffled, self.recipe.batch_size)
 
-    def loss(self, forward: Forward, batch: GraphBatch) -> Tensor:
+    def loss(self, forward: Forward, batch: Batch) -> Tensor:
         """[K] mean loss of the target's kind; its form is the recipe's.
 
         Args:
@@ -115,7 +115,7 @@ class GraphProblem:
         """
         return self.kind.loss(forward(batch), batch.target, self.recipe.loss)
 
-    def share(self, batch: GraphBatch) -> float:
+    def share(self, batch: Batch) -> float:
         """Share of the training crystals that are in a batch; the same for all members."""
         return batch.crystals / len(self._train)
 
