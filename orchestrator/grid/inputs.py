@@ -206,6 +206,24 @@ def _check(task: str, target: Target, data: Featurised, dataset: Dataset) -> Non
         )
 
 
+def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
+    """Raises UsageError for a backbone that cannot learn a data set's target."""
+    for task, target in targets.items():
+        for backbone in map(BACKBONES.__getitem__, config.backbones):
+            if not kind_of(target).per_site:
+                continue
+            where = f"{task}: {target.name} is a number an atom"
+            if not backbone.representation.keeps_atoms:
+                raise UsageError(
+                    f"{where}, and {backbone.name} sees atoms that look alike as one"
+                    f" ({backbone.representation.name}); name --backbones whose graphs keep atoms"
+                )
+            if backbone.stacking == "native":
+                raise UsageError(
+                    f"{where}, and {backbone.name} has a number a crystal; name other --backbones"
+                )
+
+
 def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]) -> None:
     """Raises UsageError if a fold has nothing to train on, to validate on or to test.
 

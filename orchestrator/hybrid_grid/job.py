@@ -24,6 +24,7 @@ from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.inputs import (
+    demand_learnable,
     demand_parts,
     describe,
     featurise_all,
@@ -84,6 +85,7 @@ def run(options: Options, lease: str) -> int:
     data = {"data": {name: source.digest() for name, source in sources.items()}}
     open_manifest(folder, JOB, data, what="grid", extend=options.extend)
     config = config.model_copy(update={"tasks": tuple(sources)})
+    demand_learnable(config, targets_of(sources))
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
         featurised = featurise_all(sources, config, folder)

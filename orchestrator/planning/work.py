@@ -17,7 +17,7 @@ from orchestrator.data.given_folds import demand_columns, demand_own_folds, fiel
 from orchestrator.data.targets import targets_of
 from orchestrator.grid.cells import GridArray, arrays, cells
 from orchestrator.grid.config import GridConfig, Options
-from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources
+from orchestrator.grid.inputs import LEAST_CRYSTALS, demand_learnable, fingerprint, open_sources
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
 from orchestrator.planning import sample
@@ -99,6 +99,7 @@ def look(options: Options) -> Work:
     config = options.config.model_copy(update={"tasks": names})
     demand_own_folds(options.division, names)
     demand_columns(options.division, sources)
+    demand_learnable(config, targets_of(sources))
     found = _featurised(config, sources, options.run)
     folds = recorded_digests(options.run, fields_of(options.division))
     known = {

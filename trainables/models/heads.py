@@ -37,3 +37,21 @@ class CrystalHead(nn.Module):
         atoms_b = site.new_zeros(batch.crystals).index_add(0, place_n, batch.multiplicity)
         total = zero.index_add(0, place_n, site * weight_n)
         return total / (atoms_b if self._single else atoms_b[:, None])
+
+
+class SiteHead(nn.Module):
+    """A number a node, by a two-layer network; for graphs whose nodes are atoms.
+
+    Args:
+        width: A.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, width)
+        self.out = nn.Linear(width, 1)
+
+    def forward(self, nodes_na: Tensor, batch: Batch) -> Tensor:
+        """[N]."""
+        site_n1: Tensor = self.out(softplus(self.hidden(nodes_na)))
+        return site_n1.squeeze(-1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.split import Split, split_fold, split_given
-from trainables.representations.columns import Columns
+from trainables.representations.columns import Columns, ranges
 
 
 class GraphStore(Protocol):
@@ -56,6 +56,14 @@ class Dataset(Generic[G]):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def places_of(self, rows: np.ndarray) -> np.ndarray:
+        """Where in `target` those of some crystals are, one crystal after the other."""
+        return rows if self.target_ptr is None else ranges(self.target_ptr, rows)
+
+    def targets_of(self, rows: np.ndarray) -> np.ndarray:
+        """The targets of some crystals: [rows, …], or flat if they belong to nodes."""
+        return self.target[self.places_of(rows)]
 
 
 def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:

@@ -46,12 +46,15 @@ class Binary:
 
     def errors(self, predicted: Tensor, true: Tensor, scaler: Scaler) -> Tensor:
         """See `Kind`; NaN where an output is not finite, or only one class is present."""
-        truth, outputs = true.cpu().numpy(), predicted.double().cpu().numpy()
-        return predicted.new_tensor([1 - roc_auc(truth, output) for output in outputs])
+        truth = true.cpu().numpy()
+        # of the probabilities, as in `metrics`: of large logits, they may be equal
+        said = self.value(predicted.double().cpu().numpy(), scaler)
+        return predicted.new_tensor([1 - roc_auc(truth, one) for one in said])
 
     def value(self, outputs: np.ndarray, scaler: Scaler) -> np.ndarray:
         """The probability of class 1."""
-        return 0.5 * (1 + np.tanh(0.5 * outputs))
+        small = np.exp(-np.abs(outputs))  # which overflows for no logit
+        return np.where(outputs >= 0, 1.0, small) / (1 + small)
 
     def metrics(self, predicted: np.ndarray, true: np.ndarray, scaler: Scaler) -> dict[str, float]:
         """The area under the curve of the probabilities, and scores of labels cut at 0.5."""

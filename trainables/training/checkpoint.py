@@ -18,7 +18,7 @@ from torch import nn
 from trainables.crystals.symbols import symbol
 from trainables.models.embedding import Mixing
 from trainables.representations.batches import DeviceColumns
-from trainables.representations.columns import Columns
+from trainables.representations.columns import Columns, ranges
 from trainables.targets.base import Scaler
 from trainables.targets.kinds import kind_of
 from trainables.training import record_file
@@ -37,8 +37,8 @@ class Predicted(NamedTuple):
     """Predictions of a model for B crystals.
 
     Attributes:
-        values: [B, …] float64 in the target's unit, or the probability of class 1; NaN where the
-            model has no basis for a prediction.
+        values: [B, …] float64 in the target's unit, or the probability of class 1; of sites [N],
+            one crystal after the other. NaN where the model has no basis for a prediction.
         reasons: per crystal, "" or why: like "Ar was in no training crystal".
     """
 
@@ -176,15 +176,17 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Columns) -> Predicted
         graphs: of B crystals and of the kind that the model's backbone takes, full or quotient.
     """
     reasons = [_why(unseen) for unseen in unseen_elements(graphs, row["elements"])]
-    target = _specification(row).target
-    values = np.full((len(graphs), *target.shape), np.nan)
+    kind = kind_of(_specification(row).target)
+    size = graphs.nodes if kind.per_site else len(graphs)
+    values = np.full((size, *kind.target.shape), np.nan)
     known = np.flatnonzero([not reason for reason in reasons])
     if len(known):
         data = DeviceColumns.load(graphs, np.zeros(len(graphs)))
         said = predictions(model, data, torch.from_numpy(known))[0].double().numpy()
         mean, scale = np.array(row["target_mean"]), np.array(row["target_scale"])
         scaler = Scaler(mean=mean, scale=scale, unit=1.0)
-        values[known] = kind_of(target).value(said, scaler)
+        places = ranges(graphs.node_ptr, known) if kind.per_site else known
+        values[places] = kind.value(said, scaler)
     return Predicted(values, reasons)
 
 

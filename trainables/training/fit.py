@@ -92,6 +92,8 @@ def build_model(
     given = vars(options or entry.options())
     if target.shape:
         given = {**given, "outputs": math.prod(target.shape)}
+    if target.kind == "site":
+        given = {**given, "per_site": True}
     model: nn.Module = entry.load()(generators, mixings, table, dim, **given)
     return model
 
@@ -109,7 +111,7 @@ class ArrayFit(FittedArray):
         self.spec, self.dataset = spec, dataset
         self.split = split_dataset(dataset, spec.fold, spec.seed)
         self.kind = kind_of(spec.target)
-        self.scaler = self.kind.scaler(dataset.target[self.split.train])
+        self.scaler = self.kind.scaler(dataset.targets_of(self.split.train))
         standard = self.scaler.standardise(dataset.target)
         self.data = open_source(
             dataset.graphs, standard, device, column_of(self.kind), dataset.target_ptr
@@ -130,6 +132,7 @@ class ArrayFit(FittedArray):
                 kind=self.kind,
                 scaler=self.scaler,
                 order_seed=int(order),
+                validated=dataset.places_of(self.split.validation),
             ),
             spec.recipe,
         )

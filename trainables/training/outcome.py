@@ -34,8 +34,9 @@ class Outcome:
         sizes: n_train, n_val, n_test.
         arrays: name -> array. `elements/numbers` [Z] uint8 and `elements/counts` [Z] int64
             (training crystals that contain the element); `elements/<channel>` [Z, D] for mixed,
-            h, l, layer1…; `predictions/<part>/row` and `/value` [B, …] for validation and test;
-            `curve/train_loss`, `curve/val_mae` (the validation error) [epochs]; `weights/<name>` of
+            h, l, layer1…; `predictions/<part>/row` and `/value` [B, …] for validation and test (of
+            sites flat, with `/ptr` [B+1]); `curve/train_loss`, `curve/val_mae` (the validation
+            error) [epochs]; `weights/<name>` of
             the best-validation model; `scaler/mean` and `scaler/scale` [1 or …], which convert its
             outputs to the target's unit (`checkpoint.load_model` reads both). A diverged model has
             only curves.
@@ -70,18 +71,21 @@ def evaluate(
     if outcome.history.diverged:
         return outcome
     arrays = dict(outcome.arrays)
-    true = dataset.target[split.test]
-    trivial = np.broadcast_to(kind.trivial(dataset.target[split.train]), true.shape)
+    true = dataset.targets_of(split.test)
+    trivial = np.broadcast_to(kind.trivial(dataset.targets_of(split.train)), true.shape)
     errors = {"dummy": kind.metrics(trivial, true, scaler)[kind.metric]}
     for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
         outputs = predictions(trained.model, data, torch.from_numpy(rows))[0]
         value = kind.value(outputs.double().cpu().numpy(), scaler)
-        scores = kind.metrics(value, dataset.target[rows], scaler)
+        scores = kind.metrics(value, dataset.targets_of(rows), scaler)
         errors[part] = scores[kind.metric]
         if part != "train":
             name = "validation" if part == "val" else part
             arrays[f"predictions/{name}/row"] = rows
             arrays[f"predictions/{name}/value"] = value
+            if dataset.target_ptr is not None:
+                sizes = np.diff(dataset.target_ptr)[rows]
+                arrays[f"predictions/{name}/ptr"] = np.concatenate([[0], np.cumsum(sizes)])
     arrays["scaler/mean"] = np.atleast_1d(scaler.mean)
     arrays["scaler/scale"] = np.atleast_1d(scaler.scale)
     arrays |= _element_vectors(trained, data, split)

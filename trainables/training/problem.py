@@ -69,6 +69,8 @@ class GraphProblem:
         kind: of the target.
         scaler: with which the targets were standardised.
         order_seed: determines the batches of every epoch.
+        validated: where in the data's targets those of the validation part are; None if each
+            crystal has one.
     """
 
     def __init__(
@@ -80,10 +82,12 @@ class GraphProblem:
         kind: Kind,
         scaler: Scaler,
         order_seed: int,
+        validated: np.ndarray | None = None,
     ) -> None:
         self.data, self.recipe, self.kind, self.scaler = data, recipe, kind, scaler
         self._train = torch.from_numpy(split.train)
         self._validation = torch.from_numpy(split.validation)
+        self._validated = self._validation if validated is None else torch.from_numpy(validated)
         self._order = np.random.default_rng(order_seed)
 
     @property
@@ -121,9 +125,9 @@ class GraphProblem:
 
     def errors(self, model: nn.Module) -> Tensor:
         """[K] validation errors in the metric of the target's kind."""
-        rows = self._validation
-        true = self.data.target[rows.to(self.device)]
-        return self.kind.errors(predictions(model, self.data, rows), true, self.scaler)
+        true = self.data.target[self._validated.to(self.device)]
+        said = predictions(model, self.data, self._validation)
+        return self.kind.errors(said, true, self.scaler)
 
     def select(self, rows: Sequence[int]) -> None:
         """Does nothing, as no state depends on the members."""
@@ -139,6 +143,6 @@ class GraphProblem:
 
 @torch.no_grad()
 def predictions(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
-    """[K, B, …] outputs for the crystals `rows` [B], which is on the host."""
+    """[K, B, …] outputs for the crystals `rows` [B], on the host; [K, N] for their sites."""
     model.eval()
     return torch.cat([model(batch) for batch in data.batches(rows, EVALUATION_BATCH)], dim=1)
