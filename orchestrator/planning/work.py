@@ -226,8 +226,8 @@ def measure_all(options: Options, work: Work, samples: Mapping[Name, Sample], sa
     costs: dict[Configuration, Costs] = {}
     for number, (kind, array) in enumerate(largest.items(), 1):
         say(f"measuring {kind[0]} d{kind[1]}, {number} of {len(largest)} configurations")
-        task, ground = on[array.spec.backbone]
-        spec = dataclasses.replace(array.spec, target=_measured(work.targets.get(task, NUMBER)))
+        name, ground = on[array.spec.backbone]
+        spec = dataclasses.replace(array.spec, target=_measured(work.targets.get(name, NUMBER)))
         costs[kind] = measuring.measure(
             spec,
             ground.dataset,

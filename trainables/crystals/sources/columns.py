@@ -148,7 +148,7 @@ def _are_lists(cells: Sequence[str]) -> bool:
 def _lists(path: Path, column: str, cells: Sequence[str], per_site: bool) -> Cells:
     if per_site:
         return Cells(kind="site")
-    lengths = {}
+    lengths: dict[int, str] = {}
     for cell in cells:
         try:
             lengths.setdefault(len(read_numbers(cell)), cell)

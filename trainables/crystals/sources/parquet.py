@@ -43,6 +43,7 @@ _BATCH_BYTES = 64 << 20  # of these rows, as unpacked: a page may repeat one lon
 _LARGEST_TEXT = 16 << 20  # bytes; as in `parsing`
 _BUFFER = 1 << 20  # bytes of a column read at a time
 _MOST_PARTS = 100_000  # row groups times columns, each of which takes some hundred bytes
+_WIDTH = 8  # bytes of a number
 _HARMLESS_ROWS = 1 << 20  # a larger number needs at least one byte each
 
 
@@ -176,7 +177,26 @@ class ParquetTable:
         ]
         with self.path.open("rb") as plain:
             page = largest_page(plain, file.metadata, leaves)
-        return max(1, min(_BATCH, _BATCH_BYTES // max(1, page * len(leaves))))
+        row = max(page * len(leaves), self._bytes_of_lists(file.metadata, leaves))
+        return max(1, min(_BATCH, _BATCH_BYTES // max(1, row)))
+
+    def _bytes_of_lists(self, footer: pq.FileMetaData, leaves: list[int]) -> int:
+        """Bytes of a row's numbers, on average of the longest; equal ones take no room in a page.
+
+        Raises:
+            SourceError: they are far larger than the file.
+        """
+        sizes = [
+            (_WIDTH * sum(group.column(leaf).num_values for leaf in leaves), group.num_rows)
+            for group in map(footer.row_group, range(footer.num_row_groups))
+        ]
+        whole = sum(size for size, _ in sizes)
+        if whole > max(gunzip.HARMLESS, gunzip.LARGEST_RATIO * self.path.stat().st_size):
+            raise SourceError(
+                f"{self.path}: its numbers come to more than {gunzip.LARGEST_RATIO} times the size"
+                " of the file; write shorter lists"
+            )
+        return max((size // max(1, rows) for size, rows in sizes), default=0)
 
     def _demand(
         self, schema: pa.Schema, column: str, fits: Callable[[pa.DataType], bool], what: str
@@ -259,5 +279,5 @@ def _target_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool | list):
-        return json.dumps(value)
+        return json.dumps(value, default=str)  # a decimal number is exact as text
     return str(value)
