@@ -20,36 +20,35 @@ def summary(ledger: pd.DataFrame) -> pd.DataFrame:
     Failed and diverged models are left out.
 
     Returns:
-        task, backbone, dim, mixing, setting, gamma, models, folds, test_mae, test_std, val_mae,
-        val_std, dummy_mae and, where the ledger has it, unit. Standard deviations are of the sample
-        (n − 1), NaN for one model.
+        task, backbone, dim, mixing, setting, gamma, models, folds, test_error, test_std, val_error,
+        val_std, dummy_error and, where the ledger has them, unit and metric, which says what an
+        error is. Standard deviations are of the sample (n − 1), NaN for one model.
 
     Raises:
         ValueError: no model is left.
     """
-    rows = done(ledger, "test_mae")
+    rows = done(ledger, "test_error")
     named = {
         "gamma": ("gamma", "first"),
         "models": ("key", "count"),
         "folds": ("fold", "nunique"),
-        "test_mae": ("test_mae", "mean"),
-        "test_std": ("test_mae", "std"),
-        "val_mae": ("val_mae", "mean"),
-        "val_std": ("val_mae", "std"),
-        "dummy_mae": ("dummy_mae", "mean"),
+        "test_error": ("test_error", "mean"),
+        "test_std": ("test_error", "std"),
+        "val_error": ("val_error", "mean"),
+        "val_std": ("val_error", "std"),
+        "dummy_error": ("dummy_error", "mean"),
     }
-    if "unit" in rows.columns:
-        named["unit"] = ("unit", "first")
+    named |= {name: (name, "first") for name in ("unit", "metric") if name in rows.columns}
     found = rows.groupby(list(CONFIGURATION), sort=False).agg(**named).reset_index()
     order = ["task", "backbone", "dim", "gamma", "setting"]
     return found.sort_values(order, kind="stable").reset_index(drop=True)
 
 
 def best_by_validation(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per (task, backbone) the row of `summary` with the lowest mean validation MAE.
+    """Per (task, backbone) the row of `summary` with the lowest mean validation error.
 
     Only configurations with as many models as the fullest of their (task, backbone) compete, so
-    that one lucky fold of an unfinished grid cannot win. Its `test_mae` is therefore an honest
+    that one lucky fold of an unfinished grid cannot win. Its `test_error` is therefore an honest
     estimate. Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
     return _lowest(summary(ledger), ["task", "backbone"])
@@ -69,18 +68,18 @@ def by_value(ledger: pd.DataFrame, axis: str) -> pd.DataFrame:
     Returns:
         The rows of `summary`, with the axis, and `configurations`, how many have this value.
     """
-    values = done(ledger, "test_mae").groupby(list(CONFIGURATION))[axis].first()
+    values = done(ledger, "test_error").groupby(list(CONFIGURATION))[axis].first()
     found = summary(ledger).join(values, on=list(CONFIGURATION)).dropna(subset=[axis])
     group = ["task", "backbone", axis]
-    number = found.groupby(group)["val_mae"].size().rename("configurations")
+    number = found.groupby(group)["val_error"].size().rename("configurations")
     return _lowest(found, group).join(number, on=group)
 
 
 def _lowest(found: pd.DataFrame, group: list[str]) -> pd.DataFrame:
-    """Of each group the row with the lowest validation MAE, among those with the most models."""
-    found = found.dropna(subset=["val_mae"])
+    """Of each group the row with the lowest validation error, among those with the most models."""
+    found = found.dropna(subset=["val_error"])
     rivals = found[found["models"] == found.groupby(group)["models"].transform("max")]
-    ranked = rivals.sort_values([*group, "val_mae", "dim", "gamma", "setting"], kind="stable")
+    ranked = rivals.sort_values([*group, "val_error", "dim", "gamma", "setting"], kind="stable")
     order = ["gamma" if name == "mixing" else name for name in group]
     best = ranked.drop_duplicates(group).sort_values(order, kind="stable")
     return best.reset_index(drop=True)
@@ -92,16 +91,16 @@ def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
     This is nested selection, as a leaderboard requires: the model selected for a fold has seen
     nothing of that fold's test part, whereas a configuration selected on all validation parts has,
     through the other folds'. Each seed of a fold selects its own model. Columns: task, backbone,
-    folds, val_mae, test_mae, test_std (sample, NaN for one model). Ties go to the smaller dim, then
-    to the order H, -4, -2, 0, 2, 4, L.
+    folds, val_error, test_error, test_std (sample, NaN for one model). Ties go to the smaller dim,
+    then to the order H, -4, -2, 0, 2, 4, L.
     """
-    rows = done(ledger, "val_mae")
+    rows = done(ledger, "val_error")
     cell = ["task", "backbone", "fold", "seed"]
-    ranked = rows.sort_values([*cell, "val_mae", "dim", "gamma", "key"], kind="stable")
+    ranked = rows.sort_values([*cell, "val_error", "dim", "gamma", "key"], kind="stable")
     grouped = ranked.drop_duplicates(cell).groupby(["task", "backbone"])
     return grouped.agg(
         folds=("fold", "nunique"),
-        val_mae=("val_mae", "mean"),
-        test_mae=("test_mae", "mean"),
-        test_std=("test_mae", "std"),
+        val_error=("val_error", "mean"),
+        test_error=("test_error", "mean"),
+        test_std=("test_error", "std"),
     ).reset_index()

@@ -1,9 +1,9 @@
 """Selects the models that count: the best of each cell, and the strategies S, H and L.
 
 A cell is one (task, fold, backbone, dim, seed): its mixings compete (thesis 4.2.3), and its
-settings, as learning rates, where there are several. Selecting on validation MAE is the default;
-selecting on test MAE reproduces the thesis literally and leaks the test part into the tables made
-from the winners.
+settings, as learning rates, where there are several. Selecting on the validation error is the
+default; selecting on the test error reproduces the thesis literally and leaks the test part into
+the tables made from the winners.
 
 `gamma` of a ledger is γ of the mixing, −∞ for H and ∞ for L; `setting` is the text of what else
 distinguishes configurations, "" for nothing.
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 CELL = ("task", "fold", "backbone", "dim", "seed")
-LEAKS = frozenset({"test_mae"})
+LEAKS = frozenset({"test_error"})
 STRATEGIES = ("S", "H", "L")
 
 
@@ -24,7 +24,7 @@ def leaks(on: str) -> bool:
     return on in LEAKS
 
 
-def done(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
+def done(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """Rows of finished models with a finite value, sorted by key.
 
     Args:
@@ -44,13 +44,13 @@ def done(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
     return kept.sort_values("key", kind="stable")
 
 
-def best_of_cells(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
+def best_of_cells(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """Winning row of each cell among the finished models, the lowest value first; sorted by cell.
 
     Equal values are decided by the order H, -4, -2, 0, 2, 4, L, then by key.
 
     Args:
-        on: column to select by; `test_mae` is allowed and leaks (see `leaks`).
+        on: column to select by; `test_error` is allowed and leaks (see `leaks`).
 
     Raises:
         ValueError: as in `done`.
@@ -62,7 +62,7 @@ def best_of_cells(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
     return winners.sort_values(cell, kind="stable").reset_index(drop=True)
 
 
-def strategies(ledger: pd.DataFrame, on: str = "val_mae") -> dict[str, list[str]]:
+def strategies(ledger: pd.DataFrame, on: str = "val_error") -> dict[str, list[str]]:
     """Keys of the models behind each table, sorted: S the winners, H and L those of one mixing."""
     rows = done(ledger, on)
     mixings = {name: rows[rows["mixing"] == name] for name in ("H", "L")}

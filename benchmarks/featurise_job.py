@@ -32,6 +32,7 @@ class Repeated:
 
     def __init__(self, source: Source, times: int) -> None:
         self._source, self._times = source, times
+        self.cells = source.cells
 
     def digest(self) -> str:
         return f"{self._source.digest()} {self._times}"

@@ -33,10 +33,11 @@ from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from trainables.crystals.ionic import IonicSource
 from trainables.representations.dataset import Dataset
+from trainables.targets.base import Target
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
-from trainables.training.specification import ArraySpec, ModelSpec, Target
+from trainables.training.specification import ArraySpec, ModelSpec
 
 CRYSTALS = 1265  # as in phonons: they determine the size of a record
 THOUSAND = 1000

@@ -26,7 +26,7 @@ from trainables.representations.graph_batch import GraphBatch
 from trainables.representations.source import GraphSource
 from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
-from trainables.training.problem import GraphRegression
+from trainables.training.problem import GraphProblem
 from trainables.training.specification import ArraySpec
 
 
@@ -108,15 +108,15 @@ class Ours:
     def recorded_epochs(self, *, count: int) -> dict[str, Any]:
         """`epochs`, with the ids of each batch's crystals, and the targets' standardisation."""
         problem = self.fit.training.problem
-        assert isinstance(problem, GraphRegression)
+        assert isinstance(problem, GraphProblem)
         recorded = problem.data = RecordedGraphs(problem.data)
         answer = self.epochs(count=count)
         train = set(self.fit.split.train.tolist())
         batches = [rows for rows in recorded.batch_rows if rows[0] in train]
         return answer | {
             "batches": [[str(self.dataset.ids[row]) for row in rows] for rows in batches],
-            "mean": self.fit.mean,
-            "scale": self.fit.scale,
+            "mean": self.fit.scaler.mean,
+            "scale": self.fit.scaler.scale,
         }
 
     def whole(self, *, epochs: int, **arguments: Any) -> dict[str, Any]:

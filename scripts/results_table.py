@@ -25,12 +25,12 @@ def main() -> None:
     for row in summary(ledger).itertuples():
         configuration = tuple(getattr(row, name) for name in CONFIGURATION)
         cells = [*configuration, row.models]
-        cells += [f"{mae:.4g}" for mae in (row.val_mae, row.test_mae, row.test_std)]
+        cells += [f"{mae:.4g}" for mae in (row.val_error, row.test_error, row.test_std)]
         bold = "**" if configuration in picked else ""
         print("| " + " | ".join(f"{bold}{cell}{bold}" for cell in cells) + " |")
     print()
     for row in picked_in_each_fold(ledger).itertuples():
-        score = f"{row.test_mae:.2f} ± {row.test_std:.2f}"
+        score = f"{row.test_error:.2f} ± {row.test_std:.2f}"
         print(f"{row.task}, {row.backbone}, nested selection: {score} over {row.folds} folds")
     done = ledger[ledger["status"] == "done"]
     print(

@@ -230,8 +230,9 @@ def test_an_entry_is_whole(name: str) -> None:
     spec = BACKBONES[name]
     assert spec.name == name
     assert isinstance(model_of(name), nn.Module)
-    options = inspect.signature(spec.network()).parameters.keys() - {"generators", "mixings"}
-    assert options - {"descriptor", "dim"} == {field.name for field in fields(spec.options)}
+    every = {"generators", "mixings", "descriptor", "dim", "outputs"}
+    options = inspect.signature(spec.network()).parameters.keys() - every
+    assert options == {field.name for field in fields(spec.options)}
     assert spec.reference.startswith("@") and spec.reference.count("{") == spec.reference.count("}")
 
 

@@ -23,6 +23,7 @@ from analysis.figures.style import (
     units_of,
     with_unit,
 )
+from analysis.metrics import metrics_of, name_errors
 
 MAX_LINES = 60
 
@@ -61,12 +62,12 @@ def _describe(line: pd.DataFrame) -> str:
     return f"γ = {label_mixing(str(first['mixing']))}, " + ", ".join(words)
 
 
-def _line(line: pd.DataFrame, metric: str, colour: str, unit: str) -> dict[str, Any]:
+def _line(line: pd.DataFrame, error: str, colour: str, unit: str) -> dict[str, Any]:
     """The trace of one model's curve."""
     mixing = str(line["mixing"].iloc[0])
     return {
         "x": line["epoch"],
-        "y": line[metric],
+        "y": line[error],
         "mode": "lines",
         "name": label_mixing(mixing),
         "legendgroup": mixing,
@@ -78,24 +79,24 @@ def _line(line: pd.DataFrame, metric: str, colour: str, unit: str) -> dict[str, 
 
 
 def learning_curves(
-    curves: pd.DataFrame, metric: str = "val_mae", at_most: int = MAX_LINES
+    curves: pd.DataFrame, error: str = "val_error", at_most: int = MAX_LINES
 ) -> go.Figure:
     """Error (logarithmic) against epoch, a row of panels per task, a column per backbone.
 
     Args:
-        curves: key, task, backbone, mixing, gamma, epoch and the metric, one row per epoch;
-            optional dim, fold, seed (shown on hovering) and unit. Values that are not finite and
+        curves: key, task, backbone, mixing, gamma, epoch and the error, one row per epoch; optional
+            dim, fold, seed (shown on hovering), unit and metric. Values that are not finite and
             positive are left out.
-        metric: the column to draw.
+        error: the column to draw.
         at_most: models per panel, evenly chosen.
 
     Raises:
         ValueError: no row has a finite positive value.
     """
-    rows = curves[pd.to_numeric(curves[metric], errors="coerce").between(0, math.inf, "neither")]
+    rows = curves[pd.to_numeric(curves[error], errors="coerce").between(0, math.inf, "neither")]
     if rows.empty:
-        raise ValueError(f"no learning curve has a finite {metric}")
-    units = units_of(rows)
+        raise ValueError(f"no learning curve has a finite {error}")
+    units, metrics = units_of(rows), metrics_of(rows)
     tasks, backbones = sorted(rows["task"].unique()), sorted(rows["backbone"].unique())
     fig = panels(
         len(tasks), len(backbones),
@@ -109,19 +110,19 @@ def learning_curves(
         for column, backbone in enumerate(backbones, 1):
             here = rows[(rows["task"] == task) & (rows["backbone"] == backbone)]
             keys = here["key"].unique().tolist()
-            _tick(fig, row, column, here[metric])
+            _tick(fig, row, column, here[error])
             thinned = thinned or len(keys) > at_most
             for key in _thin(keys, at_most):
                 line = here[here["key"] == key].sort_values("epoch")
                 mixing = str(line["mixing"].iloc[0])
                 fig.add_scatter(
-                    **_line(line, metric, colours[mixing], units[task]),
+                    **_line(line, error, colours[mixing], units[task]),
                     showlegend=mixing not in shown, legendrank=1000 + mixings.index(mixing),
                     row=row, col=column,
                 )  # fmt: skip
                 shown.add(mixing)
-        part = "validation" if metric == "val_mae" else metric.removesuffix("_mae")
-        fig.update_yaxes(title_text=label_axis(f"{part} MAE", units[task]), row=row, col=1)
+        name = f"validation {name_errors([metrics[task]])}"
+        fig.update_yaxes(title_text=label_axis(name, units[task]), row=row, col=1)
     fig.update_yaxes(type="log")
     fig.update_xaxes(title_text="epoch", row=len(tasks))
     fig.update_layout(legend_title_text="γ ", showlegend=True)

@@ -15,6 +15,7 @@ from analysis.figures.style import (
     shorten,
 )
 from analysis.leaderboard import at_best_setting
+from analysis.metrics import metrics_of, name_errors
 
 # The thesis' two regimes: for γ up to 0 handcrafted features dominate, above it the embedding.
 REGIMES = ("feature-led", "embedding-led")
@@ -30,10 +31,10 @@ def regime_of(gamma: float) -> str:
 def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
     """Columns task, backbone, regime, dim, relative, mixings.
 
-    The mean test MAE of a regime's mixings, divided by the lowest such mean of that task and
+    The mean test error of a regime's mixings, divided by the lowest such mean of that task and
     backbone: 1 is the best regime at its best dimension. If there are any, only mixings that every
     dimension has are averaged, so that a missing cell is not mistaken for an effect. Of several
-    settings, the one with the lowest mean validation MAE counts.
+    settings, the one with the lowest mean validation error counts.
     """
     cells = at_best_setting(ledger)
     cells["regime"] = cells["gamma"].map(regime_of)
@@ -42,7 +43,7 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
         everywhere = part.groupby("mixing")["dim"].nunique() == part["dim"].nunique()
         common = part[part["mixing"].map(everywhere)]
         for dim, at in (common if len(common) else part).groupby("dim"):
-            mean = float(at["test_mae"].mean())
+            mean = float(at["test_error"].mean())
             rows.append((task, backbone, regime, int(dim), mean, len(at)))
     names = ["task", "backbone", "regime", "dim", "relative", "mixings"]
     found = pd.DataFrame(rows, columns=names)
@@ -60,12 +61,13 @@ def _mixings_of(ledger: pd.DataFrame) -> dict[str, str]:
 
 
 def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
-    """Relative test MAE against dimension: a panel per task, colour by regime, dash by backbone.
+    """Relative test error against dimension: a panel per task, colour by regime, dash by backbone.
 
     Raises:
         ValueError: no model has finished.
     """
     found = relative_errors(ledger)
+    error = name_errors(metrics_of(ledger).values())
     tasks = sorted(found["task"].unique())
     columns = min(COLUMNS, len(tasks))
     rows = -(-len(tasks) // columns)
@@ -101,10 +103,10 @@ def dimension_effect(ledger: pd.DataFrame) -> go.Figure:
     fig.update_xaxes(range=[-0.3, len(labels) - 0.7])
     # One scale for all panels, as the size of the effect is compared.
     fig.update_yaxes(matches="y", tickformat=".2f")
-    fig.update_yaxes(title_text="test MAE / best", col=1)
+    fig.update_yaxes(title_text=f"test {error} / best", col=1)
     return finish(
         fig,
         title="Effect of the dimension of the element vectors",
-        subtitle="test MAE, mean over folds and mixings, relative to the lowest of its task and "
-        "backbone (1 = best)",
+        subtitle=f"test {error}, mean over folds and mixings, relative to the lowest of its task "
+        "and backbone (1 = best)",
     )

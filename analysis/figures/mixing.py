@@ -24,6 +24,7 @@ from analysis.figures.style import (
     with_unit,
 )
 from analysis.leaderboard import at_best_setting, best_by_validation
+from analysis.metrics import ABSOLUTE, metrics_of, name_errors
 
 References = Mapping[str, Mapping[str, float]]
 
@@ -77,11 +78,16 @@ def _unit(cell: pd.Series) -> str:
     return unit if isinstance(unit, str) else ""
 
 
+def _error(cell: pd.Series) -> str:
+    return f"test {name_errors([cell.get('metric', ABSOLUTE)])}"
+
+
 def _add_line(
     fig: go.Figure, row: int, column: int, cells: pd.DataFrame, colour: str, name: str, show: bool
 ) -> None:
     x = [label_mixing(mixing) for mixing in cells["mixing"]]
-    mean, half = cells["test_mae"], cells["test_std"].fillna(0.0)
+    mean, half = cells["test_error"], cells["test_std"].fillna(0.0)
+    error = f"{_error(cells.iloc[0])} %{{y:.4g}} ± %{{customdata[0]:.2g}}"
     if (half > 0).any():
         fig.add_scatter(
             x=x + x[::-1], y=[*(mean + half), *(mean - half)[::-1]], fill="toself",
@@ -93,7 +99,7 @@ def _add_line(
         line={"color": colour, "width": 2}, marker={"color": colour, "size": 5},
         customdata=list(zip(half, cells["folds"], strict=True)),
         hovertemplate=f"{name}, γ = %{{x}}<br>"
-        + with_unit("test MAE %{y:.4g} ± %{customdata[0]:.2g}", _unit(cells.iloc[0]))
+        + with_unit(error, _unit(cells.iloc[0]))
         + " (%{customdata[1]} folds)<extra></extra>",
         row=row, col=column,
     )  # fmt: skip
@@ -104,12 +110,12 @@ def _add_mark(
 ) -> None:
     ring = symbol.endswith("open")
     fig.add_scatter(
-        x=[label_mixing(cell["mixing"])], y=[cell["test_mae"]], mode="markers", name=name,
+        x=[label_mixing(cell["mixing"])], y=[cell["test_error"]], mode="markers", name=name,
         legendgroup=name, showlegend=show,
         marker={"symbol": symbol, "size": 14 if ring else 11, "color": INK,
                 "line": {"width": 1.8 if ring else 0, "color": INK}},
         hovertemplate=f"{name}: dim {cell['dim']}, γ = %{{x}}<br>"
-        + with_unit("test MAE %{y:.4g}", _unit(cell))
+        + with_unit(f"{_error(cell)} %{{y:.4g}}", _unit(cell))
         + "<extra></extra>",
         row=row, col=column,
     )  # fmt: skip
@@ -134,8 +140,8 @@ def _add_panel(
     for dim, line in cells.groupby("dim"):
         name = f"dim {dim}"
         _add_line(fig, row, column, line, colours[int(str(dim))], name, legend.is_new(name))
-    name = "lowest test MAE"
-    lowest = cells.loc[cells["test_mae"].idxmin()]
+    name = f"lowest {_error(cells.iloc[0])}"
+    lowest = cells.loc[cells["test_error"].idxmin()]
     _add_mark(fig, row, column, lowest, name, "star", legend.is_new(name))
     name = "picked on validation"
     for _, cell in picked.iterrows():
@@ -151,14 +157,15 @@ def _label_mixings(fig: go.Figure, cells: pd.DataFrame, rows: int) -> None:
 
 
 def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> go.Figure:
-    """Mean test MAE over the folds against γ, a row of panels per task, a column per backbone.
+    """Mean test error over the folds against γ, a row of panels per task, a column per backbone.
 
     One line per dimension, its band one standard deviation over folds (none for a single fold).
-    A star marks the lowest mean test MAE, a ring the configuration with the lowest mean validation
-    MAE. Of several settings, each point shows the one with the lowest mean validation MAE.
+    A star marks the lowest mean test error, a ring the configuration with the lowest mean
+    validation error. Of several settings, each point shows the one with the lowest mean validation
+    error.
 
     Args:
-        references: task -> name -> MAE, drawn dotted; those far off the scale are only named.
+        references: task -> name -> error, drawn dotted; those far off the scale are only named.
 
     Raises:
         ValueError: no model has finished.
@@ -166,6 +173,7 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
     cells = at_best_setting(ledger)
     chosen = best_by_validation(ledger)
     units = units_of(ledger)
+    errors = {task: name_errors([one]) for task, one in metrics_of(ledger).items()}
     tasks, backbones = sorted(cells["task"].unique()), sorted(cells["backbone"].unique())
     titles = [f"{shorten(t)} · {name_backbone(b)}" for t in tasks for b in backbones]
     references = {task: (references or {}).get(task, {}) for task in tasks}
@@ -184,9 +192,11 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
             half = here["test_std"].fillna(0.0)
             _add_references(
                 fig, row, column, references[task],
-                here["test_mae"] - half, here["test_mae"] + half,
+                here["test_error"] - half, here["test_error"] + half,
             )  # fmt: skip
-        fig.update_yaxes(title_text=label_axis("test MAE", units.get(task, "")), row=row, col=1)
+        fig.update_yaxes(
+            title_text=label_axis(f"test {errors[task]}", units.get(task, "")), row=row, col=1
+        )
     _label_mixings(fig, cells, len(tasks))
     folds = cells["folds"].max()
     subtitle = f"mean of {folds} folds, band ± one standard deviation" if folds > 1 else "one fold"

@@ -28,8 +28,10 @@ MAX_POINTS = 2000
 
 
 def choose_best(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per task the configuration with the lowest mean validation MAE, over all backbones."""
-    ranked = best_by_validation(ledger).sort_values(["task", "val_mae", "backbone"], kind="stable")
+    """Per task the configuration with the lowest mean validation error, over all backbones."""
+    ranked = best_by_validation(ledger).sort_values(
+        ["task", "val_error", "backbone"], kind="stable"
+    )
     return ranked.drop_duplicates("task").reset_index(drop=True)
 
 
@@ -53,7 +55,7 @@ def _thin(points: pd.DataFrame) -> pd.DataFrame:
 def parity(predictions: pd.DataFrame, ledger: pd.DataFrame) -> go.Figure:
     """Test predictions against targets, a panel per task, all folds of the best configuration.
 
-    The configuration is the one with the lowest mean validation MAE. MAE, RMSE and R² in a panel
+    The configuration is the one with the lowest mean validation error. MAE, RMSE and R² in a panel
     are of all its points, of which at most 2 000 are drawn.
 
     Raises:

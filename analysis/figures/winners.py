@@ -22,7 +22,7 @@ from analysis.selection import best_of_cells, done, leaks
 MINIMUM_FOR_LABEL = 0.09
 
 
-def count_wins(ledger: pd.DataFrame, on: str = "val_mae") -> pd.DataFrame:
+def count_wins(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """Cells won: columns task, backbone, mixing, wins, cells (of that task and backbone)."""
     won = best_of_cells(ledger, on)
     wins = won.groupby(["task", "backbone", "mixing"]).size().rename("wins").reset_index()
@@ -101,7 +101,7 @@ def _by_task(wins: pd.DataFrame, mixings: list[str]) -> go.Figure:
 
 
 def winners(
-    ledger: pd.DataFrame, by: Literal["backbone", "task"] = "backbone", on: str = "val_mae"
+    ledger: pd.DataFrame, by: Literal["backbone", "task"] = "backbone", on: str = "val_error"
 ) -> go.Figure:
     """Share of cells (task, fold, backbone, dim) that each mixing wins, selected on `on`.
 

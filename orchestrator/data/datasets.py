@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.data.naming import file_of, given_file, is_at_hand, task_named
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.ionic import IonicSource
-from trainables.crystals.registry import STRUCTURE_TASKS
+from trainables.crystals.registry import LEADERBOARD, PREFIX, STRUCTURE_TASKS
 from trainables.crystals.sources import LAYOUTS, MatBench, Source, SourceError, open_source
 
 EMBEDDED = "ionic"
@@ -33,6 +33,11 @@ def resolve(
         if spec == EMBEDDED:
             return IonicSource()
         task = task_named(spec)
+        if task is None and (by_file := LEADERBOARD.get(spec.removeprefix(PREFIX))):
+            raise UsageError(
+                f"{spec}: nothing is downloaded for this task, as its SHA-256 is not known here;"
+                f" give its file, PATH/{by_file.file_name}"
+            )
         if task is None:
             given = given_file(spec, [EMBEDDED, *STRUCTURE_TASKS], LAYOUTS)
             wanted = given.target or target

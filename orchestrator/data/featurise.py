@@ -28,8 +28,11 @@ from trainables import checksum
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
 from trainables.representations import shards
+from trainables.representations.columns import column_of
 from trainables.representations.featurise import featurise
 from trainables.representations.graph import CrystalGraph
+from trainables.targets.base import NUMBER, Target
+from trainables.targets.kinds import kind_of
 
 
 def folder_of(run: Path, name: str) -> Path:
@@ -67,6 +70,7 @@ class Featurised:
         folders, fingerprints: by kind's name.
         crystals, total, bad: numbers of good ones, rows of the source, and quarantined ones.
         folds: digest of the folds of `--groups` or `--split`; "" for the official ones.
+        values: the distinct targets if they are numbers, and two at most; else nothing.
     """
 
     folders: dict[str, Path]
@@ -75,10 +79,15 @@ class Featurised:
     total: int
     bad: int
     folds: str = ""
+    values: tuple[float, ...] = ()
 
 
 def _featurise_block(
-    entries: list[Entry], kinds: Sequence[CrystalGraph], max_atoms: int, folder: Path
+    entries: list[Entry],
+    kinds: Sequence[CrystalGraph],
+    max_atoms: int,
+    target: Target,
+    folder: Path,
 ) -> tuple[list[str], dict[str, bytes]]:
     """Writes the good entries of a block to a shard of each kind.
 
@@ -86,12 +95,13 @@ def _featurise_block(
         Why each entry is bad, or "", and by kind the shard written.
     """
     sys.audit("elemgrid.featurise", *(entry.id for entry in entries[:1]))
-    result = featurise(entries, kinds, max_atoms)
+    result = featurise(entries, kinds, max_atoms, target)
+    known = column_of(kind_of(target))
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     ids, rows = [entry.id for entry in good], np.array([entry.row for entry in good], np.int64)
     written = {
         name: WrittenShard.write(
-            folder / name, entries[0].row, shards.to_table(ids, rows, result.target, graphs)
+            folder / name, entries[0].row, shards.to_table(ids, rows, result.target, graphs, known)
         ).encode()
         for name, graphs in result.graphs.items()
         if good
@@ -106,12 +116,14 @@ def featurise_source(
     *,
     max_bad: float | None,
     max_atoms: int,
+    target: Target = NUMBER,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Featurised:
     """Featurises a source into `folder`/<kind>/, unless that has been done and is undamaged.
 
     Args:
         kinds: of graphs, all made from one neighbour search.
+        target: what is read from the source's cells.
         max_bad: share of bad crystals above which nothing is written; None for 1 %, or a few.
         on_rows: called now and then with the number of rows done so far.
 
@@ -128,7 +140,7 @@ def featurise_source(
     scratch = durable.name_draft(folder)
     scratch.mkdir()
     try:
-        _write(source, kinds, scratch, made_from, max_bad, max_atoms, on_rows)
+        _write(source, kinds, scratch, target, made_from, max_bad, max_atoms, on_rows)
         _demand_ours(folder)
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
@@ -202,6 +214,7 @@ def _existing(
         crystals=first["crystals"],
         total=first["total"],
         bad=first["bad"],
+        values=tuple(first.get("values", ())),
     )
 
 
@@ -222,14 +235,20 @@ def _write(
     source: Source,
     kinds: Sequence[CrystalGraph],
     folder: Path,
+    target: Target,
     made_from: dict[str, Any],
     max_bad: float | None,
     max_atoms: int,
     on_rows: Callable[[int], None],
 ) -> None:
-    writers = {kind.name: ShardWriter(folder / kind.name, kind.columns) for kind in kinds}
+    known = column_of(kind_of(target))
+    writers = {kind.name: ShardWriter(folder / kind.name, kind.columns, known) for kind in kinds}
     work = partial(
-        _featurise_block, kinds=tuple(kinds), max_atoms=max_atoms, folder=folder.resolve()
+        _featurise_block,
+        kinds=tuple(kinds),
+        max_atoms=max_atoms,
+        target=target,
+        folder=folder.resolve(),
     )
     blocks = EntryBlocks(source, work, max_bad)
     for block in blocks:

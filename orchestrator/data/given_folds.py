@@ -23,7 +23,7 @@ from trainables.crystals.folds import (
     folds_of_parts,
     folds_of_rows,
 )
-from trainables.crystals.registry import FOLDS, PREFIX, TASKS
+from trainables.crystals.registry import FOLDS, LEADERBOARD, PREFIX
 from trainables.crystals.sources.base import (
     ID_COLUMNS,
     Source,
@@ -133,7 +133,7 @@ class Division:
 def demand_own_folds(division: Division | None, names: Iterable[str]) -> None:
     """Raises UsageError for a MatBench task, whose scores are defined on its official folds."""
     for name in names:
-        if division is not None and name.removeprefix(PREFIX) in TASKS:
+        if division is not None and name.removeprefix(PREFIX) in LEADERBOARD:
             raise UsageError(
                 f"{division.flag}: {name} is a MatBench task, whose scores are comparable on its"
                 " official folds alone; to divide these rows otherwise, give the file another name"

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from orchestrator.runs import durable
 from trainables import checksum
 from trainables.representations import shards
-from trainables.representations.columns import Columns
+from trainables.representations.columns import TARGET, Column, Columns
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class WrittenShard:
     Attributes:
         listed: its entry in the manifest: file, sha256, rows.
         digests: of its rows, 32 bytes each.
+        values: the distinct targets if they are numbers, three at most.
     """
 
     listed: dict[str, Any]
     digests: bytes
+    values: tuple[float, ...] = ()
 
     @classmethod
     def write(cls, folder: Path, row: int, table: pa.Table) -> WrittenShard:
@@ -43,24 +46,36 @@ class WrittenShard:
         draft.sync()
         draft.replace()
         listed = {"file": file, "sha256": digest, "rows": len(table)}
-        return cls(listed, shards.row_digests(table))
+        return cls(listed, shards.row_digests(table), _few_values(table["target"]))
 
     def encode(self) -> bytes:
         """As bytes, which `decode` reads."""
-        return json.dumps(self.listed).encode() + b"\n" + self.digests
+        return json.dumps([self.listed, self.values]).encode() + b"\n" + self.digests
 
     @classmethod
     def decode(cls, content: bytes) -> WrittenShard:
         """The inverse of `encode`."""
-        listed, _, digests = content.partition(b"\n")
-        return cls(json.loads(listed), digests)
+        about, _, digests = content.partition(b"\n")
+        listed, values = json.loads(about)
+        return cls(listed, digests, tuple(values))
+
+
+def _few_values(target: pa.ChunkedArray) -> tuple[float, ...]:
+    if not pa.types.is_floating(target.type):
+        return ()
+    return tuple(pc.unique(target).drop_null().to_pylist()[:3])
 
 
 class ShardWriter:
-    """Lists the shards of one kind of graph, in the order of the source."""
+    """Lists the shards of one kind of graph, in the order of the source.
 
-    def __init__(self, folder: Path, columns: type[Columns]) -> None:
-        self._folder = folder
+    Args:
+        known: declaration of the target.
+    """
+
+    def __init__(self, folder: Path, columns: type[Columns], known: Column = TARGET) -> None:
+        self._folder, self._known = folder, known
+        self._values: set[float] = set()
         self._shards: list[dict[str, Any]] = []
         self._fingerprint = shards.Fingerprint(columns)
         self._crystals = 0
@@ -71,6 +86,8 @@ class ShardWriter:
         self._shards.append(written.listed)
         self._fingerprint.update(written.digests)
         self._crystals += written.listed["rows"]
+        if len(self._values) <= 2:
+            self._values.update(written.values)
 
     def add(self, table: pa.Table) -> None:
         """Writes the next rows to a shard."""
@@ -88,6 +105,8 @@ class ShardWriter:
         manifest = {
             "format": shards.FORMAT_VERSION,
             **facts,
+            **shards.declaration(self._known),
+            "values": sorted(self._values) if len(self._values) <= 2 else [],
             "crystals": self._crystals,
             "fingerprint": self._fingerprint.hexdigest(),
             "shards": self._shards,

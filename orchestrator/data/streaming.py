@@ -23,7 +23,7 @@ from ray.data.block import BlockMetadata
 
 from orchestrator.nodes import ray_internals
 from trainables.representations import shards
-from trainables.representations.columns import Columns
+from trainables.representations.columns import TARGET, Column, Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.shards import Shard
 
@@ -36,19 +36,22 @@ POSITION = "position"
 NOTHING = pa.table({POSITION: pa.array([], pa.int64())})
 
 
-def open_streamed(folder: Path, kind: type[Columns], budget: float) -> Dataset:
+def open_streamed(
+    folder: Path, kind: type[Columns], budget: float, known: Column = TARGET
+) -> Dataset:
     """Opens the data set in a folder of shards, leaving its graphs on disk.
 
     Args:
         kind: class of the graphs.
         budget: bytes of it that a worker may hold.
+        known: declaration of the target.
 
     Raises:
         ShardError: the manifest or a shard is missing or damaged, or has another format.
     """
     window = max(int(budget * WINDOW_SHARE), BLOCK_BYTES)
     stream = ShardStream(tuple(shards.listing(folder, kind)), window)
-    return shards.load_without_graphs(folder, stream)
+    return shards.load_without_graphs(folder, stream, known)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def contents_of(folder: Path) -> tuple[shards.Contents, np.ndarray]:
         held = shards.load_contents(folder)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    formulas = np.full(len(held.target), "", dtype=object)
+    formulas = np.full(len(held.rows), "", dtype=object)
     for crystal, formula in by_crystal(held.z, held.multiplicity, held.crystal):
         formulas[crystal] = formula
     return held, formulas

@@ -162,8 +162,8 @@ class FinishedGroups(FinishedFiles):
 def of_ledger(geometry: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
     """Adds task, backbone, mixing, γ, fold and normalised error of each model to its geometry.
 
-    The error is the test MAE over that of predicting the training part's mean.
+    The error is the test error over that of the trivial prediction.
     """
-    names = ["key", "task", "backbone", "mixing", "gamma", "fold", "test_mae", "dummy_mae"]
+    names = ["key", "task", "backbone", "mixing", "gamma", "fold", "test_error", "dummy_error"]
     merged = geometry.merge(ledger[names], on="key", validate="many_to_one")
-    return merged.assign(error=merged["test_mae"] / merged["dummy_mae"])
+    return merged.assign(error=merged["test_error"] / merged["dummy_error"])

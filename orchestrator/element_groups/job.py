@@ -115,9 +115,14 @@ def choose_tasks(
     present = list(finished.done["task"].unique())
     if options.skip_screening:
         return list(options.tasks) or present, pd.DataFrame()
-    data: dict[str, Formulas] = {task: of_run(options.run, task) for task in present}
+    screened_kinds = ("scalar", "binary")  # a forest predicts one number a crystal
+    data: dict[str, Formulas] = {
+        task: of_run(options.run, task)
+        for task in present
+        if finished.kind_of(task) in screened_kinds
+    }
     data |= dict(of_file(spec) for spec in options.compositions)
-    errors = dict(zip(finished.best["task"], finished.best["test_mae"], strict=True))
+    errors = dict(zip(finished.best["task"], finished.best["test_error"], strict=True))
     screened = screen(data, errors, options.seed, on_actors)
     for one in screened:
         covered = "" if one.covered is None else f", {one.covered:.0%} of the way to the best model"

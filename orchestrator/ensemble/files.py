@@ -52,13 +52,14 @@ class FinishedEnsemble(FinishedFiles):
 
     @cached_property
     def folds(self) -> pd.DataFrame:
-        """One row per fold: task, fold, models, way, and test MAE of each way as `test_<way>`."""
+        """One row per fold: task, fold, models, way, and test error of each way as `test_<way>`."""
         return pd.DataFrame(
             {
                 **{name: fold[name] for name in ("task", "fold", "models", "members", "way")},
-                **{f"test_{way}": mae for way, mae in fold["test_mae"].items()},
-                **{f"validation_{way}": mae for way, mae in fold["validation_mae"].items()},
-                "test": fold["test_mae"][fold["way"]],
+                **{f"test_{way}": error for way, error in fold["test_error"].items()},
+                **{f"validation_{way}": error for way, error in fold["validation_error"].items()},
+                "test": fold["test_error"][fold["way"]],
+                "metric": fold["metric"],
             }
             for fold in self.facts["folds"]
         )

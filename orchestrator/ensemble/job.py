@@ -16,7 +16,9 @@ import pandas as pd
 
 from analysis import leaderboard
 from analysis.ensemble.spread import calibrate, coverage
-from analysis.ensemble.weights import WAYS, Blend, blend, combine
+from analysis.ensemble.weights import Blend, blend, combine, ways_for
+from analysis.metrics import ABSOLUTE, name_errors
+from analysis.scores import classification_scores
 from orchestrator.ensemble import submission
 from orchestrator.ensemble.files import INFO, RESULTS, forget, write_facts, write_predictions
 from orchestrator.ensemble.flags import EnsembleOptions
@@ -30,6 +32,7 @@ from orchestrator.runs.ledger import LEDGER
 from orchestrator.runs.run_directory import look_then_work
 
 LEVEL = 0.95  # of the intervals, as on the leaderboard
+COMBINED = ("scalar", "binary")  # kinds of targets
 
 
 def start(options: EnsembleOptions) -> int:
@@ -57,11 +60,24 @@ def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
             models = models[models[column].isin(asked)]
     if models.empty:
         raise UsageError(f"{options.run}: no such model is done; there is nothing to combine")
+    models = _combinable(finished, models)
     folds = models.groupby("task", sort=False)["fold"].nunique()
     for task, number in folds.items():
         count = int((models["task"] == task).sum())
         print(f"{task}: {counted(count, 'model')} of {counted(number, 'fold')}")
     return finished, models
+
+
+def _combinable(finished: FinishedRun, models: pd.DataFrame) -> pd.DataFrame:
+    """The models of numbers and classes; data sets with other targets are left out, in one line."""
+    left = [task for task in models["task"].unique() if finished.kind_of(task) not in COMBINED]
+    kept = models[~models["task"].isin(left)]
+    told = f"{', '.join(left)}: ensembles are of one number or class a crystal"
+    if kept.empty:
+        raise UsageError(f"{finished.folder}: {told}; there is nothing to combine")
+    if left:
+        print(f"{told}; left out", file=sys.stderr)
+    return kept
 
 
 def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> None:
@@ -70,8 +86,9 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     tables, facts = [], []
     for (task, fold), rows in models.groupby(["task", "fold"], sort=True):
         given = read(finished, f"{task}, fold {fold}", sorted(rows["key"]))
-        weighed = blend(given.validation, given.validation_target, options.seed)
-        predicted, found = finish(given, weighed)
+        classes = finished.kind_of(str(task)) == "binary"
+        weighed = blend(given.validation, given.validation_target, options.seed, classes=classes)
+        predicted, found = (finish_classes if classes else finish)(given, weighed)
         tables.append(predicted.assign(task=task, fold=fold))
         facts.append({"task": task, "fold": int(fold), **found})
     predicted = pd.concat(tables, ignore_index=True)
@@ -107,10 +124,7 @@ def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictio
 
 
 def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Predicts the test part, which is used here for the first time, and computes the errors.
-
-    The test MAE of the ways that validation did not choose is reported too; it decides nothing.
-    """
+    """Predicts the test part, which is used here for the first time, with calibrated intervals."""
     spread = calibrate(weighed.crossed - given.validation_target, weighed.crossed_spread)
     prediction, deviation = combine(weighed.weights, given.test)
     half = spread.half_width(deviation, LEVEL)
@@ -125,52 +139,84 @@ def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[s
             "deviation": deviation,
         }
     )
+    found = facts_of(given, weighed, classes=False)
+    calibrated = {
+        "validation_mae": found["validation_error"],
+        "test_mae": found["test_error"],
+        "coverage": coverage(prediction - given.target, deviation, spread),
+        "floor": spread.floor,
+        "scale": spread.scale,
+    }
+    return predicted, found | calibrated
+
+
+def finish_classes(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The same for probabilities of class 1, which say by themselves how certain they are."""
+    prediction, deviation = combine(weighed.weights, given.test)
+    predicted = pd.DataFrame(
+        {
+            "id": given.ids,
+            "target": given.target,
+            "prediction": prediction,
+            **dict.fromkeys(("std", "ci_lower", "ci_upper"), np.nan),
+            "deviation": deviation,
+        }
+    )
+    scores = classification_scores(given.target, prediction)
+    return predicted, facts_of(given, weighed, classes=True) | {"scores": scores, "coverage": {}}
+
+
+def facts_of(given: FoldPredictions, weighed: Blend, *, classes: bool) -> dict[str, Any]:
+    """Members, weights and errors of a fold.
+
+    The test error of the ways that validation did not choose is reported too; it decides nothing.
+    """
+    error, ways = ways_for(classes)
     tested = {
         name: combine(way(given.validation, given.validation_target), given.test)[0]
-        for name, way in WAYS.items()
+        for name, way in ways.items()
     }
     weights = {
         key: float(weight)
         for key, weight in zip(given.keys, weighed.weights, strict=True)
         if weight > 0
     }
-    facts = {
+    return {
         "models": len(given.keys),
         "members": len(weights),
         "way": weighed.way,
-        "validation_mae": weighed.errors,
-        "test_mae": {
-            name: float(np.abs(guess - given.target).mean()) for name, guess in tested.items()
+        "metric": "1-roc_auc" if classes else ABSOLUTE,
+        "validation_error": weighed.errors,
+        "test_error": {
+            name: float(error(guess[None], given.target)[0]) for name, guess in tested.items()
         },
-        "coverage": coverage(prediction - given.target, deviation, spread),
-        "floor": spread.floor,
-        "scale": spread.scale,
         "weights": weights,
         "left_out": given.left_out,
     }
-    return predicted, facts
 
 
 def say(task: str, rows: pd.DataFrame, facts: list[dict[str, Any]], models: pd.DataFrame) -> None:
-    """Prints three lines on one data set."""
+    """Prints two or three lines on one data set."""
     own = [fact for fact in facts if fact["task"] == task]
     single = leaderboard.best_by_validation(models[models["task"] == task])
-    best = single.sort_values("val_mae").iloc[0]
-    ensemble = np.mean([fact["test_mae"][fact["way"]] for fact in own])
-    nested = np.mean([fact["test_mae"]["best"] for fact in own])
+    best = single.sort_values("val_error").iloc[0]
+    ensemble = np.mean([fact["test_error"][fact["way"]] for fact in own])
+    nested = np.mean([fact["test_error"]["best"] for fact in own])
     inside = (
         (rows["target"] - rows["prediction"]).abs() <= rows["ci_upper"] - rows["prediction"]
     ).mean()
     members = np.mean([fact["members"] for fact in own])
+    error = name_errors(fact["metric"] for fact in own)
     print(
-        f"{task}: test MAE {significant(ensemble)} with {members:.0f} of"
+        f"{task}: test {error} {significant(ensemble)} with {members:.0f} of"
         f" {np.mean([fact['models'] for fact in own]):.0f} models a fold"
     )
     print(
         f"  best single model of each fold {significant(nested)}, best configuration"
-        f" {significant(best['test_mae'])} ({best['backbone']} d{best['dim']} {best['mixing']})"
+        f" {significant(best['test_error'])} ({best['backbone']} d{best['dim']} {best['mixing']})"
     )
-    print(f"  {inside:.1%} of the targets lie within their {LEVEL:.0%} intervals")
+    if rows["std"].notna().all():
+        print(f"  {inside:.1%} of the targets lie within their {LEVEL:.0%} intervals")
 
 
 def submit(

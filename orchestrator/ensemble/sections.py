@@ -10,6 +10,7 @@ import pandas as pd
 from analysis import leaderboard
 from analysis.figures.ensemble import calibration, parity_with_spread
 from analysis.figures.style import units_of
+from analysis.metrics import name_errors
 from orchestrator.ensemble.files import RESULTS, FinishedEnsemble
 from orchestrator.interface.format import significant, with_deviation
 from orchestrator.report.part import MakePart, Part, Values, belongs, filled
@@ -37,20 +38,24 @@ def errors(combined: Combined) -> Values:
     rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
     if asked:
         rivals = rivals[rivals["backbone"].isin(asked)]
-    configurations = leaderboard.best_by_validation(rivals).sort_values("val_mae")
-    best = configurations.drop_duplicates("task").set_index("task")["test_mae"]
+    configurations = leaderboard.best_by_validation(rivals).sort_values("val_error")
+    best = configurations.drop_duplicates("task").set_index("task")["test_error"]
     rows = []
     for task, part in folds.groupby("task", sort=False):
         known = combined.run.matbench_task(str(task))
         rows.append(
             {
                 "data set": task,
+                "error": name_errors(part["metric"]),
                 "unit": units.get(str(task), "") or "–",
                 "folds": str(len(part)),
                 "models a fold": f"{part['models'].mean():.0f}",
                 "members": f"{part['members'].mean():.0f}",
                 "ensemble": with_deviation(part["test"].mean(), part["test"].std()),
-                **{name: significant(part[f"test_{way}"].mean()) for way, name in WAYS.items()},
+                **{
+                    name: significant(part[f"test_{way}"].mean()) if f"test_{way}" in part else "–"
+                    for way, name in WAYS.items()
+                },
                 "best configuration": significant(best.get(str(task), float("nan"))),
                 "leaderboard's best †": significant(known.best) if known and known.best else "–",
             }
@@ -63,18 +68,26 @@ def errors(combined: Combined) -> Values:
     }
 
 
-def parity(combined: Combined) -> Values:
-    """Predicted against true values, with the calibrated spread."""
-    units = units_of(combined.run.done)
-    return {"drawn": parity_with_spread(combined.ensemble.predicted, units)}
+def parity(combined: Combined) -> Values | None:
+    """Predicted against true values, with the calibrated spread; not of classes."""
+    predicted, units = _with_spread(combined), units_of(combined.run.done)
+    return {"drawn": parity_with_spread(predicted, units)} if len(predicted) else None
 
 
-def kept(combined: Combined) -> Values:
+def kept(combined: Combined) -> Values | None:
     """Coverage of the intervals on the test parts."""
-    return {"drawn": calibration(combined.ensemble.coverage, combined.ensemble.predicted)}
+    predicted = _with_spread(combined)
+    if predicted.empty:
+        return None
+    return {"drawn": calibration(combined.ensemble.coverage, predicted)}
 
 
-ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], Values]], ...] = (
+def _with_spread(combined: Combined) -> pd.DataFrame:
+    predicted = combined.ensemble.predicted
+    return predicted[predicted["std"].notna()]
+
+
+ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], Values | None]], ...] = (
     ("Ensemble", errors),
     ("Ensemble: predictions", parity),
     ("Ensemble: calibration", kept),

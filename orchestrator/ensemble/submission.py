@@ -18,18 +18,21 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.scores import regression_scores
-from trainables.crystals.registry import FOLDS, TASKS, official_folds
+from analysis.scores import classification_scores, regression_scores
+from orchestrator.interface.format import counted
+from trainables.crystals.registry import FOLDS, LEADERBOARD, Fold, Task, official_folds
 from trainables.models.backbones import BACKBONES
 
 VERSION = "0.6"
 BENCHMARK = "matbench_v0.1"
+CLASS_SCORES = ("accuracy", "balanced_accuracy", "f1", "rocauc")
 METHOD = (
     "Predictions of {models} graph networks ({backbones}; element embeddings of {dims} dimensions,"
     " handcrafted, learned or a mix of both), trained on three quarters of the training part of"
     " each official fold. Members and weights were chosen on the remaining quarter, one of four"
     " ways (best single model, mean, greedy selection, non-negative weights of least absolute"
-    " error) by cross-validation within it; intervals are quantiles of the errors there."
+    " error; of classes only the first three, by the area under the ROC curve) by cross-validation"
+    " within it; intervals of numbers are quantiles of the errors there."
 )
 
 
@@ -40,16 +43,21 @@ def references(backbones: Iterable[str]) -> list[str]:
 
 def material_ids(task: str) -> list[str]:
     """The leaderboard's ids of a task's crystals, in the order of its file."""
-    size = TASKS[task].n
+    size = LEADERBOARD[task].n
     prefix = f"mb-{task.replace('_', '-')}"
     return [f"{prefix}-{row + 1:0{math.floor(math.log10(size)) + 1}d}" for row in range(size)]
 
 
 def why_not(task: str, predicted: pd.DataFrame) -> str | None:
     """Why a task's predictions [fold, id, …] cannot be submitted; None if they can."""
-    if task not in TASKS:
+    known = LEADERBOARD.get(task)
+    if known is None:
         return "no task of the leaderboard"
-    ids, folds = material_ids(task), official_folds(TASKS[task].n)
+    ids = material_ids(task)
+    try:
+        folds = _folds(known, ids, predicted)
+    except ValueError as error:
+        return str(error)
     for number in range(FOLDS):
         wanted = {ids[row] for row in folds[number][1]}
         given = set(predicted.loc[predicted["fold"] == number, "id"])
@@ -59,6 +67,20 @@ def why_not(task: str, predicted: pd.DataFrame) -> str | None:
             odd = sorted(wanted ^ given)
             return f"fold {number}: {len(odd)} crystals are missing or unknown, as {odd[0]}"
     return None
+
+
+def _folds(task: Task, ids: Sequence[str], predicted: pd.DataFrame) -> list[Fold]:
+    """The official folds; those of classes need the class of every crystal.
+
+    Raises:
+        ValueError: a crystal is tested in no fold; in a few words.
+    """
+    if task.problem == "regression":
+        return official_folds(task.n)
+    known = predicted.drop_duplicates("id").set_index("id")["target"].reindex(ids)
+    if known.isna().any():
+        raise ValueError(f"{counted(int(known.isna().sum()), 'crystal')} in no fold")
+    return official_folds(classes=known.to_numpy(bool))
 
 
 def results(
@@ -107,18 +129,29 @@ def _task(
         "benchmark_name": BENCHMARK,
         "dataset_name": f"matbench_{task}",
         "results": {
-            f"fold_{fold}": _fold(part, dict(parameters.get((task, int(fold)), {})))
+            f"fold_{fold}": _fold(
+                part,
+                dict(parameters.get((task, int(fold)), {})),
+                LEADERBOARD[task].problem == "classification",
+            )
             for fold, part in rows.groupby("fold", sort=True)
         },
     }
 
 
-def _fold(rows: pd.DataFrame, parameters: dict[str, Any]) -> dict[str, Any]:
+def _fold(rows: pd.DataFrame, parameters: dict[str, Any], classes: bool) -> dict[str, Any]:
+    target, prediction = rows["target"].to_numpy(), rows["prediction"].to_numpy()
+    data = dict(zip(rows["id"], map(float, prediction), strict=True))
+    if classes:  # probabilities, which the leaderboard scores by labels and gives no uncertainty
+        scores = classification_scores(target, prediction)
+        scores["rocauc"] = scores["rocauc_labels"]
+        named = {name: scores[name] for name in CLASS_SCORES}
+        return {"data": data, "uncertainty": None, "parameters": parameters, "scores": named}
     names = ["id", "prediction", "ci_lower", "ci_upper", "std"]
     records = rows[names].itertuples(index=False)
-    scores = regression_scores(rows["target"].to_numpy(), rows["prediction"].to_numpy())
+    scores = regression_scores(target, prediction)
     return {
-        "data": dict(zip(rows["id"], map(float, rows["prediction"]), strict=True)),
+        "data": data,
         "uncertainty": {
             row.id: {
                 "ci_lower": float(row.ci_lower),

@@ -15,7 +15,9 @@ from orchestrator.grid.axes import Range, Values, tell
 from orchestrator.grid.config import AXES, GridConfig
 from trainables.models.backbones import BACKBONES
 from trainables.representations.dataset import Dataset
-from trainables.training.specification import TRAINING_VERSION, ArraySpec, ModelSpec, Target
+from trainables.targets.base import Target
+from trainables.targets.kinds import kind_of
+from trainables.training.specification import TRAINING_VERSION, ArraySpec, ModelSpec
 
 Point = dict[str, Any]  # a configuration: the values of axes, by column of the ledger
 REPEATS = {axis.column: axis for axis in AXES.values() if axis.repeats}
@@ -249,6 +251,7 @@ class GridArray:
             "recipe": model.recipe.name,
             "target": model.target.name,
             "unit": model.target.unit,
+            "metric": kind_of(model.target).metric,
             "spec": model.text,
             "array": self.id,
         }

@@ -25,7 +25,7 @@ from trainables.models.mixing import Mixing
 from trainables.models.recipe import Recipe, RecipeName
 
 # The column of the ledger by which `select_on` compares mixings.
-SELECTED_BY = {"validation": "val_mae", "test": "test_mae"}
+SELECTED_BY = {"validation": "val_error", "test": "test_error"}
 MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 # Strategies: every combination of all values; some of them, drawn. Others are entry points.
 GRID, RANDOM = "grid", "random"

@@ -14,16 +14,19 @@ import numpy as np
 from orchestrator.data.datasets import resolve
 from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, folder_of
 from orchestrator.data.streaming import open_streamed
+from orchestrator.data.targets import class_names, target_of
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.sources import Source
+from trainables.crystals.split import Split
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
-from trainables.representations.columns import Columns
+from trainables.representations.columns import Column, Columns, column_of
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.sizes import resident_bytes
-from trainables.training.specification import Target
+from trainables.targets.base import Target
+from trainables.targets.kinds import kind_of
 
 LEAST_CRYSTALS = 10
 
@@ -66,6 +69,7 @@ def featurise_all(
             source,
             kinds,
             shards_folder,
+            target=target_of(source),
             max_bad=config.accepted_bad,
             max_atoms=config.max_atoms,
             on_rows=_counter(name, source.count()),
@@ -106,13 +110,6 @@ def fingerprints(
     }
 
 
-def targets_of(sources: Mapping[str, Source]) -> dict[str, Target]:
-    """The target of each data set."""
-    return {
-        name: Target(name=source.target_name, unit=source.unit) for name, source in sources.items()
-    }
-
-
 def describe(
     sources: Mapping[str, Source], featurised: Mapping[str, Featurised]
 ) -> dict[str, dict[str, Any]]:
@@ -121,6 +118,8 @@ def describe(
         name: {
             "target": sources[name].target_name,
             "unit": sources[name].unit,
+            "kind": (target := target_of(sources[name], data)).kind,
+            **({"classes": class_names(sources[name], data)} if target.kind == "binary" else {}),
             "description": getattr(sources[name], "description", None),
             "crystals": data.crystals,
             "quarantined": data.bad,
@@ -132,11 +131,15 @@ def describe(
 
 
 def load_datasets(
-    config: GridConfig, featurised: Mapping[str, Featurised], memory: float = math.inf
+    config: GridConfig,
+    featurised: Mapping[str, Featurised],
+    targets: Mapping[str, Target],
+    memory: float = math.inf,
 ) -> dict[tuple[str, str], Dataset]:
     """Loads the data sets, by (task, backbone).
 
     Args:
+        targets: by task.
         memory: bytes of a data set that a worker may hold; the graphs of a larger one stay in
             the shards, from which workers stream them.
 
@@ -146,27 +149,29 @@ def load_datasets(
     _refuse_twins(featurised)
     found: dict[tuple[str, str], Dataset] = {}
     for task, data in featurised.items():
+        known = column_of(kind_of(targets[task]))
         try:
             for backbone in config.backbones:
                 kind = BACKBONES[backbone].representation
                 folder = data.folders[kind.name]
-                loaded = _load(f"{task} ({backbone})", folder, kind.columns, memory)
+                loaded = _load(f"{task} ({backbone})", folder, kind.columns, known, memory)
                 found[task, backbone] = loaded
         except shards.ShardError as error:
             raise UsageError(str(error)) from None
-        _check(task, found[task, config.backbones[0]])
+        _check(task, targets[task], data, found[task, config.backbones[0]])
     return found
 
 
-def _load(name: str, folder: Path, kind: type[Columns], memory: float) -> Dataset:
-    needed = sum(resident_bytes(kind, one.rows) for one in shards.listing(folder, kind))
+def _load(name: str, folder: Path, kind: type[Columns], known: Column, memory: float) -> Dataset:
+    listed = shards.listing(folder, kind)
+    needed = sum(resident_bytes(kind, one.rows, known) for one in listed)
     if needed <= memory:
-        return shards.load(folder, kind)
+        return shards.load(folder, kind, known)
     print(
         f"{name}: {needed / 2**30:.3g} GiB in a worker, more than the {memory / 2**30:.3g} GiB of"
         " --memory-per-worker; it is streamed from its shards"
     )
-    return open_streamed(folder, kind, memory)
+    return open_streamed(folder, kind, memory, known)
 
 
 def _refuse_twins(featurised: Mapping[str, Featurised]) -> None:
@@ -180,22 +185,45 @@ def _refuse_twins(featurised: Mapping[str, Featurised]) -> None:
             )
 
 
-def _check(task: str, dataset: Dataset) -> None:
+def _check(task: str, target: Target, data: Featurised, dataset: Dataset) -> None:
     if len(dataset) < LEAST_CRYSTALS:
         raise UsageError(f"{task}: {len(dataset)} crystals; five folds need at least 10")
-    values = np.unique(dataset.target)
-    if len(values) <= 2:
+    values = np.unique(dataset.target[np.isfinite(dataset.target)])
+    if len(values) < 2:
         raise UsageError(
-            f"{task}: the target has only the values {', '.join(f'{v:g}' for v in values)};"
-            " hybrid_grid trains regressions, so name a target column of numbers (PATH:TARGET);"
-            " classes are for the transfer job, which takes formulas"
+            f"{task}: the target has only the value {', '.join(f'{v:g}' for v in values)}, of which"
+            " nothing is learned; name another column (PATH:TARGET)"
         )
-    if len(np.unique(values.astype(np.float32))) <= 2:
+    if target.kind == "scalar" and len(values) == 2:
+        folder = next(iter(data.folders.values())).parent
+        raise UsageError(
+            f"{task}: the target has two values, which are classes; the shards are of an earlier"
+            f" version, which knew none: remove {folder} to featurise again"
+        )
+    if target.kind == "scalar" and len(np.unique(values.astype(np.float32))) <= 2:
         raise UsageError(
             f"{task}: all values of the target lie so close to {values[0]:g} that single precision,"
             " in which models are trained, tells no more than two apart; subtract a constant, or"
             " give it in another unit"
         )
+
+
+def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
+    """Raises UsageError for a backbone that cannot learn a data set's target."""
+    for task, target in targets.items():
+        for backbone in map(BACKBONES.__getitem__, config.backbones):
+            if not kind_of(target).per_site:
+                continue
+            where = f"{task}: {target.name} is a number an atom"
+            if not backbone.representation.keeps_atoms:
+                raise UsageError(
+                    f"{where}, and {backbone.name} sees atoms that look alike as one"
+                    f" ({backbone.representation.name}); name --backbones whose graphs keep atoms"
+                )
+            if backbone.stacking == "native":
+                raise UsageError(
+                    f"{where}, and {backbone.name} has a number a crystal; name other --backbones"
+                )
 
 
 def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]) -> None:
@@ -207,10 +235,23 @@ def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]
         if backbone != config.backbones[0]:
             continue
         for fold, seed in product(config.folds, config.seed):
-            sizes = list(split_dataset(dataset, fold, seed).sizes.values())
+            split = split_dataset(dataset, fold, seed)
+            sizes = list(split.sizes.values())
             if not all(sizes):
                 raise UsageError(
                     f"{task}: of fold {fold}, {sizes[0]} training, {sizes[1]} validation and"
                     f" {sizes[2]} test crystals are good; name other --folds, or mend the bad"
                     " crystals"
                 )
+            if dataset.classes is not None:
+                _demand_both_classes(f"{task}: of fold {fold}", dataset, split)
+
+
+def _demand_both_classes(where: str, dataset: Dataset, split: Split) -> None:
+    parts = {"training": split.train, "validation": split.validation, "test": split.test}
+    for part, rows in parts.items():
+        if len(np.unique(dataset.target[rows])) < 2:
+            raise UsageError(
+                f"{where}, all {len(rows)} {part} crystals are of one class; name other --folds, or"
+                " give more crystals of the rare class"
+            )

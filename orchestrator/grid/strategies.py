@@ -26,7 +26,7 @@ from orchestrator.grid.config import GRID, RANDOM, STRATEGIES, strategy_names
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.records import DONE
 
-OF_TEST_PART = ("test_", "dummy_")  # beginnings of columns that no strategy sees
+OF_TEST_PART = ("test_", "dummy_", "scores")  # beginnings of columns that no strategy sees
 
 
 class Strategy(Protocol):
@@ -160,7 +160,7 @@ def scored(space: Space, told: pd.DataFrame) -> list[tuple[Point, float]]:
     An error is relative to the lowest of its data set, fold and seed, and averaged over these; it
     is infinite if a model failed or diverged.
     """
-    errors = told["val_mae"].where(told["status"] == DONE)
+    errors = told["val_error"].where(told["status"] == DONE)
     lowest = errors.groupby([told[column] for column in REPEATS]).transform("min")
     relative = (errors / lowest).fillna(math.inf)
     columns = [column for column in CHOICES if column in {*space.choices, *varying(told)}]

@@ -38,6 +38,14 @@ data sets (--tasks), any number of:
   NAME=PATH       the same, called NAME in the results
   …:TARGET        names the target column
 
+targets:
+  numbers         a regression, in the unit of the column
+  classes         a column of two words, of booleans, or of two numbers such as 0 and 1
+  a spectrum      a column of lists of one length, as [0.5, 1.0, null] or a Parquet list
+  …:GAP,ENERGY    several columns of numbers at once; a cell may be missing, but not all of a row
+  …:SPIN@site     a column of lists with a number an atom, in the order of the structure's sites;
+                  for backbones whose graphs keep every atom
+
 examples:
   python -m orchestrator.hybrid_grid --preset demo
   python -m orchestrator.hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
@@ -172,7 +180,7 @@ def _add_data(parser: Parser) -> None:
     data.add_argument(
         "--select-on",
         choices=("validation", "test"),
-        help="MAE that picks the best mixing; `test` follows the thesis literally, and leaks test"
+        help="error that picks the best mixing; `test` follows the thesis literally, and leaks test"
         " data",
     )
     data.add_argument(

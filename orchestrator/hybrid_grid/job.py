@@ -17,6 +17,7 @@ import pandas as pd
 from orchestrator.data.divided import divide
 from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
+from orchestrator.data.targets import classify, targets_of
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, Space, arrays
@@ -24,13 +25,13 @@ from orchestrator.grid.columns import NOTHING, with_axes
 from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.inputs import (
+    demand_learnable,
     demand_parts,
     describe,
     featurise_all,
     fingerprints,
     load_datasets,
     open_sources,
-    targets_of,
 )
 from orchestrator.grid.strategies import Search
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
@@ -47,7 +48,7 @@ from orchestrator.runs.run_directory import demand_folder, locked, open_manifest
 from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Study
-from trainables.crystals.registry import TASKS
+from trainables.crystals.registry import LEADERBOARD
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.split import Split
 from trainables.kernels import library
@@ -80,21 +81,25 @@ def run(options: Options, lease: str) -> int:
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     demand_own_folds(options.division, config.tasks)  # before anything is downloaded
     sources = open_sources(config, options.data_dir, follow_links=options.follow_links)
-    whole = (name for name in sources if name in TASKS and sources[name].count() == TASKS[name].n)
+    official = {name: task.n for name, task in LEADERBOARD.items()}
+    whole = (name for name in sources if official.get(name) == sources[name].count())
     demand_own_folds(options.division, whole)
     demand_columns(options.division, sources)
     data = {"data": {name: source.digest() for name, source in sources.items()}}
     open_manifest(folder, JOB, data, what="grid", extend=options.extend)
     config = config.model_copy(update={"tasks": tuple(sources)})
+    demand_learnable(config, targets_of(sources))
     with cluster.connected(options.address, options.worker.cpus):
         _announce(options)
         featurised = featurise_all(sources, config, folder)
-        datasets = load_datasets(config, featurised, _memory(options.worker))
+        targets = targets_of(sources, featurised)
+        datasets = load_datasets(config, featurised, targets, _memory(options.worker))
+        datasets = classify(sources, featurised, datasets)
         datasets = withhold(folder, options.withheld, datasets, featurised)
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
         say_unseen(config.folds, config.seed[0], datasets, featurised)
-        search = Search(Space(config, targets_of(sources), fingerprints(config, featurised)))
+        search = Search(Space(config, targets, fingerprints(config, featurised)))
         planned = search.propose(NOTHING)
         records = Records(folder / layout.RECORDS, lease=lease)
         left = len(planned) - len(records.recorded(cell.key for cell in planned))

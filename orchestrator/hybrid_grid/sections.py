@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from analysis.figures.mixing import mae_vs_gamma
 from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
+from analysis.metrics import ABSOLUTE, metrics_of, name_errors
 from orchestrator.grid import columns as axes
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
 from orchestrator.interface.errors import UsageError
@@ -43,12 +45,14 @@ def _reference(run: FinishedRun, name: str) -> dict[str, float]:
 def overview(run: FinishedRun) -> Values:
     """What was requested, and the best configuration of each task and backbone."""
     nested = leaderboard.picked_in_each_fold(run.ledger).set_index(["task", "backbone"])
-    scores = _mean_scores(run)
+    scores, shown = _mean_scores(run), _shown_scores(run)
+    metrics = set(metrics_of(run.done).values())
+    error = name_errors(metrics)
     rows = []
     for row in run.best.itertuples():
         reference = _reference(run, row.task)
         unit = run.manifest["datasets"].get(row.task, {}).get("unit") or ""
-        rmse, r2 = scores.loc[tuple(getattr(row, name) for name in leaderboard.CONFIGURATION)]
+        own = scores.loc[tuple(getattr(row, name) for name in leaderboard.CONFIGURATION)]
         rows.append(
             {
                 "data set": row.task,
@@ -58,12 +62,12 @@ def overview(run: FinishedRun) -> Values:
                 "mixing": row.mixing,
                 **({"setting": row.setting} if axes.varying(run.done) else {}),
                 "folds": row.folds,
-                "validation MAE": significant(row.val_mae),
-                "test MAE": with_deviation(row.test_mae, row.test_std),
-                "nested": significant(nested.loc[(row.task, row.backbone), "test_mae"]),
-                "the mean": significant(row.dummy_mae),
-                "test RMSE": significant(rmse),
-                "test R²": as_share(r2),
+                **({} if len(metrics) == 1 else {"error": name_errors([row.metric])}),
+                f"validation {error}": significant(row.val_error),
+                f"test {error}": with_deviation(row.test_error, row.test_std),
+                "nested": significant(nested.loc[(row.task, row.backbone), "test_error"]),
+                "trivial": significant(row.dummy_error),
+                **{f"test {name}": form(own[column]) for name, (column, form) in shown.items()},
                 **{f"{name} †": significant(mae) for name, mae in reference.items()},
             }
         )
@@ -76,14 +80,41 @@ def overview(run: FinishedRun) -> Values:
         },
         "not_done": int((run.ledger["status"] != DONE).sum()),
         "on_leaderboard": any(name.endswith("†") for name in frame),
+        "classes": "1-roc_auc" in metrics,
+        "properties": "mae_standardised" in metrics,
         "best": frame,
     }
 
 
+def _scores_in(text: object) -> dict[str, float]:
+    """The scores of a ledger's cell; none of a model of an earlier version."""
+    found: dict[str, float] = json.loads(text) if isinstance(text, str) else {}
+    return found
+
+
+def _shown_scores(run: FinishedRun) -> dict[str, tuple[str, Callable[[float], str]]]:
+    """By title, the column of a score on the test part, and its format."""
+    metrics = set(metrics_of(run.done).values())
+    found: dict[str, tuple[str, Callable[[float], str]]] = {}
+    if ABSOLUTE in metrics:
+        found |= {"RMSE": ("test_rmse", significant), "R²": ("test_r2", as_share)}
+    if "1-roc_auc" in metrics:
+        found |= {
+            "ROC-AUC": ("roc_auc", as_share),
+            "balanced accuracy": ("balanced_accuracy", as_share),
+            "F1": ("f1", as_share),
+        }
+    return found
+
+
 def _mean_scores(run: FinishedRun) -> pd.DataFrame:
-    """RMSE and R² of each configuration, averaged over its models as its MAE is."""
-    scored = run.done.set_index("key").join(run.test_scores)
-    return scored.groupby(list(leaderboard.CONFIGURATION))[["test_rmse", "test_r2"]].mean()
+    """Scores of each configuration, averaged over its models as its error is."""
+    recorded = pd.DataFrame(
+        [{"key": key} | _scores_in(text) for key, text in run.done[["key", "scores"]].values],
+    ).set_index("key")
+    scored = run.done.set_index("key").join(run.test_scores).join(recorded)
+    columns = [column for column, _ in _shown_scores(run).values()]
+    return scored.groupby(list(leaderboard.CONFIGURATION))[columns].mean()
 
 
 def mixing(run: FinishedRun) -> Values:
@@ -114,6 +145,7 @@ def dimension(run: FinishedRun) -> Values | None:
 
 def further_axes(run: FinishedRun) -> Values | None:
     """The best configuration with each value of an axis beyond backbone, dimension and mixing."""
+    error = name_errors(metrics_of(run.done).values())
     found = [
         pd.DataFrame(
             {
@@ -122,7 +154,7 @@ def further_axes(run: FinishedRun) -> Values | None:
                 "axis": axis,
                 "value": best[axis].map(lambda value: f"{value:g}"),
                 "configurations": best["configurations"],
-                "validation MAE": best["val_mae"].map(significant),
+                f"validation {error}": best["val_error"].map(significant),
                 "dim": best["dim"],
                 "mixing": best["mixing"],
                 "setting": best["setting"],
@@ -173,11 +205,13 @@ def coverage(run: FinishedRun) -> Values:
     return {"elements": len(crystals), "drawn": drawn}
 
 
-def predictions(run: FinishedRun) -> Values:
-    """Predicted against true values."""
+def predictions(run: FinishedRun) -> Values | None:
+    """Predicted against true values, of the data sets with one number a crystal."""
     names = list(leaderboard.CONFIGURATION)
-    chosen = run.done.merge(run.best[names], on=names)
-    return {"drawn": parity(run.test_predictions(chosen["key"].tolist()), run.ledger)}
+    chosen = run.scalars.merge(run.best[names], on=names)
+    if chosen.empty:
+        return None
+    return {"drawn": parity(run.test_predictions(chosen["key"].tolist()), run.scalars)}
 
 
 def all_results(run: FinishedRun) -> Values:
@@ -186,6 +220,9 @@ def all_results(run: FinishedRun) -> Values:
         _mean_scores(run), on=list(leaderboard.CONFIGURATION)
     )
     unit = summary["unit"].fillna("") if "unit" in summary else ""
+    metrics = metrics_of(run.done)
+    error = name_errors(metrics.values())
+    several = len(set(metrics.values())) > 1
     frame = pd.DataFrame(
         {
             "data set": summary["task"],
@@ -195,11 +232,14 @@ def all_results(run: FinishedRun) -> Values:
             "mixing": summary["mixing"],
             **({"setting": summary["setting"]} if axes.varying(run.done) else {}),
             "models": summary["models"],
-            "validation MAE": summary["val_mae"].map(significant),
-            "test MAE": summary["test_mae"].map(significant),
+            **({"error": [name_errors([one]) for one in summary["metric"]]} if several else {}),
+            f"validation {error}": summary["val_error"].map(significant),
+            f"test {error}": summary["test_error"].map(significant),
             "± over folds": summary["test_std"].map(significant),
-            "test RMSE": summary["test_rmse"].map(significant),
-            "test R²": summary["test_r2"].map(as_share),
+            **{
+                f"test {name}": summary[column].map(form)
+                for name, (column, form) in _shown_scores(run).items()
+            },
             "training ended": how_they_ended(run, summary),
         }
     )

@@ -68,12 +68,12 @@ def curves(run: FinishedRun) -> Values:
         first = same[(same["fold"] == same["fold"].min()) & (same["seed"] == same["seed"].min())]
         for model in first.itertuples():
             values = records.arrays(model.key)["curve/val_mae"]
-            names = ("key", "task", "backbone", "mixing", "gamma", "dim", "fold", "unit")
+            names = ("key", "task", "backbone", "mixing", "gamma", "dim", "fold", "unit", "metric")
             about = {name: getattr(model, name) for name in names}
             epochs = np.arange(1, len(values) + 1)
-            frames.append(pd.DataFrame({**about, "epoch": epochs, "val_mae": values}))
+            frames.append(pd.DataFrame({**about, "epoch": epochs, "val_error": values}))
     drawn = pd.concat(frames, ignore_index=True)
-    gains = [late_gain(curve.to_numpy()) for _, curve in drawn.groupby("key")["val_mae"]]
+    gains = [late_gain(curve.to_numpy()) for _, curve in drawn.groupby("key")["val_error"]]
     return {
         "shown": len(frames),
         "done": len(run.done),

@@ -21,9 +21,11 @@ from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
-from trainables.representations.columns import Columns
+from trainables.representations.columns import TARGET, Column, Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.featurise import featurise
+from trainables.targets.base import NUMBER, Target
+from trainables.targets.kinds import kind_of
 
 SAMPLE = 400  # crystals
 SCANNED = 20_000  # rows of a source that the sample is spread over; the rest is not read
@@ -71,7 +73,9 @@ class Sample:
     seconds: float
 
 
-def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, Sample]:
+def draw(
+    source: Source, backbones: Sequence[str], max_atoms: int, target: Target = NUMBER
+) -> dict[str, Sample]:
     """By backbone, samples entries from the whole first part of a source.
 
     Raises:
@@ -82,7 +86,7 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
     stride = max(1, min(count or 0, SCANNED) // SAMPLE)
     entries = list(islice(with_sound_ids(source.entries()), 0, stride * SAMPLE, stride))
     reading = time.perf_counter() - start
-    result = featurise(entries, representations(backbones), max_atoms)
+    result = featurise(entries, representations(backbones), max_atoms, target)
     featurising = time.perf_counter() - start - reading
     good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
     if entries and not good:
@@ -90,6 +94,7 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
             f"{source.name}: all {len(entries)} crystals that were looked at are bad, the first"
             f" ({entries[0].origin}) for {result.reasons[0]}"
         )
+    per_site = kind_of(target).per_site
     total = count or len(entries)
     seconds = (reading / stride + featurising) * total / max(1, len(entries))
     samples = {}
@@ -99,7 +104,12 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
         crystals = round(total * len(good) / max(1, len(entries)))
         samples[backbone] = Sample(
             dataset=Dataset(
-                graphs, result.target, np.array(ids, np.str_), np.arange(len(good)), len(good)
+                graphs,
+                result.target,
+                np.array(ids, np.str_),
+                np.arange(len(good)),
+                len(good),
+                target_ptr=graphs.node_ptr if per_site else None,
             ),
             size=Size(crystals, _rows(graphs)),
             read=len(entries),
@@ -109,7 +119,7 @@ def draw(source: Source, backbones: Sequence[str], max_atoms: int) -> dict[str, 
     return samples
 
 
-def featurised(folder: Path, kind: type[Columns]) -> Sample:
+def featurised(folder: Path, kind: type[Columns], known: Column = TARGET) -> Sample:
     """Samples a data set that has been featurised before: its size is known.
 
     Raises:
@@ -128,7 +138,7 @@ def featurised(folder: Path, kind: type[Columns]) -> Sample:
             break
     table = table.slice(0, SAMPLE)
     size = Size(crystals, found / max(1, crystals))
-    return Sample(shards.from_table(table, kind, len(table)), size, crystals, 0, 0.0)
+    return Sample(shards.from_table(table, kind, len(table), known), size, crystals, 0, 0.0)
 
 
 def absent(task: Task, backbone: str, present: Mapping[tuple[str, str], Sample]) -> Size:
@@ -143,11 +153,12 @@ def absent(task: Task, backbone: str, present: Mapping[tuple[str, str], Sample])
 
 def first(dataset: Dataset[Columns], crystals: int) -> Dataset[Columns]:
     """The first crystals of a data set, as a data set of their own."""
-    kept = min(crystals, len(dataset))
+    kept, ptr = min(crystals, len(dataset)), dataset.target_ptr
     return replace(
         dataset,
         graphs=dataset.graphs.take(np.arange(kept)),
-        target=dataset.target[:kept],
+        target=dataset.target[: kept if ptr is None else ptr[kept]],
+        target_ptr=None if ptr is None else ptr[: kept + 1],
         ids=dataset.ids[:kept],
         rows=np.arange(kept),
         total=kept,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,10 +14,11 @@ from orchestrator.data.datasets import is_here
 from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurise import Featurised, featurised_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
+from orchestrator.data.targets import targets_of
 from orchestrator.grid.cells import Cell, GridArray, Space, arrays
 from orchestrator.grid.columns import NOTHING, with_axes
 from orchestrator.grid.config import GridConfig, Options
-from orchestrator.grid.inputs import LEAST_CRYSTALS, fingerprint, open_sources, targets_of
+from orchestrator.grid.inputs import LEAST_CRYSTALS, demand_learnable, fingerprint, open_sources
 from orchestrator.grid.strategies import Search
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
@@ -33,8 +35,10 @@ from trainables.crystals.sources import Source
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
+from trainables.representations.columns import column_of
 from trainables.representations.shards import DamagedError, ShardError
-from trainables.training.specification import Target
+from trainables.targets.base import NUMBER, Target
+from trainables.targets.kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Work:
     planned: list[GridArray]
     left: list[GridArray]
     recorded: dict[str, int]
+
+    @cached_property
+    def targets(self) -> dict[str, Target]:
+        """The target of each data set."""
+        return {array.task: array.spec.target for array in self.planned}
 
     @property
     def models(self) -> int:
@@ -93,6 +102,7 @@ def look(options: Options) -> Work:
     config = options.config.model_copy(update={"tasks": names})
     demand_own_folds(options.division, names)
     demand_columns(options.division, sources)
+    demand_learnable(config, targets_of(sources))
     found = _featurised(config, sources, options.run)
     folds = recorded_digests(options.run, fields_of(options.division))
     known = {
@@ -103,7 +113,8 @@ def look(options: Options) -> Work:
         if options.division is None or task in folds
     }
     targets = {task.name: Target(name=task.target, unit=task.unit) for task in absent}
-    search = Search(Space(config, targets | targets_of(sources), known))
+    targets |= targets_of(sources, {task: data for (task, _), data in found.items()})
+    search = Search(Space(config, targets, known))
     planned, recorded = _proposed(search, options)
     return Work(
         config=config,
@@ -200,9 +211,10 @@ def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
         folders = {name: folder for name, folder in work.featurised.items() if name[0] == task}
         if len(folders) == len(backbones):
             try:
+                known = column_of(kind_of(work.targets[task]))
                 found |= {
                     (task, backbone): sample.featurised(
-                        folder, BACKBONES[backbone].representation.columns
+                        folder, BACKBONES[backbone].representation.columns, known
                     )
                     for (task, backbone), folder in folders.items()
                 }
@@ -211,7 +223,8 @@ def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
                 pass  # the job would make them again from the source, which is read below
             except ShardError as error:
                 raise UsageError(str(error)) from None
-        drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms)
+        target = work.targets[task]
+        drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms, target)
         found |= {(task, backbone): one for backbone, one in drawn.items()}
     return found
 
@@ -232,15 +245,22 @@ def measure_all(options: Options, work: Work, samples: Mapping[Name, Sample], sa
     costs: dict[Configuration, Costs] = {}
     for number, (kind, array) in enumerate(largest.items(), 1):
         say(f"measuring {kind[0]} d{kind[1]}, {number} of {len(largest)} configurations")
+        name, ground = on[array.spec.backbone]
+        spec = dataclasses.replace(array.spec, target=_measured(work.targets.get(name, NUMBER)))
         costs[kind] = measuring.measure(
-            array.spec,
-            on[array.spec.backbone][1].dataset,
+            spec,
+            ground.dataset,
             options.worker,
             device,
             traffic=options.plan_gpus is not None,
         )
     names = list(dict.fromkeys(name for name, _ in on.values()))
     return Survey(samples=samples, sizes=sizes, costs=costs, measured_on=names)
+
+
+def _measured(target: Target) -> Target:
+    """The target of a measurement: a class costs what a number does, and a sample may have one."""
+    return NUMBER if target.kind == "binary" else target
 
 
 def _configuration(array: GridArray) -> Configuration:

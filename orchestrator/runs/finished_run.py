@@ -22,7 +22,7 @@ from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_files import read_parquet, read_sealed, reading, verify
 from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import DONE, SCHEMA
-from trainables.crystals.registry import TASKS, Task
+from trainables.crystals.registry import LEADERBOARD, Task
 from trainables.models.mixing import Mixing
 
 JOB = "hybrid_grid"
@@ -90,6 +90,15 @@ class FinishedRun:
         return self.ledger[self.ledger["status"] == DONE]
 
     @cached_property
+    def scalars(self) -> pd.DataFrame:
+        """The done models that predict one number a crystal, with a unit or without."""
+        return self.done[[kind == "scalar" for kind in map(self.kind_of, self.done["task"])]]
+
+    def kind_of(self, task: str) -> str:
+        """Kind of a data set's target."""
+        return str(self.manifest["datasets"].get(task, {}).get("kind", "scalar"))
+
+    @cached_property
     def distances(self) -> pd.DataFrame:
         return read_parquet(self.folder, layout.DISTANCES, JOB)
 
@@ -99,7 +108,7 @@ class FinishedRun:
 
     def matbench_task(self, name: str) -> Task | None:
         """The MatBench task of a data set's name, if it has that task's rows and official folds."""
-        known, about = TASKS.get(name), self.manifest["datasets"].get(name, {})
+        known, about = LEADERBOARD.get(name), self.manifest["datasets"].get(name, {})
         rows = about.get("crystals", 0) + about.get("quarantined", 0)
         return known if known and known.n == rows and "folds" not in about else None
 
@@ -115,7 +124,8 @@ class FinishedRun:
 
     @cached_property
     def test_scores(self) -> pd.DataFrame:
-        """test_rmse and test_r2, RMSE and R² on the test part, of each done model, by key."""
+        """test_rmse and test_r2 of each done model of one number a crystal, by key."""
+        scalars = set(self.scalars["key"])
         rows = [
             {
                 "key": key,
@@ -123,6 +133,7 @@ class FinishedRun:
                 "test_r2": r_squared(target, prediction),
             }
             for key, target, prediction in self._tested()
+            if key in scalars
         ]
         return pd.DataFrame(rows, columns=["key", "test_rmse", "test_r2"]).set_index("key")
 

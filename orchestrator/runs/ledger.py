@@ -21,7 +21,7 @@ from trainables.kernels import library
 
 LEDGER = "ledger"  # its key in `sums.MADE_FROM`
 # What of a row decides what is made of the models; times and machines differ from run to run.
-DIGESTED = ("key", "task", "status", "val_mae", "test_mae", "val_error")
+DIGESTED = ("key", "task", "status", "val_error", "test_error", "val_mae", "test_mae")
 TOGETHER = 1000  # rows of records held as objects at a time
 EMBEDDINGS = pa.schema(
     [
@@ -106,6 +106,11 @@ def _embeddings_of(key: str, arrays: dict[str, np.ndarray]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EMBEDDINGS)
 
 
+def _one_a_crystal(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether a model predicts one number a crystal; the table holds no others."""
+    return arrays["predictions/test/value"].ndim == 1 and "predictions/test/ptr" not in arrays
+
+
 def _predictions_of(
     key: str, arrays: dict[str, np.ndarray], ids: np.ndarray, target: np.ndarray
 ) -> pa.Table:
@@ -136,6 +141,8 @@ def write_collected(
 ) -> None:
     """Collects the results of done models into `embeddings.parquet` and `predictions.parquet`.
 
+    Predictions of spectra, several columns and sites stay in the records.
+
     Args:
         crystals_of: (ids, targets) by (task, backbone).
         split_of: the parts of the data set that a row of the ledger was trained and tested on.
@@ -164,8 +171,12 @@ def write_collected(
             predictions.write_table(
                 pa.concat_tables(
                     [
-                        _predictions_of(row.key, arrays, *crystals_of[row.task, row.backbone])
-                        for row, arrays in found
+                        PREDICTIONS.empty_table(),
+                        *(
+                            _predictions_of(row.key, arrays, *crystals_of[row.task, row.backbone])
+                            for row, arrays in found
+                            if _one_a_crystal(arrays)
+                        ),
                     ]
                 )
             )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trainables.targets.base import MEAN_ABSOLUTE_ERROR
 from trainables.training.specification import CrabNetSpec, ModelSpec, SpecificationError
 
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
@@ -26,11 +27,17 @@ ENVIRONMENT = (
     pa.field("device", pa.string()), pa.field("kernels", pa.string()),
     pa.field("threads", pa.int64()), pa.field("versions", pa.string()),
 )  # fmt: skip
+# In the metric of the target's kind; and again where that is the MAE in the target's unit.
+ERRORS, MAES = (
+    tuple(f"{part}_{what}" for part in ("train", "val", "test", "dummy"))
+    for what in ("error", "mae")
+)
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "task", "backbone")]
     + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
-    + [("recipe", pa.string()), ("status", pa.string())]
-    + [(f"{part}_mae", pa.float64()) for part in ("train", "val", "test", "dummy")]
+    + [("recipe", pa.string()), ("status", pa.string()), ("metric", pa.string())]
+    + [(name, pa.float64()) for name in (*ERRORS, *MAES)]
+    + [("scores", pa.string())]
     + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
     + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
     + [("seconds", pa.float64())]
@@ -47,7 +54,7 @@ BESIDE = {"crc32", "arrays_sha256"}  # entries of a row that are no columns
 RENAMED = ("task", "array")  # the same data may have another name in another grid
 NAMES = re.compile(
     r"weights/.+|table|scaler/(mean|scale)|curve/(train_loss|val_mae)"
-    r"|predictions/(validation|test)/(row|value)|elements/(numbers|counts|mixed|h|l|layer[1-9]\d*)"
+    r"|predictions/(validation|test)/(row|value|ptr)|elements/(numbers|counts|mixed|h|l|layer[1-9]\d*)"
 )
 PARTS = {"validation": "n_val", "test": "n_test"}  # of the predictions, and their columns
 LARGEST_Z = 118
@@ -59,6 +66,14 @@ Columns = dict[str, tuple[type, ...]]
 def columns_of(schema: pa.Schema) -> Columns:
     """The JSON types of a ledger's columns."""
     return {field.name: TYPES[field.type] for field in schema}
+
+
+def completed(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
+    """A row with the columns of its errors, which earlier versions had as MAEs alone."""
+    if "metric" not in columns or "metric" in row:
+        return row
+    errors = {name: row.get(mae) for name, mae in zip(ERRORS, MAES, strict=True)}
+    return row | {"metric": MEAN_ABSOLUTE_ERROR, "scores": None} | errors
 
 
 def wrong_in_row(row: Any, key: str, columns: Columns, asked: Mapping[str, Any] | None) -> str:
@@ -94,11 +109,9 @@ def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, 
         elif name not in RENAMED and row[name] != value:
             return f"{name} is {str(row[name])[:40]}, and {value} in the model of this key"
     if row["status"] == DONE:
-        # Classes have an error, and no MAE.
-        errors = {"train_mae", "val_mae", "test_mae", "dummy_mae"}
-        if "val_error" in columns:
-            errors = {"val_error"}
-        needed = errors | {"epochs", "best_epoch", "parameters", "seconds"}
+        # A comparison has a validation error alone.
+        needed = columns.keys() & {*ERRORS, "epochs", "best_epoch", "parameters", "seconds"}
+        needed |= {*MAES} if row.get("metric") == MEAN_ABSOLUTE_ERROR else set()
         for name in sorted(needed | {"n_train", "n_val", "n_test"}):
             if row[name] is None:
                 return f"done, without {name}"
@@ -140,7 +153,7 @@ def wrong_in_arrays(
         if value.dtype.kind not in "fiu" or not finite:
             return f"{name} holds what is no number"
     for part, column in PARTS.items():
-        if why := _wrong_predictions(arrays, part, row.get(column), parts):
+        if why := _wrong_predictions(arrays, part, row.get(column), parts, _shape(row)):
             return why
     if arrays.get("curve/val_mae", np.zeros(0)).ndim != 1:
         return "curve/val_mae is no list of numbers"
@@ -152,6 +165,7 @@ def _wrong_predictions(
     part: str,
     number: int | None,
     parts: Mapping[str, np.ndarray] | None,
+    shape: tuple[int, ...],
 ) -> str:
     name = f"predictions/{part}"
     try:
@@ -160,11 +174,29 @@ def _wrong_predictions(
         return f"without {name}"
     if rows.dtype.kind not in "iu" or values.dtype != np.float64:
         return f"{name} is of another type"
-    if rows.ndim != 1 or rows.shape != values.shape or number not in (None, len(rows)):
+    fits = rows.ndim == 1 and values.ndim > 0 and values.shape[1:] == shape
+    if not fits or len(rows) != _crystals(arrays, name, len(values)):
+        return f"{name} is of another size"
+    if number not in (None, len(rows)):
         return f"{name} is of another size"
     if parts is not None and part in parts and not np.array_equal(rows, parts[part]):
         return f"{name} is of other crystals than the fold's"
     return ""
+
+
+def _shape(row: Mapping[str, Any]) -> tuple[int, ...]:
+    """Of a value of the target, as the row's specification has it."""
+    spec = json.loads(row.get("spec") or "{}")
+    return tuple(spec.get("target", {}).get("shape", ()))
+
+
+def _crystals(arrays: Mapping[str, np.ndarray], name: str, values: int) -> int:
+    """Of how many crystals so many values are; those of sites have a pointer beside them."""
+    ptr = arrays.get(f"{name}/ptr")
+    if ptr is None:
+        return values
+    sound = ptr.ndim == 1 and len(ptr) and ptr[0] == 0 and ptr[-1] == values
+    return len(ptr) - 1 if sound and (np.diff(ptr) > 0).all() else -1
 
 
 def _wrong_elements(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> str:

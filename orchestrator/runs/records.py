@@ -37,6 +37,7 @@ from orchestrator.runs.record_contents import (
     SCHEMA,
     Columns,
     columns_of,
+    completed,
     wrong_in_arrays,
     wrong_in_row,
 )
@@ -202,6 +203,7 @@ class Records:
             raise LedgerError(path, "missing") from None
         if not row:
             raise LedgerError(path, "damaged")
+        row = completed(row, self._columns)
         if why := wrong_in_row(row, key, self._columns, self.asked(key)):
             raise LedgerError(path, f"damaged ({why})")
         return row

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from analysis.metrics import name_errors
 from orchestrator.interface.format import duration, why
 from orchestrator.runs.records import DONE
 from orchestrator.training.events import (
@@ -37,6 +38,7 @@ class Progress:
         self._active: dict[str, int] = {}
         self._finished: dict[str, str] = {}  # key -> status
         self._best: dict[str, tuple[str, float, str]] = {}
+        self._metrics: set[str] = set()
 
     def see(self, event: Event) -> None:
         """Handles an event, and prints when it is time."""
@@ -84,6 +86,7 @@ class Progress:
         self._finished[row["key"]] = row["status"]
         if row["status"] != DONE:
             return
+        self._metrics.add(row.get("metric", ""))
         task, error = row["task"], row[self._error]
         if task not in self._best or error < self._best[task][1]:
             # Most recently improved first: where the line is cut, the news stays.
@@ -117,7 +120,7 @@ class Progress:
         bad = sum(status != DONE for status in self._finished.values())
         done = len(self._finished) - bad
         left = self._left.seconds(now)
-        error = self._error.replace("mae", "MAE").replace("_", " ")
+        error = f"val {name_errors(self._metrics)}"
         best = "; ".join(
             f"{_short(task)} {value} ({name})" for task, (value, _, name) in self._best.items()
         )

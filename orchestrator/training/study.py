@@ -127,7 +127,7 @@ class Study:
     data: Mapping[Any, Any]
     naming: Naming
     make_fit: MakeFit = graph_networks
-    error: str = "val_mae"
+    error: str = "val_error"
     complete: Callable[[pa.Table], pa.Table] = as_recorded
     more: Callable[[pd.DataFrame], Sequence[TrainingArray]] = nothing_more
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import sys
 import time
 import traceback
@@ -204,6 +205,7 @@ class ArrayTrial(tune.Trainable):
             "seconds": round(history.seconds, 4),
             "parameters": outcome.parameters,
             "error": "the loss became NaN or infinite" if history.diverged else "",
+            "scores": json.dumps(outcome.scores) if outcome.scores else None,
             **outcome.sizes,
             **outcome.metrics,
         }

@@ -17,7 +17,8 @@ from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import FORMULA, Compositions
 from trainables.models.crabnet import PUBLISHED
 from trainables.models.recipe import Recipe
-from trainables.training.specification import CrabNetSpec, Target
+from trainables.targets.base import Target
+from trainables.training.specification import CrabNetSpec
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,

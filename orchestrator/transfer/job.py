@@ -42,7 +42,7 @@ from orchestrator.transfer.overlap import line_up, of_unknown_source
 from orchestrator.transfer.results import compare, in_words, score_all, score_together
 from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import Compositions
-from trainables.training.specification import Target
+from trainables.targets.base import Target
 from trainables.training.transfer import (
     TRANSFER_VERSION,
     Entrant,

@@ -45,10 +45,10 @@ def build_ledger(
                                 "fold": fold,
                                 "seed": 7,
                                 "status": "done",
-                                "train_mae": error / 2,
-                                "val_mae": error * (1 + 0.01 * random.random()),
-                                "test_mae": error,
-                                "dummy_mae": 6 * scale,
+                                "train_error": error / 2,
+                                "val_error": error * (1 + 0.01 * random.random()),
+                                "test_error": error,
+                                "dummy_error": 6 * scale,
                                 "unit": {"phonons": "cm⁻¹"}.get(task, ""),
                             }
                         )
@@ -66,7 +66,7 @@ def break_model(ledger: pd.DataFrame, key: str, status: str = "failed") -> pd.Da
     row = broken["key"] == key
     assert row.sum() == 1
     broken.loc[row, "status"] = status
-    broken.loc[row, ["train_mae", "val_mae", "test_mae"]] = np.nan
+    broken.loc[row, ["train_error", "val_error", "test_error"]] = np.nan
     return broken
 
 

@@ -33,7 +33,9 @@ def make_curves(ledger: pd.DataFrame, epochs: int = 20) -> pd.DataFrame:
     for _, row in ledger.iterrows():
         epoch = np.arange(1, epochs + 1)
         kept = row[["key", "task", "backbone", "mixing", "gamma", "dim", "fold", "unit"]].to_dict()
-        parts.append(pd.DataFrame({**kept, "epoch": epoch, "val_mae": row["val_mae"] + 1 / epoch}))
+        parts.append(
+            pd.DataFrame({**kept, "epoch": epoch, "val_error": row["val_error"] + 1 / epoch})
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -55,7 +57,7 @@ def test_error_against_mixing_draws_a_line_per_dimension_and_panel(make_ledger: 
     assert [sum(bool(t.showlegend) for t in find(fig, f"dim {d}")) for d in (16, 64)] == [1, 1]
     first = lines[0]  # dielectric, CGCNN
     rows = ledger[ledger["key"].str.startswith("dielectric-cgcnn-16-")]
-    means = [rows.loc[rows["mixing"].map(label_mixing) == m, "test_mae"].mean() for m in LABELS]
+    means = [rows.loc[rows["mixing"].map(label_mixing) == m, "test_error"].mean() for m in LABELS]
     assert list(first.x) == LABELS
     np.testing.assert_allclose(first.y, means)
 
@@ -65,7 +67,7 @@ def test_band_is_one_deviation_and_absent_for_a_single_fold(make_ledger: Make) -
     fig = mae_vs_gamma(ledger)
     bands = [trace for trace in fig.data if trace.fill == "toself"]
     assert len(bands) == 1
-    at_h = ledger.loc[ledger["mixing"] == "H", "test_mae"]
+    at_h = ledger.loc[ledger["mixing"] == "H", "test_error"]
     assert bands[0].y[0] == pytest.approx(at_h.mean() + at_h.std())
     assert bands[0].y[-1] == pytest.approx(at_h.mean() - at_h.std())
     single = mae_vs_gamma(ledger[ledger["fold"] == 0])
@@ -75,7 +77,7 @@ def test_band_is_one_deviation_and_absent_for_a_single_fold(make_ledger: Make) -
 
 def test_lowest_test_error_and_choice_of_validation_are_marked_apart(make_ledger: Make) -> None:
     ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"])
-    ledger.loc[(ledger["mixing"] == "4") & (ledger["dim"] == 16), "test_mae"] = 1.0
+    ledger.loc[(ledger["mixing"] == "4") & (ledger["dim"] == 16), "test_error"] = 1.0
     fig = mae_vs_gamma(ledger)
     (star,), (ring,) = find(fig, "lowest test MAE"), find(fig, "picked on validation")
     assert (list(star.x), list(star.y)) == (["4"], [1.0])
@@ -110,12 +112,12 @@ def test_winners_by_backbone_are_shares_of_the_cells(make_ledger: Make) -> None:
     np.testing.assert_allclose(fig.data[0].y, [0, 0, 1, 0, 0, 0, 0])
     np.testing.assert_allclose(fig.data[1].y, [0, 0, 0, 1, 0, 0, 0])
     assert "leaks" not in fig.layout.title.text
-    assert "leaks" in winners(ledger, on="test_mae").layout.title.text
+    assert "leaks" in winners(ledger, on="test_error").layout.title.text
 
 
 def test_winners_by_task_add_up_to_one(make_ledger: Make) -> None:
     ledger = make_ledger()
-    ledger.loc[ledger["key"] == "phonons-cgcnn-16-L-0", "val_mae"] = 0.0
+    ledger.loc[ledger["key"] == "phonons-cgcnn-16-L-0", "val_error"] = 0.0
     fig = winners(ledger, by="task")
     assert len(fig.data) == 7 * 2
     learned = next(t for t in fig.data if t.name == "L" and t.xaxis == "x")
@@ -142,7 +144,7 @@ def test_effect_of_dimension_is_relative_to_the_best(make_ledger: Make) -> None:
     ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"])
     found = relative_errors(ledger).set_index(["regime", "dim"])["relative"]
     assert found.min() == 1
-    means = ledger.groupby(["mixing", "dim"])["test_mae"].mean()
+    means = ledger.groupby(["mixing", "dim"])["test_error"].mean()
     led = means[["H", "-4", "-2", "0"]].groupby("dim").mean()
     learned = means[["2", "4", "L"]].groupby("dim").mean()
     assert found[REGIMES[0], 16] == pytest.approx(led[16] / led[64])
@@ -251,13 +253,13 @@ def test_learning_curves_draw_each_model_in_order_of_epoch(make_ledger: Make) ->
 
 def test_learning_curves_drop_epochs_without_a_number(make_ledger: Make) -> None:
     curves = make_curves(make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16], folds=1))
-    curves.loc[curves["epoch"] > 5, "val_mae"] = np.nan
-    curves.loc[curves["mixing"] == "L", "val_mae"] = np.inf
+    curves.loc[curves["epoch"] > 5, "val_error"] = np.nan
+    curves.loc[curves["mixing"] == "L", "val_error"] = np.inf
     fig = learning_curves(curves)
     assert len(fig.data) == 6
     assert all(len(trace.x) == 5 for trace in fig.data)
     with pytest.raises(ValueError, match="no learning curve"):
-        learning_curves(curves.assign(val_mae=np.nan))
+        learning_curves(curves.assign(val_error=np.nan))
 
 
 def test_parity_pools_the_test_folds_of_the_choice(make_ledger: Make) -> None:

@@ -19,19 +19,19 @@ def test_each_cell_has_one_winner_and_it_is_the_lowest(make_ledger: Make) -> Non
     cell = ["task", "fold", "backbone", "dim"]
     assert len(won) == 2 * 3 * 2 * 2
     assert not won.duplicated(cell).any()
-    lowest = ledger.groupby(cell)["val_mae"].min()
-    assert won.set_index(cell)["val_mae"].sort_index().equals(lowest.sort_index())
+    lowest = ledger.groupby(cell)["val_error"].min()
+    assert won.set_index(cell)["val_error"].sort_index().equals(lowest.sort_index())
     assert set(won.loc[won["backbone"] == "cgcnn", "mixing"]) == {"-2"}
     assert set(won.loc[won["backbone"] == "megnet", "mixing"]) == {"0"}
 
 
 def test_validation_and_test_can_choose_differently(make_ledger: Make) -> None:
     ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16], folds=1)
-    ledger.loc[ledger["mixing"] == "L", "test_mae"] = 0.0
+    ledger.loc[ledger["mixing"] == "L", "test_error"] = 0.0
     assert best_of_cells(ledger)["mixing"].tolist() == ["-2"]
-    assert best_of_cells(ledger, on="test_mae")["mixing"].tolist() == ["L"]
-    assert leaks("test_mae")
-    assert not leaks("val_mae")
+    assert best_of_cells(ledger, on="test_error")["mixing"].tolist() == ["L"]
+    assert leaks("test_error")
+    assert not leaks("val_error")
 
 
 def test_failed_model_cannot_win(make_ledger: Make, fail: Make) -> None:
@@ -39,7 +39,7 @@ def test_failed_model_cannot_win(make_ledger: Make, fail: Make) -> None:
     broken = fail(ledger, "phonons-cgcnn-16--2-0")
     assert best_of_cells(broken)["mixing"].isin(["-4", "0"]).all()
     # a stale metric of a failed model counts as little as a missing one
-    broken.loc[broken["mixing"] == "-2", "val_mae"] = 0.0
+    broken.loc[broken["mixing"] == "-2", "val_error"] = 0.0
     assert best_of_cells(broken)["mixing"].isin(["-4", "0"]).all()
 
 
@@ -55,7 +55,7 @@ def test_ties_go_to_the_handcrafted_end_whatever_the_order_of_rows(
     make_ledger: Make, shuffle: int
 ) -> None:
     ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16], folds=1)
-    tied = ledger.assign(val_mae=np.where(ledger["mixing"].isin(["L", "4", "-4"]), 1.0, 2.0))
+    tied = ledger.assign(val_error=np.where(ledger["mixing"].isin(["L", "4", "-4"]), 1.0, 2.0))
     mixed = tied.sample(frac=1, random_state=shuffle)
     assert best_of_cells(mixed)["mixing"].tolist() == ["-4"]
 
@@ -75,7 +75,7 @@ def test_strategy_without_models_is_empty(make_ledger: Make) -> None:
 
 def test_ledger_without_a_finished_model_is_refused_in_one_line(make_ledger: Make) -> None:
     ledger = make_ledger(folds=1).assign(status="failed")
-    with pytest.raises(ValueError, match="no finished model with a val_mae") as error:
+    with pytest.raises(ValueError, match="no finished model with a val_error") as error:
         strategies(ledger)
     assert "56 failed" in str(error.value)
     assert "\n" not in str(error.value)
@@ -91,7 +91,7 @@ def test_unknown_column_is_refused(make_ledger: Make) -> None:
 def with_rates(ledger: pd.DataFrame) -> pd.DataFrame:
     """Each model twice: at a second rate it is worse, but for mixing 4, where it is the best."""
     slow = ledger.assign(setting="lr 0.1", key="slow-" + ledger["key"])
-    slow["val_mae"] *= np.where(slow["mixing"] == "4", 0.1, 3.0)
+    slow["val_error"] *= np.where(slow["mixing"] == "4", 0.1, 3.0)
     return pd.concat([ledger.assign(setting="lr 0.01"), slow])
 
 

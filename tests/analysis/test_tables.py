@@ -202,7 +202,7 @@ def test_sidecar_says_where_each_row_comes_from() -> None:
         descriptor=make_descriptor(),
         tasks=["phonons", "dielectric"],
         models=2,
-        selected_on="test_mae",
+        selected_on="test_error",
     )
     assert json.loads(json.dumps(made, allow_nan=False)) == made
     assert made["table"] == "Mat2Vec-S-2"
@@ -223,7 +223,7 @@ def test_sidecar_says_where_each_row_comes_from() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "on", "leaking"),
-    [("S", "val_mae", False), ("S", "test_mae", True), ("H", "test_mae", False)],
+    [("S", "val_error", False), ("S", "test_error", True), ("H", "test_error", False)],
 )
 def test_only_choosing_on_test_leaks(strategy: str, on: str, leaking: bool) -> None:
     sums = accumulate([(np.array([1, 3, 8]), np.random.default_rng(0).normal(size=(3, 4)))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from tests.crystals.test_fuzz_sources import VALID
 from tests.crystals.test_source_folder import CIF, folder
 from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.parsing import parse, parse_target
-from trainables.crystals.sources import ANY_COLUMN, Source, SourceError, open_source
+from trainables.crystals.sources import ANY_COLUMN, Source, SourceError, gunzip, open_source
 from trainables.crystals.sources.table import sniff_delimiter
 
 QUOTED = '"' + CIF.replace('"', '""') + '"'
@@ -116,10 +117,28 @@ def test_other_parquet_columns_may_be_there_twice(tmp_path: Path) -> None:
     assert read(open_source(tmp_path / "x.parquet")) == [("a", 1.0)]
 
 
+def test_lists_of_equal_numbers_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million zeros take some bytes of a file."""
+    columns = {"cif": [CIF], "y": [[0.0] * 1_000_000]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    assert open_source(tmp_path / "x.parquet").cells.shape == (1_000_000,)
+    monkeypatch.setattr(gunzip, "HARMLESS", 1 << 20)
+    assert "its numbers come to more than 200 times the size" in refused(tmp_path / "x.parquet")
+
+
+def test_a_list_of_decimal_numbers_is_exact(tmp_path: Path) -> None:
+    column = pa.array([[Decimal("0.10"), None]], pa.list_(pa.decimal128(5, 2)))
+    pq.write_table(pa.table({"cif": [CIF], "y": column}), tmp_path / "x.parquet")
+    (entry,) = open_source(tmp_path / "x.parquet").entries()
+    assert entry.target == '["0.10", null]'
+
+
 @pytest.mark.parametrize(
     ("column", "words"),
     [
-        (pa.array([[1.0]]), "column 'y' holds list<element: double>, no numbers; name another"),
+        (pa.array([[[1.0]]]), "column 'y' holds list<element: list<element: double>>, no numbers"),
         (pa.array([b"1"]), "column 'y' holds binary, no numbers"),
         (pa.array([0], pa.timestamp("us")), "column 'y' holds timestamp[us], no numbers"),
     ],

@@ -8,15 +8,26 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.crystals.test_fuzz_sources import VALID
+from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.parsing import parse, parse_target
 from trainables.crystals.sources import Source, SourceError, open_source
-from trainables.crystals.targets import LARGEST, has_decimal_commas, is_numeric, read_target
+from trainables.crystals.sources.cells import Cells
+from trainables.crystals.targets import (
+    LARGEST,
+    has_decimal_commas,
+    is_missing,
+    is_numeric,
+    read_numbers,
+    read_target,
+)
 
 MISSING = ["N/A", "na", "NaN", "null", "None", "-", "", "?", "#N/A", "n.a."]
 
@@ -133,9 +144,9 @@ def test_whole_numbers_have_no_decimal_commas() -> None:
     assert has_decimal_commas(["1,500", "0,5"], ";"), "the second one decides"
 
 
-def test_classes_in_words_are_for_the_transfer_job(tmp_path: Path) -> None:
-    cells = ["metal", "insulator"] * 5
-    columns = {"cif": [VALID["cif"]] * 10, "kind": cells}
+def test_two_words_are_classes_wherever_they_stand(tmp_path: Path) -> None:
+    cells = [" metal", "Metal", "metal", "n/a"] * 60 + ["Insulator", "metal"]
+    columns = {"cif": [VALID["cif"]] * len(cells), "kind": cells}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     for path, target in (
         (tmp_path / "a.parquet", "kind"),
@@ -143,8 +154,82 @@ def test_classes_in_words_are_for_the_transfer_job(tmp_path: Path) -> None:
         (table(tmp_path / "b.csv", cells, column="kind"), "kind"),
         (folder(tmp_path / "in", cells), None),
     ):
-        with pytest.raises(SourceError, match=r"holds words \(insulator, metal\).*transfer job"):
-            open_source(path, target)
+        source = open_source(path, target)
+        assert source.cells == Cells(kind="binary", classes=("insulator", "metal"))
+        said = [entry.target for entry in source.entries()]
+        assert said[:3] == ["true"] * 3 and is_missing(said[3]) and said[-2:] == ["false", "true"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (["a", "b", "c", "a"], "holds 3 different words, a, b, c; two classes are learned"),
+        (["metal"] * 5, "holds the word metal; two classes are learned, or numbers"),
+        (["[1, 2]", "[1]"], "holds lists of 1 to 2 numbers; a spectrum has one length, and a num"),
+        (["[a]", "[b]"], "holds lists, but not of numbers"),
+    ],
+)
+def test_columns_that_nothing_is_learned_of(tmp_path: Path, cells: list[str], reason: str) -> None:
+    path = table(tmp_path / "a.csv", cells, column="kind")
+    with pytest.raises(SourceError, match="column 'kind'") as caught:
+        open_source(path, "kind")
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_word_that_comes_late_costs_its_own_crystal() -> None:
+    cells = Cells(kind="binary", classes=("insulator", "metal"))
+    entry = cells.entry(4, "x", "cif", "data_x", ["semimetal"], "a.csv:5")
+    assert (entry.format, entry.text) == (
+        "bad",
+        "target is neither 'insulator' nor 'metal': 'semimetal'",
+    )
+
+
+def test_lists_are_spectra_and_columns_with_commas_between_are_properties(tmp_path: Path) -> None:
+    lists = [[0.5, None, 2.0], [1.0, 1e-3, 3.0]]
+    texts = [json.dumps(one) for one in lists]
+    rest = {"cif": [VALID["cif"]] * 2, "gap": [0.5, None], "energy": ["-1,5", "2,5"]}
+    pq.write_table(pa.table({**rest, "dos": lists}), tmp_path / "a.parquet")
+    pd.DataFrame({**rest, "dos": texts}).to_csv(tmp_path / "b.csv", index=False, sep=";")
+    for path in (tmp_path / "a.parquet", tmp_path / "b.csv"):
+        source = open_source(path, "DOS")
+        assert source.target_name == "dos"
+        assert source.cells == Cells(kind="spectrum", shape=(3,))
+        assert [json.loads(entry.target) for entry in source.entries()] == lists
+        sites = open_source(path, "dos@site")
+        assert (sites.target_name, sites.cells) == ("dos@site", Cells(kind="site"))
+        assert sites.digest() != source.digest()
+        both = open_source(path, "Gap, energy")
+        assert both.target_name == "gap,energy"
+        assert both.cells == Cells(kind="properties", shape=(2,), commas=(False, True))
+        found = [read_numbers(entry.target) for entry in both.entries()]
+        np.testing.assert_array_equal(found, [[0.5, -1.5], [np.nan, 2.5]])
+
+
+def test_a_list_in_a_matbench_file(tmp_path: Path) -> None:
+    path = write_matbench(tmp_path / "m.json.gz", [(one, [1.5, None]) for one, _ in rows(3)])
+    source = open_source(path)
+    assert source.cells == Cells(kind="spectrum", shape=(2,))
+    assert [entry.target for entry in source.entries()] == ["[1.5, null]"] * 3
+    path = write_matbench(tmp_path / "w.json.gz", [(rows(1)[0][0], w) for w in ("no", "yes")])
+    assert [entry.target for entry in open_source(path).entries()] == ["false", "true"]
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("gap,enrgy", "no column 'enrgy' (did you mean 'energy'?)"),
+        ("gap,gap", "gap,gap: names 'gap' twice"),
+        ("gap,energy@site", "@site is for one column; leave the others out"),
+        ("gap,kind", "column 'kind' holds words (a, b) and no numbers; several columns are num"),
+    ],
+)
+def test_several_columns_that_do_not_fit(tmp_path: Path, target: str, reason: str) -> None:
+    table = {"cif": [VALID["cif"]] * 2, "gap": [0.5, 1.5], "energy": [1.0, 2.0], "kind": ["a", "b"]}
+    pd.DataFrame(table).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(SourceError) as caught:
+        open_source(tmp_path / "a.csv", target)
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [1e307, -1e307, 3e38, 1.1 * LARGEST])

@@ -21,7 +21,8 @@ from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.neighbours import find_neighbours
 from trainables.testing.crystals import filled, in_cell, made_up, named_crystals
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 DTYPE = torch.float64
 SYMMETRIC = {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GCNConv
 
-from trainables.models.heads import ScalarHead
+from trainables.models.heads import CrystalHead
 from trainables.models.stacking import Stack
 from trainables.representations.quotient import quotient
 from trainables.testing.crystals import made_up
@@ -144,7 +144,7 @@ def test_dropout_is_refused_by_name() -> None:
 def test_a_head_counts_atoms_not_nodes() -> None:
     full = graphs_of(made_up(8), "megnet")
     small = quotient(full)
-    head = ScalarHead(3).double()
+    head = CrystalHead(3).double()
     of_element = torch.randn(119, 3, dtype=torch.float64)
     batches = batch_of(full), batch_of(small)
     atoms, nodes = (head(of_element[batch.z], batch) for batch in batches)

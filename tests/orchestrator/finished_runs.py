@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,8 +24,10 @@ from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_collected
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import write_manifest
-from tests.orchestrator.small_data import cells_of
-from trainables.crystals.split import Split, split_fold
+from tests.orchestrator.small_data import ENERGY, cells_of
+from trainables.crystals.split import Split
+from trainables.representations.dataset import Dataset, split_dataset
+from trainables.targets.base import Target
 from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import fit
 
@@ -34,14 +38,15 @@ def make_run(
     task: str = "salts",
     failed: Sequence[str] = (),
     error: str = "",
+    target: Target = ENERGY,
     **changes: Any,
 ) -> Path:
     """A run directory as the job leaves it, but without tables; `failed` mixings are not done."""
     config = build_config(
         "demo", {"tasks": (task,), "folds": (0, 1), "dims": (4, 6), "epochs": 2, **changes}
     )
-    data = {backbone: made_up_dataset(backbone, 30) for backbone in config.backbones}
-    cells = cells_of(config)
+    data = {name: learning(made_up_dataset(name, 30), target) for name in config.backbones}
+    cells = cells_of(config, target=target)
     folder.mkdir(parents=True, exist_ok=True)
     records = Records(folder / "records")
     for array in arrays(cells):
@@ -54,6 +59,7 @@ def make_run(
             done = {
                 "status": "done", "epochs": 2, "best_epoch": outcome.history.best_epoch,
                 "seconds": 0.25, "device": "cpu", "kernels": "none", "threads": 1, "error": "",
+                "scores": json.dumps(outcome.scores),
             }  # fmt: skip
             records.write({**row, **done, **outcome.metrics}, outcome.arrays)
     ledger = with_axes(compile_ledger(records, {cell.key: cell.task for cell in cells}))
@@ -64,7 +70,9 @@ def make_run(
         {
             "created": "2031-05-06T07:08:09+00:00",
             "config": config.model_dump(mode="json"),
-            "datasets": {task: {"unit": "eV", "description": f"What {task} is."}},
+            "datasets": {
+                task: {"unit": "eV", "description": f"What {task} is.", "kind": target.kind}
+            },
             "models": len(cells),
             "training_version": 1,
             "hardware": {
@@ -76,6 +84,19 @@ def make_run(
     return folder
 
 
+def learning(dataset: Dataset, target: Target) -> Dataset:
+    """The data set with targets of that kind, which its numbers determine."""
+    number = dataset.target
+    if target.kind == "binary":
+        classes = (number > np.median(number)).astype(np.int8)
+        return dataclasses.replace(dataset, target=classes.astype(float), classes=classes)
+    if target.shape:
+        several = np.outer(number, np.linspace(-1, 2, *target.shape))
+        several[::3, 0] = np.nan
+        return dataclasses.replace(dataset, target=several)
+    return dataset
+
+
 def finish(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any]) -> None:
     frame = ledger.to_pandas()
     done = frame[frame["status"] == "done"]
@@ -83,8 +104,7 @@ def finish(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any
         return
 
     def split(row: Any) -> Split:
-        found = data[row.task, row.backbone]
-        return split_fold(found.rows, found.total, row.fold, row.seed)
+        return split_dataset(data[row.task, row.backbone], row.fold, row.seed)
 
     crystals = {name: (found.ids, found.target) for name, found in data.items()}
     write_collected(folder, records, frame, crystals, split)

@@ -22,7 +22,8 @@ from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.featurise import featurise
 from trainables.representations.graph import Graphs
-from trainables.training.specification import ArraySpec, ModelSpec, Target
+from trainables.targets.base import Target
+from trainables.training.specification import ArraySpec, ModelSpec
 
 CRYSTALS = 600
 ENERGY = Target(name="energy", unit="eV")
@@ -67,11 +68,11 @@ def grid_array(mixings: str = "H L", task: str = "made-up", **changes: Any) -> G
     return GridArray(task=task, models=tuple(models))
 
 
-def cells_of(config: GridConfig, data: str = "") -> list[Cell]:
+def cells_of(config: GridConfig, data: str = "", target: Target = ENERGY) -> list[Cell]:
     """Those of a grid whose data sets are featurised, each with a fingerprint of its own."""
     pairs = [(task, backbone) for task in config.tasks for backbone in config.backbones]
     fingerprints = {pair: data or " ".join(pair) for pair in pairs}
-    return cells(config, dict.fromkeys(config.tasks, ENERGY), fingerprints)
+    return cells(config, dict.fromkeys(config.tasks, target), fingerprints)
 
 
 def with_rows(
@@ -82,5 +83,5 @@ def with_rows(
     for array in arrays(cells):
         for model in array.models:
             known = {name: value for name, value in array.row(model.mixing).items()}
-            rows.append(row(known.pop("key"), **known) | {"val_mae": errors(model)})
+            rows.append(row(known.pop("key"), **known) | {"val_error": errors(model)})
     return with_axes(pa.Table.from_pylist(rows, schema=SCHEMA)).to_pandas()

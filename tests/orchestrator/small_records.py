@@ -10,11 +10,12 @@ import numpy as np
 def row(key: str, **more: Any) -> dict[str, Any]:
     return {
         "key": key, "task": "salts", "backbone": "cgcnn", "dim": 2, "mixing": "H", "fold": 0,
-        "seed": 0, "recipe": "tuned", "status": "done", "train_mae": 1.0, "val_mae": 2.0,
-        "test_mae": 3.0, "dummy_mae": 9.0, "n_train": 6, "n_val": 2, "n_test": 1, "epochs": 5,
-        "best_epoch": 4, "parameters": 100, "seconds": 0.5, "target": "energy", "unit": None,
-        "spec": "{}", "array": "salts/fold0/cgcnn/d2", "device": "cpu", "kernels": "none",
-        "threads": 1, "versions": "{}", "error": "",
+        "seed": 0, "recipe": "tuned", "status": "done", "metric": "mae", "train_error": 1.0,
+        "val_error": 2.0, "test_error": 3.0, "dummy_error": 9.0, "train_mae": 1.0, "val_mae": 2.0,
+        "test_mae": 3.0, "dummy_mae": 9.0, "scores": None, "n_train": 6, "n_val": 2,
+        "n_test": 1, "epochs": 5, "best_epoch": 4, "parameters": 100, "seconds": 0.5,
+        "target": "energy", "unit": None, "spec": "{}", "array": "salts/fold0/cgcnn/d2",
+        "device": "cpu", "kernels": "none", "threads": 1, "versions": "{}", "error": "",
         **more,
     }  # fmt: skip
 

@@ -15,7 +15,7 @@ from orchestrator.transfer.entries import arrays_of, fingerprint
 from orchestrator.transfer.flags import parse
 from orchestrator.transfer.tables import Table, load_tables
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
-from trainables.training.specification import Target
+from trainables.targets.base import Target
 from trainables.training.transfer import Entrant, recipe_for
 
 

@@ -7,29 +7,38 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedKFold
 
 from orchestrator.data.featurise import Featurised
-from orchestrator.data.shard_writer import ShardWriter
+from orchestrator.data.shard_writer import ShardWriter, WrittenShard
 from orchestrator.data.streaming import ShardStream
+from orchestrator.data.targets import class_names, classify, target_of
 from orchestrator.element_scale import flags as scale_flags
 from orchestrator.element_scale.job import open_relations
 from orchestrator.grid.config import GridConfig, build_config
 from orchestrator.grid.inputs import demand_parts, load_datasets, open_sources
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
+from orchestrator.planning.sample import first
 from tests.crystals.test_fuzz_sources import VALID
+from tests.orchestrator.small_data import ENERGY
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.crystals.registry import official_folds
-from trainables.crystals.sources import Source
+from trainables.crystals.sources import Source, open_source
+from trainables.crystals.targets import read_target
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
-from trainables.representations.dataset import Dataset
+from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.sizes import resident_bytes
+from trainables.targets.base import Target
 from trainables.testing.samples import made_up_dataset
+
+NUMBERS = {"salts": ENERGY}
 
 
 def config(**changes: object) -> GridConfig:
@@ -52,14 +61,16 @@ def written(dataset: Dataset, folder: Path) -> Featurised:
 
 def refusal(featurised: dict[str, Featurised], grid: GridConfig, memory: float = math.inf) -> str:
     with pytest.raises(UsageError) as caught:
-        demand_parts(grid, load_datasets(grid, featurised, memory))
+        demand_parts(
+            grid, load_datasets(grid, featurised, dict.fromkeys(featurised, ENERGY), memory)
+        )
     text = str(caught.value)
     assert "\n" not in text
     return text
 
 
 def test_what_was_written_is_loaded(tmp_path: Path) -> None:
-    found = load_datasets(config(), {"salts": written(crystals(20), tmp_path)})
+    found = load_datasets(config(), {"salts": written(crystals(20), tmp_path)}, NUMBERS)
     assert list(found) == [("salts", "cgcnn")]
     np.testing.assert_array_equal(found["salts", "cgcnn"].target, crystals(20).target)
 
@@ -71,9 +82,10 @@ def test_what_is_over_the_memory_stays_in_its_shards(
     (folder,) = data["salts"].folders.values()
     listed = shards.listing(folder, Graphs)
     needed = sum(resident_bytes(Graphs, shard.rows) for shard in listed)
-    assert isinstance(load_datasets(config(), data, needed)["salts", "cgcnn"].graphs, Graphs)
+    whole = load_datasets(config(), data, NUMBERS, needed)["salts", "cgcnn"]
+    assert isinstance(whole.graphs, Graphs)
     assert capsys.readouterr().out == ""
-    found = load_datasets(config(), data, needed - 1)["salts", "cgcnn"]
+    found = load_datasets(config(), data, NUMBERS, needed - 1)["salts", "cgcnn"]
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("salts (cgcnn): ") and "streamed from its shards" in line
     whole = crystals(20)
@@ -88,7 +100,7 @@ def test_what_is_streamed_is_checked_too(tmp_path: Path) -> None:
     target = np.arange(20) % 2.0
     data = written(dataclasses.replace(crystals(20), target=target), tmp_path)
     text = refusal({"salts": data}, config(), memory=1)
-    assert text.startswith("salts: the target has only the values 0, 1;")
+    assert text.startswith("salts: the target has two values, which are classes;")
 
 
 @pytest.mark.parametrize("memory", [math.inf, 1])
@@ -112,15 +124,95 @@ def test_damaged_shards_are_named(tmp_path: Path, damage: str, memory: float) ->
 def test_too_few_crystals_are_refused(tmp_path: Path) -> None:
     text = refusal({"salts": written(crystals(9), tmp_path)}, config())
     assert text == "salts: 9 crystals; five folds need at least 10"
-    assert load_datasets(config(), {"salts": written(crystals(10), tmp_path / "ten")})
+    assert load_datasets(config(), {"salts": written(crystals(10), tmp_path / "ten")}, NUMBERS)
 
 
-def test_a_target_of_two_values_is_no_regression(tmp_path: Path) -> None:
+def test_a_target_of_one_value_is_refused(tmp_path: Path) -> None:
+    data = written(dataclasses.replace(crystals(20), target=np.full(20, 0.5)), tmp_path)
+    text = refusal({"salts": data}, config())
+    assert text.startswith("salts: the target has only the value 0.5,")
+    assert "name another column" in text
+
+
+def test_shards_of_before_classes_are_made_again(tmp_path: Path) -> None:
     target = np.arange(20) % 2.0
     data = written(dataclasses.replace(crystals(20), target=target), tmp_path)
     text = refusal({"salts": data}, config())
-    assert text.startswith("salts: the target has only the values 0, 1;")
-    assert "name a target column" in text
+    assert text.startswith("salts: the target has two values")
+    assert text.endswith(f"remove {tmp_path} to featurise again")
+
+
+def classified(
+    tmp_path: Path, cells: list[Any], rows_of_file: int = 30
+) -> tuple[Source, Dataset, list[str]]:
+    """A data set from a file whose targets are these cells; the second crystal is no crystal."""
+    listed = [(one, cell) for (one, _), cell in zip(rows(rows_of_file), cells, strict=True)]
+    listed[1] = ({"no": "crystal"}, listed[1][1])
+    source = open_source(write_matbench(tmp_path / "mine.json.gz", listed))
+    good = [row for row in range(rows_of_file) if row != 1]
+    stated = dict(enumerate(entry.target for entry in source.entries()))
+    target = np.array([read_target(stated[row]) for row in good])
+    dataset = dataclasses.replace(
+        first(made_up_dataset("cgcnn", rows_of_file), len(good)),
+        target=target, rows=np.array(good), total=rows_of_file,
+    )  # fmt: skip
+    values = tuple(np.unique(target).tolist())
+    data = Featurised({}, {}, len(good), rows_of_file, 1, values=values)
+    found = classify({"mine": source}, {"mine": data}, {("mine", "cgcnn"): dataset})
+    return source, found["mine", "cgcnn"], class_names(source, data)
+
+
+RARE = [row % 3 == 1 for row in range(30)]
+CELLS = {
+    "booleans": (RARE, ["0", "1"]),
+    "numbers": ([7.5 if rare else -2 for rare in RARE], ["-2", "7.5"]),
+    "words": (["Metal" if rare else "insulator" for rare in RARE], ["insulator", "metal"]),
+}
+
+
+@pytest.mark.parametrize(("cells", "names"), CELLS.values(), ids=CELLS)
+def test_two_values_are_classes_in_stratified_folds(
+    tmp_path: Path, cells: list[Any], names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A quarantined row keeps its class, so that the others keep their official folds."""
+    source, found, called = classified(tmp_path, cells)
+    assert called == names
+    assert capsys.readouterr().out == (f"mine: the target has two classes, {' and '.join(names)}\n")
+    np.testing.assert_array_equal(found.target, np.delete(RARE, 1))
+    official = list(StratifiedKFold(5, shuffle=True, random_state=18012019).split(RARE, RARE))
+    for fold, (_, tested) in enumerate(official):
+        split = split_dataset(found, fold, 0)
+        assert found.rows[split.test].tolist() == [row for row in tested if row != 1]
+        assert all(0 < found.target[rows].mean() < 1 for rows in vars(split).values())
+    data = Featurised({}, {}, 29, 30, 1, values=(0.0, 1.0))
+    assert target_of(source, data) == Target(name="energy", unit=None, kind="binary")
+
+
+def test_a_part_of_one_class_is_refused(tmp_path: Path) -> None:
+    _, found, _ = classified(tmp_path, [row == 4 for row in range(30)])
+    with pytest.raises(
+        UsageError, match=r"mine: of fold 0, all .* crystals are of one class; name"
+    ):
+        demand_parts(config(), {("mine", "cgcnn"): found})
+
+
+@pytest.mark.parametrize(
+    ("blocks", "known"),
+    [([[2.0, 2.0]], [2]), ([[2.0], [0.5, 2.0]], [0.5, 2]), ([[2.0], [0.5, 3.0], [2.0]], [])],
+)
+def test_two_values_are_noticed_block_by_block(
+    tmp_path: Path, blocks: list[list[float]], known: list[float]
+) -> None:
+    whole = crystals(12)
+    writer = ShardWriter(tmp_path, Graphs)
+    for number, values in enumerate(blocks):
+        some = np.arange(len(values))
+        graphs = whole.graphs.take(some)
+        table = shards.to_table(["x"] * len(values), some, np.array(values), graphs)
+        written = WrittenShard.write(tmp_path, number, table)
+        writer.note(WrittenShard.decode(written.encode()))
+    writer.close({})
+    assert json.loads((tmp_path / shards.MANIFEST).read_text())["values"] == known
 
 
 @pytest.mark.parametrize(
@@ -180,7 +272,7 @@ def test_a_fold_that_quarantine_has_emptied_is_refused(
     text = refusal(data, config(folds=(0, 1)) if part else config(folds=(1,)))
     assert "of fold 1" in text and words in text and "name other --folds" in text
     if part:
-        demand_parts(config(folds=(0, 2)), load_datasets(config(), data))
+        demand_parts(config(folds=(0, 2)), load_datasets(config(), data, NUMBERS))
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

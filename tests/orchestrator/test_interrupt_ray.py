@@ -27,8 +27,8 @@ from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
+from trainables.targets.base import Target
 from trainables.training.fit import fit
-from trainables.training.specification import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = 20

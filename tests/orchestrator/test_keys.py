@@ -10,7 +10,8 @@ from orchestrator.grid import cells as grid
 from orchestrator.grid.cells import arrays, cells
 from orchestrator.grid.config import GridConfig, build_config
 from tests.orchestrator.small_data import ENERGY, cells_of
-from trainables.training.specification import ModelSpec, Target
+from trainables.targets.base import Target
+from trainables.training.specification import ModelSpec
 
 
 def the_model(**changes: object) -> ModelSpec:

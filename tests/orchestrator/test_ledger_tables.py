@@ -18,7 +18,8 @@ from trainables.crystals.split import Split
 
 CONTRACT = {
     "key", "task", "backbone", "dim", "mixing", "fold", "seed", "status", "train_mae", "val_mae",
-    "test_mae", "dummy_mae", "epochs", "best_epoch", "seconds", "array", "device", "versions",
+    "test_mae", "dummy_mae", "metric", "train_error", "val_error", "test_error", "dummy_error",
+    "scores", "epochs", "best_epoch", "seconds", "array", "device", "versions",
     "error", "recipe", "n_train", "n_val", "n_test", "target", "unit", "parameters", "spec",
     "kernels", "threads",
 }  # fmt: skip

@@ -84,8 +84,8 @@ def trial(array: GridArray) -> Any:
 def row(backbone: str, mixing: str, mae: float | None, **more: Any) -> dict[str, Any]:
     return {
         "key": f"{backbone} {mixing}", "task": "ionic", "backbone": backbone, "dim": 8,
-        "mixing": mixing, "status": "done", "val_mae": mae, "unit": "eV", "error": "",
-        "array": f"ionic/fold0/{backbone}/d8", **more,
+        "mixing": mixing, "status": "done", "val_error": mae, "metric": "mae",
+        "unit": "eV", "error": "", "array": f"ionic/fold0/{backbone}/d8", **more,
     }  # fmt: skip
 
 

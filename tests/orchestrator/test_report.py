@@ -141,7 +141,7 @@ def test_the_page_says_how_trainings_ended_and_what_is_drawn(
     )
     replace_parquet(run, "ledger.parquet", ledger.assign(spec=asked))
     body = body_of(write_report(run))
-    assert "24 stopped early, as their validation MAE had not fallen for 2 epochs." in body
+    assert "24 stopped early, as their validation error had not fallen for 2 epochs." in body
     assert body.count("<td>early: 2</td>") == 12 and "had not converged" not in body
 
 

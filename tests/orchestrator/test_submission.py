@@ -187,3 +187,38 @@ def test_published_folds_have_the_crystals_of_ours(published: dict[str, Any]) ->
         ids = submission.material_ids(task)
         for number, (_, rows) in enumerate(official_folds(TASKS[task].n)):
             assert list(results[f"fold_{number}"]["data"]) == [ids[row] for row in rows]
+
+
+def of_classes() -> pd.DataFrame:
+    """A probability for each crystal of the structures' task of classes, wrong for every tenth."""
+    ids = submission.material_ids("mp_is_metal")
+    truth = np.random.default_rng(0).random(len(ids)) < 0.43
+    frames = []
+    for fold, (_, rows) in enumerate(official_folds(classes=truth)):
+        target = truth[rows].astype(float)
+        guess = np.where(rows % 10 == 3, 1 - target, target) * 0.8 + 0.1
+        frame = pd.DataFrame({"id": [ids[row] for row in rows], "target": target})
+        frames.append(frame.assign(prediction=guess, task="mp_is_metal", fold=fold, std=np.nan))
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_classes_are_scored_as_the_leaderboard_does() -> None:
+    """Its rocauc is of labels; its package refuses uncertainties of classes."""
+    frame = of_classes()
+    assert submission.why_not("mp_is_metal", frame) is None
+    results = content(frame)["tasks"]["matbench_mp_is_metal"]["results"]
+    for number, fold in results.items():
+        assert set(fold) == {"data", "uncertainty", "parameters", "scores"}
+        assert fold["uncertainty"] is None
+        assert set(fold["scores"]) == {"accuracy", "balanced_accuracy", "f1", "rocauc"}
+        assert fold["scores"]["rocauc"] == pytest.approx(fold["scores"]["balanced_accuracy"])
+        assert fold["scores"]["accuracy"] == pytest.approx(0.9, abs=0.01), number
+        assert all(type(said) is float and 0 < said < 1 for said in fold["data"].values())
+    assert "mb-mp-is-metal-000001" in {one for fold in results.values() for one in fold["data"]}
+
+
+def test_classes_in_other_folds_are_not_submitted() -> None:
+    frame = of_classes()
+    moved = frame.assign(fold=(frame["fold"] + (np.arange(len(frame)) == 7)) % 5)
+    assert "crystals are missing or unknown" in str(submission.why_not("mp_is_metal", moved))
+    assert submission.why_not("mp_is_metal", frame[1:]) == "1 crystal in no fold"

@@ -25,7 +25,7 @@ PARTS = {"validation": SPLIT.validation, "test": SPLIT.test}
 SPEC = model_spec(dim=2)
 ASKED = {
     "backbone": "cgcnn", "dim": 2, "mixing": "H", "fold": 0, "seed": 0, "recipe": "tuned",
-    "spec": SPEC.text,
+    "spec": SPEC.text, "metric": "mae",
 }  # fmt: skip
 Row = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -58,6 +58,12 @@ WRONG: dict[str, Any] = {
     "recipe": ["paper", None],
     "status": ["x", None, 1, []],
     "task": [5, {}],
+    "metric": [None, "1-roc_auc", 7],
+    "scores": [7, {"rmse": 1.0}],
+    "val_error": [None, "2", float("nan"), -1.0],
+    "test_error": [None, float("inf")],
+    "train_error": [None, True],
+    "dummy_error": [None, {}],
     "val_mae": [None, "2", float("nan"), float("inf"), -1.0, [2.0], True],
     "test_mae": [None, "3", float("nan"), -float("inf")],
     "train_mae": [None, "3", float("nan")],
@@ -145,11 +151,28 @@ def test_a_specification_of_before_a_field_was_added_is_that_of_the_same_model(
 
 def test_columns_that_are_missing_or_unknown_are_named(records: Records) -> None:
     for name in row("a"):
+        if name == "metric":  # a row of before there were other metrics; see below
+            continue
         own = row("a")
         del own[name]
         put(records, own, arrays())
         is_named(records, "json")
     put(records, row("a") | {"more": 1}, arrays())
+    is_named(records, "json")
+
+
+def test_a_row_of_before_there_were_other_metrics_has_the_errors_of_its_maes(
+    records: Records,
+) -> None:
+    of_now = {"metric", "scores", *(f"{part}_error" for part in ("train", "val", "test", "dummy"))}
+    own = {name: value for name, value in row("a").items() if name not in of_now}
+    put(records, own, arrays())
+    assert not records.damage("a")
+    assert records.read("a") | {"arrays_sha256": 0, "crc32": 0} == row("a") | {
+        "arrays_sha256": 0,
+        "crc32": 0,
+    }
+    put(records, own | {"val_mae": None}, arrays())
     is_named(records, "json")
 
 

@@ -15,14 +15,18 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns
+from trainables.targets.base import Scaler, Target
+from trainables.targets.kinds import kind_of
 from trainables.testing.samples import made_up_dataset
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fit import build_model
-from trainables.training.problem import GraphRegression, mean_absolute_errors
+from trainables.training.problem import GraphProblem, predictions
 
 # Stacked products round differently from single ones; in float64 this is what ten epochs leave.
 TOLERANCE = 1e-8
 SCALE = 2.5
+KIND = kind_of(Target(name="energy", unit="eV"))
+SCALER = Scaler(mean=0.0, scale=SCALE, unit=SCALE)
 LABELS = ("H", "-2", "0", "L", "2")
 MEMBERS = [
     Member(key=f"{label}-{seed}", label=label, seed=seed, rate=rate)
@@ -46,7 +50,7 @@ def started(backbone: str, members: Sequence[Member], recipe: Recipe) -> ArrayTr
         lambda generators, members: build_model(
             backbone, generators, [Mixing(member.label) for member in members], 6
         ),
-        GraphRegression(data, split, recipe, order_seed=5, scale=SCALE),
+        GraphProblem(data, split, recipe, kind=KIND, scaler=SCALER, order_seed=5),
         recipe,
     )
 
@@ -146,7 +150,7 @@ def test_kept_weights_are_those_of_the_best_epoch(backbone: str, averaging: floa
         history = one.history
         assert history.best_error == history.val_error[history.best_epoch] == min(history.val_error)
         rows = torch.from_numpy(split.validation)
-        again = float(mean_absolute_errors(one.model, data, rows)[0]) * SCALE
+        again = float(KIND.errors(predictions(one.model, data, rows), data.target[rows], SCALER)[0])
         assert again == pytest.approx(history.best_error, rel=1e-10)
         not_the_last += history.best_epoch < history.epochs - 1
     assert not_the_last  # or the test would say nothing

@@ -186,7 +186,12 @@ def test_metrics_are_those_of_the_predictions(backbone: str) -> None:
     split = split_fold(dataset.rows, dataset.total, 1, 0)
     for outcome in fitted(backbone).values():
         metrics, arrays = outcome.metrics, outcome.arrays
-        assert sorted(metrics) == ["dummy_mae", "test_mae", "train_mae", "val_mae"]
+        parts = ("dummy", "test", "train", "val")
+        assert sorted(metrics) == sorted(
+            f"{part}_{of}" for part in parts for of in ("error", "mae")
+        )
+        assert all(metrics[f"{part}_error"] == metrics[f"{part}_mae"] for part in parts)
+        assert outcome.scores["mae"] == metrics["test_mae"] <= outcome.scores["rmse"]
         for part, name, rows in (
             ("validation", "val_mae", split.validation),
             ("test", "test_mae", split.test),

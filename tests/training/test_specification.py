@@ -16,12 +16,12 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import CGCNNOptions, CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.representations.quotient_graph import QuotientGraph
+from trainables.targets.base import Target
 from trainables.training.specification import (
     CrabNetSpec,
     ModelSpec,
     Specification,
     SpecificationError,
-    Target,
 )
 
 SHARED: dict[str, Any] = {
@@ -114,7 +114,7 @@ class LaterOptions(CGCNNOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class LaterTarget(Target):
-    kind: str = "scalar"
+    frame: str = "cell"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class LaterSpec(ModelSpec):
 LATER: dict[str, tuple[type, dict[str, Any]]] = {
     "recipe": (LaterRecipe, {"clipping": 1.0}),
     "options": (LaterOptions, {"dropout": 0.1}),
-    "target": (LaterTarget, {"kind": "binary"}),
+    "target": (LaterTarget, {"frame": "crystal"}),
     "representation": (LaterGraph, {"self_edges": True}),
 }
 

@@ -31,6 +31,7 @@ from trainables.crystals.crystal import Entry
 from trainables.crystals.ewald import ewald_energy
 from trainables.crystals.prototypes import Prototype, prototypes
 from trainables.crystals.radii import born_exponent, ions, shannon_radius
+from trainables.crystals.sources.cells import NUMBERS
 
 LARGEST_GAP = 1.15  # nearest counter-ion's distance over the sum of radii
 LARGEST_SQUEEZE = 0.90  # distance of ions of like charge over the sum of radii
@@ -62,6 +63,7 @@ class IonicSource:
     name = "ionic"
     target_name = "lattice_energy"
     unit: str | None = "eV/atom"
+    cells = NUMBERS
     description = (
         "Ionic crystals built from Shannon radii; the target is the Born-Landé lattice energy per "
         "atom, computed by that model and not measured."

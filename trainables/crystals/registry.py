@@ -83,7 +83,14 @@ _TASKS = (
          problem="classification", sha256="36beb654e2a4"),
 )  # fmt: skip
 
+# A task whose SHA-256 is not known here: its file is given by path, and nothing is downloaded.
+_BY_FILE = (
+    Task(name="mp_is_metal", n=106113, target="is_metal", unit=None, problem="classification",
+         sha256=""),
+)  # fmt: skip
+
 TASKS: MappingProxyType[str, Task] = MappingProxyType({task.name: task for task in _TASKS})
+LEADERBOARD = MappingProxyType({task.name: task for task in (*_TASKS, *_BY_FILE)})
 STRUCTURE_TASKS = tuple(task.name for task in _TASKS if task.kind == "structure")
 COMPOSITION_TASKS = tuple(task.name for task in _TASKS if task.kind == "composition")
 
@@ -91,7 +98,8 @@ Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def official_folds(
-    n: int | None = None, classes: Sequence[bool] | Sequence[int] | None = None
+    n: int | None = None,
+    classes: Sequence[bool] | Sequence[int] | np.ndarray | None = None,
 ) -> list[Fold]:
     """MatBench's five (train, test) index pairs, ascending, on the order of the file.
 
@@ -100,7 +108,8 @@ def official_folds(
 
     Args:
         n: rows of a regression task.
-        classes: [n] of a classification task, whose folds hold about the same share of each class.
+        classes: [n] of a classification task, whose folds hold about the same share of each class;
+            they count, not `n`, if both are given.
 
     Raises:
         ValueError: fewer than five rows, or of each class, or neither argument.

@@ -34,7 +34,9 @@ class Split:
         return {f"n_{name}": len(rows) for name, rows in parts.items()}
 
 
-def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
+def split_fold(
+    rows: np.ndarray, total: int, fold: int, seed: int, classes: np.ndarray | None = None
+) -> Split:
     """Train 60 %, validation 20 %, test 20 % of a data set.
 
     The test part is the official MatBench fold (Dunn et al. 2020, doi:10.1038/s41524-020-00406-3)
@@ -44,12 +46,16 @@ def split_fold(rows: np.ndarray, total: int, fold: int, seed: int) -> Split:
 
     Args:
         rows: [B] positions in the source of the crystals present.
+        classes: [total] of all crystals, for folds and validation parts with about the same share
+            of each class.
 
     Returns:
         Positions in `rows`.
     """
-    _, test_rows = official_folds(total)[fold]
-    return split_rows(len(rows), np.flatnonzero(np.isin(rows, test_rows)), fold, seed)
+    _, test_rows = official_folds(total, classes)[fold]
+    test = np.flatnonzero(np.isin(rows, test_rows))
+    own = None if classes is None else classes[rows]
+    return split_rows(len(rows), test, fold, seed, classes=own)
 
 
 def split_rows(

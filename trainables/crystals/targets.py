@@ -5,12 +5,16 @@ A cell is JSON text or a cell of a table, as `Entry.target` holds it.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable
+from typing import Literal
 
-from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.crystal import BadCrystal, one_line
 
+# What a target can be; `trainables.targets.kinds` says how each is learned.
+KindName = Literal["scalar", "binary", "spectrum", "properties", "site"]
 # What people, spreadsheets and programs write for a missing value.
 MISSING = frozenset(
     ("", "-", "--", "---", "\u2013", "\u2014", "?", ".", "*", "na", "n/a", "n.a.", "#n/a", "#na")
@@ -65,6 +69,38 @@ def read_target(text: str | None) -> float:
             " give it in another unit"
         )
     return value
+
+
+def read_numbers(text: str) -> list[float]:
+    """Parses a list of numbers, as `[0.5, null, 2]`; a missing one is NaN.
+
+    Raises:
+        BadCrystal: it is no list, or an entry is neither a number as of `read_target` nor missing.
+    """
+    if is_missing(text):
+        raise BadCrystal(f"missing target: the cell {f'says {text!r}' if text else 'is empty'}")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise BadCrystal(f"target is no list of numbers: {one_line(text, 30)!r}")
+    return [_entry_of_list(value, place) for place, value in enumerate(found, 1)]
+
+
+def _entry_of_list(value: object, place: int) -> float:
+    if type(value) is float and math.isfinite(value) and abs(value) <= LARGEST:
+        return value  # nearly all of them
+    text = "" if value is None else json.dumps(value) if isinstance(value, bool) else str(value)
+    try:
+        return math.nan if is_missing(text) else read_target(text)
+    except BadCrystal as bad:
+        raise BadCrystal(f"number {place} of the list: {bad}") from None
+
+
+def is_list(cell: str) -> bool:
+    """Whether a cell holds a list, as JSON writes it."""
+    return cell.lstrip().startswith("[")
 
 
 def is_numeric(cells: Iterable[str]) -> bool:

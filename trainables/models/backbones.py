@@ -58,8 +58,10 @@ class BackboneSpec:
 
         Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
         the fields of `options` by name, it makes a `torch.nn.Module` that maps a batch to
-        predictions [K, B]. The network has an `embedding` (`HybridEmbedding`) and
-        `node_layers(batch)`, its node features [K, N, A] after each layer.
+        predictions [K, B]; with `outputs=L`, for targets of several numbers, to [K, B, L]; a plain
+        one with `per_site=True` to [K, N], where the representation keeps the atoms. The network
+        has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`, its node features [K, N, A]
+        after each layer.
         """
         if self.stacking == "native":
             return self.network()

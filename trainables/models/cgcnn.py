@@ -81,6 +81,7 @@ class CGCNN(nn.Module):
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
         conv_width, layers, pooled: see `CGCNNOptions`.
+        outputs: numbers a crystal; None for one, without an axis of its own.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class CGCNN(nn.Module):
         conv_width: int | None,
         layers: int,
         pooled: int,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
         width = conv_width or dim
@@ -103,7 +105,8 @@ class CGCNN(nn.Module):
             GatedConvolution(generators, width, len(self.basis.centres)) for _ in range(layers)
         )
         self.pooled = Linear(generators, width, pooled)
-        self.out = Linear(generators, pooled, 1)
+        self.out = Linear(generators, pooled, outputs or 1)
+        self._single = outputs is None
 
     def node_layers(self, batch: GraphBatch) -> list[Tensor]:
         """Node features [K, N, A] after each convolution."""
@@ -116,8 +119,9 @@ class CGCNN(nn.Module):
         return layers
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        """Standardised predictions, [K, B]."""
+        """Standardised predictions, [K, B]; [K, B, outputs] if their number is given."""
         v_kna = self.node_layers(batch)[-1]
         crystal_kba = scatter_mean(v_kna, batch.node_crystal, batch.crystals, batch.multiplicity)
         crystal_kbd = softplus(self.pooled(softplus(crystal_kba)))
-        return self.out(crystal_kbd).squeeze(-1)
+        said = self.out(crystal_kbd)
+        return said.squeeze(-1) if self._single else said

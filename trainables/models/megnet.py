@@ -151,6 +151,7 @@ class MEGNet(nn.Module):
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
         blocks: see `MEGNetOptions`.
+        outputs: numbers a crystal; None for one, without an axis of its own.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class MEGNet(nn.Module):
         dim: int,
         *,
         blocks: int,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
@@ -175,7 +177,8 @@ class MEGNet(nn.Module):
         self.pool_bonds = Set2Set(generators, WIDTH)
         self.head_1 = ActivatedLinear(generators, 5 * WIDTH, 32)
         self.head_2 = ActivatedLinear(generators, 32, 16)
-        self.out = GlorotLinear(generators, 16, 1)
+        self.out = GlorotLinear(generators, 16, outputs or 1)
+        self._single = outputs is None
 
     def _passed(self, batch: GraphBatch) -> tuple[list[Tensor], Tensor, Tensor]:
         """Atoms [K, N, W] after each block; bonds [K, E, W] and states [K, B, W] after the last."""
@@ -193,10 +196,11 @@ class MEGNet(nn.Module):
         return self._passed(batch)[0]
 
     def forward(self, batch: GraphBatch) -> Tensor:
-        """Standardised predictions, [K, B]."""
+        """Standardised predictions, [K, B]; [K, B, outputs] if their number is given."""
         layers, e_kew, u_kbw = self._passed(batch)
         size = batch.crystals
         atoms_kbd = self.pool_atoms(layers[-1], batch.multiplicity, batch.node_crystal, size)
         bonds_kbd = self.pool_bonds(e_kew, batch.bonds, batch.edge_crystal, size)
         crystal_kbd = self.head_1(torch.cat([atoms_kbd, bonds_kbd, u_kbw], dim=-1))
-        return self.out(self.head_2(crystal_kbd)).squeeze(-1)
+        said = self.out(self.head_2(crystal_kbd))
+        return said.squeeze(-1) if self._single else said

@@ -16,7 +16,7 @@ from torch.func import functional_call, vmap
 from torch.nn.modules.dropout import _DropoutNd
 
 from trainables.models.embedding import HybridEmbedding
-from trainables.models.heads import ScalarHead
+from trainables.models.heads import CrystalHead, SiteHead
 from trainables.models.layers import Generators
 from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import Batch
@@ -143,6 +143,8 @@ class StackedNetwork(nn.Module):
         mixings: [K].
         descriptor: [119, 92] handcrafted columns.
         dim: of the element embedding.
+        outputs: numbers a crystal; None for one, without an axis of its own.
+        per_site: one number a node instead.
         options: of the backbone, by name.
     """
 
@@ -153,13 +155,18 @@ class StackedNetwork(nn.Module):
         mixings: Sequence[Mixing],
         descriptor: Tensor,
         dim: int,
+        *,
+        outputs: int | None = None,
+        per_site: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
         self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
         self.backbone = Stack(lambda: backbone(dim, **options), generators)
         width = cast(Backbone, self.backbone.module).width
-        self.head = Stack(lambda: ScalarHead(width), generators)
+        self.head = Stack(
+            lambda: SiteHead(width) if per_site else CrystalHead(width, outputs), generators
+        )
 
     def node_layers(self, batch: Batch) -> list[Tensor]:
         """Node features [K, N, A] after each layer."""
@@ -167,6 +174,6 @@ class StackedNetwork(nn.Module):
         return layers
 
     def forward(self, batch: Batch) -> Tensor:
-        """Standardised predictions, [K, B]."""
-        predicted_kb: Tensor = self.head(self.node_layers(batch)[-1], batch)
-        return predicted_kb
+        """Standardised predictions, [K, B]; [K, B, outputs], or [K, N] per site."""
+        predicted: Tensor = self.head(self.node_layers(batch)[-1], batch)
+        return predicted

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Self, cast, get_args, get_type_hints
 
 import numpy as np
 
+from trainables.targets.base import Kind
+
 
 class Scope(StrEnum):
     """What a value belongs to: there are so many of them as there are of these."""
@@ -62,6 +64,12 @@ class Column:
 
 
 TARGET = Column("target", Scope.CRYSTAL, "float64")
+
+
+def column_of(kind: Kind) -> Column:
+    """The declaration of a target as a column."""
+    scope = Scope.NODE if kind.per_site else Scope.CRYSTAL
+    return Column(TARGET.name, scope, TARGET.dtype, kind.target.shape)
 
 
 def column(

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.split import Split, split_fold, split_given
-from trainables.representations.columns import Columns
+from trainables.representations.columns import Columns, ranges
 
 
 class GraphStore(Protocol):
@@ -39,6 +39,8 @@ class Dataset(Generic[G]):
         total: crystals in the source; with `rows`, it determines the official folds.
         withheld: [B] bool, crystals from which no model may learn; None for none.
         folds: of these crystals, as given by the user; None for the official ones.
+        classes: [total] class of each crystal of the source, 0 or 1, by which the folds are
+            stratified; None for targets that are no classes.
         target_ptr: [B+1] where the targets of each crystal start, if they belong to nodes.
     """
 
@@ -49,16 +51,26 @@ class Dataset(Generic[G]):
     total: int
     withheld: np.ndarray | None = None
     folds: GivenFolds | None = None
+    classes: np.ndarray | None = None
     target_ptr: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def places_of(self, rows: np.ndarray) -> np.ndarray:
+        """Where in `target` those of some crystals are, one crystal after the other."""
+        return rows if self.target_ptr is None else ranges(self.target_ptr, rows)
+
+    def targets_of(self, rows: np.ndarray) -> np.ndarray:
+        """The targets of some crystals: [rows, …], or flat if they belong to nodes."""
+        return self.target[self.places_of(rows)]
+
 
 def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:
     """The parts of a fold: the official fold, or the given one."""
     if dataset.folds is None:
-        whole = split_fold(dataset.rows, dataset.total, fold, seed)
+        whole = split_fold(dataset.rows, dataset.total, fold, seed, dataset.classes)
     else:
-        whole = split_given(dataset.folds, fold, seed)
+        own = None if dataset.classes is None else dataset.classes[dataset.rows]
+        whole = split_given(dataset.folds, fold, seed, classes=own)
     return whole.without(dataset.withheld)

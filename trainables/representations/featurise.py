@@ -1,6 +1,6 @@
 """Featurises raw rows of a source to graphs, many crystals at once.
 
-Legend: B crystals.
+Legend: B crystals, … the shape of a target's value.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from trainables.crystals.checks import (
     least_distances,
 )
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
-from trainables.crystals.parsing import parse, parse_target
+from trainables.crystals.parsing import parse
 from trainables.representations.columns import Columns
 from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours
 from trainables.representations.neighbours import find_neighbours
+from trainables.targets.base import NUMBER, Kind, Target
+from trainables.targets.kinds import kind_of
 
 # Å³ per atom below which two atoms must be nearer than MIN_DISTANCE: no packing of equal spheres is
 # denser than π/√18 (Hales 2005, doi:10.4007/annals.2005.162.1065).
@@ -35,7 +37,7 @@ class Featurised:
 
     Attributes:
         reasons: per entry, "" or why it is bad.
-        target: [B] of the good entries, in order.
+        target: [B, …] of the good entries, in order; flat, [atoms, …], if it is per site.
         graphs: by name of the representation, of the B good entries, in order.
     """
 
@@ -45,7 +47,10 @@ class Featurised:
 
 
 def featurise(
-    entries: Sequence[Entry], kinds: Sequence[CrystalGraph], max_atoms: int
+    entries: Sequence[Entry],
+    kinds: Sequence[CrystalGraph],
+    max_atoms: int,
+    target: Target = NUMBER,
 ) -> Featurised:
     """Parses, checks and featurises; a bad crystal affects only itself.
 
@@ -53,14 +58,15 @@ def featurise(
     """
     reasons = [""] * len(entries)
     crystals: list[Crystal] = []
-    values: list[float] = []
+    values: list[np.ndarray] = []
+    learned = kind_of(target)
     places: list[int] = []
     for place, entry in enumerate(entries):
         try:
             crystal = parse(entry)
             check(crystal, max_atoms)
             _check_density(crystal)
-            values.append(parse_target(entry))
+            values.append(_value(learned, entry, crystal))
         except BadCrystal as bad:
             reasons[place] = str(bad)
         else:
@@ -77,7 +83,21 @@ def featurise(
         values = [values[index] for index in kept]
         neighbours = find_neighbours([crystals[index] for index in kept], kinds)
     graphs = {kind.name: kind.build(neighbours) for kind in kinds}
-    return Featurised(reasons, np.array(values, dtype=np.float64), graphs)
+    return Featurised(reasons, _joined(learned, values), graphs)
+
+
+def _value(kind: Kind, entry: Entry, crystal: Crystal) -> np.ndarray:
+    """The target of an entry; NaN if none is requested."""
+    if entry.target is None:
+        return np.full(kind.target.shape, np.nan)
+    return kind.parse(entry.target, crystal)
+
+
+def _joined(kind: Kind, values: Sequence[np.ndarray]) -> np.ndarray:
+    shape = kind.target.shape
+    if kind.per_site:
+        return np.concatenate([np.zeros((0, *shape)), *values])
+    return np.array(values, dtype=np.float64).reshape(-1, *shape)
 
 
 def _check_density(crystal: Crystal) -> None:

@@ -46,6 +46,7 @@ __all__ = [
     "Fingerprint",
     "Shard",
     "ShardError",
+    "declaration",
     "encode",
     "from_table",
     "graphs_of",
@@ -115,7 +116,7 @@ class Contents:
 
     Attributes:
         z, multiplicity, crystal: [N] atomic number, atoms and crystal of each node.
-        target, rows: [B], as of `Dataset`; `total` too.
+        target: [B, …], or flat if it belongs to nodes; rows: [B]; `total`: all as of `Dataset`.
     """
 
     z: np.ndarray
@@ -129,16 +130,14 @@ class Contents:
 _Z, _MULTIPLICITY = Column("z", Scope.NODE, "uint8"), Column("multiplicity", Scope.NODE, "int32")
 
 
-def load_contents(folder: Path, known: Column = TARGET) -> Contents:
+def load_contents(folder: Path) -> Contents:
     """Loads nodes and targets of a folder, without the edges; verified like `load`.
-
-    Args:
-        known: declaration of the target.
 
     Raises:
         ShardError: as in `load`.
     """
     manifest = _manifest(folder)
+    known = _declared(manifest)
     table = _table(folder, manifest, schema_of([known, _Z, _MULTIPLICITY]))
     node_ptr = pointer(table, _Z.name)
     return Contents(
@@ -149,6 +148,19 @@ def load_contents(folder: Path, known: Column = TARGET) -> Contents:
         rows=table[ROW].to_numpy(),
         total=manifest["total"],
     )
+
+
+def declaration(known: Column) -> dict[str, Any]:
+    """The entry of a manifest that declares the target; none for a number a crystal."""
+    if known == TARGET:
+        return {}
+    return {"column": {"scope": str(known.scope), "shape": list(known.shape)}}
+
+
+def _declared(manifest: dict[str, Any]) -> Column:
+    about = manifest.get("column", {})
+    scope, shape = Scope(about.get("scope", TARGET.scope)), tuple(about.get("shape", ()))
+    return Column(TARGET.name, scope, TARGET.dtype, shape)
 
 
 def _table(folder: Path, manifest: dict[str, Any], schema: pa.Schema) -> pa.Table:

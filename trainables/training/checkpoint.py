@@ -1,6 +1,6 @@
 """A recorded model, ready to predict: `records/<key>.safetensors` of a run, and the row beside it.
 
-Legend: B crystals.
+Legend: B crystals, … the shape of one crystal's target.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
 from trainables.representations.batches import DeviceColumns
-from trainables.representations.columns import Columns
+from trainables.representations.columns import Columns, ranges
+from trainables.targets.base import Scaler
+from trainables.targets.kinds import kind_of
 from trainables.training import record_file
 from trainables.training.fit import build_model
 from trainables.training.problem import predictions
@@ -36,7 +38,8 @@ class Predicted(NamedTuple):
     """Predictions of a model for B crystals.
 
     Attributes:
-        values: [B] float64 in the target's unit; NaN where the model has no basis for a prediction.
+        values: [B, …] float64 in the target's unit, or the probability of class 1; of sites [N],
+            one crystal after the other. NaN where the model has no basis for a prediction.
         reasons: per crystal, "" or why: like "Ar was in no training crystal".
     """
 
@@ -54,10 +57,10 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         path: of the weights; the row has to be beside them.
 
     Returns:
-        The network that the row specifies, as an array of one model, whose output [1, B] is
-        standardised; and the row of the ledger, with `target_mean` and `target_scale` added
-        (prediction = output · scale + mean), and `elements`, the atomic numbers that occur in the
-        training part.
+        The network that the row specifies, as an array of one model, whose output [1, B, …] is
+        standardised, or a logit for classes; and the row of the ledger, with `target_mean` and
+        `target_scale` added (prediction = output · scale + mean; numbers, or lists of numbers), and
+        `elements`, the atomic numbers that occur in the training part.
 
     Raises:
         CheckpointError: not a record, damaged, or one of a model that did not finish.
@@ -72,13 +75,18 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(f"{path}: holds no weights; the model did not finish")
     try:
         model = _build(_specification(row), weights)
-        row["target_mean"] = float(arrays["scaler/mean"][0])
-        row["target_scale"] = float(arrays["scaler/scale"][0])
+        row["target_mean"] = _number_or_list(arrays["scaler/mean"])
+        row["target_scale"] = _number_or_list(arrays["scaler/scale"])
         row["elements"] = arrays["elements/numbers"].tolist()
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"{path}: not a model of this version ({reason})") from None
     return model.eval(), row
+
+
+def _number_or_list(values: torch.Tensor) -> float | list[float]:
+    found: list[float] = values.tolist()
+    return found[0] if len(found) == 1 else found
 
 
 def _specification(row: dict[str, Any]) -> ModelSpec:
@@ -105,7 +113,9 @@ def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
             f"trained with version {spec.network} of {spec.backbone}, and {installed} is installed"
         )
     mixings = [Mixing(spec.mixing)]
-    model = build_model(spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options)
+    model = build_model(
+        spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options, spec.target
+    )
     own = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
     recorded = {name: tuple(value.shape[1:]) for name, value in weights.items()}
     for name in sorted(own.keys() | recorded.keys()):
@@ -172,12 +182,17 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Columns) -> Predicted
         graphs: of B crystals and of the kind that the model's backbone takes, full or quotient.
     """
     reasons = [_why(unseen) for unseen in unseen_elements(graphs, row["elements"])]
-    values = np.full(len(graphs), np.nan)
+    kind = kind_of(_specification(row).target)
+    size = graphs.nodes if kind.per_site else len(graphs)
+    values = np.full((size, *kind.target.shape), np.nan)
     known = np.flatnonzero([not reason for reason in reasons])
     if len(known):
         data = DeviceColumns.load(graphs, np.zeros(len(graphs)))
         said = predictions(model, data, torch.from_numpy(known))[0].double().numpy()
-        values[known] = said * row["target_scale"] + row["target_mean"]
+        mean, scale = np.array(row["target_mean"]), np.array(row["target_scale"])
+        scaler = Scaler(mean=mean, scale=scale, unit=1.0)
+        places = ranges(graphs.node_ptr, known) if kind.per_site else known
+        values[places] = kind.value(said, scaler)
     return Predicted(values, reasons)
 
 

@@ -23,7 +23,9 @@ from trainables.compositions.dataset import Compositions
 from trainables.crystals.split import Split
 from trainables.models.crabnet import CompositionBatch, Noise
 from trainables.models.recipe import Recipe
-from trainables.training.problem import EVALUATION_BATCH, Forward, standardisation
+from trainables.targets.binary import roc_auc
+from trainables.targets.scalar import standardisation
+from trainables.training.problem import EVALUATION_BATCH, Forward
 
 # Standard deviation of the factors that jitter the shares, about the precision of a formula.
 JITTER = 0.02
@@ -92,6 +94,11 @@ class DeviceCompositions:
         return torch.cat(said, dim=1)
 
 
+def scaling(known: np.ndarray, classes: bool) -> tuple[float, float]:
+    """Mean and standard deviation of training targets `known` [B]; 0 and 1 for classes."""
+    return (0.0, 1.0) if classes else standardisation(known)
+
+
 class CompositionProblem:
     """Regression or classification of formulas, each member on its own fold.
 
@@ -114,9 +121,7 @@ class CompositionProblem:
         self.recipe, self.steps = recipe, steps
         self.data = data
         self.splits = list(splits)
-        known = [
-            standardisation(data.data.target[split.train], data.data.classes) for split in splits
-        ]
+        known = [scaling(data.data.target[split.train], data.data.classes) for split in splits]
         self.means, self.scales = [mean for mean, _ in known], [scale for _, scale in known]
         self._order = np.random.default_rng(order_seed)
         self._generator = torch.Generator(data.device).manual_seed(order_seed)
@@ -195,12 +200,8 @@ class CompositionProblem:
         if not self.data.data.classes:
             target = self._target[k, torch.from_numpy(rows).to(said.device)]
             return (said - target).abs().mean() * self.scales[k]
-        from sklearn.metrics import roc_auc_score  # here: only classes need it
-
         truth = self.data.data.target[rows]
-        if not 0 < truth.sum() < len(truth) or not said.isfinite().all():
-            return said.new_tensor(math.nan)
-        return said.new_tensor(1 - roc_auc_score(truth, said.double().cpu().numpy()))
+        return said.new_tensor(1 - roc_auc(truth, said.double().cpu().numpy()))
 
     def select(self, rows: Sequence[int]) -> None:
         """Keeps only the members at the given positions, with their targets and splits."""

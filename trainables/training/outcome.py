@@ -1,10 +1,11 @@
 """The results of a trained model: metrics, element vectors, predictions.
 
-Legend: B crystals, N nodes, Z elements, D dimensions.
+Legend: B crystals, … the shape of one crystal's target, N nodes, Z elements, D dimensions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from trainables.crystals.split import Split
 from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
 from trainables.representations.source import GraphSource
+from trainables.targets.base import MEAN_ABSOLUTE_ERROR, Kind, Scaler
 from trainables.training.array import History, Trained
 from trainables.training.problem import EVALUATION_BATCH, predictions
 
@@ -25,19 +27,25 @@ class Outcome:
 
     Attributes:
         history: learning curve, best epoch, seconds.
-        metrics: train_mae, val_mae, test_mae, dummy_mae in the target's unit (empty if diverged).
+        metrics: train_error, val_error, test_error in the metric of the target's kind, and
+            dummy_error, that of its trivial prediction on the test part; the same as train_mae, …
+            where the metric is the MAE in the target's unit. Empty if diverged.
+        scores: all metrics of the kind on the test part, by name.
         sizes: n_train, n_val, n_test.
         arrays: name -> array. `elements/numbers` [Z] uint8 and `elements/counts` [Z] int64
             (training crystals that contain the element); `elements/<channel>` [Z, D] for mixed,
-            h, l, layer1…; `predictions/<part>/row` and `/value` for validation and test;
-            `curve/train_loss`, `curve/val_mae` [epochs]; `weights/<name>` of the best-validation
-            model; `scaler/mean` and `scaler/scale` [1], which convert its outputs to the target's
-            unit (`checkpoint.load_model` reads both). A diverged model has only curves.
+            h, l, layer1…; `predictions/<part>/row` and `/value` [B, …] for validation and test (of
+            sites flat, with `/ptr` [B+1]); `curve/train_loss`, `curve/val_mae` (the validation
+            error) [epochs]; `weights/<name>` of
+            the best-validation model; `scaler/mean` and `scaler/scale` [1 or …], which convert its
+            outputs to the target's unit (`checkpoint.load_model` reads both). A diverged model has
+            only curves.
         parameters: number of trainable parameters.
     """
 
     history: History
     metrics: dict[str, float]
+    scores: dict[str, float]
     sizes: dict[str, int]
     arrays: dict[str, np.ndarray]
     parameters: int
@@ -52,33 +60,48 @@ def not_evaluated(trained: Trained, split: Split) -> Outcome:
         "curve/val_mae": np.asarray(history.val_error),
     }
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
-    return Outcome(history, {}, split.sizes, curves, parameters)
+    return Outcome(history, {}, {}, split.sizes, curves, parameters)
 
 
 def evaluate(
-    trained: Trained, data: GraphSource, dataset: Dataset, split: Split, mean: float, scale: float
+    trained: Trained, data: GraphSource, dataset: Dataset, split: Split, kind: Kind, scaler: Scaler
 ) -> Outcome:
     """Evaluates a model with its best-validation weights; the only use of the test part."""
     outcome = not_evaluated(trained, split)
     if outcome.history.diverged:
         return outcome
     arrays = dict(outcome.arrays)
-    metrics = {"dummy_mae": float(np.abs(dataset.target[split.test] - mean).mean())}
+    true = dataset.targets_of(split.test)
+    trivial = np.broadcast_to(kind.trivial(dataset.targets_of(split.train)), true.shape)
+    errors = {"dummy": kind.metrics(trivial, true, scaler)[kind.metric]}
     for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
-        index = torch.from_numpy(rows)
-        value = predictions(trained.model, data, index)[0].double().cpu().numpy() * scale + mean
-        metrics[f"{part}_mae"] = float(np.abs(value - dataset.target[rows]).mean())
+        outputs = predictions(trained.model, data, torch.from_numpy(rows))[0]
+        value = kind.value(outputs.double().cpu().numpy(), scaler)
+        scores = kind.metrics(value, dataset.targets_of(rows), scaler)
+        errors[part] = scores[kind.metric]
         if part != "train":
             name = "validation" if part == "val" else part
             arrays[f"predictions/{name}/row"] = rows
             arrays[f"predictions/{name}/value"] = value
-    arrays["scaler/mean"], arrays["scaler/scale"] = np.array([mean]), np.array([scale])
+            if dataset.target_ptr is not None:
+                sizes = np.diff(dataset.target_ptr)[rows]
+                arrays[f"predictions/{name}/ptr"] = np.concatenate([[0], np.cumsum(sizes)])
+    arrays["scaler/mean"] = np.atleast_1d(scaler.mean)
+    arrays["scaler/scale"] = np.atleast_1d(scaler.scale)
     arrays |= _element_vectors(trained, data, split)
     arrays |= {
         f"weights/{name}": value[0].cpu().numpy()
         for name, value in trained.model.state_dict().items()
     }
-    return replace(outcome, metrics=metrics, arrays=arrays)
+    return replace(outcome, metrics=_named(errors, kind), scores=scores, arrays=arrays)
+
+
+def _named(errors: Mapping[str, float], kind: Kind) -> dict[str, float]:
+    """Errors by part as the ledger names them."""
+    found = {f"{part}_error": error for part, error in errors.items()}
+    if kind.metric == MEAN_ABSOLUTE_ERROR:
+        found |= {f"{part}_mae": error for part, error in errors.items()}
+    return found
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """What an array learns: its batches, its losses, and how its members are validated.
 
-Legend: K models, B samples.
+Legend: K models, B samples, … the shape of one sample's target.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from trainables.crystals.split import Split
 from trainables.models.recipe import Recipe
 from trainables.representations.graph_batch import Batch
 from trainables.representations.source import GraphSource
+from trainables.targets.base import Kind, Scaler
 
 EVALUATION_BATCH = 512
 Forward = Callable[[Any], Tensor]
@@ -58,23 +59,35 @@ class Problem(Protocol):
         """Restores the generators to a state of `state_dict`."""
 
 
-class GraphRegression:
+class GraphProblem:
     """One fold of a data set of crystals; all members learn from the same batches.
 
     Args:
         data: the whole data set, targets standardised and on the training device.
         split: which crystals train, validate and test; the test part is not used here.
         recipe: determines loss and batch size.
+        kind: of the target.
+        scaler: with which the targets were standardised.
         order_seed: determines the batches of every epoch.
-        scale: standard deviation of the target, which converts losses to MAEs.
+        validated: where in the data's targets those of the validation part are; None if each
+            crystal has one.
     """
 
     def __init__(
-        self, data: GraphSource, split: Split, recipe: Recipe, *, order_seed: int, scale: float
+        self,
+        data: GraphSource,
+        split: Split,
+        recipe: Recipe,
+        *,
+        kind: Kind,
+        scaler: Scaler,
+        order_seed: int,
+        validated: np.ndarray | None = None,
     ) -> None:
-        self.data, self.recipe, self.scale = data, recipe, scale
+        self.data, self.recipe, self.kind, self.scaler = data, recipe, kind, scaler
         self._train = torch.from_numpy(split.train)
         self._validation = torch.from_numpy(split.validation)
+        self._validated = self._validation if validated is None else torch.from_numpy(validated)
         self._order = np.random.default_rng(order_seed)
 
     @property
@@ -98,22 +111,23 @@ class GraphRegression:
         return self.data.batches(shuffled, self.recipe.batch_size)
 
     def loss(self, forward: Forward, batch: Batch) -> Tensor:
-        """[K] mean absolute or squared error of standardised predictions, by the recipe.
+        """[K] mean loss of the target's kind; its form is the recipe's.
 
         Args:
-            forward: batch -> [K, B] predictions.
+            forward: batch -> outputs [K, B, …].
             batch: of B crystals with standardised targets.
         """
-        error = forward(batch) - batch.target
-        return (error.abs() if self.recipe.loss == "l1" else error.square()).mean(dim=1)
+        return self.kind.loss(forward(batch), batch.target, self.recipe.loss)
 
     def share(self, batch: Batch) -> float:
         """Share of the training crystals that are in a batch; the same for all members."""
         return batch.crystals / len(self._train)
 
     def errors(self, model: nn.Module) -> Tensor:
-        """[K] validation MAE in the target's unit."""
-        return mean_absolute_errors(model, self.data, self._validation) * self.scale
+        """[K] validation errors in the metric of the target's kind."""
+        true = self.data.target[self._validated.to(self.device)]
+        said = predictions(model, self.data, self._validation)
+        return self.kind.errors(said, true, self.scaler)
 
     def select(self, rows: Sequence[int]) -> None:
         """Does nothing, as no state depends on the members."""
@@ -127,23 +141,8 @@ class GraphRegression:
         self._order.bit_generator.state = state["order"]
 
 
-def standardisation(known: np.ndarray, classes: bool = False) -> tuple[float, float]:
-    """Mean and standard deviation of the training targets `known` [B]; 0 and 1 for classes."""
-    if classes:
-        return 0.0, 1.0
-    mean, spread = float(known.mean()), float(known.std())
-    # A constant target has to standardise to 0, not to its rounding errors.
-    return mean, spread if spread > 1e-12 * abs(mean) else 1.0
-
-
 @torch.no_grad()
 def predictions(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
-    """[K, B] standardised predictions of the crystals `rows` [B], which is on the host."""
+    """[K, B, …] outputs for the crystals `rows` [B], on the host; [K, N] for their sites."""
     model.eval()
     return torch.cat([model(batch) for batch in data.batches(rows, EVALUATION_BATCH)], dim=1)
-
-
-def mean_absolute_errors(model: nn.Module, data: GraphSource, rows: Tensor) -> Tensor:
-    """[K] mean absolute errors on standardised targets."""
-    target = data.target[rows.to(data.target.device)]
-    return (predictions(model, data, rows) - target).abs().mean(dim=1)

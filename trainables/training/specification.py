@@ -21,6 +21,7 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import CrabNetOptions, NetworkOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.representation import Representation
+from trainables.targets.base import NUMBER, Target
 
 EXACT = 1 << 53  # smaller integers are exact as floats
 # Raised whenever a change makes trained models differ in more than rounding; it is part of a
@@ -31,14 +32,6 @@ TRAINING_VERSION = 2
 
 class SpecificationError(ValueError):
     """A text that specifies no model; a few words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The target of a model; `unit` is None for a bare number or a class."""
-
-    name: str
-    unit: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +119,7 @@ class ArraySpec:
     Attributes:
         mixings: label -> key of the model, in order.
         options: of the network; None for the defaults.
+        target: what is learned.
     """
 
     backbone: str
@@ -135,6 +129,7 @@ class ArraySpec:
     seed: int
     recipe: Recipe
     options: NetworkOptions | None = None
+    target: Target = NUMBER
 
     @classmethod
     def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
@@ -148,6 +143,7 @@ class ArraySpec:
             seed=first.seed,
             recipe=first.recipe,
             options=first.options,
+            target=first.target,
         )
 
     @property

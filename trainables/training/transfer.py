@@ -20,10 +20,9 @@ from trainables.models.layers import Generators
 from trainables.models.options import CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe, RecipeName
 from trainables.training.array import ArrayTraining, Member, Trained
-from trainables.training.compositions import CompositionProblem, DeviceCompositions
+from trainables.training.compositions import CompositionProblem, DeviceCompositions, scaling
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
-from trainables.training.problem import standardisation
 
 # Like `specification.TRAINING_VERSION`, for the models here.
 TRANSFER_VERSION = 4
@@ -179,7 +178,7 @@ def evaluate(
         return outcome
     arrays = dict(outcome.arrays)
     target, classes = source.data.target, source.data.classes
-    mean, scale = standardisation(target[split.train], classes)
+    mean, scale = scaling(target[split.train], classes)
     metrics = {"val_error": outcome.history.best_error}
     if not classes:
         metrics["dummy_mae"] = _mae(target[split.test], mean)

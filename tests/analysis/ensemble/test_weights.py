@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from analysis.ensemble.weights import WAYS, blend, combine
+from analysis.ensemble.weights import area_errors, blend, combine, ways_for
 
 
 def noisy(models: int, crystals: int, seed: int, noise: float = 1.0) -> tuple[np.ndarray, ...]:
@@ -13,6 +14,9 @@ def noisy(models: int, crystals: int, seed: int, noise: float = 1.0) -> tuple[np
     random = np.random.default_rng(seed)
     truth = random.normal(size=crystals) * 10
     return truth + noise * random.normal(size=(models, crystals)), truth
+
+
+WAYS = ways_for(classes=False)[1]
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -123,3 +127,30 @@ def test_what_is_not_finite_is_refused(bad: float) -> None:
         blend(predictions, truth, seed=0)
     with pytest.raises(ValueError, match="0 models"):
         blend(np.empty((0, 5)), truth, seed=0)
+
+
+def guesses(seed: int = 3, crystals: int = 90) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of four models, the later the better, and classes."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(crystals) < 0.3).astype(float)
+    noise = rng.normal(size=(4, crystals)) * np.array([[4.0], [2.0], [1.0], [1.0]])
+    return 1 / (1 + np.exp(-(2 * truth - 1 + noise).round(1))), truth
+
+
+def test_areas_are_those_of_scikit_learn() -> None:
+    predictions, truth = guesses()
+    found = area_errors(predictions, truth)
+    known = [1 - roc_auc_score(truth, prediction) for prediction in predictions]
+    np.testing.assert_allclose(found, known, atol=1e-12)
+    assert area_errors(predictions, np.zeros(90)).tolist() == [0.5] * 4
+
+
+def test_classes_are_weighed_by_the_area_under_the_curve() -> None:
+    predictions, truth = guesses()
+    found = blend(predictions, truth, seed=0, classes=True)
+    assert set(found.errors) == {"best", "mean", "greedy"}
+    assert found.way == min(found.errors, key=lambda way: found.errors[way])
+    assert found.weights.sum() == pytest.approx(1) and (found.weights >= 0).all()
+    best = ways_for(classes=True)[1]["best"](predictions, truth)
+    assert best.argmax() == area_errors(predictions, truth).argmin()
+    assert found.errors["greedy"] < area_errors(predictions, truth).min() + 0.05

@@ -16,10 +16,12 @@ from typing import IO, Protocol, runtime_checkable
 from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources import gunzip
 from trainables.crystals.sources.bounded import LARGEST_ROW, BoundedLines, MeasuredRows
+from trainables.crystals.sources.cells import Cells
 from trainables.printable import printable
 
 ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
+PER_SITE = "@site"  # after the name of a column whose lists have a number an atom
 LONGEST_ID = 200  # characters; an array of ids gives each the space of the longest
 LARGEST_WHOLE = 256 << 20  # bytes of a table of ids or formulas; some millions of rows
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -50,6 +52,10 @@ class Source(Protocol):
     @property
     def unit(self) -> str | None:
         """Unit of the target; None if the source does not state it."""
+
+    @property
+    def cells(self) -> Cells:
+        """The form of the target's cells, which decides the kind of target."""
 
     def digest(self) -> str:
         """SHA-256 (hex) of the input's bytes and the target's name."""
@@ -201,10 +207,7 @@ def choose_target(
     if wanted == ANY_COLUMN:
         return next(iter([*numeric, *columns]), "")
     if wanted is not None:
-        spelled = as_spelled(wanted, columns)
-        if spelled is None:
-            raise SourceError(f"{path}: {no_column(wanted, columns)}")
-        wanted = spelled
+        return _as_asked(path, wanted, columns)
     named = wanted or next((name for name in columns if name.lower() == "target"), None)
     if named is None and not numeric:
         raise SourceError(f"{path}: no numeric column for a target; it has {listed(columns)}")
@@ -214,9 +217,41 @@ def choose_target(
             f"one of {listed(numeric)}"
         )
     chosen = named or numeric[0]
-    if columns.count(chosen) > 1:
-        raise SourceError(f"{path}: column {one_line(chosen, 60)!r} is there twice; rename one")
+    _demand_once(path, chosen, columns)
     return chosen
+
+
+def _as_asked(path: Path, wanted: str, columns: Sequence[str]) -> str:
+    """A target's name with its columns as they are spelled."""
+    names, per_site = columns_of(wanted, columns)
+    spelled = []
+    for name in names:
+        found = as_spelled(name, columns)
+        if found is None:
+            raise SourceError(f"{path}: {no_column(name, columns)}")
+        _demand_once(path, found, columns)
+        spelled.append(found)
+    if len(spelled) > 1 and per_site:
+        raise SourceError(f"{path}: {wanted}: {PER_SITE} is for one column; leave the others out")
+    if repeated := sorted({name for name in spelled if spelled.count(name) > 1}):
+        raise SourceError(f"{path}: {wanted}: names {one_line(repeated[0], 60)!r} twice")
+    return ",".join(spelled) + (PER_SITE if per_site else "")
+
+
+def _demand_once(path: Path, name: str, columns: Sequence[str]) -> None:
+    if columns.count(name) > 1:
+        raise SourceError(f"{path}: column {one_line(name, 60)!r} is there twice; rename one")
+
+
+def columns_of(target: str, columns: Sequence[str]) -> tuple[list[str], bool]:
+    """The columns of a target (`gap`, `gap,energy`, `spin@site`), and whether it is per site.
+
+    A column that has the whole name is meant alone.
+    """
+    for plain in (target, target.removesuffix(PER_SITE)):
+        if as_spelled(plain, columns) is not None:
+            return [plain], plain != target
+    return [name.strip() for name in plain.split(",")], plain != target
 
 
 def as_spelled(name: str, columns: Sequence[str]) -> str | None:

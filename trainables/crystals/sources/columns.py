@@ -1,15 +1,28 @@
-"""Finds the columns of a table by name or content, and how its numbers are written."""
+"""Finds the columns of a table by name or content, and how the target's cells are written."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from trainables.crystals.crystal import BadCrystal, Entry, one_line
-from trainables.crystals.sources.base import ANY_COLUMN, SourceError, choose_target, listed
-from trainables.crystals.targets import has_decimal_commas, is_numeric, with_point, words
+from trainables.crystals.crystal import BadCrystal, one_line
+from trainables.crystals.sources.base import (
+    ANY_COLUMN,
+    PER_SITE,
+    SourceError,
+    choose_target,
+    listed,
+)
+from trainables.crystals.sources.cells import Cells
+from trainables.crystals.targets import (
+    has_decimal_commas,
+    is_list,
+    is_missing,
+    is_numeric,
+    read_numbers,
+    words,
+)
 
 FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
 _INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
@@ -82,36 +95,98 @@ def find_target(
     if not sample:
         raise SourceError(f"{path}: no row below the header has {len(columns)} cells like it")
     if wanted is None and not numeric:
-        told = [name for name in left if 1 < len(words(of[name])) <= MOST_CLASSES]
+        told = [name for name in left if _tells_something(of[name])]
         wanted = told[0] if len(told) == 1 else None
     chosen = choose_target(path, columns, numeric, wanted, given)
     return chosen
 
 
-def commas_are_decimal(path: Path, column: str, cells: Sequence[str], delimiter: str = "") -> bool:
-    """Whether the target's column writes 1,5 for one and a half.
+def _tells_something(cells: Sequence[str]) -> bool:
+    """Whether a column without numbers may be a target: of a few words, or of lists."""
+    return any(map(is_list, cells)) or 1 < len(words(cells)) <= MOST_CLASSES
+
+
+def form_of(
+    path: Path,
+    target: str,
+    columns: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    every: Callable[[], Iterable[str]],
+    delimiter: str = "",
+) -> Cells:
+    """The form of a target's cells.
+
+    Args:
+        target: name of the target, as asked for.
+        columns: its columns.
+        sample: the cells of each column in the first rows.
+        every: all cells of the first column, for words, of which one may come late.
+        delimiter: of the table's cells, as a delimiting comma is not decimal; "" for none.
 
     Raises:
-        SourceError: its numbers can be read in two ways, or it holds words: classes, which the grid
-            does not train.
+        SourceError: numbers can be read in two ways, or words name more or fewer than two classes,
+            or lists differ in length; in one line.
     """
-    if classes := words(cells):
+    per_site = target.endswith(PER_SITE) and target not in columns
+    if len(columns) == 1 and (per_site or _are_lists(sample[0])):
+        return _lists(path, columns[0], sample[0], per_site)
+    if len(columns) == 1 and words(sample[0]):
+        return Cells(kind="binary", classes=_two_words(path, columns[0], every()))
+    commas = tuple(
+        _commas_are_decimal(path, column, cells, delimiter)
+        for column, cells in zip(columns, sample, strict=True)
+    )
+    if len(columns) == 1:
+        return Cells(commas=commas)
+    return Cells(kind="properties", shape=(len(columns),), commas=commas)
+
+
+def _are_lists(cells: Sequence[str]) -> bool:
+    return next((is_list(cell) for cell in cells if not is_missing(cell)), False)
+
+
+def _lists(path: Path, column: str, cells: Sequence[str], per_site: bool) -> Cells:
+    if per_site:
+        return Cells(kind="site")
+    lengths: dict[int, str] = {}
+    for cell in cells:
+        try:
+            lengths.setdefault(len(read_numbers(cell)), cell)
+        except BadCrystal:
+            continue  # costs its own crystal
+    if len(lengths) > 1:
+        short, long = min(lengths), max(lengths)
         raise SourceError(
-            f"{path}: column {one_line(column, 60)!r} holds words ({listed(classes[:3])}) and no"
-            " numbers; hybrid_grid trains regressions, and classes are for the transfer job, which"
-            " takes formulas"
+            f"{path}: column {one_line(column, 60)!r} holds lists of {short} to {long} numbers; a"
+            f" spectrum has one length, and a number an atom is asked for as {column}{PER_SITE}"
+        )
+    if not lengths:
+        raise SourceError(
+            f"{path}: column {one_line(column, 60)!r} holds lists, but not of numbers"
+        )
+    return Cells(kind="spectrum", shape=(max(lengths),))
+
+
+def _two_words(path: Path, column: str, cells: Iterable[str]) -> tuple[str, str]:
+    kinds = sorted({cell.strip().casefold() for cell in cells if not is_missing(cell)})
+    if len(kinds) != 2:
+        raise SourceError(
+            f"{path}: column {one_line(column, 60)!r} holds"
+            f" {'the word' if len(kinds) == 1 else f'{len(kinds)} different words,'}"
+            f" {listed(kinds[:3])}{', …' if len(kinds) > 3 else ''}; two classes are learned, or"
+            " numbers"
+        )
+    return kinds[0], kinds[1]
+
+
+def _commas_are_decimal(path: Path, column: str, cells: Sequence[str], delimiter: str) -> bool:
+    """Whether a column writes 1,5 for one and a half."""
+    if found := words(cells):
+        raise SourceError(
+            f"{path}: column {one_line(column, 60)!r} holds words ({listed(found[:3])}) and no"
+            " numbers; several columns are numbers each"
         )
     try:
         return has_decimal_commas(cells, delimiter)
     except ValueError as error:
         raise SourceError(f"{path}: column {one_line(column, 60)!r}: {error}") from None
-
-
-def with_decimals(entry: Entry, commas: bool) -> Entry:
-    """The entry with its target rewritten for `read_target`, if the table has decimal commas."""
-    if not commas or entry.target is None:
-        return entry
-    try:
-        return dataclasses.replace(entry, target=with_point(entry.target))
-    except BadCrystal as bad:
-        return dataclasses.replace(entry, format="bad", text=str(bad))

@@ -9,13 +9,16 @@ from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trainables.crystals.crystal import Entry, one_line
-from trainables.crystals.sources.base import ANY_COLUMN, ID_COLUMNS, SourceError, is_text, readable
-from trainables.crystals.sources.columns import (
-    SAMPLE,
-    commas_are_decimal,
-    find_target,
-    with_decimals,
+from trainables.crystals.sources.base import (
+    ANY_COLUMN,
+    ID_COLUMNS,
+    SourceError,
+    columns_of,
+    is_text,
+    readable,
 )
+from trainables.crystals.sources.cells import NUMBERS
+from trainables.crystals.sources.columns import SAMPLE, find_target, form_of
 from trainables.crystals.sources.table import delimiter_of, table_rows
 from trainables.crystals.targets import is_missing, is_numeric
 
@@ -57,7 +60,9 @@ class Folder:
         self._wanted = target != ANY_COLUMN
         self._table = path / TABLE
         self._bare = not self._table.is_file()
-        self._has_header = self._commas = False
+        self._has_header = False
+        self._target_at: list[int] = []
+        self.cells = NUMBERS
         self._suffixed: dict[Path, dict[str, list[str]]] = {}
         if self._bare:
             self._read_listing()
@@ -94,19 +99,21 @@ class Folder:
         """
         for row, cells in enumerate(self._rows()):
             name = cells[0].strip()
-            target = cells[self._target_at] if len(cells) > self._target_at else ""
-            wanted = target if self._wanted else None
+            wanted = self._targets_of(cells) if self._wanted else None
             file, reason = self._find(name)
             if file is None:
                 table = f"{self.path.name}/{TABLE}" if not self._bare else self.path.name
                 origin = f"{table}:{row + 1}"
-                yield Entry(row, name, "bad", reason, wanted, origin)
+                yield Entry(row, name, "bad", reason, None if wanted is None else "", origin)
                 continue
             origin = f"{self.path.name}/{file.relative_to(self.path).as_posix()}"
             with readable(file):
                 text = file.read_bytes().decode("utf-8-sig", errors="replace")
-            entry = Entry(row, name, _format(file), text, wanted, origin)
-            yield with_decimals(entry, self._commas)
+            yield self.cells.entry(row, name, _format(file), text, wanted, origin)
+
+    def _targets_of(self, cells: list[str]) -> list[str]:
+        """The target's cells of a row; a row may end early."""
+        return [cells[at] if at < len(cells) else "" for at in self._target_at]
 
     def _rows(self) -> Iterator[list[str]]:
         """The rows of the table, or one for each structure file if there is no table."""
@@ -128,7 +135,7 @@ class Folder:
                 f"{self.path}: no structure files in this folder; they are called POSCAR…, or"
                 f" …{', …'.join(_SUFFIXES)}"
             )
-        self._count, self._target_at, self.target_name = len(self._listing), 1, ""
+        self._count, self.target_name = len(self._listing), ""
 
     def _read_table(self, target: str | None) -> None:
         """Reads through the table once, and keeps only its first rows."""
@@ -145,7 +152,7 @@ class Folder:
         header = self._header(sample[0], width)
         self._count = rows - self._has_header
         if len(header) == 1:
-            self._target_at, self.target_name = 1, ""
+            self.target_name = ""
             return
         if not self._has_header and target == "target" and len(header) == 2:
             target = None
@@ -154,11 +161,17 @@ class Folder:
         self.target_name = find_target(
             self._table, header[1:], [row[1:] for row in filled], target, given=str(self.path)
         )
-        self._target_at = header.index(self.target_name, 1)
+        names, _ = columns_of(self.target_name, header[1:])
+        self._target_at = [header.index(name, 1) for name in names]
         if self._wanted:
-            targets = [row[self._target_at] for row in filled]
+            shown = [[row[at] for row in filled] for at in self._target_at]
             delimiter = delimiter_of(self._table)
-            self._commas = commas_are_decimal(self._table, self.target_name, targets, delimiter)
+            name = self.target_name
+            self.cells = form_of(self._table, name, names, shown, self._first_targets, delimiter)
+
+    def _first_targets(self) -> Iterator[str]:
+        """All cells of the target's first column."""
+        return (self._targets_of(cells)[0] for cells in self._rows())
 
     def _header(self, first: list[str], width: int) -> list[str]:
         """The names of the columns: the first row, unless a structure file has its id."""

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from trainables.crystals.crystal import Entry, one_line
-from trainables.crystals.registry import TASKS
+from trainables.crystals.registry import LEADERBOARD
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
     choose_target,
+    columns_of,
     file_digest,
     is_text,
     open_text,
     readable,
     stem,
 )
-from trainables.crystals.sources.columns import find_column, lacks_structures
+from trainables.crystals.sources.cells import NUMBERS, Cells
+from trainables.crystals.sources.columns import SAMPLE, find_column, form_of, lacks_structures
 from trainables.crystals.sources.json_stream import JsonStream
+from trainables.crystals.targets import is_numeric
 
 _TASK_FILE = re.compile(r"matbench_(\w+)\.json(?:\.gz)?")
 
@@ -49,7 +56,9 @@ class MatBench:
         others = [name for name in self._columns if name != found]
         self.target_name = choose_target(path, others, others, target)
         self._wanted = target != ANY_COLUMN
-        known = TASKS.get(self._task or "")
+        self._targets, _ = columns_of(self.target_name, self._columns)
+        self.cells = self._form() if self._wanted else NUMBERS
+        known = LEADERBOARD.get(self._task or "")
         self.unit = known.unit if known and known.target == self.target_name else None
 
     def digest(self) -> str:
@@ -66,6 +75,11 @@ class MatBench:
         Raises:
             SourceError: rows are missing, or the file is damaged.
         """
+        for row, cells in enumerate(self._rows()):
+            yield self._entry(row, cells)
+
+    def _rows(self) -> Iterator[list[str]]:
+        """The cells of each row, as JSON texts."""
         with readable(self.path), open_text(self.path) as file:
             stream = JsonStream(file, self.path)
             self._head(stream)
@@ -74,7 +88,7 @@ class MatBench:
             while not stream.skip("]"):
                 if row:
                     stream.expect(",", f"after row {row}")
-                yield self._entry(row, self._cells(stream, row))
+                yield self._cells(stream, row)
                 row += 1
             if row != len(self._index):
                 raise stream.broken(f"{row} rows, but the index announces {len(self._index)}")
@@ -120,11 +134,37 @@ class MatBench:
             reason = f"broken row: {len(cells)} cells, but {len(self._columns)} columns"
             return Entry(row, self._id(row), "bad", reason, "", origin)
         by_name = dict(zip(self._columns, cells, strict=True))
-        target = by_name[self.target_name] if self._wanted else None
-        return Entry(row, self._id(row), "json", by_name[self._structure], target, origin)
+        target = [_unquoted(by_name[name]) for name in self._targets] if self._wanted else None
+        return self.cells.entry(
+            row, self._id(row), "json", by_name[self._structure], target, origin
+        )
+
+    def _form(self) -> Cells:
+        """By the first rows, up to one in which a single target is there; it tells all."""
+        sample: list[list[str]] = []
+        for cells in islice(self._targets_of_rows(), SAMPLE):
+            sample.append(cells)
+            numbers = all(is_numeric([cell]) for cell in cells)
+            if numbers or len(cells) > 1:
+                break
+        shown = [[cells[at] for cells in sample] for at in range(len(self._targets))]
+        every = partial(map, itemgetter(0), self._targets_of_rows())
+        return form_of(self.path, self.target_name, self._targets, shown, every)
+
+    def _targets_of_rows(self) -> Iterator[list[str]]:
+        """The target's cells of all rows."""
+        places = [self._columns.index(name) for name in self._targets]
+        for cells in self._rows():
+            if len(cells) == len(self._columns):
+                yield [_unquoted(cells[at]) for at in places]
 
     def _id(self, row: int) -> str:
         if self._task is None:
             return str(self._index[row]) if row < len(self._index) else str(row)
         width = len(str(len(self._index)))
         return f"mb-{self._task.replace('_', '-')}-{row + 1:0{width}d}"
+
+
+def _unquoted(cell: str) -> str:
+    """The text of a JSON string; other values as they are written."""
+    return str(json.loads(cell)) if cell.startswith('"') else cell

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,19 +20,20 @@ from trainables.crystals.sources.base import (
     ID_COLUMNS,
     SourceError,
     choose_target,
+    columns_of,
     file_digest,
     is_text,
     readable,
     stem,
 )
+from trainables.crystals.sources.cells import NUMBERS, Cells
 from trainables.crystals.sources.columns import (
     SAMPLE,
     called,
-    commas_are_decimal,
     find_column,
+    form_of,
     is_index,
     lacks_structures,
-    with_decimals,
 )
 from trainables.crystals.sources.pages import BadPage, largest_page
 
@@ -40,6 +43,7 @@ _BATCH_BYTES = 64 << 20  # of these rows, as unpacked: a page may repeat one lon
 _LARGEST_TEXT = 16 << 20  # bytes; as in `parsing`
 _BUFFER = 1 << 20  # bytes of a column read at a time
 _MOST_PARTS = 100_000  # row groups times columns, each of which takes some hundred bytes
+_WIDTH = 8  # bytes of a number
 _HARMLESS_ROWS = 1 << 20  # a larger number needs at least one byte each
 
 
@@ -76,15 +80,35 @@ class ParquetTable:
             self._demand(schema, self._id_column, _names_something, "names or numbers; rename it")
         other = called(columns, (*STRUCTURE_COLUMNS, *ID_COLUMNS))
         other |= set(filter(is_index, columns))
-        numeric = [f.name for f in schema if f.name not in other and _is_number(f.type)]
-        self.target_name = choose_target(path, columns, numeric, target)
+        left = [field for field in schema if field.name not in other]
+        numeric = [field.name for field in left if _is_number(field.type)]
+        lists = [field.name for field in left if _is_list(field.type)]
+        self.target_name = choose_target(path, columns, numeric or lists, target)
         self._wanted = target != ANY_COLUMN
+        self._targets, _ = columns_of(self.target_name, columns)
+        self.cells = NUMBERS
         if self._wanted:
-            self._demand(schema, self.target_name, _says_number, "numbers; name another")
-        self._commas = False
-        if self._wanted and _is_text(schema.field(self.target_name).type):
-            cells = [entry.target or "" for entry in islice(self.entries(), SAMPLE)]
-            self._commas = commas_are_decimal(path, self.target_name, cells)
+            for name in self._targets:
+                self._demand(schema, name, _says_target, "numbers; name another")
+            self.cells = self._form(schema)
+
+    def _form(self, schema: pa.Schema) -> Cells:
+        kinds = [schema.field(name).type for name in self._targets]
+        if len(kinds) == 1 and _is_number(kinds[0]):
+            return NUMBERS
+        sample = list(islice(self._cells(), SAMPLE))
+        shown = [[cells[at] for cells in sample] for at in range(len(kinds))]
+        every = partial(map, itemgetter(0), self._cells())
+        return form_of(self.path, self.target_name, self._targets, shown, every)
+
+    def _cells(self) -> Iterator[list[str]]:
+        """The target's cells of all rows; no crystal is read."""
+        with self._opened() as file:
+            for batch in file.iter_batches(
+                self._rows_at_once(file, self._targets), columns=self._targets
+            ):
+                columns = [map(_target_text, column.to_pylist()) for column in batch]
+                yield from map(list, zip(*columns, strict=True))
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes and the target's name."""
@@ -101,7 +125,7 @@ class ParquetTable:
             SourceError: the file is damaged, or would take more memory than crystals do.
         """
         wanted = [self._structure]
-        wanted += [self.target_name] if self._wanted else []
+        wanted += self._targets if self._wanted else []
         wanted += [self._id_column] if self._id_column else []
         columns = list(dict.fromkeys(wanted))
         came, most = 0, max(gunzip.HARMLESS, gunzip.LARGEST_RATIO * self.path.stat().st_size)
@@ -110,13 +134,13 @@ class ParquetTable:
             for batch in file.iter_batches(self._rows_at_once(file, columns), columns=columns):
                 for at in range(len(batch)):
                     entry = self._entry(batch, at, row)
-                    came += len(entry.text) + len(entry.id)
+                    came += len(entry.text) + len(entry.id) + len(entry.target or "")
                     if came > most:
                         raise SourceError(
                             f"{self.path}: its texts come to more than {gunzip.LARGEST_RATIO} times"
                             " the size of the file; write each crystal once"
                         )
-                    yield with_decimals(entry, self._commas)
+                    yield entry
                     row += 1
 
     def _entry(self, batch: pa.RecordBatch, at: int, row: int) -> Entry:
@@ -126,7 +150,7 @@ class ParquetTable:
             name = _id_text(batch.column(self._id_column)[at].as_py())
         target = None
         if self._wanted:
-            target = _target_text(batch.column(self.target_name)[at].as_py())
+            target = [_target_text(batch.column(one)[at].as_py()) for one in self._targets]
         cell = batch.column(self._structure)[at]
         if isinstance(cell, pa.DictionaryScalar):
             cell = cell.value
@@ -134,13 +158,13 @@ class ParquetTable:
         size = 0 if not cell.is_valid else cell.as_buffer().size
         if size > _LARGEST_TEXT:
             reason = f"text too large: more than {_LARGEST_TEXT >> 20} million characters"
-            return Entry(row, name, "bad", reason, target, origin)
+            return Entry(row, name, "bad", reason, "", origin)
         try:
             text = cell.as_py() or ""
         except UnicodeDecodeError:
-            return Entry(row, name, "bad", "broken text: it is not UTF-8", target, origin)
+            return Entry(row, name, "bad", "broken text: it is not UTF-8", "", origin)
         form = STRUCTURE_COLUMNS[self._structure.strip().lower()]
-        return Entry(row, name, form, text, target, origin)
+        return self.cells.entry(row, name, form, text, target, origin)
 
     def _rows_at_once(self, file: pq.ParquetFile, columns: list[str]) -> int:
         """As many rows as fit into memory, even if each repeats what fills a page."""
@@ -153,7 +177,26 @@ class ParquetTable:
         ]
         with self.path.open("rb") as plain:
             page = largest_page(plain, file.metadata, leaves)
-        return max(1, min(_BATCH, _BATCH_BYTES // max(1, page * len(leaves))))
+        row = max(page * len(leaves), self._bytes_of_lists(file.metadata, leaves))
+        return max(1, min(_BATCH, _BATCH_BYTES // max(1, row)))
+
+    def _bytes_of_lists(self, footer: pq.FileMetaData, leaves: list[int]) -> int:
+        """Bytes of a row's numbers, on average of the longest; equal ones take no room in a page.
+
+        Raises:
+            SourceError: they are far larger than the file.
+        """
+        sizes = [
+            (_WIDTH * sum(group.column(leaf).num_values for leaf in leaves), group.num_rows)
+            for group in map(footer.row_group, range(footer.num_row_groups))
+        ]
+        whole = sum(size for size, _ in sizes)
+        if whole > max(gunzip.HARMLESS, gunzip.LARGEST_RATIO * self.path.stat().st_size):
+            raise SourceError(
+                f"{self.path}: its numbers come to more than {gunzip.LARGEST_RATIO} times the size"
+                " of the file; write shorter lists"
+            )
+        return max((size // max(1, rows) for size, rows in sizes), default=0)
 
     def _demand(
         self, schema: pa.Schema, column: str, fits: Callable[[pa.DataType], bool], what: str
@@ -214,6 +257,16 @@ def _says_number(kind: pa.DataType) -> bool:
     return _is_number(kind) or _is_text(kind)
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(lists and _is_number(kind.value_type))
+
+
+def _says_target(kind: pa.DataType) -> bool:
+    return _says_number(kind) or _is_list(kind)
+
+
 def _names_something(kind: pa.DataType) -> bool:
     return _says_number(kind) or pa.types.is_null(kind)
 
@@ -225,6 +278,6 @@ def _id_text(value: object) -> str:
 def _target_text(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return json.dumps(value)
+    if isinstance(value, bool | list):
+        return json.dumps(value, default=str)  # a decimal number is exact as text
     return str(value)

@@ -13,21 +13,22 @@ from trainables.crystals.sources.base import (
     ANY_COLUMN,
     ID_COLUMNS,
     SourceError,
+    columns_of,
     csv_rows,
     file_digest,
     open_text,
     readable,
     stem,
 )
+from trainables.crystals.sources.cells import NUMBERS
 from trainables.crystals.sources.columns import (
     FORMULA_COLUMNS,
     SAMPLE,
     called,
-    commas_are_decimal,
     find_column,
     find_target,
+    form_of,
     lacks_structures,
-    with_decimals,
 )
 
 STRUCTURE_COLUMNS = {"cif": "cif", "poscar": "poscar", "structure": "json"}  # column: format
@@ -62,10 +63,13 @@ class CsvTable:
         other = called(self._header, (*STRUCTURE_COLUMNS, *ID_COLUMNS, *FORMULA_COLUMNS))
         self.target_name = find_target(path, self._header, sample, target, other=other)
         self._wanted = target != ANY_COLUMN
-        at = self._header.index(self.target_name)
-        self._commas = self._wanted and commas_are_decimal(
-            path, self.target_name, [cells[at] for cells in sample], delimiter_of(path)
-        )
+        names, _ = columns_of(self.target_name, self._header)
+        self._target_at = [self._header.index(name) for name in names]
+        self.cells = NUMBERS
+        if self._wanted:
+            shown = [[cells[at] for cells in sample] for at in self._target_at]
+            delimiter = delimiter_of(path)
+            self.cells = form_of(path, self.target_name, names, shown, self._targets, delimiter)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes and the target's name."""
@@ -86,7 +90,6 @@ class CsvTable:
             SourceError: the file turns out to be broken midway.
         """
         text_at = self._header.index(self._structure)
-        target_at = self._header.index(self.target_name)
         id_at = None if self._id_column is None else self._header.index(self._id_column)
         form = STRUCTURE_COLUMNS[self._structure.lower()]
         for row, (_, cells) in enumerate(islice(table_rows(self.path), 1, None)):
@@ -96,10 +99,15 @@ class CsvTable:
                 yield Entry(row, f"row {row + 1}", "bad", reason, "", origin)
                 continue
             name = str(row + 1) if id_at is None else cells[id_at].strip()
-            target = cells[target_at] if self._wanted else None
-            yield with_decimals(
-                Entry(row, name, form, cells[text_at], target, origin), self._commas
-            )
+            target = [cells[at] for at in self._target_at] if self._wanted else None
+            yield self.cells.entry(row, name, form, cells[text_at], target, origin)
+
+    def _targets(self) -> Iterator[str]:
+        """All cells of the target's first column."""
+        (at, *_) = self._target_at
+        for _, cells in islice(table_rows(self.path), 1, None):
+            if len(cells) == len(self._header):
+                yield cells[at]
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -1,0 +1,251 @@
+"""What every kind of target has to keep, and what each one does with its cells and scores.
+
+Legend: K models, B crystals, S sites, L numbers of a crystal.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.scores import classification_scores
+from trainables.crystals.crystal import BadCrystal
+from trainables.targets.base import Kind, Target
+from trainables.targets.binary import Binary
+from trainables.targets.kinds import KINDS, kind_of
+from trainables.targets.scalar import Scalar
+from trainables.targets.site import Site
+from trainables.targets.vector import Properties, Spectrum
+from trainables.testing.crystals import crystal
+
+SALT = crystal([11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], np.eye(3) * 4)
+RNG = np.random.default_rng(5)
+ROWS = 40
+
+
+def with_gaps(values: np.ndarray) -> np.ndarray:
+    """The values with a fifth of the entries missing, never a whole row."""
+    holes = RNG.random(values.shape) < 0.2
+    holes.reshape(len(values), -1)[:, 0] = False
+    return np.where(holes, np.nan, values)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind with targets that it could have."""
+
+    kind: Kind
+    true: np.ndarray
+
+
+CASES = {
+    "scalar": Case(Scalar(Target(name="gap", unit="eV")), RNG.normal(3, 2, ROWS)),
+    "binary": Case(
+        Binary(Target(name="is_metal", unit=None, kind="binary")), np.arange(ROWS) % 3 % 2.0
+    ),
+    "spectrum": Case(
+        Spectrum(Target(name="dos", unit=None, kind="spectrum", shape=(7,))),
+        with_gaps(RNG.normal(1, 3, (ROWS, 7))),
+    ),
+    "properties": Case(
+        Properties(Target(name="gap,energy", unit=None, kind="properties", shape=(2,))),
+        with_gaps(RNG.normal((1, -400), (0.1, 90), (ROWS, 2))),
+    ),
+    "site": Case(
+        Site(Target(name="spin", unit="μB", kind="site")), with_gaps(RNG.normal(size=ROWS))
+    ),
+}
+REGRESSIONS = [name for name in CASES if name != "binary"]
+every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+regressions = pytest.mark.parametrize(
+    "case", [CASES[name] for name in REGRESSIONS], ids=REGRESSIONS
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def outputs_of(case: Case, models: int = 3) -> torch.Tensor:
+    """[K, B, …] outputs of networks that know nothing."""
+    drawn = np.random.default_rng(7).normal(size=(models, *case.true.shape))
+    return torch.from_numpy(drawn)
+
+
+def standard(case: Case) -> torch.Tensor:
+    return torch.from_numpy(case.kind.scaler(case.true).standardise(case.true))
+
+
+def test_every_kind_has_a_case_here() -> None:
+    assert CASES.keys() == KINDS.keys()
+    for name, case in CASES.items():
+        assert case.kind.target.kind == name
+        assert type(kind_of(case.kind.target)) is type(case.kind)
+
+
+@every
+@pytest.mark.parametrize("form", ["l1", "mse"])
+def test_a_loss_is_that_of_each_model_alone(case: Case, form: str) -> None:
+    outputs, true = outputs_of(case), standard(case)
+    together = case.kind.loss(outputs, true, form)
+    assert together.shape == (3,) and together.isfinite().all()
+    for k in range(3):
+        assert torch.equal(case.kind.loss(outputs[k : k + 1], true, form), together[k : k + 1])
+
+
+@every
+def test_a_missing_entry_teaches_nothing(case: Case) -> None:
+    outputs = outputs_of(case).requires_grad_()
+    case.kind.loss(outputs, standard(case), "l1").sum().backward()
+    assert outputs.grad is not None and outputs.grad.isfinite().all()
+    there = torch.from_numpy(np.isfinite(case.true)).expand_as(outputs)
+    assert not outputs.grad[~there].any() and outputs.grad[there].all()
+
+
+@every
+def test_the_error_on_the_device_is_the_metric_of_the_values(case: Case) -> None:
+    """Early stopping and the ledger speak of the same number."""
+    scaler, outputs = case.kind.scaler(case.true), outputs_of(case)
+    errors = case.kind.errors(outputs, standard(case), scaler)
+    for k, output in enumerate(outputs.numpy()):
+        scores = case.kind.metrics(case.kind.value(output, scaler), case.true, scaler)
+        assert float(errors[k]) == pytest.approx(scores[case.kind.metric], rel=1e-10)
+
+
+@every
+def test_the_trivial_prediction_has_the_shape_of_a_value(case: Case) -> None:
+    trivial = case.kind.trivial(case.true)
+    assert trivial.shape == case.true.shape[1:] and np.isfinite(trivial).all()
+    whole = np.broadcast_to(trivial, case.true.shape)
+    scores = case.kind.metrics(whole, case.true, case.kind.scaler(case.true))
+    assert 0 < scores[case.kind.metric] < np.inf
+
+
+@regressions
+def test_the_truth_has_no_error_and_comes_back(case: Case) -> None:
+    scaler, true = case.kind.scaler(case.true), standard(case)
+    assert float(case.kind.loss(true.nan_to_num()[None], true, "mse")) == 0
+    value = case.kind.value(true.numpy(), scaler)
+    np.testing.assert_allclose(value, case.true, rtol=1e-12)
+    assert case.kind.metrics(value, case.true, scaler)[case.kind.metric] < 1e-12
+
+
+@regressions
+def test_standardised_targets_are_about_one(case: Case) -> None:
+    known = standard(case).numpy()
+    assert np.nanmean(known) == pytest.approx(0, abs=1e-12)
+    assert np.nanstd(known) == pytest.approx(1, rel=0.05)
+
+
+@regressions
+def test_targets_that_are_all_alike_standardise_to_zero(case: Case) -> None:
+    same = np.full_like(case.true, 0.1)
+    assert np.abs(case.kind.scaler(same).standardise(same)).max() < 1e-15
+
+
+def test_an_entry_that_no_crystal_has_is_left_alone() -> None:
+    for name in ("spectrum", "properties"):
+        case = CASES[name]
+        true = case.true.copy()
+        true[:, 1] = np.nan
+        scaler = case.kind.scaler(true)
+        assert np.isfinite(scaler.mean).all() and np.isfinite(scaler.scale).all()
+        assert np.isfinite(case.kind.trivial(true)).all()
+
+
+def test_a_spectrum_keeps_the_proportions_of_its_entries() -> None:
+    case = CASES["spectrum"]
+    true = case.true * np.array([1, 1, 1, 1, 1, 1, 1e-6])
+    assert np.nanstd(case.kind.scaler(true).standardise(true)[:, -1]) < 1e-5
+
+
+def test_properties_count_alike_whatever_their_units() -> None:
+    case = CASES["properties"]
+    scaler = case.kind.scaler(case.true)
+    off = case.true + scaler.scale  # by one standard deviation each
+    scores = case.kind.metrics(off, case.true, scaler)
+    assert scores["mae_standardised"] == pytest.approx(1)
+    assert [scores["mae gap"], scores["mae energy"]] == pytest.approx(list(scaler.scale))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_scores_of_classes_are_those_of_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    true = (rng.random(50) < (0.1, 0.5)[seed % 2]).astype(float)
+    true[0], true[1] = 0, 1
+    probability = np.clip(true * 0.3 + rng.random(50).round(1 + seed % 3), 0, 1)
+    kind = CASES["binary"].kind
+    found = kind.metrics(probability, true, kind.scaler(true))
+    known = classification_scores(true, probability)
+    for name in ("roc_auc", "accuracy", "balanced_accuracy", "f1"):
+        assert found[name] == pytest.approx(known[name], abs=1e-12), name
+    assert found["1-roc_auc"] == 1 - found["roc_auc"]
+
+
+def test_one_class_alone_has_no_area() -> None:
+    kind = CASES["binary"].kind
+    scaler = kind.scaler(np.ones(4))
+    scores = kind.metrics(np.array([0.2, 0.9, 0.6, 0.4]), np.ones(4), scaler)
+    assert np.isnan(scores["1-roc_auc"]) and np.isnan(scores["balanced_accuracy"])
+    assert scores["f1"] == pytest.approx(2 / 3)
+    assert kind.errors(torch.zeros(2, 4), torch.ones(4), scaler).isnan().all()
+    diverged = torch.tensor([[np.nan, 0.0, 0.0, 0.0]])
+    assert kind.errors(diverged, torch.tensor([0.0, 1, 0, 1]), scaler).isnan().all()
+
+
+def test_outputs_become_probabilities() -> None:
+    kind = CASES["binary"].kind
+    outputs = np.array([-2000.0, -40, -1, 0, 3, 2000])
+    with np.errstate(over="ignore"):
+        known = 1 / (1 + np.exp(-outputs))
+    np.testing.assert_allclose(kind.value(outputs, kind.scaler(outputs)), known, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "value"),
+    [
+        ("scalar", "1.5", 1.5),
+        ("binary", "true", 1.0),
+        (
+            "spectrum",
+            '[1, 2.5, null, NaN, true, "n/a", -1e3]',
+            [1, 2.5, np.nan, np.nan, 1, np.nan, -1e3],
+        ),
+        ("properties", '["0.5", ""]', [0.5, np.nan]),
+        ("site", "[0.25, null]", [0.25, np.nan]),
+    ],
+)
+def test_cells_are_parsed(name: str, cell: str, value: object) -> None:
+    found = CASES[name].kind.parse(cell, SALT)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, np.array(value, float))
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "reason"),
+    [
+        ("scalar", "[1, 2]", "target is not a number: '[1, 2]'"),
+        ("binary", "", "missing target: the cell is empty"),
+        ("spectrum", "n/a", "missing target: the cell says 'n/a'"),
+        ("spectrum", "1.5", "target is no list of numbers: '1.5'"),
+        ("spectrum", "[1, 2", "target is no list of numbers: '[1, 2'"),
+        ("spectrum", json.dumps([1] * 6), "target has 6 numbers, and 7 by the list of the first"),
+        ("spectrum", json.dumps([None] * 7), "missing target: none of its numbers is there"),
+        ("spectrum", "[1, 2, [3], 4, 5, 6, 7]", "number 3 of the list: target is not a number"),
+        ("spectrum", "[1, 2, 3, 4, 1e400, 6, 7]", "number 5 of the list: target is not finite"),
+        ("properties", "[null, null]", "missing target: none of its numbers is there"),
+        ("site", "[1, 2, 3]", "target has 3 numbers, and 2 by the structure's atoms"),
+    ],
+)
+def test_cells_that_do_not_fit_are_named(name: str, cell: str, reason: str) -> None:
+    with pytest.raises(BadCrystal) as caught:
+        CASES[name].kind.parse(cell, SALT)
+    assert str(caught.value).startswith(reason) and "\n" not in str(caught.value)

@@ -1,0 +1,25 @@
+"""The kinds of target by name; the only list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trainables.crystals.targets import KindName
+from trainables.targets.base import Kind, Target
+from trainables.targets.binary import Binary
+from trainables.targets.scalar import Scalar
+from trainables.targets.site import Site
+from trainables.targets.vector import Properties, Spectrum
+
+KINDS: dict[KindName, Callable[[Target], Kind]] = {
+    "scalar": Scalar,
+    "binary": Binary,
+    "spectrum": Spectrum,
+    "properties": Properties,
+    "site": Site,
+}
+
+
+def kind_of(target: Target) -> Kind:
+    """How a target is learned."""
+    return KINDS[target.kind](target)
