@@ -17,6 +17,7 @@ import ray
 
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
+from orchestrator.data import entries
 from orchestrator.data.datasets import resolve
 from orchestrator.data.featurise import featurise_source
 from orchestrator.nodes import cluster
@@ -44,13 +45,13 @@ class Repeated:
 
     def entries(self) -> Iterator[Entry]:
         """Makes the entries lazily from a list that is read once."""
-        entries = list(self._source.entries())
-        for row in range(len(entries) * self._times):
-            again, place = divmod(row, len(entries))
+        own = list(self._source.entries())
+        for row in range(len(own) * self._times):
+            again, place = divmod(row, len(own))
             yield dataclasses.replace(
-                entries[place],
+                own[place],
                 row=row,
-                id=f"{entries[place].id}-{again}",
+                id=f"{own[place].id}-{again}",
                 origin=f"repeated:{row + 1}",
             )
 
@@ -105,7 +106,9 @@ def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
     )
     try:
         with cluster.connected(None, 1), tempfile.TemporaryDirectory() as folder:
-            # The first job of a runtime starts its workers and imports their modules.
+            # The first job of a runtime starts its workers and imports their modules, if it is not
+            # so small that the driver does it.
+            entries.FEW = 0
             cost(Repeated(resolve(source), 1), Path(folder) / "first")
             taken = cost(repeated, Path(folder) / "job")
     finally:
