@@ -25,7 +25,11 @@ if "RAY_TMPDIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["RAY_TMPDIR"], ignore_errors=True)
 # Tests must not use a cluster of the user.
 os.environ.pop("RAY_ADDRESS", None)
-# A script that starts tests with `&` makes them, and their children, ignore Ctrl-C. The tests are
-# about jobs in the foreground.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A script that starts tests with `&` makes them, and their children, ignore Ctrl-C, and `nohup` the
+# end of a terminal. The tests are about jobs in the foreground.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
