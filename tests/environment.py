@@ -26,10 +26,8 @@ if "RAY_TMPDIR" not in os.environ:
 # Tests must not use a cluster of the user.
 os.environ.pop("RAY_ADDRESS", None)
 # A script that starts tests with `&` makes them, and their children, ignore Ctrl-C, and `nohup` the
-# end of a terminal. The tests are about jobs in the foreground.
-for number, handler in (
-    (signal.SIGINT, signal.default_int_handler),
-    (signal.SIGHUP, signal.SIG_DFL),
-):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, handler)
+# end of a terminal. The tests are about jobs in the foreground: children do not inherit a handler.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
