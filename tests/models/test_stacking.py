@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.crystals_for_tests import batch_of, graphs_of, made_up
-from trainables.models.heads import ScalarHead
+from trainables.models.heads import CrystalHead, SiteHead
 from trainables.models.stacking import Stack
 from trainables.representations.quotient import quotient
 
@@ -124,7 +124,7 @@ def test_dropout_is_refused_by_name() -> None:
 def test_a_head_counts_atoms_not_nodes() -> None:
     full = graphs_of(made_up(8), "megnet")
     small = quotient(full)
-    head = ScalarHead(3).double()
+    head = CrystalHead(3).double()
     of_element = torch.randn(119, 3, dtype=torch.float64)
     batches = batch_of(full), batch_of(small)
     atoms, nodes = (head(of_element[batch.z], batch) for batch in batches)
@@ -133,3 +133,16 @@ def test_a_head_counts_atoms_not_nodes() -> None:
     site = head.out(nn.functional.softplus(head.hidden(of_element[batches[0].z])))[:, 0]
     first = batches[0].node_crystal == 0
     torch.testing.assert_close(atoms[0], site[first].mean())
+    several = CrystalHead(3, 5).double()
+    atoms, nodes = (several(of_element[batch.z], batch) for batch in batches)
+    assert nodes.shape == (8, 5)
+    torch.testing.assert_close(atoms, nodes)
+
+
+def test_a_head_of_sites_has_a_number_a_node() -> None:
+    batch = batch_of(graphs_of(made_up(4), "megnet"))
+    head = SiteHead(3).double()
+    nodes = torch.randn(len(batch.z), 3, dtype=torch.float64)
+    said = head(nodes, batch)
+    assert said.shape == (len(batch.z),)
+    torch.testing.assert_close(said[5:6], head(nodes[5:6], batch))

@@ -30,6 +30,7 @@ from orchestrator.transfer.entries import fingerprint as printed
 from orchestrator.transfer.flags import parse as parse_transfer
 from orchestrator.transfer.inputs import open_data
 from tests.crystals_for_tests import made_up_dataset
+from trainables.crystals.sources.cells import NUMBERS, Cells
 from trainables.crystals.sources.table import CsvTable
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
@@ -122,6 +123,7 @@ def crystals_source() -> Any:
         name: str = "salts"
         target_name: str = "y"
         unit: str | None = None
+        cells: Cells = NUMBERS
 
     return Source()
 
