@@ -27,6 +27,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("featurise", ("--data", "{data}"), ("data",)),
+    Benchmark("featurise_scale"),
     Benchmark("orchestration"),
     Benchmark("ledger"),
     Benchmark("scale"),

@@ -99,12 +99,12 @@ def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
     add("both: from text, with all checks", all_of_it)
 
 
-def job(data: Path, times: int, workers: int, answers: list[dict[str, Any]]) -> Side:
+def job(source: str, times: int, workers: int, answers: list[dict[str, Any]]) -> Side:
     """Seconds per crystal of a job in a fresh process; its answer is appended to `answers`."""
 
     def side() -> float:
         with Child("the job", CHILD) as child:
-            answer = child.ask("job", source=str(data.resolve()), times=times, workers=workers)
+            answer = child.ask("job", source=source, times=times, workers=workers)
         answers.append(answer)
         return float(answer["seconds_a_crystal"])
 
@@ -114,10 +114,11 @@ def job(data: Path, times: int, workers: int, answers: list[dict[str, Any]]) -> 
 def ray_data(report: Report, options: argparse.Namespace) -> None:
     """Adds the figures of the job: two workers compared with one, and memory of a long job."""
     answers: dict[str, list[dict[str, Any]]] = {"one": [], "two": [], "long": []}
+    data = str(options.data.resolve())
     pair = compare(
         "the job: two workers (ours), one",
-        job(options.data, options.times, 2, answers["two"]),
-        job(options.data, options.times, 1, answers["one"]),
+        job(data, options.times, 2, answers["two"]),
+        job(data, options.times, 1, answers["one"]),
         unit="s/crystal",
         repeats=options.repeats,
         warm_up=0,
@@ -126,7 +127,7 @@ def ray_data(report: Report, options: argparse.Namespace) -> None:
     report.add(pair)
     rates = Spread(tuple(1 / seconds for seconds in pair.ours.values))
     report.add(Figure("the job: two workers", "crystals/s", rates))
-    job(options.data, options.times * BIGGER, 2, answers["long"])()
+    job(data, options.times * BIGGER, 2, answers["long"])()
     for place in ("driver", "worker"):
         peaks = Spread(tuple(answer[f"{place}_peak"] / 2**20 for answer in answers["two"]))
         report.add(Figure(f"the job: {place}'s memory", "MiB", peaks))

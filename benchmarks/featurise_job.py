@@ -17,10 +17,12 @@ import ray
 
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
+from orchestrator.data import entries
+from orchestrator.data.datasets import resolve
 from orchestrator.data.featurise import featurise_source
 from orchestrator.nodes import cluster
 from trainables.crystals.crystal import Entry
-from trainables.crystals.sources import Source, open_source
+from trainables.crystals.sources import Source
 from trainables.models.backbones import BACKBONES, representations
 
 
@@ -43,13 +45,13 @@ class Repeated:
 
     def entries(self) -> Iterator[Entry]:
         """Makes the entries lazily from a list that is read once."""
-        entries = list(self._source.entries())
-        for row in range(len(entries) * self._times):
-            again, place = divmod(row, len(entries))
+        own = list(self._source.entries())
+        for row in range(len(own) * self._times):
+            again, place = divmod(row, len(own))
             yield dataclasses.replace(
-                entries[place],
+                own[place],
                 row=row,
-                id=f"{entries[place].id}-{again}",
+                id=f"{own[place].id}-{again}",
                 origin=f"repeated:{row + 1}",
             )
 
@@ -89,8 +91,12 @@ def cost(source: Source, folder: Path) -> Cost:
 
 
 def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
-    """Runs the job in this process, on a Ray runtime with `workers` cores."""
-    repeated = Repeated(open_source(Path(source)), times)
+    """Runs the job in this process, on a Ray runtime with `workers` cores.
+
+    Args:
+        source: a data set as `--tasks` takes it.
+    """
+    repeated = Repeated(resolve(source), times)
     ray.init(
         address="local",
         num_cpus=workers,
@@ -100,8 +106,10 @@ def job(*, source: str, times: int, workers: int) -> dict[str, Any]:
     )
     try:
         with cluster.connected(None, 1), tempfile.TemporaryDirectory() as folder:
-            # The first job of a runtime starts its workers and imports their modules.
-            cost(Repeated(open_source(Path(source)), 1), Path(folder) / "first")
+            # The first job of a runtime starts its workers and imports their modules, if it is not
+            # so small that the driver does it.
+            entries.FEW = 0
+            cost(Repeated(resolve(source), 1), Path(folder) / "first")
             taken = cost(repeated, Path(folder) / "job")
     finally:
         ray.shutdown()

@@ -19,8 +19,9 @@ from trainables.crystals.quarantine import Quarantine, TooManyBad, with_own_ids
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
-ROWS_PER_BLOCK = 256
-LARGEST_BLOCK = 16 << 20  # characters; a crystal of the largest size is a block by itself
+# A block is a task of Ray Data, which costs as much as featurising a hundred small crystals.
+ROWS_PER_BLOCK = 1024
+LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itself
 BYTES_UNDER_WAY = 32 * 2**20  # per core, in the object store: a few blocks of large crystals
 # Bytes of crystals that a driver on the machine of its workers processes itself: that takes less
 # time than starting Ray Data's actors and tasks.

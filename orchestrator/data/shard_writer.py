@@ -33,7 +33,7 @@ class WrittenShard:
 
     @classmethod
     def write(cls, folder: Path, row: int, table: pa.Table) -> WrittenShard:
-        """Writes a shard into a folder that is there.
+        """Writes a shard into a folder that is there; its name is durable once that is synced.
 
         Args:
             row: of the source, at which the block of the shard begins; shards are ordered by it.
@@ -42,7 +42,9 @@ class WrittenShard:
         digest = hashlib.sha256(content).hexdigest()
         file = f"{row:08d}-{digest[:12]}.parquet"
         # A folder that is gone is the draft of a driver that has given up.
-        durable.write_bytes(folder / file, content, parents=False)
+        draft = durable.Draft.of(folder / file, content, parents=False)
+        draft.sync()
+        draft.replace()
         listed = {"file": file, "sha256": digest, "rows": len(table)}
         return cls(listed, shards.row_digests(table), _few_values(table["target"]))
 
@@ -92,7 +94,10 @@ class ShardWriter:
         self.note(WrittenShard.write(self._folder, self._crystals, table))
 
     def close(self, facts: dict[str, Any]) -> None:
-        """Writes the manifest, which makes the shards valid; removes what dead workers left."""
+        """Writes the manifest, which makes the shards valid; removes what dead workers left.
+
+        The folder is synced with it, and so are the names of the shards.
+        """
         listed = {shard["file"] for shard in self._shards}
         for path in self._folder.iterdir():
             if path.name not in listed:

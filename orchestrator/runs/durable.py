@@ -60,9 +60,9 @@ class Draft:
     path: Path
 
     @classmethod
-    def of(cls, path: Path, data: bytes) -> Draft:
-        """Writes a draft of the file at `path`."""
-        with drafting(path) as (file, draft):
+    def of(cls, path: Path, data: bytes, *, parents: bool = True) -> Draft:
+        """Writes a draft of the file at `path`; `parents` as in `drafting`."""
+        with drafting(path, parents=parents) as (file, draft):
             file.write(data)
         return draft
 
@@ -167,9 +167,9 @@ def drafting(path: Path, *, parents: bool = True) -> Iterator[tuple[BinaryIO, Dr
 
 
 @contextmanager
-def replacing(path: Path, *, parents: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which replaces `path` durably when the block ends without an error."""
-    with drafting(path, parents=parents) as (file, draft):
+    with drafting(path) as (file, draft):
         yield file
     draft.sync()
     draft.replace()
@@ -190,9 +190,9 @@ def same(file: int, path: Path) -> bool:
         return False
 
 
-def write_bytes(path: Path, data: bytes, *, parents: bool = True) -> None:
-    """Writes or replaces a complete file; `parents` as in `drafting`."""
-    with replacing(path, parents=parents) as file:
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes or replaces a complete file."""
+    with replacing(path) as file:
         file.write(data)
 
 

@@ -22,6 +22,7 @@ def test_every_benchmark_has_a_module() -> None:
 def test_without_anything_only_what_needs_nothing_runs() -> None:
     found = plan(NOTHING, epochs=5, card=False)
     assert [name for name, what in found.items() if not isinstance(what, str)] == [
+        "featurise_scale",
         "orchestration",
         "ledger",
         "scale",

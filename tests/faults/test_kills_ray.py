@@ -82,7 +82,6 @@ SHARD_POINTS = {
     for when, event, pattern in (
         ("before a shard", "open", "/.00000000-*.parquet.*.tmp"),
         ("before a shard has its name", "os.rename", "/00000000-*.parquet"),
-        ("before the folder is synced", "open", ""),
     )
 }
 IN_EVERY_TEST_RUN = "between arrays and row"

@@ -367,8 +367,11 @@ def without_symmetry(count: int, atoms: int) -> list[Entry]:
 
 
 @pytest.mark.faults
-def test_memory_does_not_grow_with_the_data_set(tmp_path: Path) -> None:
-    """Eight times the crystals."""
+def test_memory_does_not_grow_with_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight times the crystals, in blocks of which the small set fills several too."""
+    monkeypatch.setattr(entries, "ROWS_PER_BLOCK", 256)
     source = Quarrelsome(without_symmetry(16, atoms=20))
     first, small, large = (
         cost(Repeated(source, times), tmp_path / "out" / str(times)) for times in (32, 64, 512)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Self, get_args, get_type_hints
+from typing import Annotated, Any, Self, cast, get_args, get_type_hints
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class Columns:
         Raises:
             TypeError: a field is neither a pointer nor annotated by `column`.
         """
-        return _declared(cls)
+        return _declared(cast(type, cls))
 
     @classmethod
     def scopes(cls) -> tuple[Scope, ...]:

@@ -25,7 +25,7 @@ class GraphSource(Protocol):
 
     @property
     def target(self) -> Tensor:
-        """[B] on the training device."""
+        """[B, …], or [N, …] of nodes, on the training device."""
 
     def __len__(self) -> int: ...
 
