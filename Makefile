@@ -3,6 +3,7 @@
 PYTHON ?= python3
 # The wheel of torch is by far the largest one; which build it is, is the index's business (see README).
 TORCH  ?= torch==2.13.0
+CANARY_TORCH ?= torch
 
 # What `make setup-locked` installs; for torch without CUDA, requirements-cpu.lock and PyTorch's index of that build.
 LOCKED ?= requirements.lock requirements-cuda.lock requirements-dev.lock
@@ -21,7 +22,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # By name: no other file is imported to look for tests.
 RAY_TESTS = $(sort $(shell find tests -name "test_*_ray.py"))
 
-.PHONY: help setup setup-locked lock demo test test-fast test-ray faults soak reliability cluster-local lint bench bench-peers format wheel clean clean-env
+CANARY := $(VENV)/canary
+
+.PHONY: help setup setup-locked lock demo test test-fast test-ray canary faults soak reliability cluster-local lint bench bench-peers format wheel clean clean-env
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -69,6 +72,14 @@ test-fast: $(STAMP)
 # Two processes with a Ray runtime each, since either waits for a good part of its time.
 test-ray: $(STAMP)
 	$(BIN)/python -m pytest -q --durations=10 -n 2 --dist loadfile --no-loadscope-reorder $(RAY_TESTS)
+
+canary:  ## the newest versions of everything, without constraints.txt, and the tests without Ray
+	$(check_python)
+	$(PYTHON) -m venv --clear $(CANARY)
+	@echo "installing the newest versions into $(CANARY) (torch with CUDA is gigabytes; CANARY_TORCH names another build)"
+	$(CANARY)/bin/python -m pip install --quiet --disable-pip-version-check $(CANARY_TORCH) -e '.[dev]'
+	$(CANARY)/bin/python -m pip freeze --exclude-editable | diff constraints.txt - | sed -n 's/^> /newer: /p'
+	$(CANARY)/bin/python -m pytest -q -m "not ray" -n 2 --dist loadfile
 
 faults: $(STAMP)  ## every fault at every point (half an hour)
 	$(BIN)/python -m pytest -q --all-faults \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,17 +11,17 @@ import pandas as pd
 LATE = 0.1
 
 
-def endings(rows: pd.DataFrame, limits: Mapping[str, int]) -> pd.DataFrame:
+def endings(rows: pd.DataFrame, limits: Sequence[int]) -> pd.DataFrame:
     """How each model's training ended: columns at_limit and late, with the index of `rows`.
 
     at_limit: it ran all its epochs; otherwise it stopped early, as its validation error had not
     improved for long enough. late: at the limit, with its best epoch in the last tenth.
 
     Args:
-        rows: of the ledger, with backbone, epochs and best_epoch (from 0; NaN if unknown).
-        limits: largest number of epochs, by backbone.
+        rows: of the ledger, with epochs and best_epoch (from 0; NaN if unknown).
+        limits: largest number of epochs of each.
     """
-    limit = rows["backbone"].map(limits)
+    limit = pd.Series(limits, index=rows.index)
     at_limit = rows["epochs"] >= limit
     best = pd.to_numeric(rows["best_epoch"], errors="coerce")
     late = at_limit & (limit - 1 - best < np.ceil(LATE * limit))

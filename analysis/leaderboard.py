@@ -1,29 +1,35 @@
-"""Errors over the folds: each configuration's mean and spread, and the one selected."""
+"""Errors over the folds: each configuration's mean and spread, and the one selected.
+
+Configurations compete by their mean validation error over folds and seeds; models of different
+seeds never compete.
+"""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from analysis.selection import done, order_of
+from analysis.selection import done
 
-CONFIGURATION = ("task", "backbone", "dim", "mixing")
+CONFIGURATION = ("task", "backbone", "dim", "mixing", "setting")
+LINE = ("task", "backbone", "dim", "mixing")  # what figures tell apart
 
 
 def summary(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over folds (and seeds) per (task, backbone, dim, mixing).
+    """Mean and standard deviation over folds and seeds of each configuration.
 
     Failed and diverged models are left out.
 
     Returns:
-        task, backbone, dim, mixing, models, folds, test_error, test_std, val_error, val_std,
-        dummy_error and, where the ledger has them, unit and metric, which says what an error is.
-        Standard deviations are of the sample (n − 1), NaN for one model.
+        task, backbone, dim, mixing, setting, gamma, models, folds, test_error, test_std, val_error,
+        val_std, dummy_error and, where the ledger has them, unit and metric, which says what an
+        error is. Standard deviations are of the sample (n − 1), NaN for one model.
 
     Raises:
         ValueError: no model is left.
     """
     rows = done(ledger, "test_error")
     named = {
+        "gamma": ("gamma", "first"),
         "models": ("key", "count"),
         "folds": ("fold", "nunique"),
         "test_error": ("test_error", "mean"),
@@ -34,30 +40,49 @@ def summary(ledger: pd.DataFrame) -> pd.DataFrame:
     }
     named |= {name: (name, "first") for name in ("unit", "metric") if name in rows.columns}
     found = rows.groupby(list(CONFIGURATION), sort=False).agg(**named).reset_index()
-    order = found["mixing"].map(order_of)
-    return (
-        found.assign(order=order)
-        .sort_values(["task", "backbone", "dim", "order"], kind="stable")
-        .drop(columns="order")
-        .reset_index(drop=True)
-    )
+    order = ["task", "backbone", "dim", "gamma", "setting"]
+    return found.sort_values(order, kind="stable").reset_index(drop=True)
 
 
 def best_by_validation(ledger: pd.DataFrame) -> pd.DataFrame:
     """Per (task, backbone) the row of `summary` with the lowest mean validation error.
 
-    Only configurations with as many folds as the fullest of their (task, backbone) compete, so
+    Only configurations with as many models as the fullest of their (task, backbone) compete, so
     that one lucky fold of an unfinished grid cannot win. Its `test_error` is therefore an honest
     estimate. Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
-    found = summary(ledger).dropna(subset=["val_error"])
-    fullest = found.groupby(["task", "backbone"])["folds"].transform("max")
-    rivals = found[found["folds"] == fullest]
-    order = rivals["mixing"].map(order_of)
-    ranked = rivals.assign(order=order).sort_values(
-        ["task", "backbone", "val_error", "dim", "order"], kind="stable"
-    )
-    return ranked.drop_duplicates(["task", "backbone"]).drop(columns="order").reset_index(drop=True)
+    return _lowest(summary(ledger), ["task", "backbone"])
+
+
+def at_best_setting(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Per (task, backbone, dim, mixing) the row of `summary` of the best setting, as above."""
+    return _lowest(summary(ledger), list(LINE))
+
+
+def by_value(ledger: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Per (task, backbone) and value of an axis, the best configuration with this value, as above.
+
+    Args:
+        axis: a column of the ledger, on which configurations differ.
+
+    Returns:
+        The rows of `summary`, with the axis, and `configurations`, how many have this value.
+    """
+    values = done(ledger, "test_error").groupby(list(CONFIGURATION))[axis].first()
+    found = summary(ledger).join(values, on=list(CONFIGURATION)).dropna(subset=[axis])
+    group = ["task", "backbone", axis]
+    number = found.groupby(group)["val_error"].size().rename("configurations")
+    return _lowest(found, group).join(number, on=group)
+
+
+def _lowest(found: pd.DataFrame, group: list[str]) -> pd.DataFrame:
+    """Of each group the row with the lowest validation error, among those with the most models."""
+    found = found.dropna(subset=["val_error"])
+    rivals = found[found["models"] == found.groupby(group)["models"].transform("max")]
+    ranked = rivals.sort_values([*group, "val_error", "dim", "gamma", "setting"], kind="stable")
+    order = ["gamma" if name == "mixing" else name for name in group]
+    best = ranked.drop_duplicates(group).sort_values(order, kind="stable")
+    return best.reset_index(drop=True)
 
 
 def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -65,15 +90,13 @@ def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
 
     This is nested selection, as a leaderboard requires: the model selected for a fold has seen
     nothing of that fold's test part, whereas a configuration selected on all validation parts has,
-    through the other folds'. Columns: task, backbone, folds, val_error, test_error, test_std
-    (sample, NaN for one fold). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
+    through the other folds'. Each seed of a fold selects its own model. Columns: task, backbone,
+    folds, val_error, test_error, test_std (sample, NaN for one model). Ties go to the smaller dim,
+    then to the order H, -4, -2, 0, 2, 4, L.
     """
     rows = done(ledger, "val_error")
-    cell = ["task", "backbone", "fold"]
-    order = rows["mixing"].map(order_of)
-    ranked = rows.assign(order=order).sort_values(
-        [*cell, "val_error", "dim", "order", "key"], kind="stable"
-    )
+    cell = ["task", "backbone", "fold", "seed"]
+    ranked = rows.sort_values([*cell, "val_error", "dim", "gamma", "key"], kind="stable")
     grouped = ranked.drop_duplicates(cell).groupby(["task", "backbone"])
     return grouped.agg(
         folds=("fold", "nunique"),

@@ -1,8 +1,12 @@
-"""Selects the models that count: the best mixing of each cell, and the strategies S, H and L.
+"""Selects the models that count: the best of each cell, and the strategies S, H and L.
 
-A cell is one (task, fold, backbone, dim, seed): its seven mixings compete (thesis 4.2.3). Selecting
-on the validation error is the default; selecting on the test error reproduces the thesis literally
-and leaks the test part into the tables made from the winners.
+A cell is one (task, fold, backbone, dim, seed): its mixings compete (thesis 4.2.3), and its
+settings, as learning rates, where there are several. Selecting on the validation error is the
+default; selecting on the test error reproduces the thesis literally and leaks the test part into
+the tables made from the winners.
+
+`gamma` of a ledger is γ of the mixing, −∞ for H and ∞ for L; `setting` is the text of what else
+distinguishes configurations, "" for nothing.
 """
 
 from __future__ import annotations
@@ -18,22 +22,6 @@ STRATEGIES = ("S", "H", "L")
 def leaks(on: str) -> bool:
     """Whether selecting by column `on` uses the test part."""
     return on in LEAKS
-
-
-def order_of(mixing: str) -> int:
-    """Position of a mixing in H, -4, -2, 0, 2, 4, L; others are ordered by their number.
-
-    Raises:
-        ValueError: it is neither H, L nor a number.
-    """
-    if mixing == "H":
-        return -1_000_000
-    if mixing == "L":
-        return 1_000_000
-    try:
-        return round(float(mixing) * 1000)
-    except ValueError:
-        raise ValueError(f"mixing {mixing!r} is neither H, L nor a number") from None
 
 
 def done(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
@@ -56,7 +44,7 @@ def done(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     return kept.sort_values("key", kind="stable")
 
 
-def best_mixing(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
+def best_of_cells(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """Winning row of each cell among the finished models, the lowest value first; sorted by cell.
 
     Equal values are decided by the order H, -4, -2, 0, 2, 4, L, then by key.
@@ -69,17 +57,16 @@ def best_mixing(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """
     rows = done(ledger, on)
     cell = [name for name in CELL if name in rows.columns]
-    order = rows["mixing"].map(order_of).rename("order")
-    ranked = rows.assign(order=order).sort_values([on, "order", "key"], kind="stable")
-    winners = ranked.drop_duplicates(cell, keep="first").drop(columns="order")
+    ranked = rows.sort_values([on, "gamma", "key"], kind="stable")
+    winners = ranked.drop_duplicates(cell, keep="first")
     return winners.sort_values(cell, kind="stable").reset_index(drop=True)
 
 
 def strategies(ledger: pd.DataFrame, on: str = "val_error") -> dict[str, list[str]]:
-    """Keys of the models behind each table, sorted: S the winners, H and L the pure mixings."""
+    """Keys of the models behind each table, sorted: S the winners, H and L those of one mixing."""
     rows = done(ledger, on)
+    mixings = {name: rows[rows["mixing"] == name] for name in ("H", "L")}
     return {
-        "S": sorted(best_mixing(ledger, on)["key"]),
-        "H": sorted(rows.loc[rows["mixing"] == "H", "key"]),
-        "L": sorted(rows.loc[rows["mixing"] == "L", "key"]),
+        name: sorted(best_of_cells(of, on)["key"]) if len(of) else []
+        for name, of in {"S": rows, **mixings}.items()
     }

@@ -185,9 +185,9 @@ def sidecar(
         selected_on: column of the ledger by which they were selected.
     """
     rule = {
-        "S": f"best mixing of each (task, fold, backbone, dim, seed) by {selected_on}",
-        "H": "all models with mixing H (handcrafted only)",
-        "L": "all models with mixing L (learned only)",
+        "S": f"best mixing and setting of each (task, fold, backbone, dim, seed) by {selected_on}",
+        "H": "of each of these the model with mixing H (handcrafted only)",
+        "L": "of each of these the model with mixing L (learned only)",
     }
     return {
         "table": f"Mat2Vec-{strategy}-{distilled.vectors.shape[1]}",

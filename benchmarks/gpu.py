@@ -30,7 +30,8 @@ from benchmarks.traffic import bytes_moved, copy_bandwidth
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations import shards
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 
 PARTS = ("epochs", "bandwidth", "precision", "grid")
 GRID_MINUTES, TIMES_FASTER = 20.0, 50.0  # bars

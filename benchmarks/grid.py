@@ -23,7 +23,8 @@ from trainables.models.recipe import Recipe
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 
 PRECISIONS = ("float32", "tf32", "bf16")
 

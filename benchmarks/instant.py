@@ -35,8 +35,9 @@ from trainables.crystals.ionic import IonicSource
 from trainables.representations.dataset import Dataset
 from trainables.targets.base import Target
 from trainables.training.array import Member
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
+from trainables.training.specification import ArraySpec, ModelSpec
 
 CRYSTALS = 1265  # as in phonons: they determine the size of a record
 THOUSAND = 1000
@@ -87,6 +88,11 @@ def sample(spec: ArraySpec, dataset: Dataset) -> Outcome:
     return dataclasses.replace(outcome, arrays=arrays)
 
 
+def _alone(model: ModelSpec) -> ArraySpec:
+    """A model of equal size, in an array of its own."""
+    return ArraySpec.of([dataclasses.replace(model, mixing="0", fold=0)])
+
+
 class InstantGrid:
     """A grid of the paper's shape, with the embedded data set as every task.
 
@@ -111,18 +117,13 @@ class InstantGrid:
         self.datasets: dict[tuple[str, str], Dataset] = {
             (task, backbone): data[backbone] for task in names for backbone in backbones
         }
-        self.samples: dict[tuple[str, int], Outcome] = {
-            (backbone, dim): sample(self._one_model(backbone, dim), data[backbone])
-            for backbone in backbones
-            for dim in self.config.dims
-        }
         target = Target(name="lattice_energy", unit=None)
         fingerprints = {name: "/".join(name) for name in self.datasets}
         self.cells = cells(self.config, dict.fromkeys(names, target), fingerprints)
-
-    def _one_model(self, backbone: str, dim: int) -> ArraySpec:
-        recipe, alone = self.config.recipe_of(backbone), {"0": "sample"}
-        return ArraySpec(backbone=backbone, dim=dim, mixings=alone, fold=0, seed=0, recipe=recipe)
+        models = {(cell.spec.backbone, cell.spec.dim): cell.spec for cell in self.cells}
+        self.samples: dict[tuple[str, int], Outcome] = {
+            name: sample(_alone(model), data[name[0]]) for name, model in models.items()
+        }
 
     def train(self, run: Path) -> bool:
         """Does all that the driver does between featurised data and ledger; Ray must be running."""

@@ -24,9 +24,10 @@ from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph_batch import GraphBatch
 from trainables.representations.source import GraphSource
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
 from trainables.training.problem import GraphProblem
+from trainables.training.specification import ArraySpec
 
 
 def open_data(source: Path, backbone: str) -> Dataset[Columns]:

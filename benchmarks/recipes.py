@@ -21,7 +21,8 @@ from trainables.crystals.sources import open_source
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 
 
 def changed(recipe: Recipe, changes: list[str]) -> Recipe:

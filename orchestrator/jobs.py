@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import conduct
+from trainables.private_cache import keep_compiled_code_private
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Job:
         package = f"orchestrator.{self.name}"
         with interrupts.at_once():  # an exception in an import would print a long traceback
             options = import_module(f"{package}.flags").parse(argv)
+            keep_compiled_code_private()
             work = import_module(f"{package}.job")
         return int(work.start(options))
 

@@ -8,25 +8,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
-from analysis.leaderboard import best_by_validation, picked_in_each_fold, summary
-
-CELL = ["task", "backbone", "dim", "mixing"]
+from analysis.leaderboard import CONFIGURATION, best_by_validation, picked_in_each_fold, summary
+from orchestrator.runs.finished_run import FinishedRun
 
 
 def main() -> None:
     """One row a configuration; bold is what the mean validation MAE picks for its backbone."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
-    ledger = pd.read_parquet(parser.parse_args().run / "ledger.parquet")
-    picked = {tuple(row) for row in best_by_validation(ledger)[CELL].to_numpy().tolist()}
-    print("| data set | backbone | dim | mixing | models | validation MAE | test MAE | ± folds |")
-    print("|---|---|--:|---|--:|--:|--:|--:|")
+    ledger = FinishedRun(parser.parse_args().run).ledger
+    best = best_by_validation(ledger)[list(CONFIGURATION)]
+    picked = {tuple(row) for row in best.to_numpy().tolist()}
+    head = ["data set", "backbone", "dim", "mixing", "setting", "models", "validation MAE"]
+    print("| " + " | ".join([*head, "test MAE", "± folds"]) + " |")
+    print("|---|---|--:|---|---|--:|--:|--:|--:|")
     for row in summary(ledger).itertuples():
-        cells = [row.task, row.backbone, row.dim, row.mixing, row.models]
+        configuration = tuple(getattr(row, name) for name in CONFIGURATION)
+        cells = [*configuration, row.models]
         cells += [f"{mae:.4g}" for mae in (row.val_error, row.test_error, row.test_std)]
-        bold = "**" if (row.task, row.backbone, row.dim, row.mixing) in picked else ""
+        bold = "**" if configuration in picked else ""
         print("| " + " | ".join(f"{bold}{cell}{bold}" for cell in cells) + " |")
     print()
     for row in picked_in_each_fold(ledger).itertuples():

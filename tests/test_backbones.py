@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from analysis.figures.style import CATEGORIES, colour_backbone, name_backbone
@@ -23,7 +22,6 @@ from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import draw
 from orchestrator.runs.records import Records
-from tests.crystals_for_tests import batch_of, graphs_of, made_up, made_up_dataset, model_of
 from tests.orchestrator.small_data import cells_of
 from tests.orchestrator.small_grids import embedded
 from tests.packages_for_tests import install
@@ -31,34 +29,36 @@ from trainables.crystals.ionic import IonicSource
 from trainables.crystals.registry import TASKS
 from trainables.models.backbones import BACKBONES, Backbones, BackboneSpec, representations
 from trainables.models.recipe import Recipe
-from trainables.representations.quotient import quotient
-from trainables.training.checkpoint import load_model, predict
-from trainables.training.fit import ArraySpec, fit
+from trainables.testing.backbones import BackboneContract
+from trainables.testing.crystals import made_up
+from trainables.testing.samples import graphs_of, made_up_dataset, model_of
+from trainables.training.checkpoint import CheckpointError, load_model, predict
+from trainables.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[1]
+TINY = BackboneSpec(  # it sees the graphs that MEGNet sees
+    name="tiny",
+    title="Tiny",
+    model="tests.tiny_backbone:Tiny",
+    stacking="vmap",
+    representation=BACKBONES["megnet"].representation,
+    recipes={"tuned": Recipe(name="tuned", optimiser="adam", lr=0.02, batch_size=16)},
+    edge_cost=(1.0, 0.01),
+    reference="@article{Tiny}",
+)
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> BackboneSpec:
-    """A fourth backbone, entered where CONTRIBUTING says; it sees the graphs that MEGNet sees."""
-    spec = BackboneSpec(
-        name="tiny",
-        title="Tiny",
-        model="tests.tiny_backbone:Tiny",
-        stacking="vmap",
-        representation=BACKBONES["megnet"].representation,
-        recipes={"tuned": Recipe(name="tuned", optimiser="adam", lr=0.02, batch_size=16)},
-        edge_cost=(1.0, 0.01),
-        reference="@article{Tiny}",
-    )
-    monkeypatch.setitem(BACKBONES, "tiny", spec)
-    return spec
+    """A fourth backbone, entered where CONTRIBUTING says."""
+    monkeypatch.setitem(BACKBONES, "tiny", TINY)
+    return TINY
 
 
 def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Path) -> None:
     overrides = {
         "tasks": ("made-up",), "backbones": ("megnet", "tiny"), "dims": (4,), "folds": (0,),
-        "mixing": ("H", "0", "L"), "epochs": 3, "conv_width": 7,
+        "mixing": ("H", "0", "L"), "epochs": 3,
     }  # fmt: skip
     config = build_config(None, overrides)
     data = made_up_dataset("tiny", 40)
@@ -84,6 +84,26 @@ def test_a_new_backbone_trains_and_is_recorded(tiny: BackboneSpec, tmp_path: Pat
         )
 
 
+def test_the_version_of_a_network_is_in_its_keys_and_compared(
+    tiny: BackboneSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = {
+        "tasks": ("made-up",), "backbones": ("tiny",), "dims": (4,), "folds": (0,),
+        "mixing": ("H",), "epochs": 1,
+    }  # fmt: skip
+    config = build_config(None, overrides)
+    (array,) = arrays(cells_of(config, "data"))
+    (outcome,) = fit(array.spec, made_up_dataset("tiny", 40))
+    row = array.row("H") | {"status": "done"} | outcome.metrics
+    Records(tmp_path).write(row, outcome.arrays)
+    monkeypatch.setitem(BACKBONES, "tiny", dataclasses.replace(tiny, version=2))
+    (newer,) = arrays(cells_of(config, "data"))
+    assert newer.keys["H"] != array.keys["H"]
+    why = r"trained with version 1 of tiny, and 2 is installed"
+    with pytest.raises(CheckpointError, match=why):
+        load_model(tmp_path / f"{row['key']}.safetensors")
+
+
 def test_contributing_shows_the_tiny_one() -> None:
     shown = (
         (ROOT / "CONTRIBUTING.md").read_text().partition("```python\n")[2].partition("   ```")[0]
@@ -92,23 +112,11 @@ def test_contributing_shows_the_tiny_one() -> None:
     assert textwrap.dedent(shown) in (ROOT / "tests" / "tiny_backbone.py").read_text()
 
 
-def test_an_array_of_a_new_backbone_is_its_models_alone(tiny: BackboneSpec) -> None:
-    recipe = dataclasses.replace(tiny.recipes["tuned"], epochs=2)
-    spec = ArraySpec(
-        backbone="tiny", dim=4, mixings={"H": "a", "L": "b"}, fold=0, seed=0, recipe=recipe
-    )
-    data = made_up_dataset("tiny", 30)
-    for outcome in fit(spec, data):
-        member = outcome.history.member
-        alone = dataclasses.replace(spec, mixings={member.label: member.key})
-        assert fit(alone, data)[0].metrics == pytest.approx(outcome.metrics, rel=1e-5)
+class TestTiny(BackboneContract):
+    """The one that CONTRIBUTING shows, which looks at no bonds."""
 
-
-def test_the_contract_of_a_model_holds_for_the_tiny_one(tiny: BackboneSpec) -> None:
-    """Quotient = full graph, as tests/models hold every entry of the list to it."""
-    model: nn.Module = model_of("tiny", ["0", "H"]).eval()
-    full = graphs_of(made_up(8), "tiny")
-    torch.testing.assert_close(model(batch_of(full)), model(batch_of(quotient(full))))
+    spec = TINY
+    sees_lengths = False
 
 
 def test_backbones_that_see_the_same_graphs_share_their_shards(tiny: BackboneSpec) -> None:

@@ -39,7 +39,9 @@ def test_no_version_stands_in_two_files() -> None:
 
 def test_what_elemgrid_needs_is_in_the_first() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert lock.needed(project["dependencies"]) - {"torch"} == set(PINS[""])
+    # which of torch's own requirements are installed depends on its build
+    needed = lock.needed(project["dependencies"]) - set(PINS["-cuda"])
+    assert needed == set(PINS[""])
 
 
 @pytest.mark.parametrize("path", FILES.values(), ids=lambda path: path.name)

@@ -5,8 +5,11 @@ Whoever can write or replace such a folder can run code as this user.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -71,3 +74,24 @@ def _demand_steady(folder: Path) -> None:
             f"another user can replace what is in {folder}, and what lies there is run; name a"
             " folder of your own by XDG_CACHE_HOME"
         )
+
+
+def keep_compiled_code_private() -> None:
+    """Makes torch and Triton store compiled code in a private folder of the user.
+
+    By default they use a predictable name in the shared temporary folder, which anybody can create
+    first and fill with code that is run; torch creates its own as soon as its compiler is imported,
+    as PyTorch Geometric does. Settings of the user are kept. To be called before that import, as
+    torch keeps what it finds then.
+    """
+    wanted = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
+    if all(os.environ.get(name) for name in wanted):
+        return
+    try:
+        folder = str(private_cache("compiled"))
+    except OSError:  # no trusted, writable folder: for this process only
+        folder = tempfile.mkdtemp(prefix="elemgrid-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name, below in wanted.items():
+        if not os.environ.get(name):
+            os.environ[name] = os.path.join(folder, below)

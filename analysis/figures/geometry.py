@@ -124,14 +124,15 @@ def angle_variances(models: pd.DataFrame) -> go.Figure:
     """Variance over the elements of the angle between the channels, by data set and mixing.
 
     Args:
-        models: task, backbone, mixing, dim, angle_variance (deg²); only rows with one are drawn.
+        models: task, backbone, mixing, gamma, dim, angle_variance (deg²); only rows with one are
+            drawn.
     """
     known = models[np.isfinite(models["angle_variance"])]
     if known.empty:
         raise ValueError("no model has both channels")
     dims = sorted(known["dim"].unique())
     backbones = sorted(known["backbone"].unique())
-    mixings = [str(mixing) for mixing in order_mixings(known["mixing"].tolist())]
+    mixings = order_mixings(known)
     tasks = sorted(known["task"].unique())
     titles = [
         f"{name_backbone(backbone)}, {dim} dimensions" for backbone in backbones for dim in dims

@@ -23,7 +23,7 @@ from analysis.figures.style import (
     units_of,
     with_unit,
 )
-from analysis.leaderboard import best_by_validation, summary
+from analysis.leaderboard import at_best_setting, best_by_validation
 from analysis.metrics import ABSOLUTE, metrics_of, name_errors
 
 References = Mapping[str, Mapping[str, float]]
@@ -148,9 +148,9 @@ def _add_panel(
         _add_mark(fig, row, column, cell, name, "circle-open", legend.is_new(name))
 
 
-def _label_mixings(fig: go.Figure, mixings: list[str], rows: int) -> None:
+def _label_mixings(fig: go.Figure, cells: pd.DataFrame, rows: int) -> None:
     """The γ of all panels, named under the last row."""
-    labels = [label_mixing(mixing) for mixing in order_mixings(mixings)]
+    labels = [label_mixing(mixing) for mixing in order_mixings(cells)]
     fig.update_xaxes(type="category", categoryorder="array", categoryarray=labels)
     fig.update_xaxes(range=[-0.3, len(labels) - 0.7])
     fig.update_xaxes(title_text="mixing γ = log₁₀(learned / handcrafted)", row=rows)
@@ -161,7 +161,8 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
 
     One line per dimension, its band one standard deviation over folds (none for a single fold).
     A star marks the lowest mean test error, a ring the configuration with the lowest mean
-    validation error.
+    validation error. Of several settings, each point shows the one with the lowest mean validation
+    error.
 
     Args:
         references: task -> name -> error, drawn dotted; those far off the scale are only named.
@@ -169,7 +170,7 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
     Raises:
         ValueError: no model has finished.
     """
-    cells = summary(ledger)
+    cells = at_best_setting(ledger)
     chosen = best_by_validation(ledger)
     units = units_of(ledger)
     errors = {task: name_errors([one]) for task, one in metrics_of(ledger).items()}
@@ -196,7 +197,7 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
         fig.update_yaxes(
             title_text=label_axis(f"test {errors[task]}", units.get(task, "")), row=row, col=1
         )
-    _label_mixings(fig, cells["mixing"].tolist(), len(tasks))
+    _label_mixings(fig, cells, len(tasks))
     folds = cells["folds"].max()
     subtitle = f"mean of {folds} folds, band ± one standard deviation" if folds > 1 else "one fold"
     ends = {"H": "H handcrafted only", "L": "L learned only"}

@@ -19,7 +19,7 @@ from analysis.figures.style import (
     units_of,
     with_unit,
 )
-from analysis.leaderboard import best_by_validation
+from analysis.leaderboard import CONFIGURATION, best_by_validation
 from analysis.scores import r_squared
 from analysis.selection import done
 
@@ -37,8 +37,7 @@ def choose_best(ledger: pd.DataFrame) -> pd.DataFrame:
 
 def _pool(best: pd.Series, rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """Finite test predictions of all folds of a configuration."""
-    same = (rows["task"] == best["task"]) & (rows["backbone"] == best["backbone"])
-    same &= (rows["dim"] == best["dim"]) & (rows["mixing"] == best["mixing"])
+    same = (rows[list(CONFIGURATION)] == best[list(CONFIGURATION)]).all(axis=1)
     chosen = predictions[
         predictions["key"].isin(rows.loc[same, "key"]) & (predictions["part"] == "test")
     ]

@@ -9,8 +9,6 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from analysis.selection import order_of
-
 FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 INK = "#1f2933"
 MUTED = "#7b8794"
@@ -45,16 +43,17 @@ def label_mixing(mixing: str) -> str:
     return mixing.replace("-", MINUS)
 
 
-def explain_mixings(mixings: Sequence[str]) -> str:
-    """Lists mixings in words: `H (handcrafted only), 0 and L (learned only)`."""
+def explain_mixings(rows: pd.DataFrame) -> str:
+    """Lists the mixings of rows in words: `H (handcrafted only), 0 and L (learned only)`."""
     words = {"H": "H (handcrafted only)", "L": "L (learned only)"}
-    ordered = [words.get(mixing, label_mixing(mixing)) for mixing in order_mixings(mixings)]
+    ordered = [words.get(mixing, label_mixing(mixing)) for mixing in order_mixings(rows)]
     return " and ".join([", ".join(ordered[:-1]), ordered[-1]] if len(ordered) > 1 else ordered)
 
 
-def order_mixings(mixings: Sequence[str]) -> list[str]:
-    """Distinct mixings from H over the numbers to L."""
-    return sorted(set(mixings), key=order_of)
+def order_mixings(rows: pd.DataFrame) -> list[str]:
+    """The distinct mixings of rows with columns mixing and gamma, from H over the numbers to L."""
+    distinct = rows[["mixing", "gamma"]].drop_duplicates().sort_values("gamma", kind="stable")
+    return list(map(str, distinct["mixing"]))
 
 
 def colour_categories(names: Sequence[str]) -> dict[str, str]:
@@ -73,9 +72,8 @@ def colour_dims(dims: Sequence[int]) -> dict[int, str]:
     return dict(zip(ordered, _sample("Viridis_r", len(ordered), 0.18, 0.95), strict=True))
 
 
-def colour_mixings(mixings: Sequence[str]) -> dict[str, str]:
-    """A colour for each mixing, blue for handcrafted to red for learned."""
-    ordered = order_mixings(mixings)
+def colour_mixings(ordered: Sequence[str]) -> dict[str, str]:
+    """A colour for each mixing of `order_mixings`, blue for handcrafted to red for learned."""
     if len(ordered) == 1:
         return {ordered[0]: MIXING_SCALE[0]}
     return dict(zip(ordered, _sample(MIXING_SCALE, len(ordered), 0.0, 1.0), strict=True))

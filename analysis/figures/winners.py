@@ -17,14 +17,14 @@ from analysis.figures.style import (
     panels,
     shorten,
 )
-from analysis.selection import best_mixing, done, leaks
+from analysis.selection import best_of_cells, done, leaks
 
 MINIMUM_FOR_LABEL = 0.09
 
 
 def count_wins(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     """Cells won: columns task, backbone, mixing, wins, cells (of that task and backbone)."""
-    won = best_mixing(ledger, on)
+    won = best_of_cells(ledger, on)
     wins = won.groupby(["task", "backbone", "mixing"]).size().rename("wins").reset_index()
     wins["cells"] = wins.groupby(["task", "backbone"])["wins"].transform("sum")
     return wins
@@ -109,7 +109,7 @@ def winners(
     ValueError when no model has finished.
     """
     wins = count_wins(ledger, on)
-    mixings = order_mixings(done(ledger, on)["mixing"].tolist())
+    mixings = order_mixings(done(ledger, on))
     fig = _by_backbone(wins, mixings) if by == "backbone" else _by_task(wins, mixings)
     basis = "test error (this leaks the test part)" if leaks(on) else "validation error"
     finish(

@@ -160,10 +160,10 @@ class FinishedGroups(FinishedFiles):
 
 
 def of_ledger(geometry: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
-    """Adds task, backbone, mixing, fold and normalised error of each model to its geometry.
+    """Adds task, backbone, mixing, γ, fold and normalised error of each model to its geometry.
 
     The error is the test error over that of the trivial prediction.
     """
-    names = ["key", "task", "backbone", "mixing", "fold", "test_error", "dummy_error"]
+    names = ["key", "task", "backbone", "mixing", "gamma", "fold", "test_error", "dummy_error"]
     merged = geometry.merge(ledger[names], on="key", validate="many_to_one")
     return merged.assign(error=merged["test_error"] / merged["dummy_error"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, positive, whole_number
+from trainables.models.mixing import Mixing
 
 EPILOG = """\
 examples:
@@ -79,6 +80,7 @@ def _add_models(parser: Parser) -> None:
     models.add_argument(
         "--mixings",
         nargs="+",
+        type=_mixing,
         default=(),
         metavar="γ",
         help="models of these mixings only; default: all",
@@ -95,6 +97,14 @@ def _add_models(parser: Parser) -> None:
     screening.add_argument(
         "--skip-screening", action="store_true", help="no random forests; use all data sets"
     )
+
+
+def _mixing(text: str) -> str:
+    """The label of a mixing."""
+    try:
+        return Mixing.parse(text).label
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _add_consensus(parser: Parser) -> None:

@@ -22,7 +22,8 @@ from analysis.geometry import angles
 from analysis.mapping import Map
 from analysis.scale.replaceability import Replaceability
 from trainables.elements import descriptor
-from trainables.models.embedding import HybridEmbedding, Mixing
+from trainables.models.embedding import HybridEmbedding
+from trainables.models.mixing import Mixing
 
 VECTORS = {"Mat2Vec": "mat2vec", "SkipAtom": "skipatom", "Magpie": "magpie_sc"}
 REPLACEABILITY = "replaceability"

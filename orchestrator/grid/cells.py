@@ -1,30 +1,44 @@
-"""The cells of a grid, and their arrays."""
+"""The cells of a grid, the space that they lie in, and their arrays."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from orchestrator.grid.config import GridConfig
+import numpy as np
+
+from orchestrator.grid.axes import Range, Values, tell
+from orchestrator.grid.config import AXES, GridConfig
 from trainables.models.backbones import BACKBONES
-from trainables.models.options import NetworkOptions
 from trainables.representations.dataset import Dataset
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
-from trainables.training.fit import TRAINING_VERSION, ArraySpec
-from trainables.training.specification import ModelSpec
+from trainables.training.specification import TRAINING_VERSION, ArraySpec, ModelSpec
+
+Point = dict[str, Any]  # a configuration: the values of axes, by column of the ledger
+REPEATS = {axis.column: axis for axis in AXES.values() if axis.repeats}
+CHOICES = {axis.column: axis for axis in AXES.values() if not axis.repeats}
+# Those that share an array come last, so that cells of one array are consecutive.
+ORDERED = sorted(CHOICES, key=lambda column: CHOICES[column].within_array)
+WITHIN = [column for column in ORDERED if CHOICES[column].within_array]
+USUAL = ("backbone", "dim", "mixing")  # what the id of each array and each table name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One model of the grid, and the name of its data set, which may differ between grids."""
+    """One model of the grid, and the name of its data set, which may differ between grids.
+
+    Attributes:
+        label: its values on further axes that have several, in words.
+    """
 
     task: str
     spec: ModelSpec
+    label: str = ""
 
     @property
     def key(self) -> str:
@@ -32,58 +46,147 @@ class Cell:
         return self.spec.key
 
 
+class Space:
+    """The points of a grid or search, and the cells that train each of them.
+
+    Args:
+        config: the axes with their values.
+        targets: by task.
+        fingerprints: of the data sets as featurised for a backbone, by (task, backbone); a cell
+            whose data set is not featurised yet has a key that no record has.
+    """
+
+    def __init__(
+        self,
+        config: GridConfig,
+        targets: Mapping[str, Target],
+        fingerprints: Mapping[tuple[str, str], str],
+    ) -> None:
+        self.config, self._targets, self._fingerprints = config, targets, fingerprints
+        given = {axis.column: getattr(config, name) for name, axis in AXES.items()}
+        self._repeats = list(itertools.product(*(given[column] for column in REPEATS)))
+        self._given: dict[str, Values] = {
+            column: given[column] for column in ORDERED if given[column] is not None
+        }
+        self._one = {
+            column: values[0]
+            for column, values in self._given.items()
+            if len(values) == 1 and not isinstance(values[0], Range)
+        }
+
+    @property
+    def choices(self) -> dict[str, Values]:
+        """The values, or the range, of each axis on which configurations differ, by column."""
+        return {
+            column: values
+            for column, values in self._given.items()
+            if column in USUAL or column not in self._one
+        }
+
+    def points(self) -> Iterator[Point]:
+        """Every combination of all values; there has to be no range."""
+        choices = self.choices
+        for values in itertools.product(*choices.values()):
+            yield dict(zip(choices, values, strict=True))
+
+    def draw(self, number: int) -> Point:
+        """A random point, decided by its number and the first seed alone."""
+
+        def drawn(column: str, values: Values) -> Any:
+            entropy = [self.config.seed[0], number, *column.encode()]
+            share = np.random.default_rng(entropy).random()
+            first = values[0]
+            return first.at(share) if isinstance(first, Range) else values[int(share * len(values))]
+
+        return {column: drawn(column, values) for column, values in self.choices.items()}
+
+    def cells(self, *points: Point) -> list[Cell]:
+        """The models of some configurations: each on all data sets, folds and seeds.
+
+        A point names values by column of the ledger. An axis that it leaves out has the only value
+        of the configuration, or each backbone's own; a value that a backbone has no option for is
+        ignored.
+
+        Raises:
+            ValueError: a point names no axis, leaves out one with several values, or has a wrong
+                value.
+        """
+        models = [
+            (self._model(point), [name for name in point if name not in USUAL]) for point in points
+        ]
+        found = (
+            self._cell(task, fold, seed, model, told)
+            for task, fold, seed in self._repeats
+            for model, told in models
+        )
+        return list(dict.fromkeys(found))
+
+    def _model(self, point: Point) -> dict[str, Any]:
+        """The part of a specification that a configuration decides."""
+        if unknown := sorted(point.keys() - CHOICES.keys()):
+            raise ValueError(f"{unknown[0]!r} is no axis; there are {', '.join(CHOICES)}")
+        if several := [
+            name for name in self.choices if name not in point and name not in self._one
+        ]:
+            raise ValueError(f"a point without {several[0]!r}, which has several values")
+        given = {
+            name: CHOICES[name].read(value) for name, value in point.items() if value is not None
+        }
+        values = self._one | given
+        backbone = values["backbone"]
+        if backbone not in self.config.backbones:
+            raise ValueError(f"{backbone!r} is none of this run's --backbones")
+        parts: dict[str, dict[str, Any]] = {"model": {}, "recipe": {}, "options": {}}
+        for column, value in values.items():
+            if CHOICES[column].fits(backbone):
+                parts[CHOICES[column].part][CHOICES[column].name] = value
+        entry, recipe = BACKBONES[backbone], self.config.recipe_of(backbone)
+        return {
+            **parts["model"],
+            "representation": entry.representation,
+            "network": entry.version,
+            "recipe": dataclasses.replace(recipe, **parts["recipe"]),
+            "options": entry.options(**parts["options"]).at(values["dim"]),
+        }
+
+    def _cell(
+        self, task: str, fold: int, seed: int, model: Mapping[str, Any], told: Iterable[str]
+    ) -> Cell:
+        spec = ModelSpec(
+            data=self._fingerprints.get((task, model["backbone"]), f"{task}, not featurised"),
+            target=self._targets[task],
+            fold=fold,
+            seed=seed,
+            training=TRAINING_VERSION,
+            **model,
+        )
+        values = {column: CHOICES[column].of(spec) for column in told}
+        if len(self.config.seed) > 1:
+            values["seed"] = seed
+        return Cell(task=task, spec=spec, label=tell(values))
+
+
 def cells(
     config: GridConfig,
     targets: Mapping[str, Target],
     fingerprints: Mapping[tuple[str, str], str],
 ) -> list[Cell]:
-    """All cells, in the order in which they are trained and printed.
-
-    Args:
-        targets: by task.
-        fingerprints: of the data sets as featurised for a backbone, by (task, backbone); a cell
-            whose data set is not featurised yet has a key that no record has.
-    """
-    product = itertools.product(config.tasks, config.folds, config.backbones, config.dims)
-    return [
-        Cell(
-            task=task,
-            spec=ModelSpec(
-                data=fingerprints.get((task, backbone), f"{task}, not featurised"),
-                target=targets[task],
-                representation=BACKBONES[backbone].representation,
-                fold=fold,
-                seed=config.seed,
-                recipe=recipe,
-                training=TRAINING_VERSION,
-                backbone=backbone,
-                dim=dim,
-                mixing=mixing,
-                options=options,
-            ),
-        )
-        for task, fold, backbone, dim in product
-        for recipe, options in [(config.recipe_of(backbone), _options(config, backbone, dim))]
-        for mixing in config.mixing
-    ]
-
-
-def _options(config: GridConfig, backbone: str, dim: int) -> NetworkOptions:
-    """Options of the network; a width equal to the embedding's dimension counts as unset."""
-    kind = BACKBONES[backbone].options
-    takes_width = "conv_width" in {field.name for field in dataclasses.fields(kind)}
-    if not takes_width or config.conv_width == dim:
-        return kind()
-    changes: dict[str, Any] = {"conv_width": config.conv_width}
-    return kind(**changes)
+    """All cells of a grid, in the order in which they are printed; arguments as of `Space`."""
+    space = Space(config, targets, fingerprints)
+    return space.cells(*space.points())
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridArray:
-    """Cells of one task that are trained together: all that differs is the mixing."""
+    """Cells of one task that are trained together: all that differs is the mixing.
+
+    Attributes:
+        label: as of its cells.
+    """
 
     task: str
     models: tuple[ModelSpec, ...]
+    label: str = ""
 
     @cached_property
     def spec(self) -> ArraySpec:
@@ -92,7 +195,8 @@ class GridArray:
 
     @property
     def id(self) -> str:
-        return f"{self.task}/fold{self.spec.fold}/{self.spec.backbone}/d{self.spec.dim}"
+        usual = f"{self.task}/fold{self.spec.fold}/{self.spec.backbone}/d{self.spec.dim}"
+        return f"{usual}/{self.label}" if self.label else usual
 
     @property
     def data(self) -> tuple[str, str]:
@@ -128,8 +232,10 @@ class GridArray:
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
-        """Formats as "megnet d64 -2"."""
-        return f"{row['backbone']} d{row['dim']} {row['mixing']}"
+        """Formats as "megnet d64 -2", or "megnet d64 -2 lr 0.001" where the array has a label."""
+        usual = f"{row['backbone']} d{row['dim']} {row['mixing']}"
+        _, _, label = row["array"].partition(f"/{row['backbone']}/d{row['dim']}/")
+        return f"{usual} {label}" if label else usual
 
     def row(self, mixing: str) -> dict[str, Any]:
         """What the ledger says of a member before it is trained."""
@@ -152,12 +258,13 @@ class GridArray:
 
 
 def arrays(cells: Iterable[Cell]) -> list[GridArray]:
-    """Groups cells into arrays: consecutive cells that differ only in the mixing."""
-
-    def shared(cell: Cell) -> tuple[str, ModelSpec]:
-        return cell.task, dataclasses.replace(cell.spec, mixing="")
-
+    """Groups cells into arrays: those that differ only in axes within an array."""
+    same: dict[str, Any] = dict.fromkeys(WITHIN, "")
+    groups: dict[tuple[str, str, ModelSpec], list[ModelSpec]] = {}
+    for cell in cells:
+        shared = dataclasses.replace(cell.spec, **same)
+        groups.setdefault((cell.task, cell.label, shared), []).append(cell.spec)
     return [
-        GridArray(task=task, models=tuple(cell.spec for cell in members))
-        for (task, _), members in itertools.groupby(cells, shared)
+        GridArray(task=task, models=tuple(models), label=label)
+        for (task, label, _), models in groups.items()
     ]

@@ -2,46 +2,154 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from orchestrator.data.given_folds import Division
+from orchestrator.grid.axes import Axis, Range, named, number, whole
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.worker import Worker
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
 from trainables.models.backbones import BACKBONES
+from trainables.models.mixing import Mixing
 from trainables.models.recipe import Recipe, RecipeName
 
 # The column of the ledger by which `select_on` compares mixings.
 SELECTED_BY = {"validation": "val_error", "test": "test_error"}
 MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
+# Strategies: every combination of all values; some of them, drawn. Others are entry points.
+GRID, RANDOM = "grid", "random"
+STRATEGIES = "elemgrid.strategies"
+
+
+def _backbone(given: object) -> str:
+    if not isinstance(given, str) or given not in BACKBONES:
+        raise ValueError(f"{given!r} is wrong, it must be {' or '.join(map(repr, BACKBONES))}")
+    return BACKBONES[given].name  # imported now, so that a broken package is named at once
 
 
 class GridConfig(BaseModel):
-    """The cells of a grid and their training.
+    """The axes of a grid, each a field with its declaration, and settings of all its models.
 
-    Defaults are those of the thesis (chapters 3.2 and 4.1) except for the recipe.
+    Defaults are those of the thesis (chapters 3.2 and 4.1) except for the recipe. An axis without
+    values has for each backbone that of its recipe or network.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tasks: tuple[str, ...] = Field(min_length=1)
-    backbones: tuple[str, ...] = Field(("cgcnn", "megnet"), min_length=1)
-    dims: tuple[int, ...] = Field((8, 16, 32, 64), min_length=1)
-    mixing: tuple[str, ...] = Field(MIXINGS, min_length=1)
-    folds: tuple[int, ...] = Field(tuple(range(FOLDS)), min_length=1)
+    tasks: Annotated[
+        tuple[str, ...],
+        Axis(
+            column="task", kind=str, read=named, repeats=True, metavar="DATA",
+            help="data sets, see below",
+        ),
+    ]  # fmt: skip
+    backbones: Annotated[
+        tuple[str, ...],
+        Axis(
+            column="backbone", kind=str, read=_backbone, choices=BACKBONES,
+            help="default: cgcnn megnet",
+        ),
+    ] = ("cgcnn", "megnet")  # fmt: skip
+    dims: Annotated[
+        tuple[int | Range, ...],
+        Axis(
+            column="dim", kind=int, ranges=True,
+            read=whole(1, 4096, "a dimension lies between 1 and 4096"),
+            help="dimensions of the element vectors; default 8 16 32 64",
+        ),
+    ] = (8, 16, 32, 64)  # fmt: skip
+    mixing: Annotated[
+        tuple[str, ...],
+        Axis(
+            column="mixing", kind=str, read=lambda given: Mixing.parse(given).label,
+            within_array=True, metavar="γ",
+            help="H handcrafted, L learned, or γ = log10(learned/handcrafted);"
+            f" default {' '.join(MIXINGS)}",
+        ),
+    ] = MIXINGS  # fmt: skip
+    folds: Annotated[
+        tuple[int, ...],
+        Axis(
+            column="fold", kind=int, repeats=True,
+            read=whole(0, FOLDS - 1, f"the official folds are 0 to {FOLDS - 1}"),
+            help="official folds; default 0 1 2 3 4",
+        ),
+    ] = tuple(range(FOLDS))  # fmt: skip
     recipe: RecipeName = "tuned"
-    epochs: int | None = Field(None, ge=1)
+    epochs: Annotated[
+        tuple[int, ...] | None,
+        Axis(
+            column="max_epochs", field="epochs", kind=int, part="recipe", ranges=True, alone=True,
+            read=whole(1), help="largest number of epochs; default by recipe",
+        ),
+    ] = None  # fmt: skip
     patience: int | None = Field(None, ge=1)
-    conv_width: int | None = Field(None, ge=1)
-    seed: int = Field(0, ge=0, lt=2**31)
+    lr: Annotated[
+        tuple[float | Range, ...] | None,
+        Axis(
+            column="lr", kind=float, part="recipe", ranges=True, alone=True,
+            read=number(lambda rate: 0 < rate < math.inf, "a rate is a finite number above 0"),
+            help="highest learning rates; default by recipe",
+        ),
+    ] = None  # fmt: skip
+    batch_size: Annotated[
+        tuple[int | Range, ...] | None,
+        Axis(
+            column="batch_size", kind=int, part="recipe", ranges=True, alone=True, read=whole(1),
+            help="numbers of crystals in a batch; default by recipe",
+        ),
+    ] = None  # fmt: skip
+    weight_decay: Annotated[
+        tuple[float | Range, ...] | None,
+        Axis(
+            column="weight_decay", kind=float, part="recipe", ranges=True, alone=True,
+            read=number(lambda decay: 0 <= decay < math.inf, "a decay is a finite number from 0"),
+            help="decoupled weight decays, of the optimiser adamw; default by recipe",
+        ),
+    ] = None  # fmt: skip
+    conv_width: Annotated[
+        tuple[int | Range, ...] | None,
+        Axis(
+            column="conv_width", kind=int, part="options", ranges=True, alone=True, read=whole(1),
+            help="width of CGCNN's convolutions; default: the dimension",
+        ),
+    ] = None  # fmt: skip
+    layers: Annotated[
+        tuple[int | Range, ...] | None,
+        Axis(
+            column="layers", kind=int, part="options", ranges=True, alone=True, read=whole(1),
+            help="numbers of layers, where a network has the option `layers` (cgcnn schnet);"
+            " others keep theirs",
+        ),
+    ] = None  # fmt: skip
+    width: Annotated[
+        tuple[int | Range, ...] | None,
+        Axis(
+            column="width", kind=int, part="options", ranges=True, alone=True, read=whole(1),
+            help="widths of the node features, where a network has the option `width` (schnet);"
+            " others keep theirs",
+        ),
+    ] = None  # fmt: skip
+    seed: Annotated[
+        tuple[int, ...],
+        Axis(
+            column="seed", kind=int, repeats=True, alone=True, read=whole(0, 2**31 - 1),
+            help="seeds of initial weights, batches and validation parts; default 0",
+        ),
+    ] = (0,)  # fmt: skip
+    strategy: str | None = None  # of a search; None for the whole grid
+    budget: int | None = Field(None, ge=1)
     select_on: Literal["validation", "test"] = "validation"
     max_bad: float = Field(0.01, ge=0, le=1)
     max_atoms: int = Field(MAX_ATOMS, ge=1)
@@ -49,47 +157,10 @@ class GridConfig(BaseModel):
     groups: str | None = None  # digest of the groups, which stay together
     split: str | None = None  # digest of the folds given row by row
 
-    @field_validator("tasks", "backbones", "dims", "mixing", "folds")
+    @field_validator("strategy")
     @classmethod
-    def _no_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        repeated = {value for value in values if values.count(value) > 1}
-        if repeated:
-            raise ValueError(f"given twice: {', '.join(map(str, sorted(repeated)))}")
-        return values
-
-    @field_validator("backbones")
-    @classmethod
-    def _known_backbones(cls, backbones: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [name for name in backbones if name not in BACKBONES]
-        if wrong:
-            known = " or ".join(map(repr, BACKBONES))
-            raise ValueError(f"{wrong[0]!r} is wrong, it must be {known}")
-        for name in backbones:
-            BACKBONES[name]  # imported now, so that what is wrong with a package is said at once
-        return backbones
-
-    @field_validator("dims")
-    @classmethod
-    def _sensible_dims(cls, dims: tuple[int, ...]) -> tuple[int, ...]:
-        wrong = [dim for dim in dims if not 1 <= dim <= 4096]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is wrong, a dimension lies between 1 and 4096")
-        return dims
-
-    @field_validator("folds")
-    @classmethod
-    def _five_folds(cls, folds: tuple[int, ...]) -> tuple[int, ...]:
-        wrong = [fold for fold in folds if not 0 <= fold < FOLDS]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is wrong, the official folds are 0 to {FOLDS - 1}")
-        return folds
-
-    @field_validator("mixing", mode="before")
-    @classmethod
-    def _labels(cls, values: Any) -> tuple[str, ...]:
-        if not isinstance(values, list | tuple):
-            raise ValueError(f"{values!r} is wrong, it must be a list")
-        return tuple(mixing_label(value) for value in values)
+    def _named_if_a_search(cls, strategy: str | None) -> str | None:
+        return None if strategy == GRID else strategy
 
     @property
     def accepted_bad(self) -> float | None:
@@ -97,31 +168,20 @@ class GridConfig(BaseModel):
         return self.max_bad if "max_bad" in self.model_fields_set else None
 
     def recipe_of(self, backbone: str) -> Recipe:
-        """The recipe with this grid's epochs and patience."""
-        changes: dict[str, Any] = {
-            name: value
-            for name, value in (("epochs", self.epochs), ("patience", self.patience))
-            if value is not None
-        }
-        return dataclasses.replace(BACKBONES[backbone].recipes[self.recipe], **changes)
+        """The recipe with this grid's patience, before the values of any axis."""
+        recipe = BACKBONES[backbone].recipes[self.recipe]
+        return recipe if self.patience is None else replace(recipe, patience=self.patience)
 
 
-def mixing_label(value: object) -> str:
-    """`H`, `L`, or γ = log10(w_L/w_H) with the fewest digits.
-
-    Raises:
-        ValueError: neither H, L nor a finite number.
-    """
-    text = str(value).strip()
-    if text.upper() in ("H", "L"):
-        return text.upper()
-    try:
-        gamma = float(text)
-    except ValueError:
-        raise ValueError(f"mixing {text!r} is neither H, L nor a number") from None
-    if not abs(gamma) <= 30:
-        raise ValueError(f"mixing {text!r}: γ lies between -30 and 30; the ends are H and L")
-    return f"{gamma + 0.0:g}"
+# Field of the configuration -> its axis.
+AXES: Mapping[str, Axis] = MappingProxyType(
+    {
+        name: axis
+        for name, field in GridConfig.model_fields.items()
+        for axis in field.metadata
+        if isinstance(axis, Axis)
+    }
+)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -147,9 +207,39 @@ def build_config(preset: str | None, overrides: dict[str, Any]) -> GridConfig:
     if preset is None and "tasks" not in overrides:
         raise UsageError("name the data to train on: --tasks NAME|PATH[:TARGET] …, or a --preset")
     try:
-        return GridConfig(**{**PRESETS.get(preset or "", {}), **overrides})
+        config = GridConfig(**{**PRESETS.get(preset or "", {}), **overrides})
     except ValidationError as error:
         raise UsageError(_in_words(error.errors()[0])) from None
+    _demand_sense(config)
+    return config
+
+
+def strategy_names() -> tuple[str, ...]:
+    """All strategies by name, of which those of other packages are not imported."""
+    return tuple(dict.fromkeys([GRID, RANDOM, *sorted(entry_points(group=STRATEGIES).names)]))
+
+
+def _demand_sense(config: GridConfig) -> None:
+    """Refuses values that no model would have, and a search without its budget."""
+    for name, axis in AXES.items():
+        values = getattr(config, name) or ()
+        if values and not any(map(axis.fits, config.backbones)):
+            backbones = ", ".join(config.backbones)
+            raise UsageError(
+                f"{_flag(name)}: no network of this grid has the option {axis.name!r} (--backbones"
+                f" {backbones}); leave it out"
+            )
+        if config.strategy is None and values and isinstance(values[0], Range):
+            raise UsageError(
+                f"{_flag(name)}: {values[0]} is a range, for a search: list values, or add"
+                " --strategy random --budget N"
+            )
+    if config.strategy is None and config.budget is not None:
+        raise UsageError("--budget: a grid has none; add --strategy random for a search")
+    if config.strategy is not None and config.budget is None:
+        raise UsageError(
+            f"--strategy {config.strategy}: add --budget N, the number of configurations to train"
+        )
 
 
 def _in_words(error: ErrorDetails) -> str:
@@ -164,7 +254,11 @@ def _in_words(error: ErrorDetails) -> str:
     if error["type"] == "too_short":
         text = "is empty; give one value at least, or leave it out for the default"
     text = text.replace("Input should be", f"{error['input']!r} is wrong, it must be")
-    return f"--{name.replace('_', '-')}: {text}"
+    return f"{_flag(name)}: {text}"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)

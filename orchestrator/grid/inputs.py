@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.columns import Column, Columns, column_of
 from trainables.representations.dataset import Dataset, split_dataset
-from trainables.representations.source import resident_bytes
+from trainables.representations.sizes import resident_bytes
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
 
@@ -162,7 +163,7 @@ def load_datasets(
 
 
 def _load(name: str, folder: Path, kind: type[Columns], known: Column, memory: float) -> Dataset:
-    needed = sum(resident_bytes(shard, known) for shard in shards.listing(folder, kind))
+    needed = sum(resident_bytes(kind, one.rows, known) for one in shards.listing(folder, kind))
     if needed <= memory:
         return shards.load(folder, kind, known)
     print(
@@ -232,8 +233,8 @@ def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]
     for (task, backbone), dataset in datasets.items():
         if backbone != config.backbones[0]:
             continue
-        for fold in config.folds:
-            split = split_dataset(dataset, fold, config.seed)
+        for fold, seed in product(config.folds, config.seed):
+            split = split_dataset(dataset, fold, seed)
             sizes = list(split.sizes.values())
             if not all(sizes):
                 raise UsageError(

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from orchestrator.data.formula_list import digest_of, read_formulas
 from orchestrator.data.given_folds import add_division, division_of, fields_of
-from orchestrator.grid.config import MIXINGS, PRESETS, GridConfig, Options, build_config
+from orchestrator.grid.axes import Axis
+from orchestrator.grid.config import (
+    AXES,
+    PRESETS,
+    GridConfig,
+    Options,
+    build_config,
+    strategy_names,
+)
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.nodes.cards import GPUS
 from orchestrator.training.flags import add_machine, worker_of
 from trainables.crystals.checks import MAX_ATOMS
-from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import RecipeName
 
 EPILOG = """\
@@ -44,6 +51,11 @@ examples:
   python -m orchestrator.hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
   python -m orchestrator.hybrid_grid --preset paper --dry-run
   python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
+
+more axes, in all combinations; and a search, which may draw numbers from ranges:
+  python -m orchestrator.hybrid_grid --tasks phonons --lr 1e-3 3e-3 --layers 2 3 4 --seed 0 1
+  python -m orchestrator.hybrid_grid --tasks phonons --strategy random --budget 20 \
+      --dims 8..64 --lr 1e-4..1e-2 --batch-size 16 32 64
 
 The same command is always safe to run again: a model that is recorded is never trained again.
 """
@@ -74,24 +86,48 @@ def _add_grid(parser: Parser) -> None:
         help="demo: a small grid on `ionic`, minutes on a laptop; paper: 8 tasks × 5 folds × 2"
         " backbones × 4 dims × 7 mixings = 2240 models, recipe paper. Other flags override it",
     )
-    grid.add_argument("--tasks", nargs="+", metavar="DATA", help="data sets, see below")
+    for name, axis in AXES.items():
+        if axis.part == "model":
+            _add_axis(grid, name, axis)
     grid.add_argument(
-        "--backbones", nargs="+", choices=tuple(BACKBONES), help="default: cgcnn megnet"
+        "--strategy",
+        choices=strategy_names(),
+        help="grid (default): all combinations of all values; random: --budget of them, drawn from"
+        " the seed, also from ranges of numbers; others are of installed packages",
     )
     grid.add_argument(
-        "--dims", nargs="+", type=int, help="dimensions of the element vectors; default 8 16 32 64"
+        "--budget",
+        type=int,
+        metavar="N",
+        help="configurations that a search trains, each on all data sets, folds and seeds; a larger"
+        " one goes on where a smaller one ended (with --extend)",
     )
-    grid.add_argument(
-        "--mixing",
+
+
+def _add_axis(group: argparse._ArgumentGroup, name: str, axis: Axis) -> None:
+    group.add_argument(
+        f"--{name.replace('_', '-')}",
         nargs="+",
-        metavar="γ",
-        help="H handcrafted, L learned, or γ = log10(learned/handcrafted);"
-        f" default {' '.join(MIXINGS)}",
+        type=_word(axis),
+        choices=axis.choices and tuple(axis.choices),
+        metavar=axis.metavar,
+        help=axis.help,
     )
-    grid.add_argument("--folds", nargs="+", type=int, help="official folds; default 0 1 2 3 4")
-    grid.add_argument(
-        "--seed", type=int, help="seed of initial weights, batches and validation parts; default 0"
-    )
+
+
+def _word(axis: Axis) -> Callable[[str], Any]:
+    """A parser of one word: a number, or a range as text; what it may be, the axis decides."""
+
+    def read(text: str) -> Any:
+        if axis.ranges and ".." in text:
+            return text
+        try:
+            return axis.kind(text)
+        except ValueError:
+            what = f"invalid {axis.kind.__name__} value: {text!r}"
+            raise argparse.ArgumentTypeError(what) from None
+
+    return read
 
 
 def _add_training(parser: Parser) -> None:
@@ -102,13 +138,12 @@ def _add_training(parser: Parser) -> None:
         help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
         " and faster",
     )
-    training.add_argument("--epochs", type=int, help="largest number of epochs; default by recipe")
     training.add_argument(
         "--patience", type=int, help="epochs without improvement before a model stops; default 500"
     )
-    training.add_argument(
-        "--conv-width", type=int, help="width of CGCNN's convolutions; default: the dimension"
-    )
+    for name, axis in AXES.items():
+        if axis.part != "model":
+            _add_axis(training, name, axis)
 
 
 def _add_data(parser: Parser) -> None:

@@ -20,7 +20,8 @@ from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.targets import classify, targets_of
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
-from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.cells import GridArray, Space, arrays
+from orchestrator.grid.columns import NOTHING, with_axes
 from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.inputs import (
@@ -32,7 +33,7 @@ from orchestrator.grid.inputs import (
     load_datasets,
     open_sources,
 )
-from orchestrator.hybrid_grid.plan import print_plan
+from orchestrator.grid.strategies import Search
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK
@@ -54,7 +55,7 @@ from trainables.kernels import library
 from trainables.models.backbones import representations
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import FEATURISER_VERSION
-from trainables.training.fit import TRAINING_VERSION
+from trainables.training.specification import TRAINING_VERSION
 
 JOB = "hybrid_grid"
 
@@ -63,6 +64,8 @@ def start(options: Options) -> int:
     """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     try:
         if options.dry_run:
+            from orchestrator.hybrid_grid.plan import print_plan  # here: it needs torch
+
             demand_folder(options.run)
             print_plan(options)
             return OK
@@ -95,13 +98,20 @@ def run(options: Options, lease: str) -> int:
         datasets = withhold(folder, options.withheld, datasets, featurised)
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
-        say_unseen(config.folds, config.seed, datasets, featurised)
-        planned = cells(config, targets, fingerprints(config, featurised))
+        say_unseen(config.folds, config.seed[0], datasets, featurised)
+        search = Search(Space(config, targets, fingerprints(config, featurised)))
+        planned = search.propose(NOTHING)
         records = Records(folder / layout.RECORDS, lease=lease)
         left = len(planned) - len(records.recorded(cell.key for cell in planned))
         _write_manifest(options, data, sources, featurised, len(planned), works=left > 0)
         return train_to_ledger(
-            Study(arrays=arrays(planned), data=datasets, naming=GridArray),
+            Study(
+                arrays=arrays(planned),
+                data=datasets,
+                naming=GridArray,
+                complete=with_axes,
+                more=lambda told: arrays(search.propose(told)),
+            ),
             records,
             options.worker,
             path=folder / layout.LEDGER,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from orchestrator.grid.config import Options
+from orchestrator.grid.config import RANDOM, Options
 from orchestrator.interface.format import are, counted
 from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import dominating, estimate
@@ -24,6 +24,8 @@ def print_plan(options: Options) -> None:
     recorded = sum(work.recorded.values())
     models, arrays = counted(work.models, "model"), counted(len(work.planned), "array")
     print(f"{models} in {arrays}; {recorded} {are(recorded)} recorded")
+    if options.config.strategy not in (None, RANDOM):
+        print(f"--strategy {options.config.strategy} may propose more once these are trained")
     if not work.left:
         print("nothing is left to train")
         return

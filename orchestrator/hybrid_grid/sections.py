@@ -18,6 +18,7 @@ from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from analysis.metrics import ABSOLUTE, metrics_of, name_errors
+from orchestrator.grid import columns as axes
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import as_share, counted, significant, why, with_deviation
@@ -28,7 +29,7 @@ from orchestrator.runs.records import DONE
 from trainables.models.backbones import BACKBONES
 
 TABLE_NAMES = {
-    "S": "best mixing of each task, fold, backbone and dimension",
+    "S": "best configuration of each task, fold, backbone and dimension",
     "H": "handcrafted only",
     "L": "learned only",
 }
@@ -59,6 +60,7 @@ def overview(run: FinishedRun) -> Values:
                 "backbone": row.backbone,
                 "dim": row.dim,
                 "mixing": row.mixing,
+                **({"setting": row.setting} if axes.varying(run.done) else {}),
                 "folds": row.folds,
                 **({} if len(metrics) == 1 else {"error": name_errors([row.metric])}),
                 f"validation {error}": significant(row.val_error),
@@ -119,7 +121,7 @@ def mixing(run: FinishedRun) -> Values:
     """Fig. 4.2a of the thesis."""
     references = {task: _reference(run, task) for task in run.done["task"].unique()}
     return {
-        "mixings": style.explain_mixings(run.done["mixing"].tolist()),
+        "mixings": style.explain_mixings(run.done),
         "drawn": mae_vs_gamma(run.ledger, references),
     }
 
@@ -139,6 +141,31 @@ def dimension(run: FinishedRun) -> Values | None:
     if run.done["dim"].nunique() < 2:
         return None
     return {"drawn": dimension_effect(run.ledger)}
+
+
+def further_axes(run: FinishedRun) -> Values | None:
+    """The best configuration with each value of an axis beyond backbone, dimension and mixing."""
+    error = name_errors(metrics_of(run.done).values())
+    found = [
+        pd.DataFrame(
+            {
+                "data set": best["task"],
+                "backbone": best["backbone"],
+                "axis": axis,
+                "value": best[axis].map(lambda value: f"{value:g}"),
+                "configurations": best["configurations"],
+                f"validation {error}": best["val_error"].map(significant),
+                "dim": best["dim"],
+                "mixing": best["mixing"],
+                "setting": best["setting"],
+            }
+        )
+        for axis in axes.varying(run.done)
+        for best in [leaderboard.by_value(run.ledger, axis)]
+    ]
+    if not found:
+        return None
+    return {"values": pd.concat(found, ignore_index=True)}
 
 
 def heatmap(run: FinishedRun) -> Values | None:
@@ -180,9 +207,8 @@ def coverage(run: FinishedRun) -> Values:
 
 def predictions(run: FinishedRun) -> Values | None:
     """Predicted against true values, of the data sets with one number a crystal."""
-    chosen = run.scalars.merge(
-        run.best[["task", "backbone", "dim", "mixing"]], on=["task", "backbone", "dim", "mixing"]
-    )
+    names = list(leaderboard.CONFIGURATION)
+    chosen = run.scalars.merge(run.best[names], on=names)
     if chosen.empty:
         return None
     return {"drawn": parity(run.test_predictions(chosen["key"].tolist()), run.scalars)}
@@ -204,6 +230,7 @@ def all_results(run: FinishedRun) -> Values:
             "backbone": summary["backbone"],
             "dim": summary["dim"],
             "mixing": summary["mixing"],
+            **({"setting": summary["setting"]} if axes.varying(run.done) else {}),
             "models": summary["models"],
             **({"error": [name_errors([one]) for one in summary["metric"]]} if several else {}),
             f"validation {error}": summary["val_error"].map(significant),
@@ -240,6 +267,7 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], Values | None]], ...] = (
     ("Error against mixing", mixing),
     ("Which mixing wins", winning),
     ("Effect of the dimension", dimension),
+    ("Further axes", further_axes),
     ("Distances between the elements", heatmap),
     ("Coverage", coverage),
     ("Learning curves", curves),
@@ -267,7 +295,7 @@ def _part(run: FinishedRun) -> Part:
         raise UsageError(f"{run.folder}: no model is done; there is nothing to report")
     _ = run.distances, run.embeddings, run.predictions  # fails before a minute of drawing figures
     begun = datetime.fromisoformat(run.manifest["created"]).strftime("%Y-%m-%d %H:%M UTC")
-    models, recipe = run.manifest["models"], run.manifest["config"]["recipe"]
+    models, recipe = len(run.ledger), run.manifest["config"]["recipe"]
     return Part(
         filled(JOB, SECTIONS, run),
         f"Element embeddings on {', '.join(run.manifest['datasets'])}",

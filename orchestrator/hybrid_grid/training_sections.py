@@ -12,25 +12,25 @@ import pandas as pd
 from analysis import leaderboard
 from analysis.convergence import endings, late_gain
 from analysis.figures.curves import learning_curves
-from orchestrator.grid.config import GridConfig
 from orchestrator.interface.format import duration, significant
 from orchestrator.report.part import Values
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import ways_of_computing
 from orchestrator.runs.records import Records
+from trainables.models.recipe import Recipe
+from trainables.training.specification import ModelSpec
 
 # Improvement in the last tenth of the epochs, relative to the lowest validation error.
 STILL_IMPROVING = 0.01
 
 
-def _recipes(run: FinishedRun) -> dict[str, Any]:
-    config = GridConfig(**run.manifest["config"])
-    return {backbone: config.recipe_of(backbone) for backbone in run.done["backbone"].unique()}
+def _recipes(run: FinishedRun) -> list[Recipe]:
+    """Of each done model."""
+    return [ModelSpec.read(text).recipe for text in run.done["spec"]]
 
 
 def _endings(run: FinishedRun) -> pd.DataFrame:
-    limits = {backbone: recipe.epochs for backbone, recipe in _recipes(run).items()}
-    return endings(run.done, limits)
+    return endings(run.done, [recipe.epochs for recipe in _recipes(run)])
 
 
 def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
@@ -55,7 +55,7 @@ def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
 
 
 def curves(run: FinishedRun) -> Values:
-    """Validation curves of the selected configurations' first fold, all mixings."""
+    """Validation curves of the selected configurations' first fold and seed, all mixings."""
     records = Records(run.folder / "records")
     frames = []
     for best in run.best.itertuples():
@@ -63,10 +63,12 @@ def curves(run: FinishedRun) -> Values:
             (run.done["task"] == best.task)
             & (run.done["backbone"] == best.backbone)
             & (run.done["dim"] == best.dim)
+            & (run.done["setting"] == best.setting)
         ]
-        for model in same[same["fold"] == same["fold"].min()].itertuples():
+        first = same[(same["fold"] == same["fold"].min()) & (same["seed"] == same["seed"].min())]
+        for model in first.itertuples():
             values = records.arrays(model.key)["curve/val_mae"]
-            names = ("key", "task", "backbone", "mixing", "dim", "fold", "unit", "metric")
+            names = ("key", "task", "backbone", "mixing", "gamma", "dim", "fold", "unit", "metric")
             about = {name: getattr(model, name) for name in names}
             epochs = np.arange(1, len(values) + 1)
             frames.append(pd.DataFrame({**about, "epoch": epochs, "val_error": values}))
@@ -95,9 +97,9 @@ def _converged(run: FinishedRun, gains: Sequence[float]) -> Values:
         "at_limit": limit,
         "late": late,
         "gain": gain,
-        "patience": _range(recipe.patience for recipe in recipes.values()),
-        "epochs": _range(recipe.epochs for recipe in recipes.values()),
-        "all_epochs": all(recipe.patience >= recipe.epochs for recipe in recipes.values()),
+        "patience": _range(recipe.patience for recipe in recipes),
+        "epochs": _range(recipe.epochs for recipe in recipes),
+        "all_epochs": all(recipe.patience >= recipe.epochs for recipe in recipes),
         "still_improving": late > models / 2 and gain > STILL_IMPROVING,
     }
 

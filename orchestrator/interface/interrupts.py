@@ -23,6 +23,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Signals within this many seconds count as one: `timeout`, a terminal and Slurm send a signal both
 # to a process and to its group. A user who presses Ctrl-C twice takes longer, or presses again.
 ONCE = 1.0
+LOOK = 0.02  # seconds between two looks at the cluster meanwhile
 # Seconds that a job has to stop cleanly after a SIGTERM or SIGHUP, whose sender soon sends SIGKILL.
 PATIENCE = 8.0
 
@@ -107,7 +108,7 @@ def came() -> bool:
 
 @contextmanager
 def ends_if(hopeless: Callable[[], bool]) -> Iterator[None]:
-    """Within this context a signal ends the process at once if `hopeless()` is true just after it.
+    """Within this context a signal ends the process as soon as `hopeless()` is true after it.
 
     So does a job whose cluster received the signal too: Ray's core worker would end the process on
     its next request, with the status of failed models.
@@ -129,9 +130,7 @@ def once() -> Iterator[None]:
     try:
         yield
     finally:
-        time.sleep(max(0.0, begun + ONCE - time.monotonic()))
-        if _State.hopeless is not None and _State.hopeless():
-            end()
+        _wait(begun + ONCE)
         # Of signals that arrive together Python handles one, and the next when that handler has
         # returned: let it do so here, where they still count as the same.
         signal.signal(signal.SIGINT, _ignore_repeated)  # Tune has restored the handler it found
@@ -140,6 +139,20 @@ def once() -> Iterator[None]:
             # The system's default: a Python handler would wait for compiled code to return. For
             # SIGTERM the default gives another exit status, which has to be that of Ctrl-C.
             signal.signal(one, signal.SIG_DFL if one == signal.SIGINT else _leave)
+
+
+def _wait(until: float) -> None:
+    """Waits for repetitions of a signal; ends the process if the job cannot stop cleanly any more.
+
+    It looks often, as Ray's core worker ends the process too once it misses its node.
+    """
+    while True:
+        if _State.hopeless is not None and _State.hopeless():
+            end()
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(left, LOOK))
 
 
 def say(words: str) -> None:

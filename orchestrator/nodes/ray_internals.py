@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -248,6 +249,20 @@ def began_session() -> bool:
     """Whether this driver started the session it is in, and so runs on its workers' machine."""
     node: Any = worker._global_node
     return node is not None and bool(node.is_head())
+
+
+def node_answers() -> bool:
+    """Whether the raylet of this driver's machine still accepts connections.
+
+    Without it Ray's core worker ends the driver, whatever the head does.
+    """
+    node: Any = worker._global_node
+    if node is None:
+        return True
+    with socket.socket(socket.AF_UNIX) as one, suppress(OSError):
+        one.connect(node.raylet_socket_name)
+        return True
+    return False
 
 
 def let_trials_take_any_worker() -> None:

@@ -33,7 +33,7 @@ def held(address: str) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=_watch, args=[address, over], daemon=True).start()
     try:
-        gone = interrupts.ends_if(lambda: not _answers(address))
+        gone = interrupts.ends_if(lambda: not (_answers(address) and ray_internals.node_answers()))
         with ray_internals.silent_once(interrupts.came), gone:
             yield
     finally:

@@ -15,7 +15,8 @@ import orchestrator.training.trials  # noqa: F401  # as in a worker
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
-from trainables.training.fit import ArraySpec, fit
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 CRYSTALS = 10
 

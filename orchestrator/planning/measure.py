@@ -26,8 +26,9 @@ from trainables.crystals.split import VALIDATION_SHARE
 from trainables.kernels import ops
 from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
-from trainables.training.fit import ArrayFit, ArraySpec, fit
+from trainables.training.fit import ArrayFit, fit
 from trainables.training.problem import EVALUATION_BATCH, predictions
+from trainables.training.specification import ArraySpec
 
 TRAINED = (64, 127)  # least and largest number of training crystals, or else one batch
 FINER = 4  # times as many batches in the second run

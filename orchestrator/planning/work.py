@@ -15,14 +15,17 @@ from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurise import Featurised, featurised_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
 from orchestrator.data.targets import targets_of
-from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.cells import Cell, GridArray, Space, arrays
+from orchestrator.grid.columns import NOTHING, with_axes
 from orchestrator.grid.config import GridConfig, Options
 from orchestrator.grid.inputs import LEAST_CRYSTALS, demand_learnable, fingerprint, open_sources
+from orchestrator.grid.strategies import Search
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
 from orchestrator.planning import sample
 from orchestrator.planning.measure import Costs
 from orchestrator.planning.sample import Sample, Size
+from orchestrator.runs.ledger import compile_ledger
 from orchestrator.runs.records import FAILED, Records
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.checks import MAX_ATOMS
@@ -111,11 +114,8 @@ def look(options: Options) -> Work:
     }
     targets = {task.name: Target(name=task.target, unit=task.unit) for task in absent}
     targets |= targets_of(sources, {task: data for (task, _), data in found.items()})
-    planned = cells(config, targets, known)
-    records = Records(options.run / "records")
-    recorded = records.recorded(cell.key for cell in planned)
-    if options.retry_failed:
-        recorded = {key for key in recorded if records.read(key)["status"] != FAILED}
+    search = Search(Space(config, targets, known))
+    planned, recorded = _proposed(search, options)
     return Work(
         config=config,
         sources=sources,
@@ -131,6 +131,25 @@ def look(options: Options) -> Work:
             for task in names
         },
     )
+
+
+def _proposed(search: Search, options: Options) -> tuple[list[Cell], set[str]]:
+    """The cells that are known: what the strategy proposes from all that is recorded.
+
+    Returns:
+        The cells, and the keys of those that are done.
+    """
+    records = Records(options.run / "records")
+    planned = proposed = search.propose(NOTHING)
+    while True:
+        recorded = records.recorded(cell.key for cell in planned)
+        if options.retry_failed:
+            recorded = {key for key in recorded if records.read(key)["status"] != FAILED}
+        if not proposed or len(recorded) < len(planned):
+            return planned, recorded
+        tasks = {cell.key: cell.task for cell in planned}
+        proposed = search.propose(with_axes(compile_ledger(records, tasks)).to_pandas())
+        planned = [*planned, *proposed]
 
 
 def _featurised(
@@ -245,9 +264,10 @@ def _measured(target: Target) -> Target:
 
 
 def _configuration(array: GridArray) -> Configuration:
-    """What arrays with equal costs on the same data have in common."""
+    """What arrays with equal costs of an epoch on the same data have in common."""
     spec = array.spec
-    return spec.backbone, spec.dim, spec.options, spec.recipe
+    recipe = dataclasses.replace(spec.recipe, lr=1.0, weight_decay=0.0, epochs=1)
+    return spec.backbone, spec.dim, spec.options, recipe
 
 
 def _grounds(backbones: set[str], here: Mapping[Name, Sample]) -> dict[str, tuple[str, Sample]]:

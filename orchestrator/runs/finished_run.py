@@ -23,6 +23,7 @@ from orchestrator.runs.finished_files import read_parquet, read_sealed, reading,
 from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import DONE, SCHEMA
 from trainables.crystals.registry import LEADERBOARD, Task
+from trainables.models.mixing import Mixing
 
 JOB = "hybrid_grid"
 
@@ -76,7 +77,7 @@ class FinishedRun:
         ledger = read_parquet(self.folder, layout.LEDGER, JOB)
         with reading(self.folder / layout.LEDGER, JOB):
             _demand(ledger, *SCHEMA.names)
-        return ledger
+            return _with_defaults(ledger)
 
     @cached_property
     def digest(self) -> str:
@@ -174,6 +175,14 @@ class FinishedRun:
         chosen = [("part", "=", "test"), ("key", "in", list(keys))]
         with reading(self.predictions, JOB):
             return pd.read_parquet(self.predictions, filters=chosen)
+
+
+def _with_defaults(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Adds the columns that a ledger of an earlier version lacks: `gamma`, and `setting`."""
+    if "setting" in ledger:
+        return ledger
+    gammas = [Mixing(label).gamma for label in ledger["mixing"]]
+    return ledger.assign(gamma=gammas, setting="")
 
 
 def _demand(content: Collection[str], *names: str) -> None:

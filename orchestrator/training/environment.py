@@ -1,4 +1,7 @@
-"""The environment of a training: what its result may depend on besides its specification."""
+"""The environment of a training: what its result may depend on besides its specification.
+
+Torch is imported by its functions, as the driver asks for versions alone and needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import platform
 from functools import cache
 from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from trainables.kernels import library
 
@@ -26,6 +27,8 @@ def environment(device: str) -> dict[str, Any]:
     Args:
         device: "cpu" or "cuda".
     """
+    import torch
+
     return {
         "device": _device_name(device),
         "kernels": library.build() if device == "cpu" else library.NONE,
@@ -41,6 +44,8 @@ def _versions() -> str:
 
 @cache
 def _device_name(device: str) -> str:
+    import torch
+
     if device == "cuda":
         return torch.cuda.get_device_name()
     return f"cpu ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()})"

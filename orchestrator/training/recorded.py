@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from orchestrator.nodes.worker import Worker
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import compile_ledger, ways_of_computing
 from orchestrator.runs.records import DONE, FAILED, Records, until_sound
-from orchestrator.training.study import Study
+from orchestrator.training.study import Study, TrainingArray
 from orchestrator.training.train import train
 
 MIXED = "not all models were computed alike, so they may differ in rounding"
@@ -36,8 +37,9 @@ def train_to_ledger(
 ) -> int:
     """Trains models without a record, writes the ledger, and finishes from it if nothing is left.
 
-    A record that is damaged or another model's is set aside as soon as it is found, and its model
-    trained again first.
+    If the study has more arrays once these are recorded, they follow, round by round. A record that
+    is damaged or another model's is set aside as soon as it is found, and its model trained again
+    first.
 
     Args:
         study, records, worker: as in `train`.
@@ -48,25 +50,48 @@ def train_to_ledger(
     Returns:
         The status of the job.
     """
-    tasks, records = study.tasks, replace(records, asked=study.row)
+    again: set[str] = set()  # keys whose failed records are forgotten
+    while True:
+        tasks = study.tasks
+        asking = replace(records, asked=study.row)
+        if retry_failed:
+            new = tasks.keys() - again
+            until_sound(asking, tasks, partial(asking.forget_failed, new))
+            again |= new
+        status, more = until_sound(
+            asking, tasks, partial(_round, study, asking, worker, path, finish)
+        )
+        if not more:
+            return status
+        study = replace(study, arrays=[*study.arrays, *more])
 
-    def work() -> int:
-        finished = train(study, records, worker)
-        table = compile_ledger(records, tasks)
-        sums.write_parquet(path.parent, path.name, table)
-        ledger = table.to_pandas()
-        if not finished:
-            interrupts.say(
-                f"stopped with {len(ledger)} of {len(tasks)} models recorded; the same command goes"
-                " on from here"
-            )
-            return INTERRUPTED
-        finish(ledger)
-        return summarise(ledger, study.naming.member, path)
 
-    if retry_failed:
-        until_sound(records, tasks, lambda: records.forget_failed(tasks))
-    return until_sound(records, tasks, work)
+def _round(
+    study: Study,
+    records: Records,
+    worker: Worker,
+    path: Path,
+    finish: Callable[[pd.DataFrame], None],
+) -> tuple[int, Sequence[TrainingArray]]:
+    """Trains what is missing of a study; finishes if nothing is to follow.
+
+    Returns:
+        The status of the job, and the arrays that follow.
+    """
+    finished = train(study, records, worker)
+    table = study.complete(compile_ledger(records, study.tasks))
+    sums.write_parquet(path.parent, path.name, table)
+    ledger = table.to_pandas()
+    if not finished:
+        interrupts.say(
+            f"stopped with {len(ledger)} of {len(study.tasks)} models recorded; the same command"
+            " goes on from here"
+        )
+        return INTERRUPTED, ()
+    if more := study.more(ledger):
+        return OK, more
+    finish(ledger)
+    return summarise(ledger, study.naming.member, path), ()
 
 
 def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], path: Path) -> int:

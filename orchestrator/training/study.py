@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from trainables.training.fit import ArrayFit
-from trainables.training.outcome import Outcome
+import pandas as pd
+import pyarrow as pa
+
+from trainables.representations.dataset import Dataset
+from trainables.training.specification import ArraySpec
+
+if TYPE_CHECKING:
+    from trainables.training.outcome import Outcome
 
 
 class TrainingArray(Protocol):
@@ -85,23 +91,45 @@ class Fit(Protocol):
 MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
 
 
+def as_recorded(ledger: pa.Table) -> pa.Table:
+    """The ledger with the columns that the records have."""
+    return ledger
+
+
+def nothing_more(told: pd.DataFrame) -> Sequence[TrainingArray]:
+    """No further array, whatever the ledger holds."""
+    return ()
+
+
+def graph_networks(spec: ArraySpec, data: Dataset, device: str) -> Fit:
+    """Starts the training of an array of graph networks."""
+    from trainables.training.fit import ArrayFit  # here: the driver needs no torch
+
+    return ArrayFit(spec, data, device)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """Arrays of models to train, with everything needed to train them.
 
     Attributes:
-        arrays: all of them, whether their models are recorded or not.
+        arrays: all that are known, whether their models are recorded or not.
         data: `TrainingArray.data` -> data set.
         naming: names recorded models in messages and tables.
         make_fit: starts the training of an array.
         error: column of the validation error, whose best value is shown.
+        complete: adds the columns of the ledger that follow from others.
+        more: the arrays to train next, given the complete ledger of those before; none ends the
+            study.
     """
 
     arrays: Sequence[TrainingArray]
     data: Mapping[Any, Any]
     naming: Naming
-    make_fit: MakeFit = ArrayFit
+    make_fit: MakeFit = graph_networks
     error: str = "val_error"
+    complete: Callable[[pa.Table], pa.Table] = as_recorded
+    more: Callable[[pd.DataFrame], Sequence[TrainingArray]] = nothing_more
 
     @cached_property
     def tasks(self) -> dict[str, str]:

@@ -9,10 +9,9 @@ import time
 import traceback
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
-import torch
 from ray import tune
 from ray.exceptions import RayError, RayTaskError
 
@@ -22,8 +21,10 @@ from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
 from orchestrator.training.environment import environment
 from orchestrator.training.study import Fit, MakeFit, TrainingArray
-from trainables.training.outcome import Outcome
-from trainables.training.snapshot import SnapshotError
+from trainables.private_cache import keep_compiled_code_private
+
+if TYPE_CHECKING:
+    from trainables.training.outcome import Outcome
 
 SECONDS_PER_REPORT = 3.0
 
@@ -50,6 +51,9 @@ class ArrayTrial(tune.Trainable):
         threads: int,
         make_fit: MakeFit,
     ) -> None:
+        keep_compiled_code_private()
+        import torch  # here: the driver imports this module, and needs no torch
+
         # Torch forgets OMP_NUM_THREADS when it was imported before Ray set it.
         torch.set_num_threads(threads)
         self._arrays, self._datasets = arrays, datasets
@@ -145,6 +149,8 @@ class ArrayTrial(tune.Trainable):
         """Starts an array's training, from its last snapshot."""
         # an audit event for observers: docs/reliability.md, "How it is tested"
         sys.audit("elemgrid.train", *array.keys.values())
+        from trainables.training.snapshot import SnapshotError  # here: it needs torch
+
         self._checkpoints.begin()
         content = self._checkpoints.read(array.id)
         if content is not None:

@@ -24,7 +24,7 @@ from analysis.selection import strategies
 from orchestrator.data.divided import folds_of
 from orchestrator.data.featurise import any_graphs_of
 from orchestrator.data.withheld import contents_of, withheld_by
-from orchestrator.grid.config import SELECTED_BY, GridConfig
+from orchestrator.grid.config import SELECTED_BY, build_config
 from orchestrator.grid.distances import sum_distances
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
@@ -222,19 +222,15 @@ def commands(options: TransferOptions, data: Mapping[str, Compositions], table: 
 def _flags_of(run: Path) -> str:
     """The flags of `hybrid_grid` that give the grid of a run."""
     config = FinishedRun(run).manifest["config"]
+    usual = build_config(None, {"tasks": ("any",)}).model_dump(mode="json")
     words = []
-    for name, field in GridConfig.model_fields.items():
+    for name, default in usual.items():
         value = config.get(name)
-        if name == "without" or value is None or value == _as_in_json(field.default):
+        if name == "without" or value is None or value == default:
             continue
         values = value if isinstance(value, list) else [value]
         words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(one)) for one in values)]
     return " ".join(words)
-
-
-def _as_in_json(value: Any) -> Any:
-    """A default value as it appears in a manifest."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _models_without(table: Table, data: Compositions, fold: int) -> list[str]:

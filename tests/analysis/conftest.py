@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
 
+ENDS = {"H": -math.inf, "L": math.inf}
 MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 
 
@@ -38,6 +40,8 @@ def build_ledger(
                                 "backbone": backbone,
                                 "dim": dim,
                                 "mixing": mixing,
+                                "gamma": ENDS.get(mixing, 0.0) or float(mixing),
+                                "setting": "",
                                 "fold": fold,
                                 "seed": 7,
                                 "status": "done",

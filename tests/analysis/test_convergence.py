@@ -24,7 +24,7 @@ def test_early_at_the_limit_and_still_improving() -> None:
         columns=["backbone", "epochs", "best_epoch"],
         index=list("abcdef"),
     )
-    found = endings(rows, {"cgcnn": 100, "megnet": 50})
+    found = endings(rows, [100] * 4 + [50] * 2)
     assert list(found.index) == list("abcdef")
     assert found["at_limit"].tolist() == [False, True, True, True, True, True]
     assert found["late"].tolist() == [False, False, True, False, True, False]

@@ -32,7 +32,7 @@ def make_curves(ledger: pd.DataFrame, epochs: int = 20) -> pd.DataFrame:
     parts = []
     for _, row in ledger.iterrows():
         epoch = np.arange(1, epochs + 1)
-        kept = row[["key", "task", "backbone", "mixing", "dim", "fold", "unit"]].to_dict()
+        kept = row[["key", "task", "backbone", "mixing", "gamma", "dim", "fold", "unit"]].to_dict()
         parts.append(
             pd.DataFrame({**kept, "epoch": epoch, "val_error": row["val_error"] + 1 / epoch})
         )

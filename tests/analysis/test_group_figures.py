@@ -76,6 +76,7 @@ def test_angles_by_mixing() -> None:
             "task": "phonons",
             "backbone": "cgcnn",
             "mixing": ["-4", "0", "4", "0"],
+            "gamma": [-4.0, 0.0, 4.0, 0.0],
             "dim": 8,
             "angle_variance": [1.0, 2.0, np.nan, 4.0],
         }

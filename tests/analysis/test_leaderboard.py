@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.leaderboard import best_by_validation, picked_in_each_fold, summary
+from analysis.leaderboard import (
+    at_best_setting,
+    best_by_validation,
+    by_value,
+    picked_in_each_fold,
+    summary,
+)
 
 Make = Callable[..., pd.DataFrame]
 
@@ -92,7 +98,11 @@ def test_each_fold_picks_on_its_own_validation_part() -> None:
     ]
     names = ["key", "dim", "mixing", "fold", "val_error", "test_error"]
     ledger = pd.DataFrame(rows, columns=names).assign(
-        task="t", backbone="cgcnn", status="done", seed=0
+        task="t",
+        backbone="cgcnn",
+        status="done",
+        seed=0,
+        gamma=lambda rows: rows["mixing"].map({"H": -np.inf, "L": np.inf}),
     )
     (found,) = picked_in_each_fold(ledger).to_dict("records")
     assert found["folds"] == 2
@@ -101,3 +111,44 @@ def test_each_fold_picks_on_its_own_validation_part() -> None:
     assert found["test_std"] == pytest.approx(np.std([10, 30], ddof=1))
     worse = ledger.assign(test_error=99.0)
     assert picked_in_each_fold(worse)["val_error"].tolist() == [found["val_error"]]
+
+
+# ------------------------------------------------------------------------------ settings and seeds
+
+
+def test_settings_are_configurations_of_their_own(make_ledger: Make) -> None:
+    ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16])
+    fast = ledger.assign(setting="lr 0.1", lr=0.1, key="fast-" + ledger["key"])
+    fast["val_error"] *= np.where(ledger["mixing"] == "4", 0.1, 2.0)
+    fast["test_error"] *= 10
+    both = pd.concat([ledger.assign(setting="lr 0.01", lr=0.01), fast])
+    assert len(summary(both)) == 14 and summary(both)["models"].eq(3).all()
+    (best,) = best_by_validation(both).to_dict("records")
+    assert (best["mixing"], best["setting"]) == ("4", "lr 0.1")
+    line = at_best_setting(both)
+    assert line["mixing"].tolist() == ["H", "-4", "-2", "0", "2", "4", "L"]
+    assert line["setting"].tolist() == ["lr 0.01"] * 5 + ["lr 0.1", "lr 0.01"]
+    values = by_value(both, "lr")
+    assert values["lr"].tolist() == [0.01, 0.1] and values["mixing"].tolist() == ["-2", "4"]
+    assert values["configurations"].tolist() == [7, 7]
+
+
+def test_seeds_are_averaged_and_never_chosen(make_ledger: Make) -> None:
+    ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16])
+    lucky = ledger.assign(seed=8, key="lucky-" + ledger["key"])
+    lucky["val_error"] *= 0.5
+    lucky["test_error"] *= 0.1
+    both = pd.concat([ledger, lucky])
+    (best,) = best_by_validation(both).to_dict("records")
+    assert (best["models"], best["folds"]) == (6, 3)
+    chosen = both[both["mixing"] == best["mixing"]]
+    assert best["test_error"] == pytest.approx(chosen["test_error"].mean())
+    (nested,) = picked_in_each_fold(both).to_dict("records")
+    assert nested["test_error"] == pytest.approx(chosen["test_error"].mean())
+
+
+def test_a_configuration_without_one_seed_cannot_win(make_ledger: Make, fail: Make) -> None:
+    ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16])
+    both = pd.concat([ledger, ledger.assign(seed=8, key="other-" + ledger["key"])])
+    broken = fail(both, "other-phonons-cgcnn-16--2-0", "diverged")
+    assert best_by_validation(broken)["mixing"].tolist() != ["-2"]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from benchmarks.inputs import Choice, structure_of
-from tests.crystals_for_tests import named_crystals, triclinic
+from trainables.testing.crystals import named_crystals, triclinic
 
 
 def choice(folder: Path) -> Choice:

@@ -13,7 +13,8 @@ import torch
 from benchmarks import gpu, shards
 from benchmarks.published_graphs import PADDING, neighbour_table
 from tests.benchmarks.data_for_tests import choice
-from tests.crystals_for_tests import graphs_of, named_crystals
+from trainables.testing.crystals import named_crystals
+from trainables.testing.samples import graphs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "--backbones cgcnn --dims 8 --mixing H L --folds 0 --epochs 2 --precision-epochs 2"

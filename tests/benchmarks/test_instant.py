@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from benchmarks.instant import InstantFit, sample, thousands
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
-from trainables.training.fit import ArraySpec, fit
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=3, batch_size=8)
 SPEC = ArraySpec(

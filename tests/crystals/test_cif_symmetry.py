@@ -10,10 +10,10 @@ from pymatgen.io.cif import CifWriter
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from tests.crystals.cifs_for_tests import atoms_of, cif, operations_of, refused
-from tests.crystals_for_tests import named_crystals
 from trainables.crystals.reading import space_groups
 from trainables.crystals.reading.cif import read_cif
 from trainables.crystals.reading.operations import parse_operations
+from trainables.testing.crystals import named_crystals
 
 SALT = "Na1 Na 0 0 0\nCl1 Cl .5 .5 .5"
 EDGE = (5.64, 5.64, 5.64, 90, 90, 90)

@@ -10,7 +10,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tests.crystals_for_tests import crystal, graphs_of, named_crystals
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES, representations
@@ -18,6 +17,8 @@ from trainables.representations.featurise import Featurised, featurise
 from trainables.representations.full_graph import FullGraph
 from trainables.representations.graph import Graphs
 from trainables.representations.quotient import quotient
+from trainables.testing.crystals import crystal, named_crystals
+from trainables.testing.samples import graphs_of
 
 KINDS = representations(BACKBONES)
 GOOD = named_crystals()

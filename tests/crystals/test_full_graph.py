@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.crystals_for_tests import (
+from trainables.crystals.crystal import Crystal
+from trainables.representations.batches import DeviceColumns
+from trainables.representations.full_graph import FullGraph, FullGraphs, niggli_basis
+from trainables.representations.graph_batch import FullBatch
+from trainables.representations.neighbours import find_neighbours
+from trainables.representations.quotient_graph import QuotientGraph
+from trainables.testing.crystals import (
     crystal,
     in_cell,
     listed_anew,
@@ -17,12 +23,6 @@ from tests.crystals_for_tests import (
     pairs,
     rotated,
 )
-from trainables.crystals.crystal import Crystal
-from trainables.representations.batches import DeviceColumns
-from trainables.representations.full_graph import FullGraph, FullGraphs, niggli_basis
-from trainables.representations.graph_batch import FullBatch
-from trainables.representations.neighbours import find_neighbours
-from trainables.representations.quotient_graph import QuotientGraph
 
 CRYSTALS = named_crystals()
 ALL = FullGraph(name="full-r5", version=1, cutoff=5.0, max_neighbours=None)

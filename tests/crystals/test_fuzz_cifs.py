@@ -15,10 +15,10 @@ from pymatgen.io.cif import CifWriter
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from tests.crystals.cifs_for_tests import atoms_of
-from tests.crystals_for_tests import crystal, named_crystals
 from tests.fuzzing import searching
 from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.reading.cif import read_cif
+from trainables.testing.crystals import crystal, named_crystals
 
 Change = Callable[[str, random.Random], str]
 BRUCITE = crystal(

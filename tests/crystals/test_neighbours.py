@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from tests.crystals_for_tests import (
-    crystal,
-    graphs_of,
-    listed_anew,
-    named_crystals,
-    pairs,
-    triclinic,
-)
 from trainables.crystals.crystal import Crystal
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations.graph import CrystalGraph, Graphs, Neighbours
 from trainables.representations.neighbours import find_neighbours, milli
 from trainables.representations.quotient_graph import QuotientGraph
+from trainables.testing.crystals import crystal, listed_anew, named_crystals, pairs, triclinic
+from trainables.testing.samples import graphs_of
 
 CRYSTALS = named_crystals() | {f"triclinic-{seed}": triclinic(5, seed) for seed in range(4)}
 FLAT = crystal([26], [(0, 0, 0)], [[2.2, 0, 0], [6.0, 2.3, 0], [5.0, 7.0, 2.5]])

@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.crystals_for_tests import (
-    BACKBONES,
+from trainables.crystals.crystal import Crystal
+from trainables.crystals.parsing import parse
+from trainables.crystals.sources.matbench import MatBench
+from trainables.models.backbones import BACKBONES
+from trainables.representations.graph import Graphs
+from trainables.representations.quotient import quotient, refine
+from trainables.testing.crystals import (
     crystal,
-    graphs_of,
     in_cell,
     listed_anew,
     made_up,
@@ -22,11 +26,7 @@ from tests.crystals_for_tests import (
     rotated,
     triclinic,
 )
-from trainables.crystals.crystal import Crystal
-from trainables.crystals.parsing import parse
-from trainables.crystals.sources.matbench import MatBench
-from trainables.representations.graph import Graphs
-from trainables.representations.quotient import quotient, refine
+from trainables.testing.samples import graphs_of
 
 CRYSTALS = named_crystals()
 each = pytest.mark.parametrize("name", CRYSTALS)

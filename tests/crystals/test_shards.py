@@ -13,19 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.crystals_for_tests import (
-    BACKBONES,
-    graphs_of,
-    made_up_dataset,
-    named_crystals,
-    table_of,
-    write_shards,
-)
+from tests.crystals_for_tests import table_of, write_shards
 from trainables import checksum
+from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.quotient import quotient
+from trainables.testing.crystals import named_crystals
+from trainables.testing.samples import graphs_of, made_up_dataset
 
 SCHEMA = shards.schema(Graphs)
 

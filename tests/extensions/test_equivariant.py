@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.crystals_for_tests import filled, in_cell, made_up, named_crystals
-from tests.extensions.equivariant import SPEC, DenseBatch, DenseGraphs, Network
+from tests.extensions.densities import DenseBatch, DenseGraphs
+from tests.extensions.equivariant import SPEC, Network
 from trainables.crystals.crystal import Crystal
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
@@ -20,6 +20,7 @@ from trainables.representations.batches import DeviceColumns
 from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.neighbours import find_neighbours
+from trainables.testing.crystals import filled, in_cell, made_up, named_crystals
 from trainables.training.fit import ArraySpec, fit
 
 DTYPE = torch.float64
@@ -45,14 +46,16 @@ def built(*crystals: Crystal) -> DenseGraphs:
 
 
 def features(*crystals: Crystal) -> list[tuple[Tensor, Tensor]]:
-    """Of an untrained network, whose weights are the same each time."""
+    """[N, A] and [N, A, 3] of an untrained network, whose weights are the same each time."""
     torch.manual_seed(0)
     network = Network(6).to(DTYPE)
     elements = torch.randn(119, 6, dtype=DTYPE)
     data = DeviceColumns.load(built(*crystals), np.zeros(len(crystals)), dtype=DTYPE)
     batch = data.take(torch.arange(len(crystals)))
     assert isinstance(batch, DenseBatch)
-    return network.features(elements, batch)
+    found = network.features(elements, batch)
+    # from e3nn's order of a vector: y, z, x
+    return [(x_n[:, :6], x_n[:, 6:].reshape(len(x_n), 6, 3)[:, :, [2, 0, 1]]) for x_n in found]
 
 
 def turn(seed: int, reflected: bool) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -15,6 +16,27 @@ from tests.orchestrator.small_grids import rows, small_flags, write_matbench
 from tests.packages_for_tests import install
 
 ROOT = Path(__file__).resolve().parents[2]
+ADDED = [p for p in sorted(Path(__file__).parent.glob("*.py")) if not p.name.startswith("test_")]
+
+
+def lines_of_code(source: str) -> int:
+    """Lines that are neither blank, comment nor docstring."""
+    documented = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") and number not in documented
+        for number, line in enumerate(source.splitlines(), 1)
+    )
+
+
+@pytest.mark.parametrize("path", ADDED, ids=lambda p: p.stem)
+def test_an_extension_is_short(path: Path) -> None:
+    """What it adds; the tests of it are apart."""
+    assert lines_of_code(path.read_text()) <= 60
 
 
 @pytest.mark.ray

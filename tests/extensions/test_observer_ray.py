@@ -14,8 +14,8 @@ from orchestrator.runs.records import Records
 from orchestrator.training.events import Began, Event, Recorded, Trained
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
-from tests.crystals_for_tests import made_up_dataset
 from trainables.targets.base import Target
+from trainables.testing.samples import made_up_dataset
 
 
 class ErrorsOverTime:

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_disks import small_disk
 from trainables.kernels import library, ops
 from trainables.models.backbones import BACKBONES
-from trainables.training.fit import ArraySpec, fit
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 
 @pytest.fixture(autouse=True)

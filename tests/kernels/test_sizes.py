@@ -12,13 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.crystals_for_tests import crystal, dataset_of
 from trainables.crystals.crystal import Crystal
 from trainables.kernels import library, ops
 from trainables.kernels.calling import call
 from trainables.kernels.signatures import SIGNATURES
 from trainables.models.backbones import BACKBONES
-from trainables.training.fit import ArraySpec, fit
+from trainables.testing.crystals import crystal
+from trainables.testing.samples import dataset_of
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason="no C++ compiler on this machine")
 COUNTS = (0, 1, 3)

@@ -7,9 +7,12 @@ import math
 import pytest
 import torch
 
-from tests.crystals_for_tests import BACKBONES, batch_of, graphs_of, model_of, named_crystals
 from trainables.elements import descriptor
-from trainables.models.embedding import HybridEmbedding, Mixing
+from trainables.models.backbones import BACKBONES
+from trainables.models.embedding import HybridEmbedding
+from trainables.models.mixing import Mixing
+from trainables.testing.crystals import named_crystals
+from trainables.testing.samples import batch_of, graphs_of, model_of
 
 LABELS = ("H", "-4", "-2", "0", "2", "4", "L")
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch_geometric.nn.aggr import Set2Set as PlainSet2Set
 
-from tests.crystals_for_tests import batch_of, graphs_of, model_of, named_crystals
 from trainables.kernels.ops import gather, scatter_sum
 from trainables.models.cgcnn import GatedConvolution
 from trainables.models.layers import (
@@ -24,7 +23,8 @@ from trainables.models.layers import (
     scatter_mean,
 )
 from trainables.models.megnet import MEGNet, shifted_softplus
-from trainables.representations.quotient import quotient
+from trainables.testing.crystals import named_crystals
+from trainables.testing.samples import batch_of, graphs_of, model_of
 
 K, N, D, F = 3, 11, 5, 4
 REPEATS = torch.tensor([1, 4, 2, 1, 1, 3, 6, 1, 2, 1, 1])
@@ -196,26 +196,6 @@ def test_scatter_sum_and_mean() -> None:
 def test_mean_over_no_edges_is_zero() -> None:
     none = scatter_mean(rows(K, 0, D), INDEX[:0], 2, REPEATS[:0].double())
     assert torch.equal(none, torch.zeros(K, 2, D, dtype=torch.float64))
-
-
-@pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])
-def test_stacked_models_are_the_single_ones(backbone: str) -> None:
-    labels = ["H", "-2", "0", "L"]
-    stacked = model_of(backbone, labels)
-    batch = batch_of(quotient(graphs_of(list(named_crystals().values()), backbone)))
-    out = stacked(batch)
-    for k, label in enumerate(labels):
-        single = model_of(backbone, [label])
-        state = {
-            name: value[k : k + 1]
-            for name, value in model_of(backbone, labels).state_dict().items()
-        }
-        single.load_state_dict(state)
-        close(single(batch)[0], out[k])
-    # the draws of a member are its own: member 0 is what its generator alone would give
-    first = model_of(backbone, ["H"]).state_dict()
-    for name, value in model_of(backbone, labels).state_dict().items():
-        assert torch.equal(value[:1], first[name]), name
 
 
 def test_gated_convolution_is_the_published_formula() -> None:

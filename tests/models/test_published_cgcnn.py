@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.crystals_for_tests import batch_of, graphs_of, model_of, named_crystals
 from trainables.elements import descriptor
 from trainables.representations.quotient import quotient
+from trainables.testing.crystals import named_crystals
+from trainables.testing.samples import batch_of, graphs_of, model_of
 
 NAMES = ("NaCl", "Cu", "SrTiO3", "ZnO", "MgAl2O4", "TiO2", "triclinic")
 DIM = 8

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn import GCNConv
 
-from tests.crystals_for_tests import batch_of, graphs_of, made_up
 from trainables.models.heads import CrystalHead, SiteHead
 from trainables.models.stacking import Stack
 from trainables.representations.quotient import quotient
+from trainables.testing.crystals import made_up
+from trainables.testing.samples import batch_of, graphs_of
 
 SEEDS = (3, 1, 4, 1, 5)
 
@@ -110,6 +114,22 @@ def test_evaluation_changes_no_buffer() -> None:
     before = {name: value.clone() for name, value in stack.state_dict().items()}
     stack(torch.ones(len(SEEDS), 3, 4))
     assert all(torch.equal(value, before[name]) for name, value in stack.state_dict().items())
+
+
+def test_generated_code_of_layers_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Alone(GCNConv):
+        """A class of its own, so that its code has not been generated before."""
+
+    class Stacked(GCNConv):
+        """The same."""
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    Alone(2, 2)
+    assert len(list(tmp_path.iterdir())) == 1
+    Stack(lambda: Stacked(2, 2), generators())
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_dropout_is_refused_by_name() -> None:

@@ -35,13 +35,14 @@ from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer import files as transfer
 from orchestrator.transfer.entries import SCHEMA as TRANSFER_SCHEMA
 from orchestrator.transfer.tables import load_tables
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.finished_runs import change_config, make_run
 from trainables.crystals.quarantine import Quarantine
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import ArrayFit
 from trainables.training.snapshot import SnapshotError
+from trainables.training.specification import ArraySpec
 
 KIND = BACKBONES["cgcnn"].representation
 MADE_FROM = {"source": "here"}

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.grid.cells import arrays
+from orchestrator.grid.columns import with_axes
 from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
 from orchestrator.hybrid_grid.tables import write_distances
@@ -23,11 +24,11 @@ from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_collected
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import write_manifest
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_data import ENERGY, cells_of
 from trainables.crystals.split import Split
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.targets.base import Target
+from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import fit
 
 
@@ -61,7 +62,7 @@ def make_run(
                 "scores": json.dumps(outcome.scores),
             }  # fmt: skip
             records.write({**row, **done, **outcome.metrics}, outcome.arrays)
-    ledger = compile_ledger(records, {cell.key: cell.task for cell in cells})
+    ledger = with_axes(compile_ledger(records, {cell.key: cell.task for cell in cells}))
     sums.write_parquet(folder, "ledger.parquet", ledger)
     finish(folder, records, ledger, {(task, name): data[name] for name in data})
     write_manifest(

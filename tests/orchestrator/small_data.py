@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from orchestrator.grid.cells import Cell, GridArray, cells
+import pandas as pd
+import pyarrow as pa
+
+from orchestrator.grid.cells import Cell, GridArray, arrays, cells
+from orchestrator.grid.columns import with_axes
 from orchestrator.grid.config import GridConfig
 from orchestrator.planning.sample import first
+from orchestrator.runs.records import SCHEMA
 from tests.orchestrator.small_grids import embedded
+from tests.orchestrator.small_records import row
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations import shards
@@ -16,8 +23,7 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.featurise import featurise
 from trainables.representations.graph import Graphs
 from trainables.targets.base import Target
-from trainables.training.fit import ArraySpec
-from trainables.training.specification import ModelSpec
+from trainables.training.specification import ArraySpec, ModelSpec
 
 CRYSTALS = 600
 ENERGY = Target(name="energy", unit="eV")
@@ -67,3 +73,18 @@ def cells_of(config: GridConfig, data: str = "", target: Target = ENERGY) -> lis
     pairs = [(task, backbone) for task in config.tasks for backbone in config.backbones]
     fingerprints = {pair: data or " ".join(pair) for pair in pairs}
     return cells(config, dict.fromkeys(config.tasks, target), fingerprints)
+
+
+def with_rows(
+    cells: Sequence[Cell], errors: Callable[[ModelSpec], float] = lambda _: 1.0
+) -> pd.DataFrame:
+    """The complete ledger of cells that are done, with validation errors."""
+    rows = []
+    for array in arrays(cells):
+        for model in array.models:
+            known = {name: value for name, value in array.row(model.mixing).items()}
+            rows.append(
+                row(known.pop("key"), **known)
+                | dict.fromkeys(("val_error", "val_mae"), errors(model))
+            )
+    return with_axes(pa.Table.from_pylist(rows, schema=SCHEMA)).to_pandas()

@@ -28,7 +28,6 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs.durable import name_draft
 from orchestrator.runs.run_directory import locked, write_manifest
 from tests.crystals.cifs_for_tests import EATING
-from tests.crystals_for_tests import triclinic
 from tests.orchestrator.small_grids import (
     FinishedGrid,
     Row,
@@ -46,6 +45,7 @@ from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.graph import CrystalGraph, Graphs
+from trainables.testing.crystals import triclinic
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = 20 * 2**20  # bytes by which a process may grow for no reason

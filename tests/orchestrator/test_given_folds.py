@@ -29,13 +29,13 @@ from orchestrator.runs.run_directory import open_manifest, write_manifest
 from orchestrator.transfer.entries import fingerprint as printed
 from orchestrator.transfer.flags import parse as parse_transfer
 from orchestrator.transfer.inputs import open_data
-from tests.crystals_for_tests import made_up_dataset
 from trainables.crystals.sources.cells import NUMBERS, Cells
 from trainables.crystals.sources.table import CsvTable
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import Graphs
+from trainables.testing.samples import made_up_dataset
 
 KIND = BACKBONES["cgcnn"].representation.name
 CONFIG = build_config("demo", {"backbones": ("cgcnn",), "folds": (0, 1, 2, 3, 4)})

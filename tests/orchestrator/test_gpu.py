@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.backbones import BACKBONES
-from trainables.training.fit import ArraySpec, fit
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import fit
 from trainables.training.outcome import Outcome
+from trainables.training.specification import ArraySpec
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU: torch.cuda.is_available() is False"

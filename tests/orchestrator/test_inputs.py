@@ -25,7 +25,6 @@ from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import first
 from tests.crystals.test_fuzz_sources import VALID
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_data import ENERGY
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.crystals.registry import official_folds
@@ -35,8 +34,9 @@ from trainables.models.backbones import BACKBONES
 from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import Graphs
-from trainables.representations.source import resident_bytes
+from trainables.representations.sizes import resident_bytes
 from trainables.targets.base import Target
+from trainables.testing.samples import made_up_dataset
 
 NUMBERS = {"salts": ENERGY}
 
@@ -80,7 +80,8 @@ def test_what_is_over_the_memory_stays_in_its_shards(
 ) -> None:
     data = {"salts": written(crystals(20), tmp_path)}
     (folder,) = data["salts"].folders.values()
-    needed = sum(map(resident_bytes, shards.listing(folder, Graphs)))
+    listed = shards.listing(folder, Graphs)
+    needed = sum(resident_bytes(Graphs, shard.rows) for shard in listed)
     assert isinstance(
         load_datasets(config(), data, NUMBERS, needed)["salts", "cgcnn"].graphs, Graphs
     )

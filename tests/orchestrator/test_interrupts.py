@@ -15,10 +15,17 @@ from orchestrator.interface.job import conduct
 ROOT = Path(__file__).resolve().parents[2]
 # As Ray does when it is shut down, the job waits before it ends; and Python waits for its threads.
 JOB = """
-import hashlib, signal, sys, threading, time
+import hashlib, os, signal, sys, threading, time
 from orchestrator.interface import interrupts
 from orchestrator.interface.job import conduct
 interrupts.PATIENCE = 3.0
+def lose(gone):
+    while not interrupts.came():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    gone.set()
+    time.sleep(0.7)
+    os._exit(1)
 def work():
     try:
         with interrupts.at_once():
@@ -31,6 +38,12 @@ def work():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.pthread_kill(threading.get_ident(), number)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts.SIGNALS)
+        if sys.argv[1] == "cluster":  # it has the signal too, and its driver does not survive it
+            gone = threading.Event()
+            threading.Thread(target=lose, args=[gone], daemon=True).start()
+            with interrupts.ends_if(gone.is_set):
+                print("on its cluster", flush=True)
+                time.sleep(60)
         if sys.argv[1] == "deaf":
             hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
         time.sleep(60)
@@ -74,6 +87,14 @@ def test_once_is_one_line() -> None:
     job = Job("at once")
     assert job.out.readline() == "at work\n"
     job.press()
+    assert job.end() == (130, "\nstopped; again\n")
+
+
+def test_a_cluster_that_ends_first_changes_no_status() -> None:
+    job = Job("cluster")
+    while job.out.readline() != "on its cluster\n":
+        pass
+    job.press(signal.SIGTERM)
     assert job.end() == (130, "\nstopped; again\n")
 
 

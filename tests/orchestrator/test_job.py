@@ -130,3 +130,40 @@ def test_the_work_has_what_was_found_and_the_run_directory_for_itself(tmp_path: 
 
     assert look_then_work(asked, lambda options: "found", work) == OK
     assert done == ["found"]
+
+
+def test_code_that_libraries_generate_is_in_no_shared_folder(tmp_path: Path) -> None:
+    """SchNet's libraries write some when they are imported, and when the first model is made."""
+    shared, cache = tmp_path / "shared", tmp_path / "cache"
+    shared.mkdir()
+    environment = {**os.environ, "TMPDIR": str(shared), "XDG_CACHE_HOME": str(cache)}
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        environment.pop(name, None)
+    flags = ["--preset", "demo", "--backbones", "schnet", "--dims", "4", "--folds", "0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.hybrid_grid", *flags, "--dry-run"],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(shared.iterdir())
+    assert (cache / "elemgrid" / "compiled" / "inductor").is_dir()
+
+
+def test_the_driver_of_a_grid_needs_no_torch() -> None:
+    """It takes longer to import than anything else, and only workers train."""
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, orchestrator.hybrid_grid.job; print('torch' in sys.modules)",
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.stdout == "False\n", found.stderr

@@ -20,6 +20,7 @@ from orchestrator.planning.work import look
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked
 from tests.orchestrator.small_grids import Said, digests, grid, rows, write_matbench
+from tests.packages_for_tests import install
 from trainables.crystals.sources import Source, open_source
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
@@ -190,6 +191,27 @@ def test_no_line_is_too_long(plan: Said) -> None:
 # ------------------------------------------------------------------------- what is recorded
 
 
+def test_a_search_is_planned_like_a_grid(data: Path, tmp_path: Path) -> None:
+    flags = ("--mixing", "H", "L", "--folds", "0", "1", "--epochs", "5", "--backbones", "cgcnn")
+    search = ("--strategy", "random", "--budget", "3", "--dims", "4..6", "--lr", "1e-3..1e-2")
+    said = dry(data, tmp_path / "run", *flags, *search)
+    assert said.code == 0 and "6 models in 6 arrays; 0 are recorded" in said.out
+    assert "cgcnn d" in said.out and not (tmp_path / "run").exists()
+
+
+def test_the_plan_of_a_strategy_says_that_there_may_be_more(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halving = "tests.extensions.halving:Halving"
+    install(tmp_path, "strangers", group="elemgrid.strategies", halving=halving)
+    monkeypatch.syspath_prepend(tmp_path)
+    flags = ("--strategy", "halving", "--budget", "20", "--lr", "1e-4..1e-2")
+    said = dry(data, tmp_path / "run", *ONE, *flags)
+    assert "9 models in" in said.out
+    assert "--strategy halving may propose more once these are trained" in said.out
+    assert "may propose" not in dry(data, tmp_path / "run", *ONE).out
+
+
 def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     flags = ("--dims", "4", "--mixing", "H", "L", "--folds", "0", "--epochs", "5")
@@ -202,10 +224,13 @@ def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Pat
         manifest = json.loads((folder / shards.MANIFEST).read_text())
         fingerprints[str(data), backbone] = manifest["fingerprint"]
     planned = cells(config, targets_of({str(data): source}), fingerprints)
-    keys = {(cell.spec.backbone, cell.spec.mixing): cell.key for cell in planned}
+    models = {
+        (cell.spec.backbone, cell.spec.mixing): {"key": cell.key, "spec": cell.spec.text}
+        for cell in planned
+    }
     records = Records(run / "records")
     for backbone, mixing in (("cgcnn", "H"), ("cgcnn", "L"), ("megnet", "H")):
-        records.write({"key": keys[backbone, mixing], "status": "done"}, {})
+        records.write(models[backbone, mixing] | {"status": "done"}, {})
     before = digests(run)
     said = dry(data, run, *flags)
     assert "4 models in 2 arrays; 3 are recorded" in said.out
@@ -213,7 +238,7 @@ def test_what_is_recorded_is_counted_and_not_estimated(data: Path, tmp_path: Pat
     assert cells_of(said, "megnet d4")[1] == "1" and "cgcnn d4" not in said.out
     assert digests(run) == before
 
-    records.write({"key": keys["megnet", "L"], "status": "failed", "error": "why"}, {})
+    records.write(models["megnet", "L"] | {"status": "failed", "error": "why"}, {})
     assert dry(data, run, *flags).out.splitlines()[1:] == ["nothing is left to train"]
     again = dry(data, run, *flags, "--retry-failed")
     assert "4 models in 2 arrays; 3 are recorded" in again.out

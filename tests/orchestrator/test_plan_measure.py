@@ -25,7 +25,8 @@ from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised, grid
 from trainables.crystals.split import split_fold
 from trainables.kernels import ops
 from trainables.models.backbones import BACKBONES
-from trainables.training.fit import ArrayFit, ArraySpec, fit
+from trainables.training.fit import ArrayFit, fit
+from trainables.training.specification import ArraySpec
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Worker(cpus=1, gpus=0)

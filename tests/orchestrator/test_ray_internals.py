@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import MethodType, SimpleNamespace
 
 import pytest
 import ray
+from ray._private import worker
 from ray._private.node import Node
 from ray._private.services import _find_address_from_flag
 from ray._private.utils import write_ray_address
@@ -166,6 +168,21 @@ def test_data_sets_of_a_worker_share_their_metrics(monkeypatch: pytest.MonkeyPat
 
 def test_without_a_session_this_process_began_none() -> None:
     assert not ray_internals.began_session()
+
+
+def test_a_driver_knows_whether_its_node_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "raylet"
+    monkeypatch.setattr(worker, "_global_node", SimpleNamespace(raylet_socket_name=str(path)))
+    assert not ray_internals.node_answers()
+    with socket.socket(socket.AF_UNIX) as raylet:
+        raylet.bind(str(path))
+        raylet.listen()
+        assert ray_internals.node_answers()
+    assert not ray_internals.node_answers()
+    monkeypatch.setattr(worker, "_global_node", None)
+    assert ray_internals.node_answers()
 
 
 def test_trials_have_no_environment_of_their_own() -> None:

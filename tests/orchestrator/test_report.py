@@ -21,6 +21,7 @@ from orchestrator.report.job import write_report
 from orchestrator.report.part import Values
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
+from orchestrator.runs.records import SCHEMA
 from orchestrator.runs.run_directory import locked, write_manifest
 from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
 from tests.orchestrator.small_disks import small_disk
@@ -134,7 +135,11 @@ def test_the_page_says_how_trainings_ended_and_what_is_drawn(
     assert ("Most models had not converged" in body) == (late > 12)
     # the same with patience in its place
     run = shutil.copytree(made, tmp_path / "run")
-    change_config(run, epochs=50, patience=2)
+    told = '"epochs":2,', '"patience":500,'
+    asked = (
+        ledger["spec"].str.replace(told[0], '"epochs":50,').str.replace(told[1], '"patience":2,')
+    )
+    replace_parquet(run, "ledger.parquet", ledger.assign(spec=asked))
     body = body_of(write_report(run))
     assert "24 stopped early, as their validation error had not fallen for 2 epochs." in body
     assert body.count("<td>early: 2</td>") == 12 and "had not converged" not in body
@@ -212,6 +217,42 @@ def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     text = write_report(run).read_text()
     assert "<script>alert(1)" not in text
     assert "<b>salts" not in body_of(run / "report.html")
+
+
+def test_further_axes_have_a_table_and_settings_a_column(tmp_path: Path, page: Path) -> None:
+    assert "<th>setting</th>" not in body_of(page)
+    run = make_run(
+        tmp_path / "run",
+        backbones=("cgcnn",),
+        dims=(4,),
+        lr=(1e-3, 1e-2),
+        layers=(1, 2),
+        seed=(0, 1),
+    )
+    body = body_of(write_report(run))
+    ledger = FinishedRun(run).ledger
+    assert len(ledger) == 3 * 2 * 2 * 2 * 2 and ledger["setting"].nunique() == 4
+    table = body.split("Further axes</h2>")[1].split("</table>")[0]
+    means = ledger.groupby(["mixing", "setting"])["val_mae"].mean().groupby("setting").min()
+    for axis, value in (("lr", "0.001"), ("lr", "0.01"), ("layers", "1"), ("layers", "2")):
+        lowest = min(
+            mean for setting, mean in means.items() if f"{axis} {value}" in _parts(setting)
+        )
+        row = f'<td>{axis}</td><td class="number">{value}</td><td class="number">6</td>'
+        assert f'{row}<td class="number">{lowest:.4g}</td>' in table
+    assert "Drawn are 3 of 48 models" in body and "all 12 configurations" in body
+
+
+def _parts(setting: object) -> list[str]:
+    return str(setting).split(", ")
+
+
+def test_a_run_of_an_earlier_version_has_a_report(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made, tmp_path / "run")
+    ledger = pd.read_parquet(run / "ledger.parquet")
+    replace_parquet(run, "ledger.parquet", ledger[SCHEMA.names])
+    assert FinishedRun(run).ledger["gamma"].equals(ledger["gamma"])
+    assert "24 models done of 24" in body_of(write_report(run))
 
 
 def test_sections_with_nothing_to_compare_are_left_out(tmp_path: Path) -> None:

@@ -19,12 +19,13 @@ import psutil
 import ray
 from ray.tune.execution.class_cache import _ActorClassCache
 from orchestrator.nodes import cluster
-from orchestrator.nodes.ray_internals import let_trials_take_any_worker
+from orchestrator.nodes.ray_internals import let_trials_take_any_worker, node_answers
 class Trial:
     def threads(self):
         return os.environ["OMP_NUM_THREADS"]
 del os.environ["OMP_NUM_THREADS"]
 with cluster.connected(None, cpus_per_worker=3):
+    assert node_answers()
     let_trials_take_any_worker()
     cpus = int(ray.cluster_resources()["CPU"])
     trials = [_ActorClassCache().get(Trial).options(num_cpus=1).remote() for _ in range(cpus)]

@@ -15,13 +15,14 @@ from orchestrator.data.featurise import Featurised, featurise_source, featurised
 from orchestrator.data.shard_writer import ShardWriter, WrittenShard
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import durable
-from tests.crystals_for_tests import made_up_dataset, table_of
+from tests.crystals_for_tests import table_of
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables import checksum
 from trainables.crystals.sources import Source, open_source
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.graph import Graphs
+from trainables.testing.samples import made_up_dataset
 
 KINDS = representations(BACKBONES)
 

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from orchestrator.data import streaming
 from orchestrator.data.streaming import ShardStream, open_streamed, recut
-from tests.crystals_for_tests import made_up_dataset, table_of, write_shards
+from tests.crystals_for_tests import table_of, write_shards
 from tests.orchestrator.small_grids import FinishedGrid, grid
 from trainables.representations import shards
 from trainables.representations.batches import DeviceColumns
@@ -29,6 +29,7 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
 from trainables.representations.source import StreamedColumns
+from trainables.testing.samples import made_up_dataset
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 CRYSTALS = 90

@@ -25,12 +25,12 @@ from orchestrator.runs.records import Records
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from orchestrator.training.trials import ArrayTrial
-from tests.crystals_for_tests import made_up_dataset
 from tests.orchestrator.small_data import grid_array
 from trainables.kernels import library
 from trainables.models.recipe import Recipe
-from trainables.training.fit import ArrayFit, ArraySpec
-from trainables.training.specification import ModelSpec
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec, ModelSpec
 
 RECIPE = Recipe(name="tuned", optimiser="adamw", lr=1e-3, epochs=2, batch_size=8)
 

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from analysis.scores import classification_scores
-from tests.crystals_for_tests import crystal
 from trainables.crystals.crystal import BadCrystal
 from trainables.targets.base import Kind, Target
 from trainables.targets.binary import Binary
@@ -22,6 +21,7 @@ from trainables.targets.kinds import KINDS, kind_of
 from trainables.targets.scalar import Scalar
 from trainables.targets.site import Site
 from trainables.targets.vector import Properties, Spectrum
+from trainables.testing.crystals import crystal
 
 SALT = crystal([11, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], np.eye(3) * 4)
 RNG = np.random.default_rng(5)

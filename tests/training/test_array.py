@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.crystals_for_tests import BACKBONES, made_up_dataset
 from trainables.crystals.split import Split, split_fold
-from trainables.models.embedding import Mixing
+from trainables.models.backbones import BACKBONES
+from trainables.models.mixing import Mixing
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns
 from trainables.targets.base import Scaler, Target
 from trainables.targets.kinds import kind_of
+from trainables.testing.samples import made_up_dataset
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fit import build_model
 from trainables.training.problem import GraphProblem, predictions

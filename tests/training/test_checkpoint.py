@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from orchestrator.runs.records import SCHEMA, Records
-from tests.crystals_for_tests import BACKBONES as NAMES
-from tests.crystals_for_tests import filled, graphs_of, made_up, made_up_dataset
 from tests.orchestrator.small_data import grid_array, model_spec
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions
 from trainables.models.recipe import Recipe
+from trainables.testing.crystals import filled, made_up
+from trainables.testing.samples import graphs_of, made_up_dataset
 from trainables.training import record_file
 from trainables.training.checkpoint import CheckpointError, load_model, predict
 from trainables.training.fit import fit
@@ -73,7 +73,7 @@ def test_predictions_are_the_recorded_ones(
 # ----------------------------------------------------------------------------- unseen elements
 
 
-@pytest.mark.parametrize("backbone", NAMES)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_an_element_that_no_training_crystal_had_gives_a_reason_and_no_number(
     tmp_path: Path, backbone: str
 ) -> None:

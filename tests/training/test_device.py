@@ -13,12 +13,14 @@ import torch
 from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.crystals_for_tests import BACKBONES, made_up_dataset
 from trainables.kernels import ops
+from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
+from trainables.testing.samples import made_up_dataset
 from trainables.training import compiled
 from trainables.training.array import ArrayTraining
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 
 # Operations that bring a value to the host, or whose result's shape depends on values.
 WAITING = {

@@ -14,21 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from tests.crystals_for_tests import (
-    BACKBONES,
-    graphs_of,
-    made_up,
-    made_up_dataset,
-    model_of,
-)
 from trainables.crystals.split import split_fold
-from trainables.models.embedding import Mixing
+from trainables.models.backbones import BACKBONES
+from trainables.models.mixing import Mixing
 from trainables.models.options import CGCNNOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
-from trainables.training.fit import ArraySpec, fit
+from trainables.testing.crystals import made_up
+from trainables.testing.samples import graphs_of, made_up_dataset, model_of
+from trainables.training.fit import fit
 from trainables.training.outcome import Outcome
+from trainables.training.specification import ArraySpec
 
 CRYSTALS = 60
 DIM = 6
@@ -283,7 +280,8 @@ def test_training_loads_neither_ray_nor_pymatgen() -> None:
         from trainables.representations.dataset import Dataset
         from trainables.representations.graph import Graphs
         from trainables.training import checkpoint
-        from trainables.training.fit import ArraySpec, fit
+        from trainables.training.fit import fit
+        from trainables.training.specification import ArraySpec
         import dataclasses
 
         n = 20

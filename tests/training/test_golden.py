@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.recipe import Recipe
-from trainables.training.fit import TRAINING_VERSION, ArraySpec, fit
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import fit
+from trainables.training.specification import TRAINING_VERSION, ArraySpec
 
 # (backbone, optimiser) -> mixing -> losses of two epochs, validation MAEs, MAE on the test part
 GOLDEN: dict[tuple[str, str], dict[str, list[float]]] = {

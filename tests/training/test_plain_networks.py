@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.models.stacking import Backbone
 from trainables.representations.graph_batch import GraphBatch
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import ArrayFit
+from trainables.training.specification import ArraySpec
 
 RECIPE = Recipe(
     name="tuned", optimiser="sgd", lr=0.05, averaging=0.9, epochs=6, patience=2, batch_size=8

@@ -11,7 +11,7 @@ from torch import nn
 
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
-from trainables.training.array import build_optimiser
+from trainables.training.optimisers import build_optimiser
 
 STEP = Recipe(name="paper", optimiser="sgd", lr=1.0, schedule="step", milestones=(100, 200))
 COSINE = Recipe(name="tuned", optimiser="adamw", lr=1.0, schedule="cosine", warmup=0.1, epochs=200)
@@ -69,7 +69,7 @@ def test_paper_is_the_thesis() -> None:
 def test_optimisers(name: str, kind: type[torch.optim.Optimizer]) -> None:
     recipe = Recipe(name="tuned", optimiser=name, lr=0.02, weight_decay=0.3)
     optimiser = build_optimiser(recipe, nn.Linear(2, 2))
-    assert type(optimiser) is kind
+    assert isinstance(optimiser, kind)
     (group,) = optimiser.param_groups
     assert group["lr"] == 0.02
     assert group["weight_decay"] == (0.3 if name == "adamw" else 0)

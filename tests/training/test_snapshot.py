@@ -13,13 +13,14 @@ import pytest
 from safetensors.torch import load, save
 
 from tests.compositions_for_tests import made_up_compositions, made_up_table
-from tests.crystals_for_tests import made_up_dataset
 from trainables.models.options import CrabNetOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
+from trainables.testing.samples import made_up_dataset
 from trainables.training import snapshot
-from trainables.training.fit import ArrayFit, ArraySpec
+from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
 from trainables.training.snapshot import SnapshotError
+from trainables.training.specification import ArraySpec
 from trainables.training.transfer import Entrant, TransferData, TransferFit, TransferSpec
 
 EPOCHS = 7

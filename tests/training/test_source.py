@@ -11,15 +11,19 @@ import pyarrow as pa
 import pytest
 import torch
 
-from tests.crystals_for_tests import BACKBONES, made_up_dataset, table_of
+from tests.crystals_for_tests import table_of
+from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations import shards
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
 from trainables.representations.graph_batch import GraphBatch
-from trainables.representations.source import StreamedColumns, open_source, resident_bytes
-from trainables.training.fit import ArraySpec, fit
+from trainables.representations.sizes import resident_bytes
+from trainables.representations.source import StreamedColumns, open_source
+from trainables.testing.samples import made_up_dataset
+from trainables.training.fit import fit
+from trainables.training.specification import ArraySpec
 
 CRYSTALS = 48
 
@@ -91,7 +95,8 @@ def test_what_is_resident_is_what_was_foretold(tmp_path: Path, backbone: str) ->
     path = tmp_path / "shard.parquet"
     path.write_bytes(shards.encode(table_of(data)))
     graphs = data.graphs
-    foretold = resident_bytes(shards.Shard(path, len(data), graphs.nodes, graphs.edges, Graphs))
+    shard = shards.Shard(path, len(data), graphs.nodes, graphs.edges, Graphs)
+    foretold = resident_bytes(Graphs, shard.rows)
     arrays = [getattr(graphs, field.name) for field in dataclasses.fields(Graphs)]
     loaded = open_source(graphs, data.target, "cpu")
     assert isinstance(loaded, DeviceColumns)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
-from tests.crystals_for_tests import made_up_dataset
 from trainables.crystals.folds import (
     LEARN,
     TEST,
@@ -19,6 +18,7 @@ from trainables.crystals.folds import (
 )
 from trainables.crystals.split import Split, split_fold, split_given
 from trainables.representations.dataset import split_dataset
+from trainables.testing.samples import made_up_dataset
 
 TOTAL = 103
 ROWS = np.arange(TOTAL)

@@ -16,8 +16,6 @@ import pytest
 from orchestrator.grid.cells import GridArray
 from orchestrator.runs.records import Records
 from tests import atoms_backbone
-from tests.crystals_for_tests import BACKBONES as NAMES
-from tests.crystals_for_tests import dataset_of, made_up
 from tests.orchestrator.small_data import model_spec
 from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
@@ -25,6 +23,8 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.neighbours import find_neighbours
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
+from trainables.testing.crystals import made_up
+from trainables.testing.samples import dataset_of
 from trainables.training.checkpoint import load_model, predict
 from trainables.training.fit import ArrayFit
 from trainables.training.outcome import Outcome
@@ -38,6 +38,7 @@ TARGETS = {
     "properties": Target(name="mass,density", unit=None, kind="properties", shape=(2,)),
     "site": Target(name="charge@site", unit="e", kind="site"),
 }
+NAMES = ("cgcnn", "megnet", "schnet")
 LEARNERS = [(kind, name) for kind in TARGETS for name in NAMES if kind != "site"]
 every = pytest.mark.parametrize(("kind", "name"), [*LEARNERS, ("site", "atoms")])
 

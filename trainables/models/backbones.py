@@ -38,6 +38,8 @@ class BackboneSpec:
             only ratios between backbones matter.
         options: class of its options, whose fields have defaults.
         reference: its publication, in BibTeX.
+        version: of another package's network, raised when trained models differ in more than
+            rounding; the built-in ones have `TRAINING_VERSION`.
     """
 
     name: str
@@ -49,6 +51,7 @@ class BackboneSpec:
     edge_cost: tuple[float, float]
     options: type[NetworkOptions] = NetworkOptions
     reference: str
+    version: int = 1
 
     def load(self) -> Any:
         """A factory of the stacked network: its class, or `StackedNetwork` of a plain one.

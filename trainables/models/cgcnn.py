@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.kernels.ops import gated_messages, gather, normed_gated_messages, softplus
-from trainables.models.embedding import HybridEmbedding, Mixing
+from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import (
     BatchNorm,
     GaussianBasis,
@@ -20,6 +20,7 @@ from trainables.models.layers import (
     Linear,
     scatter_mean,
 )
+from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import GraphBatch
 
 

@@ -7,40 +7,13 @@ Legend: K models, Z = 119 rows by atomic number (row 0 unused), D dimensions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from trainables.models.layers import Generators, Linear
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """The weight of the learned vector: z = w_H·h + w_L·l, γ = log10(w_L/w_H) (eq. 4.1).
-
-    `Mixing("H")` is γ = −∞, `Mixing("L")` is γ = +∞, else the label is γ as a number.
-    """
-
-    label: str
-
-    @property
-    def gamma(self) -> float:
-        """γ; infinite at the ends."""
-        ends = {"H": -math.inf, "L": math.inf}
-        return ends[self.label] if self.label in ends else float(self.label)
-
-    @property
-    def learned(self) -> float:
-        """w_L = 10^γ / (1 + 10^γ)."""
-        return 1 / (1 + 10.0**-self.gamma)
-
-    @property
-    def handcrafted(self) -> float:
-        """w_H = 1 − w_L, without cancellation."""
-        return 1 / (1 + 10.0**self.gamma)
+from trainables.models.mixing import Mixing
 
 
 class HybridEmbedding(nn.Module):

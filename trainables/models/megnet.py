@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.kernels.ops import BondLayers, gather, softplus, update_bonds
-from trainables.models.embedding import HybridEmbedding, Mixing
+from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import (
     GaussianBasis,
     Generators,
@@ -22,6 +22,7 @@ from trainables.models.layers import (
     Set2Set,
     scatter_mean,
 )
+from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import GraphBatch
 
 WIDTH = 32

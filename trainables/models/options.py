@@ -6,12 +6,21 @@ of the training code (`TRAINING_VERSION`, `TRANSFER_VERSION`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """A network without options."""
+
+    def at(self, dim: int) -> Self:
+        """The same options as keys have them, given the dimension of the embedding.
+
+        Of two ways to write one network it is the one with fewer fields that differ from their
+        defaults.
+        """
+        return self
 
     def node_width(self, dim: int) -> int:
         """Width of the node features, given the dimension of the embedding."""
@@ -31,6 +40,10 @@ class CGCNNOptions(NetworkOptions):
     conv_width: int | None = None
     layers: int = 3
     pooled: int = 128
+
+    def at(self, dim: int) -> Self:
+        """A width equal to the embedding's dimension is left unset."""
+        return replace(self, conv_width=None) if self.conv_width == dim else self
 
     def node_width(self, dim: int) -> int:
         """Width of the node features, A."""

@@ -5,7 +5,9 @@ Legend: K models, B crystals, N nodes, Z elements, D dimensions of the embedding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -13,9 +15,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.dropout import _DropoutNd
 
-from trainables.models.embedding import HybridEmbedding, Mixing
+from trainables.models.embedding import HybridEmbedding
 from trainables.models.heads import CrystalHead, SiteHead
 from trainables.models.layers import Generators
+from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import Batch
 
 
@@ -96,11 +99,23 @@ class Stack(nn.Module):
 
 def _drawn(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
     """A module whose initial weights come from a generator, which moves on."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _generated_code():
         torch.set_rng_state(generator.get_state())
         module = make()
         generator.set_state(torch.get_rng_state())
     return module
+
+
+@contextmanager
+def _generated_code() -> Iterator[None]:
+    """Removes the files in which PyTorch Geometric generates the code of a layer's class."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="elemgrid-") as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _state(module: nn.Module) -> dict[str, Tensor]:

@@ -80,7 +80,7 @@ class DeviceColumns:
         prepared = graphs.prepared()
 
         def on_device(array: np.ndarray, declared: Column) -> Tensor:
-            wide = torch.from_numpy(array.astype(_wide(declared.dtype)))
+            wide = torch.from_numpy(array.astype(declared.wide))
             return wide.to(device=device, dtype=dtype if wide.is_floating_point() else None)
 
         pointers = {scope: prepared.ptr(scope) for scope in prepared.scopes()}
@@ -128,26 +128,3 @@ class DeviceColumns:
             columns[one.name] = value
         nodes = len(rows[Scope.NODE])
         return self.kind.batch(Taken(len(chosen), nodes, owner, columns))
-
-
-def _wide(dtype: str) -> np.dtype[Any]:
-    """The type of a column on the host before it is copied: integers have at least 32 bits."""
-    kind = np.dtype(dtype)
-    return np.result_type(kind, np.int32) if kind.kind in "iu" else kind
-
-
-def device_bytes(kind: type[Columns], rows: Mapping[Scope, int]) -> int:
-    """Bytes of `DeviceColumns` in single precision, without their targets.
-
-    Args:
-        rows: crystals, nodes, and edges; each edge counts as a length.
-    """
-    prepared = type(kind.empty().prepared())
-    rows = {**rows, Scope.LENGTH: rows[Scope.EDGE]}
-    pointers = 2 * np.dtype(np.int64).itemsize * len(prepared.scopes())  # and sizes
-    total = rows[Scope.CRYSTAL] * pointers
-    for one in prepared.declared():
-        wide = _wide(one.dtype)
-        width = np.dtype(np.float32).itemsize if wide.kind == "f" else wide.itemsize
-        total += rows[one.scope] * one.size * width
-    return total

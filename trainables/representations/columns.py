@@ -56,6 +56,12 @@ class Column:
         """Bytes of a value in memory."""
         return self.size * np.dtype(self.dtype).itemsize
 
+    @property
+    def wide(self) -> np.dtype[Any]:
+        """The type on the host before it is copied to a device: integers have at least 32 bits."""
+        kind = np.dtype(self.dtype)
+        return np.result_type(kind, np.int32) if kind.kind in "iu" else kind
+
 
 TARGET = Column("target", Scope.CRYSTAL, "float64")
 

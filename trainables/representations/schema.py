@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -119,24 +119,6 @@ def values_of(table: pa.Table, one: Column) -> np.ndarray:
         values = values.flatten()
     flat: np.ndarray = values.to_numpy(zero_copy_only=False)
     return flat.reshape(-1, *one.shape)
-
-
-def table_bytes(kind: type[Columns], rows: Mapping[Scope, int]) -> int:
-    """Bytes of the graphs in a table in memory.
-
-    Args:
-        rows: crystals, nodes, and edges.
-    """
-    offset = pa.int32().bit_width // 8
-    lists = sum(one.scope is not Scope.CRYSTAL for one in kind.declared())
-    values = sum(rows[one.scope] * one.nbytes for one in kind.declared())
-    return rows[Scope.CRYSTAL] * offset * lists + values
-
-
-def columns_bytes(kind: type[Columns], rows: Mapping[Scope, int]) -> int:
-    """Bytes of the flat arrays of graphs, with their pointers; `rows` as in `table_bytes`."""
-    pointers = rows[Scope.CRYSTAL] * np.dtype(np.int64).itemsize * len(kind.scopes())
-    return pointers + sum(rows[one.scope] * one.nbytes for one in kind.declared())
 
 
 def encode(table: pa.Table) -> bytes:

@@ -33,10 +33,10 @@ from trainables.representations.schema import (
     row_digests,
     schema,
     schema_of,
-    table_bytes,
     to_table,
     values_of,
 )
+from trainables.representations.sizes import table_bytes
 
 __all__ = [
     "FORMAT_VERSION",

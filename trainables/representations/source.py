@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.representations.batches import DeviceColumns, device_bytes, even_parts
+from trainables.representations.batches import DeviceColumns, even_parts
 from trainables.representations.columns import TARGET, Column, Columns, ranges
 from trainables.representations.dataset import GraphStore
-from trainables.representations.schema import columns_bytes
-from trainables.representations.shards import Shard
 
 
 class GraphSource(Protocol):
@@ -50,16 +48,6 @@ def open_source(
     if isinstance(graphs, Columns):
         return DeviceColumns.load(graphs, target, device, known=known)
     return StreamedColumns.open(graphs, target, device, known=known, target_ptr=target_ptr)
-
-
-def resident_bytes(shard: Shard, known: Column = TARGET) -> int:
-    """Bytes of a shard's graphs in a worker that trains from memory, if all lengths are distinct.
-
-    Temporary memory during loading or a step is not included.
-    """
-    targets = shard.rows[known.scope] * known.size * np.dtype(np.float32).itemsize
-    flat = columns_bytes(shard.kind, shard.rows)
-    return flat + device_bytes(shard.kind, shard.rows) + targets
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from trainables.training.averaging import (
     select_rows,
 )
 from trainables.training.compiled import forward_of
-from trainables.training.lamb import Lamb
+from trainables.training.optimisers import build_optimiser
 from trainables.training.problem import Problem
 
 
@@ -222,19 +222,6 @@ def _note(history: History, epoch: int, loss: float, error: float | None) -> boo
         return False
     history.best_epoch, history.best_error = epoch, error
     return True
-
-
-def build_optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of a recipe; acts on each member alone, so that stacking changes nothing."""
-    parameters = list(model.parameters())
-    # fused: one pass over all weights; with small models the optimiser is a third of a step
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=recipe.lr, momentum=0.9, fused=True)
-    if recipe.optimiser == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.lr, fused=True)
-    if recipe.optimiser == "lamb":
-        return Lamb(parameters, lr=recipe.lr)
-    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
 def average_of(recipe: Recipe, model: nn.Module) -> WeightAverage:

@@ -16,7 +16,8 @@ from safetensors.torch import load as decode_tensors
 from torch import nn
 
 from trainables.crystals.symbols import symbol
-from trainables.models.embedding import Mixing
+from trainables.models.backbones import BACKBONES
+from trainables.models.mixing import Mixing
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.columns import Columns, ranges
 from trainables.targets.base import Scaler
@@ -104,8 +105,13 @@ def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
     """The specified model, with the weights of a record.
 
     Raises:
-        ValueError: the weights are those of another network.
+        ValueError: the weights are those of another network, or of another version of it.
     """
+    installed = BACKBONES[spec.backbone].version
+    if spec.network != installed:
+        raise ValueError(
+            f"trained with version {spec.network} of {spec.backbone}, and {installed} is installed"
+        )
     mixings = [Mixing(spec.mixing)]
     model = build_model(
         spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options, spec.target

@@ -7,10 +7,6 @@ for long trainings, as it saves most kernel launches of every step.
 
 from __future__ import annotations
 
-import atexit
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 
 import torch
@@ -18,7 +14,7 @@ import torch.fx.experimental._config
 from torch import Tensor, nn
 
 from trainables.models.stacking import StackedNetwork
-from trainables.private_cache import private_cache
+from trainables.private_cache import keep_compiled_code_private
 from trainables.representations.graph_batch import GraphBatch
 
 # A minute of compiling compared with some milliseconds per step.
@@ -47,22 +43,3 @@ def compiled(model: nn.Module, backend: str = "inductor") -> Callable[[GraphBatc
     torch.fx.experimental._config.use_duck_shape = False
     function: Callable[[GraphBatch], Tensor] = torch.compile(model, dynamic=True, backend=backend)
     return function
-
-
-def keep_compiled_code_private() -> None:
-    """Makes torch and Triton store compiled code in a private folder of the user.
-
-    By default they use a predictable name in the shared temporary folder, which anybody can create
-    first and fill with code that is run. Settings of the user are kept.
-    """
-    wanted = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
-    if all(os.environ.get(name) for name in wanted):
-        return
-    try:
-        folder = str(private_cache("compiled"))
-    except OSError:  # no trusted, writable folder: for this process only
-        folder = tempfile.mkdtemp(prefix="elemgrid-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name, below in wanted.items():
-        if not os.environ.get(name):
-            os.environ[name] = os.path.join(folder, below)

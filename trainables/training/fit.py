@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,10 +11,9 @@ from torch import nn
 
 from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
-from trainables.models.embedding import Mixing
 from trainables.models.layers import Generators
+from trainables.models.mixing import Mixing
 from trainables.models.options import NetworkOptions
-from trainables.models.recipe import Recipe
 from trainables.representations.columns import column_of
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
@@ -25,52 +23,7 @@ from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, evaluate
 from trainables.training.problem import GraphProblem
-from trainables.training.specification import ModelSpec
-
-# Raised whenever a change makes trained models differ in more than rounding; it is part of a
-# model's key, so that results of different code are never mixed in one run. The test
-# tests/training/test_golden.py fails when the numbers change and this was not raised.
-TRAINING_VERSION = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArraySpec:
-    """One array: what its members share, and their mixings.
-
-    Attributes:
-        mixings: label -> key of the model, in order.
-        options: of the network; None for the defaults.
-        target: what is learned.
-    """
-
-    backbone: str
-    dim: int
-    mixings: dict[str, str]
-    fold: int
-    seed: int
-    recipe: Recipe
-    options: NetworkOptions | None = None
-    target: Target = NUMBER
-
-    @classmethod
-    def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
-        """The array of some models, which differ only in their mixings."""
-        first, *_ = models = list(models)
-        return cls(
-            backbone=first.backbone,
-            dim=first.dim,
-            mixings={model.mixing: model.key for model in models},
-            fold=first.fold,
-            seed=first.seed,
-            recipe=first.recipe,
-            options=first.options,
-            target=first.target,
-        )
-
-    @property
-    def width(self) -> int:
-        """Width of the node features."""
-        return (self.options or BACKBONES[self.backbone].options()).node_width(self.dim)
+from trainables.training.specification import ArraySpec
 
 
 def build_model(

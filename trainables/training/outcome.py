@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainables.crystals.split import Split
-from trainables.models.embedding import Mixing
+from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
 from trainables.representations.source import GraphSource
 from trainables.targets.base import MEAN_ABSOLUTE_ERROR, Kind, Scaler

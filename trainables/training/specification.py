@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import UnionType
@@ -21,9 +21,13 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import CrabNetOptions, NetworkOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.representation import Representation
-from trainables.targets.base import Target
+from trainables.targets.base import NUMBER, Target
 
 EXACT = 1 << 53  # smaller integers are exact as floats
+# Raised whenever a change makes trained models differ in more than rounding; it is part of a
+# model's key, so that results of different code are never mixed in one run. The test
+# tests/training/test_golden.py fails when the numbers change and this was not raised.
+TRAINING_VERSION = 2
 
 
 class SpecificationError(ValueError):
@@ -90,12 +94,14 @@ class ModelSpec(Specification):
         dim: of the element vectors.
         mixing: label of their mixing.
         options: of the network.
+        network: version of the network, where another package has it; `training` is ours.
     """
 
     backbone: str
     dim: int
     mixing: str
     options: NetworkOptions
+    network: int = 1
 
     @classmethod
     def _classes(cls, found: Mapping[str, Any]) -> dict[str, type]:
@@ -104,6 +110,46 @@ class ModelSpec(Specification):
             raise SpecificationError(f"backbone {str(found.get('backbone'))[:40]!a} is unknown")
         own = {"options": backbone.options, "representation": type(backbone.representation)}
         return super()._classes(found) | own
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArraySpec:
+    """One array: what its members share, and their mixings.
+
+    Attributes:
+        mixings: label -> key of the model, in order.
+        options: of the network; None for the defaults.
+        target: what is learned.
+    """
+
+    backbone: str
+    dim: int
+    mixings: dict[str, str]
+    fold: int
+    seed: int
+    recipe: Recipe
+    options: NetworkOptions | None = None
+    target: Target = NUMBER
+
+    @classmethod
+    def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
+        """The array of some models, which differ only in their mixings."""
+        first, *_ = models = list(models)
+        return cls(
+            backbone=first.backbone,
+            dim=first.dim,
+            mixings={model.mixing: model.key for model in models},
+            fold=first.fold,
+            seed=first.seed,
+            recipe=first.recipe,
+            options=first.options,
+            target=first.target,
+        )
+
+    @property
+    def width(self) -> int:
+        """Width of the node features."""
+        return (self.options or BACKBONES[self.backbone].options()).node_width(self.dim)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from trainables.training.compositions import CompositionProblem, DeviceCompositi
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
 
-# Like `fit.TRAINING_VERSION`, for the models here.
+# Like `specification.TRAINING_VERSION`, for the models here.
 TRANSFER_VERSION = 4
 TEST_SHARE = 0.2  # of an official fold
 # Smallest and largest batch size: as published, which fills a GPU in 500 epochs; and small, because

@@ -1,0 +1,71 @@
+"""The columns of the ledger that follow from a model's specification, which its record has as text.
+
+No record has them itself, so that a new axis changes no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from orchestrator.grid.axes import TYPES, tell
+from orchestrator.grid.cells import CHOICES, USUAL
+from orchestrator.runs.records import SCHEMA
+from trainables.models.mixing import Mixing
+from trainables.training.specification import ModelSpec
+
+GAMMA, SETTING = "gamma", "setting"
+FURTHER = [column for column in CHOICES if column not in USUAL]
+ADDED = pa.schema(
+    [(column, TYPES[CHOICES[column].kind]) for column in FURTHER]
+    + [(GAMMA, pa.float64()), (SETTING, pa.string())]
+)
+
+
+def with_axes(ledger: pa.Table) -> pa.Table:
+    """Adds a column for each axis, `gamma` of the mixing, and `setting`.
+
+    A setting is the text of the values, beyond backbone, dimension and mixing, in which the models
+    of a backbone differ; "" where there are none. Models of one backbone, dimension, mixing and
+    setting are one configuration.
+
+    Args:
+        ledger: of models of a grid.
+    """
+    models = [ModelSpec.read(text) for text in ledger["spec"].to_pylist()]
+    values = {column: [CHOICES[column].of(model) for model in models] for column in FURTHER}
+    backbones = [model.backbone for model in models]
+    added = {
+        **values,
+        GAMMA: [Mixing(model.mixing).gamma for model in models],
+        SETTING: _settings(backbones, values),
+    }
+    for field in ADDED:
+        ledger = ledger.append_column(field, pa.array(added[field.name], field.type))
+    return ledger
+
+
+def varying(ledger: pd.DataFrame) -> list[str]:
+    """The axes, beyond the usual three, on which models of one backbone differ."""
+    columns = [column for column in FURTHER if column in ledger]
+    return [
+        column
+        for column in columns
+        if (ledger.groupby("backbone")[column].nunique(dropna=False) > 1).any()
+    ]
+
+
+def _settings(backbones: Iterable[str], values: Mapping[str, list[Any]]) -> list[str]:
+    frame = pd.DataFrame({"backbone": list(backbones), **values}, dtype=object)
+    of = {backbone: varying(rows) for backbone, rows in frame.groupby("backbone")}
+    names = list(values)
+    return [
+        tell({name: value for name, value in zip(names, row, strict=True) if name in of[backbone]})
+        for backbone, *row in zip(backbones, *values.values(), strict=True)
+    ]
+
+
+NOTHING: pd.DataFrame = with_axes(SCHEMA.empty_table()).to_pandas()  # a ledger without models
