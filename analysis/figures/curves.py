@@ -84,9 +84,9 @@ def learning_curves(
     """Error (logarithmic) against epoch, a row of panels per task, a column per backbone.
 
     Args:
-        curves: key, task, backbone, mixing, gamma, epoch and the error, one row per epoch; optional
-            dim, fold, seed (shown on hovering), unit and metric. Values that are not finite and
-            positive are left out.
+        curves: key, task, backbone, mixing, gamma, epoch and the error, one row per epoch;
+            optional dim, fold, seed (shown on hovering), unit and metric. Values that are not
+            finite and positive are left out.
         error: the column to draw.
         at_most: models per panel, evenly chosen.
 

@@ -163,8 +163,7 @@ def load_datasets(
 
 
 def _load(name: str, folder: Path, kind: type[Columns], known: Column, memory: float) -> Dataset:
-    listed = shards.listing(folder, kind)
-    needed = sum(resident_bytes(kind, one.rows, known) for one in listed)
+    needed = sum(resident_bytes(kind, one.rows, known) for one in shards.listing(folder, kind))
     if needed <= memory:
         return shards.load(folder, kind, known)
     print(

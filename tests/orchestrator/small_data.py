@@ -83,5 +83,8 @@ def with_rows(
     for array in arrays(cells):
         for model in array.models:
             known = {name: value for name, value in array.row(model.mixing).items()}
-            rows.append(row(known.pop("key"), **known) | {"val_error": errors(model)})
+            rows.append(
+                row(known.pop("key"), **known)
+                | dict.fromkeys(("val_error", "val_mae"), errors(model))
+            )
     return with_axes(pa.Table.from_pylist(rows, schema=SCHEMA)).to_pandas()

@@ -149,7 +149,7 @@ def test_choosing_on_the_test_part_is_labelled_as_what_it_is(
     said = grid(*finished.flags(run), "--select-on", "test", "--extend")
     assert said.code == 0 and "12 recorded before" in said.out
     facts = json.loads((run / "tables" / "Mat2Vec-S-32.meta.json").read_text())
-    assert facts["selected_on"] == "test_mae" and facts["selection_leaks_test_data"] is True
+    assert facts["selected_on"] == "test_error" and facts["selection_leaks_test_data"] is True
     pure = json.loads((run / "tables" / "Mat2Vec-H-32.meta.json").read_text())
     assert pure["selection_leaks_test_data"] is False
     assert "chose the best mixings on the <b>test</b> MAE" in (run / "report.html").read_text()

@@ -167,7 +167,7 @@ def test_a_table_loads_where_it_is_to_be_used(finished: FinishedGrid, name: str)
     seen = set().union(*map(set, embeddings["numbers"]))
     flagged = [row["seen"] for row in facts["elements"].values()]
     assert [z in seen for z in range(1, 119)] == flagged
-    assert facts["models"] == 4 and facts["selected_on"] == "val_mae"
+    assert facts["models"] == 4 and facts["selected_on"] == "val_error"
     assert facts["selection_leaks_test_data"] is False
 
 

@@ -39,6 +39,7 @@ TARGETS = {
     "properties": Target(name="mass,density", unit=None, kind="properties", shape=(2,)),
     "site": Target(name="charge@site", unit="e", kind="site"),
 }
+NAMES = ("cgcnn", "megnet", "schnet")
 LEARNERS = [(kind, name) for kind in TARGETS for name in NAMES if kind != "site"]
 every = pytest.mark.parametrize(("kind", "name"), [*LEARNERS, ("site", "atoms")])
 
