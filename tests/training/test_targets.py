@@ -18,7 +18,6 @@ from orchestrator.runs.records import Records
 from tests import atoms_backbone
 from tests.orchestrator.small_data import model_spec
 from trainables.models.backbones import BACKBONES
-from trainables.models.backbones import BACKBONES as NAMES
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset
 from trainables.representations.neighbours import find_neighbours
