@@ -37,7 +37,7 @@ TIMED = 5  # largest number of timed epochs, of which the fastest counts
 ENOUGH = 0.5  # seconds of epochs, after which none is repeated
 WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
 EVALUATION = 1 / 3  # of the cost of a training step, which also has a backward pass
-LEDGER_ROW = 3000  # bytes of a record besides its arrays
+BESIDE_ARRAYS = 9000  # bytes of a record: its row, twice, and the names of its arrays
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _record(spec: ArraySpec, dataset: Dataset[Columns], device: str) -> Record:
     curves = sum(bytes for name, bytes in size.items() if name.startswith("curve/"))
     predicted = sum(bytes for name, bytes in size.items() if name.startswith("predictions/"))
     return Record(
-        fixed=LEDGER_ROW + sum(size.values()) - curves - predicted,
+        fixed=BESIDE_ARRAYS + sum(size.values()) - curves - predicted,
         crystal=predicted / len(dataset),
         epoch=curves,
     )
