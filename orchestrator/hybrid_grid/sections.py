@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -17,11 +16,12 @@ from analysis.figures.mixing import mae_vs_gamma
 from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
-from analysis.metrics import ABSOLUTE, metrics_of, name_errors
+from analysis.metrics import metrics_of, name_errors
 from orchestrator.grid import columns as axes
+from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.format import as_share, counted, significant, why, with_deviation
+from orchestrator.interface.format import counted, significant, why, with_deviation
 from orchestrator.report.part import MakePart, Part, Values, filled
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import FILES, JOB, FinishedRun
@@ -45,7 +45,7 @@ def _reference(run: FinishedRun, name: str) -> dict[str, float]:
 def overview(run: FinishedRun) -> Values:
     """What was requested, and the best configuration of each task and backbone."""
     nested = leaderboard.picked_in_each_fold(run.ledger).set_index(["task", "backbone"])
-    scores, shown = _mean_scores(run), _shown_scores(run)
+    scores, shown = mean_scores(run), shown_scores(run)
     metrics = set(metrics_of(run.done).values())
     error = name_errors(metrics)
     rows = []
@@ -84,37 +84,6 @@ def overview(run: FinishedRun) -> Values:
         "properties": "mae_standardised" in metrics,
         "best": frame,
     }
-
-
-def _scores_in(text: object) -> dict[str, float]:
-    """The scores of a ledger's cell; none of a model of an earlier version."""
-    found: dict[str, float] = json.loads(text) if isinstance(text, str) else {}
-    return found
-
-
-def _shown_scores(run: FinishedRun) -> dict[str, tuple[str, Callable[[float], str]]]:
-    """By title, the column of a score on the test part, and its format."""
-    metrics = set(metrics_of(run.done).values())
-    found: dict[str, tuple[str, Callable[[float], str]]] = {}
-    if ABSOLUTE in metrics:
-        found |= {"RMSE": ("test_rmse", significant), "R²": ("test_r2", as_share)}
-    if "1-roc_auc" in metrics:
-        found |= {
-            "ROC-AUC": ("roc_auc", as_share),
-            "balanced accuracy": ("balanced_accuracy", as_share),
-            "F1": ("f1", as_share),
-        }
-    return found
-
-
-def _mean_scores(run: FinishedRun) -> pd.DataFrame:
-    """Scores of each configuration, averaged over its models as its error is."""
-    recorded = pd.DataFrame(
-        [{"key": key} | _scores_in(text) for key, text in run.done[["key", "scores"]].values],
-    ).set_index("key")
-    scored = run.done.set_index("key").join(run.test_scores).join(recorded)
-    columns = [column for column, _ in _shown_scores(run).values()]
-    return scored.groupby(list(leaderboard.CONFIGURATION))[columns].mean()
 
 
 def mixing(run: FinishedRun) -> Values:
@@ -217,7 +186,7 @@ def predictions(run: FinishedRun) -> Values | None:
 def all_results(run: FinishedRun) -> Values:
     """Every configuration."""
     summary = leaderboard.summary(run.ledger).join(
-        _mean_scores(run), on=list(leaderboard.CONFIGURATION)
+        mean_scores(run), on=list(leaderboard.CONFIGURATION)
     )
     unit = summary["unit"].fillna("") if "unit" in summary else ""
     metrics = metrics_of(run.done)
@@ -238,7 +207,7 @@ def all_results(run: FinishedRun) -> Values:
             "± over folds": summary["test_std"].map(significant),
             **{
                 f"test {name}": summary[column].map(form)
-                for name, (column, form) in _shown_scores(run).items()
+                for name, (column, form) in shown_scores(run).items()
             },
             "training ended": how_they_ended(run, summary),
         }

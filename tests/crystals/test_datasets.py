@@ -118,6 +118,8 @@ def test_composition_tasks_have_no_crystals(name: str) -> None:
         ("Ionic", "did you mean ionic?"),
         ("zzzz", "known are ionic, jdft2d"),
         ("", "known are ionic, jdft2d"),
+        ("mp_is_metal", "give its file, PATH/matbench_mp_is_metal.json.gz"),
+        ("matbench_mp_is_metal", "its SHA-256 is not known here"),
         ("nowhere/x.csv", "no such file or folder"),
         ("nowhere/x.csv:gap", "no such file or folder"),
     ],

@@ -222,10 +222,12 @@ def test_a_list_in_a_matbench_file(tmp_path: Path) -> None:
         ("gap,gap", "gap,gap: names 'gap' twice"),
         ("gap,energy@site", "@site is for one column; leave the others out"),
         ("gap,kind", "column 'kind' holds words (a, b) and no numbers; several columns are num"),
+        ("gap,dos", "column 'dos' holds lists; several columns are numbers each"),
     ],
 )
 def test_several_columns_that_do_not_fit(tmp_path: Path, target: str, reason: str) -> None:
     table = {"cif": [VALID["cif"]] * 2, "gap": [0.5, 1.5], "energy": [1.0, 2.0], "kind": ["a", "b"]}
+    table["dos"] = ["[1, 2]", "[3, 4]"]
     pd.DataFrame(table).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(SourceError) as caught:
         open_source(tmp_path / "a.csv", target)

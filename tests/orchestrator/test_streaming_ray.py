@@ -231,7 +231,7 @@ def test_a_task_holds_a_window_and_little_more(large: Path) -> None:
 
 def test_windows_follow_the_sizes_of_shards(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    small, big = (shards.Shard(path, 10, 10, edges) for edges in (10, 1000))
+    small, big = (shards.Shard(path, 10, 10, edges, Graphs) for edges in (10, 1000))
     stream = ShardStream((small, big), window=big.nbytes // 2 + 1)
     assert [len(window) for window in stream.windows(np.arange(20))] == [15, 5]
     assert [len(window) for window in stream.windows(np.arange(20)[::-1])] == [6, 5, 9]

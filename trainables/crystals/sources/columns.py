@@ -181,6 +181,10 @@ def _two_words(path: Path, column: str, cells: Iterable[str]) -> tuple[str, str]
 
 def _commas_are_decimal(path: Path, column: str, cells: Sequence[str], delimiter: str) -> bool:
     """Whether a column writes 1,5 for one and a half."""
+    if _are_lists(cells):
+        raise SourceError(
+            f"{path}: column {one_line(column, 60)!r} holds lists; several columns are numbers each"
+        )
     if found := words(cells):
         raise SourceError(
             f"{path}: column {one_line(column, 60)!r} holds words ({listed(found[:3])}) and no"

@@ -1,0 +1,44 @@
+"""Scores of configurations on the test part, beside their error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pandas as pd
+
+from analysis import leaderboard
+from analysis.metrics import ABSOLUTE, metrics_of
+from orchestrator.interface.format import as_share, significant
+from orchestrator.runs.finished_run import FinishedRun
+
+
+def _scores_in(text: object) -> dict[str, float]:
+    """The scores of a ledger's cell; none of a model of an earlier version."""
+    found: dict[str, float] = json.loads(text) if isinstance(text, str) else {}
+    return found
+
+
+def shown_scores(run: FinishedRun) -> dict[str, tuple[str, Callable[[float], str]]]:
+    """By title, the column of a score on the test part, and its format."""
+    metrics = set(metrics_of(run.done).values())
+    found: dict[str, tuple[str, Callable[[float], str]]] = {}
+    if ABSOLUTE in metrics:
+        found |= {"RMSE": ("test_rmse", significant), "R²": ("test_r2", as_share)}
+    if "1-roc_auc" in metrics:
+        found |= {
+            "ROC-AUC": ("roc_auc", as_share),
+            "balanced accuracy": ("balanced_accuracy", as_share),
+            "F1": ("f1", as_share),
+        }
+    return found
+
+
+def mean_scores(run: FinishedRun) -> pd.DataFrame:
+    """Scores of each configuration, averaged over its models as its error is."""
+    recorded = pd.DataFrame(
+        [{"key": key} | _scores_in(text) for key, text in run.done[["key", "scores"]].values],
+    ).set_index("key")
+    scored = run.done.set_index("key").join(run.test_scores).join(recorded)
+    columns = [column for column, _ in shown_scores(run).values()]
+    return scored.groupby(list(leaderboard.CONFIGURATION))[columns].mean()
