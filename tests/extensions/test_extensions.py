@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,19 @@ def lines_of_code(source: str) -> int:
 def test_an_extension_is_short(path: Path) -> None:
     """What it adds; the tests of it are apart."""
     assert lines_of_code(path.read_text()) <= 60
+
+
+SHOWN = ("densities", "errors_over_time")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_contributing_shows_what_is_tested(name: str) -> None:
+    """Each class that it shows of these files is as it stands there."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    source = Path(__file__).with_name(f"{name}.py").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    shown = [block for block in blocks if block in source]
+    assert len(shown) == 1 and "class " in shown[0]
 
 
 @pytest.mark.ray

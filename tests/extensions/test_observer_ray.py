@@ -1,4 +1,4 @@
-"""An observer of the reader's own: validation errors as CSV, from the public events alone."""
+"""An observer of another package sees all that is recorded."""
 
 from __future__ import annotations
 
@@ -11,32 +11,11 @@ from orchestrator.grid.config import build_config
 from orchestrator.nodes import cluster
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs.records import Records
-from orchestrator.training.events import Began, Event, Recorded, Trained
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
+from tests.extensions.errors_over_time import ErrorsOverTime
 from trainables.targets.base import Target
 from trainables.testing.samples import made_up_dataset
-
-
-class ErrorsOverTime:
-    """Writes a line a recorded model; each is named as the study names it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.epochs = path, 0
-
-    def see(self, event: Event) -> None:
-        match event:
-            case Began(study=study):
-                self.study = study
-            case Trained(epoch=epoch):
-                self.epochs = max(self.epochs, epoch)
-            case Recorded(rows):
-                error, name = self.study.error, self.study.naming.describe
-                with open(self.path, "a", newline="") as file:
-                    csv.writer(file).writerows([name(row), row[error]] for row in rows)
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def test_an_observer_sees_a_training(tmp_path: Path, ray_cluster: dict[str, Any]) -> None:
@@ -46,10 +25,9 @@ def test_an_observer_sees_a_training(tmp_path: Path, ray_cluster: dict[str, Any]
     planned = cells(config, {"ionic": target}, {("ionic", "cgcnn"): "fingerprint"})
     data = {("ionic", "cgcnn"): made_up_dataset("cgcnn", 30)}
     study = Study(arrays=arrays(planned), data=data, naming=GridArray)
-    observer, records = ErrorsOverTime(tmp_path / "errors.csv"), Records(tmp_path / "records")
+    observer, records = ErrorsOverTime(tmp_path), Records(tmp_path / "records")
     with cluster.connected(None, 1):
         assert train(study, records, Worker(cpus=1, gpus=0), [observer])
     written = dict(csv.reader(observer.path.read_text().splitlines()))
     rows = map(records.read, study.tasks)
-    assert written == {study.naming.describe(row): str(row["val_mae"]) for row in rows}
-    assert observer.epochs == 2
+    assert written == {study.naming.describe(row): str(row["val_error"]) for row in rows}
