@@ -37,7 +37,7 @@ TIMED = 5  # largest number of timed epochs, of which the fastest counts
 ENOUGH = 0.5  # seconds of epochs, after which none is repeated
 WIDEST = 1024  # models times width that are measured; above, fewer models stand for all
 EVALUATION = 1 / 3  # of the cost of a training step, which also has a backward pass
-LEDGER_ROW = 3000  # bytes of a record besides its arrays
+LEDGER_ROW = 8000  # bytes of a record besides its arrays: the row twice, and their names
 
 
 @dataclass(frozen=True)
