@@ -62,6 +62,8 @@ def ledger() -> pd.DataFrame:
             "fold": [number // 2 for number in range(len(keys))],
             "seed": 0,
             "mixing": ["H" if number % 2 else "L" for number in range(len(keys))],
+            "gamma": [-np.inf if number % 2 else np.inf for number in range(len(keys))],
+            "setting": "",
             "status": "done",
             "val_mae": np.random.default_rng(3).random(len(keys)),
         }

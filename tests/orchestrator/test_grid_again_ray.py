@@ -152,7 +152,7 @@ def test_choosing_on_the_test_part_is_labelled_as_what_it_is(
     assert facts["selected_on"] == "test_error" and facts["selection_leaks_test_data"] is True
     pure = json.loads((run / "tables" / "Mat2Vec-H-32.meta.json").read_text())
     assert pure["selection_leaks_test_data"] is False
-    assert "chose the best mixings on the <b>test</b> MAE" in (run / "report.html").read_text()
+    assert "chose the best mixings on the <b>test</b> error" in (run / "report.html").read_text()
     assert "chose the best mixings" not in (finished.run / "report.html").read_text()
 
 
