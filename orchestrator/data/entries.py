@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -167,11 +167,8 @@ def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
             block.append(Entry(-1, "", FATAL, str(error), "", ""))
             ended = True
         if block:
-            columns = zip(*map(astuple, block), strict=True)
             names = [field.name for field in fields(Entry)]
-            yield pa.table(
-                {name: [list(cells)] for name, cells in zip(names, columns, strict=True)}
-            )
+            yield pa.table({name: [[getattr(entry, name) for entry in block]] for name in names})
         if ended:
             return
 
