@@ -22,7 +22,12 @@ CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Blocks of the periodic table.
 BLOCK_COLOURS = {"s": "#E69F00", "p": "#009E73", "d": "#0072B2", "f": "#CC79A7"}
 # Titles as in trainables/models/backbones.py, which analysis cannot import; a test compares them.
-BACKBONES = {"cgcnn": "CGCNN", "megnet": "MEGNet", "schnet": "SchNet"}
+BACKBONES = {
+    "cgcnn": "CGCNN",
+    "megnet": "MEGNet",
+    "schnet": "SchNet",
+    "schnet_atoms": "SchNet of all atoms",
+}
 MIXING_SCALE = ["#2166ac", "#67a9cf", "#87909c", "#f4a582", "#b2182b"]
 MINUS = "\N{MINUS SIGN}"
 

@@ -218,6 +218,7 @@ def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
                 raise UsageError(
                     f"{where}, and {backbone.name} sees atoms that look alike as one"
                     f" ({backbone.representation.name}); name --backbones whose graphs keep atoms"
+                    ", as schnet_atoms"
                 )
             if backbone.stacking == "native":
                 raise UsageError(

@@ -44,7 +44,7 @@ targets:
   a spectrum      a column of lists of one length, as [0.5, 1.0, null] or a Parquet list
   …:GAP,ENERGY    several columns of numbers at once; a cell may be missing, but not all of a row
   …:SPIN@site     a column of lists with a number an atom, in the order of the structure's sites;
-                  for backbones whose graphs keep every atom
+                  for backbones whose graphs keep every atom, as schnet_atoms
 
 examples:
   python -m orchestrator.hybrid_grid --preset demo

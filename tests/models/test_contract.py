@@ -16,6 +16,10 @@ class TestSchNet(BackboneContract):
     spec = BACKBONES["schnet"]
 
 
+class TestSchNetOfAllAtoms(BackboneContract):
+    spec = BACKBONES["schnet_atoms"]
+
+
 def test_each_built_in_one_is_tested() -> None:
     """A new entry of the list needs its class here."""
     tested = {

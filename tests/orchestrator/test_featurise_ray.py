@@ -41,6 +41,7 @@ from tests.orchestrator.small_grids import (
 )
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.sources import Source, open_source
+from trainables.crystals.sources.cells import NUMBERS
 from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
@@ -277,6 +278,7 @@ class Quarrelsome:
     """A source of our own, to see what the job makes of it."""
 
     name, target_name, unit = "own", "energy", None
+    cells = NUMBERS
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries

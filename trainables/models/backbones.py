@@ -18,7 +18,7 @@ from typing import Any, Literal
 from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions, SchNetOptions
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import FEATURISER_VERSION, CrystalGraph
-from trainables.representations.quotient_graph import QuotientGraph
+from trainables.representations.quotient_graph import AtomGraph, QuotientGraph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +146,16 @@ _SCHNET = BackboneSpec(
     " Chemical Physics}, volume={148}, pages={241722}, year={2018}, doi={10.1063/1.5019779}}",
 )
 
+# For targets of atoms: the same network, of the same graphs without merging atoms.
+_SCHNET_ATOMS = replace(
+    _SCHNET,
+    name="schnet_atoms",
+    title="SchNet of all atoms",
+    representation=AtomGraph(
+        name="atoms-r5", version=FEATURISER_VERSION, cutoff=5.0, max_neighbours=None
+    ),
+)
+
 GROUP = "elemgrid.backbones"
 
 
@@ -201,7 +211,7 @@ def _package(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist else entry.module
 
 
-BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET)
+BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET, _SCHNET_ATOMS)
 
 
 def representations(backbones: Iterable[str]) -> list[CrystalGraph]:

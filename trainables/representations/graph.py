@@ -53,8 +53,8 @@ class CrystalGraph(Representation, ABC):
         cutoff: in Å.
         max_neighbours: nearest neighbours kept per atom; None keeps all within the cutoff.
         columns: the class of the graphs.
-        keeps_atoms: whether each atom is a node, in the order of the crystal, and edges know which
-            image of a neighbour they lead to; else a target of atoms cannot be learned.
+        keeps_atoms: whether each atom is a node, in the order of the crystal, and the neighbours
+            say which image they are; else a target of atoms cannot be learned.
     """
 
     cutoff: float

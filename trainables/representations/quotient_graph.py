@@ -1,4 +1,4 @@
-"""The quotient graph as a representation: atoms that message passing cannot tell apart merge."""
+"""Graphs of neighbours at distances: of all atoms, and with atoms that look alike merged."""
 
 from __future__ import annotations
 
@@ -20,3 +20,15 @@ class QuotientGraph(CrystalGraph):
     def build(self, neighbours: Neighbours) -> Graphs:
         """See `CrystalGraph`."""
         return quotient(Graphs.full(neighbours, self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtomGraph(CrystalGraph):
+    """The graphs of which `QuotientGraph` makes the quotients: a node an atom."""
+
+    columns: ClassVar[type[Columns]] = Graphs
+    keeps_atoms: ClassVar[bool] = True
+
+    def build(self, neighbours: Neighbours) -> Graphs:
+        """See `CrystalGraph`."""
+        return Graphs.full(neighbours, self)
