@@ -56,7 +56,7 @@ class TargetContract:
 
     def test_a_missing_entry_teaches_nothing(self) -> None:
         outputs = self.outputs.requires_grad_()
-        self.kind.loss(outputs, self.standard, "l1").sum().backward()  # type: ignore[no-untyped-call]
+        self.kind.loss(outputs, self.standard, "l1").sum().backward()
         assert outputs.grad is not None and outputs.grad.isfinite().all()
         there = torch.from_numpy(np.isfinite(self.true)).expand_as(outputs)
         assert not outputs.grad[~there].any() and outputs.grad[there].all()
