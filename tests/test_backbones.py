@@ -172,8 +172,14 @@ def test_a_package_registers_a_backbone(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("tests.extensions.none_such:SPEC", r"no backbone 'new' \(No module named .*none_such'\)"),
-        ("tests.extensions.cgconv:NONE", r"no backbone 'new' \(.*has no attribute 'NONE'\)"),
+        (
+            "tests.extensions.none_such:SPEC",
+            r"backbone 'new' cannot be imported \(No module named .*none_such'\)",
+        ),
+        (
+            "tests.extensions.cgconv:NONE",
+            r"backbone 'new' cannot be imported \(.*has no attribute 'NONE'\)",
+        ),
         ("tests.extensions.cgconv:Network", r"cgconv:Network is no BackboneSpec of 'new'"),
         ("tests.extensions.cgconv:SPEC", r"cgconv:SPEC is no BackboneSpec of 'new'"),
     ],

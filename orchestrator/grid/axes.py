@@ -22,6 +22,7 @@ from trainables.training.specification import ModelSpec
 
 Read = Callable[[object], Any]  # one value, of any type; raises ValueError with a reason in a line
 EMPTY = "is empty; give one value at least, or leave it out for the default"
+DISTINCT = 900  # floats of three digits in a decade
 TYPES: Mapping[type, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -51,8 +52,10 @@ class Range:
 
     @property
     def size(self) -> float:
-        """Number of values; infinite for floats."""
-        return self.high - self.low + 1 if isinstance(self.low, int) else math.inf
+        """An upper limit of the number of values that `at` gives."""
+        if isinstance(self.low, int):
+            return self.high - self.low + 1
+        return 2 + DISTINCT * (1 + math.log10(self.high / self.low))
 
     def at(self, share: float) -> float:
         """The value below which a share (0 ≤ share < 1) of the range lies; of floats 3 digits."""

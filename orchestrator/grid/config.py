@@ -234,6 +234,12 @@ def _demand_sense(config: GridConfig) -> None:
                 f"{_flag(name)}: {values[0]} is a range, for a search: list values, or add"
                 " --strategy random --budget N"
             )
+    decays = {BACKBONES[name].recipes[config.recipe].optimiser for name in config.backbones}
+    if config.weight_decay and "adamw" not in decays:
+        raise UsageError(
+            f"--weight-decay: no network of this grid has one in the recipe {config.recipe!r};"
+            " leave it out, or take another --recipe"
+        )
     if config.strategy is None and config.budget is not None:
         raise UsageError("--budget: a grid has none; add --strategy random for a search")
     if config.strategy is not None and config.budget is None:

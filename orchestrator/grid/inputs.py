@@ -243,8 +243,20 @@ def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]
                     f" {sizes[2]} test crystals are good; name other --folds, or mend the bad"
                     " crystals"
                 )
+            where = f"{task}: of fold {fold}"
             if dataset.classes is not None:
-                _demand_both_classes(f"{task}: of fold {fold}", dataset, split)
+                _demand_both_classes(where, dataset, split)
+            elif dataset.target.ndim == 2:
+                _demand_each_entry(where, dataset, split)
+
+
+def _demand_each_entry(where: str, dataset: Dataset, split: Split) -> None:
+    known = np.isfinite(dataset.target[split.train]).any(axis=0)
+    if not known.all():
+        raise UsageError(
+            f"{where}, no training crystal has number {np.argmin(known) + 1} of the target; name"
+            " other --folds, or leave it out"
+        )
 
 
 def _demand_both_classes(where: str, dataset: Dataset, split: Split) -> None:

@@ -26,6 +26,8 @@ from orchestrator.grid.config import GRID, RANDOM, STRATEGIES, strategy_names
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.records import DONE
 
+TINY = 1e-9  # beside an error
+PATIENCE = 20  # draws in a row that may bring nothing new, for each point that there is
 OF_TEST_PART = ("test_", "dummy_", "scores")  # beginnings of columns that no strategy sees
 
 
@@ -69,17 +71,22 @@ class Random:
         return self._space.cells(*islice(self._distinct(), number))
 
     def _distinct(self) -> Iterator[Point]:
-        """The points as they are drawn, without those whose models came before; ends after all."""
-        sizes = (_size(values) for values in self._space.choices.values())
-        most, number = math.prod(sizes), 0
+        """The points as they are drawn, without those whose models came before; ends after all.
+
+        So many draws in a row that bring nothing new mean that there is nothing more, but for a
+        point in e^20 or so.
+        """
+        most = math.prod(_size(values) for values in self._space.choices.values())
+        number = last = 0
         points: set[tuple[object, ...]] = set()
         models: set[tuple[Cell, ...]] = set()
-        while len(points) < most:
+        while len(points) < most and number - last <= PATIENCE * (len(points) + 1):
             point = self._space.draw(number)
             number += 1
             if tuple(point.values()) in points:
                 continue
             points.add(tuple(point.values()))
+            last = number
             trained = tuple(self._space.cells(point))
             if trained not in models:
                 models.add(trained)
@@ -162,7 +169,8 @@ def scored(space: Space, told: pd.DataFrame) -> list[tuple[Point, float]]:
     """
     errors = told["val_error"].where(told["status"] == DONE)
     lowest = errors.groupby([told[column] for column in REPEATS]).transform("min")
-    relative = (errors / lowest).fillna(math.inf)
+    # the lowest may be 0, as of classes that are told apart
+    relative = ((errors + TINY) / (lowest + TINY)).fillna(math.inf)
     columns = [column for column in CHOICES if column in {*space.choices, *varying(told)}]
     means = relative.groupby([told[column] for column in columns], dropna=False, sort=False).mean()
     found = [

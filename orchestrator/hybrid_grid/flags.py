@@ -54,7 +54,7 @@ examples:
 
 more axes, in all combinations; and a search, which may draw numbers from ranges:
   python -m orchestrator.hybrid_grid --tasks phonons --lr 1e-3 3e-3 --layers 2 3 4 --seed 0 1
-  python -m orchestrator.hybrid_grid --tasks phonons --strategy random --budget 20 \
+  python -m orchestrator.hybrid_grid --tasks phonons --strategy random --budget 20 \\
       --dims 8..64 --lr 1e-4..1e-2 --batch-size 16 32 64
 
 The same command is always safe to run again: a model that is recorded is never trained again.

@@ -55,6 +55,7 @@ from trainables.kernels import library
 from trainables.models.backbones import representations
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.graph import FEATURISER_VERSION
+from trainables.representations.shards import FORMAT_VERSION
 from trainables.training.specification import TRAINING_VERSION
 
 JOB = "hybrid_grid"
@@ -142,7 +143,8 @@ def _asked(options: Options) -> dict[str, Any]:
     return {
         "config": options.config.model_dump(mode="json"),
         "training_version": TRAINING_VERSION,
-        "featuriser_version": FEATURISER_VERSION,
+        # with the format, on which fingerprints, and so keys of models, depend too
+        "featuriser_version": f"{FEATURISER_VERSION}.{FORMAT_VERSION}",
     }
 
 

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import pandas as pd
 
 from analysis import leaderboard
-from analysis.metrics import ABSOLUTE, metrics_of
+from analysis.metrics import metrics_of
 from orchestrator.interface.format import as_share, significant
 from orchestrator.runs.finished_run import FinishedRun
+
+OF_PROPERTY = "mae "  # begins the name of the MAE of one of several columns, in its unit
 
 
 def _scores_in(text: object) -> dict[str, float]:
@@ -23,7 +25,7 @@ def shown_scores(run: FinishedRun) -> dict[str, tuple[str, Callable[[float], str
     """By title, the column of a score on the test part, and its format."""
     metrics = set(metrics_of(run.done).values())
     found: dict[str, tuple[str, Callable[[float], str]]] = {}
-    if ABSOLUTE in metrics:
+    if len(run.scalars):
         found |= {"RMSE": ("test_rmse", significant), "R²": ("test_r2", as_share)}
     if "1-roc_auc" in metrics:
         found |= {
@@ -31,7 +33,11 @@ def shown_scores(run: FinishedRun) -> dict[str, tuple[str, Callable[[float], str
             "balanced accuracy": ("balanced_accuracy", as_share),
             "F1": ("f1", as_share),
         }
-    return found
+    names = {name: None for text in run.done["scores"] for name in _scores_in(text)}
+    each = [name for name in names if name.startswith(OF_PROPERTY)]
+    return found | {
+        f"MAE of {name.removeprefix(OF_PROPERTY)}": (name, significant) for name in each
+    }
 
 
 def mean_scores(run: FinishedRun) -> pd.DataFrame:

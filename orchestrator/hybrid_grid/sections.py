@@ -81,6 +81,11 @@ def overview(run: FinishedRun) -> Values:
         "not_done": int((run.ledger["status"] != DONE).sum()),
         "on_leaderboard": any(name.endswith("†") for name in frame),
         "classes": "1-roc_auc" in metrics,
+        "predicted": {
+            name: data["classes"][1]
+            for name, data in run.manifest["datasets"].items()
+            if data.get("classes")
+        },
         "properties": "mae_standardised" in metrics,
         "best": frame,
     }

@@ -188,7 +188,7 @@ def _with_defaults(ledger: pd.DataFrame) -> pd.DataFrame:
 def _demand(content: Collection[str], *names: str) -> None:
     """Raises ValueError if an entry or column is missing, as may be in a file without a digest."""
     if lacking := [name for name in names if name not in content]:
-        raise ValueError(f"without {', '.join(lacking)}")
+        raise ValueError(f"of an earlier version: without {', '.join(lacking)}")
 
 
 def demand_sound_table(path: Path) -> None:

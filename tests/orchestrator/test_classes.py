@@ -15,6 +15,7 @@ from orchestrator.ensemble.files import FACTS, PREDICTIONS
 from orchestrator.jobs import JOBS
 from orchestrator.report.job import write_report
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.run_directory import write_manifest
 from tests.orchestrator.finished_runs import make_run
 from trainables.targets.base import Target
 
@@ -51,7 +52,12 @@ def test_the_ledger_has_true_areas_beside_the_trivial_one(run: Path) -> None:
 
 
 def test_the_report_shows_their_scores_and_no_parity(run: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    for data in manifest["datasets"].values():
+        data["classes"] = ["insulator", "metal"]
+    write_manifest(run, manifest)
     page = write_report(run).read_text()
+    assert "is the probability of <b>metal</b>" in page
     assert "test 1 − ROC-AUC" in page and "test balanced accuracy" in page
     assert "area under the ROC curve" in page
     assert "RMSE</th>" not in page and "Predicted against true" not in page

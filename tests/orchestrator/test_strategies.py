@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -175,3 +176,20 @@ def test_a_strategy_of_another_package_is_found_by_name(
     install(tmp_path, "others", group="elemgrid.strategies", halving="tests.tiny_backbone:Tiny")
     with pytest.raises(UsageError, match="two packages have it; uninstall one"):
         strategies.strategy_of("halving")
+
+
+def test_a_search_ends_when_a_range_has_no_further_number() -> None:
+    """Floats are drawn with three digits."""
+    narrow = random(30, lr=("1e-3..1.02e-3",), dims=("8",), mixing=("0",), backbones=("cgcnn",))
+    proposed = search(narrow).propose(NOTHING)
+    assert {cell.spec.recipe.lr for cell in proposed} == {0.001, 0.00101, 0.00102}
+
+
+def test_an_error_of_0_is_the_best_and_the_others_stay_in_order() -> None:
+    config = build_config("demo", {"dims": (8, 16, 32), "mixing": ("0",), "backbones": ("cgcnn",)})
+    space = Space(config, dict.fromkeys(config.tasks, ENERGY), {})
+    errors = {8: 0.2, 16: 0.0, 32: 0.4}
+    told = with_rows(space.cells(*space.points()), lambda model: errors[model.dim])
+    found = strategies.scored(space, told)
+    assert [point["dim"] for point, _ in found] == [16, 8, 32]
+    assert all(np.isfinite(error) for _, error in found)

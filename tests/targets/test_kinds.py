@@ -141,7 +141,7 @@ def test_outputs_become_probabilities() -> None:
         ("binary", "true", 1.0),
         (
             "spectrum",
-            '[1, 2.5, null, NaN, true, "n/a", -1e3]',
+            '[1, 2.5, null, NaN, "1", "n/a", -1e3]',
             [1, 2.5, np.nan, np.nan, 1, np.nan, -1e3],
         ),
         ("properties", '["0.5", ""]', [0.5, np.nan]),
@@ -165,6 +165,11 @@ def test_cells_are_parsed(name: str, cell: str, value: object) -> None:
         ("spectrum", json.dumps([1] * 6), "target has 6 numbers, and 7 by the list of the first"),
         ("spectrum", json.dumps([None] * 7), "missing target: none of its numbers is there"),
         ("spectrum", "[1, 2, [3], 4, 5, 6, 7]", "number 3 of the list: target is not a number"),
+        (
+            "spectrum",
+            "[1, 2, 3, true, 5, 6, 7]",
+            "number 4 of the list: target is not a number: True",
+        ),
         ("spectrum", "[1, 2, 3, 4, 1e400, 6, 7]", "number 5 of the list: target is not finite"),
         ("properties", "[null, null]", "missing target: none of its numbers is there"),
         ("site", "[1, 2, 3]", "target has 3 numbers, and 2 by the structure's atoms"),

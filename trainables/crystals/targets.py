@@ -91,7 +91,9 @@ def read_numbers(text: str) -> list[float]:
 def _entry_of_list(value: object, place: int) -> float:
     if type(value) is float and math.isfinite(value) and abs(value) <= LARGEST:
         return value  # nearly all of them
-    text = "" if value is None else json.dumps(value) if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):  # read_target would take it for a class
+        raise BadCrystal(f"number {place} of the list: target is not a number: {value}")
+    text = "" if value is None else str(value)
     try:
         return math.nan if is_missing(text) else read_target(text)
     except BadCrystal as bad:

@@ -201,7 +201,9 @@ def _loaded(entry: EntryPoint) -> BackboneSpec:
     try:
         spec = entry.load()
     except Exception as error:  # whatever the import of a stranger's module raises
-        raise ValueError(f"{_package(entry)}: no backbone {entry.name!r} ({error})") from None
+        raise ValueError(
+            f"{_package(entry)}: backbone {entry.name!r} cannot be imported ({error})"
+        ) from None
     if not isinstance(spec, BackboneSpec) or spec.name != entry.name:
         raise ValueError(f"{_package(entry)}: {entry.value} is no BackboneSpec of {entry.name!r}")
     return spec

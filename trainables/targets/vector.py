@@ -93,12 +93,13 @@ class Properties(Masked):
         return Scaler(mean=mean_l, scale=scale_l, unit=1.0)
 
     def metrics(self, predicted: np.ndarray, true: np.ndarray, scaler: Scaler) -> dict[str, float]:
-        """The standardised MAE, and the MAE of each column in its unit, as `mae <column>`."""
+        """The standardised MAE, and the MAE of each column that is known, as `mae <column>`."""
         gap_bl = np.abs(predicted - true)
-        own = zip(self.target.name.split(","), means(gap_bl), strict=True)
+        there = np.isfinite(gap_bl).any(axis=0)
+        own = zip(self.target.name.split(","), means(gap_bl), there, strict=True)
         return {
             self.metric: float(np.nanmean(gap_bl / scaler.scale)),
-            **{f"{MEAN_ABSOLUTE_ERROR} {name}": float(value) for name, value in own},
+            **{f"{MEAN_ABSOLUTE_ERROR} {name}": float(value) for name, value, any_ in own if any_},
         }
 
 
