@@ -169,7 +169,7 @@ def scored(space: Space, told: pd.DataFrame) -> list[tuple[Point, float]]:
     """
     errors = told["val_error"].where(told["status"] == DONE)
     lowest = errors.groupby([told[column] for column in REPEATS]).transform("min")
-    # the lowest may be 0, as of classes that are told apart
+    # the lowest may be 0, as of classes that a model separates
     relative = ((errors + TINY) / (lowest + TINY)).fillna(math.inf)
     columns = [column for column in CHOICES if column in {*space.choices, *varying(told)}]
     means = relative.groupby([told[column] for column in columns], dropna=False, sort=False).mean()
