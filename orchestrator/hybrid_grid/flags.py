@@ -100,7 +100,7 @@ def _add_grid(parser: Parser) -> None:
         type=int,
         metavar="N",
         help="configurations that a search trains, each on all data sets, folds and seeds; a larger"
-        " one goes on where a smaller one ended (with --extend)",
+        " budget continues a smaller one (with --extend)",
     )
 
 

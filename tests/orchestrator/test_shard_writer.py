@@ -1,4 +1,4 @@
-"""Workers write the shards: what is left of them, and what the driver is told. No Ray."""
+"""Workers write the shards: the files that remain, and what the driver receives. No Ray."""
 
 from __future__ import annotations
 
