@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.orchestrator.small_grids import rows, small_flags, write_matbench
-from tests.packages_for_tests import install
+from tests.packages_for_tests import grid_with, install
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDED = [p for p in sorted(Path(__file__).parent.glob("*.py")) if not p.name.startswith("test_")]
@@ -57,17 +54,7 @@ def test_contributing_shows_what_is_tested(name: str) -> None:
 def test_a_backbone_of_another_package_goes_to_the_tables(tmp_path: Path) -> None:
     install(tmp_path, "strangers-networks", cgconv="tests.extensions.cgconv:SPEC")
     data, run = write_matbench(tmp_path / "tiny.json.gz", rows(30)), tmp_path / "run"
-    said = subprocess.run(
-        [
-            *(sys.executable, "-m", "orchestrator.hybrid_grid", *small_flags(data, run)),
-            *("--backbones", "cgconv", "megnet"),
-        ],
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert said.returncode == 0, said.stderr
+    grid_with(tmp_path, *small_flags(data, run), "--backbones", "cgconv", "megnet")
     ledger = pd.read_parquet(run / "ledger.parquet")
     assert sorted(ledger["backbone"]) == ["cgconv", "cgconv", "megnet", "megnet"]
     assert (ledger["status"] == "done").all() and np.isfinite(ledger["test_mae"]).all()

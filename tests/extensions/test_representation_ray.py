@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.orchestrator.small_grids import rows, small_flags, write_matbench
-from tests.packages_for_tests import install
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.packages_for_tests import grid_with, install
 
 
 def trained(data: Path, run: Path, packages: Path, *more: str) -> pa.Table:
     """The predictions of a grid of the network."""
-    said = subprocess.run(
-        [
-            *(sys.executable, "-m", "orchestrator.hybrid_grid", *small_flags(data, run)),
-            *("--backbones", "equivariant", *more),
-        ],
-        env=os.environ | {"PYTHONPATH": f"{packages}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert said.returncode == 0, said.stderr
-    assert ("it is streamed from its shards" in said.stdout) == bool(more)
+    said = grid_with(packages, *small_flags(data, run), "--backbones", "equivariant", *more)
+    assert ("it is streamed from its shards" in said) == bool(more)
     return pq.read_table(run / "predictions.parquet").sort_by(
         [("key", "ascending"), ("id", "ascending")]
     )
