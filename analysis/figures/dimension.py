@@ -36,7 +36,7 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
     dimension has are averaged, so that a missing cell is not mistaken for an effect. Of several
     settings, the one with the lowest mean validation error counts.
     """
-    cells = at_best_setting(ledger)
+    cells = at_best_setting(ledger).dropna(subset="gamma")  # a learned γ belongs to no regime
     cells["regime"] = cells["gamma"].map(regime_of)
     rows = []
     for (task, backbone, regime), part in cells.groupby(["task", "backbone", "regime"]):
@@ -53,7 +53,8 @@ def relative_errors(ledger: pd.DataFrame) -> pd.DataFrame:
 
 def _mixings_of(ledger: pd.DataFrame) -> dict[str, str]:
     """The mixings present in each regime, in words."""
-    regimes = at_best_setting(ledger).assign(regime=lambda cells: cells["gamma"].map(regime_of))
+    known = at_best_setting(ledger).dropna(subset="gamma")
+    regimes = known.assign(regime=lambda cells: cells["gamma"].map(regime_of))
     return {
         regime: ", ".join(map(label_mixing, order_mixings(regimes[regimes["regime"] == regime])))
         for regime in REGIMES

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -22,7 +22,7 @@ from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
-from trainables.models.recipe import Recipe, RecipeName
+from trainables.models.recipe import ElementInit, Recipe, RecipeName
 
 # The column of the ledger by which `select_on` compares mixings.
 SELECTED_BY = {"validation": "val_error", "test": "test_error"}
@@ -36,6 +36,13 @@ def _backbone(given: object) -> str:
     if not isinstance(given, str) or given not in BACKBONES:
         raise ValueError(f"{given!r} is wrong, it must be {' or '.join(map(repr, BACKBONES))}")
     return BACKBONES[given].name  # imported now, so that a broken package is named at once
+
+
+def _element_init(given: object) -> str:
+    if given not in get_args(ElementInit):
+        names = " or ".join(map(repr, get_args(ElementInit)))
+        raise ValueError(f"{given!r} is wrong, it must be {names}")
+    return str(given)
 
 
 class GridConfig(BaseModel):
@@ -74,7 +81,8 @@ class GridConfig(BaseModel):
         Axis(
             column="mixing", kind=str, read=lambda given: Mixing.parse(given).label,
             within_array=True, metavar="γ",
-            help="H handcrafted, L learned, or γ = log10(learned/handcrafted);"
+            help="H handcrafted, L learned, γ = log10(learned/handcrafted), auto (γ is learned),"
+            " or residual (handcrafted, and a learned deviation of elements that are often seen);"
             f" default {' '.join(MIXINGS)}",
         ),
     ] = MIXINGS  # fmt: skip
@@ -116,6 +124,15 @@ class GridConfig(BaseModel):
             column="weight_decay", kind=float, part="recipe", ranges=True, alone=True,
             read=number(lambda decay: 0 <= decay < math.inf, "a decay is a finite number from 0"),
             help="decoupled weight decays, of the optimiser adamw; default by recipe",
+        ),
+    ] = None  # fmt: skip
+    element_init: Annotated[
+        tuple[str, ...] | None,
+        Axis(
+            column="element_init", kind=str, part="recipe", alone=True, read=_element_init,
+            choices=get_args(ElementInit),
+            help="start of the learned element vectors: normal, N(0, 1); zero; uniform, U(-0.05,"
+            " 0.05); frozen, N(0, 1) and never trained; default by recipe",
         ),
     ] = None  # fmt: skip
     conv_width: Annotated[

@@ -32,12 +32,14 @@ ERRORS, MAES = (
     tuple(f"{part}_{what}" for part in ("train", "val", "test", "dummy"))
     for what in ("error", "mae")
 )
+# log10 of the learned over the handcrafted part of the element vectors; null if infinite.
+RATIOS = ("log_ratio_start", "log_ratio_end")
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "task", "backbone")]
     + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
     + [("recipe", pa.string()), ("status", pa.string()), ("metric", pa.string())]
     + [(name, pa.float64()) for name in (*ERRORS, *MAES)]
-    + [("scores", pa.string())]
+    + [("scores", pa.string()), *((name, pa.float64()) for name in RATIOS)]
     + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
     + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
     + [("seconds", pa.float64())]
@@ -69,7 +71,9 @@ def columns_of(schema: pa.Schema) -> Columns:
 
 
 def completed(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """A row with the columns of its errors, which earlier versions had as MAEs alone."""
+    """A row with the columns that earlier versions had not, or had as MAEs alone."""
+    if RATIOS[0] in columns:
+        row = dict.fromkeys(RATIOS) | row
     if "metric" not in columns or "metric" in row:
         return row
     errors = {name: row.get(mae) for name, mae in zip(ERRORS, MAES, strict=True)}
@@ -94,11 +98,17 @@ def wrong_in_row(row: Any, key: str, columns: Columns, asked: Mapping[str, Any] 
         kind = type(value)
         if kind not in kinds:
             return f"{name} is no {'text' if str in kinds else 'number'}"
-        if kind is not str and not (-1 <= value < INT64 if kind is int else 0 <= value < math.inf):
+        if kind is not str and not _in_range(name, value):
             return f"{name} is out of its range"
     if row["status"] not in STATUSES:
         return "no status"
     return "" if asked is None else _not_as_asked(row, columns, asked)
+
+
+def _in_range(name: str, value: float) -> bool:
+    if name in RATIOS:
+        return math.isfinite(value)
+    return -1 <= value < INT64 if type(value) is int else 0 <= value < math.inf
 
 
 def _not_as_asked(row: Mapping[str, Any], columns: Columns, asked: Mapping[str, Any]) -> str:

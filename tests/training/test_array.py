@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from trainables.crystals.split import Split, split_fold
 from trainables.models.backbones import BACKBONES
+from trainables.models.layers import Generators
 from trainables.models.mixing import Mixing
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns
@@ -19,7 +21,7 @@ from trainables.targets.base import Scaler, Target
 from trainables.targets.kinds import kind_of
 from trainables.testing.samples import made_up_dataset
 from trainables.training.array import ArrayTraining, Member, Trained
-from trainables.training.fit import build_model
+from trainables.training.fit import build_embedding, build_model
 from trainables.training.problem import GraphProblem, predictions
 
 # Stacked products round differently from single ones; in float64 this is what ten epochs leave.
@@ -27,7 +29,7 @@ TOLERANCE = 1e-8
 SCALE = 2.5
 KIND = kind_of(Target(name="energy", unit="eV"))
 SCALER = Scaler(mean=0.0, scale=SCALE, unit=SCALE)
-LABELS = ("H", "-2", "0", "L", "2")
+LABELS = ("H", "-2", "auto", "L", "residual")
 MEMBERS = [
     Member(key=f"{label}-{seed}", label=label, seed=seed, rate=rate)
     for seed, (label, rate) in enumerate(zip(LABELS, (1, 0.3, 1, 1, 0.5), strict=True))
@@ -43,12 +45,17 @@ def prepared(backbone: str) -> tuple[DeviceColumns, Split]:
     return data, split_fold(dataset.rows, dataset.total, fold=0, seed=0)
 
 
+def built(backbone: str, generators: Generators, labels: Sequence[str]) -> nn.Module:
+    embedding = build_embedding(generators, list(map(Mixing, labels)), 6)
+    return build_model(backbone, generators, embedding)
+
+
 def started(backbone: str, members: Sequence[Member], recipe: Recipe) -> ArrayTraining:
     data, split = prepared(backbone)
     return ArrayTraining(
         members,
-        lambda generators, members: build_model(
-            backbone, generators, [Mixing(member.label) for member in members], 6
+        lambda generators, members: built(
+            backbone, generators, [member.label for member in members]
         ),
         GraphProblem(data, split, recipe, kind=KIND, scaler=SCALER, order_seed=5),
         recipe,
@@ -100,10 +107,10 @@ def test_array_is_the_loop_over_its_members(
     for member in MEMBERS[::2]:
         alone = finished(started(backbone, [member], recipe))
         assert_alike(together[member.key], alone[member.key])
-    losses = together["0-2"].history.train_loss
+    losses = together[MEMBERS[2].key].history.train_loss
     assert losses[-1] < losses[0]
     untrained = started(backbone, [MEMBERS[2]], recipe).model.state_dict()
-    moved = together["0-2"].model.state_dict()
+    moved = together[MEMBERS[2].key].model.state_dict()
     assert max(float((moved[name] - untrained[name]).abs().max()) for name in moved) > 1e-3
 
 
@@ -194,7 +201,7 @@ def test_training_is_plain_training(backbone: str) -> None:
     trained = finished(started(backbone, [MEMBERS[2]], recipe))[MEMBERS[2].key]
     data, split = prepared(backbone)
     generator = torch.Generator().manual_seed(MEMBERS[2].seed)
-    model = build_model(backbone, [generator], [Mixing(MEMBERS[2].label)], 6).double()
+    model = built(backbone, [generator], [MEMBERS[2].label]).double()
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     order, curve = np.random.default_rng(5), []
     for _ in range(3):

@@ -56,12 +56,11 @@ class BackboneSpec:
     def load(self) -> Any:
         """A factory of the stacked network: its class, or `StackedNetwork` of a plain one.
 
-        Called with generators [K], mixings [K], the descriptor [119, 92] and a dimension, and with
-        the fields of `options` by name, it makes a `torch.nn.Module` that maps a batch to
-        predictions [K, B]; with `outputs=L`, for targets of several numbers, to [K, B, L]; a plain
-        one with `per_site=True` to [K, N], where the representation keeps the atoms. The network
-        has an `embedding` (`HybridEmbedding`) and `node_layers(batch)`, its node features [K, N, A]
-        after each layer.
+        Called with generators [K] and the `HybridEmbedding` of the K models, and with the fields of
+        `options` by name, it makes a `torch.nn.Module` that maps a batch to predictions [K, B];
+        with `outputs=L`, for targets of several numbers, to [K, B, L]; a plain one with
+        `per_site=True` to [K, N], where the representation keeps the atoms. The network has the
+        `embedding` and `node_layers(batch)`, its node features [K, N, A] after each layer.
         """
         if self.stacking == "native":
             return self.network()

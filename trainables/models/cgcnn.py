@@ -6,8 +6,6 @@ channels of a message, G Gaussians, D width of a crystal's vector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +18,6 @@ from trainables.models.layers import (
     Linear,
     scatter_mean,
 )
-from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import GraphBatch
 
 
@@ -77,9 +74,7 @@ class CGCNN(nn.Module):
 
     Args:
         generators: one for each model; they alone determine the initial weights.
-        mixings: [K].
-        descriptor: [119, 92] handcrafted columns.
-        dim: of the element embedding.
+        embedding: vectors of the elements.
         conv_width, layers, pooled: see `CGCNNOptions`.
         outputs: numbers a crystal; None for one, without an axis of its own.
     """
@@ -87,9 +82,7 @@ class CGCNN(nn.Module):
     def __init__(
         self,
         generators: Generators,
-        mixings: Sequence[Mixing],
-        descriptor: Tensor,
-        dim: int,
+        embedding: HybridEmbedding,
         *,
         conv_width: int | None,
         layers: int,
@@ -97,9 +90,11 @@ class CGCNN(nn.Module):
         outputs: int | None = None,
     ) -> None:
         super().__init__()
-        width = conv_width or dim
-        self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
-        self.widen = Linear(generators, dim, width) if width != dim else nn.Identity()
+        width = conv_width or embedding.dim
+        self.embedding = embedding
+        self.widen = (
+            Linear(generators, embedding.dim, width) if width != embedding.dim else nn.Identity()
+        )
         self.basis = GaussianBasis(0.0, 8.0, 41, 0.2)
         self.convolutions = nn.ModuleList(
             GatedConvolution(generators, width, len(self.basis.centres)) for _ in range(layers)

@@ -7,7 +7,6 @@ hidden ones, M rows of any kind, D and F feature dimensions; v atoms, e bonds, u
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -22,7 +21,6 @@ from trainables.models.layers import (
     Set2Set,
     scatter_mean,
 )
-from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import GraphBatch
 
 WIDTH = 32
@@ -147,9 +145,7 @@ class MEGNet(nn.Module):
 
     Args:
         generators: one for each model; they alone determine the initial weights.
-        mixings: [K].
-        descriptor: [119, 92] handcrafted columns.
-        dim: of the element embedding.
+        embedding: vectors of the elements.
         blocks: see `MEGNetOptions`.
         outputs: numbers a crystal; None for one, without an axis of its own.
     """
@@ -157,17 +153,15 @@ class MEGNet(nn.Module):
     def __init__(
         self,
         generators: Generators,
-        mixings: Sequence[Mixing],
-        descriptor: Tensor,
-        dim: int,
+        embedding: HybridEmbedding,
         *,
         blocks: int,
         outputs: int | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
+        self.embedding = embedding
         self.basis = GaussianBasis(0.0, 4.0, 25, 0.4 * math.sqrt(2))
-        self.atoms = PreDense(generators, dim)
+        self.atoms = PreDense(generators, embedding.dim)
         self.bonds = PreDense(generators, len(self.basis.centres))
         self.state = PreDense(generators, 2)
         self.blocks = nn.ModuleList(

@@ -12,13 +12,19 @@ from typing import Self
 
 LARGEST = 30  # |γ| of a number; the ends are H and L
 ENDS = {"H": -math.inf, "L": math.inf}
+# γ at which both channels are about as long where the learned vectors start as N(0, 1).
+BALANCED = -0.8
+RESIDUAL, AUTO = "residual", "auto"
+WORDS = (*ENDS, RESIDUAL, AUTO)
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """The weight of the learned vector: z = w_H·h + w_L·l, γ = log10(w_L/w_H) (eq. 4.1).
+    """How an element's vector is made of the handcrafted h and the learned l.
 
-    `Mixing("H")` is γ = −∞, `Mixing("L")` is γ = +∞, else the label is γ as a number.
+    A number γ is z = w_H·h + w_L·l with γ = log10(w_L/w_H) (eq. 4.1); H is γ = −∞, L is γ = ∞.
+    "auto" learns γ of each element, from `BALANCED` on. "residual" is z = h + c·l, where l starts
+    at zero and c grows with the number of crystals that have the element, from 0 to 1.
     """
 
     label: str
@@ -28,15 +34,18 @@ class Mixing:
         """The mixing that a text or number means; its label has the fewest digits.
 
         Raises:
-            ValueError: neither H, L nor a finite number.
+            ValueError: neither one of `WORDS` nor a finite number.
         """
         text = str(value).strip()
-        if text.upper() in ENDS:
-            return cls(text.upper())
+        for word in WORDS:
+            if text.casefold() == word.casefold():
+                return cls(word)
         try:
             gamma = float(text)
         except ValueError:
-            raise ValueError(f"mixing {text!r} is neither H, L nor a number") from None
+            raise ValueError(
+                f"mixing {text!r} is neither {', '.join(WORDS)} nor a number"
+            ) from None
         if not abs(gamma) <= LARGEST:
             raise ValueError(
                 f"mixing {text!r}: γ lies between -{LARGEST} and {LARGEST}; the ends are H and L"
@@ -45,15 +54,21 @@ class Mixing:
 
     @property
     def gamma(self) -> float:
-        """γ; infinite at the ends."""
+        """γ; infinite at the ends, NaN where it is not one number."""
+        if self.label in (RESIDUAL, AUTO):
+            return math.nan
         return ENDS[self.label] if self.label in ENDS else float(self.label)
 
     @property
     def learned(self) -> float:
-        """w_L = 10^γ / (1 + 10^γ)."""
-        return 1 / (1 + 10.0**-self.gamma)
+        """w_L = 10^γ / (1 + 10^γ) at the start of a training; 1 of a residual."""
+        return 1.0 if self.label == RESIDUAL else 1 / (1 + 10.0**-self._start)
 
     @property
     def handcrafted(self) -> float:
-        """w_H = 1 − w_L, without cancellation."""
-        return 1 / (1 + 10.0**self.gamma)
+        """w_H = 1 − w_L, without cancellation; 1 of a residual."""
+        return 1.0 if self.label == RESIDUAL else 1 / (1 + 10.0**self._start)
+
+    @property
+    def _start(self) -> float:
+        return BALANCED if self.label == AUTO else self.gamma

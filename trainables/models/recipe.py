@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RecipeName = Literal["paper", "tuned"]
+ElementInit = Literal["normal", "zero", "uniform", "frozen"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Recipe:
         epochs: the largest number.
         patience: epochs without a better validation MAE after which a model stops.
         batch_size: crystals.
+        element_init: how the learned vectors of the elements start: "normal", N(0, 1); "zero";
+            "uniform", U(−0.05, 0.05); "frozen", N(0, 1) and not trained.
     """
 
     name: RecipeName
@@ -40,6 +43,7 @@ class Recipe:
     epochs: int = 1000
     patience: int = 500
     batch_size: int = 128
+    element_init: ElementInit = "normal"
 
     def __post_init__(self) -> None:
         """Refuses values with which no model could learn.

@@ -6,7 +6,7 @@ Legend: K models, B crystals, N nodes, Z elements, D dimensions of the embedding
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,7 +18,6 @@ from torch.nn.modules.dropout import _DropoutNd
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.heads import CrystalHead, SiteHead
 from trainables.models.layers import Generators
-from trainables.models.mixing import Mixing
 from trainables.representations.graph_batch import Batch
 
 
@@ -140,9 +139,7 @@ class StackedNetwork(nn.Module):
     Args:
         backbone: makes the `Backbone` of one model, of the embedding's dimension and its options.
         generators: one a model; they alone decide the initial weights.
-        mixings: [K].
-        descriptor: [119, 92] handcrafted columns.
-        dim: of the element embedding.
+        embedding: vectors of the elements.
         outputs: numbers a crystal; None for one, without an axis of its own.
         per_site: one number a node instead.
         options: of the backbone, by name.
@@ -152,17 +149,15 @@ class StackedNetwork(nn.Module):
         self,
         backbone: Callable[..., nn.Module],
         generators: Generators,
-        mixings: Sequence[Mixing],
-        descriptor: Tensor,
-        dim: int,
+        embedding: HybridEmbedding,
         *,
         outputs: int | None = None,
         per_site: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
-        self.embedding = HybridEmbedding(generators, mixings, descriptor, dim)
-        self.backbone = Stack(lambda: backbone(dim, **options), generators)
+        self.embedding = embedding
+        self.backbone = Stack(lambda: backbone(embedding.dim, **options), generators)
         width = cast(Backbone, self.backbone.module).width
         self.head = Stack(
             lambda: SiteHead(width) if per_site else CrystalHead(width, outputs), generators

@@ -31,7 +31,7 @@ from trainables.training.fit import ArrayFit
 from trainables.training.specification import ArraySpec
 
 CRYSTALS = (*named_crystals().values(), *made_up(8), triclinic(5, 1), triclinic(6, 2))
-MIXINGS = ("H", "0", "L")
+MIXINGS = ("H", "0", "auto", "residual", "L")
 CELLS: Mapping[str, Sequence[Sequence[int]]] = {
     "2x1x1": [[2, 0, 0], [0, 1, 0], [0, 0, 1]],
     "2x2x1": [[2, 0, 0], [0, 2, 0], [0, 0, 1]],
@@ -167,7 +167,7 @@ class BackboneContract:
 
     def test_every_parameter_learns(self) -> None:
         """In a batch of many crystals each weight tensor has a gradient."""
-        model = model_of(self.spec.name, ["0"]).train()
+        model = model_of(self.spec.name, ["auto"]).train()
         (model(self._batch(CRYSTALS)) - 1).square().sum().backward()
         idle = [name for name, weight in model.named_parameters() if weight.grad is None]
         assert not idle

@@ -19,7 +19,7 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.graph import CrystalGraph, Graphs
 from trainables.representations.neighbours import find_neighbours
 from trainables.testing.crystals import made_up
-from trainables.training.fit import build_model
+from trainables.training.fit import build_embedding, build_model
 
 
 def built(crystals: Sequence[Crystal], kind: CrystalGraph) -> Columns:
@@ -48,7 +48,8 @@ def model_of(
 ) -> nn.Module:
     """A stacked, untrained model; each member has its own initial weights."""
     generators = [torch.Generator().manual_seed(100 + k) for k in range(len(mixings))]
-    return build_model(backbone, generators, [Mixing(label) for label in mixings], dim).to(dtype)
+    embedding = build_embedding(generators, [Mixing(label) for label in mixings], dim)
+    return build_model(backbone, generators, embedding).to(dtype)
 
 
 @cache

@@ -23,7 +23,7 @@ from trainables.representations.columns import Columns, ranges
 from trainables.targets.base import Scaler
 from trainables.targets.kinds import kind_of
 from trainables.training import record_file
-from trainables.training.fit import build_model
+from trainables.training.fit import build_embedding, build_model
 from trainables.training.problem import predictions
 from trainables.training.specification import ModelSpec
 
@@ -112,10 +112,9 @@ def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
         raise ValueError(
             f"trained with version {spec.network} of {spec.backbone}, and {installed} is installed"
         )
-    mixings = [Mixing(spec.mixing)]
-    model = build_model(
-        spec.backbone, [torch.Generator()], mixings, spec.dim, spec.options, spec.target
-    )
+    generators, mixings = [torch.Generator()], [Mixing(spec.mixing)]
+    embedding = build_embedding(generators, mixings, spec.dim, spec.recipe.element_init)
+    model = build_model(spec.backbone, generators, embedding, spec.options, spec.target)
     own = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
     recorded = {name: tuple(value.shape[1:]) for name, value in weights.items()}
     for name in sorted(own.keys() | recorded.keys()):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.elements import descriptor
 from trainables.models.backbones import BACKBONES
+from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import Generators
-from trainables.models.mixing import Mixing
+from trainables.models.mixing import RESIDUAL, Mixing
 from trainables.models.options import NetworkOptions
+from trainables.models.recipe import ElementInit
 from trainables.representations.columns import column_of
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
@@ -21,33 +25,48 @@ from trainables.targets.base import NUMBER, Target
 from trainables.targets.kinds import kind_of
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
-from trainables.training.outcome import Outcome, evaluate
+from trainables.training.outcome import Outcome, element_counts, evaluate, ratios
 from trainables.training.problem import GraphProblem
 from trainables.training.specification import ArraySpec
+
+
+def build_embedding(
+    generators: Generators,
+    mixings: Sequence[Mixing],
+    dim: int,
+    start: ElementInit = "normal",
+    counts: Tensor | None = None,
+) -> HybridEmbedding:
+    """Untrained vectors of the elements; its draws are the first of a model's.
+
+    Args:
+        counts: as for `HybridEmbedding`.
+    """
+    table = torch.from_numpy(descriptor.load())
+    return HybridEmbedding(generators, mixings, table, dim, start=start, counts=counts)
 
 
 def build_model(
     backbone: str,
     generators: Generators,
-    mixings: Sequence[Mixing],
-    dim: int,
+    embedding: HybridEmbedding,
     options: NetworkOptions | None = None,
     target: Target = NUMBER,
 ) -> nn.Module:
     """A stacked, untrained model.
 
     Args:
+        embedding: made with the same generators.
         options: of the network; None for the defaults.
         target: determines the shape of the outputs.
     """
-    table = torch.from_numpy(descriptor.load())
     entry = BACKBONES[backbone]
     given = vars(options or entry.options())
     if target.shape:
         given = {**given, "outputs": math.prod(target.shape)}
     if target.kind == "site":
         given = {**given, "per_site": True}
-    model: nn.Module = entry.load()(generators, mixings, table, dim, **given)
+    model: nn.Module = entry.load()(generators, embedding, **given)
     return model
 
 
@@ -68,6 +87,9 @@ class ArrayFit(FittedArray):
         standard = self.scaler.standardise(dataset.target)
         self.data = open_source(
             dataset.graphs, standard, device, column_of(self.kind), dataset.target_ptr
+        )
+        self._counts = (
+            element_counts(self.data, self.split.train) if RESIDUAL in spec.mixings else None
         )
         # Common random numbers: the mixings of one fold start from the same draws, so that a
         # difference between them is due to the mixing.
@@ -90,12 +112,26 @@ class ArrayFit(FittedArray):
             spec.recipe,
         )
 
+    def _embedding(self, generators: Generators, members: Sequence[Member]) -> HybridEmbedding:
+        mixings = [Mixing(member.label) for member in members]
+        start = self.spec.recipe.element_init
+        return build_embedding(generators, mixings, self.spec.dim, start, self._counts)
+
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
-        spec, mixings = self.spec, [Mixing(member.label) for member in members]
-        return build_model(spec.backbone, generators, mixings, spec.dim, spec.options, spec.target)
+        embedding = self._embedding(generators, members)
+        return build_model(
+            self.spec.backbone, generators, embedding, self.spec.options, self.spec.target
+        )
 
     def _evaluate(self, trained: Trained) -> Outcome:
-        return evaluate(trained, self.data, self.dataset, self.split, self.kind, self.scaler)
+        outcome = evaluate(trained, self.data, self.dataset, self.split, self.kind, self.scaler)
+        if outcome.history.diverged:
+            return outcome
+        member = trained.history.member
+        started = self._embedding([torch.Generator().manual_seed(member.seed)], [member])
+        embedding = cast(HybridEmbedding, trained.model.embedding)
+        seen = torch.from_numpy(outcome.arrays["elements/numbers"]).long()
+        return replace(outcome, metrics=outcome.metrics | ratios(started, embedding, seen))
 
 
 def fit(spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> list[Outcome]:

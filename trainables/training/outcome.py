@@ -5,6 +5,7 @@ Legend: B crystals, … the shape of one crystal's target, N nodes, Z elements, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,8 +14,11 @@ import torch
 from torch import Tensor
 
 from trainables.crystals.split import Split
+from trainables.elements.descriptor import MAX_Z
+from trainables.models.embedding import HybridEmbedding
 from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
+from trainables.representations.graph_batch import Batch
 from trainables.representations.source import GraphSource
 from trainables.targets.base import MEAN_ABSOLUTE_ERROR, Kind, Scaler
 from trainables.training.array import History, Trained
@@ -29,7 +33,8 @@ class Outcome:
         history: learning curve, best epoch, seconds.
         metrics: train_error, val_error, test_error in the metric of the target's kind, and
             dummy_error, that of its trivial prediction on the test part; the same as train_mae, …
-            where the metric is the MAE in the target's unit. Empty if diverged.
+            where the metric is the MAE in the target's unit; and the `ratios` of the embedding's
+            channels. Empty if diverged.
         scores: all metrics of the kind on the test part, by name.
         sizes: n_train, n_val, n_test.
         arrays: name -> array. `elements/numbers` [Z] uint8 and `elements/counts` [Z] int64
@@ -104,6 +109,31 @@ def _named(errors: Mapping[str, float], kind: Kind) -> dict[str, float]:
     return found
 
 
+def _count(batch: Batch, crystals: Tensor) -> None:
+    """Adds to the numbers of crystals, [119], those of a batch that have each element."""
+    pairs = torch.unique(torch.stack([batch.node_crystal.cpu(), batch.z.cpu()]), dim=1)
+    crystals.index_add_(0, pairs[1], torch.ones_like(pairs[1]))
+
+
+def element_counts(data: GraphSource, rows: np.ndarray) -> Tensor:
+    """[119] int64: of the crystals `rows`, those that have each element, by atomic number."""
+    crystals = torch.zeros(MAX_Z + 1, dtype=torch.int64)
+    for batch in data.batches(torch.from_numpy(rows), EVALUATION_BATCH):
+        _count(batch, crystals)
+    return crystals
+
+
+def ratios(started: HybridEmbedding, trained: HybridEmbedding, seen: Tensor) -> dict[str, float]:
+    """log10(‖w_L l‖/‖w_H h‖) of a model before and after its training; without infinite ones.
+
+    Args:
+        seen: atomic numbers of the elements in the training part.
+    """
+    both = {"log_ratio_start": started, "log_ratio_end": trained}
+    found = {name: float(embedding.log_ratio(seen)) for name, embedding in both.items()}
+    return {name: ratio for name, ratio in found.items() if math.isfinite(ratio)}
+
+
 @torch.no_grad()
 def _element_vectors(trained: Trained, data: GraphSource, split: Split) -> dict[str, np.ndarray]:
     """Vectors of the elements in the training part: the embedding's, and those of each layer.
@@ -112,18 +142,17 @@ def _element_vectors(trained: Trained, data: GraphSource, split: Split) -> dict[
     """
     model = trained.model.eval()
     rows = torch.from_numpy(split.train)
-    crystals = torch.zeros(256, dtype=torch.int64)
-    atoms: Tensor = torch.zeros(256, dtype=torch.float64)
+    crystals = torch.zeros(MAX_Z + 1, dtype=torch.int64)
+    atoms: Tensor = torch.zeros(MAX_Z + 1, dtype=torch.float64)
     totals: list[Tensor] = []
     for batch in data.batches(rows, EVALUATION_BATCH):
         z = batch.z.cpu()
         weight = batch.multiplicity.cpu().double()
-        pairs = torch.unique(torch.stack([batch.node_crystal.cpu(), z]), dim=1)
-        crystals.index_add_(0, pairs[1], torch.ones_like(pairs[1]))
+        _count(batch, crystals)
         atoms.index_add_(0, z, weight)
         for layer, features in enumerate(model.node_layers(batch)):  # type: ignore[operator]
             if layer == len(totals):
-                totals.append(torch.zeros(256, features.shape[2], dtype=torch.float64))
+                totals.append(torch.zeros(MAX_Z + 1, features.shape[2], dtype=torch.float64))
             totals[layer].index_add_(0, z, features[0].cpu().double() * weight[:, None])
     seen = torch.nonzero(crystals).squeeze(1)
     vectors = {
