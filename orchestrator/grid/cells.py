@@ -14,6 +14,7 @@ import numpy as np
 from orchestrator.grid.axes import Range, Values, tell
 from orchestrator.grid.config import AXES, GridConfig
 from trainables.models.backbones import BACKBONES
+from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
@@ -140,6 +141,8 @@ class Space:
         for column, value in values.items():
             if CHOICES[column].fits(backbone):
                 parts[CHOICES[column].part][CHOICES[column].name] = value
+        if not Mixing(values["mixing"]).has_start:  # or one model would have several keys
+            parts["recipe"].pop("element_init", None)
         entry, recipe = BACKBONES[backbone], self.config.recipe_of(backbone)
         return {
             **parts["model"],

@@ -57,6 +57,15 @@ def test_a_new_axis_multiplies_the_grid(name: str, values: tuple[object], column
     assert one.id == f"ionic/fold0/cgcnn/d8/{tell({column: values[0]})}"
 
 
+def test_a_start_without_effect_makes_no_further_model() -> None:
+    mixing = ("H", "0", "residual")
+    both = cells_of(small(mixing=mixing, element_init=("normal", "zero")))
+    found = [(cell.spec.mixing, cell.spec.recipe.element_init) for cell in both]
+    assert found == [("H", "normal"), ("0", "normal"), ("residual", "normal"), ("0", "zero")]
+    usual = {cell.key for cell in cells_of(small(mixing=mixing))}
+    assert usual == {cell.key for cell in both[:3]}
+
+
 def test_a_model_is_named_with_what_its_array_differs_in() -> None:
     (usual,) = arrays(cells_of(small()))
     assert usual.describe(usual.row("H")) == "cgcnn d8 H"

@@ -60,6 +60,11 @@ class Mixing:
         return ENDS[self.label] if self.label in ENDS else float(self.label)
 
     @property
+    def has_start(self) -> bool:
+        """Whether a recipe's start of the learned vectors matters; a residual has its own."""
+        return self.label not in ("H", RESIDUAL)
+
+    @property
     def learned(self) -> float:
         """w_L = 10^γ / (1 + 10^γ) at the start of a training; 1 of a residual."""
         return 1.0 if self.label == RESIDUAL else 1 / (1 + 10.0**-self._start)
