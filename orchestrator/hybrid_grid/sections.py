@@ -18,6 +18,7 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from analysis.metrics import metrics_of, name_errors
 from orchestrator.grid import columns as axes
+from orchestrator.hybrid_grid.embedding_sections import learned
 from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
 from orchestrator.interface.errors import UsageError
@@ -240,6 +241,7 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], Values | None]], ...] = (
     ("Overview", overview),
     ("Error against mixing", mixing),
     ("Which mixing wins", winning),
+    ("How much is learned", learned),
     ("Effect of the dimension", dimension),
     ("Further axes", further_axes),
     ("Distances between the elements", heatmap),

@@ -29,8 +29,8 @@ from trainables import checksum
 
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
 SECTIONS = (
-    "Overview", "Error against mixing", "Which mixing wins", "Effect of the dimension",
-    "Distances between the elements", "Coverage", "Learning curves", "Predictions",
+    "Overview", "Error against mixing", "Which mixing wins", "How much is learned",
+    "Effect of the dimension", "Distances between the elements", "Coverage", "Learning curves", "Predictions",
     "All configurations", "Cost",
 )  # fmt: skip
 
@@ -241,6 +241,20 @@ def test_further_axes_have_a_table_and_settings_a_column(tmp_path: Path, page: P
         row = f'<td>{axis}</td><td class="number">{value}</td><td class="number">6</td>'
         assert f'{row}<td class="number">{lowest:.4g}</td>' in table
     assert "Drawn are 3 of 48 models" in body and "all 12 configurations" in body
+
+
+def test_the_ratio_of_the_channels_is_told_where_both_are_there(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", backbones=("cgcnn",), dims=(4,), folds=(0, 1))
+    ledger = FinishedRun(run).ledger
+    hybrid = ledger["mixing"] == "0"
+    told = ledger.assign(log_ratio_start=float("nan"), log_ratio_end=float("nan"))
+    told.loc[hybrid, "log_ratio_end"] = [-0.25, 0.75]
+    replace_parquet(run, "ledger.parquet", told)
+    table = body_of(write_report(run)).split("How much is learned</h2>")[1].split("</table>")[0]
+    assert table.count("<tr>") == 2
+    assert "mean of 2 models" in table
+    numbers = re.findall(r'<td class="number">([^<]*)</td>', table)
+    assert numbers[-4:] == ["2", "−∞", "0.25", "0.71"]
 
 
 def _parts(setting: object) -> list[str]:
