@@ -30,8 +30,8 @@ from trainables import checksum
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
 SECTIONS = (
     "Overview", "Error against mixing", "Which mixing wins", "How much is learned",
-    "Effect of the dimension", "Distances between the elements", "Coverage", "Learning curves", "Predictions",
-    "All configurations", "Cost",
+    "Effect of the dimension", "Distances between the elements", "Coverage", "Learning curves",
+    "Predictions", "All configurations", "Cost",
 )  # fmt: skip
 
 
