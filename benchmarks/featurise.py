@@ -1,4 +1,4 @@
-"""Speed of making graphs and quotient graphs: on one core, and as a job of Ray Data.
+"""Speed of making graphs and quotient graphs: on one core, and as a job of Ray.
 
     python -m benchmarks.featurise --data PATH/matbench_phonons.json.gz
 
@@ -111,7 +111,7 @@ def job(source: str, times: int, workers: int, answers: list[dict[str, Any]]) ->
     return side
 
 
-def ray_data(report: Report, options: argparse.Namespace) -> None:
+def on_ray(report: Report, options: argparse.Namespace) -> None:
     """Adds the figures of the job: two workers compared with one, and memory of a long job."""
     answers: dict[str, list[dict[str, Any]]] = {"one": [], "two": [], "long": []}
     data = str(options.data.resolve())
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with pinned():
         one_core(report, entries, options.repeats)
     if options.times:
-        ray_data(report, options)
+        on_ray(report, options)
     report.finish()
 
 

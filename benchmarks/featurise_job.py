@@ -62,7 +62,7 @@ class Cost:
 
     Attributes:
         whole: seconds.
-        seconds: from its second block to its last; before them, Ray Data starts.
+        seconds: from its second block to its last; before them, workers start.
         crystals: number processed in that time.
         watch: over the whole job.
     """

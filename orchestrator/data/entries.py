@@ -1,16 +1,16 @@
-"""Processes blocks of raw crystals in the order of the source; many of them by Ray Data."""
+"""Processes blocks of raw crystals in the order of the source; many of them on all cores."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data import Datasource, ExecutionResources, ReadTask
-from ray.data.block import BlockMetadata
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.ray_internals import began_session
@@ -19,12 +19,12 @@ from trainables.crystals.quarantine import Quarantine, TooManyBad, with_own_ids
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
-# A block is a task of Ray Data, which costs as much as featurising a hundred small crystals.
+# A block is a task of Ray, which costs as much as featurising a hundred small crystals.
 ROWS_PER_BLOCK = 1024
 LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itself
-BYTES_UNDER_WAY = 32 * 2**20  # per core, in the object store: a few blocks of large crystals
+BLOCKS_PER_CPU = 3  # under way: one in work, and others so that no CPU waits for the first of them
 # Bytes of crystals that a driver on the machine of its workers processes itself: that takes less
-# time than starting Ray Data's actors and tasks.
+# time than importing the modules in each worker.
 FEW = 4 << 20
 FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
 
@@ -56,34 +56,34 @@ class EntryBlocks:
 
     def __iter__(self) -> Iterator[Block]:
         try:
-            for row in _worked(self._source, self._work):
-                failed, fatal = json.loads(row.pop("failed")), row.pop("fatal")
-                if failed:
-                    raise OSError(*failed)
-                self._note(json.loads(row.pop("listing")))
-                yield Block(row)
-                if fatal:
-                    raise UsageError(fatal)
-                self.quarantine.raise_if_over_limit()
+            with closing(_worked(self._source, self._work)) as worked:
+                for row in worked:
+                    failed, fatal = json.loads(row.pop("failed")), row.pop("fatal")
+                    if failed:
+                        raise OSError(*failed)
+                    self._note(**json.loads(row.pop("listing")))
+                    yield Block(row)
+                    if fatal:
+                        raise UsageError(fatal)
+                    self.quarantine.raise_if_over_limit()
             self.quarantine.raise_if_over_limit(final=True)
         except TooManyBad as error:
             raise UsageError(f"{self._source.name}: {error}") from None
 
-    def _note(self, listing: list[dict[str, Any]]) -> None:
-        self.quarantine.seen += len(listing)
-        for row in listing:
-            if row["reason"]:
-                self.quarantine.add(row["origin"], row["id"], row["reason"], row["row"] + 1)
+    def _note(self, seen: int, bad: list[dict[str, Any]]) -> None:
+        self.quarantine.seen += seen
+        for crystal in bad:
+            self.quarantine.add(**crystal)
 
 
-def _worked(source: Source, work: Work) -> Iterator[dict[str, Any]]:
+def _worked(source: Source, work: Work) -> Generator[dict[str, Any], None, None]:
     """Yields one row per block of entries: listing, fatal, failed, and the results."""
     few = _few(source)
     if few is None:
-        yield from _on_all_cores(source, work).iter_rows()
+        yield from _on_all_cores(source, work)
     else:
         for block in few:
-            yield {name: cell for name, (cell,) in _work_on_block(block, work).items()}
+            yield _work_on_block(block, work)
 
 
 def _few(source: Source) -> list[pa.Table] | None:
@@ -99,59 +99,30 @@ def _few(source: Source) -> list[pa.Table] | None:
     return blocks
 
 
-def _on_all_cores(source: Source, work: Work) -> ray.data.Dataset:
-    """Processes the blocks with Ray Data."""
-    # Files given by path are on the driver's machine, so they are read there. The reading task
-    # requests no CPU, or Ray Data would fuse it with the work, and all would run in this task.
-    here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
-    blocks = ray.data.read_datasource(
-        EntryDatasource(source, ROWS_PER_BLOCK),
-        override_num_blocks=1,
-        num_cpus=0,
-        resources=here,
-    ).map_batches(
-        _work_on_block,
-        fn_kwargs={"work": work},
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=1,
-    )
-    context = blocks.context
-    context.enable_progress_bars = context.print_on_execution_start = False
-    # By default Ray Data joins rows into blocks of 128 MiB, which most data sets fit into: one
-    # task would do all the work. With a limit of one byte, each row stays a block.
-    context.target_max_block_size = 1
-    context.execution_options.preserve_order = True
-    # Otherwise reading, which is faster, would run ahead until the object store is full of text.
-    context.execution_options.resource_limits = ExecutionResources(
-        object_store_memory=BYTES_UNDER_WAY * ray.cluster_resources().get("CPU", 1)
-    )
-    return blocks
+def _on_all_cores(source: Source, work: Work) -> Iterator[dict[str, Any]]:
+    """Processes the blocks in tasks of a CPU each, some of which wait at the workers for a CPU.
 
-
-class EntryDatasource(Datasource):
-    """The rows of a source, read by one task: a compressed file cannot be read from the middle."""
-
-    def __init__(self, source: Source, rows_per_block: int) -> None:
-        super().__init__()
-        self._source, self._rows_per_block = source, rows_per_block
-
-    def get_name(self) -> str:
-        return "Structures"
-
-    def estimate_inmemory_data_size(self) -> int | None:
-        return None
-
-    def get_read_tasks(
-        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
-    ) -> list[ReadTask]:
-        source, rows_per_block = self._source, self._rows_per_block
-        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(lambda: _blocks(source, rows_per_block), unknown)]
+    Files given by path are on the driver's machine, so they are read here. A task whose worker or
+    node is lost runs again.
+    """
+    # Not Ray Data: with two CPUs it submits two tasks, and looks ten times a second which of them
+    # have ended. So a CPU idles for up to 0.2 s after each block, about as long as the block took.
+    task = ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy="SPREAD")(_work_on_block)
+    shared, under_way = ray.put(work), deque[ray.ObjectRef]()
+    try:
+        for block in _blocks(source, ROWS_PER_BLOCK):
+            under_way.append(task.remote(block, shared))
+            while len(under_way) >= BLOCKS_PER_CPU * ray.cluster_resources().get("CPU", 1):
+                yield ray.get(under_way.popleft())
+        while under_way:
+            yield ray.get(under_way.popleft())
+    finally:
+        for left in under_way:
+            ray.cancel(left)
 
 
 def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
-    """Tables of one row that holds several entries: Ray Data joins rows, but never splits one."""
+    """Tables of one row that holds several entries."""
     entries = with_own_ids(with_sound_ids(source.entries()))
     while True:
         block: list[Entry] = []
@@ -173,7 +144,7 @@ def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
             return
 
 
-def _work_on_block(table: pa.Table, work: Work) -> dict[str, list[Any]]:
+def _work_on_block(table: pa.Table, work: Work) -> dict[str, Any]:
     """Processes a block of entries; the result is one row."""
     (columns,) = table.to_pylist()
     entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]
@@ -185,13 +156,14 @@ def _work_on_block(table: pa.Table, work: Work) -> dict[str, list[Any]]:
     except OSError as error:  # Ray would wrap it, and take it for a fault of its own
         failed = [error.errno, error.strerror, str(error.filename)]
         reasons, made = [""] * len(entries), {}
-    listing = [
-        {"row": entry.row, "id": entry.id, "origin": entry.origin, "reason": why}
+    bad = [
+        {"origin": entry.origin, "id": entry.id, "reason": why, "row": entry.row + 1}
         for entry, why in zip(entries, reasons, strict=True)
+        if why
     ]
     return {
-        "listing": [json.dumps(listing)],
-        "fatal": ["; ".join(fatal)],
-        "failed": [json.dumps(failed)],
-        **{name: [content] for name, content in made.items()},
+        "listing": json.dumps({"seen": len(entries), "bad": bad}),
+        "fatal": "; ".join(fatal),
+        "failed": json.dumps(failed),
+        **made,
     }

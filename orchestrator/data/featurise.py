@@ -1,4 +1,4 @@
-"""Ray Data: structures → checks → crystal graphs → Parquet shards, which the workers write."""
+"""Structures → checks → crystal graphs → Parquet shards, which the workers of Ray write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Featurising on Ray Data: what is kept, what is set aside, and what a failure leaves (nothing)."""
+"""Featurising in Ray's tasks: what is kept, what set aside, and what a failure leaves (nothing)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import ray
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
@@ -56,7 +57,7 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Ray Data, however few they are."""
+    """In Ray's tasks, however few they are."""
     monkeypatch.setattr(entries, "FEW", 0)
 
 
@@ -180,7 +181,7 @@ def test_blocks_and_shards_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_few_crystals_are_featurised_where_the_driver_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a few, and to the same files as on Ray Data."""
+    """Only a few, and to the same files as in Ray's tasks."""
     source = open_source(write_matbench(tmp_path / "few.json.gz", rows(40)))
 
     def where(block: list[Entry]) -> tuple[list[str], dict[str, bytes]]:
@@ -291,6 +292,38 @@ class Quarrelsome:
 
     def entries(self) -> Any:
         return iter(self._entries)
+
+
+class Counted(Quarrelsome):
+    """A source that knows its length, and counts what is read of it."""
+
+    read = 0
+
+    def count(self) -> int | None:
+        return len(self._entries)
+
+    def entries(self) -> Any:
+        self.read = 0
+        for entry in self._entries:
+            self.read += 1
+            yield entry
+
+
+def test_reading_is_a_few_blocks_ahead_and_stops_with_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that read on would hold the whole source in the object store."""
+    monkeypatch.setattr(entries, "ROWS_PER_BLOCK", 1)
+    few = int(entries.BLOCKS_PER_CPU * ray.cluster_resources()["CPU"])
+    good = Counted(without_symmetry(5 * few, atoms=2))
+    ahead: list[int] = []
+    made(good, tmp_path / "good" / "own", on_rows=lambda rows: ahead.append(good.read - rows))
+    assert max(ahead) == few - 1 and good.read == 5 * few
+    bad = Counted(
+        [Entry(i, f"x{i}", "bad", "no structure: torn out", "", f"own:{i + 1}") for i in range(100)]
+    )
+    assert "2 of 100 crystals are bad" in refusal(bad, tmp_path / "bad" / "own")
+    assert bad.read == few + 1
 
 
 def test_an_empty_source_is_refused(tmp_path: Path) -> None:
