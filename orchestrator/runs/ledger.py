@@ -22,7 +22,7 @@ from trainables.kernels import library
 LEDGER = "ledger"  # its key in `sums.MADE_FROM`
 # What of a row decides what is made of the models; times and machines differ from run to run.
 DIGESTED = ("key", "task", "status", "val_error", "test_error", "val_mae", "test_mae")
-TOGETHER = 1000  # rows of records held as objects at a time
+TOGETHER = 100  # rows of records held as objects at a time, of 11 KB each
 EMBEDDINGS = pa.schema(
     [
         ("key", pa.string()),

@@ -61,6 +61,7 @@ def train(
         default = [Progress(), *installed_observers(run)]
         watching = Observers(default if observers is None else observers)
         watching.see(Began(study, ordered, costs, before))
+        del before  # not held while the others train: a row takes 11 KB
         try:
             _train(trainable, ordered, records, watching)
         finally:
@@ -119,8 +120,10 @@ def _unrecorded(arrays: Sequence[TrainingArray], records: Records) -> list[Train
 
 
 def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray | None:
-    """The part of an array that has no record."""
+    """The part of an array that has no record; the array itself if none of it has."""
     left = [label for label, key in array.keys.items() if key not in recorded]
+    if len(left) == len(array.keys):
+        return array
     return array.only(left) if left else None
 
 

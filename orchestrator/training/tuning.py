@@ -34,6 +34,8 @@ from orchestrator.training.events import (
 LOST_WORKERS = 3
 SAVED_BEFORE = "trainings go on, but one that is interrupted begins again where it was saved last"
 EXPERIMENT = "elemgrid"  # Tune's name of the experiment, for all jobs
+# What Tune reads of a report after ours: a trial without "done" it would announce on the terminal.
+NEEDED = {"trial_id", "node_ip", "pid", "done"}
 
 
 class OutOfMemory(Exception):
@@ -62,7 +64,8 @@ def run_trials(trainable: Any, names: Sequence[str], run: Path, observers: Obser
     let_trials_take_any_worker()
     try:
         with _own_interrupts():
-            _tuner(trainable, names, run / TUNE, [events, ending], reached).fit()
+            callbacks = [events, ending, _Forget()]  # in this order, in which Tune calls them
+            _tuner(trainable, names, run / TUNE, callbacks, reached).fit()
     except RuntimeError as error:
         if not isinstance(error.__cause__, OutOfMemoryError):
             raise
@@ -179,8 +182,7 @@ class _Events(tune.Callback):
     ) -> None:
         """Reports the progress of an array."""
         name = trial.config["array"]
-        # Tune keeps the last report of every trial; the rows in it are on disk already.
-        if rows := result.pop("finished"):
+        if rows := result["finished"]:
             self._observers.see(Recorded(rows))
         self._observers.see(Trained(name, result["epoch"], result["active"], result["done"]))
         if result["unsaved"] and not self._unsaved:
@@ -249,6 +251,26 @@ class Ending(tune.Callback):
             if trial.status == Trial.ERROR:
                 error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
                 self.lost[trial.config["array"]] = error
+
+
+class _Forget(tune.Callback):
+    """Empties each report once the other callbacks have seen it.
+
+    Tune keeps the last report of every trial, and ten values or more of each number in it, as
+    objects and as text. The rows of models, by far the largest part, are on disk already.
+    """
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Leaves what Tune needs."""
+        for name in result.keys() - NEEDED:
+            del result[name]
 
 
 class _OnceOfTheDisk(tune.Stopper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_missing_values_stay_missing(records: Records) -> None:
     (found,) = compile_ledger(records, {"a": "salts"}).to_pylist()
     assert found["error"] == "why"
     assert found["val_mae"] is None and found["epochs"] is None
+
+
+def test_a_long_ledger_is_compiled_in_little_memory(records: Records) -> None:
+    """As objects, all rows at once would take 3.7 MB."""
+    keys = [str(number) for number in range(600)]
+    records.write_all([(row(key, spec=f"{key:>600}"), {}) for key in keys])
+    tracemalloc.start()
+    try:
+        compile_ledger(records, dict.fromkeys(keys, "salts"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_500_000
 
 
 def collect(run: Path, records: Records, keys: list[str]) -> None:

@@ -63,7 +63,7 @@ def test_the_last_thousand_is_as_fast_as_the_first(
 def test_the_driver_grows_by_little(long: Long, record_property: pytest.RecordProperty) -> None:
     growth = long.growth / len(long.moments)
     record_property("seen", f"{growth / 1e3:.1f} KB a model of 3 010")
-    assert growth < 20_000
+    assert growth < 14_000
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from orchestrator.runs.records import Records
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from orchestrator.training.trials import ArrayTrial
+from orchestrator.training.tuning import NEEDED, Ending
 from tests.orchestrator.small_data import grid_array
 from trainables.kernels import library
 from trainables.models.recipe import Recipe
@@ -241,3 +242,25 @@ def test_a_lost_worker_costs_what_came_after_its_last_checkpoint(
         for name in ("train_mae", "val_mae", "test_mae", "best_epoch", "epochs"):
             assert row[name] == golden[key][name]
     assert not (folder / checkpoints.FOLDER).exists(), "what is over leaves nothing"
+
+
+def test_tune_keeps_nothing_of_a_report_but_what_it_needs(
+    tmp_path: Path,
+    ray_cluster: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It would hold each number ten times, and the rows of all models."""
+    kept: list[tuple[set[str], set[str]]] = []
+
+    def look(ending: Ending, trials: list[Any], **info: Any) -> None:
+        kept.extend((set(trial.last_result), set(trial.metric_analysis)) for trial in trials)
+
+    monkeypatch.setattr(Ending, "on_experiment_end", look)
+    array = small_array(epochs=1)
+    data = {array.data: made_up_dataset("cgcnn", 24)}
+    study = Study(arrays=[array], data=data, naming=GridArray)
+    with cluster.connected(None, 1), redirect_stderr(io.StringIO()):
+        assert train(study, Records(tmp_path / "records"), Worker(cpus=1, gpus=0))
+    assert kept == [(NEEDED | {"experiment_tag"}, {"done"})]
+    assert "Trial" not in capsys.readouterr().out, "Tune announces trials on the terminal"
