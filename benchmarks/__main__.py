@@ -28,6 +28,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("featurise", ("--data", "{data}"), ("data",)),
     Benchmark("featurise_scale"),
+    Benchmark("stacking", ("--data", "{data}"), ("data",)),
     Benchmark("orchestration"),
     Benchmark("ledger"),
     Benchmark("scale"),

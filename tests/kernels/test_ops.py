@@ -81,6 +81,36 @@ def test_gather_and_scatter() -> None:
         )
 
 
+def filtered(weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    indices = positions(E, N, ascending=True), positions(E, N, seed=1), positions(E, L, seed=2)
+
+    def one(x: Tensor, by: Tensor) -> Tensor:
+        return ops.filtered_sum(x, by, ops.FilteredEdges(*indices, weight.to(x.dtype)))
+
+    return one
+
+
+@pytest.mark.parametrize("features", [1, 5, 33])
+def test_filtered_sum_of_one_model_and_of_several(features: int) -> None:
+    one = filtered(random(E).abs())
+    x, by = random(K, N, features), random(K, L, features)
+    alone = [both_ways(one, [x[k], by[k]]) for k in range(K)]
+    for fused, plain in alone:
+        agree(fused, plain)
+    together, exact = both_ways(torch.func.vmap(one), [x, by])
+    agree(together, exact)
+    assert torch.equal(together[0], torch.stack([fused[0] for fused, _ in alone]))
+
+
+@pytest.mark.parametrize("dims", [(1, None), (None, 2)])
+def test_filtered_sum_of_what_models_share(dims: tuple[int | None, int | None]) -> None:
+    given = [
+        random(rows, 4) if dim is None else random(K, rows, 4).movedim(0, dim)
+        for rows, dim in zip((N, L), dims, strict=True)
+    ]
+    agree(*both_ways(torch.func.vmap(filtered(torch.ones(E)), in_dims=dims), given))
+
+
 def bond_layers(by_length: bool) -> list[Tensor]:
     """w1 … b5 of MEGNet's widths; without the first five where the kind of a bond says all."""
     shapes = [(32, 64), (1, 64), (64, 32), (1, 32), (32, 64), (64, 64), (1, 64), (64, 32), (1, 32)]

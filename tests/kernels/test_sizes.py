@@ -76,6 +76,21 @@ def test_rows(models: int, nodes: int, edges: int, features: int) -> None:
     agree(lambda x: ops.scatter_sum(x, at, nodes, weight.to(x)), [moved])
 
 
+@pytest.mark.parametrize("models", MODELS)
+@pytest.mark.parametrize(("nodes", "edges"), GRAPHS)
+@pytest.mark.parametrize("features", [1, 17])
+def test_filtered(models: int, nodes: int, edges: int, features: int) -> None:
+    kinds = min(edges, 3)
+    indices = index(edges, nodes), index(edges, nodes, seed=1).flip(0), index(edges, kinds, seed=2)
+    weight = random(edges)
+
+    def one(x: Tensor, by: Tensor) -> Tensor:
+        return ops.filtered_sum(x, by, ops.FilteredEdges(*indices, weight.to(x.dtype)))
+
+    given = [random(models, nodes, features), random(models, kinds, features, seed=3)]
+    agree(torch.func.vmap(one), given)
+
+
 SHAPES = [(32, 64), (1, 64), (64, 32), (1, 32), (32, 64), (64, 64), (1, 64), (64, 32), (1, 32)]
 
 

@@ -419,6 +419,44 @@ void gather_weighted_rows(int64_t K, int64_t N, int64_t E, int64_t F, const floa
     gather(K, N, E, F, x, index, [weight](int64_t e) { return weight[e]; }, y);
 }
 
+// y[k, dst] += weight · filter[k, kind] ∘ x[k, src] over the edges; y [K, N, A] starts as zeros.
+void filtered_forward(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, const float* x,
+                      const float* filter, const int64_t* dst, const int64_t* src,
+                      const int64_t* kind, const float* weight, float* y) {
+    for (int64_t k = 0; k < K; ++k)
+        for (int64_t e = 0; e < E; ++e) {
+            const float* __restrict row = x + (k * N + src[e]) * A;
+            const float* __restrict by = filter + (k * L + kind[e]) * A;
+            float* __restrict to = y + (k * N + dst[e]) * A;
+            const float w = weight[e];
+#pragma omp simd
+            for (int64_t f = 0; f < A; ++f) to[f] += w * by[f] * row[f];
+        }
+}
+
+// Both gradients start as zeros.
+void filtered_backward(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, const float* x,
+                       const float* filter, const int64_t* dst, const int64_t* src,
+                       const int64_t* kind, const float* weight, const float* dy, float* dx,
+                       float* dfilter) {
+    for (int64_t k = 0; k < K; ++k)
+        for (int64_t e = 0; e < E; ++e) {
+            const int64_t from = (k * N + src[e]) * A, of = (k * L + kind[e]) * A;
+            const float* __restrict up = dy + (k * N + dst[e]) * A;
+            const float* __restrict row = x + from;
+            const float* __restrict by = filter + of;
+            float* __restrict to_row = dx + from;
+            float* __restrict to_filter = dfilter + of;
+            const float w = weight[e];
+#pragma omp simd
+            for (int64_t f = 0; f < A; ++f) {
+                const float d = w * up[f];
+                to_row[f] += d * by[f];
+                to_filter[f] += d * row[f];
+            }
+        }
+}
+
 // y[k, e] [W] = softplus(softplus(own[dst] + other[src] + c) w4 + b4) w5 + b5, every softplus less
 // `shift`, with c = softplus(softplus(bond[e] w1 + b1) w2 + b2) w3.
 void bonds_forward(int64_t K, int64_t N, int64_t E, const float* own, const float* other,

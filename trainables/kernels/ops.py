@@ -10,13 +10,16 @@ Tensors are named with the letters of their axes; each file has a legend.
 from trainables.kernels.attention import attention_pool
 from trainables.kernels.bonds import BondLayers, update_bonds
 from trainables.kernels.calling import fused, plain
+from trainables.kernels.filtered import FilteredEdges, filtered_sum
 from trainables.kernels.gated import gated_messages, normed_gated_messages
 from trainables.kernels.rows import gather, scatter_sum
 from trainables.kernels.softplus import softplus
 
 __all__ = [
     "BondLayers",
+    "FilteredEdges",
     "attention_pool",
+    "filtered_sum",
     "fused",
     "gated_messages",
     "gather",

@@ -75,6 +75,7 @@ _BY_KIND = f"{_ENDS}, bond [K L 64], dst [E] < N, src [E] < N, kind [E] < L"
 _OF_BOND = f"{_ENDS}, bond [K E 32], dst [E] < N, src [E] < N"
 _LAST = "w4 [K 64 64], b4 [K 1 64], w5 [K 64 32], b5 [K 1 32]"
 _ALL = f"w1 [K 32 64], b1 [K 1 64], w2 [K 64 32], b2 [K 1 32], w3 [K 32 64], {_LAST}"
+_FILTERED = "x [K N A], filter [K L A], dst [E] < N, src [E] < N, kind [E] < L, weight [E]"
 _SUM = "own [K N 2A], other [K N 2A], length [K L 2A], dst [E] < N, src [E] < N, kind [E] < L"
 
 SIGNATURES: Mapping[str, Signature] = {
@@ -86,6 +87,10 @@ SIGNATURES: Mapping[str, Signature] = {
     "scatter_weighted_rows": Signature("KNEF", "x [K E F], index [E] < N, weight [E], y [K N F]"),
     "gather_rows": Signature("KNEF", "x [K N F], index [E] < N, y [K E F]"),
     "gather_weighted_rows": Signature("KNEF", "x [K N F], index [E] < N, weight [E], y [K E F]"),
+    "filtered_forward": Signature("KNLEA", f"{_FILTERED}, y [K N A]"),
+    "filtered_backward": Signature(
+        "KNLEA", f"{_FILTERED}, dy [K N A], dx [K N A], dfilter [K L A]"
+    ),
     "bonds_forward": Signature("KNE", f"{_OF_BOND}, {_ALL}, y [K E 32]", 1),
     "bonds_backward": Signature(
         "KNE",

@@ -137,7 +137,7 @@ _SCHNET = BackboneSpec(
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
         "tuned": replace(_TUNED, lr=6e-3, epochs=200),
     },
-    edge_cost=(11.0, 0.0),
+    edge_cost=(7.0, 0.0),
     options=SchNetOptions,
     reference="@article{Schutt2018, title={{SchNet} -- A deep learning architecture for molecules"
     " and materials}, author={Schütt, Kristof T. and Sauceda, Huziel E. and Kindermans,"

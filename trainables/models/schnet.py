@@ -12,11 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.models.schnet import CFConv, InteractionBlock
 
+from trainables.kernels.ops import FilteredEdges, filtered_sum
 from trainables.models.layers import GaussianBasis
 from trainables.models.stacking import Backbone
 from trainables.representations.graph_batch import GraphBatch
 
 CUTOFF = 5.0  # Å
+
+
+def counted_edges(batch: GraphBatch) -> FilteredEdges:
+    """The edges with a filter a length, which fades to 0 at the cutoff, and counts n_ij times."""
+    fade_l = 0.5 * (torch.cos(batch.length * (math.pi / CUTOFF)) + 1)
+    weight_e = fade_l[batch.edge_length] * batch.count
+    return FilteredEdges(batch.dst, batch.src, batch.edge_length, weight_e)
 
 
 class CountedCFConv(CFConv):
@@ -25,13 +33,9 @@ class CountedCFConv(CFConv):
     A filter depends on a distance alone, so it is made once for each distinct length.
     """
 
-    def forward(self, x_na: Tensor, basis_lg: Tensor, batch: GraphBatch) -> Tensor:
+    def forward(self, x_na: Tensor, basis_lg: Tensor, edges: FilteredEdges) -> Tensor:
         """Σ_j n_ij W(r_ij) ∘ x_j between two linear layers, [N, A] (eq. 2)."""
-        fade_l = 0.5 * (torch.cos(batch.length * (math.pi / self.cutoff)) + 1)
-        weight_e = fade_l[batch.edge_length] * batch.count
-        filter_ea = self.nn(basis_lg)[batch.edge_length] * weight_e[:, None]
-        edges = torch.stack([batch.src, batch.dst])
-        return self.lin2(self.propagate(edges, x=self.lin1(x_na), W=filter_ea))
+        return self.lin2(filtered_sum(self.lin1(x_na), self.nn(basis_lg), edges))
 
 
 class CountedInteraction(InteractionBlock):
@@ -41,9 +45,9 @@ class CountedInteraction(InteractionBlock):
         super().__init__(width, gaussians, width, CUTOFF)
         self.conv = CountedCFConv(width, width, width, self.mlp, CUTOFF)
 
-    def forward(self, x_na: Tensor, basis_lg: Tensor, batch: GraphBatch) -> Tensor:
+    def forward(self, x_na: Tensor, basis_lg: Tensor, edges: FilteredEdges) -> Tensor:
         """What the neighbours add to each node, [N, A]."""
-        return self.lin(self.act(self.conv(x_na, basis_lg, batch)))
+        return self.lin(self.act(self.conv(x_na, basis_lg, edges)))
 
 
 class SchNet(Backbone):
@@ -70,9 +74,9 @@ class SchNet(Backbone):
     def forward(self, elements_zd: Tensor, batch: GraphBatch) -> list[Tensor]:
         """Node features [N, A] after each interaction."""
         x_na = self.widen(elements_zd)[batch.z]
-        basis_lg = self.basis(batch.length)
+        basis_lg, edges = self.basis(batch.length), counted_edges(batch)
         layers = []
         for interaction in self.interactions:
-            x_na = x_na + interaction(x_na, basis_lg, batch)
+            x_na = x_na + interaction(x_na, basis_lg, edges)
             layers.append(x_na)
         return layers
