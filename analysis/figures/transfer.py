@@ -26,7 +26,7 @@ def paired_differences(
 
     Args:
         compared: task, table, metric and, but for the reference, difference, low, high (None for
-            one fold), established.
+            one fold), established, and detectable, the smallest detectable difference.
         folds: for each task the differences, one row per fold and one column per table.
         reference: name of the table that the others are compared with.
         units: of each task's target.
@@ -49,7 +49,8 @@ def paired_differences(
         fig,
         title=f"What each table changes against {reference}",
         subtitle="dots: folds; bars: mean and its own 95 % interval, corrected for the folds'"
-        " common training data, not for the number of tables; in colour what is established",
+        " common training data, not for the number of tables; in colour what is established;"
+        " ticks: smallest detectable differences",
         legend=False,
     )
 
@@ -83,4 +84,11 @@ def _add_panel(
             },
             hovertemplate="%{y}, mean: %{x:.4g}<extra></extra>",
         )  # fmt: skip
+        if smallest := one.get("detectable"):
+            fig.add_scatter(
+                x=[-smallest, smallest], y=[name] * 2, mode="markers", showlegend=False,
+                marker={"size": 12, "symbol": "line-ns-open", "color": MUTED},
+                hovertemplate="%{y}, smallest detectable: %{x:.4g}<extra></extra>",
+                row=row, col=column,
+            )  # fmt: skip
     fig.update_yaxes(autorange="reversed", row=row, col=column)

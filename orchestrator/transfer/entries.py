@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -133,24 +133,23 @@ def arrays_of(
     task: str,
     data: Compositions,
     tables: Mapping[Entrant, Table],
-    seeds: Sequence[int],
     recipe: Recipe,
     *,
     target: Target,
     trainable: bool,
     device: str,
 ) -> list[TransferArray]:
-    """All arrays of one data set: on a CPU those of a fold, on a GPU those of all folds."""
+    """All arrays of one data set: those of a seed, and on a CPU of one fold."""
     printed = fingerprint(data)
     digests = {entrant: table.digest for entrant, table in tables.items()}
 
-    def model(entrant: Entrant, seed: int) -> CrabNetSpec:
+    def model(entrant: Entrant) -> CrabNetSpec:
         return CrabNetSpec(
             data=printed,
             target=target,
             representation=FORMULA,
             fold=entrant.fold,
-            seed=seed,
+            seed=entrant.seed,
             recipe=recipe,
             training=TRANSFER_VERSION,
             table=digests[entrant],
@@ -159,16 +158,16 @@ def arrays_of(
         )
 
     return [
-        TransferArray(task=task, models={entrant: model(entrant, seed) for entrant in part})
-        for seed in seeds
+        TransferArray(task=task, models={entrant: model(entrant) for entrant in part})
         for part in _parts(tables, device)
     ]
 
 
 def _parts(entrants: Iterable[Entrant], device: str) -> Iterator[list[Entrant]]:
-    groups: dict[int, list[Entrant]] = {}
+    groups: dict[tuple[int, int], list[Entrant]] = {}
     for entrant in entrants:
-        groups.setdefault(entrant.fold if device == "cpu" else 0, []).append(entrant)
+        fold = entrant.fold if device == "cpu" else 0
+        groups.setdefault((entrant.seed, fold), []).append(entrant)
     for group in groups.values():
         number = -(-len(group) // TOGETHER[device])
         for part in np.array_split(np.arange(len(group)), number):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ data sets (--tasks), any number of:
 examples:
   python -m orchestrator.transfer --tasks steels --tables mat2vec skipatom
   python -m orchestrator.transfer --tasks gaps.csv:gap --tables mat2vec \\
-      runs/hybrid_grid/tables/Mat2Vec-H-64.csv --seeds 0 1 2
+      runs/hybrid_grid/tables/Mat2Vec-H-64.csv --plan --detect 3%
 
 The same command is always safe to run again: a model that is recorded is never trained again.
 """
@@ -55,6 +56,9 @@ class TransferOptions:
     epochs: int | None
     patience: int | None
     reference: str | None
+    detect: float
+    noise: float | None
+    plan: bool
     controls: bool
     trainable: bool
     strict: bool
@@ -82,6 +86,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_comparison(parser)
+    _add_power(parser)
     _add_fairness(parser)
     _add_training(parser)
     _add_results(parser)
@@ -134,16 +139,54 @@ def _add_comparison(parser: Parser) -> None:
         nargs="+",
         action=Distinct,
         type=whole_number(0, 2**31 - 1),
-        default=(0,),
+        default=(0, 1, 2),
         metavar="N",
-        help="seeds of weights, batches and validation parts; the score of a fold is their mean;"
-        " default 0",
+        help="seeds of weights, batches, validation parts and random controls; the score of a fold"
+        " is their mean; default 0 1 2",
     )
     what.add_argument(
         "--reference",
         metavar="TABLE",
         help="name of the table with which the others are compared; default: the first",
     )
+
+
+def _add_power(parser: Parser) -> None:
+    power = parser.add_argument_group("what it can establish")
+    power.add_argument(
+        "--detect",
+        type=_part,
+        default=0.05,
+        metavar="X%",
+        help="difference that matters, as a share of the reference's error (1 - area for classes);"
+        " a comparison that shows none, and would miss one of this size more than one time in"
+        " five, is called underpowered; default 5%%",
+    )
+    power.add_argument(
+        "--plan",
+        action="store_true",
+        help="print what this design can establish and how many seeds --detect takes, and stop;"
+        " from the results in --run where it has some of the same data sets and reference",
+    )
+    power.add_argument(
+        "--noise",
+        type=_part,
+        metavar="X%",
+        help="for --plan without such results: the deviation between seeds of a model's error on a"
+        " fold, as a share of it; default 12.8%% for steels, 4.1%% for others (measured on steels"
+        " and expt_gap with recipe tuned)",
+    )
+
+
+_share = number("a share above 0 and below 1, as in 5% or 0.05", lambda value: 0 < value < 1)
+
+
+def _part(text: str) -> float:
+    """Parses 5% or 0.05."""
+    bare = text.strip().removesuffix("%")
+    if bare == text.strip():
+        return _share(bare)
+    return _share(str(number("a percentage", math.isfinite)(bare) / 100))
 
 
 def _add_fairness(parser: Parser) -> None:
@@ -153,7 +196,7 @@ def _add_fairness(parser: Parser) -> None:
         dest="controls",
         action="store_false",
         help="leave out one-hot vectors, random ones as wide as each table, and the first table"
-        " with its rows permuted",
+        " with its rows permuted; the last two are drawn anew for each seed",
     )
     fair.add_argument(
         "--strict",

@@ -99,7 +99,7 @@ def open_tables(options: TransferOptions) -> list[Table]:
     """Loads the tables to compare."""
     tables = load_tables(
         options.tables,
-        min(options.seeds),
+        options.seeds,
         controls=options.controls,
         folds=options.folds,
         rescaled=options.rescales,

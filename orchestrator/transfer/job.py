@@ -39,6 +39,7 @@ from orchestrator.transfer.files import LEDGER, write_facts, write_scores
 from orchestrator.transfer.flags import TransferOptions
 from orchestrator.transfer.inputs import look_for_overlap, open_data, open_tables, recipe_of
 from orchestrator.transfer.overlap import line_up, of_unknown_source
+from orchestrator.transfer.plan import designs_of, plan_lines
 from orchestrator.transfer.results import compare, in_words, score_all, score_together
 from orchestrator.transfer.tables import Table
 from trainables.compositions.dataset import Compositions
@@ -60,6 +61,9 @@ def start(options: TransferOptions) -> int:
         write_formulas(options.write_formulas, options, data)
         return OK
     tables = open_tables(options)
+    if options.plan:
+        print("\n".join(plan_lines(options, data, tables)))
+        return OK
     seen = look_for_overlap(options, data, tables)
     if options.dry_run:
         demand_folder(options.run)
@@ -145,7 +149,6 @@ def _arrays(
         data.name,
         data,
         lineup,
-        options.seeds,
         recipe_of(options, data),
         target=Target(name="target", unit=unit_of(data.name)),
         trainable=options.trainable,
@@ -196,7 +199,8 @@ def finish(
     reference = options.reference or tables[0].name
     done = ledger[ledger["status"] == DONE]
     share = float((done["n_test"] / (done["n_train"] + done["n_val"])).mean())
-    compared = compare(scores, data, [table.name for table in tables], reference, share)
+    names = [table.name for table in tables]
+    compared = compare(scores, data, names, reference, share, options.detect)
     together = score_together(records, ledger, data)
     for row in compared:
         row["together"] = together.get((row["task"], row["table"]))
@@ -205,7 +209,11 @@ def finish(
     for name, table in product(data, tables):
         if (name, table.name) not in told:
             print(f"{name}: no model of {table.name} is done; it is compared with nothing")
+    designs = designs_of(scores, compared, reference, share, options.detect)
+    print("\n".join(designs))
     facts = _asked(options, data, tables) | {
+        "detect": options.detect,
+        "designs": designs,
         "reference": reference,
         "overlap": seen,
         "unknown": of_unknown_source(tables, options.folds),
@@ -235,6 +243,7 @@ def _asked(
                 "columns": int(table.values.shape[1]),
                 "control": table.control,
                 "elements": int(table.seen.sum()),
+                "drawn": {str(seed): own.digest for seed, own in table.by_seed.items()},
             }
             for table in tables
         ],

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -147,16 +148,17 @@ def line_up(
         (row["table"], row["fold"]) for row in seen if row["task"] == data.name and row["seen"]
     }
     actors = max(1, cluster.worker_slots(1, 0))
-    found: dict[Entrant, Table] = {}
-    for fold in options.folds:
-        for table in tables:
-            entrant = Entrant(table=table.name, fold=fold)
-            again = options.strict and (table.name, fold) in tainted
-            own = table.of(fold)
-            found[entrant] = (
-                without(own, data, fold, actors, rescaled=options.rescales) if again else own
-            )
-    return found
+    again = {
+        (table.name, fold): without(table.of(fold), data, fold, actors, rescaled=options.rescales)
+        for table, fold in product(tables, options.folds)
+        if options.strict and (table.name, fold) in tainted
+    }
+    return {
+        Entrant(table=table.name, fold=fold, seed=seed): again.get(
+            (table.name, fold), table.of(fold, seed)
+        )
+        for seed, fold, table in product(options.seeds, options.folds, tables)
+    }
 
 
 def of_unknown_source(tables: Sequence[Table], folds: Sequence[int]) -> list[str]:

@@ -2,7 +2,7 @@
 
 Legend: a fold's score is the mean over its seeds' models, each scored alone; its joint score is
 that of the mean of their predictions. Differences are taken between models of the same fold and
-seed, before they are averaged.
+seed, before they are averaged. The error of a score is itself, or 1 − the area under the ROC curve.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.paired import Paired, holm, paired
+from analysis.power import Spread, detectable, spread_of
 from analysis.scores import classification_scores, regression_scores
 from orchestrator.interface.format import significant
 from orchestrator.runs.records import DONE, Records
@@ -21,6 +22,7 @@ from trainables.compositions.dataset import Compositions
 
 COLUMNS = ["table", "task", "fold", "seed", "metric", "value"]
 ESTABLISHED = 0.05
+NONE_SHOWN, UNDERPOWERED = "no difference shown", "underpowered"
 # Two folds may agree by chance to any number of digits.
 LEAST_FOLDS = 3
 # The metric compared for each kind of task, and whether more of it is better.
@@ -102,16 +104,42 @@ def differences(scores: pd.DataFrame, task: str, metric: str, reference: str) ->
     return _over_seeds(models.drop(columns=reference).sub(models[reference], axis=0))
 
 
+def spreads(scores: pd.DataFrame, task: str, metric: str, reference: str) -> dict[str, Spread]:
+    """Of each table's differences from the reference, the scatter between folds and seeds.
+
+    In units of the score; without the tables that have fewer than two folds.
+    """
+    models = by_model(scores, task, metric)
+    if reference not in models:
+        return {}
+    found = {}
+    for table in models.columns.drop(reference):
+        apart = (models[table] - models[reference]).dropna()
+        folds = [values.to_numpy() for _, values in apart.groupby(level="fold", sort=False)]
+        if len(folds) > 1:
+            found[str(table)] = spread_of(folds)
+    return found
+
+
+def error_of(score: float, metric: str) -> float:
+    """The error that a score means: an area under the ROC curve is short of 1 by it."""
+    return 1 - score if metric == METRIC[True] else score
+
+
 def compare(
     scores: pd.DataFrame,
     data: Mapping[str, Compositions],
     tables: Iterable[str],
     reference: str,
     test_by_train: float,
+    margin: float,
 ) -> list[dict[str, Any]]:
     """Compares each table with the reference on each data set; p is Holm's within the data set.
 
     If table and reference have no fold and seed in common, `pairs` is 0 and nothing is compared.
+
+    Args:
+        margin: the difference that matters, as a share of the reference's error.
     """
     found: list[dict[str, Any]] = []
     listed = list(tables)
@@ -140,7 +168,11 @@ def compare(
             if table in tests:
                 common = _over_seeds(models[[table, reference]].dropna())
                 base = float(common[reference].mean())
+                smallest = detectable(
+                    float(apart[table].std()), tests[table].pairs, test_by_train, len(tests)
+                )
                 row |= _verdict(tests[table], adjusted[table], base, chosen.classes)
+                row |= _power(row, smallest, error_of(base, metric), margin)
                 row["tests"] = len(tests)
             elif table != reference:
                 missing = reference not in folds
@@ -160,7 +192,18 @@ def _verdict(test: Paired, p: float, base: float, more_is_better: bool) -> dict[
         "relative": test.mean / base if base else None,
         "pairs": test.pairs,
         "established": bool(sure),
-        "verdict": ("better" if gain > 0 else "worse") if sure else "not established",
+        "verdict": ("better" if gain > 0 else "worse") if sure else NONE_SHOWN,
+    }
+
+
+def _power(row: Mapping[str, Any], smallest: float, error: float, margin: float) -> dict[str, Any]:
+    """The smallest detectable difference, and the verdict where none is established."""
+    enough = row["pairs"] >= LEAST_FOLDS and smallest <= margin * error
+    weak = not row["established"] and not enough
+    return {
+        "detectable": _number(smallest),
+        "detectable_share": _number(smallest / error) if error > 0 else None,
+        "verdict": UNDERPOWERED if weak else row["verdict"],
     }
 
 
@@ -191,9 +234,19 @@ def in_words(row: Mapping[str, Any], reference: str) -> str:
     tests = row.get("tests", 1)
     alone = " of this difference alone" if tests > 1 else ""
     p = f"p = {row['p']:.2g}" + (f", Holm's for {tests} tables" if tests > 1 else "")
-    held = (
-        f"{row['verdict']} than {reference} is established ({p})"
-        if row["established"]
-        else f"a difference from {reference} is not established ({p})"
+    return f"{told}, {interval}{alone}: {_held(row, reference, p)}"
+
+
+def _held(row: Mapping[str, Any], reference: str, p: str) -> str:
+    """The verdict in words, with the difference that would have been established."""
+    if row["established"]:
+        return f"{row['verdict']} than {reference} is established ({p})"
+    part = row["detectable_share"]
+    share = "" if part is None else f" ({part:.1%} of the error of {reference})"
+    smallest = f"{significant(row['detectable'])}{share}"
+    if row["verdict"] == UNDERPOWERED:
+        return f"underpowered ({p}): the smallest that is established 4 times in 5 is {smallest}"
+    return (
+        f"no difference from {reference} is shown ({p}), of which {smallest} would have been"
+        " established 4 times in 5"
     )
-    return f"{told}, {interval}{alone}: {held}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -65,9 +65,8 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> pd.DataFra
                 if bounded
                 else "–",
                 "p": f"{row['p']:.2g}" if bounded else "–",
-                "established": row["verdict"]
-                if row["table"] != facts["reference"]
-                else "reference",
+                "smallest detectable": _smallest(row),
+                "verdict": row["verdict"] if row["table"] != facts["reference"] else "reference",
                 "thesis": significant(known[name]) if name else "–",
             }
         )
@@ -78,6 +77,14 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> pd.DataFra
         if name not in ours
     ]
     return pd.DataFrame(shown)
+
+
+def _smallest(row: Mapping[str, Any]) -> str:
+    """The smallest detectable difference, in the score's unit and as a share of the error."""
+    size, share = row.get("detectable"), row.get("detectable_share")
+    if size is None or pd.isna(size):
+        return "–"
+    return significant(size) + ("" if share is None or pd.isna(share) else f" ({share:.1%})")
 
 
 def _or_dash(value: float | None) -> str:
@@ -100,6 +107,7 @@ def differences(done: FinishedTransfer) -> Values | None:
     return {
         "drawn": paired_differences(rivals, folds, reference, units) if rivals else None,
         "verdicts": [in_words(row, reference) for row in told],
+        "designs": facts.get("designs", []),
     }
 
 

@@ -40,6 +40,7 @@ class Table:
         distilled: whether a grid distilled it, according to its sidecar.
         control: whether it is a control.
         by_fold: tables that replace it for some folds.
+        by_seed: of a random control, the table of each seed.
     """
 
     name: str
@@ -50,28 +51,31 @@ class Table:
     distilled: bool = False
     control: bool = False
     by_fold: Mapping[int, Table] = field(default_factory=dict)
+    by_seed: Mapping[int, Table] = field(default_factory=dict)
 
-    def of(self, fold: int) -> Table:
-        """The table to use when a fold is tested."""
-        return self.by_fold.get(fold, self)
+    def of(self, fold: int, seed: int | None = None) -> Table:
+        """The table to use when a fold is tested with a seed."""
+        drawn = None if seed is None else self.by_seed.get(seed)
+        return drawn or self.by_fold.get(fold, self)
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the numbers; of one fold's, if folds have their own."""
+        """SHA-256 (hex) of the numbers; of one's, if folds or seeds have their own."""
         return hashlib.sha256(np.ascontiguousarray(self.values).tobytes()).hexdigest()
 
     @property
     def digests(self) -> str:
-        """SHA-256 (hex) of the numbers for all folds."""
-        if not self.by_fold:
+        """SHA-256 (hex) of the numbers for all folds, or for all seeds."""
+        own = self.by_fold or self.by_seed
+        if not self.by_fold and len(self.by_seed) < 2:
             return self.digest
-        each = [f"{fold} {table.digest}" for fold, table in sorted(self.by_fold.items())]
+        each = [f"{number} {table.digest}" for number, table in sorted(own.items())]
         return hashlib.sha256("\n".join(each).encode()).hexdigest()
 
 
 def load_tables(
     specs: Sequence[str],
-    seed: int,
+    seeds: Sequence[int],
     *,
     controls: bool,
     folds: Sequence[int] = (0,),
@@ -82,10 +86,11 @@ def load_tables(
     `{fold}` in a file's path stands for the number of the tested fold.
 
     Controls are one-hot vectors, random vectors with as many columns as each of the tables, and
-    the first table with its rows permuted among the elements.
+    the first table with its rows permuted among the elements. The last two are drawn anew for each
+    seed, so that their luck is part of the deviation between seeds.
 
     Args:
-        seed: of the controls.
+        seeds: of the models, and of the controls.
         rescaled: whether tables are scaled to unit size, or taken as they are.
 
     Raises:
@@ -94,7 +99,7 @@ def load_tables(
     found = [_load_by_fold(spec, folds) if FOLD in spec else _load(spec) for spec in specs]
     found = [_checked(table, rescaled) for table in found]
     if controls:
-        found += _controls(found, seed, rescaled)
+        found += _controls(found, seeds, rescaled)
     names = [table.name for table in found]
     for name in names:
         if names.count(name) > 1:
@@ -203,7 +208,25 @@ def _published(name: str) -> Table:
     return Table(name=name, values=values, seen=seen)
 
 
-def _controls(tables: Sequence[Table], seed: int, rescaled: bool) -> list[Table]:
+def _controls(tables: Sequence[Table], seeds: Sequence[int], rescaled: bool) -> list[Table]:
+    every = np.ones(MAX_Z, dtype=bool)
+    one_hot = Table(name=ONE_HOT, values=np.eye(MAX_Z), seen=every, control=True)
+    drawn = {
+        seed: [_checked(table, rescaled) for table in _drawn(tables, seed)]
+        for seed in sorted(seeds)
+    }
+    first, *_ = drawn.values()
+    return [
+        _checked(one_hot, rescaled),
+        *(
+            replace(table, by_seed={seed: each[place] for seed, each in drawn.items()})
+            for place, table in enumerate(first)
+        ),
+    ]
+
+
+def _drawn(tables: Sequence[Table], seed: int) -> list[Table]:
+    """The random controls of one seed."""
     first = tables[0]
     random = np.random.default_rng([seed, 1])
     every = np.ones(MAX_Z, dtype=bool)
@@ -215,9 +238,7 @@ def _controls(tables: Sequence[Table], seed: int, rescaled: bool) -> list[Table]
     seen = np.flatnonzero(first.seen)
     shuffled = first.values.copy()
     shuffled[seen] = first.values[seen[random.permutation(len(seen))]]
-    one_hot = Table(name=ONE_HOT, values=np.eye(MAX_Z), seen=every, control=True)
     return [
-        _checked(one_hot, rescaled),
         *(
             Table(name=f"random-{columns}", values=values, seen=every, control=True)
             for columns, values in drawn.items()

@@ -195,7 +195,7 @@ def readers(run: Path) -> dict[str, list[Callable[[Path], Any]]]:
         if path.parent.name == "records":
             found[name] = [lambda run, key=path.stem: _record(run, key)]
         elif path.parent.name == "tables":
-            found[name] = [lambda run: load_tables([_table(run)], 0, controls=False)[0].digest]
+            found[name] = [lambda run: load_tables([_table(run)], (0,), controls=False)[0].digest]
         elif name.startswith(CHECKPOINTS):
             found[name] = [_snapshot]
         elif name.startswith("shards/"):

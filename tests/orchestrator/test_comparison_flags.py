@@ -67,7 +67,7 @@ def test_a_dry_run_says_what_would_be_trained(
 def test_defaults() -> None:
     options = parse(["--tasks", "steels"])
     assert options.tables == ("mat2vec",) and options.folds == (0, 1, 2, 3, 4)
-    assert options.seeds == (0,) and options.tasks == ("steels",)
+    assert options.seeds == (0, 1, 2) and options.tasks == ("steels",)
     assert options.controls and not options.trainable and options.recipe == "tuned"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.power import detectable
 from orchestrator.interface.format import significant
 from orchestrator.report.job import write_report
 from orchestrator.runs.records import Records
@@ -44,27 +45,59 @@ def test_what_is_established_and_what_is_not() -> None:
         worse=[15.0, 16.1, 16.9, 18, 19],
     )  # fmt: skip
     names = ["base", "better", "same", "worse"]
-    rows = compare(scores, {"made-up": made_up_compositions()}, names, "base", 0.25)
+    rows = compare(scores, {"made-up": made_up_compositions()}, names, "base", 0.25, 0.05)
     found = {row["table"]: row for row in rows}
     assert found["base"]["score"] == pytest.approx(12) and "verdict" not in found["base"]
-    assert [found[name]["verdict"] for name in names[1:]] == ["better", "not established", "worse"]
+    assert [found[name]["verdict"] for name in names[1:]] == ["better", "underpowered", "worse"]
     assert found["better"]["difference"] == pytest.approx(-1.98)
     assert in_words(found["base"], "base") == ""
     assert "better than base is established" in in_words(found["better"], "base")
-    assert "a difference from base is not established" in in_words(found["same"], "base")
+    assert "underpowered (p = " in in_words(found["same"], "base")
     assert "MAE 1.98 lower (16.5%)" in in_words(found["better"], "base")
 
 
 def test_more_area_is_better_and_one_fold_is_nothing() -> None:
     data = {"made-up": made_up_compositions(classes=True)}
     scores = scored(base=[0.8, 0.81, 0.82], good=[0.9, 0.911, 0.921]).assign(metric="roc_auc")
-    row = compare(scores, data, ["base", "good"], "base", 0.25)[1]
+    row = compare(scores, data, ["base", "good"], "base", 0.25, 0.05)[1]
     assert row["verdict"] == "better" and "area under the ROC curve" in in_words(row, "base")
-    alone = compare(scores[scores["fold"] == 0], data, ["base", "good"], "base", 0.25)[1]
+    alone = compare(scores[scores["fold"] == 0], data, ["base", "good"], "base", 0.25, 0.05)[1]
     assert not alone["established"] and alone["low"] is None
     assert "establishes nothing" in in_words(alone, "base")
-    two = compare(scores[scores["fold"] < 2], data, ["base", "good"], "base", 0.25)[1]
-    assert two["verdict"] == "not established", "two folds agree by chance"
+    two = compare(scores[scores["fold"] < 2], data, ["base", "good"], "base", 0.25, 0.05)[1]
+    assert two["verdict"] == "underpowered", "two folds agree by chance"
+
+
+def test_no_difference_is_shown_where_one_that_matters_would_have_been() -> None:
+    """The same scatter, with margins above and below what it lets detect."""
+    scores = scored(base=[10.0, 11, 12, 13, 14], near=[10.1, 10.9, 12.1, 13, 13.9])
+    data, names = {"made-up": made_up_compositions()}, ["base", "near"]
+    row = compare(scores, data, names, "base", 0.25, 0.05)[1]
+    smallest = detectable(float(np.std([0.1, -0.1, 0.1, 0, -0.1], ddof=1)), 5, 0.25)
+    assert row["detectable"] == pytest.approx(smallest)
+    assert row["detectable_share"] == pytest.approx(smallest / 12)
+    assert row["verdict"] == "no difference shown"
+    assert f"of which {significant(smallest)} (2.1% of the error of base)" in in_words(row, "base")
+    under = compare(scores, data, names, "base", 0.25, 0.02)[1]
+    assert under["verdict"] == "underpowered" and not under["established"]
+    assert f"4 times in 5 is {significant(smallest)} (2.1%" in in_words(under, "base")
+
+
+def test_of_several_tables_each_needs_more() -> None:
+    scores = scored(base=[10.0, 11, 12], one=[8.0, 9.1, 9.9], two=[9.0, 11, 12.5])
+    data = {"made-up": made_up_compositions()}
+    one, both = (
+        compare(scores, data, names, "base", 0.25, 0.05)[1]["detectable"]
+        for names in (["base", "one"], ["base", "one", "two"])
+    )
+    assert both / one == pytest.approx(detectable(1.0, 3, 0.25, 2) / detectable(1.0, 3, 0.25))
+
+
+def test_a_share_of_an_area_is_of_what_it_lacks() -> None:
+    data = {"made-up": made_up_compositions(classes=True)}
+    scores = scored(base=[0.8, 0.81, 0.82], good=[0.8, 0.83, 0.81]).assign(metric="roc_auc")
+    row = compare(scores, data, ["base", "good"], "base", 0.25, 0.05)[1]
+    assert row["detectable_share"] == pytest.approx(row["detectable"] / 0.19)
 
 
 def test_seeds_are_paired_as_folds_are() -> None:
@@ -72,7 +105,7 @@ def test_seeds_are_paired_as_folds_are() -> None:
     scores = scored(base=[10.0, 11, 12, 13, 14], same=[10.0, 11, 12, 13, 14])
     lost = (scores["table"] == "same") & (scores["seed"] == 0) & (scores["fold"] < 3)
     row = compare(
-        scores[~lost], {"made-up": made_up_compositions()}, ["base", "same"], "base", 0.25
+        scores[~lost], {"made-up": made_up_compositions()}, ["base", "same"], "base", 0.25, 0.05
     )[1]
     assert (row["difference"], row["low"], row["high"]) == (0, 0, 0) and row["p"] == 1
     apart = differences(scores[~lost], "made-up", "mae", "base")
@@ -83,7 +116,9 @@ def test_seeds_are_paired_as_folds_are() -> None:
 def test_relative_is_to_the_reference_on_common_folds() -> None:
     scores = scored(base=[10.0, 10, 10, 1000, 1000], half=[5.0, 5, 5, 5, 5])
     kept = scores[(scores["table"] == "base") | (scores["fold"] < 3)]
-    row = compare(kept, {"made-up": made_up_compositions()}, ["base", "half"], "base", 0.25)[1]
+    row = compare(kept, {"made-up": made_up_compositions()}, ["base", "half"], "base", 0.25, 0.05)[
+        1
+    ]
     assert row["pairs"] == 3 and row["relative"] == pytest.approx(-0.5)
 
 
@@ -92,7 +127,7 @@ def test_nothing_in_common_is_said_in_a_line() -> None:
     scores = scored(base=[10.0, 11, 12], other=[10.0, 11, 12], third=[9.0, 10.2, 11.1])
     apart = scores[(scores["table"] != "other") | (scores["fold"] == 2)]
     apart = apart[(apart["table"] != "base") | (apart["fold"] < 2)]
-    base, other, third = compare(apart, data, ["base", "other", "third"], "base", 0.25)
+    base, other, third = compare(apart, data, ["base", "other", "third"], "base", 0.25, 0.05)
     assert "verdict" not in base and other["pairs"] == 0 and third["pairs"] == 2
     assert in_words(other, "base") == (
         "made-up: other 12 (mae) is compared with nothing, since base has no model that is done in"
@@ -100,11 +135,10 @@ def test_nothing_in_common_is_said_in_a_line() -> None:
     )
     # another seed of the same fold is no pair either
     seeds = scores[(scores["table"] == "base") == (scores["seed"] == 0)]
-    assert [row.get("pairs") for row in compare(seeds, data, ["base", "other"], "base", 0.25)] == [
-        None, 0,
-    ]  # fmt: skip
+    rows = compare(seeds, data, ["base", "other"], "base", 0.25, 0.05)
+    assert [row.get("pairs") for row in rows] == [None, 0]
     gone = scores[scores["table"] != "base"]
-    other, third = compare(gone, data, ["base", "other", "third"], "base", 0.25)
+    other, third = compare(gone, data, ["base", "other", "third"], "base", 0.25, 0.05)
     assert (other["verdict"], third["pairs"], other["score"]) == ("no reference", 0, 11)
     assert in_words(other, "base").endswith("since base has no model that is done")
 
@@ -112,12 +146,12 @@ def test_nothing_in_common_is_said_in_a_line() -> None:
 def test_words_say_which_figure_is_corrected() -> None:
     data = {"made-up": made_up_compositions()}
     scores = scored(base=[10.0, 11, 12], one=[8.0, 9.1, 9.9], two=[9.0, 11, 12.5])
-    three = compare(scores, data, ["base", "one", "two"], "base", 0.25)[1]
+    three = compare(scores, data, ["base", "one", "two"], "base", 0.25, 0.05)[1]
     assert "of this difference alone" in in_words(three, "base")
     assert ", Holm's for 2 tables)" in in_words(three, "base")
-    single = compare(scores, data, ["base", "one"], "base", 0.25)[1]
+    single = compare(scores, data, ["base", "one"], "base", 0.25, 0.05)[1]
     assert "Holm" not in in_words(single, "base") and "alone" not in in_words(single, "base")
-    two = compare(scores[scores["fold"] < 2], data, ["base", "one"], "base", 0.25)[1]
+    two = compare(scores[scores["fold"] < 2], data, ["base", "one"], "base", 0.25, 0.05)[1]
     assert in_words(two, "base").endswith(": on two folds, too few to tell")
 
 
@@ -135,7 +169,7 @@ def test_a_report_of_what_cannot_be_compared(tmp_path: Path) -> None:
         "tasks": {name: {"formulas": 40, "classes": False, "unit": None} for name in data},
         "recipe": "tuned", "epochs": dict.fromkeys(data, 2), "seeds": [0, 1], "folds": [0, 1, 2],
         "trainable": False, "strict": False, "reference": "base", "overlap": [],
-        "compared": compare(scores, data, names, "base", 0.25), "seconds": 1.0,
+        "compared": compare(scores, data, names, "base", 0.25, 0.05), "seconds": 1.0,
     }  # fmt: skip
     write_scores(tmp_path, scores)
     write_facts(tmp_path, facts)
@@ -156,7 +190,8 @@ def test_what_the_thesis_has_and_we_have_not_stands_in_the_report(tmp_path: Path
             {"table": "mine", "task": "steels", "fold": fold, "formulas": 20, "seen": fold}
             for fold in (0, 1, 2)
         ],
-        "compared": compare(scores, data, ["mat2vec", "mine"], "mat2vec", 0.25), "seconds": 1.0,
+        "compared": compare(scores, data, ["mat2vec", "mine"], "mat2vec", 0.25, 0.05),
+        "seconds": 1.0,
     }  # fmt: skip
     write_scores(tmp_path, scores)
     write_facts(tmp_path, facts)

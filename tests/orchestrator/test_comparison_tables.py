@@ -21,7 +21,7 @@ from trainables.training.transfer import Entrant, recipe_for
 
 def test_a_file_a_published_table_and_controls(tmp_path: Path) -> None:
     mine = write_table(tmp_path / "mine.csv")
-    found = load_tables([str(mine), f"other={mine}", "megnet16"], 0, controls=True)
+    found = load_tables([str(mine), f"other={mine}", "megnet16"], (0,), controls=True)
     names = [table.name for table in found]
     assert names == [
         "mine", "other", "megnet16", "one-hot", "random-5", "random-16", "mine permuted",
@@ -32,7 +32,9 @@ def test_a_file_a_published_table_and_controls(tmp_path: Path) -> None:
     one_hot, drawn, wide, permuted = found[3:]
     assert len(np.unique(one_hot.values, axis=0)) == 118 and one_hot.values.shape == (118, 118)
     assert drawn.values.shape == (118, 5) and wide.values.shape == (118, 16)
-    (alone,) = (one for one in load_tables([str(mine)], 0, controls=True) if one.name == "random-5")
+    (alone,) = (
+        one for one in load_tables([str(mine)], (0,), controls=True) if one.name == "random-5"
+    )
     assert alone.digest == drawn.digest, "whatever other tables there are"
     same = np.sort(permuted.values, axis=0) == np.sort(found[0].values, axis=0)
     assert same.all() and not np.array_equal(permuted.values, found[0].values)
@@ -40,9 +42,25 @@ def test_a_file_a_published_table_and_controls(tmp_path: Path) -> None:
 
 def test_the_same_seed_draws_the_same_controls(tmp_path: Path) -> None:
     mine = str(write_table(tmp_path / "mine.csv"))
-    one, two, three = (load_tables([mine], seed, controls=True) for seed in (1, 1, 2))
+    one, two, three = (load_tables([mine], (seed,), controls=True) for seed in (1, 1, 2))
     assert [table.digest for table in one] == [table.digest for table in two]
     assert one[2].digest != three[2].digest and one[1].digest == three[1].digest
+
+
+def test_each_seed_draws_its_own_controls(tmp_path: Path) -> None:
+    """The same for all folds of a seed, and for whatever other seeds there are."""
+    mine = str(write_table(tmp_path / "mine.csv"))
+    table, one_hot, drawn, permuted = load_tables([mine], (2, 1), controls=True)
+    alone = {seed: load_tables([mine], (seed,), controls=True) for seed in (1, 2)}
+    for place, control in ((2, drawn), (3, permuted)):
+        for seed in (1, 2):
+            assert control.of(0, seed).digest == alone[seed][place].digest
+            assert control.of(4, seed).digest == control.of(0, seed).digest
+        assert control.of(0, 1).digest != control.of(0, 2).digest
+        assert control.digests not in {control.of(0, seed).digest for seed in (1, 2)}
+    assert alone[1][2].digests == alone[1][2].digest, "of one seed, its own"
+    for fixed in (table, one_hot):
+        assert fixed.of(0, 1).digest == fixed.of(0, 2).digest
 
 
 def test_rows_are_looked_up_by_element_not_by_place() -> None:
@@ -50,7 +68,7 @@ def test_rows_are_looked_up_by_element_not_by_place() -> None:
     from elementembeddings.core import Embedding
 
     vectors = Embedding.load_data("skipatom").embeddings
-    (table,) = load_tables(["skipatom"], 0, controls=False)
+    (table,) = load_tables(["skipatom"], (0,), controls=False)
     factor = table.values[NUMBERS["Fe"] - 1] / vectors["Fe"]
     assert np.ptp(factor) < 1e-9
     for symbol in ("H", "Li", "U"):
@@ -65,7 +83,7 @@ def test_the_unit_of_a_table_does_not_count(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.csv"
         path.write_text(element_tables.to_csv(values * scale))
         paths.append(str(path))
-    one, large = load_tables(paths, 0, controls=False)
+    one, large = load_tables(paths, (0,), controls=False)
     assert one.values == pytest.approx(large.values)
     assert ((one.values - one.values.mean(axis=0)) ** 2).mean() == pytest.approx(1)
 
@@ -94,7 +112,7 @@ def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
 )
 def test_what_is_no_table(spec: str, why: str) -> None:
     with pytest.raises(UsageError, match=why) as caught:
-        load_tables([spec], 0, controls=False)
+        load_tables([spec], (0,), controls=False)
     assert "\n" not in str(caught.value)
 
 
@@ -103,21 +121,21 @@ def test_a_damaged_sidecar_is_named(tmp_path: Path, content: str) -> None:
     path = write_table(tmp_path / "mine.csv", 4)
     (tmp_path / "mine.meta.json").write_text(content)
     with pytest.raises(UsageError, match=r"mine\.meta\.json: damaged; distil the table again"):
-        load_tables([str(path)], 0, controls=False)
+        load_tables([str(path)], (0,), controls=False)
 
 
 def test_a_table_twice_and_a_table_of_nothing(tmp_path: Path) -> None:
     mine = write_table(tmp_path / "mine.csv")
     with pytest.raises(UsageError, match="two are called mine"):
-        load_tables([str(mine), f"mine={mine}"], 0, controls=False)
+        load_tables([str(mine), f"mine={mine}"], (0,), controls=False)
     flat = tmp_path / "flat.csv"
     flat.write_text(element_tables.to_csv(np.ones((118, 3))))
     with pytest.raises(UsageError, match="all elements have the same vector"):
-        load_tables([str(flat)], 0, controls=False)
+        load_tables([str(flat)], (0,), controls=False)
     broken = tmp_path / "broken.csv"
     broken.write_text(mine.read_text().replace("Li,", "Be,"))
     with pytest.raises(UsageError, match="line 4: expected element Li, found 'Be'"):
-        load_tables([str(broken)], 0, controls=False)
+        load_tables([str(broken)], (0,), controls=False)
 
 
 # ------------------------------------------------------------------------ models
@@ -126,12 +144,15 @@ def test_a_table_twice_and_a_table_of_nothing(tmp_path: Path) -> None:
 SCORE = Target(name="score", unit=None)
 
 
-def lineup(folds: tuple[int, ...] = (0, 1), names: str = "abc") -> dict[Entrant, Table]:
+def lineup(
+    folds: tuple[int, ...] = (0, 1), names: str = "abc", seeds: tuple[int, ...] = (0,)
+) -> dict[Entrant, Table]:
     seen = np.ones(118, bool)
     return {
-        Entrant(table=name, fold=fold): Table(
+        Entrant(table=name, fold=fold, seed=seed): Table(
             name=name, values=made_up_table(3, ord(name)), seen=seen
         )
+        for seed in seeds
         for fold in folds
         for name in names
     }
@@ -141,7 +162,7 @@ def test_a_core_takes_the_tables_of_a_fold_and_a_gpu_all() -> None:
     data, recipe = made_up_compositions(), recipe_for("tuned", 40)
     on = {
         device: arrays_of(
-            "t", data, lineup(), (0, 1), recipe, target=SCORE, trainable=False, device=device
+            "t", data, lineup(seeds=(0, 1)), recipe, target=SCORE, trainable=False, device=device
         )
         for device in ("cpu", "cuda")
     }
@@ -159,13 +180,15 @@ def test_a_core_takes_the_tables_of_a_fold_and_a_gpu_all() -> None:
 def test_a_key_is_of_all_that_decides_a_model() -> None:
     data, recipe = made_up_compositions(), recipe_for("tuned", 40)
     one = lineup((0,), "a")
-    other_table = {entrant: lineup((0,), "b")[Entrant(table="b", fold=0)] for entrant in one}
+    other_table = {
+        entrant: lineup((0,), "b")[Entrant(table="b", fold=0, seed=0)] for entrant in one
+    }
 
     def key(**changes: object) -> str:
-        given = {"data": data, "tables": one, "seeds": (0,), "recipe": recipe,
+        given = {"data": data, "tables": one, "recipe": recipe,
                  "target": SCORE, "trainable": False} | changes  # fmt: skip
         (array,) = arrays_of(
-            "t", given["data"], given["tables"], given["seeds"], given["recipe"],  # type: ignore
+            "t", given["data"], given["tables"], given["recipe"],  # type: ignore
             target=given["target"], trainable=given["trainable"], device="cpu",  # type: ignore
         )  # fmt: skip
         return next(iter(array.keys.values()))
@@ -174,7 +197,8 @@ def test_a_key_is_of_all_that_decides_a_model() -> None:
     moved = made_up_compositions(seed=1)
     assert fingerprint(data) != fingerprint(moved)
     variants = [
-        key(), key(data=moved), key(tables=other_table), key(seeds=(1,)), key(trainable=True),
+        key(), key(data=moved), key(tables=other_table), key(tables=lineup((0,), "a", (1,))),
+        key(trainable=True),
         key(recipe=recipe_for("tuned", 40, epochs=3)), key(recipe=recipe_for("paper", 40)),
         key(target=Target(name="score", unit="eV")),
     ]  # fmt: skip

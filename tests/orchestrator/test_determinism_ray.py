@@ -249,7 +249,7 @@ def test_transfer_twice_and_on_one_worker(tmp_path: Path) -> None:
         run = tmp_path / name
         flags = [
             *("--tasks", f"salts={formulas}", "--tables", *tables, "--no-controls"),
-            *("--folds", "0", "1", "--epochs", "2", "--run", str(run)),
+            *("--folds", "0", "1", "--seeds", "0", "--epochs", "2", "--run", str(run)),
         ]
         if name == "one worker":
             with one_worker():

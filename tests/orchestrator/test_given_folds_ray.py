@@ -88,7 +88,7 @@ def test_a_comparison_with_bad_rows_on_folds_of_compositions(
     path.write_text("\n".join(["Formula,kind", *lines, "NaN,salt", "KCl,n/a", *lines[:4]]))
     table = write_table(tmp_path / "one.csv", 3)
     flags = ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0",
-             "--epochs", "1", "--run", str(run), "--groups", "formula"]  # fmt: skip
+             "--seeds", "0", "--epochs", "1", "--run", str(run), "--groups", "formula"]  # fmt: skip
     assert JOBS["transfer"].main([*flags, "--max-bad", "0.01"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "row 37: bad formula: 'NaN'" in line and "row 38: missing target" in line

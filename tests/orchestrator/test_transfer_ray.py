@@ -35,7 +35,7 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     tables = [str(write_table(folder / f"{name}.csv", n)) for name, n in (("one", 3), ("two", 6))]
     return [
         *("--tasks", f"salts={write_formulas(folder / 'formulas.csv')}", "--tables", *tables),
-        *("--folds", "0", "1", "--epochs", "2", "--run", str(folder / "run")),
+        *("--folds", "0", "1", "--seeds", "0", "--epochs", "2", "--run", str(folder / "run")),
     ]
 
 
@@ -106,6 +106,31 @@ def test_nothing_is_trained_twice(
     assert "2 models in the grid, 1 recorded before" in capsys.readouterr().out
 
 
+def test_random_controls_are_drawn_for_each_seed_and_recorded(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tables that models were trained with, by the digests in their specifications."""
+    own = tmp_path / "run"
+    flags = [
+        *("--tasks", f"salts={run.parent / 'formulas.csv'}"),
+        *("--tables", str(run.parent / "one.csv"), "--folds", "0", "1", "--seeds", "0", "1"),
+        *("--epochs", "1", "--run", str(own)),
+    ]
+    assert JOBS["transfer"].main(flags) == 0
+    said = capsys.readouterr().out
+    assert "salts: 2 folds, 2 seeds, 3 tables compared with one: 3 folds are the least" in said
+    facts = json.loads((own / FACTS).read_text())
+    drawn = {table["name"]: table["drawn"] for table in facts["tables"]}
+    assert drawn["one"] == drawn["one-hot"] == {}
+    ledger = pd.read_parquet(own / LEDGER)
+    ledger["digest"] = [json.loads(spec)["table"] for spec in ledger["spec"]]
+    found = ledger.groupby("table")["digest"].nunique().to_dict()
+    assert found == {"one": 1, "one-hot": 1, "random-3": 2, "one permuted": 2}
+    for row in ledger[ledger["table"].isin(["random-3", "one permuted"])].itertuples():
+        assert row.digest == drawn[row.table][str(row.seed)]
+    assert "drawn anew for each seed" in (own / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
@@ -161,7 +186,7 @@ def test_classes_have_two_areas(tmp_path: Path, capsys: pytest.CaptureFixture[st
     folder = tmp_path / "run"
     code = JOBS["transfer"].main(
         ["--tasks", str(path), "--tables", str(table), "--no-controls", "--folds", "0",
-         "--epochs", "1", "--run", str(folder), "--trainable"]
+         "--seeds", "0", "--epochs", "1", "--run", str(folder), "--trainable"]
     )  # fmt: skip
     assert code == 0
     assert "metals: 25 formulas of 3 elements, two classes" in capsys.readouterr().out
@@ -216,7 +241,7 @@ def of_two_folds(
 
 
 def table_of(run: Path) -> Table:
-    (table,) = load_tables([str(run / "tables" / "Mat2Vec-H-32.csv")], 0, controls=False)
+    (table,) = load_tables([str(run / "tables" / "Mat2Vec-H-32.csv")], (0,), controls=False)
     return table
 
 
@@ -238,7 +263,7 @@ def test_what_models_learned_is_seen_and_no_more(distilled: Path, of_two_folds: 
     row = overlap(table_of(of_two_folds), formulas_as(fresh), 0)
     assert row is not None and row["seen"] == len(fresh)
     assert overlap(table, made_up_compositions(20), 0)["seen"] == 0  # type: ignore[index]
-    (elsewhere,) = load_tables(["megnet16"], 0, controls=False)
+    (elsewhere,) = load_tables(["megnet16"], (0,), controls=False)
     assert overlap(elsewhere, formulas_as(fresh), 0) is None and not elsewhere.distilled
 
 
@@ -269,7 +294,7 @@ def test_strict_refuses_what_it_cannot_undo(
     table = str(distilled / "tables" / "Mat2Vec-H-32.csv")
     run = tmp_path / "run"
     flags = ["--tasks", str(path), "--tables", table, "--no-controls", "--folds", "1",
-             "--epochs", "1", "--run", str(run)]  # fmt: skip
+             "--seeds", "0", "--epochs", "1", "--run", str(run)]  # fmt: skip
     assert JOBS["transfer"].main([*flags, "--dry-run"]) == 0
     (number,) = re.findall(r"has seen (\d+) of \1 test formulas of known; --strict",
                            capsys.readouterr().out)  # fmt: skip
@@ -310,7 +335,7 @@ def test_a_table_outside_its_run_is_of_unknown_source(
         shutil.copy(file, tmp_path / f"mine{suffix}")
     flags = ["--tasks", str(write_formulas(tmp_path / "salts.csv")), "--no-controls",
              "--tables", str(tmp_path / "mine.csv"), "--folds", "0", "--epochs", "1",
-             "--run", str(tmp_path / "run")]  # fmt: skip
+             "--seeds", "0", "--run", str(tmp_path / "run")]  # fmt: skip
     assert JOBS["transfer"].main([*flags, "--strict"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--strict: what mine has seen is not known" in line

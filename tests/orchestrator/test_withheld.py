@@ -113,15 +113,17 @@ def test_a_table_for_each_fold(tmp_path: Path) -> None:
     for fold in (0, 2):
         path = tmp_path / f"without{fold}.csv"
         path.write_text(element_tables.to_csv(made_up_table(4, seed=fold)))
-    (table,) = load_tables([f"own={tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 2))
+    (table,) = load_tables(
+        [f"own={tmp_path}/without{{fold}}.csv"], (0,), controls=False, folds=(0, 2)
+    )
     assert table.name == "own"
     assert table.of(0).digest == table.digest != table.of(2).digest
     before = table.digests
     (tmp_path / "without2.csv").write_text(element_tables.to_csv(made_up_table(4, seed=9)))
     (changed,) = load_tables(
-        [f"own={tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 2)
+        [f"own={tmp_path}/without{{fold}}.csv"], (0,), controls=False, folds=(0, 2)
     )
     assert changed.digest == table.digest and changed.digests != before, "of the second fold"
     assert {table.of(fold).name for fold in (0, 2)} == {"own"}
     with pytest.raises(UsageError, match="no such file"):
-        load_tables([f"{tmp_path}/without{{fold}}.csv"], 0, controls=False, folds=(0, 1))
+        load_tables([f"{tmp_path}/without{{fold}}.csv"], (0,), controls=False, folds=(0, 1))

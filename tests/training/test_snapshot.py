@@ -40,7 +40,7 @@ def graphs(backbone: str, recipe: Recipe = RECIPE, labels: str = "H 0 L") -> Cal
 
 
 def formulas(recipe: Recipe, tables: str = "ab") -> Callable[[], Fit]:
-    entrants = [Entrant(table=name, fold=fold) for fold in (0, 1) for name in tables]
+    entrants = [Entrant(table=name, fold=fold, seed=0) for fold in (0, 1) for name in tables]
     options = CrabNetOptions(width=8, layers=1, heads=2, hidden=12, head_widths=(10,))
     spec = TransferSpec(
         models={one: one.label for one in entrants}, seed=0, recipe=recipe, options=options

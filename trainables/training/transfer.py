@@ -70,14 +70,15 @@ def recipe_for(name: RecipeName, compositions: int, **changes: Any) -> Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """One model: a table, and the fold that it is tested on."""
+    """One model: a table, the fold that it is tested on, and a seed."""
 
     table: str
     fold: int
+    seed: int
 
     @property
     def label(self) -> str:
-        """Its name in its array."""
+        """Its name in its array, whose models have one seed."""
         return f"fold{self.fold}/{self.table}"
 
 
