@@ -2,8 +2,8 @@
 
     python -m benchmarks.start [--before CHECKOUT]
 
-A worker titles its process `ray::ArrayTrial.train` when its first training begins, which `/proc`
-shows. With another checkout of elemgrid, the two take turns.
+A worker titles its process `ray::ArrayTrial.train` when its first training begins. With another
+checkout of elemgrid, the two take turns.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from benchmarks.child import in_one_line
 from benchmarks.harness import Report, add_flags, alone, compare
 
 HERE = Path(__file__).resolve().parents[1]
 GRID = ("--preset", "demo", "--dims", "8", "--mixing", "H", "--folds", "0", "--epochs", "2")
-TRAINS = b"ray::ArrayTrial.train"
+TRAINS = "ray::ArrayTrial.train"
 LIMIT = 6.0  # seconds to the first model, on an idle machine
 LOOK = 0.03  # seconds between two looks
 
 
-def titles() -> Iterator[bytes]:
-    """The command lines of all processes, as they title themselves."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            yield path.read_bytes()
-        except OSError:  # it has ended
-            continue
+def titles(job: int) -> Iterator[str]:
+    """The command lines of a job's processes, as they title themselves."""
+    for process in psutil.Process(job).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            yield " ".join(process.cmdline())
 
 
 def start(checkout: Path) -> float:
@@ -60,7 +61,7 @@ def start(checkout: Path) -> float:
             stderr=subprocess.DEVNULL,
         )
         while job.poll() is None:
-            if any(title.startswith(TRAINS) for title in titles()):
+            if any(title.startswith(TRAINS) for title in titles(job.pid)):
                 found = time.perf_counter() - begun
                 job.wait()
                 return found
