@@ -1,7 +1,7 @@
 """Errors over the folds: each configuration's mean and spread, and the one selected.
 
 Configurations compete by their mean validation error over folds and seeds; models of different
-seeds never compete.
+seeds never compete, nor do those that learned under different conditions.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import pandas as pd
 
 from analysis.selection import done
 
-CONFIGURATION = ("task", "backbone", "dim", "mixing", "setting")
-LINE = ("task", "backbone", "dim", "mixing")  # what figures tell apart
+CONFIGURATION = ("task", "condition", "backbone", "dim", "mixing", "setting")
+RIVALS = ("task", "condition", "backbone")  # within which all configurations compete
+LINE = ("task", "condition", "backbone", "dim", "mixing")  # what figures tell apart
 
 
 def summary(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -20,9 +21,9 @@ def summary(ledger: pd.DataFrame) -> pd.DataFrame:
     Failed and diverged models are left out.
 
     Returns:
-        task, backbone, dim, mixing, setting, gamma, models, folds, test_error, test_std, val_error,
-        val_std, dummy_error and, where the ledger has them, unit and metric, which says what an
-        error is. Standard deviations are of the sample (n − 1), NaN for one model.
+        task, condition, backbone, dim, mixing, setting, gamma, models, folds, test_error, test_std,
+        val_error, val_std, dummy_error and, where the ledger has them, unit and metric, which says
+        what an error is. Standard deviations are of the sample (n − 1), NaN for one model.
 
     Raises:
         ValueError: no model is left.
@@ -40,27 +41,32 @@ def summary(ledger: pd.DataFrame) -> pd.DataFrame:
     }
     named |= {name: (name, "first") for name in ("unit", "metric") if name in rows.columns}
     found = rows.groupby(list(CONFIGURATION), sort=False).agg(**named).reset_index()
-    order = ["task", "backbone", "dim", "gamma", "setting"]
+    order = ["task", "condition", "backbone", "dim", "gamma", "setting"]
     return found.sort_values(order, kind="stable").reset_index(drop=True)
 
 
 def best_by_validation(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per (task, backbone) the row of `summary` with the lowest mean validation error.
+    """Per (task, condition, backbone) the row of `summary` with the lowest mean validation error.
 
-    Only configurations with as many models as the fullest of their (task, backbone) compete, so
+    Only configurations with as many models as the fullest of these compete, so
     that one lucky fold of an unfinished grid cannot win. Its `test_error` is therefore an honest
     estimate. Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
-    return _lowest(summary(ledger), ["task", "backbone"])
+    return _lowest(summary(ledger), [*RIVALS])
 
 
 def at_best_setting(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per (task, backbone, dim, mixing) the row of `summary` of the best setting, as above."""
+    """Per (task, condition, backbone, dim, mixing) the row of `summary` of the best setting."""
     return _lowest(summary(ledger), list(LINE))
 
 
+def of_mixings(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Per (task, condition, backbone, mixing) the row of `summary` of the best dim and setting."""
+    return _lowest(summary(ledger), [*RIVALS, "mixing"])
+
+
 def by_value(ledger: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Per (task, backbone) and value of an axis, the best configuration with this value, as above.
+    """Per (task, condition, backbone) and value of an axis, the best configuration with it.
 
     Args:
         axis: a column of the ledger, on which configurations differ.
@@ -70,7 +76,7 @@ def by_value(ledger: pd.DataFrame, axis: str) -> pd.DataFrame:
     """
     values = done(ledger, "test_error").groupby(list(CONFIGURATION))[axis].first()
     found = summary(ledger).join(values, on=list(CONFIGURATION)).dropna(subset=[axis])
-    group = ["task", "backbone", axis]
+    group = [*RIVALS, axis]
     number = found.groupby(group)["val_error"].size().rename("configurations")
     return _lowest(found, group).join(number, on=group)
 
@@ -86,18 +92,18 @@ def _lowest(found: pd.DataFrame, group: list[str]) -> pd.DataFrame:
 
 
 def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Per (task, backbone) the scores when each fold selects its model on its own validation part.
+    """Per (task, condition, backbone) the scores of the models that each fold selects itself.
 
-    This is nested selection, as a leaderboard requires: the model selected for a fold has seen
-    nothing of that fold's test part, whereas a configuration selected on all validation parts has,
-    through the other folds'. Each seed of a fold selects its own model. Columns: task, backbone,
-    folds, val_error, test_error, test_std (sample, NaN for one model). Ties go to the smaller dim,
-    then to the order H, -4, -2, 0, 2, 4, L.
+    It selects on its own validation part. This is nested selection, as a leaderboard requires: the
+    model selected for a fold has seen nothing of that fold's test part, whereas a configuration
+    selected on all validation parts has, through the other folds'. Each seed of a fold selects its
+    own model. Columns: task, condition, backbone, folds, val_error, test_error, test_std (sample,
+    NaN for one model). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
     """
     rows = done(ledger, "val_error")
-    cell = ["task", "backbone", "fold", "seed"]
+    cell = [*RIVALS, "fold", "seed"]
     ranked = rows.sort_values([*cell, "val_error", "dim", "gamma", "key"], kind="stable")
-    grouped = ranked.drop_duplicates(cell).groupby(["task", "backbone"])
+    grouped = ranked.drop_duplicates(cell).groupby([*RIVALS])
     return grouped.agg(
         folds=("fold", "nunique"),
         val_error=("val_error", "mean"),

@@ -1,7 +1,7 @@
 """Selects the models that count: the best of each cell, and the strategies S, H and L.
 
-A cell is one (task, fold, backbone, dim, seed): its mixings compete (thesis 4.2.3), and its
-settings, as learning rates, where there are several. Selecting on the validation error is the
+A cell is one (task, condition, fold, backbone, dim, seed): its mixings compete (thesis 4.2.3), and
+its settings, as learning rates, where there are several. Selecting on the validation error is the
 default; selecting on the test error reproduces the thesis literally and leaks the test part into
 the tables made from the winners.
 
@@ -14,7 +14,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-CELL = ("task", "fold", "backbone", "dim", "seed")
+from analysis.conditions import principal
+
+CELL = ("task", "condition", "fold", "backbone", "dim", "seed")
 LEAKS = frozenset({"test_error"})
 STRATEGIES = ("S", "H", "L")
 
@@ -63,8 +65,11 @@ def best_of_cells(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
 
 
 def strategies(ledger: pd.DataFrame, on: str = "val_error") -> dict[str, list[str]]:
-    """Keys of the models behind each table, sorted: S the winners, H and L those of one mixing."""
-    rows = done(ledger, on)
+    """Keys of the models behind each table, sorted: S the winners, H and L those of one mixing.
+
+    All have learned under the task's `principal` condition.
+    """
+    rows = principal(done(ledger, on))
     mixings = {name: rows[rows["mixing"] == name] for name in ("H", "L")}
     return {
         name: sorted(best_of_cells(of, on)["key"]) if len(of) else []

@@ -19,9 +19,18 @@ def main() -> None:
     ledger = FinishedRun(parser.parse_args().run).ledger
     best = best_by_validation(ledger)[list(CONFIGURATION)]
     picked = {tuple(row) for row in best.to_numpy().tolist()}
-    head = ["data set", "backbone", "dim", "mixing", "setting", "models", "validation MAE"]
+    head = [
+        "data set",
+        "condition",
+        "backbone",
+        "dim",
+        "mixing",
+        "setting",
+        "models",
+        "validation MAE",
+    ]
     print("| " + " | ".join([*head, "test MAE", "± folds"]) + " |")
-    print("|---|---|--:|---|---|--:|--:|--:|--:|")
+    print("|---|---|---|--:|---|---|--:|--:|--:|--:|")
     for row in summary(ledger).itertuples():
         configuration = tuple(getattr(row, name) for name in CONFIGURATION)
         cells = [*configuration, row.models]

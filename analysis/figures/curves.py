@@ -49,8 +49,8 @@ def _choose_ticks(values: pd.Series) -> list[float]:
     return [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
 
 
-def _tick(fig: go.Figure, row: int, column: int, values: pd.Series) -> None:
-    """Marks the error axis of a panel by its values."""
+def mark_errors(fig: go.Figure, row: int, column: int, values: pd.Series) -> None:
+    """Marks the logarithmic error axis of a panel by its values."""
     ticks = _choose_ticks(values) if len(values) else []
     labels = [format_value(tick) for tick in ticks]
     fig.update_yaxes(tickvals=ticks, ticktext=labels, row=row, col=column)
@@ -110,7 +110,7 @@ def learning_curves(
         for column, backbone in enumerate(backbones, 1):
             here = rows[(rows["task"] == task) & (rows["backbone"] == backbone)]
             keys = here["key"].unique().tolist()
-            _tick(fig, row, column, here[error])
+            mark_errors(fig, row, column, here[error])
             thinned = thinned or len(keys) > at_most
             for key in _thin(keys, at_most):
                 line = here[here["key"] == key].sort_values("epoch")

@@ -54,7 +54,7 @@ def start(options: GroupOptions) -> int:
 
 def open_run(options: GroupOptions) -> FinishedRun:
     """Opens the grid's run; all that can be wrong with the options is found here."""
-    finished = FinishedRun(options.run)
+    finished = FinishedRun(options.run).principal
     finished.demand_files()
     _ = finished.embeddings, finished.distances
     if finished.done.empty:

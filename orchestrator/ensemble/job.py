@@ -60,7 +60,7 @@ def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
             models = models[models[column].isin(asked)]
     if models.empty:
         raise UsageError(f"{options.run}: no such model is done; there is nothing to combine")
-    models = _combinable(finished, models)
+    models = _of_whole_folds(finished, _combinable(finished, models))
     folds = models.groupby("task", sort=False)["fold"].nunique()
     for task, number in folds.items():
         count = int((models["task"] == task).sum())
@@ -77,6 +77,20 @@ def _combinable(finished: FinishedRun, models: pd.DataFrame) -> pd.DataFrame:
         raise UsageError(f"{finished.folder}: {told}; there is nothing to combine")
     if left:
         print(f"{told}; left out", file=sys.stderr)
+    return kept
+
+
+def _of_whole_folds(finished: FinishedRun, models: pd.DataFrame) -> pd.DataFrame:
+    """The models that learned from all of their fold; others are left out, in one line."""
+    kept = models[models["condition"] == ""]
+    if kept.empty:
+        raise UsageError(
+            f"{finished.folder}: all its models are under conditions, as"
+            f" {models['condition'].iloc[0]}; ensembles are of models that learned from whole folds"
+        )
+    if left := len(models) - len(kept):
+        told = f"{counted(left, 'model')} under conditions {are(left)} left out"
+        print(f"{told}; ensembles are of models that learned from whole folds", file=sys.stderr)
     return kept
 
 

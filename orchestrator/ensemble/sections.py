@@ -35,7 +35,7 @@ class Combined:
 def errors(combined: Combined) -> Values:
     """What is gained by combining the models of a fold."""
     folds, units = combined.ensemble.folds, units_of(combined.run.done)
-    rivals, asked = combined.run.ledger, combined.ensemble.facts.get("backbones")
+    rivals, asked = combined.run.principal.ledger, combined.ensemble.facts.get("backbones")
     if asked:
         rivals = rivals[rivals["backbone"].isin(asked)]
     configurations = leaderboard.best_by_validation(rivals).sort_values("val_error")

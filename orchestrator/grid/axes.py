@@ -75,7 +75,8 @@ class Axis:
     Attributes:
         column: of the ledger; it also names the axis in a point of the grid.
         part: of a model's specification that holds the value. An axis of the recipe or of the
-            network's options need not be given: then each backbone has its own value.
+            network's options need not be given: then each backbone has its own value. Those of the
+            condition repeat configurations too, and are never averaged over.
         field: name of the value in this part, if it is not `column`.
         kind: type of a value.
         read: parses one value.
@@ -90,7 +91,7 @@ class Axis:
     kind: type
     read: Read
     help: str
-    part: Literal["model", "recipe", "options"] = "model"
+    part: Literal["model", "recipe", "options", "condition"] = "model"
     field: str = ""
     repeats: bool = False
     within_array: bool = False

@@ -13,6 +13,7 @@ import numpy as np
 
 from orchestrator.grid.axes import Range, Values, tell
 from orchestrator.grid.config import AXES, GridConfig
+from trainables.crystals.condition import WHOLE, Condition, usual_sizes
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
@@ -22,6 +23,7 @@ from trainables.training.specification import TRAINING_VERSION, ArraySpec, Model
 
 Point = dict[str, Any]  # a configuration: the values of axes, by column of the ledger
 REPEATS = {axis.column: axis for axis in AXES.values() if axis.repeats}
+CONDITIONS = {column: axis for column, axis in REPEATS.items() if axis.part == "condition"}
 CHOICES = {axis.column: axis for axis in AXES.values() if not axis.repeats}
 # Those that share an array come last, so that cells of one array are consecutive.
 ORDERED = sorted(CHOICES, key=lambda column: CHOICES[column].within_array)
@@ -65,7 +67,11 @@ class Space:
     ) -> None:
         self.config, self._targets, self._fingerprints = config, targets, fingerprints
         given = {axis.column: getattr(config, name) for name, axis in AXES.items()}
-        self._repeats = list(itertools.product(*(given[column] for column in REPEATS)))
+        repeated = [column for column in REPEATS if column not in CONDITIONS]
+        self._repeats = [
+            dict(zip(repeated, values, strict=True))
+            for values in itertools.product(*(given[column] for column in repeated))
+        ]
         self._given: dict[str, Values] = {
             column: given[column] for column in ORDERED if given[column] is not None
         }
@@ -102,7 +108,7 @@ class Space:
         return {column: drawn(column, values) for column, values in self.choices.items()}
 
     def cells(self, *points: Point) -> list[Cell]:
-        """The models of some configurations: each on all data sets, folds and seeds.
+        """The models of some configurations: each on all data sets, folds, seeds and conditions.
 
         A point names values by column of the ledger. An axis that it leaves out has the only value
         of the configuration, or each backbone's own; a value that a backbone has no option for is
@@ -116,8 +122,9 @@ class Space:
             (self._model(point), [name for name in point if name not in USUAL]) for point in points
         ]
         found = (
-            self._cell(task, fold, seed, model, told)
-            for task, fold, seed in self._repeats
+            self._cell(repeat, condition, model, told)
+            for repeat in self._repeats
+            for condition in conditions(self.config)
             for model, told in models
         )
         return list(dict.fromkeys(found))
@@ -153,20 +160,38 @@ class Space:
         }
 
     def _cell(
-        self, task: str, fold: int, seed: int, model: Mapping[str, Any], told: Iterable[str]
+        self,
+        repeat: Mapping[str, Any],
+        condition: Condition,
+        model: Mapping[str, Any],
+        told: Iterable[str],
     ) -> Cell:
+        task, seed = repeat["task"], repeat["seed"]
         spec = ModelSpec(
             data=self._fingerprints.get((task, model["backbone"]), f"{task}, not featurised"),
             target=self._targets[task],
-            fold=fold,
+            fold=repeat["fold"],
             seed=seed,
             training=TRAINING_VERSION,
+            condition=condition,
             **model,
         )
         values = {column: CHOICES[column].of(spec) for column in told}
         if len(self.config.seed) > 1:
             values["seed"] = seed
-        return Cell(task=task, spec=spec, label=tell(values))
+        label = ", ".join(filter(None, (condition.text, tell(values))))
+        return Cell(task=task, spec=spec, label=label)
+
+
+def conditions(config: GridConfig) -> list[Condition]:
+    """What the models of a grid may learn from: every combination of these axes."""
+    values = {
+        axis.name: getattr(config, name) or (getattr(WHOLE, axis.name),)
+        for name, axis in AXES.items()
+        if axis.part == "condition"
+    }
+    combinations = itertools.product(*values.values())
+    return [Condition(**dict(zip(values, one, strict=True))) for one in combinations]
 
 
 def cells(
@@ -225,7 +250,8 @@ class GridArray:
     def cost(self, dataset: Dataset) -> float:
         """Relative cost of the whole training, from epochs, models and the cost of an edge."""
         fixed, wide = BACKBONES[self.spec.backbone].edge_cost
-        work = dataset.graphs.edges * (fixed + wide * self.spec.width)
+        taken = sum(usual_sizes(len(dataset), self.spec.condition)) / sum(usual_sizes(len(dataset)))
+        work = dataset.graphs.edges * taken * (fixed + wide * self.spec.width)
         return float(work * len(self.models) * self.epochs)
 
     @staticmethod

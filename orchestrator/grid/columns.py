@@ -12,25 +12,28 @@ import pandas as pd
 import pyarrow as pa
 
 from orchestrator.grid.axes import TYPES, tell
-from orchestrator.grid.cells import CHOICES, USUAL
+from orchestrator.grid.cells import CHOICES, CONDITIONS, USUAL
 from orchestrator.runs.records import SCHEMA
+from trainables.crystals.condition import Condition
 from trainables.models.mixing import Mixing
 from trainables.training.specification import ModelSpec
 
-GAMMA, SETTING = "gamma", "setting"
+GAMMA, SETTING, CONDITION = "gamma", "setting", "condition"
 FURTHER = [column for column in CHOICES if column not in USUAL]
 ADDED = pa.schema(
     [(column, TYPES[CHOICES[column].kind]) for column in FURTHER]
-    + [(GAMMA, pa.float64()), (SETTING, pa.string())]
+    + [(column, TYPES[axis.kind]) for column, axis in CONDITIONS.items()]
+    + [(GAMMA, pa.float64()), (SETTING, pa.string()), (CONDITION, pa.string())]
 )
 
 
 def with_axes(ledger: pa.Table) -> pa.Table:
-    """Adds a column for each axis, `gamma` of the mixing, and `setting`.
+    """Adds a column for each axis, `gamma` of the mixing, `setting` and `condition`.
 
     A setting is the text of the values, beyond backbone, dimension and mixing, in which the models
     of a backbone differ; "" where there are none. Models of one backbone, dimension, mixing and
-    setting are one configuration.
+    setting are one configuration. A condition is the text of what a model may learn from within its
+    fold, "" where that is all; models under two conditions do not compete.
 
     Args:
         ledger: of models of a grid.
@@ -40,12 +43,19 @@ def with_axes(ledger: pa.Table) -> pa.Table:
     backbones = [model.backbone for model in models]
     added = {
         **values,
+        **{name: [axis.of(model) for model in models] for name, axis in CONDITIONS.items()},
         GAMMA: [Mixing(model.mixing).gamma for model in models],
         SETTING: _settings(backbones, values),
+        CONDITION: [model.condition.text for model in models],
     }
     for field in ADDED:
         ledger = ledger.append_column(field, pa.array(added[field.name], field.type))
     return ledger
+
+
+def condition_of(spec: str) -> Condition:
+    """The condition of a model, by the text of its specification."""
+    return ModelSpec.read(spec).condition
 
 
 def varying(ledger: pd.DataFrame) -> list[str]:

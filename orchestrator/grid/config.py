@@ -165,6 +165,15 @@ class GridConfig(BaseModel):
             help="seeds of initial weights, batches and validation parts; default 0",
         ),
     ] = (0,)  # fmt: skip
+    train_size: Annotated[
+        tuple[int, ...] | None,
+        Axis(
+            column="train_size", kind=int, part="condition", repeats=True, alone=True,
+            read=whole(0), metavar="N",
+            help="numbers of training crystals: the first N of a seeded order of a fold's training"
+            " part, 0 for all of it, which is the default; sizes never compete",
+        ),
+    ] = None  # fmt: skip
     strategy: str | None = None  # of a search; None for the whole grid
     budget: int | None = Field(None, ge=1)
     select_on: Literal["validation", "test"] = "validation"

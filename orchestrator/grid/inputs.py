@@ -15,6 +15,7 @@ from orchestrator.data.datasets import resolve
 from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, folder_of
 from orchestrator.data.streaming import open_streamed
 from orchestrator.data.targets import class_names, target_of
+from orchestrator.grid.cells import conditions
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
@@ -229,21 +230,25 @@ def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
 def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]) -> None:
     """Raises UsageError if a fold has nothing to train on, to validate on or to test.
 
-    Whole parts may be quarantined (by a high --max-bad), withheld, or missing in a given split.
+    Whole parts may be quarantined (by a high --max-bad), withheld, or missing in a given split; and
+    a condition may ask for more than a fold has.
     """
     for (task, backbone), dataset in datasets.items():
         if backbone != config.backbones[0]:
             continue
-        for fold, seed in product(config.folds, config.seed):
-            split = split_dataset(dataset, fold, seed)
+        for fold, seed, condition in product(config.folds, config.seed, conditions(config)):
+            where = f"{task}: of fold {fold}"
+            try:
+                split = split_dataset(dataset, fold, seed, condition)
+            except ValueError as error:
+                raise UsageError(f"{where}, {error}") from None
             sizes = list(split.sizes.values())
             if not all(sizes):
                 raise UsageError(
-                    f"{task}: of fold {fold}, {sizes[0]} training, {sizes[1]} validation and"
+                    f"{where}, {sizes[0]} training, {sizes[1]} validation and"
                     f" {sizes[2]} test crystals are good; name other --folds, or mend the bad"
                     " crystals"
                 )
-            where = f"{task}: of fold {fold}"
             if dataset.classes is not None:
                 _demand_both_classes(where, dataset, split)
             elif dataset.target.ndim == 2:

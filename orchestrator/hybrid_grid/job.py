@@ -21,7 +21,7 @@ from orchestrator.data.targets import classify, targets_of
 from orchestrator.data.unseen import say_unseen
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, Space, arrays
-from orchestrator.grid.columns import NOTHING, with_axes
+from orchestrator.grid.columns import NOTHING, condition_of, with_axes
 from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.inputs import (
@@ -48,6 +48,7 @@ from orchestrator.runs.run_directory import demand_folder, locked, open_manifest
 from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Study
+from trainables.crystals.condition import Condition
 from trainables.crystals.registry import LEADERBOARD
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.split import Split
@@ -191,15 +192,15 @@ def _finish(
     }
 
     @cache
-    def split(task: str, backbone: str, fold: int, seed: int) -> Split:
-        return split_dataset(datasets[task, backbone], fold, seed)
+    def split(task: str, backbone: str, fold: int, seed: int, condition: Condition) -> Split:
+        return split_dataset(datasets[task, backbone], fold, seed, condition)
 
     write_collected(
         folder,
         records,
         ledger,
         crystals,
-        lambda row: split(row.task, row.backbone, row.fold, row.seed),
+        lambda row: split(row.task, row.backbone, row.fold, row.seed, condition_of(row.spec)),
     )
     on = SELECTED_BY[config.select_on]
     actors = max(1, cluster.worker_slots(1, 0))

@@ -18,6 +18,7 @@ from analysis.figures.periodic import periodic_table
 from analysis.figures.winners import winners
 from analysis.metrics import metrics_of, name_errors
 from orchestrator.grid import columns as axes
+from orchestrator.hybrid_grid.condition_sections import of_principal, training_size
 from orchestrator.hybrid_grid.embedding_sections import learned
 from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
@@ -88,6 +89,7 @@ def overview(run: FinishedRun) -> Values:
             if data.get("classes")
         },
         "properties": "mae_standardised" in metrics,
+        "conditions": sorted({*run.done["condition"]} - {""}),
         "best": frame,
     }
 
@@ -205,6 +207,7 @@ def all_results(run: FinishedRun) -> Values:
             "backbone": summary["backbone"],
             "dim": summary["dim"],
             "mixing": summary["mixing"],
+            **({"condition": summary["condition"]} if summary["condition"].any() else {}),
             **({"setting": summary["setting"]} if axes.varying(run.done) else {}),
             "models": summary["models"],
             **({"error": [name_errors([one]) for one in summary["metric"]]} if several else {}),
@@ -238,16 +241,17 @@ def failures(run: FinishedRun) -> Values | None:
 
 
 SECTIONS: tuple[tuple[str, Callable[[FinishedRun], Values | None]], ...] = (
-    ("Overview", overview),
-    ("Error against mixing", mixing),
-    ("Which mixing wins", winning),
-    ("How much is learned", learned),
-    ("Effect of the dimension", dimension),
-    ("Further axes", further_axes),
+    ("Overview", of_principal(overview)),
+    ("Error against mixing", of_principal(mixing)),
+    ("Which mixing wins", of_principal(winning)),
+    ("How much is learned", of_principal(learned)),
+    ("Effect of the dimension", of_principal(dimension)),
+    ("Further axes", of_principal(further_axes)),
+    ("Number of training crystals", training_size),
     ("Distances between the elements", heatmap),
     ("Coverage", coverage),
-    ("Learning curves", curves),
-    ("Predictions", predictions),
+    ("Learning curves", of_principal(curves)),
+    ("Predictions", of_principal(predictions)),
     ("All configurations", all_results),
     ("Cost", cost),
     ("Not done", failures),

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.grid.cells import GridArray
-from orchestrator.planning.measure import Costs, parts, passes
+from orchestrator.planning.measure import EVALUATION, Costs, passes
 from orchestrator.planning.sample import Size
+from trainables.crystals.condition import usual_sizes
 from trainables.training.problem import EVALUATION_BATCH
 
 # Memory of the process per byte of a step's tensors: the C library keeps the gaps between tensors
@@ -75,9 +76,11 @@ def estimate(array: GridArray, costs: Costs, size: Size, budget: float) -> Estim
     rows = size.crystals * size.rows
     share = models / costs.members
     # The number of calls and kernels of a pass is fixed; moving weights grows with the models.
-    steps, work = passes(size.crystals, recipe.batch_size), rows * share
+    whole, held = usual_sizes(size.crystals)
+    train, _ = usual_sizes(size.crystals, array.spec.condition)
+    part = (train + EVALUATION * held) / (whole + EVALUATION * held)
+    steps, work = passes(train, held, recipe.batch_size), rows * share * part
     moves = steps * max(1.0, share)
-    train, held = parts(size.crystals)
     batch = share * size.rows * train / max(1, math.ceil(train / recipe.batch_size))
     evaluating = costs.evaluating * share * size.rows * min(EVALUATION_BATCH, held)
     gpu, record = costs.traffic, costs.record

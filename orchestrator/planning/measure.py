@@ -22,7 +22,7 @@ import torch
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning.sample import first, rows
 from orchestrator.planning.tally import Tally
-from trainables.crystals.split import VALIDATION_SHARE
+from trainables.crystals.condition import WHOLE, usual_sizes
 from trainables.kernels import ops
 from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
@@ -99,16 +99,8 @@ class Traffic:
     alive: Line
 
 
-def parts(crystals: int) -> tuple[int, int]:
-    """How many of the given crystals train, and how many validate."""
-    rest = crystals - crystals // 5
-    held = round(VALIDATION_SHARE * rest)
-    return rest - held, held
-
-
-def passes(crystals: int, batch_size: int) -> float:
+def passes(train: int, held: int, batch_size: int) -> float:
     """Training steps of an epoch, plus its validation in steps of the same cost."""
-    train, held = parts(crystals)
     return math.ceil(train / batch_size) + EVALUATION * math.ceil(held / EVALUATION_BATCH)
 
 
@@ -118,7 +110,7 @@ def measure(
     """Trains copies of an array for a few epochs; nothing of them is kept.
 
     Args:
-        spec: the array; its fold does not matter.
+        spec: the array; its fold and condition do not matter.
         dataset: at least 10 crystals; only the first ones are used.
         worker: whose number of threads is used, as far as this machine has CPUs.
         device: "cpu" or "cuda".
@@ -127,7 +119,7 @@ def measure(
     width = max(spec.dim, spec.width)
     members = max(1, min(len(spec.mixings), WIDEST // width))
     labels = list(spec.mixings)[:members]
-    spec = replace(spec, mixings={label: label for label in labels}, fold=0)
+    spec = replace(spec, mixings={label: label for label in labels}, fold=0, condition=WHOLE)
     few = first(dataset, _enough(spec.recipe.batch_size, members * width))
     threads = min(worker.threads, os.cpu_count() or 1)
     with _threads(threads):
@@ -156,7 +148,7 @@ def _enough(batch_size: int, width: int) -> int:
 
 def _runs(spec: ArraySpec, dataset: Dataset[Columns], device: str) -> tuple[_Run, _Run]:
     """A run in batches of the recipe's size, and one in smaller ones."""
-    size = min(spec.recipe.batch_size, parts(len(dataset))[0])
+    size = min(spec.recipe.batch_size, usual_sizes(len(dataset))[0])
     return _Run(spec, dataset, size, device), _Run(spec, dataset, max(2, size // FINER), device)
 
 
@@ -178,8 +170,8 @@ class _Run:
         self, spec: ArraySpec, dataset: Dataset[Columns], batch_size: int, device: str
     ) -> None:
         self.dataset, self.rows = dataset, rows(dataset.graphs)
-        self.passes = passes(len(dataset), batch_size)
-        train, _ = parts(len(dataset))
+        train, held = usual_sizes(len(dataset))
+        self.passes = passes(train, held, batch_size)
         self.batch_rows = self.rows / len(dataset) * train / math.ceil(train / batch_size)
         # No model leaves: no epoch is the last, patience never ends, no step counts as divergence.
         # Nothing is compiled, as it would be for a long training on a GPU.

@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import leaderboard
+from analysis.conditions import principal
 from analysis.scores import r_squared, regression_scores
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_files import read_parquet, read_sealed, reading, verify
 from orchestrator.runs.ledger import LEDGER, digest_of
 from orchestrator.runs.records import DONE, SCHEMA
+from trainables.crystals.condition import WHOLE
 from trainables.crystals.registry import LEADERBOARD, Task
 from trainables.models.mixing import Mixing
 
@@ -93,6 +95,11 @@ class FinishedRun:
     def scalars(self) -> pd.DataFrame:
         """The done models that predict one number a crystal, with a unit or without."""
         return self.done[[kind == "scalar" for kind in map(self.kind_of, self.done["task"])]]
+
+    @cached_property
+    def principal(self) -> FinishedRun:
+        """The run as if it had only the models under each task's principal condition."""
+        return _UnderOneCondition(self.folder, whole=self)
 
     def kind_of(self, task: str) -> str:
         """Kind of a data set's target."""
@@ -177,8 +184,29 @@ class FinishedRun:
             return pd.read_parquet(self.predictions, filters=chosen)
 
 
+@dataclass(frozen=True)
+class _UnderOneCondition(FinishedRun):
+    """A run as its own `principal`."""
+
+    whole: FinishedRun
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return self.whole.manifest
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        return principal(self.whole.ledger)
+
+    @cached_property
+    def digest(self) -> str:
+        return self.whole.digest
+
+
 def _with_defaults(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Adds the columns that a ledger of an earlier version lacks: `gamma`, and `setting`."""
+    """Adds the columns that a ledger of an earlier version lacks: on setting and condition."""
+    if "condition" not in ledger:
+        ledger = ledger.assign(train_size=WHOLE.train_size, condition="")
     if "setting" in ledger:
         return ledger
     gammas = [Mixing(label).gamma for label in ledger["mixing"]]

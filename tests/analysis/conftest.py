@@ -42,6 +42,7 @@ def build_ledger(
                                 "mixing": mixing,
                                 "gamma": ENDS.get(mixing, 0.0) or float(mixing),
                                 "setting": "",
+                                "condition": "",
                                 "fold": fold,
                                 "seed": 7,
                                 "status": "done",

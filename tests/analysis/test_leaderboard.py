@@ -99,6 +99,7 @@ def test_each_fold_picks_on_its_own_validation_part() -> None:
     names = ["key", "dim", "mixing", "fold", "val_error", "test_error"]
     ledger = pd.DataFrame(rows, columns=names).assign(
         task="t",
+        condition="",
         backbone="cgcnn",
         status="done",
         seed=0,

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.grid.cells import arrays
-from orchestrator.grid.columns import with_axes
+from orchestrator.grid.columns import condition_of, with_axes
 from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
 from orchestrator.hybrid_grid.tables import write_distances
@@ -61,7 +61,7 @@ def make_run(
                 "seconds": 0.25, "device": "cpu", "kernels": "none", "threads": 1, "error": "",
                 "scores": json.dumps(outcome.scores),
             }  # fmt: skip
-            records.write({**row, **done, **outcome.metrics}, outcome.arrays)
+            records.write({**row, **done, **outcome.metrics, **outcome.sizes}, outcome.arrays)
     ledger = with_axes(compile_ledger(records, {cell.key: cell.task for cell in cells}))
     sums.write_parquet(folder, "ledger.parquet", ledger)
     finish(folder, records, ledger, {(task, name): data[name] for name in data})
@@ -104,7 +104,8 @@ def finish(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any
         return
 
     def split(row: Any) -> Split:
-        return split_dataset(data[row.task, row.backbone], row.fold, row.seed)
+        condition = condition_of(row.spec)
+        return split_dataset(data[row.task, row.backbone], row.fold, row.seed, condition)
 
     crystals = {name: (found.ids, found.target) for name, found in data.items()}
     write_collected(folder, records, frame, crystals, split)

@@ -16,12 +16,13 @@ import torch
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning import measure as measuring
 from orchestrator.planning.estimate import HEAP, estimate
-from orchestrator.planning.measure import Costs, Line, measure, parts, passes
+from orchestrator.planning.measure import Costs, Line, measure, passes
 from orchestrator.planning.sample import Size, rows
 from orchestrator.planning.tally import Tally
 from orchestrator.runs.records import Records
 from orchestrator.training.environment import environment
 from tests.orchestrator.small_data import CRYSTALS, array_spec, featurised, grid_array
+from trainables.crystals.condition import usual_sizes
 from trainables.crystals.split import split_fold
 from trainables.kernels import ops
 from trainables.models.backbones import BACKBONES
@@ -39,19 +40,21 @@ def measured(spec: ArraySpec, *, traffic: bool = False) -> Costs:
 def whole(spec: ArraySpec) -> tuple[Size, float]:
     """The size of the whole data set, and the passes of an epoch over it."""
     graphs = featurised(spec.backbone).graphs
-    return Size(CRYSTALS, rows(graphs) / CRYSTALS), passes(CRYSTALS, spec.recipe.batch_size)
+    return Size(CRYSTALS, rows(graphs) / CRYSTALS), passes(
+        *usual_sizes(CRYSTALS), spec.recipe.batch_size
+    )
 
 
 @pytest.mark.parametrize("crystals", [10, 11, 57, 212, 636, 1265, 106_113])
 def test_parts_are_those_of_the_split(crystals: int) -> None:
     split = split_fold(np.arange(crystals), crystals, 4, 0)
-    assert parts(crystals) == (len(split.train), len(split.validation))
+    assert usual_sizes(crystals) == (len(split.train), len(split.validation))
 
 
 def test_passes_are_training_steps_and_cheaper_evaluations() -> None:
-    assert passes(1265, 128) == 6 + 1 / 3
-    assert passes(10, 128) == 1 + 1 / 3
-    assert passes(132_752, 32) == pytest.approx(79_651 / 32 + 52 / 3, abs=1)
+    assert passes(*usual_sizes(1265), 128) == 6 + 1 / 3
+    assert passes(*usual_sizes(10), 128) == 1 + 1 / 3
+    assert passes(*usual_sizes(132_752), 32) == pytest.approx(79_651 / 32 + 52 / 3, abs=1)
 
 
 @pytest.mark.parametrize("backbone", ["cgcnn", "megnet"])
@@ -128,7 +131,7 @@ def test_memory_alive_is_foretold_for_batches_of_another_size(backbone: str) -> 
         training.run_epoch()
         training.run_epoch()
     size, _ = whole(spec)
-    alive = measured(spec).alive.at(1, parts(CRYSTALS)[0] * size.rows)
+    alive = measured(spec).alive.at(1, usual_sizes(CRYSTALS)[0] * size.rows)
     assert alive == pytest.approx(tally.peak, rel=0.2)
 
 

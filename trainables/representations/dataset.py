@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from trainables.crystals.condition import WHOLE, Condition
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.split import Split, split_fold, split_given
 from trainables.representations.columns import Columns, ranges
@@ -66,11 +67,15 @@ class Dataset(Generic[G]):
         return self.target[self.places_of(rows)]
 
 
-def split_dataset(dataset: Dataset, fold: int, seed: int) -> Split:
-    """The parts of a fold: the official fold, or the given one."""
+def split_dataset(dataset: Dataset, fold: int, seed: int, condition: Condition = WHOLE) -> Split:
+    """The parts of a fold, the official one or the given one, under a condition.
+
+    Raises:
+        ValueError: the fold has not what the condition asks for; a few words.
+    """
+    own = None if dataset.classes is None else dataset.classes[dataset.rows]
     if dataset.folds is None:
         whole = split_fold(dataset.rows, dataset.total, fold, seed, dataset.classes)
     else:
-        own = None if dataset.classes is None else dataset.classes[dataset.rows]
         whole = split_given(dataset.folds, fold, seed, classes=own)
-    return whole.without(dataset.withheld)
+    return condition.of(whole.without(dataset.withheld), fold, seed, own)

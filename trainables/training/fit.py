@@ -81,7 +81,7 @@ class ArrayFit(FittedArray):
 
     def __init__(self, spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> None:
         self.spec, self.dataset = spec, dataset
-        self.split = split_dataset(dataset, spec.fold, spec.seed)
+        self.split = split_dataset(dataset, spec.fold, spec.seed, spec.condition)
         self.kind = kind_of(spec.target)
         self.scaler = self.kind.scaler(dataset.targets_of(self.split.train))
         standard = self.scaler.standardise(dataset.target)

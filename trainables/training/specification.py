@@ -17,6 +17,7 @@ from functools import cache, cached_property
 from types import UnionType
 from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
 
+from trainables.crystals.condition import WHOLE, Condition
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import CrabNetOptions, NetworkOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
@@ -95,6 +96,7 @@ class ModelSpec(Specification):
         mixing: label of their mixing.
         options: of the network.
         network: version of the network, where another package has it; `training` is ours.
+        condition: what it may learn from, within its fold.
     """
 
     backbone: str
@@ -102,6 +104,7 @@ class ModelSpec(Specification):
     mixing: str
     options: NetworkOptions
     network: int = 1
+    condition: Condition = WHOLE
 
     @classmethod
     def _classes(cls, found: Mapping[str, Any]) -> dict[str, type]:
@@ -120,6 +123,7 @@ class ArraySpec:
         mixings: label -> key of the model, in order.
         options: of the network; None for the defaults.
         target: what is learned.
+        condition: what its members may learn from, within the fold.
     """
 
     backbone: str
@@ -130,6 +134,7 @@ class ArraySpec:
     recipe: Recipe
     options: NetworkOptions | None = None
     target: Target = NUMBER
+    condition: Condition = WHOLE
 
     @classmethod
     def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
@@ -144,6 +149,7 @@ class ArraySpec:
             recipe=first.recipe,
             options=first.options,
             target=first.target,
+            condition=first.condition,
         )
 
     @property
