@@ -129,7 +129,9 @@ def further_axes(run: FinishedRun) -> Values | None:
                 "data set": best["task"],
                 "backbone": best["backbone"],
                 "axis": axis,
-                "value": best[axis].map(lambda value: f"{value:g}"),
+                "value": best[axis].map(
+                    lambda value: value if isinstance(value, str) else f"{value:g}"
+                ),
                 "configurations": best["configurations"],
                 f"validation {error}": best["val_error"].map(significant),
                 "dim": best["dim"],
