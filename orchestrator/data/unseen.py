@@ -1,4 +1,4 @@
-"""Reports test crystals with elements that their models never trained on."""
+"""The elements of data sets, and test crystals with some that their models never trained on."""
 
 from __future__ import annotations
 
@@ -44,6 +44,20 @@ def say_unseen(
             print(
                 f"{task}: {crystals} an element that no training crystal of the fold has ({where})"
             )
+
+
+def elements_of(
+    datasets: Mapping[tuple[str, str], Dataset], featurised: Mapping[str, Featurised]
+) -> list[int]:
+    """Atomic numbers of all elements in some data sets, ascending.
+
+    Args:
+        datasets: by (task, backbone).
+        featurised: by task.
+    """
+    of_task = {task: dataset for (task, _), dataset in datasets.items()}
+    found = [np.unique(_nodes(one, featurised[task])[0]) for task, one in of_task.items()]
+    return [int(z) for z in np.unique(np.concatenate(found))]
 
 
 def _nodes(dataset: Dataset, data: Featurised) -> tuple[np.ndarray, np.ndarray]:

@@ -150,6 +150,8 @@ class Space:
                 parts[CHOICES[column].part][CHOICES[column].name] = value
         if not Mixing(values["mixing"]).has_start:  # or one model would have several keys
             parts["recipe"].pop("element_init", None)
+        if not Mixing(values["mixing"]).has_handcrafted:
+            parts["recipe"].pop("handcrafted", None)
         entry, recipe = BACKBONES[backbone], self.config.recipe_of(backbone)
         return {
             **parts["model"],

@@ -16,10 +16,12 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.data.given_folds import Division
 from orchestrator.grid.axes import Axis, Range, named, number, whole
+from orchestrator.grid.handcrafted import Foreign
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.worker import Worker
 from trainables.crystals.checks import MAX_ATOMS
 from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
+from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
 from trainables.models.recipe import ElementInit, Recipe, RecipeName
@@ -43,6 +45,12 @@ def _element_init(given: object) -> str:
         names = " or ".join(map(repr, get_args(ElementInit)))
         raise ValueError(f"{given!r} is wrong, it must be {names}")
     return str(given)
+
+
+def _handcrafted(given: object) -> str:
+    name = named(given)
+    handcrafted.demand_name(name)
+    return name
 
 
 class GridConfig(BaseModel):
@@ -133,6 +141,17 @@ class GridConfig(BaseModel):
             choices=get_args(ElementInit),
             help="start of the learned element vectors: normal, N(0, 1); zero; uniform, U(-0.05,"
             " 0.05); frozen, N(0, 1) and never trained; default by recipe",
+        ),
+    ] = None  # fmt: skip
+    handcrafted: Annotated[
+        tuple[str, ...] | None,
+        Axis(
+            column="handcrafted", kind=str, part="recipe", alone=True, read=_handcrafted,
+            metavar="TABLE",
+            help="tables of the handcrafted element vectors: cgcnn92, 92 columns of zeros and ones;"
+            " elements, the same and 17 that tell all elements apart; a table of ElementEmbeddings"
+            " (magpie oliynyk mat2vec skipatom megnet16 …); FILE or NAME=FILE, a CSV of 118 rows."
+            " Columns of foreign tables are standardised; default by recipe",
         ),
     ] = None  # fmt: skip
     conv_width: Annotated[
@@ -303,6 +322,7 @@ class Options:
     follow_links: bool
     withheld: frozenset[str]  # reduced formulas
     division: Division | None  # replaces the official folds
+    tables: Mapping[str, Foreign]  # the handcrafted ones that are not built in, by name
     address: str | None
     worker: Worker
     dry_run: bool

@@ -18,6 +18,7 @@ from orchestrator.grid.config import (
     build_config,
     strategy_names,
 )
+from orchestrator.grid.handcrafted import Foreign, read_foreign
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
@@ -241,8 +242,12 @@ def parse(argv: Sequence[str]) -> Options:
     withheld = read_formulas(given["without"]) if given["without"] else frozenset()
     if withheld:
         fields["without"] = digest_of(withheld)
+    tables: dict[str, Foreign] = {}
+    if given["handcrafted"]:
+        fields["handcrafted"], tables = read_foreign(given["handcrafted"])
     return Options(
         config=build_config(given["preset"], fields),
+        tables=tables,
         withheld=withheld,
         division=division,
         run=given["run"],

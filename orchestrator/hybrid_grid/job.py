@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from orchestrator.data.divided import divide
 from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.targets import classify, targets_of
-from orchestrator.data.unseen import say_unseen
+from orchestrator.data.unseen import elements_of, say_unseen
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, Space, arrays
 from orchestrator.grid.columns import NOTHING, condition_of, with_axes
 from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
+from orchestrator.grid.handcrafted import describe_foreign, say_foreign
 from orchestrator.grid.inputs import (
     demand_learnable,
     demand_parts,
@@ -47,7 +48,7 @@ from orchestrator.runs.records import DONE, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
 from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
-from orchestrator.training.study import Study
+from orchestrator.training.study import Study, graph_networks
 from trainables.crystals.condition import Condition
 from trainables.crystals.registry import LEADERBOARD
 from trainables.crystals.sources import Source, SourceError
@@ -101,6 +102,8 @@ def run(options: Options, lease: str) -> int:
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
         say_unseen(config.folds, config.seed[0], datasets, featurised)
+        if options.tables:
+            say_foreign(options.tables, elements_of(datasets, featurised))
         search = Search(Space(config, targets, fingerprints(config, featurised)))
         planned = search.propose(NOTHING)
         records = Records(folder / layout.RECORDS, lease=lease)
@@ -112,6 +115,10 @@ def run(options: Options, lease: str) -> int:
                 data=datasets,
                 naming=GridArray,
                 complete=with_axes,
+                make_fit=partial(
+                    graph_networks,
+                    tables={name: one.table for name, one in options.tables.items()},
+                ),
                 more=lambda told: arrays(search.propose(told)),
             ),
             records,
@@ -167,6 +174,7 @@ def _write_manifest(
             "representations": [
                 dataclasses.asdict(kind) for kind in representations(options.config.backbones)
             ],
+            "handcrafted": describe_foreign(options.tables),
             "models": models,
             "hardware": cluster.hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},

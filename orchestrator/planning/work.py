@@ -246,7 +246,12 @@ def measure_all(options: Options, work: Work, samples: Mapping[Name, Sample], sa
     for number, (kind, array) in enumerate(largest.items(), 1):
         say(f"measuring {kind[0]} d{kind[1]}, {number} of {len(largest)} configurations")
         name, ground = on[array.spec.backbone]
-        spec = dataclasses.replace(array.spec, target=_measured(work.targets.get(name, NUMBER)))
+        foreign = options.tables.get(array.spec.recipe.handcrafted)
+        spec = dataclasses.replace(
+            array.spec,
+            target=_measured(work.targets.get(name, NUMBER)),
+            table=None if foreign is None else foreign.table,
+        )
         costs[kind] = measuring.measure(
             spec,
             ground.dataset,

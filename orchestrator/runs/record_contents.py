@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trainables.elements import handcrafted
 from trainables.targets.base import MEAN_ABSOLUTE_ERROR
 from trainables.training.specification import CrabNetSpec, ModelSpec, SpecificationError
 
@@ -55,7 +56,7 @@ INT64 = 1 << 63
 BESIDE = {"crc32", "arrays_sha256"}  # entries of a row that are no columns
 RENAMED = ("task", "array")  # the same data may have another name in another grid
 NAMES = re.compile(
-    r"weights/.+|table|scaler/(mean|scale)|curve/(train_loss|val_mae)"
+    r"weights/.+|table|handcrafted|scaler/(mean|scale)|curve/(train_loss|val_mae)"
     r"|predictions/(validation|test)/(row|value|ptr)|elements/(numbers|counts|mixed|h|l|layer[1-9]\d*)"
 )
 PARTS = {"validation": "n_val", "test": "n_test"}  # of the predictions, and their columns
@@ -167,7 +168,22 @@ def wrong_in_arrays(
             return why
     if arrays.get("curve/val_mae", np.zeros(0)).ndim != 1:
         return "curve/val_mae is no list of numbers"
-    return _wrong_elements(arrays, row) if "dim" in row else ""
+    if "dim" not in row:
+        return ""
+    return _wrong_table(arrays, row) or _wrong_elements(arrays, row)
+
+
+def _wrong_table(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> str:
+    """Why the handcrafted table is not that of the specification."""
+    recipe = json.loads(row.get("spec") or "{}").get("recipe", {})
+    name = recipe.get("handcrafted", handcrafted.CGCNN92)
+    if name in handcrafted.BUILT_IN:
+        return "handcrafted is of no built-in table" if "handcrafted" in arrays else ""
+    try:
+        handcrafted.table_of(name, arrays.get("handcrafted"))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _wrong_predictions(

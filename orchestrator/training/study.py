@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -88,6 +90,7 @@ class Fit(Protocol):
         """Trains one epoch; the outcomes of the models that finished with it."""
 
 
+NO_TABLES: Mapping[str, np.ndarray] = MappingProxyType({})
 MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
 
 
@@ -101,11 +104,17 @@ def nothing_more(told: pd.DataFrame) -> Sequence[TrainingArray]:
     return ()
 
 
-def graph_networks(spec: ArraySpec, data: Dataset, device: str) -> Fit:
-    """Starts the training of an array of graph networks."""
+def graph_networks(
+    spec: ArraySpec, data: Dataset, device: str, tables: Mapping[str, np.ndarray] = NO_TABLES
+) -> Fit:
+    """Starts the training of an array of graph networks.
+
+    Args:
+        tables: by name, the handcrafted ones that are not built in.
+    """
     from trainables.training.fit import ArrayFit  # here: the driver needs no torch
 
-    return ArrayFit(spec, data, device)
+    return ArrayFit(replace(spec, table=tables.get(spec.recipe.handcrafted)), data, device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,25 +5,19 @@ Legend: F columns of a table of 118 rows H…Og.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from analysis import tables as element_tables
-from analysis.elements import MAX_Z, NUMBERS, SYMBOLS
+from analysis.elements import MAX_Z
+from orchestrator.data.element_tables import read_table, sidecar_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout
-from orchestrator.runs.finished_run import demand_sound_table
-from trainables.elements import descriptor
 
 ONE_HOT = "one-hot"
-PUBLISHED = ("mat2vec", "skipatom", "megnet16", "magpie", "magpie_sc", "oliynyk", "matscholar")
 FOLD = "{fold}"
 
 
@@ -126,28 +120,12 @@ def _load_by_fold(spec: str, folds: Sequence[int]) -> Table:
 
 
 def _load(spec: str) -> Table:
-    name, equals, path = spec.rpartition("=")
-    if Path(spec).is_file():
-        name, path, equals = "", spec, ""
-    if Path(path).is_file():
-        demand_sound_table(Path(path))
-        try:
-            _, values = element_tables.read_csv(path)
-        except ValueError as error:
-            raise UsageError(f"--tables: {error}") from None
-        file, seen = Path(path), _seen(Path(path))
-        name = name or file.stem
-        return Table(
-            name=name,
-            values=values,
-            seen=seen,
-            path=file,
-            run=_run_of(file),
-            distilled="strategy" in sidecar_of(file),
-        )
-    if equals or "/" in spec or spec.endswith(".csv"):
-        raise UsageError(f"--tables {spec}: no such file; check the path")
-    return _published(spec)
+    read = read_table(spec, "--tables")
+    return Table(
+        **vars(read),
+        run=read.path and _run_of(read.path),
+        distilled=read.path is not None and "strategy" in sidecar_of(read.path),
+    )
 
 
 def scaled(name: str, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -159,53 +137,10 @@ def scaled(name: str, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.asarray(values / size)
 
 
-def sidecar_of(path: Path) -> dict[str, Any]:
-    """Reads the sidecar of a distilled table; empty if there is none."""
-    sidecar = path.with_suffix(".meta.json")
-    if not sidecar.is_file():
-        return {}
-    try:
-        facts = dict(json.loads(sidecar.read_text()))
-        if not all(isinstance(about, dict) for about in facts.get("elements", {}).values()):
-            raise TypeError("an element is to have facts")
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise UsageError(f"{sidecar}: damaged; distil the table again") from None
-    return facts
-
-
-def _seen(path: Path) -> np.ndarray:
-    """The elements that a table of ours itself has, from its sidecar; else all."""
-    elements = sidecar_of(path).get("elements", {})
-    return np.array([elements.get(symbol, {}).get("seen", True) for symbol in SYMBOLS[1:]])
-
-
 def _run_of(path: Path) -> Path | None:
     """The run directory in whose `tables/` a file lies."""
     run = path.resolve().parent.parent
     return run if (run / layout.MANIFEST).is_file() and (run / layout.SHARDS).is_dir() else None
-
-
-def _published(name: str) -> Table:
-    """A table that comes with ElementEmbeddings; elements that it lacks are filled in."""
-    from elementembeddings.core import Embedding  # here, as it takes seconds to import
-
-    try:
-        vectors = Embedding.load_data(name).embeddings
-    except Exception:  # whichever it raises, it has no such table
-        close = difflib.get_close_matches(name, PUBLISHED, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PUBLISHED)}, …"
-        raise UsageError(
-            f"--tables {name}: neither a file nor a table of ElementEmbeddings; {hint}"
-        ) from None
-    known = {
-        NUMBERS[symbol]: np.asarray(vector, dtype=float)
-        for symbol, vector in vectors.items()
-        if symbol in NUMBERS and np.isfinite(vector).all() and np.abs(vector).sum() > 0
-    }
-    numbers = sorted(known)
-    stacked = np.array([known[z] for z in numbers])
-    values, seen = element_tables.complete(numbers, stacked, descriptor.load())
-    return Table(name=name, values=values, seen=seen)
 
 
 def _controls(tables: Sequence[Table], seeds: Sequence[int], rescaled: bool) -> list[Table]:

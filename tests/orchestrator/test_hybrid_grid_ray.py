@@ -16,6 +16,7 @@ from orchestrator.grid.columns import with_axes
 from orchestrator.hybrid_grid.sections import SECTIONS
 from orchestrator.runs.ledger import EMBEDDINGS, PREDICTIONS
 from orchestrator.runs.records import SCHEMA
+from tests.compositions_for_tests import write_table
 from tests.orchestrator.small_grids import (
     CRYSTALS,
     FinishedGrid,
@@ -68,6 +69,37 @@ def test_every_file_is_there_and_no_other(finished: FinishedGrid) -> None:
     assert {path.name for path in (finished.run / "shards" / "tiny").iterdir()} == {
         "nn12-r8", "all-r4", "quarantine.csv",
     }  # fmt: skip
+
+
+def test_a_grid_of_handcrafted_tables(tmp_path: Path) -> None:
+    """The record of each model has all that it is built from, when the table is gone."""
+    data = write_matbench(tmp_path / "tiny.json.gz", rows(CRYSTALS))
+    table = write_table(tmp_path / "mine.csv")
+    run = tmp_path / "run"
+    flags = [
+        *("--tasks", str(data), "--run", str(run), "--dims", "4", "--mixing", "H", "0"),
+        *("--folds", "0", "--epochs", "2", "--backbones", "cgcnn"),
+        *("--handcrafted", "cgcnn92", "elements", str(table)),
+    ]
+    said = grid(*flags)
+    assert said.code == 0, said.err
+    assert "5 columns standardised over 118 elements" in said.out
+    again = grid(*flags)
+    assert "6 models in the grid, 6 recorded before" in again.out
+    write_table(table, seed=1)
+    assert "handcrafted" in grid(*flags).error
+    table.unlink()
+    ledger = pd.read_parquet(run / "ledger.parquet")
+    assert [name.partition("@")[0] for name in ledger["handcrafted"][::2]] == [
+        "cgcnn92", "elements", "mine"
+    ]  # fmt: skip
+    widths = []
+    for key in ledger["key"][::2]:
+        model, row = load_model(run / "records" / f"{key}.safetensors")
+        assert row["key"] == key
+        widths.append(model.get_submodule("embedding").get_buffer("descriptor").shape[1])
+    assert widths == [92, 109, 5]
+    assert "handcrafted mine@" in (run / "report.html").read_text()
 
 
 def test_the_ledger_has_one_good_row_a_model(finished: FinishedGrid) -> None:

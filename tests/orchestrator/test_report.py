@@ -257,6 +257,19 @@ def test_the_ratio_of_the_channels_is_told_where_both_are_there(tmp_path: Path) 
     assert numbers[-4:] == ["2", "−∞", "0.25", "0.71"]
 
 
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [("element_init", ("normal", "zero")), ("handcrafted", ("cgcnn92", "elements"))],
+)
+def test_a_further_axis_may_have_words(tmp_path: Path, axis: str, values: tuple[str, str]) -> None:
+    small = {"backbones": ("cgcnn",), "dims": (4,), "mixing": ("0",), "folds": (0,)}
+    run = make_run(tmp_path / "run", **small, **{axis: values})
+    body = body_of(write_report(run))
+    for value in values:
+        assert f"<td>{axis}</td><td>{value}</td>" in body
+        assert f"{axis} {value}" in set(FinishedRun(run).ledger["setting"])
+
+
 def _parts(setting: object) -> list[str]:
     return str(setting).split(", ")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from orchestrator.runs.records import SCHEMA, Records
 from tests.orchestrator.small_data import grid_array, model_spec
+from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions
 from trainables.models.recipe import Recipe
@@ -68,6 +70,49 @@ def test_predictions_are_the_recorded_ones(
         errors = arrays["predictions/test/value"] - made_up_dataset(backbone, 40).target[rows]
         assert row["test_mae"] == pytest.approx(np.abs(errors).mean())
         assert not model.training
+
+
+def test_a_record_holds_a_handcrafted_table_that_is_not_built_in(tmp_path: Path) -> None:
+    """`elements` is built from the package, a foreign table from the record alone."""
+    values = np.random.default_rng(0).normal(size=(118, 5))
+    mine = handcrafted.standardised(values, np.ones(118, dtype=bool))
+    for name, table in (("elements", None), (handcrafted.named("mine", mine), mine)):
+        recipe = replace(RECIPE, handcrafted=name)
+        array = grid_array("H -2", backbone="cgcnn", dim=6, recipe=recipe)
+        records = Records(tmp_path / name)
+        for outcome in fit(replace(array.spec, table=table), made_up_dataset("cgcnn", 40)):
+            row = array.row(outcome.history.member.label)
+            records.write(row | {"status": "done"} | outcome.metrics, outcome.arrays)
+        for key in array.keys.values():
+            model, row = load_model(records.folder / f"{key}.safetensors")
+            arrays = records.arrays(key)
+            assert ("handcrafted" in arrays) == (table is not None)
+            columns = 109 if table is None else 5
+            assert arrays["weights/embedding.projection.weight"].shape == (columns, 6)
+            graphs = graphs_of([made_up(40)[i] for i in arrays["predictions/test/row"]], "cgcnn")
+            said, _ = predict(model, row, graphs)
+            np.testing.assert_allclose(said, arrays["predictions/test/value"], rtol=1e-5)
+
+
+def test_a_record_with_another_handcrafted_table_is_refused(tmp_path: Path) -> None:
+    mine, other = (
+        handcrafted.standardised(
+            np.random.default_rng(seed).normal(size=(118, 5)), np.ones(118, dtype=bool)
+        )
+        for seed in (0, 1)
+    )
+    recipe = replace(RECIPE, handcrafted=handcrafted.named("mine", mine))
+    array = grid_array("H", backbone="cgcnn", dim=6, recipe=recipe)
+    (outcome,) = fit(replace(array.spec, table=mine), made_up_dataset("cgcnn", 40))
+    row = array.row("H") | {"status": "done"} | outcome.metrics
+    for table in (other, None):
+        held = {name: value for name, value in outcome.arrays.items() if name != "handcrafted"}
+        held |= {} if table is None else {"handcrafted": table}
+        folder = tmp_path / str(table is None)
+        Records(folder).write(row, held)
+        said = refused(folder / f"{array.keys['H']}.safetensors")
+        why = "the handcrafted table is not" if table is not None else "without the handcrafted"
+        assert f"{why}" in said and recipe.handcrafted in said
 
 
 # ----------------------------------------------------------------------------- unseen elements

@@ -47,6 +47,7 @@ MODELS: dict[str, Specification] = {
 OTHERS = {
     "backbone": "megnet", "optimiser": "sgd", "loss": "laplace", "schedule": "step",
     "unit": None, "conv_width": 24, "max_neighbours": 7,
+    "handcrafted": "elements",
 }  # fmt: skip
 
 

@@ -65,6 +65,11 @@ class Mixing:
         return self.label not in ("H", RESIDUAL)
 
     @property
+    def has_handcrafted(self) -> bool:
+        """Whether the handcrafted table matters."""
+        return self.label != "L"
+
+    @property
     def learned(self) -> float:
         """w_L = 10^γ / (1 + 10^γ) at the start of a training; 1 of a residual."""
         return 1.0 if self.label == RESIDUAL else 1 / (1 + 10.0**-self._start)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from trainables.elements import handcrafted
+
 RecipeName = Literal["paper", "tuned"]
 ElementInit = Literal["normal", "zero", "uniform", "frozen"]
 
@@ -29,6 +31,8 @@ class Recipe:
         batch_size: crystals.
         element_init: how the learned vectors of the elements start: "normal", N(0, 1); "zero";
             "uniform", U(−0.05, 0.05); "frozen", N(0, 1) and not trained.
+        handcrafted: name of the table that the handcrafted vectors are projected from
+            (`trainables/elements/handcrafted.py`).
     """
 
     name: RecipeName
@@ -44,18 +48,20 @@ class Recipe:
     patience: int = 500
     batch_size: int = 128
     element_init: ElementInit = "normal"
+    handcrafted: str = handcrafted.CGCNN92
 
     def __post_init__(self) -> None:
         """Refuses values with which no model could learn.
 
         Raises:
-            ValueError: a rate that is not above 0, or a number below 1.
+            ValueError: a rate that is not above 0, a number below 1, or no table.
         """
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr {self.lr:g}: a rate is a finite number above 0")
         for name in ("epochs", "patience", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
+        handcrafted.demand_name(self.handcrafted)
 
     def rate(self, epoch: float) -> float:
         """Factor of `lr` at an epoch, which may be fractional (schedules move every step)."""

@@ -16,6 +16,7 @@ from safetensors.torch import load as decode_tensors
 from torch import nn
 
 from trainables.crystals.symbols import symbol
+from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
 from trainables.representations.batches import DeviceColumns
@@ -74,7 +75,7 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     if not weights:
         raise CheckpointError(f"{path}: holds no weights; the model did not finish")
     try:
-        model = _build(_specification(row), weights)
+        model = _build(_specification(row), weights, arrays.get("handcrafted"))
         row["target_mean"] = _number_or_list(arrays["scaler/mean"])
         row["target_scale"] = _number_or_list(arrays["scaler/scale"])
         row["elements"] = arrays["elements/numbers"].tolist()
@@ -101,11 +102,14 @@ def _specification(row: dict[str, Any]) -> ModelSpec:
     return spec
 
 
-def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
-    """The specified model, with the weights of a record.
+def _build(
+    spec: ModelSpec, weights: dict[str, torch.Tensor], table: torch.Tensor | None
+) -> nn.Module:
+    """The specified model, with the weights and the handcrafted table of a record.
 
     Raises:
-        ValueError: the weights are those of another network, or of another version of it.
+        ValueError: the weights are those of another network, or of another version of it; or the
+            table is another one.
     """
     installed = BACKBONES[spec.backbone].version
     if spec.network != installed:
@@ -113,13 +117,17 @@ def _build(spec: ModelSpec, weights: dict[str, torch.Tensor]) -> nn.Module:
             f"trained with version {spec.network} of {spec.backbone}, and {installed} is installed"
         )
     generators, mixings = [torch.Generator()], [Mixing(spec.mixing)]
-    embedding = build_embedding(generators, mixings, spec.dim, spec.recipe.element_init)
+    own = None if table is None else table.numpy()
+    columns = handcrafted.table_of(spec.recipe.handcrafted, own)
+    embedding = build_embedding(
+        generators, mixings, spec.dim, spec.recipe.element_init, table=columns
+    )
     model = build_model(spec.backbone, generators, embedding, spec.options, spec.target)
-    own = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
+    built = {name: tuple(value.shape[1:]) for name, value in model.state_dict().items()}
     recorded = {name: tuple(value.shape[1:]) for name, value in weights.items()}
-    for name in sorted(own.keys() | recorded.keys()):
-        if own.get(name) != recorded.get(name):
-            sizes = _size(recorded.get(name)), _size(own.get(name))
+    for name in sorted(built.keys() | recorded.keys()):
+        if built.get(name) != recorded.get(name):
+            sizes = _size(recorded.get(name)), _size(built.get(name))
             raise ValueError(f"weights/{name}: {sizes[0]}, and {sizes[1]} as specified")
     model.load_state_dict(weights)
     return model

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables.elements import descriptor
+from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import Generators
@@ -36,14 +36,18 @@ def build_embedding(
     dim: int,
     start: ElementInit = "normal",
     counts: Tensor | None = None,
+    table: np.ndarray | None = None,
 ) -> HybridEmbedding:
     """Untrained vectors of the elements; its draws are the first of a model's.
 
     Args:
         counts: as for `HybridEmbedding`.
+        table: [119, C], handcrafted; None for the 92 columns.
     """
-    table = torch.from_numpy(descriptor.load())
-    return HybridEmbedding(generators, mixings, table, dim, start=start, counts=counts)
+    columns = handcrafted.table_of(handcrafted.CGCNN92) if table is None else table
+    return HybridEmbedding(
+        generators, mixings, torch.from_numpy(columns), dim, start=start, counts=counts
+    )
 
 
 def build_model(
@@ -82,6 +86,7 @@ class ArrayFit(FittedArray):
     def __init__(self, spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> None:
         self.spec, self.dataset = spec, dataset
         self.split = split_dataset(dataset, spec.fold, spec.seed, spec.condition)
+        self._table = handcrafted.table_of(spec.recipe.handcrafted, spec.table)
         self.kind = kind_of(spec.target)
         self.scaler = self.kind.scaler(dataset.targets_of(self.split.train))
         standard = self.scaler.standardise(dataset.target)
@@ -115,7 +120,7 @@ class ArrayFit(FittedArray):
     def _embedding(self, generators: Generators, members: Sequence[Member]) -> HybridEmbedding:
         mixings = [Mixing(member.label) for member in members]
         start = self.spec.recipe.element_init
-        return build_embedding(generators, mixings, self.spec.dim, start, self._counts)
+        return build_embedding(generators, mixings, self.spec.dim, start, self._counts, self._table)
 
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         embedding = self._embedding(generators, members)
@@ -131,7 +136,11 @@ class ArrayFit(FittedArray):
         started = self._embedding([torch.Generator().manual_seed(member.seed)], [member])
         embedding = cast(HybridEmbedding, trained.model.embedding)
         seen = torch.from_numpy(outcome.arrays["elements/numbers"]).long()
-        return replace(outcome, metrics=outcome.metrics | ratios(started, embedding, seen))
+        arrays = outcome.arrays
+        if self.spec.table is not None:
+            arrays = arrays | {"handcrafted": self.spec.table}
+        metrics = outcome.metrics | ratios(started, embedding, seen)
+        return replace(outcome, metrics=metrics, arrays=arrays)
 
 
 def fit(spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> list[Outcome]:

@@ -43,8 +43,9 @@ class Outcome:
             sites flat, with `/ptr` [B+1]); `curve/train_loss`, `curve/val_mae` (the validation
             error) [epochs]; `weights/<name>` of
             the best-validation model; `scaler/mean` and `scaler/scale` [1 or …], which convert its
-            outputs to the target's unit (`checkpoint.load_model` reads both). A diverged model has
-            only curves.
+            outputs to the target's unit (`checkpoint.load_model` reads both); `handcrafted`
+            [119, C], the table of the handcrafted vectors if it is not built in. A diverged model
+            has only curves.
         parameters: number of trainable parameters.
     """
 

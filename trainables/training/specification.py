@@ -12,10 +12,12 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from types import UnionType
 from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from trainables.crystals.condition import WHOLE, Condition
 from trainables.models.backbones import BACKBONES
@@ -124,6 +126,7 @@ class ArraySpec:
         options: of the network; None for the defaults.
         target: what is learned.
         condition: what its members may learn from, within the fold.
+        table: [119, C], the recipe's handcrafted table if it is not built in.
     """
 
     backbone: str
@@ -135,6 +138,7 @@ class ArraySpec:
     options: NetworkOptions | None = None
     target: Target = NUMBER
     condition: Condition = WHOLE
+    table: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
