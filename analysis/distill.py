@@ -1,7 +1,11 @@
 """Distills a matrix of distances into a table of element vectors (thesis 4.2.3).
 
 Metric MDS (SMACOF; de Leeuw & Mair 2009, 10.18637/jss.v031.i03) finds points whose Euclidean
-distances approximate the aggregated ones; the columns are then standardised.
+distances approximate the aggregated ones; the columns are then standardised, or not.
+
+Standardising gives each column the same weight, which a network that is fed with a table wants, and
+changes the distances: between elements, those of a table that is not standardised (*plain*) are
+nearer to the aggregated ones.
 
 Shape letters: n elements, D dims.
 """
@@ -12,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import pdist
 from threadpoolctl import threadpool_limits
 
 from analysis.cosine import cosine_distances
@@ -23,18 +28,22 @@ class Distilled:
     """A table's vectors, and how well they preserve the distances.
 
     Attributes:
-        vectors: [n, D] float64 with standardised columns.
-        normalised_stress: stress-1 of the MDS before standardising; 0 is perfect (Kruskal 1964,
+        vectors: [n, D] float64, with centred columns.
+        standardised: whether the columns have a deviation of 1, or that of the MDS.
+        stress_1: stress-1 of the MDS before standardising; 0 is perfect (Kruskal 1964,
             10.1007/BF02289565; eq. 2.1 of the thesis).
         pearson: correlation of the given distances with the vectors' cosine distances, over all
             pairs; NaN where either is constant.
+        euclidean: the same with their Euclidean distances.
         cosine_low, cosine_high: the span of the latter.
         filled_pairs: pairs that no model had.
     """
 
     vectors: np.ndarray
-    normalised_stress: float
+    standardised: bool
+    stress_1: float
     pearson: float
+    euclidean: float
     cosine_low: float
     cosine_high: float
     filled_pairs: int
@@ -93,8 +102,8 @@ def distill(
     seed: int = 42,
     n_init: int = 8,
     max_iter: int = 2000,
-) -> Distilled:
-    """Vectors [n, D] whose geometry preserves given distances.
+) -> tuple[Distilled, Distilled]:
+    """Vectors [n, D] whose geometry preserves given distances: standardised, and plain.
 
     Args:
         distances_nn: NaN marks an unknown pair.
@@ -112,19 +121,30 @@ def distill(
     if not filled.any():
         raise ValueError("all distances are zero: the models do not tell the elements apart")
     points, stress = _scaled(filled, dim, seed, n_init, max_iter)
-    vectors = standardised(points)
-    pairs = np.triu_indices(len(vectors), k=1)
-    cosine = cosine_distances(vectors, numbers)[pairs]
-    given = filled[pairs]
-    varied = len(given) > 1 and np.ptp(given) > 0 and np.ptp(cosine) > 0
-    return Distilled(
-        vectors=vectors,
-        normalised_stress=stress,
-        pearson=float(np.corrcoef(given, cosine)[0, 1]) if varied else float("nan"),
-        cosine_low=float(cosine.min()),
-        cosine_high=float(cosine.max()),
-        filled_pairs=int(np.isnan(distances[pairs]).sum()),
-    )
+    upper = np.triu_indices(len(points), k=1)
+    unknown = int(np.isnan(distances[upper]).sum())
+    centred = points - points.mean(axis=0)
+
+    def table(vectors: np.ndarray, standard: bool) -> Distilled:
+        cosine = cosine_distances(vectors, numbers)[upper]
+        return Distilled(
+            vectors=vectors,
+            standardised=standard,
+            stress_1=stress,
+            pearson=_correlation(filled[upper], cosine),
+            euclidean=_correlation(filled[upper], pdist(vectors)),
+            cosine_low=float(cosine.min()),
+            cosine_high=float(cosine.max()),
+            filled_pairs=unknown,
+        )
+
+    return table(standardised(points), True), table(centred, False)
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's; NaN where either is constant."""
+    varied = len(one) > 1 and np.ptp(one) > 0 and np.ptp(other) > 0
+    return float(np.corrcoef(one, other)[0, 1]) if varied else float("nan")
 
 
 def _scaled(

@@ -21,6 +21,11 @@ from analysis.elements import MAX_Z, SYMBOLS
 from analysis.selection import leaks
 
 NEIGHBOURS = 3
+PLAIN = "-plain"
+USES = {
+    True: "input of a network: all columns have the same weight",
+    False: "distances between elements, Euclidean ones above all",
+}
 FILL_RULE = (
     f"an element in no training part gets the mean of the {NEIGHBOURS} seen elements whose "
     "handcrafted descriptors are most similar (cosine; ties to the lower atomic number), "
@@ -156,6 +161,12 @@ def read_csv(path: str | Path) -> tuple[list[str], np.ndarray]:
     return list(SYMBOLS[1:]), np.array(values, dtype=np.float64)
 
 
+def name_of(strategy: str, distilled: Distilled) -> str:
+    """The name of a table, as Mat2Vec-S-32, or Mat2Vec-S-32-plain if it is not standardised."""
+    end = "" if distilled.standardised else PLAIN
+    return f"Mat2Vec-{strategy}-{distilled.vectors.shape[1]}{end}"
+
+
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
@@ -190,7 +201,9 @@ def sidecar(
         "L": "of each of these the model with mixing L (learned only)",
     }
     return {
-        "table": f"Mat2Vec-{strategy}-{distilled.vectors.shape[1]}",
+        "table": name_of(strategy, distilled),
+        "standardised": distilled.standardised,
+        "use": USES[distilled.standardised],
         "strategy": strategy,
         "dim": int(distilled.vectors.shape[1]),
         "models": int(models),
@@ -198,8 +211,9 @@ def sidecar(
         "selection": rule.get(strategy, strategy),
         "selected_on": selected_on,
         "selection_leaks_test_data": strategy == "S" and leaks(selected_on),
-        "normalised_stress": _finite(distilled.normalised_stress),
+        "stress_1": _finite(distilled.stress_1),
         "pearson_input_to_cosine": _finite(distilled.pearson),
+        "pearson_input_to_euclidean": _finite(distilled.euclidean),
         "cosine_distance_range": [_finite(distilled.cosine_low), _finite(distilled.cosine_high)],
         "pairs_filled": distilled.filled_pairs,
         "fill_rule": FILL_RULE,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.style import (
+    MUTED,
     colour_categories,
     colour_mixings,
     finish,
@@ -18,6 +20,7 @@ from analysis.figures.style import (
     shorten,
 )
 from analysis.selection import best_of_cells, done, leaks
+from analysis.wins import clusters_of, share_interval
 
 MINIMUM_FOR_LABEL = 0.09
 
@@ -30,7 +33,8 @@ def count_wins(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     return wins
 
 
-def _by_backbone(wins: pd.DataFrame, mixings: list[str]) -> go.Figure:
+def _by_backbone(wins: pd.DataFrame, mixings: list[str], clusters: Mapping[str, int]) -> go.Figure:
+    """Bars with 95 % intervals, and chance: the share of each mixing if all are alike."""
     fig = go.Figure()
     backbones = sorted(wins["backbone"].unique())
     colours = colour_categories(backbones)
@@ -38,14 +42,24 @@ def _by_backbone(wins: pd.DataFrame, mixings: list[str]) -> go.Figure:
         part = wins[wins["backbone"] == backbone].groupby("mixing")["wins"].sum()
         counts = part.reindex(mixings, fill_value=0)
         share = counts / counts.sum()
+        ends = [share_interval(one, clusters[backbone]) for one in share]
         fig.add_bar(
             x=[label_mixing(m) for m in mixings], y=share, name=name_backbone(backbone),
             marker_color=colours[backbone], text=[f"{s:.0%}" if s else "" for s in share],
-            textposition="outside", cliponaxis=False,
+            textposition="inside", insidetextanchor="start", textangle=0, cliponaxis=False,
+            error_y={
+                "type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": MUTED,
+                "array": [high - s for s, (_, high) in zip(share, ends, strict=True)],
+                "arrayminus": [s - low for s, (low, _) in zip(share, ends, strict=True)],
+            },
             customdata=[[n, counts.sum()] for n in counts],
             hovertemplate=f"{name_backbone(backbone)}, γ = %{{x}}<br>"
             "%{customdata[0]} of %{customdata[1]} cells (%{y:.1%})<extra></extra>",
         )  # fmt: skip
+    fig.add_hline(
+        y=1 / len(mixings), line={"color": MUTED, "width": 1, "dash": "dot"},
+        annotation={"text": "chance", "font": {"size": 11, "color": MUTED}},
+    )  # fmt: skip
     fig.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06, showlegend=True)
     labels = [label_mixing(m) for m in mixings]
     fig.update_xaxes(type="category", categoryorder="array", categoryarray=labels,
@@ -110,13 +124,18 @@ def winners(
     """
     wins = count_wins(ledger, on)
     mixings = order_mixings(done(ledger, on))
-    fig = _by_backbone(wins, mixings) if by == "backbone" else _by_task(wins, mixings)
+    clusters = {
+        str(name): clusters_of(cells)
+        for name, cells in best_of_cells(ledger, on).groupby("backbone")
+    }
+    fig = _by_backbone(wins, mixings, clusters) if by == "backbone" else _by_task(wins, mixings)
     basis = "test error (this leaks the test part)" if leaks(on) else "validation error"
     finish(
         fig,
         title="Which mixing wins" + ("" if by == "backbone" else ", task by task"),
         subtitle=f"{int(wins['wins'].sum())} cells of task, fold, backbone and dimension; "
-        f"the lowest {basis} wins",
+        f"the lowest {basis} wins"
+        + ("; bars: 95 % intervals over tasks, folds and seeds" if by == "backbone" else ""),
     )
     if by == "backbone":
         fig.update_xaxes(showgrid=False)

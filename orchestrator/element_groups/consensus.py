@@ -18,7 +18,9 @@ from analysis.elements import SYMBOLS
 from analysis.mapping import Map
 from orchestrator.element_groups.flags import GroupOptions
 from orchestrator.element_groups.models import Measured
+from orchestrator.element_groups.votes import Votes
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.format import counted
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ def find_consensus(
     others = [adjusted_rand_score(best, labels) for labels in found if labels is not best]
     proof = "no partition is better" if certificate.proven else f"gap {certificate.gap:.2%}"
     print(
-        f"consensus of {agreement.references} models on {len(agreement.numbers)} elements:"
-        f" agreement {certificate.score:.6f}, upper bound {certificate.bound:.6f} ({proof})"
+        f"consensus of {counted(agreement.references, 'vote')} on {len(agreement.numbers)}"
+        f" elements: agreement {certificate.score:.6f}, upper bound {certificate.bound:.6f}"
+        f" ({proof})"
     )
     return Consensus(agreement, certificate, scores, float(np.mean([1.0, *others])))
 
@@ -81,7 +84,7 @@ def describe(
     options: GroupOptions,
     consensus: Consensus,
     measured: Measured,
-    references: Sequence[Reference],
+    votes: Votes,
     tasks: Sequence[str],
 ) -> dict[str, Any]:
     """The content of `consensus.json`."""
@@ -92,11 +95,12 @@ def describe(
         "gap": certificate.gap,
         "proven": certificate.proven,
         "clusters": int(certificate.labels.max()) + 1,
-        "models": len(references),
+        "models": votes.entered,
+        "votes": len(votes.references),
         "elements": len(agreement.numbers),
         "in_one_model_only": _symbols(agreement.numbers[np.diagonal(agreement.shared) == 1]),
         "tasks": list(tasks),
-        "mixings": list(options.mixings) or "all",
+        "mixings": votes.mixings,
         "search": "published" if options.paper else "memetic",
         "seeds": [options.seed + place for place in range(options.seeds)],
         "seed_scores": consensus.scores,
@@ -104,6 +108,7 @@ def describe(
         "branches": certificate.nodes,
         "triangles": certificate.triangles,
         "draws": options.draws,
+        "resampled": " and ".join(votes.factors) or "models",
         "relations": str(options.counts.name) if options.counts else "10.1021/ic102031h",
         "left_out": measured.left_out,
     }

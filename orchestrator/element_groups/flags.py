@@ -12,6 +12,7 @@ from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, positive, whole_number
 from trainables.models.mixing import Mixing
 
+ALL = "all"
 EPILOG = """\
 examples:
   python -m orchestrator.element_groups runs/hybrid_grid
@@ -29,7 +30,7 @@ class GroupOptions:
 
     run: Path
     tasks: tuple[str, ...]  # none: those selected by the screening
-    mixings: tuple[str, ...]  # none: all
+    mixings: tuple[str, ...]  # none: H and L, or all if there is neither; ALL: all
     compositions: tuple[str, ...]
     skip_screening: bool
     paper: bool
@@ -83,7 +84,8 @@ def _add_models(parser: Parser) -> None:
         type=_mixing,
         default=(),
         metavar="γ",
-        help="models of these mixings only; default: all",
+        help="models of these mixings only, or all; default: H and L, or all where there is"
+        " neither, since mixed vectors are made of those of H and L",
     )
     screening = parser.add_argument_group("screening by a random forest on compositions")
     screening.add_argument(
@@ -100,7 +102,9 @@ def _add_models(parser: Parser) -> None:
 
 
 def _mixing(text: str) -> str:
-    """The label of a mixing."""
+    """The label of a mixing, or `ALL`."""
+    if text == ALL:
+        return ALL
     try:
         return Mixing.parse(text).label
     except ValueError as error:
@@ -181,6 +185,8 @@ def parse(argv: Sequence[str]) -> GroupOptions:
         raise UsageError("--occurrences goes with --counts; leave it out, or add --counts FILE")
     if given["skip_screening"] and given["compositions"]:
         raise UsageError("--compositions is for the screening; leave --skip-screening out")
+    if ALL in given["mixings"] and len(given["mixings"]) > 1:
+        raise UsageError("--mixings all goes with no other; leave the others out")
     for name in ("tasks", "mixings", "compositions"):
         given[name] = tuple(given[name])
     return GroupOptions(**given)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.consensus.agreement import Reference
 from analysis.consensus.stability import stability
 from analysis.mapping import Map
 from analysis.substitution.groups import divide, ions
@@ -29,10 +28,11 @@ from orchestrator.element_groups.files import (
     write_models,
     write_partners,
 )
-from orchestrator.element_groups.flags import GroupOptions
+from orchestrator.element_groups.flags import ALL, GroupOptions
 from orchestrator.element_groups.models import Measured, measure
 from orchestrator.element_groups.relations import untrained_angles
 from orchestrator.element_groups.screening import Formulas, of_file, of_run, screen, to_frame
+from orchestrator.element_groups.votes import choose_votes
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
 from orchestrator.nodes import cluster
@@ -62,7 +62,7 @@ def open_run(options: GroupOptions) -> FinishedRun:
     for flag, column in (("tasks", "task"), ("mixings", "mixing")):
         known = set(finished.done[column])
         for asked in getattr(options, flag):
-            if asked not in known:
+            if asked not in known and (flag, asked) != ("mixings", ALL):
                 names = ", ".join(sorted(known))
                 raise UsageError(f"--{flag} {asked}: no model of it is done; there are {names}")
     done = counted(len(finished.done), "model")
@@ -77,12 +77,13 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
         on_actors = actor_map(max(1, cluster.worker_slots(1, 0)))
         tasks, screened = choose_tasks(options, finished, on_actors)
         measured = measure_models(options, finished, on_actors)
-        references = choose_references(options, finished, measured, tasks)
-        consensus = find_consensus(options, references, on_actors)
+        votes = choose_votes(options, finished, measured, tasks)
+        consensus = find_consensus(options, votes.references, on_actors)
         stable = stability(
-            references,
+            votes.references,
             consensus.agreement,
             consensus.certificate.labels,
+            factors=list(votes.factors.values()),
             draws=options.draws,
             seed=options.seed,
             map=on_actors,
@@ -99,7 +100,7 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
         write_groups(folder, members, _known(numbers, stable)),
         *([write_frame(folder, SCREENING, screened)] if len(screened) else []),
     ]
-    facts = describe(options, consensus, measured, references, tasks)
+    facts = describe(options, consensus, measured, votes, tasks)
     facts[sums.MADE_FROM] = {LEDGER: finished.digest}
     groups = len({member.group for member in members})
     print(f"{facts['clusters']} clusters, {groups} groups whose ions fit into each other's places")
@@ -142,22 +143,6 @@ def measure_models(options: GroupOptions, finished: FinishedRun, on_actors: Map)
     return measured
 
 
-def choose_references(
-    options: GroupOptions, finished: FinishedRun, measured: Measured, tasks: Sequence[str]
-) -> list[Reference]:
-    """The clusterings of the models that count, in the order of their keys."""
-    done = finished.done
-    counts = done["task"].isin(tasks)
-    if options.mixings:
-        counts &= done["mixing"].isin(options.mixings)
-    keys = sorted(set(done.loc[counts, "key"]) & set(measured.references))
-    if not keys:
-        raise UsageError(f"{options.run}: no model of {', '.join(tasks)} has vectors to cluster")
-    if len(keys) == 1:
-        print("one model only: its own clustering is the consensus")
-    return [measured.references[key] for key in keys]
-
-
 def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> pd.DataFrame:
     """Mantel tests between the models' distances, published ones and the replaceability."""
     if options.counts:
@@ -167,6 +152,7 @@ def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: M
     found = [
         *relations.ours(finished.distances),
         *relations.published(),
+        *relations.controls(sorted(finished.done["dim"].unique().tolist()), options.seed),
         relations.of_replaceability(known),
     ]
     return relations.compare_all(found, options.permutations, options.seed, on_actors)

@@ -27,6 +27,8 @@ from trainables.models.mixing import Mixing
 
 VECTORS = {"Mat2Vec": "mat2vec", "SkipAtom": "skipatom", "Magpie": "magpie_sc"}
 REPLACEABILITY = "replaceability"
+DESCRIPTOR, UNTRAINED = "descriptor", "untrained, handcrafted"
+PROJECTIONS = 40
 OURS = {"S": "models, best mixing", "H": "models, handcrafted", "L": "models, learned"}
 LEAST_ELEMENTS = 4
 
@@ -76,6 +78,23 @@ def published() -> list[Relation]:
     return found
 
 
+def controls(dims: Sequence[int], seed: int) -> list[Relation]:
+    """What the handcrafted descriptor brings without any training.
+
+    Its own cosine distances, and the mean over 40 untrained models of each dimension of those of
+    its projections, each scaled as a trained model's are.
+    """
+    table = descriptor.load()
+    numbers = np.flatnonzero(np.abs(table).sum(axis=1) > 0)
+    own = cosine.cosine_distances(table[numbers].astype(np.float64), numbers)
+    projected = (
+        (numbers, h) for dim in dims for h in _untrained(dim, PROJECTIONS, seed)[0][:, numbers]
+    )
+    mean = cosine.accumulate(list(projected)).mean()[np.ix_(numbers, numbers)]
+    np.fill_diagonal(mean, 0.0)
+    return [Relation(DESCRIPTOR, numbers, own), Relation(UNTRAINED, numbers, mean)]
+
+
 def of_replaceability(known: Replaceability) -> Relation:
     """−S, of the elements that replace another one."""
     partners = np.setdiff1d(known.numbers, known.isolated)
@@ -116,13 +135,19 @@ MODELS = 50
 
 def untrained_angles(dims: Sequence[int], numbers: np.ndarray, seed: int) -> dict[int, np.ndarray]:
     """By dimension: mean and variance (deg²) of the angle over the elements [50, 2]."""
-    table = torch.from_numpy(descriptor.load())
     found = {}
     for dim in dims:
-        generators = [torch.Generator().manual_seed(seed + model) for model in range(MODELS)]
-        embedding = HybridEmbedding(generators, [Mixing("0")] * MODELS, table, dim)
-        with torch.no_grad():
-            h, l = (channel.double().numpy()[:, numbers] for channel in embedding.channels())  # noqa: E741
+        h, l = (channel[:, numbers] for channel in _untrained(dim, MODELS, seed))  # noqa: E741
         turned = np.stack([angles(*pair) for pair in zip(h, l, strict=True)])
         found[dim] = np.stack([turned.mean(axis=1), turned.var(axis=1)], axis=1)
     return found
+
+
+def _untrained(dim: int, models: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """h and l [K, 119, D] of untrained models, by atomic number."""
+    generators = [torch.Generator().manual_seed(seed + model) for model in range(models)]
+    table = torch.from_numpy(descriptor.load())
+    embedding = HybridEmbedding(generators, [Mixing("0")] * models, table, dim)
+    with torch.no_grad():
+        h, l = (channel.double().numpy() for channel in embedding.channels())  # noqa: E741
+    return h, l

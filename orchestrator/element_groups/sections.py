@@ -22,6 +22,7 @@ from orchestrator.element_groups.files import (
     FinishedGroups,
     of_ledger,
 )
+from orchestrator.element_groups.relations import PROJECTIONS
 from orchestrator.interface.format import significant
 from orchestrator.report.part import MakePart, Part, Values, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
@@ -162,6 +163,7 @@ def other_relations(grouped: Grouped) -> Values | None:
         return None
     return {
         "source": grouped.groups.facts["relations"],
+        "projections": PROJECTIONS,
         "sure": f"{SURE:g}",
         "doubtful": [
             f"{row.one} – {row.other} (p = {row.p:.2g})"

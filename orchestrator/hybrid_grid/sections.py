@@ -15,13 +15,13 @@ from analysis.figures.heatmap import cosine_heatmap
 from analysis.figures.mixing import mae_vs_gamma
 from analysis.figures.parity import parity
 from analysis.figures.periodic import periodic_table
-from analysis.figures.winners import winners
 from analysis.metrics import metrics_of, name_errors
 from orchestrator.grid import columns as axes
 from orchestrator.hybrid_grid.condition_sections import of_principal, training_size
 from orchestrator.hybrid_grid.embedding_sections import learned
 from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
+from orchestrator.hybrid_grid.winning_section import winning
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted, significant, why, with_deviation
 from orchestrator.report.part import MakePart, Part, Values, filled
@@ -101,16 +101,6 @@ def mixing(run: FinishedRun) -> Values:
         "mixings": style.explain_mixings(run.done),
         "drawn": mae_vs_gamma(run.ledger, references),
     }
-
-
-def winning(run: FinishedRun) -> Values | None:
-    """Figs 4.2b and 4.3 of the thesis."""
-    if run.done["mixing"].nunique() < 2:
-        return None
-    drawn = [winners(run.ledger, by="backbone")]
-    if run.done["task"].nunique() > 1:
-        drawn.append(winners(run.ledger, by="task"))
-    return {"drawn": drawn}
 
 
 def dimension(run: FinishedRun) -> Values | None:

@@ -20,8 +20,8 @@ TABLE_DIMS = (32, 64)
 
 
 @ray.remote(num_cpus=1)
-def _distilled(sums: cosine.DistanceSums, dim: int) -> Distilled | str:
-    """The table's vectors, or why there are none: a single element, or all of them alike."""
+def _distilled(sums: cosine.DistanceSums, dim: int) -> tuple[Distilled, ...] | str:
+    """The vectors of the tables, or why there are none: a single element, or all of them alike."""
     numbers = sums.numbers()
     matrix = sums.mean()[numbers][:, numbers]
     matrix[range(len(numbers)), range(len(numbers))] = 0.0
@@ -50,6 +50,8 @@ def write_tables(
 ) -> list[Path]:
     """Distills each sum of distances to each dimension and writes CSV and sidecar.
 
+    Of each there are two tables: with standardised columns, and plain.
+
     Args:
         totals, keys: of the models behind each table.
         selected_on: column of the ledger by which the models were selected.
@@ -66,28 +68,28 @@ def write_tables(
     }
     results = dict(zip(jobs, ray.get(list(jobs.values())), strict=True))
     written = []
-    for (name, dim), distilled in results.items():
-        path = run / layout.TABLES / f"Mat2Vec-{name}-{dim}.csv"
-        if isinstance(distilled, str):
-            print(f"{path.name}: left out ({distilled})", file=sys.stderr)
+    for (name, dim), found in results.items():
+        if isinstance(found, str):
+            print(f"Mat2Vec-{name}-{dim}.csv: left out ({found})", file=sys.stderr)
             continue
         numbers = totals[name].numbers()
-        table, _ = tables.complete(numbers, distilled.vectors, handcrafted)
         chosen = ledger[ledger["key"].isin(keys[name])]
-        facts: dict[str, Any] = tables.sidecar(
-            strategy=name,
-            distilled=distilled,
-            sums=totals[name],
-            descriptor=handcrafted,
-            tasks=sorted(chosen["task"].unique()),
-            models=len(keys[name]),
-            selected_on=selected_on,
-        )
-        facts[sums.MADE_FROM] = dict(made_from)
-        place = f"{layout.TABLES}/{path.stem}"
-        sums.write_text(run, f"{place}.csv", tables.to_csv(table))
-        sums.write_json(run, f"{place}.meta.json", facts)
-        written.append(path)
+        for distilled in found:
+            table, _ = tables.complete(numbers, distilled.vectors, handcrafted)
+            facts: dict[str, Any] = tables.sidecar(
+                strategy=name,
+                distilled=distilled,
+                sums=totals[name],
+                descriptor=handcrafted,
+                tasks=sorted(chosen["task"].unique()),
+                models=len(keys[name]),
+                selected_on=selected_on,
+            )
+            facts[sums.MADE_FROM] = dict(made_from)
+            place = f"{layout.TABLES}/{facts['table']}"
+            sums.write_text(run, f"{place}.csv", tables.to_csv(table))
+            sums.write_json(run, f"{place}.meta.json", facts)
+            written.append(run / f"{place}.csv")
     # A table of an earlier grid in this run directory would be mistaken for one of this grid.
     stems = {path.stem for path in written}
     for old in (run / layout.TABLES).glob("Mat2Vec-*"):

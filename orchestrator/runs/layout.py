@@ -18,7 +18,7 @@ PROBE = "probe"  # a draft by which nodes check that they reach the run director
 SUBMISSION = "submission"
 SCALE_FACTS = "scale.meta.json"
 
-TABLE = re.compile(r"Mat2Vec-[SHL]-\d+\.(csv|meta\.json)")
+TABLE = re.compile(r"Mat2Vec-[SHL]-\d+(-plain)?\.(csv|meta\.json)")
 SNAPSHOT = re.compile(r"[0-9a-f]{24}\.snapshot")
 FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
 # Names that jobs write at the top of a run directory. A new file has to be added here, or a killed

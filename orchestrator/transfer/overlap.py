@@ -267,9 +267,10 @@ def without(
     matrix = one.mean()[numbers][:, numbers]
     np.fill_diagonal(matrix, 0.0)
     try:
-        vectors = distill(matrix, numbers, int(about["dim"])).vectors
+        standardised, plain = distill(matrix, numbers, int(about["dim"]))
     except ValueError as error:
         raise UsageError(f"--strict: {table.name} for {data.name}, fold {fold}: {error}") from None
+    vectors = (standardised if about.get("standardised", True) else plain).vectors
     values, seen = element_tables.complete(numbers, vectors, descriptor.load())
     if rescaled:
         values = scaled(table.name, values, seen)

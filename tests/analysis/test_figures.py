@@ -111,6 +111,10 @@ def test_winners_by_backbone_are_shares_of_the_cells(make_ledger: Make) -> None:
     assert list(fig.data[0].x) == LABELS
     np.testing.assert_allclose(fig.data[0].y, [0, 0, 1, 0, 0, 0, 0])
     np.testing.assert_allclose(fig.data[1].y, [0, 0, 0, 1, 0, 0, 0])
+    assert fig.layout.shapes[0].y0 == pytest.approx(1 / 7) and "chance" in str(
+        fig.layout.annotations
+    )
+    assert fig.data[0].y[2] - fig.data[0].error_y.arrayminus[2] == pytest.approx(0.025 ** (1 / 6))
     assert "leaks" not in fig.layout.title.text
     assert "leaks" in winners(ledger, on="test_error").layout.title.text
 

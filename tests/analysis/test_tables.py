@@ -13,6 +13,7 @@ from analysis.distill import distill
 from analysis.elements import NUMBERS, SYMBOLS, block, period, place
 from analysis.tables import (
     complete,
+    name_of,
     nearest_seen,
     read_csv,
     sidecar,
@@ -194,7 +195,7 @@ def test_sidecar_says_where_each_row_comes_from() -> None:
     ]
     sums = accumulate(models)
     numbers = sums.numbers()
-    distilled = distill(sums.mean()[np.ix_(numbers, numbers)], numbers, dim=2)
+    distilled, plain = distill(sums.mean()[np.ix_(numbers, numbers)], numbers, dim=2)
     made = sidecar(
         strategy="S",
         distilled=distilled,
@@ -205,7 +206,10 @@ def test_sidecar_says_where_each_row_comes_from() -> None:
         selected_on="test_error",
     )
     assert json.loads(json.dumps(made, allow_nan=False)) == made
-    assert made["table"] == "Mat2Vec-S-2"
+    assert made["table"] == "Mat2Vec-S-2" and made["standardised"]
+    assert "normalised_stress" not in made and made["stress_1"] == distilled.stress_1
+    assert name_of("S", plain) == "Mat2Vec-S-2-plain"
+    assert "network" in made["use"]
     assert made["selection_leaks_test_data"] is True
     assert made["tasks"] == ["dielectric", "phonons"]
     assert list(made["elements"]) == list(SYMBOLS[1:])
@@ -230,7 +234,7 @@ def test_only_choosing_on_test_leaks(strategy: str, on: str, leaking: bool) -> N
     numbers = sums.numbers()
     made = sidecar(
         strategy=strategy,
-        distilled=distill(sums.mean()[np.ix_(numbers, numbers)], numbers, dim=2),
+        distilled=distill(sums.mean()[np.ix_(numbers, numbers)], numbers, dim=2)[0],
         sums=sums,
         descriptor=make_descriptor(),
         tasks=["phonons"],

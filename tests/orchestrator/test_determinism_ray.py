@@ -232,7 +232,7 @@ def test_aggregation_on_any_number_of_actors(
         shutil.copy(first / "embeddings.parquet", run)
         sums, keys = sum_distances(run / "embeddings.parquet", ledger, "val_mae", actors)
         write_distances(run, sums, {})
-        assert len(write_tables(run, sums, keys, ledger, "val_mae", {})) == 6
+        assert len(write_tables(run, sums, keys, ledger, "val_mae", {})) == 12
         found.append(digests(run))
     assert found[0] == found[1] == found[2]
 

@@ -114,7 +114,10 @@ def test_the_job_from_models_to_report(run: Path, capsys: pytest.CaptureFixture[
     # the score is that of the clusterings that lie beside it
     clusterings = pd.read_parquet(run / "clusterings.parquet")
     ledger = pd.read_parquet(run / "ledger.parquet")
-    keys = sorted(ledger.loc[ledger["task"].isin(facts["tasks"]), "key"])
+    counts = ledger["task"].isin(facts["tasks"]) & ledger["mixing"].isin(["H", "L"])
+    keys = sorted(ledger.loc[counts, "key"])
+    assert facts["mixings"] == ["H", "L"] and facts["votes"] == facts["models"] == len(keys)
+    assert facts["resampled"] == "folds"
     by_key = clusterings.set_index("key")
     agreement = agree(
         [
@@ -136,9 +139,9 @@ def test_the_job_from_models_to_report(run: Path, capsys: pytest.CaptureFixture[
     partners = pd.read_parquet(run / "partners.parquet")
     assert (partners["together"] <= partners["models"]).all()
     relations = pd.read_csv(run / "relations.csv")
-    assert {"replaceability", "Mat2Vec", "SkipAtom", "Magpie"} <= set(
-        [*relations["one"], *relations["other"]]
-    )
+    assert {
+        "replaceability", "Mat2Vec", "SkipAtom", "Magpie", "descriptor", "untrained, handcrafted"
+    } <= set([*relations["one"], *relations["other"]])  # fmt: skip
     page = (run / "report.html").read_text()
     for title, _ in element_groups_sections():
         assert title in page
@@ -187,6 +190,29 @@ def test_a_part_of_the_models(run: Path) -> None:
     grouped(run, "--skip-screening", "--tasks", "one", "--mixings", "H", "L")
     facts = json.loads((run / "consensus.json").read_text())
     assert facts["models"] == 8 and facts["tasks"] == ["one"] and facts["mixings"] == ["H", "L"]
+
+
+@pytest.mark.usefixtures("without_actors")
+def test_twins_have_one_vote(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The vectors of each model of mixing 0 become those of H, but for rounding."""
+    ledger = pd.read_parquet(run / "ledger.parquet").set_index("key")
+    cell = ["task", "fold", "backbone", "dim"]
+    of_h = ledger[ledger["mixing"] == "H"].reset_index().set_index(cell)["key"]
+
+    def copy(frame: pd.DataFrame) -> pd.DataFrame:
+        mixed = frame[frame["channel"] == "mixed"].set_index("key")["values"]
+        for place, row in frame[frame["channel"] == "mixed"].iterrows():
+            if ledger.loc[row["key"], "mixing"] == "0":
+                twin = of_h[tuple(ledger.loc[row["key"], cell])]
+                frame.at[place, "values"] = mixed[twin] * np.float32(1 + 1e-6)
+        return frame
+
+    change(run, copy, "embeddings.parquet")
+    grouped(run, "--skip-screening", "--mixings", "all")
+    assert "16 votes of 24 models" in capsys.readouterr().out
+    facts = json.loads((run / "consensus.json").read_text())
+    assert (facts["votes"], facts["models"], facts["mixings"]) == (16, 24, ["H", "0", "L"])
+    assert "there\nare 16 votes" in (run / "report.html").read_text()
 
 
 def test_partners_of_an_element(
@@ -247,7 +273,7 @@ def test_vectors_that_are_not_finite_are_named(
         return frame
 
     change(run, spoil_one, "embeddings.parquet")
-    grouped(run, "--skip-screening")
+    grouped(run, "--skip-screening", "--mixings", "all")
     assert "is not finite" in capsys.readouterr().err
     facts = json.loads((run / "consensus.json").read_text())
     assert facts["models"] == 23 and len(facts["left_out"]) == 1

@@ -31,7 +31,9 @@ from trainables.training.checkpoint import load_model
 from trainables.training.specification import ModelSpec
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
-TABLES = [f"Mat2Vec-{name}-{dim}" for name in "SHL" for dim in (32, 64)]
+TABLES = [
+    f"Mat2Vec-{name}-{dim}{end}" for name in "SHL" for dim in (32, 64) for end in ("", "-plain")
+]
 
 
 # --------------------------------------------------------------------------------- the whole job
@@ -190,7 +192,7 @@ def test_a_table_loads_where_it_is_to_be_used(finished: FinishedGrid, name: str)
 
     path = finished.run / "tables" / f"{name}.csv"
     embedding = Embedding.from_csv(str(path), name)
-    assert embedding.dim == int(name.rsplit("-", 1)[1])
+    assert embedding.dim == int(name.split("-")[2])
     assert len(embedding.element_list) == 118
     assert embedding.element_list[:3] == ["H", "He", "Li"] and embedding.element_list[-1] == "Og"
     lines = path.read_text().splitlines()
@@ -202,6 +204,7 @@ def test_a_table_loads_where_it_is_to_be_used(finished: FinishedGrid, name: str)
     assert [z in seen for z in range(1, 119)] == flagged
     assert facts["models"] == 4 and facts["selected_on"] == "val_error"
     assert facts["selection_leaks_test_data"] is False
+    assert facts["table"] == name and facts["standardised"] == (not name.endswith("plain"))
 
 
 def test_the_report_is_whole_and_needs_no_network(finished: FinishedGrid) -> None:

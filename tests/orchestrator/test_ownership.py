@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.tables import PLAIN
 from orchestrator.data import withheld
 from orchestrator.element_groups import files as of_groups
 from orchestrator.element_scale import files as of_scale
@@ -190,7 +192,8 @@ def test_all_names_that_jobs_write_are_known() -> None:
     assert written < layout.FILES
     for name in ("S", "H", "L"):
         for end in (".csv", ".meta.json"):
-            assert all(layout.TABLE.fullmatch(f"Mat2Vec-{name}-{dim}{end}") for dim in TABLE_DIMS)
+            for dim, plain in product(TABLE_DIMS, ("", PLAIN)):
+                assert layout.TABLE.fullmatch(f"Mat2Vec-{name}-{dim}{plain}{end}")
     for path in (of_ensemble.RESULTS, of_ensemble.INFO):
         folder, _, name = path.partition("/")
         assert ownership.DRAFTED[folder](name)

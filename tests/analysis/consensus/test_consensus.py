@@ -187,6 +187,35 @@ def test_what_all_models_say_is_stable() -> None:
     assert found[4] < 0.9 and found[2] < 1.0
 
 
+def test_folds_are_drawn_whole() -> None:
+    """One fold of four puts the third element elsewhere, by however many models."""
+    numbers, labels = np.arange(1, 6), np.array([0, 0, 0, 1, 1])
+    other = np.array([0, 0, 1, 1, 1])
+    references, folds = [], []
+    for fold in range(4):
+        references += [Reference(numbers, other if fold == 0 else labels)] * 50
+        folds += [fold] * 50
+    dims = [8, 16] * 100
+    found = stability(references, agree(references), labels, factors=[folds, dims], draws=200)
+    alone = stability(references, agree(references), labels, draws=200)
+    assert alone[2] == 1.0, "of 200 models, 50 are never outvoted by chance"
+    # in (1 + 4·3)/256 of the draws fold 0 comes three times or more, in 6·9/256 twice
+    assert 0.85 < found[2] < 0.98
+    single = stability(references, agree(references), labels, factors=[[0] * 200], draws=20)
+    np.testing.assert_array_equal(
+        single, stability(references, agree(references), labels, draws=20)
+    )
+
+
+def test_a_draw_of_folds_and_dimensions_that_no_model_has() -> None:
+    """Two models, of fold 0 and dimension 8 and of fold 1 and dimension 16."""
+    references = [Reference(np.arange(1, 5), np.array([0, 0, 1, 1]))] * 2
+    found = stability(
+        references, agree(references), np.array([0, 0, 1, 1]), factors=[[0, 1], [8, 16]], draws=20
+    )
+    np.testing.assert_array_equal(found, 1.0)
+
+
 def test_an_element_that_no_draw_has() -> None:
     references = [Reference(np.array([1, 2, 3]), np.array([0, 0, 1])) for _ in range(30)]
     references.append(Reference(np.array([2, 3, 4]), np.array([0, 1, 1])))
