@@ -102,7 +102,9 @@ def test_the_job_from_models_to_report(run: Path, capsys: pytest.CaptureFixture[
     assert "24 models done" in said and "composition alone gives R²" in said
     facts = json.loads((run / "consensus.json").read_text())
     assert facts["proven"] and facts["gap"] == 0 and facts["score"] == facts["upper_bound"]
-    assert facts["seed_agreement"] == pytest.approx(1.0)
+    # partitions that agree equally well with the models are equal but for a few elements
+    assert facts["seed_agreement"] > 0.95
+    assert facts["seed_scores"] == pytest.approx([facts["score"]] * 2)
 
     groups = pd.read_csv(run / "groups.csv", keep_default_na=False)
     assert {"symbol", "cluster", "subgroup"} <= set(groups.columns)
@@ -316,7 +318,7 @@ def test_models_without_common_elements(run: Path, capsys: pytest.CaptureFixture
         return frame
 
     change(run, part, "embeddings.parquet")
-    assert "nothing to agree on" in refused(run, capsys, "--skip-screening")
+    assert "nothing to agree on" in refused(run, capsys, "--skip-screening", "--mixings", "all")
 
 
 def test_what_is_no_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
