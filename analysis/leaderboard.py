@@ -1,7 +1,7 @@
 """Errors over the folds: each configuration's mean and spread, and the one selected.
 
-Configurations compete by their mean validation error over folds and seeds; models of different
-seeds never compete, nor do those that learned under different conditions.
+Configurations compete by their mean validation error over folds, seeds and inner folds; models
+that differ in one of these never compete, nor do those that learned under different conditions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LINE = ("task", "condition", "backbone", "dim", "mixing")  # what figures tell a
 
 
 def summary(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over folds and seeds of each configuration.
+    """Mean and standard deviation over folds, seeds and inner folds of each configuration.
 
     Failed and diverged models are left out.
 
@@ -96,12 +96,13 @@ def picked_in_each_fold(ledger: pd.DataFrame) -> pd.DataFrame:
 
     It selects on its own validation part. This is nested selection, as a leaderboard requires: the
     model selected for a fold has seen nothing of that fold's test part, whereas a configuration
-    selected on all validation parts has, through the other folds'. Each seed of a fold selects its
-    own model. Columns: task, condition, backbone, folds, val_error, test_error, test_std (sample,
-    NaN for one model). Ties go to the smaller dim, then to the order H, -4, -2, 0, 2, 4, L.
+    selected on all validation parts has, through the other folds'. Each seed of a fold, and each
+    inner fold, selects its own model. Columns: task, condition, backbone, folds, val_error,
+    test_error, test_std (sample, NaN for one model). Ties go to the smaller dim, then to the order
+    H, -4, -2, 0, 2, 4, L.
     """
     rows = done(ledger, "val_error")
-    cell = [*RIVALS, "fold", "seed"]
+    cell = [name for name in (*RIVALS, "fold", "seed", "inner_fold") if name in rows]
     ranked = rows.sort_values([*cell, "val_error", "dim", "gamma", "key"], kind="stable")
     grouped = ranked.drop_duplicates(cell).groupby([*RIVALS])
     return grouped.agg(

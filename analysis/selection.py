@@ -1,9 +1,9 @@
 """Selects the models that count: the best of each cell, and the strategies S, H and L.
 
-A cell is one (task, condition, fold, backbone, dim, seed): its mixings compete (thesis 4.2.3), and
-its settings, as learning rates, where there are several. Selecting on the validation error is the
-default; selecting on the test error reproduces the thesis literally and leaks the test part into
-the tables made from the winners.
+A cell is one (task, condition, fold, backbone, dim, seed), and one inner fold where there are some:
+its mixings compete (thesis 4.2.3), and its settings, as learning rates, where there are several.
+Selecting on the validation error is the default; selecting on the test error reproduces the thesis
+literally and leaks the test part into the tables made from the winners.
 
 `gamma` of a ledger is γ of the mixing, −∞ for H and ∞ for L; `setting` is the text of what else
 distinguishes configurations, "" for nothing.
@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.conditions import principal
 
-CELL = ("task", "condition", "fold", "backbone", "dim", "seed")
+CELL = ("task", "condition", "fold", "backbone", "dim", "seed", "inner_fold")
 LEAKS = frozenset({"test_error"})
 STRATEGIES = ("S", "H", "L")
 

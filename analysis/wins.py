@@ -83,7 +83,8 @@ def from_handcrafted(ledger: pd.DataFrame) -> pd.DataFrame:
         ValueError: no model has finished.
     """
     rows = done(ledger, "test_error")
-    alike = [name for name in ("fold", "seed", "dim", "setting", "condition") if name in rows]
+    repeat = ("fold", "seed", "inner_fold", "dim", "setting", "condition")
+    alike = [name for name in repeat if name in rows]
     found: list[dict[str, object]] = []
     for (task, backbone), part in rows.groupby(["task", "backbone"], sort=True):
         ordered = part.sort_values(["gamma", "mixing"])["mixing"].unique()

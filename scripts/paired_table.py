@@ -4,7 +4,7 @@ python scripts/paired_table.py RUN --mixing H
 python scripts/paired_table.py RUN --setting "element_init normal"
 
 Each configuration is compared with the reference of its data set, backbone and dimension on the
-same folds and seeds: the one with the mixing --mixing, or with its own mixing and the setting
+same folds, seeds and inner folds: the one with the mixing --mixing, or with its own mixing and the setting
 --setting. Intervals are those of analysis/paired.py; p is Holm's over all rows of a backbone.
 """
 
@@ -22,7 +22,7 @@ from analysis.paired import Paired, holm, paired
 from analysis.selection import done
 from orchestrator.runs.finished_run import FinishedRun
 
-REPEAT = ["fold", "seed"]
+REPEAT = ["fold", "seed", "inner_fold"]
 
 
 def _differences(own: pd.DataFrame, other: pd.DataFrame, error: str) -> Paired:

@@ -17,6 +17,7 @@ from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import one_line
 from trainables.crystals.folds import (
     PARTS,
+    VALIDATE,
     FoldError,
     GivenFolds,
     folds_of_groups,
@@ -59,6 +60,11 @@ class Division:
     groups: Mapping[str, str] | None = None
     tested: Mapping[str, int] | None = None
     parts: Mapping[str, Mapping[int, int]] | None = None
+
+    @property
+    def validates(self) -> bool:
+        """Whether it has validation rows of its own."""
+        return any(VALIDATE in one.values() for one in (self.parts or {}).values())
 
     def of(
         self,

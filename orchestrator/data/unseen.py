@@ -21,11 +21,17 @@ def say_unseen(
     seed: int,
     datasets: Mapping[tuple[str, str], Dataset],
     featurised: Mapping[str, Featurised],
+    *,
+    all_learned: bool = False,
 ) -> None:
     """Prints a line for each data set with a fold that tests crystals of elements not trained on.
 
     Their predictions are kept, as the leaderboard needs one for each crystal, but rest on an
     untrained element vector.
+
+    Args:
+        all_learned: whether each crystal outside the test part trains some model, as with inner
+            folds.
     """
     for task, data in featurised.items():
         dataset = next(one for (name, _), one in datasets.items() if name == task)
@@ -33,7 +39,8 @@ def say_unseen(
         counted, named = 0, {}
         for fold in folds:
             split = split_dataset(dataset, fold, seed)
-            strange = ~np.isin(z, np.unique(z[np.isin(owner, split.train)]))
+            learned = split.learned if all_learned else split.train
+            strange = ~np.isin(z, np.unique(z[np.isin(owner, learned)]))
             strange &= np.isin(owner, split.test)
             if strange.any():
                 counted += len(np.unique(owner[strange]))

@@ -72,6 +72,10 @@ class Space:
             dict(zip(repeated, values, strict=True))
             for values in itertools.product(*(given[column] for column in repeated))
         ]
+        self._inner = [
+            {"inner_folds": config.inner_folds, "inner_fold": number}
+            for number in range(config.inner_folds or 0)
+        ] or [{}]
         self._given: dict[str, Values] = {
             column: given[column] for column in ORDERED if given[column] is not None
         }
@@ -108,7 +112,9 @@ class Space:
         return {column: drawn(column, values) for column, values in self.choices.items()}
 
     def cells(self, *points: Point) -> list[Cell]:
-        """The models of some configurations: each on all data sets, folds, seeds and conditions.
+        """The models of some configurations.
+
+        Each is trained on all data sets, folds, seeds, conditions and inner folds.
 
         A point names values by column of the ledger. An axis that it leaves out has the only value
         of the configuration, or each backbone's own; a value that a backbone has no option for is
@@ -122,10 +128,11 @@ class Space:
             (self._model(point), [name for name in point if name not in USUAL]) for point in points
         ]
         found = (
-            self._cell(repeat, condition, model, told)
+            self._cell(repeat, condition, model | inner, told)
             for repeat in self._repeats
             for condition in conditions(self.config)
             for model, told in models
+            for inner in self._inner
         )
         return list(dict.fromkeys(found))
 
@@ -208,7 +215,7 @@ def cells(
 
 @dataclass(frozen=True, kw_only=True)
 class GridArray:
-    """Cells of one task that are trained together: all that differs is the mixing.
+    """Cells of one task that are trained together: all that differs is their variant.
 
     Attributes:
         label: as of its cells.
@@ -245,8 +252,8 @@ class GridArray:
         return self.spec.mixings
 
     def only(self, labels: Collection[str]) -> GridArray:
-        """The array with some of its mixings."""
-        models = tuple(model for model in self.models if model.mixing in labels)
+        """The array with some of its variants."""
+        models = tuple(model for model in self.models if model.variant.label in labels)
         return dataclasses.replace(self, models=models)
 
     def cost(self, dataset: Dataset) -> float:
@@ -258,19 +265,19 @@ class GridArray:
 
     @staticmethod
     def member(row: Mapping[str, Any]) -> str:
-        """Its mixing."""
-        return str(row["mixing"])
+        """Its mixing, and the inner fold that it holds back, if any."""
+        return ModelSpec.read(row["spec"]).variant.label
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
         """Formats as "megnet d64 -2", or "megnet d64 -2 lr 0.001" where the array has a label."""
-        usual = f"{row['backbone']} d{row['dim']} {row['mixing']}"
+        usual = f"{row['backbone']} d{row['dim']} {GridArray.member(row)}"
         _, _, label = row["array"].partition(f"/{row['backbone']}/d{row['dim']}/")
         return f"{usual} {label}" if label else usual
 
-    def row(self, mixing: str) -> dict[str, Any]:
+    def row(self, label: str) -> dict[str, Any]:
         """What the ledger says of a member before it is trained."""
-        (model,) = (model for model in self.models if model.mixing == mixing)
+        (model,) = (model for model in self.models if model.variant.label == label)
         return {
             "key": model.key,
             "task": self.task,
@@ -289,8 +296,8 @@ class GridArray:
 
 
 def arrays(cells: Iterable[Cell]) -> list[GridArray]:
-    """Groups cells into arrays: those that differ only in axes within an array."""
-    same: dict[str, Any] = dict.fromkeys(WITHIN, "")
+    """Groups cells into arrays: those that differ only in axes within an array, or inner fold."""
+    same: dict[str, Any] = {**dict.fromkeys(WITHIN, ""), "inner_fold": 0}
     groups: dict[tuple[str, str, ModelSpec], list[ModelSpec]] = {}
     for cell in cells:
         shared = dataclasses.replace(cell.spec, **same)

@@ -15,20 +15,23 @@ from orchestrator.grid.axes import TYPES, tell
 from orchestrator.grid.cells import CHOICES, CONDITIONS, USUAL
 from orchestrator.runs.records import SCHEMA
 from trainables.crystals.condition import Condition
+from trainables.crystals.split import InnerFold
 from trainables.models.mixing import Mixing
 from trainables.training.specification import ModelSpec
 
 GAMMA, SETTING, CONDITION = "gamma", "setting", "condition"
+INNER = ("inner_folds", "inner_fold")  # 0 and 0 of a model with the usual split
 FURTHER = [column for column in CHOICES if column not in USUAL]
 ADDED = pa.schema(
     [(column, TYPES[CHOICES[column].kind]) for column in FURTHER]
     + [(column, TYPES[axis.kind]) for column, axis in CONDITIONS.items()]
+    + [(name, pa.int64()) for name in INNER]
     + [(GAMMA, pa.float64()), (SETTING, pa.string()), (CONDITION, pa.string())]
 )
 
 
 def with_axes(ledger: pa.Table) -> pa.Table:
-    """Adds a column for each axis, `gamma` of the mixing, `setting` and `condition`.
+    """Adds a column for each axis, the inner folds, `gamma`, `setting` and `condition`.
 
     A setting is the text of the values, beyond backbone, dimension and mixing, in which the models
     of a backbone differ; "" where there are none. Models of one backbone, dimension, mixing and
@@ -44,6 +47,7 @@ def with_axes(ledger: pa.Table) -> pa.Table:
     added = {
         **values,
         **{name: [axis.of(model) for model in models] for name, axis in CONDITIONS.items()},
+        **{name: [getattr(model, name) for model in models] for name in INNER},
         GAMMA: [Mixing(model.mixing).gamma for model in models],
         SETTING: _settings(backbones, values),
         CONDITION: [model.condition.text for model in models],
@@ -53,9 +57,14 @@ def with_axes(ledger: pa.Table) -> pa.Table:
     return ledger
 
 
-def condition_of(spec: str) -> Condition:
-    """The condition of a model, by the text of its specification."""
-    return ModelSpec.read(spec).condition
+def learned_by(spec: str) -> tuple[Condition, InnerFold | None]:
+    """What a model may learn from, and the inner fold of it that it holds back, if any.
+
+    Args:
+        spec: the text of its specification.
+    """
+    model = ModelSpec.read(spec)
+    return model.condition, model.inner
 
 
 def varying(ledger: pd.DataFrame) -> list[str]:

@@ -32,6 +32,7 @@ MIXINGS = ("H", "-4", "-2", "0", "2", "4", "L")
 # Strategies: every combination of all values; some of them, drawn. Others are entry points.
 GRID, RANDOM = "grid", "random"
 STRATEGIES = "elemgrid.strategies"
+MOST_INNER = 100  # inner folds; all of their models are trained in one array
 
 
 def _backbone(given: object) -> str:
@@ -193,6 +194,7 @@ class GridConfig(BaseModel):
             " part, 0 for all of it, which is the default; sizes never compete",
         ),
     ] = None  # fmt: skip
+    inner_folds: int | None = Field(None, ge=2, le=MOST_INNER)  # None: a quarter validates
     strategy: str | None = None  # of a search; None for the whole grid
     budget: int | None = Field(None, ge=1)
     select_on: Literal["validation", "test"] = "validation"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.sources import Source
-from trainables.crystals.split import Split
+from trainables.crystals.split import InnerFold, Split
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.columns import Column, Columns, column_of
@@ -227,6 +227,12 @@ def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
                 )
 
 
+def inner_folds(config: GridConfig) -> Sequence[InnerFold | None]:
+    """What the models of a configuration hold back; None for the usual validation part."""
+    of = config.inner_folds
+    return [None] if of is None else [InnerFold(number, of) for number in range(of)]
+
+
 def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]) -> None:
     """Raises UsageError if a fold has nothing to train on, to validate on or to test.
 
@@ -236,18 +242,23 @@ def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]
     for (task, backbone), dataset in datasets.items():
         if backbone != config.backbones[0]:
             continue
-        for fold, seed, condition in product(config.folds, config.seed, conditions(config)):
-            where = f"{task}: of fold {fold}"
+        for fold, seed, condition, inner in product(
+            config.folds, config.seed, conditions(config), inner_folds(config)
+        ):
+            where = f"{task}: of fold {fold}" + (
+                "" if inner is None else f", with part {inner.number} of {inner.of} held back"
+            )
+            fewer = "" if inner is None else "give fewer --inner-folds, "
             try:
-                split = split_dataset(dataset, fold, seed, condition)
+                split = split_dataset(dataset, fold, seed, condition, inner)
             except ValueError as error:
                 raise UsageError(f"{where}, {error}") from None
             sizes = list(split.sizes.values())
             if not all(sizes):
                 raise UsageError(
                     f"{where}, {sizes[0]} training, {sizes[1]} validation and"
-                    f" {sizes[2]} test crystals are good; name other --folds, or mend the bad"
-                    " crystals"
+                    f" {sizes[2]} test crystals are good; {fewer}name other --folds, or"
+                    " mend the bad crystals"
                 )
             if dataset.classes is not None:
                 _demand_both_classes(where, dataset, split)

@@ -164,11 +164,11 @@ class Search:
 def scored(space: Space, told: pd.DataFrame) -> list[tuple[Point, float]]:
     """The configurations of a ledger and their validation errors, the best first.
 
-    An error is relative to the lowest of its data set, fold and seed, and averaged over these; it
-    is infinite if a model failed or diverged.
+    An error is relative to the lowest of its data set, fold, seed and inner fold, and averaged over
+    these; it is infinite if a model failed or diverged.
     """
     errors = told["val_error"].where(told["status"] == DONE)
-    lowest = errors.groupby([told[column] for column in REPEATS]).transform("min")
+    lowest = errors.groupby([told[column] for column in (*REPEATS, "inner_fold")]).transform("min")
     # the lowest may be 0, as of classes that a model separates
     relative = ((errors + TINY) / (lowest + TINY)).fillna(math.inf)
     columns = [column for column in CHOICES if column in {*space.choices, *varying(told)}]

@@ -91,6 +91,14 @@ def _add_grid(parser: Parser) -> None:
         if axis.part == "model":
             _add_axis(grid, name, axis)
     grid.add_argument(
+        "--inner-folds",
+        type=int,
+        metavar="K",
+        help="train K models of each configuration, in one array, of which each holds back another"
+        " K-th of a fold's training part; `ensemble` takes them as one model that has learned from"
+        " all of it; default: one model, which holds back a quarter",
+    )
+    grid.add_argument(
         "--strategy",
         choices=strategy_names(),
         help="grid (default): all combinations of all values; random: --budget of them, drawn from"
@@ -238,6 +246,10 @@ def parse(argv: Sequence[str]) -> Options:
     for name in ("without", "groups", "split"):
         fields.pop(name, None)
     division = division_of(given["groups"], given["split"])
+    if given["inner_folds"] is not None and division is not None and division.validates:
+        raise UsageError(
+            f"--inner-folds: {division.flag} says which rows validate; leave one of the two out"
+        )
     fields |= fields_of(division)
     withheld = read_formulas(given["without"]) if given["without"] else frozenset()
     if withheld:

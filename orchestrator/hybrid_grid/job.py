@@ -21,7 +21,7 @@ from orchestrator.data.targets import classify, targets_of
 from orchestrator.data.unseen import elements_of, say_unseen
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, Space, arrays
-from orchestrator.grid.columns import NOTHING, condition_of, with_axes
+from orchestrator.grid.columns import NOTHING, learned_by, with_axes
 from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.handcrafted import describe_foreign, say_foreign
@@ -52,7 +52,7 @@ from orchestrator.training.study import Study, graph_networks
 from trainables.crystals.condition import Condition
 from trainables.crystals.registry import LEADERBOARD
 from trainables.crystals.sources import Source, SourceError
-from trainables.crystals.split import Split
+from trainables.crystals.split import InnerFold, Split
 from trainables.kernels import library
 from trainables.models.backbones import representations
 from trainables.representations.dataset import Dataset, split_dataset
@@ -101,7 +101,8 @@ def run(options: Options, lease: str) -> int:
         datasets = withhold(folder, options.withheld, datasets, featurised)
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
         demand_parts(config, datasets)
-        say_unseen(config.folds, config.seed[0], datasets, featurised)
+        inner = config.inner_folds is not None
+        say_unseen(config.folds, config.seed[0], datasets, featurised, all_learned=inner)
         if options.tables:
             say_foreign(options.tables, elements_of(datasets, featurised))
         search = Search(Space(config, targets, fingerprints(config, featurised)))
@@ -200,15 +201,22 @@ def _finish(
     }
 
     @cache
-    def split(task: str, backbone: str, fold: int, seed: int, condition: Condition) -> Split:
-        return split_dataset(datasets[task, backbone], fold, seed, condition)
+    def split(
+        task: str,
+        backbone: str,
+        fold: int,
+        seed: int,
+        condition: Condition,
+        inner: InnerFold | None,
+    ) -> Split:
+        return split_dataset(datasets[task, backbone], fold, seed, condition, inner)
 
     write_collected(
         folder,
         records,
         ledger,
         crystals,
-        lambda row: split(row.task, row.backbone, row.fold, row.seed, condition_of(row.spec)),
+        lambda row: split(row.task, row.backbone, row.fold, row.seed, *learned_by(row.spec)),
     )
     on = SELECTED_BY[config.select_on]
     actors = max(1, cluster.worker_slots(1, 0))

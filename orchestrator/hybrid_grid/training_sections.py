@@ -55,7 +55,7 @@ def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
 
 
 def curves(run: FinishedRun) -> Values:
-    """Validation curves of the selected configurations' first fold and seed, all mixings."""
+    """Validation curves of the selected configurations' first models, all mixings."""
     records = Records(run.folder / "records")
     frames = []
     for best in run.best.itertuples():
@@ -65,7 +65,8 @@ def curves(run: FinishedRun) -> Values:
             & (run.done["dim"] == best.dim)
             & (run.done["setting"] == best.setting)
         ]
-        first = same[(same["fold"] == same["fold"].min()) & (same["seed"] == same["seed"].min())]
+        repeat = ["fold", "seed", "inner_fold"]
+        first = same[(same[repeat] == same[repeat].min()).all(axis=1)]
         for model in first.itertuples():
             values = records.arrays(model.key)["curve/val_mae"]
             names = ("key", "task", "backbone", "mixing", "gamma", "dim", "fold", "unit", "metric")

@@ -204,9 +204,11 @@ class _UnderOneCondition(FinishedRun):
 
 
 def _with_defaults(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Adds the columns that a ledger of an earlier version lacks: on setting and condition."""
+    """Adds the columns that a ledger of an earlier version lacks."""
     if "condition" not in ledger:
         ledger = ledger.assign(train_size=WHOLE.train_size, condition="")
+    if "inner_fold" not in ledger:
+        ledger = ledger.assign(inner_folds=0, inner_fold=0)
     if "setting" in ledger:
         return ledger
     gammas = [Mixing(label).gamma for label in ledger["mixing"]]

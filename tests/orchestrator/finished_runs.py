@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from analysis import cosine
 from analysis.selection import strategies
 from orchestrator.grid.cells import arrays
-from orchestrator.grid.columns import condition_of, with_axes
+from orchestrator.grid.columns import learned_by, with_axes
 from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
 from orchestrator.hybrid_grid.tables import write_distances
@@ -104,8 +104,8 @@ def finish(folder: Path, records: Records, ledger: pa.Table, data: dict[Any, Any
         return
 
     def split(row: Any) -> Split:
-        condition = condition_of(row.spec)
-        return split_dataset(data[row.task, row.backbone], row.fold, row.seed, condition)
+        part = learned_by(row.spec)
+        return split_dataset(data[row.task, row.backbone], row.fold, row.seed, *part)
 
     crystals = {name: (found.ids, found.target) for name, found in data.items()}
     write_collected(folder, records, frame, crystals, split)

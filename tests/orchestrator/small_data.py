@@ -82,7 +82,7 @@ def with_rows(
     rows = []
     for array in arrays(cells):
         for model in array.models:
-            known = {name: value for name, value in array.row(model.mixing).items()}
+            known = {name: value for name, value in array.row(model.variant.label).items()}
             rows.append(
                 row(known.pop("key"), **known)
                 | dict.fromkeys(("val_error", "val_mae"), errors(model))

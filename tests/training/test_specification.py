@@ -33,10 +33,11 @@ GRAPH_NETWORK = ModelSpec(
     mixing="-2", recipe=BACKBONES["cgcnn"].recipes["tuned"], options=CGCNNOptions(),
 )  # fmt: skip
 MODELS: dict[str, Specification] = {
-    "CGCNN": GRAPH_NETWORK,
+    "CGCNN": replace(GRAPH_NETWORK, inner_folds=3, inner_fold=1),
     "MEGNet": replace(
         GRAPH_NETWORK, backbone="megnet", representation=BACKBONES["megnet"].representation,
         recipe=BACKBONES["megnet"].recipes["paper"], options=BACKBONES["megnet"].options(),
+        inner_folds=2,
     ),
     "CrabNet": CrabNetSpec(
         **SHARED, representation=FORMULA, recipe=CYCLIC, table="89ab", trainable=False,

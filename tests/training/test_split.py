@@ -16,7 +16,7 @@ from trainables.crystals.folds import (
     folds_of_parts,
     folds_of_rows,
 )
-from trainables.crystals.split import Split, split_fold, split_given
+from trainables.crystals.split import InnerFold, Split, inner_split, split_fold, split_given
 from trainables.representations.dataset import split_dataset
 from trainables.testing.samples import made_up_dataset
 
@@ -119,3 +119,51 @@ def test_a_data_set_is_divided_as_it_says() -> None:
     split = split_dataset(dataclasses.replace(data, folds=folds, withheld=withheld), 2, 0)
     assert split.test.tolist() == list(range(2, 40, 5)), "the test part is not touched"
     assert all(row % 2 for row in [*split.train, *split.validation])
+
+
+# -------------------------------------------------------------------------------- inner folds
+
+
+@pytest.mark.parametrize("of", [2, 8])
+def test_inner_folds_hold_back_each_crystal_once(of: int) -> None:
+    whole = split_fold(ROWS, TOTAL, 1, seed=0)
+    inner = [inner_split(whole, InnerFold(number, of), [0, 1]) for number in range(of)]
+    for one in inner:
+        assert np.array_equal(one.test, whole.test) and np.array_equal(one.learned, whole.learned)
+        assert not set(one.train) & set(one.validation)
+    held = [one.validation for one in inner]
+    assert np.array_equal(np.sort(np.concatenate(held)), whole.learned)
+    assert np.ptp([len(rows) for rows in held]) <= 1
+    again = inner_split(whole, InnerFold(0, of), [1, 1])
+    assert not np.array_equal(again.validation, held[0])
+
+
+def test_inner_folds_have_each_class_in_each_part() -> None:
+    classes = (np.arange(TOTAL) % 9 == 0).astype(int)
+    whole = split_fold(ROWS, TOTAL, 1, seed=0, classes=classes)
+    rare = [
+        classes[inner_split(whole, InnerFold(number, 4), [0, 1], classes).validation].sum()
+        for number in range(4)
+    ]
+    assert min(rare) >= 2 and np.ptp(rare) <= 1
+
+
+@pytest.mark.parametrize("classes", [None, (np.arange(TOTAL) // 5 % 4 == 0).astype(int)])
+def test_inner_folds_keep_groups_together(classes: np.ndarray | None) -> None:
+    groups = np.arange(TOTAL) // 5
+    whole = split_given(folds_of_groups(groups), 2, 0, classes=classes)
+    inner = [inner_split(whole, InnerFold(k, 4), [0, 2], classes, groups) for k in range(4)]
+    for one in inner:
+        assert not set(groups[one.train]) & set(groups[one.validation])
+        assert classes is None or set(classes[one.validation]) == {0, 1}
+    held = [one.validation for one in inner]
+    assert np.array_equal(np.sort(np.concatenate(held)), whole.learned)
+    assert np.ptp([len(rows) for rows in held]) <= (5 if classes is None else 10)
+
+
+def test_inner_folds_leave_out_what_is_withheld() -> None:
+    data = dataclasses.replace(made_up_dataset("cgcnn", 30), withheld=np.arange(30) % 3 == 0)
+    inner = [split_dataset(data, 0, 0, InnerFold(number, 3)) for number in range(3)]
+    learned = np.concatenate([one.validation for one in inner])
+    assert np.array_equal(np.sort(learned), split_dataset(data, 0, 0).learned)
+    assert not data.withheld[learned].any()

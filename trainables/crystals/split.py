@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,13 @@ from trainables.crystals.folds import LEARN, VALIDATE, GivenFolds
 from trainables.crystals.registry import official_folds
 
 VALIDATION_SHARE = 0.25
+
+
+class InnerFold(NamedTuple):
+    """One of several parts of a fold's training part: the one that a model holds back."""
+
+    number: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,16 @@ class Split:
             return self
         train, validation = (rows[~withheld[rows]] for rows in (self.train, self.validation))
         return Split(train, validation, self.test)
+
+    @property
+    def learned(self) -> np.ndarray:
+        """The rows outside the test part, ascending."""
+        return np.union1d(self.train, self.validation)
+
+    @property
+    def undivided(self) -> Split:
+        """The split that holds nothing back."""
+        return Split(self.learned, self.validation[:0], self.test)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -142,3 +160,51 @@ def _whole_groups(
         if not (held & having).any() and len(known) - held.sum() > 1:
             held[next(group for group in order if having[group])] = True
     return np.asarray(held[numbers])
+
+
+def inner_split(
+    split: Split,
+    inner: InnerFold,
+    seed: list[int],
+    classes: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> Split:
+    """The fold with one of equal parts of its training and validation rows held back.
+
+    The division depends on nothing but these rows and the arguments, so that each row is held back
+    in exactly one of the inner folds.
+
+    Args:
+        classes: of all rows of the data set; each part has about the same share of each.
+        groups: of all rows; a group lies in one part, so that the sizes are about equal.
+    """
+    rows, drawn = split.learned, np.random.default_rng([*seed, inner.of])
+    own = np.zeros(len(rows), np.int64) if classes is None else classes[rows].astype(np.int64)
+    part = np.empty(len(rows), np.int64)
+    if groups is None:
+        order = drawn.permutation(len(rows))
+        order = order[np.argsort(own[order], kind="stable")]
+        part[order] = np.arange(len(rows)) % inner.of
+    else:
+        part = _parts_of_groups(groups[rows], own, inner.of, drawn)
+    return Split(rows[part != inner.number], rows[part == inner.number], split.test)
+
+
+def _parts_of_groups(
+    groups: np.ndarray, classes: np.ndarray, parts: int, drawn: np.random.Generator
+) -> np.ndarray:
+    """[b] part of each row: from the largest group to the smallest, each to the emptiest part.
+
+    With classes, to the part with the least of the classes that the group has.
+    """
+    known, numbers = np.unique(groups, return_inverse=True)
+    shares = np.zeros((len(known), classes.max() + 1))  # of each class that a group has
+    np.add.at(shares, (numbers, classes), 1)
+    sizes = shares.sum(axis=1)
+    shares /= np.maximum(shares.sum(axis=0), 1)
+    part_of, held = np.empty(len(known), np.int64), np.zeros((parts, shares.shape[1]))
+    shuffled = drawn.permutation(len(known))
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        part_of[group] = (held @ shares[group]).argmin()
+        held[part_of[group]] += shares[group]
+    return part_of[numbers]

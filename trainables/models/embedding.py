@@ -34,7 +34,8 @@ class HybridEmbedding(nn.Module):
         descriptor: [Z, C] handcrafted columns.
         dim: D.
         start: initial values of l; all are made of the same draws.
-        counts: [Z] crystals of the training part that have the element; needed by a residual.
+        counts: [Z] crystals of the training part that have the element, or [K, Z] of each model's;
+            needed by a residual.
     """
 
     descriptor: Tensor
@@ -71,7 +72,8 @@ class HybridEmbedding(nn.Module):
         w_l = learned.repeat(1, rows, 1)
         if counts is not None:
             trusted = (counts / (counts + HALF_TRUSTED)).to(w_l.dtype)
-            w_l[torch.tensor(residual)] *= trusted[:, None]
+            chosen = torch.tensor(residual)
+            w_l[chosen] *= trusted.expand(len(mixings), rows)[chosen, :, None]
         w_h = torch.tensor([m.handcrafted for m in mixings], dtype=torch.float64).view(-1, 1, 1)
         self.register_buffer("w_h", w_h.to(self.table.dtype))
         self.register_buffer("w_l", w_l.to(self.table.dtype))

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainables.crystals.condition import WHOLE, Condition
 from trainables.crystals.folds import GivenFolds
-from trainables.crystals.split import Split, split_fold, split_given
+from trainables.crystals.split import InnerFold, Split, inner_split, split_fold, split_given
 from trainables.representations.columns import Columns, ranges
 
 
@@ -67,8 +67,18 @@ class Dataset(Generic[G]):
         return self.target[self.places_of(rows)]
 
 
-def split_dataset(dataset: Dataset, fold: int, seed: int, condition: Condition = WHOLE) -> Split:
+def split_dataset(
+    dataset: Dataset,
+    fold: int,
+    seed: int,
+    condition: Condition = WHOLE,
+    inner: InnerFold | None = None,
+) -> Split:
     """The parts of a fold, the official one or the given one, under a condition.
+
+    Args:
+        inner: which part of what may be learned from under the condition is held back; None for a
+            quarter of the fold.
 
     Raises:
         ValueError: the fold has not what the condition asks for; a few words.
@@ -78,4 +88,9 @@ def split_dataset(dataset: Dataset, fold: int, seed: int, condition: Condition =
         whole = split_fold(dataset.rows, dataset.total, fold, seed, dataset.classes)
     else:
         whole = split_given(dataset.folds, fold, seed, classes=own)
-    return condition.of(whole.without(dataset.withheld), fold, seed, own)
+    whole = whole.without(dataset.withheld)
+    if inner is None:
+        return condition.of(whole, fold, seed, own)
+    pool = condition.of(whole.undivided, fold, seed, own)
+    groups = None if dataset.folds is None else dataset.folds.groups
+    return inner_split(pool, inner, [seed, fold], own, groups)

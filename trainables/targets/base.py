@@ -87,11 +87,15 @@ class Kind(Protocol):
     def scaler(self, known: np.ndarray) -> Scaler:
         """The standardisation by the targets of the training part."""
 
-    def loss(self, predicted: Tensor, true: Tensor, form: str) -> Tensor:
+    def loss(
+        self, predicted: Tensor, true: Tensor, form: str, weight: Tensor | None = None
+    ) -> Tensor:
         """[K] mean loss of outputs [K, B, …] on standardised targets [B, …].
 
         Args:
             form: of the recipe, "l1" or "mse"; it applies to regressions.
+            weight: [K, B] 1 where a model learns from a row and 0 elsewhere ([K, S] of sites); the
+                targets are each model's own then, [K, B, …]. None: all learn from all rows.
         """
 
     def errors(self, predicted: Tensor, true: Tensor, scaler: Scaler) -> Tensor:
@@ -105,3 +109,10 @@ class Kind(Protocol):
 
     def trivial(self, known: np.ndarray) -> np.ndarray:
         """What is predicted without looking at the crystal, from the training part; […]."""
+
+
+def mean_of(each: Tensor, weight: Tensor | None) -> Tensor:
+    """[K] means of losses [K, B] over the rows of weight 1; 0 where there is none."""
+    if weight is None:
+        return each.mean(dim=1)
+    return (each * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)

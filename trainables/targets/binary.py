@@ -9,7 +9,7 @@ import numpy as np
 
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.targets import read_target
-from trainables.targets.base import Scaler, Target
+from trainables.targets.base import Scaler, Target, mean_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,12 +37,14 @@ class Binary:
         """Classes are learned as they are."""
         return Scaler(mean=0.0, scale=1.0, unit=1.0)
 
-    def loss(self, predicted: Tensor, true: Tensor, form: str) -> Tensor:
+    def loss(
+        self, predicted: Tensor, true: Tensor, form: str, weight: Tensor | None = None
+    ) -> Tensor:
         """[K] mean binary cross-entropy, whatever the recipe's form."""
         from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
         each = cross_entropy(predicted, true.expand_as(predicted), reduction="none")
-        return each.mean(dim=1)
+        return mean_of(each, weight)
 
     def errors(self, predicted: Tensor, true: Tensor, scaler: Scaler) -> Tensor:
         """See `Kind`; NaN where an output is not finite, or only one class is present."""

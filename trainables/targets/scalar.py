@@ -8,7 +8,7 @@ import numpy as np
 
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.targets import read_target
-from trainables.targets.base import MEAN_ABSOLUTE_ERROR, Scaler, Target
+from trainables.targets.base import MEAN_ABSOLUTE_ERROR, Scaler, Target, mean_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,10 +32,12 @@ class Scalar:
         mean, scale = standardisation(known)
         return Scaler(mean=mean, scale=scale, unit=scale)
 
-    def loss(self, predicted: Tensor, true: Tensor, form: str) -> Tensor:
+    def loss(
+        self, predicted: Tensor, true: Tensor, form: str, weight: Tensor | None = None
+    ) -> Tensor:
         """See `Kind`."""
         error = predicted - true
-        return (error.abs() if form == "l1" else error.square()).mean(dim=1)
+        return mean_of(error.abs() if form == "l1" else error.square(), weight)
 
     def errors(self, predicted: Tensor, true: Tensor, scaler: Scaler) -> Tensor:
         """See `Kind`."""

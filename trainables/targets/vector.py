@@ -30,12 +30,18 @@ class Masked:
     def __init__(self, target: Target) -> None:
         self.target = target
 
-    def loss(self, predicted: Tensor, true: Tensor, form: str) -> Tensor:
+    def loss(
+        self, predicted: Tensor, true: Tensor, form: str, weight: Tensor | None = None
+    ) -> Tensor:
         """See `Kind`."""
         known = true.isfinite()
         error = predicted - true.nan_to_num()
         each = (error.abs() if form == "l1" else error.square()) * known
-        return each.flatten(1).sum(dim=1) / known.sum().clamp(min=1)
+        if weight is None:
+            return each.flatten(1).sum(dim=1) / known.sum().clamp(min=1)
+        weight = weight.view(*weight.shape, *[1] * (each.dim() - weight.dim()))
+        counted = (known * weight).flatten(1).sum(dim=1)
+        return (each * weight).flatten(1).sum(dim=1) / counted.clamp(min=1)
 
     def errors(self, predicted: Tensor, true: Tensor, scaler: Scaler) -> Tensor:
         """See `Kind`."""

@@ -54,6 +54,18 @@ class TargetContract:
             alone = self.kind.loss(self.outputs[k : k + 1], self.standard, form)
             assert torch.equal(alone, together[k : k + 1])
 
+    def test_a_model_learns_from_its_own_rows_alone(self) -> None:
+        """Rows of weight 0 change nothing, and the others have the mean loss of them alone."""
+        outputs = self.outputs.requires_grad_()
+        own = torch.arange(outputs.shape[1]) % MODELS != torch.arange(MODELS)[:, None]
+        true = self.standard.expand_as(outputs)
+        together = self.kind.loss(outputs, true, "l1", own.to(outputs.dtype))
+        together.sum().backward()
+        assert outputs.grad is not None and not outputs.grad[~own].any()
+        for k, rows in enumerate(own):
+            alone = self.kind.loss(outputs[k : k + 1, rows], self.standard[rows], "l1")
+            torch.testing.assert_close(together[k : k + 1], alone, rtol=1e-12, atol=0)
+
     def test_a_missing_entry_teaches_nothing(self) -> None:
         outputs = self.outputs.requires_grad_()
         self.kind.loss(outputs, self.standard, "l1").sum().backward()

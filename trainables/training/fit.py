@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.crystals.split import InnerFold, Split
 from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import HybridEmbedding
@@ -25,9 +26,10 @@ from trainables.targets.base import NUMBER, Target
 from trainables.targets.kinds import kind_of
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
+from trainables.training.inner_folds import InnerFoldsProblem, OwnPart
 from trainables.training.outcome import Outcome, element_counts, evaluate, ratios
-from trainables.training.problem import GraphProblem
-from trainables.training.specification import ArraySpec
+from trainables.training.problem import GraphProblem, Problem
+from trainables.training.specification import ArraySpec, Variant
 
 
 def build_embedding(
@@ -85,42 +87,80 @@ class ArrayFit(FittedArray):
 
     def __init__(self, spec: ArraySpec, dataset: Dataset, device: str = "cpu") -> None:
         self.spec, self.dataset = spec, dataset
-        self.split = split_dataset(dataset, spec.fold, spec.seed, spec.condition)
         self._table = handcrafted.table_of(spec.recipe.handcrafted, spec.table)
         self.kind = kind_of(spec.target)
+        self.variants = {label: Variant.parse(label) for label in spec.mixings}
+        self.split = self._split(0 if spec.inner_folds else None)
+        if spec.inner_folds:
+            self.split = self.split.undivided
+        self._parts = {
+            inner: self._part(inner)
+            for inner in dict.fromkeys(one.inner_fold for one in self.variants.values())
+        }
         self.scaler = self.kind.scaler(dataset.targets_of(self.split.train))
         standard = self.scaler.standardise(dataset.target)
         self.data = open_source(
             dataset.graphs, standard, device, column_of(self.kind), dataset.target_ptr
         )
-        self._counts = (
-            element_counts(self.data, self.split.train) if RESIDUAL in spec.mixings else None
-        )
-        # Common random numbers: the mixings of one fold start from the same draws, so that a
-        # difference between them is due to the mixing.
-        initial, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)
-        self.training = ArrayTraining(
-            [
-                Member(key=key, label=label, seed=int(initial))
-                for label, key in spec.mixings.items()
-            ],
-            self._build,
-            GraphProblem(
-                self.data,
-                self.split,
-                spec.recipe,
-                kind=self.kind,
-                scaler=self.scaler,
-                order_seed=int(order),
-                validated=dataset.places_of(self.split.validation),
-            ),
-            spec.recipe,
-        )
+        residual = RESIDUAL in {variant.mixing for variant in self.variants.values()}
+        self._counts = {
+            inner: element_counts(self.data, part.split.train) if residual else None
+            for inner, part in self._parts.items()
+        }
+        members = [
+            Member(key=key, label=label, seed=self._initial(self.variants[label]))
+            for label, key in spec.mixings.items()
+        ]
+        self.training = ArrayTraining(members, self._build, self._problem(), spec.recipe)
+
+    def _part(self, inner: int | None) -> OwnPart:
+        """What the members of an inner fold learn from; None for the usual split."""
+        split = self._split(inner)
+        scaler = self.kind.scaler(self.dataset.targets_of(split.train))
+        return OwnPart(split, scaler, self.dataset.places_of(split.validation))
+
+    def _split(self, inner: int | None) -> Split:
+        """The fold with an inner fold held back; None for the usual split."""
+        spec = self.spec
+        held = None if inner is None else InnerFold(inner, spec.inner_folds)
+        return split_dataset(self.dataset, spec.fold, spec.seed, spec.condition, held)
+
+    def _initial(self, variant: Variant) -> int:
+        """Seed of the initial weights.
+
+        Common random numbers: the mixings of one fold start from the same draws, so that a
+        difference between them is due to the mixing. Inner folds start from draws of their own, as
+        they are combined, and the more they differ, the more their mean gains.
+        """
+        inner = [] if variant.inner_fold is None else [variant.inner_fold]
+        entropy = np.random.SeedSequence([self.spec.seed, self.spec.fold, *inner])
+        return int(entropy.generate_state(2)[0])
+
+    def _problem(self) -> Problem:
+        spec = self.spec
+        _, order = np.random.SeedSequence([spec.seed, spec.fold]).generate_state(2)
+        same: dict[str, Any] = {
+            "kind": self.kind, "scaler": self.scaler, "order_seed": int(order)
+        }  # fmt: skip
+        if not spec.inner_folds:
+            validated = self._parts[None].validated
+            return GraphProblem(self.data, self.split, spec.recipe, validated=validated, **same)
+        held = [cast(int, variant.inner_fold) for variant in self.variants.values()]
+        parts = {number: self._parts[number] for number in held}
+        return InnerFoldsProblem(self.data, self.split, spec.recipe, parts=parts, held=held, **same)
 
     def _embedding(self, generators: Generators, members: Sequence[Member]) -> HybridEmbedding:
-        mixings = [Mixing(member.label) for member in members]
-        start = self.spec.recipe.element_init
-        return build_embedding(generators, mixings, self.spec.dim, start, self._counts, self._table)
+        variants = [self.variants[member.label] for member in members]
+        counts = [self._counts[variant.inner_fold] for variant in variants]
+        known = [count for count in counts if count is not None]
+        return build_embedding(
+            generators,
+            [Mixing(variant.mixing) for variant in variants],
+            self.spec.dim,
+            self.spec.recipe.element_init,
+            torch.stack(known) if known else None,
+            self._table,
+        )
 
     def _build(self, generators: Generators, members: Sequence[Member]) -> nn.Module:
         embedding = self._embedding(generators, members)
@@ -129,10 +169,20 @@ class ArrayFit(FittedArray):
         )
 
     def _evaluate(self, trained: Trained) -> Outcome:
-        outcome = evaluate(trained, self.data, self.dataset, self.split, self.kind, self.scaler)
+        member = trained.history.member
+        variant = self.variants[member.label]
+        part = self._parts[variant.inner_fold]
+        outcome = evaluate(
+            trained,
+            self.data,
+            self.dataset,
+            part.split,
+            self.kind,
+            part.scaler,
+            Mixing(variant.mixing),
+        )
         if outcome.history.diverged:
             return outcome
-        member = trained.history.member
         started = self._embedding([torch.Generator().manual_seed(member.seed)], [member])
         embedding = cast(HybridEmbedding, trained.model.embedding)
         seen = torch.from_numpy(outcome.arrays["elements/numbers"]).long()

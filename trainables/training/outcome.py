@@ -70,7 +70,13 @@ def not_evaluated(trained: Trained, split: Split) -> Outcome:
 
 
 def evaluate(
-    trained: Trained, data: GraphSource, dataset: Dataset, split: Split, kind: Kind, scaler: Scaler
+    trained: Trained,
+    data: GraphSource,
+    dataset: Dataset,
+    split: Split,
+    kind: Kind,
+    scaler: Scaler,
+    mixing: Mixing,
 ) -> Outcome:
     """Evaluates a model with its best-validation weights; the only use of the test part."""
     outcome = not_evaluated(trained, split)
@@ -94,7 +100,7 @@ def evaluate(
                 arrays[f"predictions/{name}/ptr"] = np.concatenate([[0], np.cumsum(sizes)])
     arrays["scaler/mean"] = np.atleast_1d(scaler.mean)
     arrays["scaler/scale"] = np.atleast_1d(scaler.scale)
-    arrays |= _element_vectors(trained, data, split)
+    arrays |= _element_vectors(trained, data, split, mixing)
     arrays |= {
         f"weights/{name}": value[0].cpu().numpy()
         for name, value in trained.model.state_dict().items()
@@ -136,7 +142,9 @@ def ratios(started: HybridEmbedding, trained: HybridEmbedding, seen: Tensor) -> 
 
 
 @torch.no_grad()
-def _element_vectors(trained: Trained, data: GraphSource, split: Split) -> dict[str, np.ndarray]:
+def _element_vectors(
+    trained: Trained, data: GraphSource, split: Split, mixing: Mixing
+) -> dict[str, np.ndarray]:
     """Vectors of the elements in the training part: the embedding's, and those of each layer.
 
     A layer's vector of an element is the mean of its node features over the atoms of that element.
@@ -162,7 +170,6 @@ def _element_vectors(trained: Trained, data: GraphSource, split: Split) -> dict[
     }
     h, l = model.embedding.channels()  # type: ignore[union-attr, operator]  # noqa: E741
     vectors["elements/mixed"] = model.embedding()[0].cpu()[seen].numpy()  # type: ignore[operator]
-    mixing = Mixing(trained.history.member.label)
     if mixing.handcrafted > 0:
         vectors["elements/h"] = h[0].cpu()[seen].numpy()
     if mixing.learned > 0:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from trainables.crystals.split import Split
 from trainables.models.recipe import Recipe
-from trainables.representations.graph_batch import Batch
 from trainables.representations.source import GraphSource
 from trainables.targets.base import Kind, Scaler
 
@@ -105,12 +104,12 @@ class GraphProblem:
         """Number of batches in an epoch, whose sizes differ by one crystal at most."""
         return -(-len(self._train) // self.recipe.batch_size)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Any]:
         """The training crystals in a new random order; advances the random generator."""
         shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
         return self.data.batches(shuffled, self.recipe.batch_size)
 
-    def loss(self, forward: Forward, batch: Batch) -> Tensor:
+    def loss(self, forward: Forward, batch: Any) -> Tensor:
         """[K] mean loss of the target's kind; its form is the recipe's.
 
         Args:
@@ -119,7 +118,7 @@ class GraphProblem:
         """
         return self.kind.loss(forward(batch), batch.target, self.recipe.loss)
 
-    def share(self, batch: Batch) -> float:
+    def share(self, batch: Any) -> Tensor | float:
         """Share of the training crystals that are in a batch; the same for all members."""
         return batch.crystals / len(self._train)
 

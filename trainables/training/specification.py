@@ -20,6 +20,7 @@ from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hint
 import numpy as np
 
 from trainables.crystals.condition import WHOLE, Condition
+from trainables.crystals.split import InnerFold
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import CrabNetOptions, NetworkOptions
 from trainables.models.recipe import CyclicRecipe, Recipe
@@ -90,6 +91,30 @@ class Specification:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variant:
+    """In what a model differs from the others of its array.
+
+    Attributes:
+        mixing: label of its mixing.
+        inner_fold: that it holds back; None in an array without inner folds.
+    """
+
+    mixing: str
+    inner_fold: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name in the array: "H", or "H inner 3"."""
+        return self.mixing if self.inner_fold is None else f"{self.mixing} inner {self.inner_fold}"
+
+    @classmethod
+    def parse(cls, label: str) -> Variant:
+        """The inverse of `label`."""
+        mixing, inner, number = label.partition(" inner ")
+        return cls(mixing=mixing, inner_fold=int(number) if inner else None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec(Specification):
     """A graph network of a grid.
 
@@ -99,6 +124,8 @@ class ModelSpec(Specification):
         options: of the network.
         network: version of the network, where another package has it; `training` is ours.
         condition: what it may learn from, within its fold.
+        inner_folds: parts into which the fold's training part is divided; 0 for the usual split.
+        inner_fold: which of these parts the model holds back.
     """
 
     backbone: str
@@ -107,6 +134,23 @@ class ModelSpec(Specification):
     options: NetworkOptions
     network: int = 1
     condition: Condition = WHOLE
+    inner_folds: int = 0
+    inner_fold: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.inner_fold < max(1, self.inner_folds):
+            raise ValueError(f"inner_fold is {self.inner_fold} of {self.inner_folds}")
+
+    @property
+    def variant(self) -> Variant:
+        """What distinguishes the model in its array."""
+        held = self.inner_fold if self.inner_folds else None
+        return Variant(mixing=self.mixing, inner_fold=held)
+
+    @property
+    def inner(self) -> InnerFold | None:
+        """The inner fold that the model holds back, if there are any."""
+        return InnerFold(self.inner_fold, self.inner_folds) if self.inner_folds else None
 
     @classmethod
     def _classes(cls, found: Mapping[str, Any]) -> dict[str, type]:
@@ -122,11 +166,12 @@ class ArraySpec:
     """One array: what its members share, and their mixings.
 
     Attributes:
-        mixings: label -> key of the model, in order.
+        mixings: label of a `Variant` -> key of the model, in order.
         options: of the network; None for the defaults.
         target: what is learned.
         condition: what its members may learn from, within the fold.
         table: [119, C], the recipe's handcrafted table if it is not built in.
+        inner_folds: as of the models.
     """
 
     backbone: str
@@ -138,22 +183,24 @@ class ArraySpec:
     options: NetworkOptions | None = None
     target: Target = NUMBER
     condition: Condition = WHOLE
+    inner_folds: int = 0
     table: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, models: Iterable[ModelSpec]) -> ArraySpec:
-        """The array of some models, which differ only in their mixings."""
+        """The array of some models, which differ only in their variants."""
         first, *_ = models = list(models)
         return cls(
             backbone=first.backbone,
             dim=first.dim,
-            mixings={model.mixing: model.key for model in models},
+            mixings={model.variant.label: model.key for model in models},
             fold=first.fold,
             seed=first.seed,
             recipe=first.recipe,
             options=first.options,
             target=first.target,
             condition=first.condition,
+            inner_folds=first.inner_folds,
         )
 
     @property
