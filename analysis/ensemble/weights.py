@@ -12,6 +12,9 @@ Legend: M models, V validation crystals.
 Classes are predicted by probabilities; of these, weights are chosen by 1 − the area under the ROC
 curve instead of the mean absolute error, which would have them extreme, and none are fitted.
 
+With inner folds the validation part is the whole of what the fold learns from: each crystal is
+predicted by a model that has not seen it (stacking, Wolpert 1992, 10.1016/S0893-6080(05)80023-1).
+
 An ensemble that was fitted on some crystals looks better on them than it is. So the way is chosen
 by cross-validation within the validation part: weights fitted on some parts are scored on another.
 """
@@ -122,6 +125,22 @@ def combine(weights_m: np.ndarray, predictions_mv: np.ndarray) -> tuple[np.ndarr
     """Weighted mean [V] of the models' predictions, and their weighted deviation [V] from it."""
     mean = weights_m @ predictions_mv
     return mean, np.sqrt(weights_m @ (predictions_mv - mean) ** 2)
+
+
+def combine_inner(weights_m: np.ndarray, each_kmt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same for K predictions [K, M, T] of each model, by its inner folds.
+
+    The mean is over all of them. The deviation is that between the models within one inner fold,
+    as on validation crystals, which one model of an inner fold predicts; so one scale fits both.
+
+    Returns:
+        The mean [T], and the root [T] of the mean square of the K deviations.
+    """
+    if len(each_kmt) == 1:
+        return combine(weights_m, each_kmt[0])
+    found = [combine(weights_m, predictions_mt) for predictions_mt in each_kmt]
+    mean = np.mean([mean for mean, _ in found], axis=0)
+    return mean, np.sqrt(np.mean([deviation**2 for _, deviation in found], axis=0))
 
 
 def _best(error: Error, predictions: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 PREDICTIONS, FACTS, SUBMISSION = "ensemble.parquet", "ensemble.json", "submission"
 RESULTS, INFO = f"{SUBMISSION}/results.json.gz", f"{SUBMISSION}/info.json"
+LEVEL = 0.95  # of the intervals, as on the leaderboard
 SCHEMA = pa.schema(
     [("task", pa.string()), ("fold", pa.int32()), ("id", pa.string())]
     + [
@@ -72,3 +73,13 @@ class FinishedEnsemble(FinishedFiles):
             for fold in self.facts["folds"]
             for level, covered in fold["coverage"].items()
         )
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """Differences from published entries, as of `published.compare`, with the task."""
+        return pd.DataFrame(self.facts.get("published", []))
+
+    @property
+    def inner_folds(self) -> int:
+        """Number of inner folds of a configuration; 1 without."""
+        return max(int(fold.get("inner_folds", 1)) for fold in self.facts["folds"])

@@ -14,6 +14,7 @@ EPILOG = """\
 examples:
   python -m orchestrator.ensemble runs/hybrid_grid
   python -m orchestrator.ensemble runs/hybrid_grid --tasks phonons --backbones megnet
+  python -m orchestrator.ensemble runs/hybrid_grid --published leaderboard.json
   python -m orchestrator.ensemble runs/hybrid_grid --authors "A. Name, B. Name"
 
 """
@@ -29,6 +30,7 @@ class EnsembleOptions:
     authors: str
     algorithm: str
     seed: int
+    published: Path | None
     dry_run: bool
 
 
@@ -37,7 +39,9 @@ def _parser() -> Parser:
         prog="python -m orchestrator.ensemble",
         description="Combines the models of each fold of a grid into one: members and weights are"
         " chosen on the validation part, the spread is calibrated there, and what has all five"
-        " folds of a MatBench task is written as the leaderboard takes it.",
+        " folds of a MatBench task is written as the leaderboard takes it. The models of a grid"
+        " with --inner-folds validate on all that their fold learns from: each crystal is"
+        " predicted by the model that held it back.",
         epilog=EPILOG + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,6 +64,13 @@ def _parser() -> Parser:
         type=whole_number(0),
         default=0,
         help="seed of the cross-validation within the validation part (default 0)",
+    )
+    parser.add_argument(
+        "--published",
+        type=Path,
+        metavar="FILE",
+        help='published scores of each official fold, as {"scores": {"matbench_phonons":'
+        ' {"alignn": [29.3, …]}}}: differences from them are reported, fold by fold',
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="check the input and describe it; write nothing"

@@ -6,7 +6,6 @@ python -m orchestrator.ensemble runs/hybrid_grid
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import leaderboard
-from analysis.ensemble.spread import calibrate, coverage
-from analysis.ensemble.weights import Blend, blend, combine, ways_for
-from analysis.metrics import ABSOLUTE, name_errors
+from analysis.ensemble.spread import calibrate, coverage, widths
+from analysis.ensemble.weights import Blend, blend, combine, combine_inner, ways_for
+from analysis.metrics import ABSOLUTE
 from analysis.scores import classification_scores
 from orchestrator.ensemble import submission
-from orchestrator.ensemble.files import INFO, RESULTS, forget, write_facts, write_predictions
+from orchestrator.ensemble.files import INFO, LEVEL, RESULTS, forget, write_facts, write_predictions
 from orchestrator.ensemble.flags import EnsembleOptions
-from orchestrator.ensemble.predictions import FoldPredictions, read_fold
+from orchestrator.ensemble.predictions import FoldPredictions, columns_of, read_fold
+from orchestrator.ensemble.published import compare_all, read_published
+from orchestrator.ensemble.summary import say
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.format import are, counted, significant
+from orchestrator.interface.format import are, counted
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER
 from orchestrator.runs.run_directory import look_then_work
 
-LEVEL = 0.95  # of the intervals, as on the leaderboard
 COMBINED = ("scalar", "binary")  # kinds of targets
 
 
@@ -48,6 +47,8 @@ def choose_models(options: EnsembleOptions) -> tuple[FinishedRun, pd.DataFrame]:
     finished = FinishedRun(options.run)
     finished.demand_files()
     _ = finished.predictions
+    if options.published is not None:
+        read_published(options.published)
     models = finished.done
     for flag, column in (("tasks", "task"), ("backbones", "backbone")):
         asked = getattr(options, flag)
@@ -99,7 +100,7 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     folder, (finished, models) = options.run, chosen
     tables, facts = [], []
     for (task, fold), rows in models.groupby(["task", "fold"], sort=True):
-        given = read(finished, f"{task}, fold {fold}", sorted(rows["key"]))
+        given = read(finished, f"{task}, fold {fold}", rows)
         classes = finished.kind_of(str(task)) == "binary"
         weighed = blend(given.validation, given.validation_target, options.seed, classes=classes)
         predicted, found = (finish_classes if classes else finish)(given, weighed)
@@ -108,8 +109,9 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     predicted = pd.concat(tables, ignore_index=True)
     forget(folder)
     written = [write_predictions(folder, predicted)]
+    beside = compare_all(options.published, finished, facts)
     for task, rows in predicted.groupby("task", sort=False):
-        say(str(task), rows, facts, models)
+        say(str(task), rows, facts, models, beside)
     written += submit(options, finished, models, predicted, facts)
     content = {
         "tasks": list(options.tasks),
@@ -117,6 +119,7 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
         "seed": options.seed,
         "level": LEVEL,
         "folds": facts,
+        "published": beside,
         sums.MADE_FROM: {LEDGER: finished.digest},
     }
     for path in [*written, write_facts(folder, content)]:
@@ -124,10 +127,10 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     print(write_report(folder))
 
 
-def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictions:
-    """Reads the predictions of the models of one fold."""
+def read(finished: FinishedRun, name: str, models: pd.DataFrame) -> FoldPredictions:
+    """Reads the predictions of the models of one fold, rows of the ledger."""
     try:
-        given = read_fold(finished.predictions, keys)
+        given = read_fold(finished.predictions, columns_of(models))
     except ValueError as error:
         raise UsageError(f"{finished.folder}: {name}: {error}") from None
     if given.left_out:
@@ -140,7 +143,7 @@ def read(finished: FinishedRun, name: str, keys: Sequence[str]) -> FoldPredictio
 def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Predicts the test part, which is used here for the first time, with calibrated intervals."""
     spread = calibrate(weighed.crossed - given.validation_target, weighed.crossed_spread)
-    prediction, deviation = combine(weighed.weights, given.test)
+    prediction, deviation = combine_inner(weighed.weights, given.each)
     half = spread.half_width(deviation, LEVEL)
     predicted = pd.DataFrame(
         {
@@ -158,6 +161,7 @@ def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[s
         "validation_mae": found["validation_error"],
         "test_mae": found["test_error"],
         "coverage": coverage(prediction - given.target, deviation, spread),
+        "width": widths(deviation, spread),
         "floor": spread.floor,
         "scale": spread.scale,
     }
@@ -166,7 +170,7 @@ def finish(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[s
 
 def finish_classes(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The same for probabilities of class 1, which say by themselves how certain they are."""
-    prediction, deviation = combine(weighed.weights, given.test)
+    prediction, deviation = combine_inner(weighed.weights, given.each)
     predicted = pd.DataFrame(
         {
             "id": given.ids,
@@ -177,7 +181,11 @@ def finish_classes(given: FoldPredictions, weighed: Blend) -> tuple[pd.DataFrame
         }
     )
     scores = classification_scores(given.target, prediction)
-    return predicted, facts_of(given, weighed, classes=True) | {"scores": scores, "coverage": {}}
+    return predicted, facts_of(given, weighed, classes=True) | {
+        "scores": scores,
+        "coverage": {},
+        "width": {},
+    }
 
 
 def facts_of(given: FoldPredictions, weighed: Blend, *, classes: bool) -> dict[str, Any]:
@@ -191,13 +199,16 @@ def facts_of(given: FoldPredictions, weighed: Blend, *, classes: bool) -> dict[s
         for name, way in ways.items()
     }
     weights = {
-        key: float(weight)
-        for key, weight in zip(given.keys, weighed.weights, strict=True)
+        key: float(weight) / len(column)
+        for column, weight in zip(given.columns, weighed.weights, strict=True)
+        for key in column
         if weight > 0
     }
     return {
-        "models": len(given.keys),
+        "models": given.models,
         "members": len(weights),
+        "inner_folds": len(given.each),
+        "validated": len(given.validation_target),
         "way": weighed.way,
         "metric": "1-roc_auc" if classes else ABSOLUTE,
         "validation_error": weighed.errors,
@@ -207,30 +218,6 @@ def facts_of(given: FoldPredictions, weighed: Blend, *, classes: bool) -> dict[s
         "weights": weights,
         "left_out": given.left_out,
     }
-
-
-def say(task: str, rows: pd.DataFrame, facts: list[dict[str, Any]], models: pd.DataFrame) -> None:
-    """Prints two or three lines on one data set."""
-    own = [fact for fact in facts if fact["task"] == task]
-    single = leaderboard.best_by_validation(models[models["task"] == task])
-    best = single.sort_values("val_error").iloc[0]
-    ensemble = np.mean([fact["test_error"][fact["way"]] for fact in own])
-    nested = np.mean([fact["test_error"]["best"] for fact in own])
-    inside = (
-        (rows["target"] - rows["prediction"]).abs() <= rows["ci_upper"] - rows["prediction"]
-    ).mean()
-    members = np.mean([fact["members"] for fact in own])
-    error = name_errors(fact["metric"] for fact in own)
-    print(
-        f"{task}: test {error} {significant(ensemble)} with {members:.0f} of"
-        f" {np.mean([fact['models'] for fact in own]):.0f} models a fold"
-    )
-    print(
-        f"  best single model of each fold {significant(nested)}, best configuration"
-        f" {significant(best['test_error'])} ({best['backbone']} d{best['dim']} {best['mixing']})"
-    )
-    if rows["std"].notna().all():
-        print(f"  {inside:.1%} of the targets lie within their {LEVEL:.0%} intervals")
 
 
 def submit(
@@ -270,11 +257,7 @@ def submit(
     about = submission.info(
         authors=options.authors,
         algorithm=options.algorithm,
-        description=submission.METHOD.format(
-            models=len(taken),
-            backbones=", ".join(sorted(set(taken["backbone"]))),
-            dims=", ".join(map(str, sorted(set(taken["dim"])))),
-        ),
+        description=submission.method(taken),
         references=submission.references(taken["backbone"]),
         notes="" if options.authors else "authors are to be named: ensemble --authors NAMES",
     )

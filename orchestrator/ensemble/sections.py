@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis import leaderboard
 from analysis.figures.ensemble import calibration, parity_with_spread
 from analysis.figures.style import units_of
 from analysis.metrics import name_errors
-from orchestrator.ensemble.files import RESULTS, FinishedEnsemble
+from orchestrator.ensemble.files import LEVEL, RESULTS, FinishedEnsemble
+from orchestrator.ensemble.published import ENSEMBLE, interval
 from orchestrator.interface.format import significant, with_deviation
 from orchestrator.report.part import MakePart, Part, Values, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
@@ -65,6 +67,7 @@ def errors(combined: Combined) -> Values:
         "scores": pd.DataFrame(rows),
         "submission": RESULTS if written else None,
         "backbones": asked,
+        "inner": combined.ensemble.inner_folds,
     }
 
 
@@ -79,7 +82,44 @@ def kept(combined: Combined) -> Values | None:
     predicted = _with_spread(combined)
     if predicted.empty:
         return None
-    return {"drawn": calibration(combined.ensemble.coverage, predicted)}
+    width = predicted["ci_upper"] - predicted["ci_lower"]
+    inside = (predicted["target"] - predicted["prediction"]).abs() <= width / 2
+    units = units_of(combined.run.done)
+    rows = [
+        {
+            "data set": task,
+            "unit": units.get(str(task), "") or "–",
+            f"inside {LEVEL:.0%} intervals": f"{inside[part.index].mean():.1%}",
+            "mean width": significant(width[part.index].mean()),
+            "median width": significant(width[part.index].median()),
+        }
+        for task, part in predicted.groupby("task", sort=False)
+    ]
+    return {
+        "drawn": calibration(combined.ensemble.coverage, predicted),
+        "widths": pd.DataFrame(rows),
+    }
+
+
+def beside(combined: Combined) -> Values | None:
+    """Differences from published entries, over the official folds."""
+    found, names = combined.ensemble.published, {ENSEMBLE: "ensemble"} | WAYS
+    if found.empty:
+        return None
+    rows = [
+        {
+            "data set": row["task"],
+            "published entry": row["entry"],
+            "its score": significant(row["published"]),
+            "ours": names[row["way"]],
+            "our score": significant(row["score"]),
+            "difference": significant(row["difference"]),
+            "95 % interval": interval(row),
+            "p": "–" if row["p"] is None else f"{row['p']:.2g}",
+        }
+        for row in found.replace({np.nan: None}).to_dict("records")
+    ]
+    return {"differences": pd.DataFrame(rows)}
 
 
 def _with_spread(combined: Combined) -> pd.DataFrame:
@@ -89,6 +129,7 @@ def _with_spread(combined: Combined) -> pd.DataFrame:
 
 ENSEMBLE_SECTIONS: tuple[tuple[str, Callable[[Combined], Values | None]], ...] = (
     ("Ensemble", errors),
+    ("Ensemble: published entries", beside),
     ("Ensemble: predictions", parity),
     ("Ensemble: calibration", kept),
 )

@@ -28,12 +28,28 @@ BENCHMARK = "matbench_v0.1"
 CLASS_SCORES = ("accuracy", "balanced_accuracy", "f1", "rocauc")
 METHOD = (
     "Predictions of {models} graph networks ({backbones}; element embeddings of {dims} dimensions,"
-    " handcrafted, learned or a mix of both), trained on three quarters of the training part of"
-    " each official fold. Members and weights were chosen on the remaining quarter, one of four"
+    " handcrafted, learned or a mix of both), trained on {trained} of the training part of"
+    " each official fold. Members and weights were chosen on {held}, one of four"
     " ways (best single model, mean, greedy selection, non-negative weights of least absolute"
     " error; of classes only the first three, by the area under the ROC curve) by cross-validation"
     " within it; intervals of numbers are quantiles of the errors there."
 )
+
+
+def method(models: pd.DataFrame) -> str:
+    """What an ensemble of these models, rows of the ledger, is."""
+    of = int(models["inner_folds"].max())
+    trained, held = "three quarters", "the remaining quarter"
+    if of:
+        trained = f"all but one of {of} parts"
+        held = "that whole, each crystal predicted by the models that held back its part"
+    return METHOD.format(
+        models=len(models),
+        backbones=", ".join(sorted(set(models["backbone"]))),
+        dims=", ".join(map(str, sorted(set(models["dim"])))),
+        trained=trained,
+        held=held,
+    )
 
 
 def references(backbones: Iterable[str]) -> list[str]:

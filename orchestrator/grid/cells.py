@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
-from trainables.training.specification import TRAINING_VERSION, ArraySpec, ModelSpec
+from trainables.training.specification import TRAINING_VERSION, ArraySpec, ModelSpec, Variant
 
 Point = dict[str, Any]  # a configuration: the values of axes, by column of the ledger
 REPEATS = {axis.column: axis for axis in AXES.values() if axis.repeats}
@@ -266,7 +267,9 @@ class GridArray:
     @staticmethod
     def member(row: Mapping[str, Any]) -> str:
         """Its mixing, and the inner fold that it holds back, if any."""
-        return ModelSpec.read(row["spec"]).variant.label
+        spec = json.loads(row.get("spec") or "{}")
+        held = spec["inner_fold"] if spec.get("inner_folds") else None
+        return Variant(mixing=str(row["mixing"]), inner_fold=held).label
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:

@@ -127,7 +127,7 @@ def test_models_of_other_crystals_are_left_out(run: Path) -> None:
     first = ((frame["key"] == shy) & (frame["part"] == "test")).idxmax()
     lacks = frame.loc[first, "id"]
     frame.drop(index=first).to_parquet(run / "predictions.parquet", index=False)
-    found = read_fold(run / "predictions.parquet", keys)
+    found = read_fold(run / "predictions.parquet", [(key,) for key in keys])
     assert found.left_out == sorted([stranger, broken])
     assert lacks not in set(found.ids) and len(found.ids) == 5
     assert found.test.shape == (4, 5)
@@ -142,16 +142,19 @@ def test_of_two_halves_that_of_the_least_key_is_kept(run: Path) -> None:
     for number in range(8):
         renamed = frame.assign(id=frame["id"].where(~others, frame["id"] + f"x{number}"))
         renamed.to_parquet(run / "predictions.parquet", index=False)
-        found = read_fold(run / "predictions.parquet", keys)
-        assert found.keys == [keys[0], *keys[4:]] and found.left_out == keys[1:4]
+        found = read_fold(run / "predictions.parquet", [(key,) for key in keys])
+        assert (
+            found.columns == [(key,) for key in (keys[0], *keys[4:])]
+            and found.left_out == keys[1:4]
+        )
 
 
 def test_predictions_stand_in_the_order_of_the_data(run: Path) -> None:
     frame = pd.read_parquet(run / "predictions.parquet")
     ledger = pd.read_parquet(run / "ledger.parquet")
     keys = sorted(ledger.loc[ledger["fold"] == 1, "key"])
-    found = read_fold(run / "predictions.parquet", keys)
-    for place, key in enumerate(found.keys):
+    found = read_fold(run / "predictions.parquet", [(key,) for key in keys])
+    for place, (key,) in enumerate(found.columns):
         rows = frame[(frame["key"] == key) & (frame["part"] == "test")]
         assert rows["id"].tolist() == found.ids.tolist()
         assert rows["prediction"].tolist() == found.test[place].tolist()

@@ -22,7 +22,7 @@ CONTRACT = {
     "test_mae", "dummy_mae", "metric", "train_error", "val_error", "test_error", "dummy_error",
     "scores", "epochs", "best_epoch", "seconds", "array", "device", "versions",
     "error", "recipe", "n_train", "n_val", "n_test", "target", "unit", "parameters", "spec",
-    "kernels", "threads",
+    "kernels", "threads", "log_ratio_start", "log_ratio_end",
 }  # fmt: skip
 
 
