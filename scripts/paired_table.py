@@ -4,8 +4,9 @@ python scripts/paired_table.py RUN --mixing H
 python scripts/paired_table.py RUN --setting "element_init normal"
 
 Each configuration is compared with the reference of its data set, backbone and dimension on the
-same folds, seeds and inner folds: the one with the mixing --mixing, or with its own mixing and the setting
---setting. Intervals are those of analysis/paired.py; p is Holm's over all rows of a backbone.
+same folds, seeds and inner folds: the one with the mixing --mixing, or with its own mixing and the
+setting --setting. Intervals are those of analysis/paired.py; p is Holm's over all rows of a
+backbone.
 """
 
 from __future__ import annotations

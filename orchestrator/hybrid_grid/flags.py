@@ -62,6 +62,9 @@ The same command is always safe to run again: a model that is recorded is never 
 """
 
 
+ALSO = {"seed": ("--seeds",)}  # further spellings of an axis' flag; `transfer` has this one
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m orchestrator.hybrid_grid",
@@ -116,6 +119,7 @@ def _add_grid(parser: Parser) -> None:
 def _add_axis(group: argparse._ArgumentGroup, name: str, axis: Axis) -> None:
     group.add_argument(
         f"--{name.replace('_', '-')}",
+        *ALSO.get(name, ()),
         nargs="+",
         type=_word(axis),
         choices=axis.choices and tuple(axis.choices),

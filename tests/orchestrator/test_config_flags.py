@@ -247,13 +247,18 @@ def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     body = text[text.index("options:") :]
     flags = re.findall(r"^  (--[\w-]+)", body, re.MULTILINE)
-    assert len(flags) == 40
+    assert len(flags) == 41
     for flag in flags:
         entry = body[body.index(f"  {flag}") :].splitlines()
         described = " ".join(entry[0].split()[1:] + entry[1].split())
         assert len(described) > 20, f"{flag} has no text: {described!r}"
     for word in ("ionic", "phonons", "2240", "exit status", "0 1 2 3 4", "8 16 32 64"):
         assert word in text
+
+
+def test_seeds_may_be_spelt_as_in_transfer() -> None:
+    flags = ["--preset", "demo", "--seeds", "3", "1"]
+    assert parse(flags).config.seed == (3, 1) == parse([*flags[:2], "--seed", "3", "1"]).config.seed
 
 
 def test_defaults_that_matter() -> None:

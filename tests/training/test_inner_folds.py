@@ -111,7 +111,7 @@ def test_early_stopping_and_record_speak_of_the_same_rows(backbone: str, kind: s
     held = []
     for label, outcome in fitted(backbone, kind).items():
         inner = InnerFold(Variant.parse(label).inner_fold or 0, INNER)
-        split = split_dataset(data(backbone, kind), 1, 0, inner)
+        split = split_dataset(data(backbone, kind), 1, 0, inner=inner)
         assert np.array_equal(outcome.arrays["predictions/validation/row"], split.validation)
         assert outcome.metrics["val_error"] == pytest.approx(outcome.history.best_error, rel=1e-4)
         assert outcome.sizes == split.sizes
@@ -125,7 +125,7 @@ def test_a_target_held_back_reaches_nothing(backbone: str) -> None:
     """One epoch, after which validation has nothing left to choose."""
     recipe = dataclasses.replace(RECIPE, epochs=1)
     spec = spec_of(backbone, ["0 inner 0", "0 inner 1"], recipe=recipe)
-    held = split_dataset(data(backbone), 1, 0, InnerFold(0, INNER)).validation
+    held = split_dataset(data(backbone), 1, 0, inner=InnerFold(0, INNER)).validation
     other = data(backbone).target.copy()
     other[held] = 3 * other[held] + 7
     changed = ended(ArrayFit(spec, dataclasses.replace(data(backbone), target=other)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
+from trainables.crystals.condition import Condition
 from trainables.crystals.folds import (
     LEARN,
     TEST,
@@ -163,7 +164,17 @@ def test_inner_folds_keep_groups_together(classes: np.ndarray | None) -> None:
 
 def test_inner_folds_leave_out_what_is_withheld() -> None:
     data = dataclasses.replace(made_up_dataset("cgcnn", 30), withheld=np.arange(30) % 3 == 0)
-    inner = [split_dataset(data, 0, 0, InnerFold(number, 3)) for number in range(3)]
+    inner = [split_dataset(data, 0, 0, inner=InnerFold(number, 3)) for number in range(3)]
     learned = np.concatenate([one.validation for one in inner])
     assert np.array_equal(np.sort(learned), split_dataset(data, 0, 0).learned)
     assert not data.withheld[learned].any()
+
+
+def test_inner_folds_divide_what_a_condition_leaves() -> None:
+    data, condition = made_up_dataset("cgcnn", 30), Condition(train_size=12)
+    inner = [split_dataset(data, 0, 0, condition, InnerFold(number, 3)) for number in range(3)]
+    assert {tuple(one.learned) for one in inner} == {tuple(inner[0].learned)}
+    assert [len(one.train) for one in inner] == [8, 8, 8]
+    assert np.array_equal(
+        np.sort(np.concatenate([one.validation for one in inner])), inner[0].learned
+    )
