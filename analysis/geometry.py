@@ -14,8 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.elements import MAX_Z, NUMBERS
-
 
 def angles(h_nd: np.ndarray, l_nd: np.ndarray) -> np.ndarray:
     """θ_i = arccos(h_i·l_i / ‖h_i‖‖l_i‖) in degrees [n] (eq. 4.2); NaN for a zero vector."""
@@ -24,38 +22,6 @@ def angles(h_nd: np.ndarray, l_nd: np.ndarray) -> np.ndarray:
     products = np.einsum("nd,nd->n", h, l)
     cosines = np.divide(products, lengths, out=np.full_like(lengths, np.nan), where=lengths > 0)
     return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-
-
-_LISTED = {
-    "alkali metal": "Li Na K Rb Cs Fr",
-    "alkaline earth metal": "Be Mg Ca Sr Ba Ra",
-    "post-transition metal": "Al Ga In Sn Tl Pb Bi Nh Fl Mc Lv",
-    "metalloid": "B Si Ge As Sb Te Po",
-    "non-metal": "H C N O P S Se",
-    "halogen": "F Cl Br I At Ts",
-    "noble gas": "He Ne Ar Kr Xe Rn Og",
-}
-# La to Lu and Ac to Lr; all others are transition metals.
-_RANGES = {"lanthanide": range(57, 72), "actinide": range(89, 104)}
-TRANSITION_METAL = "transition metal"
-CLASSES = (*_LISTED, *_RANGES, TRANSITION_METAL)
-
-
-def _numbered() -> np.ndarray:
-    found = np.full(MAX_Z + 1, CLASSES.index(TRANSITION_METAL))
-    for name, symbols in _LISTED.items():
-        found[[NUMBERS[symbol] for symbol in symbols.split()]] = CLASSES.index(name)
-    for name, numbers in _RANGES.items():
-        found[list(numbers)] = CLASSES.index(name)
-    return found
-
-
-_CLASS_OF = _numbered()
-
-
-def classes_of(numbers: np.ndarray) -> np.ndarray:
-    """Indices in `CLASSES` of atomic numbers [n]."""
-    return _CLASS_OF[numbers]
 
 
 LEAST_MODELS = 3

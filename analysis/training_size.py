@@ -13,15 +13,16 @@ def error_by_size(ledger: pd.DataFrame) -> pd.DataFrame:
     """The mean test error of each mixing at each size, with Student's 95 % interval.
 
     At each size a mixing has the dimension and setting of the lowest mean validation error. The
-    interval is over the models of all folds and seeds as if they were independent; as their
-    training parts overlap, it is a little too narrow.
+    interval is over all folds and seeds as if they were independent; as their training parts
+    overlap, it is a little too narrow.
 
     Args:
         ledger: models whose conditions differ in their size alone.
 
     Returns:
         task, backbone, mixing, gamma, crystals (mean number in the training parts), dim, setting,
-        models, test_error, low, high (infinite for one model), dummy_error, unit, metric; by size.
+        models, repeats (folds and seeds), test_error, low, high (infinite for one of these),
+        dummy_error, unit, metric; by size.
 
     Raises:
         ValueError: no model is left.
@@ -32,9 +33,12 @@ def error_by_size(ledger: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in best.to_dict("records"):
         own = models.get_group(tuple(row[name] for name in names))
-        spread = paired(own["test_error"].to_numpy(), 0.0)
+        # inner folds share a test part
+        spread = paired(own.groupby(["fold", "seed"])["test_error"].mean().to_numpy(), 0.0)
         rows.append(
-            row | {"crystals": own["n_train"].mean(), "low": spread.low, "high": spread.high}
+            row
+            | {"crystals": own["n_train"].mean(), "repeats": spread.pairs}
+            | {"low": spread.low, "high": spread.high}
         )
     order = ["task", "backbone", "gamma", "mixing", "crystals"]
     return pd.DataFrame(rows).sort_values(order, kind="stable").reset_index(drop=True)

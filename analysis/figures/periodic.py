@@ -60,8 +60,9 @@ def _add_present(
     colour_scale: str,
     unit: str,
     logarithmic: bool,
+    limits: tuple[float, float] | None,
 ) -> None:
-    low, high = min(known.values()), max(known.values())
+    low, high = limits or (min(known.values()), max(known.values()))
     ticks = _choose_ticks(low, high, logarithmic)
     scaled = {z: _scale(v, logarithmic) for z, v in known.items()}
     label = {z: f"{known[z]:.6g} {unit}".rstrip() for z in known}
@@ -94,6 +95,7 @@ def periodic_table(
     unit: str = "",
     logarithmic: bool = False,
     subtitle: str = "",
+    limits: tuple[float, float] | None = None,
 ) -> go.Figure:
     """Periodic table coloured by a number; elements without one are grey.
 
@@ -101,6 +103,7 @@ def periodic_table(
         values: Z -> number.
         text: Z -> text under the symbol, by default the value.
         logarithmic: colours by the logarithm; values that are not positive then count as absent.
+        limits: ends of the colours; those of the values unless given.
 
     Raises:
         ValueError: a number that is no element.
@@ -129,7 +132,7 @@ def periodic_table(
         hovertemplate="%{customdata}: none<extra></extra>",
     )  # fmt: skip
     if known:
-        _add_present(fig, known, texts, grid, colour_scale, unit, logarithmic)
+        _add_present(fig, known, texts, grid, colour_scale, unit, logarithmic, limits)
     note = f"{len(known)} of {MAX_Z} elements" + (", logarithmic colours" if logarithmic else "")
     finish(fig, title=title, subtitle=f"{subtitle}; {note}" if subtitle else note, height=590)
     lay_out(fig)

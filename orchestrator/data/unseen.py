@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from trainables.crystals.symbols import symbol
 from trainables.representations import shards
 from trainables.representations.columns import Columns
-from trainables.representations.dataset import Dataset, split_dataset
+from trainables.representations.dataset import Dataset, element_matrix, split_dataset
 
 if TYPE_CHECKING:
     from orchestrator.data.featurise import Featurised
@@ -65,6 +66,18 @@ def elements_of(
     of_task = {task: dataset for (task, _), dataset in datasets.items()}
     found = [np.unique(_nodes(one, featurised[task])[0]) for task, one in of_task.items()]
     return [int(z) for z in np.unique(np.concatenate(found))]
+
+
+def with_elements(
+    datasets: Mapping[tuple[str, str], Dataset], featurised: Mapping[str, Featurised]
+) -> dict[tuple[str, str], Dataset]:
+    """The data sets with the elements of each crystal, which those that are streamed lack."""
+    found = {}
+    for (task, backbone), dataset in datasets.items():
+        z, crystal = _nodes(dataset, featurised[task])
+        elements = element_matrix(z, crystal, len(dataset))
+        found[task, backbone] = dataclasses.replace(dataset, elements=elements)
+    return found
 
 
 def _nodes(dataset: Dataset, data: Featurised) -> tuple[np.ndarray, np.ndarray]:

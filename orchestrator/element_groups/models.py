@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from sklearn.metrics import adjusted_rand_score
 
+from analysis.classes import classes_of
 from analysis.clustering import best_clustering, cluster
 from analysis.consensus.agreement import Reference
 from analysis.elements import SYMBOLS
-from analysis.geometry import INDICATORS, angles, classes_of, shape
+from analysis.geometry import INDICATORS, angles, shape
 from analysis.mapping import Map
 from orchestrator.element_groups.files import MIXED, Measured
 from orchestrator.runs.finished_files import reading

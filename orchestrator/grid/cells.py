@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from orchestrator.grid.axes import Range, Values, tell
+from orchestrator.grid.conditions import describe
 from orchestrator.grid.config import AXES, GridConfig
-from trainables.crystals.condition import WHOLE, Condition, usual_sizes
+from trainables.crystals.condition import Condition, usual_sizes
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
 from trainables.representations.dataset import Dataset
@@ -58,6 +59,7 @@ class Space:
         targets: by task.
         fingerprints: of the data sets as featurised for a backbone, by (task, backbone); a cell
             whose data set is not featurised yet has a key that no record has.
+        conditions: by task; those of the configuration unless given.
     """
 
     def __init__(
@@ -65,9 +67,12 @@ class Space:
         config: GridConfig,
         targets: Mapping[str, Target],
         fingerprints: Mapping[tuple[str, str], str],
+        conditions: Mapping[str, Sequence[Condition]] | None = None,
     ) -> None:
         self.config, self._targets, self._fingerprints = config, targets, fingerprints
         given = {axis.column: getattr(config, name) for name, axis in AXES.items()}
+        usual = [] if conditions else config.conditions({})
+        self._conditions = conditions or dict.fromkeys(config.tasks, usual)
         repeated = [column for column in REPEATS if column not in CONDITIONS]
         self._repeats = [
             dict(zip(repeated, values, strict=True))
@@ -131,7 +136,7 @@ class Space:
         found = (
             self._cell(repeat, condition, model | inner, told)
             for repeat in self._repeats
-            for condition in conditions(self.config)
+            for condition in self._conditions[repeat["task"]]
             for model, told in models
             for inner in self._inner
         )
@@ -189,19 +194,8 @@ class Space:
         values = {column: CHOICES[column].of(spec) for column in told}
         if len(self.config.seed) > 1:
             values["seed"] = seed
-        label = ", ".join(filter(None, (condition.text, tell(values))))
+        label = ", ".join(filter(None, (describe(condition), tell(values))))
         return Cell(task=task, spec=spec, label=label)
-
-
-def conditions(config: GridConfig) -> list[Condition]:
-    """What the models of a grid may learn from: every combination of these axes."""
-    values = {
-        axis.name: getattr(config, name) or (getattr(WHOLE, axis.name),)
-        for name, axis in AXES.items()
-        if axis.part == "condition"
-    }
-    combinations = itertools.product(*values.values())
-    return [Condition(**dict(zip(values, one, strict=True))) for one in combinations]
 
 
 def cells(

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from orchestrator.grid.axes import TYPES, tell
 from orchestrator.grid.cells import CHOICES, CONDITIONS, USUAL
+from orchestrator.grid.conditions import describe
 from orchestrator.runs.records import SCHEMA
 from trainables.crystals.condition import Condition
 from trainables.crystals.split import InnerFold
@@ -50,7 +51,7 @@ def with_axes(ledger: pa.Table) -> pa.Table:
         **{name: [getattr(model, name) for model in models] for name in INNER},
         GAMMA: [Mixing(model.mixing).gamma for model in models],
         SETTING: _settings(backbones, values),
-        CONDITION: [model.condition.text for model in models],
+        CONDITION: [describe(model.condition) for model in models],
     }
     for field in ADDED:
         ledger = ledger.append_column(field, pa.array(added[field.name], field.type))

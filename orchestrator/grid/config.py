@@ -16,10 +16,12 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.data.given_folds import Division
 from orchestrator.grid.axes import Axis, Range, named, number, whole
+from orchestrator.grid.conditions import LEAST, NONE, Found, combined, left_out
 from orchestrator.grid.handcrafted import Foreign
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.worker import Worker
 from trainables.crystals.checks import MAX_ATOMS
+from trainables.crystals.condition import WHOLE, Condition
 from trainables.crystals.registry import FOLDS, STRUCTURE_TASKS
 from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
@@ -194,6 +196,26 @@ class GridConfig(BaseModel):
             " part, 0 for all of it, which is the default; sizes never compete",
         ),
     ] = None  # fmt: skip
+    leave_out: Annotated[
+        tuple[str, ...] | None,
+        Axis(
+            column="leave_out", kind=str, part="condition", repeats=True, alone=True, read=left_out,
+            metavar="ELEMENT",
+            help="elements of which no training or validation crystal has one; tested are the"
+            " crystals of the fold's test part that have: Ta, O+S together, a class as"
+            f" alkali-metal; `elements` or `groups`, all with {LEAST} crystals or more in turn; or"
+            f" {NONE}",
+        ),
+    ] = None  # fmt: skip
+    shots: Annotated[
+        tuple[int, ...] | None,
+        Axis(
+            column="shots", kind=int, part="condition", repeats=True, alone=True, read=whole(0),
+            metavar="K",
+            help="with --leave-out: so many crystals with the element are trained on all the same;"
+            " default 0",
+        ),
+    ] = None  # fmt: skip
     inner_folds: int | None = Field(None, ge=2, le=MOST_INNER)  # None: a quarter validates
     strategy: str | None = None  # of a search; None for the whole grid
     budget: int | None = Field(None, ge=1)
@@ -213,6 +235,19 @@ class GridConfig(BaseModel):
     def accepted_bad(self) -> float | None:
         """`max_bad` if it was given, else None: 1 %, or a few of a small data set."""
         return self.max_bad if "max_bad" in self.model_fields_set else None
+
+    def conditions(self, found: Found) -> list[Condition]:
+        """What the models of a data set may learn from: every combination of these axes.
+
+        Args:
+            found: what is held out of this data set in turn, for words as `elements`.
+        """
+        return combined(
+            self.train_size or (WHOLE.train_size,),
+            self.leave_out or (WHOLE.leave_out,),
+            self.shots or (WHOLE.shots,),
+            found,
+        )
 
     def recipe_of(self, backbone: str) -> Recipe:
         """The recipe with this grid's patience, before the values of any axis."""
@@ -286,6 +321,10 @@ def _demand_sense(config: GridConfig) -> None:
         raise UsageError(
             f"--weight-decay: no network of this grid has one in the recipe {config.recipe!r};"
             " leave it out, or take another --recipe"
+        )
+    if config.shots and not any(config.leave_out or ()):
+        raise UsageError(
+            "--shots: they are crystals with an element that is held out; add --leave-out"
         )
     if config.strategy is None and config.budget is not None:
         raise UsageError("--budget: a grid has none; add --strategy random for a search")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,14 @@ from orchestrator.data.datasets import resolve
 from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, folder_of
 from orchestrator.data.streaming import open_streamed
 from orchestrator.data.targets import class_names, target_of
-from orchestrator.grid.cells import conditions
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.sources import Source
-from trainables.crystals.split import InnerFold, Split
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.columns import Column, Columns, column_of
-from trainables.representations.dataset import Dataset, split_dataset
+from trainables.representations.dataset import Dataset
 from trainables.representations.sizes import resident_bytes
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
@@ -225,61 +222,3 @@ def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
                 raise UsageError(
                     f"{where}, and {backbone.name} has a number a crystal; name other --backbones"
                 )
-
-
-def inner_folds(config: GridConfig) -> Sequence[InnerFold | None]:
-    """What the models of a configuration hold back; None for the usual validation part."""
-    of = config.inner_folds
-    return [None] if of is None else [InnerFold(number, of) for number in range(of)]
-
-
-def demand_parts(config: GridConfig, datasets: Mapping[tuple[str, str], Dataset]) -> None:
-    """Raises UsageError if a fold has nothing to train on, to validate on or to test.
-
-    Whole parts may be quarantined (by a high --max-bad), withheld, or missing in a given split; and
-    a condition may ask for more than a fold has.
-    """
-    for (task, backbone), dataset in datasets.items():
-        if backbone != config.backbones[0]:
-            continue
-        for fold, seed, condition, inner in product(
-            config.folds, config.seed, conditions(config), inner_folds(config)
-        ):
-            where = f"{task}: of fold {fold}" + (
-                "" if inner is None else f", with part {inner.number} of {inner.of} held back"
-            )
-            fewer = "" if inner is None else "give fewer --inner-folds, "
-            try:
-                split = split_dataset(dataset, fold, seed, condition, inner)
-            except ValueError as error:
-                raise UsageError(f"{where}, {error}") from None
-            sizes = list(split.sizes.values())
-            if not all(sizes):
-                raise UsageError(
-                    f"{where}, {sizes[0]} training, {sizes[1]} validation and"
-                    f" {sizes[2]} test crystals are good; {fewer}name other --folds, or"
-                    " mend the bad crystals"
-                )
-            if dataset.classes is not None:
-                _demand_both_classes(where, dataset, split)
-            elif dataset.target.ndim == 2:
-                _demand_each_entry(where, dataset, split)
-
-
-def _demand_each_entry(where: str, dataset: Dataset, split: Split) -> None:
-    known = np.isfinite(dataset.target[split.train]).any(axis=0)
-    if not known.all():
-        raise UsageError(
-            f"{where}, no training crystal has number {np.argmin(known) + 1} of the target; name"
-            " other --folds, or leave it out"
-        )
-
-
-def _demand_both_classes(where: str, dataset: Dataset, split: Split) -> None:
-    parts = {"training": split.train, "validation": split.validation, "test": split.test}
-    for part, rows in parts.items():
-        if len(np.unique(dataset.target[rows])) < 2:
-            raise UsageError(
-                f"{where}, all {len(rows)} {part} crystals are of one class; name other --folds, or"
-                " give more crystals of the rare class"
-            )

@@ -30,9 +30,10 @@ def of_principal(find: Find) -> Find:
 
 def training_size(run: FinishedRun) -> Values | None:
     """The error of each mixing against the number of training crystals."""
-    if run.done["train_size"].nunique() < 2:
+    rows = run.done[run.done["leave_out"] == ""]
+    if rows["train_size"].nunique() < 2:
         return None
-    found = error_by_size(run.ledger)
+    found = error_by_size(rows)
     error = name_errors(found["metric"])
     frame = pd.DataFrame(
         {
@@ -51,6 +52,6 @@ def training_size(run: FinishedRun) -> Values | None:
             "setting": found["setting"],
         }
     )
-    models = sorted(set(found["models"]))
-    together = f"{models[0]} to {models[-1]}" if len(models) > 1 else str(models[0])
+    repeats = sorted(set(found["repeats"]))
+    together = f"{repeats[0]} to {repeats[-1]}" if len(repeats) > 1 else str(repeats[0])
     return {"curves": frame, "together": together, "drawn": training_sizes(found)}

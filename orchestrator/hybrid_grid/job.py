@@ -18,7 +18,7 @@ from orchestrator.data.divided import divide
 from orchestrator.data.featurise import Featurised
 from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.targets import classify, targets_of
-from orchestrator.data.unseen import elements_of, say_unseen
+from orchestrator.data.unseen import elements_of, say_unseen, with_elements
 from orchestrator.data.withheld import withhold
 from orchestrator.grid.cells import GridArray, Space, arrays
 from orchestrator.grid.columns import NOTHING, learned_by, with_axes
@@ -27,13 +27,13 @@ from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.handcrafted import describe_foreign, say_foreign
 from orchestrator.grid.inputs import (
     demand_learnable,
-    demand_parts,
     describe,
     featurise_all,
     fingerprints,
     load_datasets,
     open_sources,
 )
+from orchestrator.grid.parts import conditions_of
 from orchestrator.grid.strategies import Search
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.errors import UsageError
@@ -100,12 +100,16 @@ def run(options: Options, lease: str) -> int:
         datasets = classify(sources, featurised, datasets)
         datasets = withhold(folder, options.withheld, datasets, featurised)
         datasets, featurised = divide(folder, options.division, sources, datasets, featurised)
-        demand_parts(config, datasets)
-        inner = config.inner_folds is not None
-        say_unseen(config.folds, config.seed[0], datasets, featurised, all_learned=inner)
+        if config.leave_out:
+            datasets = with_elements(datasets, featurised)
+        else:
+            inner = config.inner_folds is not None
+            say_unseen(config.folds, config.seed[0], datasets, featurised, all_learned=inner)
         if options.tables:
             say_foreign(options.tables, elements_of(datasets, featurised))
-        search = Search(Space(config, targets, fingerprints(config, featurised)))
+        conditions = conditions_of(config, datasets)
+        keys = fingerprints(config, featurised)
+        search = Search(Space(config, targets, keys, conditions))
         planned = search.propose(NOTHING)
         records = Records(folder / layout.RECORDS, lease=lease)
         left = len(planned) - len(records.recorded(cell.key for cell in planned))

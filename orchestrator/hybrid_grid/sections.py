@@ -19,6 +19,7 @@ from analysis.metrics import metrics_of, name_errors
 from orchestrator.grid import columns as axes
 from orchestrator.hybrid_grid.condition_sections import of_principal, training_size
 from orchestrator.hybrid_grid.embedding_sections import learned
+from orchestrator.hybrid_grid.holdout_sections import held_out
 from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
 from orchestrator.hybrid_grid.winning_section import winning
@@ -240,6 +241,7 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], Values | None]], ...] = (
     ("Effect of the dimension", of_principal(dimension)),
     ("Further axes", of_principal(further_axes)),
     ("Number of training crystals", training_size),
+    ("Elements held out", held_out),
     ("Distances between the elements", heatmap),
     ("Coverage", coverage),
     ("Learning curves", of_principal(curves)),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from orchestrator.data.datasets import is_here
@@ -17,8 +18,10 @@ from orchestrator.data.given_folds import demand_columns, demand_own_folds, fiel
 from orchestrator.data.targets import targets_of
 from orchestrator.grid.cells import Cell, GridArray, Space, arrays
 from orchestrator.grid.columns import NOTHING, with_axes
+from orchestrator.grid.conditions import EACH
 from orchestrator.grid.config import GridConfig, Options
 from orchestrator.grid.inputs import LEAST_CRYSTALS, demand_learnable, fingerprint, open_sources
+from orchestrator.grid.parts import common
 from orchestrator.grid.strategies import Search
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring
@@ -36,7 +39,8 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.columns import column_of
-from trainables.representations.shards import DamagedError, ShardError
+from trainables.representations.dataset import element_matrix
+from trainables.representations.shards import DamagedError, ShardError, load_contents
 from trainables.targets.base import NUMBER, Target
 from trainables.targets.kinds import kind_of
 
@@ -114,7 +118,8 @@ def look(options: Options) -> Work:
     }
     targets = {task.name: Target(name=task.target, unit=task.unit) for task in absent}
     targets |= targets_of(sources, {task: data for (task, _), data in found.items()})
-    search = Search(Space(config, targets, known))
+    conditions = {name: config.conditions(_in_turn(config, name, found)) for name in names}
+    search = Search(Space(config, targets, known, conditions))
     planned, recorded = _proposed(search, options)
     return Work(
         config=config,
@@ -131,6 +136,32 @@ def look(options: Options) -> Work:
             for task in names
         },
     )
+
+
+def _in_turn(
+    config: GridConfig, task: str, featurised: Mapping[tuple[str, str], Featurised]
+) -> dict[str, list[str]]:
+    """What is held out of a data set in turn, but for parts of folds with too few crystals.
+
+    Raises:
+        UsageError: that is asked for, and the data set is not featurised yet.
+    """
+    words = [word for word in EACH if word in (config.leave_out or ())]
+    if not words:
+        return {}
+    data = next((one for (name, _), one in featurised.items() if name == task), None)
+    if data is None:
+        raise UsageError(
+            f"--leave-out {words[0]}: which ones {task} has is known once it is featurised; name"
+            " them, or leave --dry-run out"
+        )
+    contents = load_contents(next(iter(data.folders.values())))
+    elements = element_matrix(contents.z, contents.crystal, len(contents.rows))
+
+    def having(numbers: Sequence[int]) -> np.ndarray:
+        return np.asarray(elements[:, list(numbers)].any(axis=1))
+
+    return {word: common(word, having) for word in words}
 
 
 def _proposed(search: Search, options: Options) -> tuple[list[Cell], set[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -206,7 +206,7 @@ class _UnderOneCondition(FinishedRun):
 def _with_defaults(ledger: pd.DataFrame) -> pd.DataFrame:
     """Adds the columns that a ledger of an earlier version lacks."""
     if "condition" not in ledger:
-        ledger = ledger.assign(train_size=WHOLE.train_size, condition="")
+        ledger = ledger.assign(**asdict(WHOLE), condition="")
     if "inner_fold" not in ledger:
         ledger = ledger.assign(inner_folds=0, inner_fold=0)
     if "setting" in ledger:

@@ -21,7 +21,8 @@ from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
 from orchestrator.grid.config import build_config
-from orchestrator.grid.inputs import demand_parts, describe, fingerprint
+from orchestrator.grid.inputs import describe, fingerprint
+from orchestrator.grid.parts import conditions_of
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
@@ -216,9 +217,9 @@ def test_a_split_row_by_row(tmp_path: Path) -> None:
     dataset, _ = divided(tmp_path, division_of(None, path), crystals())
     split = split_dataset(dataset, 0, 0)
     assert split.sizes == {"n_train": 28, "n_val": 6, "n_test": 6}
-    demand_parts(CONFIG.model_copy(update={"folds": (0,)}), {("salts", "cgcnn"): dataset})
+    conditions_of(CONFIG.model_copy(update={"folds": (0,)}), {("salts", "cgcnn"): dataset})
     with pytest.raises(UsageError, match="of fold 1, 0 training, 0 validation and 0 test"):
-        demand_parts(CONFIG, {("salts", "cgcnn"): dataset})
+        conditions_of(CONFIG, {("salts", "cgcnn"): dataset})
 
 
 def test_crystals_of_one_composition_as_a_group(tmp_path: Path) -> None:

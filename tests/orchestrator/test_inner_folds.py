@@ -11,7 +11,7 @@ import pytest
 
 from analysis import leaderboard, selection
 from orchestrator.grid.cells import Cell, GridArray, arrays
-from orchestrator.grid.inputs import demand_parts
+from orchestrator.grid.parts import conditions_of
 from orchestrator.grid.strategies import scored
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
@@ -64,9 +64,9 @@ def test_a_split_that_says_what_validates_is_refused(tmp_path: Path) -> None:
 
 def test_more_parts_than_crystals_are_refused() -> None:
     data = {("ionic", "cgcnn"): featurised("cgcnn", 20)}
-    demand_parts(parse((*USUAL, "--inner-folds", "16")).config, data)
+    conditions_of(parse((*USUAL, "--inner-folds", "16")).config, data)
     with pytest.raises(UsageError, match="with part 16 of 17 held back, 16 training, 0 valid") as e:
-        demand_parts(parse((*USUAL, "--inner-folds", "17")).config, data)
+        conditions_of(parse((*USUAL, "--inner-folds", "17")).config, data)
     assert "give fewer --inner-folds" in str(e.value)
 
 

@@ -20,7 +20,8 @@ from orchestrator.data.targets import class_names, classify, target_of
 from orchestrator.element_scale import flags as scale_flags
 from orchestrator.element_scale.job import open_relations
 from orchestrator.grid.config import GridConfig, build_config
-from orchestrator.grid.inputs import demand_parts, load_datasets, open_sources
+from orchestrator.grid.inputs import load_datasets, open_sources
+from orchestrator.grid.parts import conditions_of
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import first
@@ -61,7 +62,7 @@ def written(dataset: Dataset, folder: Path) -> Featurised:
 
 def refusal(featurised: dict[str, Featurised], grid: GridConfig, memory: float = math.inf) -> str:
     with pytest.raises(UsageError) as caught:
-        demand_parts(
+        conditions_of(
             grid, load_datasets(grid, featurised, dict.fromkeys(featurised, ENERGY), memory)
         )
     text = str(caught.value)
@@ -194,7 +195,7 @@ def test_a_part_of_one_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"mine: of fold 0, all .* crystals are of one class; name"
     ):
-        demand_parts(config(), {("mine", "cgcnn"): found})
+        conditions_of(config(), {("mine", "cgcnn"): found})
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_a_fold_that_quarantine_has_emptied_is_refused(
     text = refusal(data, config(folds=(0, 1)) if part else config(folds=(1,)))
     assert "of fold 1" in text and words in text and "name other --folds" in text
     if part:
-        demand_parts(config(folds=(0, 2)), load_datasets(config(), data, NUMBERS))
+        conditions_of(config(folds=(0, 2)), load_datasets(config(), data, NUMBERS))
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from trainables.compositions.dataset import FORMULA
+from trainables.crystals.condition import Condition
 from trainables.models import backbones
 from trainables.models.backbones import BACKBONES
 from trainables.models.options import CGCNNOptions, CrabNetOptions
@@ -32,12 +33,13 @@ GRAPH_NETWORK = ModelSpec(
     **SHARED, representation=BACKBONES["cgcnn"].representation, backbone="cgcnn", dim=16,
     mixing="-2", recipe=BACKBONES["cgcnn"].recipes["tuned"], options=CGCNNOptions(),
 )  # fmt: skip
+HELD_OUT = Condition(leave_out="O")  # shots are of an element that is held out
 MODELS: dict[str, Specification] = {
-    "CGCNN": replace(GRAPH_NETWORK, inner_folds=3, inner_fold=1),
+    "CGCNN": replace(GRAPH_NETWORK, inner_folds=3, inner_fold=1, condition=HELD_OUT),
     "MEGNet": replace(
         GRAPH_NETWORK, backbone="megnet", representation=BACKBONES["megnet"].representation,
         recipe=BACKBONES["megnet"].recipes["paper"], options=BACKBONES["megnet"].options(),
-        inner_folds=2,
+        inner_folds=2, condition=HELD_OUT,
     ),
     "CrabNet": CrabNetSpec(
         **SHARED, representation=FORMULA, recipe=CYCLIC, table="89ab", trainable=False,
@@ -48,7 +50,7 @@ MODELS: dict[str, Specification] = {
 OTHERS = {
     "backbone": "megnet", "optimiser": "sgd", "loss": "laplace", "schedule": "step",
     "unit": None, "conv_width": 24, "max_neighbours": 7,
-    "handcrafted": "elements",
+    "handcrafted": "elements", "leave_out": "Ta",
 }  # fmt: skip
 
 

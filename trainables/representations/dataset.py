@@ -11,6 +11,7 @@ import numpy as np
 from trainables.crystals.condition import WHOLE, Condition
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.split import InnerFold, Split, inner_split, split_fold, split_given
+from trainables.crystals.symbols import MAX_Z
 from trainables.representations.columns import Columns, ranges
 
 
@@ -43,6 +44,8 @@ class Dataset(Generic[G]):
         classes: [total] class of each crystal of the source, 0 or 1, by which the folds are
             stratified; None for targets that are no classes.
         target_ptr: [B+1] where the targets of each crystal start, if they belong to nodes.
+        elements: [B, 119] bool, by atomic number the elements of each crystal; None where graphs in
+            memory say that, or no elements are held out.
     """
 
     graphs: G
@@ -54,6 +57,7 @@ class Dataset(Generic[G]):
     folds: GivenFolds | None = None
     classes: np.ndarray | None = None
     target_ptr: np.ndarray | None = None
+    elements: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,6 +69,26 @@ class Dataset(Generic[G]):
     def targets_of(self, rows: np.ndarray) -> np.ndarray:
         """The targets of some crystals: [rows, …], or flat if they belong to nodes."""
         return self.target[self.places_of(rows)]
+
+    def having(self, numbers: Sequence[int]) -> np.ndarray:
+        """[B] bool: the crystals that have one of these elements.
+
+        Raises:
+            TypeError: the graphs are in a store, and `elements` is None.
+        """
+        known = self.elements
+        if known is None:
+            if not isinstance(self.graphs, Columns):
+                raise TypeError("the elements of crystals in a store have to be given")
+            known = element_matrix(self.graphs.z, self.graphs.node_crystal, len(self))
+        return np.asarray(known[:, list(numbers)].any(axis=1))
+
+
+def element_matrix(z: np.ndarray, crystal: np.ndarray, crystals: int) -> np.ndarray:
+    """[B, 119] bool, as of `Dataset`, by atomic number and crystal of each node."""
+    found = np.zeros((crystals, MAX_Z + 1), bool)
+    found[crystal, z] = True
+    return found
 
 
 def split_dataset(
@@ -83,14 +107,35 @@ def split_dataset(
     Raises:
         ValueError: the fold has not what the condition asks for; a few words.
     """
-    own = None if dataset.classes is None else dataset.classes[dataset.rows]
+    return under(dataset, whole_fold(dataset, fold, seed), fold, seed, condition, inner)
+
+
+def whole_fold(dataset: Dataset, fold: int, seed: int) -> Split:
+    """The parts of a fold, the official one or the given one."""
     if dataset.folds is None:
         whole = split_fold(dataset.rows, dataset.total, fold, seed, dataset.classes)
     else:
-        whole = split_given(dataset.folds, fold, seed, classes=own)
-    whole = whole.without(dataset.withheld)
+        whole = split_given(dataset.folds, fold, seed, classes=_own_classes(dataset))
+    return whole.without(dataset.withheld)
+
+
+def under(
+    dataset: Dataset,
+    whole: Split,
+    fold: int,
+    seed: int,
+    condition: Condition,
+    inner: InnerFold | None = None,
+) -> Split:
+    """A `whole_fold` under a condition; the rest is as of `split_dataset`."""
+    own = _own_classes(dataset)
+    having = dataset.having(condition.numbers) if condition.numbers else None
     if inner is None:
-        return condition.of(whole, fold, seed, own)
-    pool = condition.of(whole.undivided, fold, seed, own)
+        return condition.of(whole, fold, seed, own, having)
+    pool = condition.of(whole.undivided, fold, seed, own, having)
     groups = None if dataset.folds is None else dataset.folds.groups
     return inner_split(pool, inner, [seed, fold], own, groups)
+
+
+def _own_classes(dataset: Dataset) -> np.ndarray | None:
+    return None if dataset.classes is None else dataset.classes[dataset.rows]

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from analysis.classes import CLASSES, classes_of
 from analysis.elements import NUMBERS
-from analysis.geometry import CLASSES, INDICATORS, angles, classes_of, correlate, shape
+from analysis.geometry import INDICATORS, angles, correlate, shape
 
 
 def textbook(vectors: np.ndarray) -> dict[str, float]:
