@@ -37,7 +37,7 @@ def observed(model: nn.Module, batch: GraphBatch) -> dict[str, Tensor]:
 
 def differences(backbone: str, graphs: Graphs, other: Graphs) -> dict[str, float]:
     """Largest absolute difference of each observed thing."""
-    a, b = (observed(model_of(backbone, ["H", "0", "L"]), batch_of(g)) for g in (graphs, other))
+    a, b = (observed(model_of(backbone, ["H", "auto", "L"]), batch_of(g)) for g in (graphs, other))
     return {name: float((a[name] - b[name]).abs().max()) for name in a}
 
 
@@ -54,7 +54,7 @@ def test_quotient_is_the_full_graph_in_single_precision(backbone: str) -> None:
     graphs = graphs_of(list(CRYSTALS.values()), backbone)
     full, classes = (
         observed(
-            model_of(backbone, ["H", "0", "L"], dtype=torch.float32),
+            model_of(backbone, ["H", "auto", "L"], dtype=torch.float32),
             batch_of(g, torch.float32),
         )
         for g in (graphs, quotient(graphs))
