@@ -22,8 +22,9 @@ from ray import tune
 from benchmarks.inputs import featurised
 from benchmarks.peers.serving import serve
 from benchmarks.watch import Watch
-from orchestrator.grid.cells import GridArray, arrays, cells
-from orchestrator.grid.config import build_config
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.cells import cells
+from orchestrator.grid.request import build_config
 from orchestrator.nodes import cluster
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import durable

@@ -16,8 +16,8 @@ from torch import nn
 
 from analysis.figures.style import CATEGORIES, colour_backbone, name_backbone
 from orchestrator.ensemble import submission
-from orchestrator.grid.cells import arrays
-from orchestrator.grid.config import build_config
+from orchestrator.grid.arrays import arrays
+from orchestrator.grid.request import build_config
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import draw

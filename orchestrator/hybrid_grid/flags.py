@@ -10,15 +10,9 @@ from typing import Any, get_args
 from orchestrator.data.formula_list import digest_of, read_formulas
 from orchestrator.data.given_folds import add_division, division_of, fields_of
 from orchestrator.grid.axes import Axis
-from orchestrator.grid.config import (
-    AXES,
-    PRESETS,
-    GridConfig,
-    Options,
-    build_config,
-    strategy_names,
-)
+from orchestrator.grid.config import AXES, GridConfig, strategy_names
 from orchestrator.grid.handcrafted import Foreign, read_foreign
+from orchestrator.grid.request import PRESETS, Options, build_config
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number

@@ -20,9 +20,10 @@ from orchestrator.data.given_folds import demand_columns, demand_own_folds
 from orchestrator.data.targets import classify, targets_of
 from orchestrator.data.unseen import elements_of, say_unseen, with_elements
 from orchestrator.data.withheld import withhold
-from orchestrator.grid.cells import GridArray, Space, arrays
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.cells import Space
 from orchestrator.grid.columns import NOTHING, learned_by, with_axes
-from orchestrator.grid.config import SELECTED_BY, GridConfig, Options
+from orchestrator.grid.config import SELECTED_BY, GridConfig
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.handcrafted import describe_foreign, say_foreign
 from orchestrator.grid.inputs import (
@@ -34,6 +35,7 @@ from orchestrator.grid.inputs import (
     open_sources,
 )
 from orchestrator.grid.parts import conditions_of
+from orchestrator.grid.request import Options
 from orchestrator.grid.strategies import Search
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.errors import UsageError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from orchestrator.grid.config import RANDOM, Options
+from orchestrator.grid.config import RANDOM
+from orchestrator.grid.request import Options
 from orchestrator.interface.format import are, counted
 from orchestrator.planning import gpus, text
 from orchestrator.planning.estimate import dominating, estimate

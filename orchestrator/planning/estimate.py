@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.grid.cells import GridArray
+from orchestrator.grid.arrays import GridArray
 from orchestrator.planning.measure import EVALUATION, Costs, passes
 from orchestrator.planning.sample import Size
 from trainables.crystals.condition import usual_sizes

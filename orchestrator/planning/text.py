@@ -6,8 +6,8 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.grid.config import Options
 from orchestrator.grid.inputs import LEAST_CRYSTALS
+from orchestrator.grid.request import Options
 from orchestrator.interface.format import duration
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus

@@ -16,12 +16,14 @@ from orchestrator.data.divided import recorded_digests
 from orchestrator.data.featurise import Featurised, featurised_before
 from orchestrator.data.given_folds import demand_columns, demand_own_folds, fields_of
 from orchestrator.data.targets import targets_of
-from orchestrator.grid.cells import Cell, GridArray, Space, arrays
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.cells import Cell, Space
 from orchestrator.grid.columns import NOTHING, with_axes
 from orchestrator.grid.conditions import EACH
-from orchestrator.grid.config import GridConfig, Options
+from orchestrator.grid.config import GridConfig
 from orchestrator.grid.inputs import LEAST_CRYSTALS, demand_learnable, fingerprint, open_sources
 from orchestrator.grid.parts import common
+from orchestrator.grid.request import Options
 from orchestrator.grid.strategies import Search
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning import measure as measuring

@@ -25,8 +25,9 @@ from analysis.selection import strategies
 from orchestrator.data.divided import folds_of
 from orchestrator.data.featurise import any_graphs_of
 from orchestrator.data.withheld import contents_of, withheld_by
-from orchestrator.grid.config import SELECTED_BY, build_config
+from orchestrator.grid.config import SELECTED_BY
 from orchestrator.grid.distances import sum_distances
+from orchestrator.grid.request import build_config
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster
 from orchestrator.runs.finished_run import FinishedRun

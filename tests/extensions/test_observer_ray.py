@@ -6,8 +6,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from orchestrator.grid.cells import GridArray, arrays, cells
-from orchestrator.grid.config import build_config
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.cells import cells
+from orchestrator.grid.request import build_config
 from orchestrator.nodes import cluster
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs.records import Records

@@ -13,7 +13,8 @@ import pytest
 from orchestrator.grid import strategies
 from orchestrator.grid.cells import Cell, Space
 from orchestrator.grid.columns import NOTHING
-from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.grid.config import GridConfig
+from orchestrator.grid.request import build_config
 from orchestrator.grid.strategies import Search, configurations, scored
 from tests.extensions.halving import Halving
 from tests.extensions.tpe import Tpe

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from analysis import cosine
 from analysis.selection import strategies
-from orchestrator.grid.cells import arrays
+from orchestrator.grid.arrays import arrays
 from orchestrator.grid.columns import learned_by, with_axes
-from orchestrator.grid.config import build_config
 from orchestrator.grid.distances import mixed_vectors
+from orchestrator.grid.request import build_config
 from orchestrator.hybrid_grid.tables import write_distances
 from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER, compile_ledger, digest_of, write_collected

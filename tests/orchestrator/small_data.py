@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator.grid.cells import Cell, GridArray, arrays, cells
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.cells import Cell, cells
 from orchestrator.grid.columns import with_axes
 from orchestrator.grid.config import GridConfig
 from orchestrator.planning.sample import first

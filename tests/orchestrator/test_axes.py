@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from orchestrator.grid.arrays import arrays
 from orchestrator.grid.axes import Range, tell, whole
-from orchestrator.grid.cells import CHOICES, Space, arrays
+from orchestrator.grid.cells import CHOICES, Space
 from orchestrator.grid.columns import NOTHING, varying
-from orchestrator.grid.config import AXES, GridConfig, build_config
+from orchestrator.grid.config import AXES, GridConfig
+from orchestrator.grid.request import build_config
 from orchestrator.hybrid_grid.flags import _parser, parse
 from orchestrator.interface.errors import UsageError
 from tests.orchestrator.small_data import ENERGY, cells_of, with_rows

@@ -10,11 +10,12 @@ import pytest
 
 from analysis.selection import strategies
 from orchestrator.data.unseen import with_elements
-from orchestrator.grid.cells import Space, arrays
+from orchestrator.grid.arrays import arrays
+from orchestrator.grid.cells import Space
 from orchestrator.grid.columns import NOTHING
 from orchestrator.grid.conditions import LEAST, left_out
-from orchestrator.grid.config import build_config
 from orchestrator.grid.parts import conditions_of
+from orchestrator.grid.request import build_config
 from orchestrator.grid.strategies import Search, configurations
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError

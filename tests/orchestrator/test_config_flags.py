@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.grid.cells import GridArray, arrays
-from orchestrator.grid.config import MIXINGS, Options, build_config
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.config import MIXINGS
+from orchestrator.grid.request import Options, build_config
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from tests.orchestrator.small_data import cells_of

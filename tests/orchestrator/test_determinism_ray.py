@@ -24,7 +24,7 @@ from safetensors.numpy import load_file
 
 from analysis import cosine
 from orchestrator.data import entries
-from orchestrator.grid.cells import GridArray
+from orchestrator.grid.arrays import GridArray
 from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.jobs import JOBS

@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.grid.config import GridConfig, Options, build_config
+from orchestrator.grid.config import GridConfig
+from orchestrator.grid.request import Options, build_config
 from orchestrator.hybrid_grid.flags import _parser, parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import USAGE, conduct

@@ -20,9 +20,9 @@ from orchestrator.data.given_folds import Division, demand_own_folds, division_o
 from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.unseen import say_unseen
 from orchestrator.element_groups.screening import of_run
-from orchestrator.grid.config import build_config
 from orchestrator.grid.inputs import describe, fingerprint
 from orchestrator.grid.parts import conditions_of
+from orchestrator.grid.request import build_config
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS

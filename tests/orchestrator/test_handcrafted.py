@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from analysis.elements import NUMBERS
-from orchestrator.grid.cells import arrays
-from orchestrator.grid.config import Options, build_config
+from orchestrator.grid.arrays import arrays
 from orchestrator.grid.handcrafted import describe_foreign, say_foreign
+from orchestrator.grid.request import Options, build_config
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.record_contents import wrong_in_arrays

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis import leaderboard, selection
-from orchestrator.grid.cells import Cell, GridArray, arrays
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.cells import Cell
 from orchestrator.grid.parts import conditions_of
 from orchestrator.grid.strategies import scored
 from orchestrator.hybrid_grid.flags import parse

@@ -19,9 +19,10 @@ from orchestrator.data.streaming import ShardStream
 from orchestrator.data.targets import class_names, classify, target_of
 from orchestrator.element_scale import flags as scale_flags
 from orchestrator.element_scale.job import open_relations
-from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.grid.config import GridConfig
 from orchestrator.grid.inputs import load_datasets, open_sources
 from orchestrator.grid.parts import conditions_of
+from orchestrator.grid.request import build_config
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import first

@@ -21,7 +21,8 @@ import psutil
 import pytest
 import ray
 
-from orchestrator.grid.cells import GridArray, arrays, cells
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.cells import cells
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.training.tuning import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench

@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 
 from orchestrator.grid import cells as grid
-from orchestrator.grid.cells import arrays, cells
-from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.grid.arrays import arrays
+from orchestrator.grid.cells import cells
+from orchestrator.grid.config import GridConfig
+from orchestrator.grid.request import build_config
 from tests.orchestrator.small_data import ENERGY, cells_of
 from trainables.targets.base import Target
 from trainables.training.specification import ModelSpec

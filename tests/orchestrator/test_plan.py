@@ -12,7 +12,8 @@ import pytest
 from orchestrator.data import featurise as job
 from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.targets import targets_of
-from orchestrator.grid.cells import arrays, cells
+from orchestrator.grid.arrays import arrays
+from orchestrator.grid.cells import cells
 from orchestrator.grid.inputs import fingerprints
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.planning.machine import Machine, looking_around

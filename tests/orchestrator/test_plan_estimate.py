@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.grid.cells import GridArray
+from orchestrator.grid.arrays import GridArray
 from orchestrator.nodes.cards import GPUS
 from orchestrator.nodes.worker import Worker
 from orchestrator.planning import gpus

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.grid.cells import GridArray, arrays
-from orchestrator.grid.config import build_config
+from orchestrator.grid.arrays import GridArray, arrays
+from orchestrator.grid.request import build_config
 from orchestrator.interface.format import duration, why
 from orchestrator.training import progress, tuning
 from orchestrator.training.events import Began, Observers, Recorded

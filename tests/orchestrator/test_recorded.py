@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from orchestrator.grid.cells import GridArray
+from orchestrator.grid.arrays import GridArray
 from orchestrator.interface.job import OK, SOME_FAILED
 from orchestrator.training.recorded import summarise
 from orchestrator.transfer.entries import TransferArray

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from orchestrator.grid import strategies
-from orchestrator.grid.cells import Cell, Space, arrays
+from orchestrator.grid.arrays import arrays
+from orchestrator.grid.cells import Cell, Space
 from orchestrator.grid.columns import NOTHING
-from orchestrator.grid.config import GridConfig, build_config
+from orchestrator.grid.config import GridConfig
+from orchestrator.grid.request import build_config
 from orchestrator.grid.strategies import Search, configurations
 from orchestrator.interface.errors import UsageError
 from tests.orchestrator.small_data import ENERGY, cells_of, with_rows

@@ -16,7 +16,7 @@ import pytest
 import ray
 from ray.exceptions import ObjectLostError, WorkerCrashedError
 
-from orchestrator.grid.cells import GridArray
+from orchestrator.grid.arrays import GridArray
 from orchestrator.nodes import cluster
 from orchestrator.nodes.ray_internals import show_work
 from orchestrator.nodes.worker import Worker

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.grid.cells import GridArray
+from orchestrator.grid.arrays import GridArray
 from orchestrator.runs.records import Records
 from tests import atoms_backbone
 from tests.orchestrator.small_data import model_spec
