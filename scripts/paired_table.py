@@ -27,7 +27,10 @@ REPEAT = ["fold", "seed", "inner_fold"]
 
 
 def _differences(own: pd.DataFrame, other: pd.DataFrame, error: str) -> Paired:
-    pairs = own.set_index(REPEAT)[error].sub(other.set_index(REPEAT)[error]).dropna()
+    mine, theirs = (
+        rows.fillna({"inner_fold": -1}).set_index(REPEAT)[error] for rows in (own, other)
+    )
+    pairs = mine.sub(theirs).dropna()
     sizes = own["n_test"].sum() / (own["n_train"] + own["n_val"]).sum()
     return paired(pairs.to_numpy(), float(sizes))
 
@@ -36,7 +39,7 @@ def _rows(
     models: pd.DataFrame, mixing: str | None, setting: str
 ) -> Iterator[tuple[str, list[str], Paired]]:
     """Backbone, first cells, and difference of the test error, of each configuration."""
-    for (_, backbone, _), same in models.groupby(["task", "backbone", "dim"]):
+    for (*_, backbone, _), same in models.groupby(list(CONFIGURATION[:-2])):
         for configuration, own in same.groupby(list(CONFIGURATION)):
             chosen = same["mixing"] == (mixing or own["mixing"].iloc[0])
             if not mixing:
@@ -64,9 +67,18 @@ def main() -> None:
     options = parser.parse_args()
     models = done(FinishedRun(options.run).ledger, "test_error")
     rows = list(_rows(models, options.mixing, options.setting))
-    columns = ["data set", "backbone", "dim", "mixing", "setting", "test", "Δ validation"]
+    columns = [
+        "data set",
+        "condition",
+        "backbone",
+        "dim",
+        "mixing",
+        "setting",
+        "test",
+        "Δ validation",
+    ]
     print("| " + " | ".join([*columns, "Δ test", "95 % interval", "p", "pairs"]) + " |")
-    print("|---|---|--:|---|---|--:|--:|--:|---|--:|--:|")
+    print("|---|---|---|--:|---|---|--:|--:|--:|---|--:|--:|")
     for backbone in dict.fromkeys(name for name, _, _ in rows):
         found = [(cells, test) for name, cells, test in rows if name == backbone]
         adjusted = holm([test.p for _, test in found])
