@@ -72,38 +72,65 @@ def wins_by_class(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
 def from_handcrafted(ledger: pd.DataFrame) -> pd.DataFrame:
     """The test error of each mixing minus that of H, of models alike in all else.
 
-    Differences are averaged over dimensions, settings and seeds before folds are compared.
+    Differences are averaged over dimensions and seeds before folds are compared. A model has the
+    settings of its reference as far as both have them: how learned vectors start, H has not.
 
     Returns:
-        task, backbone, mixing, folds, difference, relative (to the error of H), low and high (the
-        95 % interval of `paired`), p (Holm's over the mixings of a task and backbone), detectable
-        (`power.detectable`); no rows without H or another mixing.
+        task, backbone, mixing, setting, folds, difference, relative (to the error of H), low and
+        high (the 95 % interval of `paired`), p (Holm's over the rows of a task and backbone),
+        detectable (`power.detectable`); no rows without H or another mixing.
 
     Raises:
         ValueError: no model has finished.
     """
     rows = done(ledger, "test_error")
-    repeat = ("fold", "seed", "inner_fold", "dim", "setting", "condition")
-    alike = [name for name in repeat if name in rows]
+    if "setting" not in rows:
+        rows = rows.assign(setting="")
     found: list[dict[str, object]] = []
     for (task, backbone), part in rows.groupby(["task", "backbone"], sort=True):
-        ordered = part.sort_values(["gamma", "mixing"])["mixing"].unique()
-        errors = part.pivot_table(index=alike, columns="mixing", values="test_error")
-        if REFERENCE not in errors or len(errors.columns) < 2:
+        own = part[part["mixing"] == REFERENCE]
+        if own.empty:
             continue
-        share = _test_by_train(part)
-        apart = errors.sub(errors[REFERENCE], axis=0).groupby(level="fold").mean()
-        base = float(errors[REFERENCE].mean())
-        rivals = [one for one in ordered if one != REFERENCE and apart[one].notna().any()]
-        tests = [paired(apart[one].dropna().to_numpy(), share) for one in rivals]
-        for one, test, p in zip(rivals, tests, holm([test.p for test in tests]), strict=True):
-            least = detectable(float(apart[one].std()), test.pairs, share, len(rivals))
+        rivals = part[part["mixing"] != REFERENCE].sort_values(["gamma", "mixing", "setting"])
+        share, compared = _test_by_train(part), []
+        for (mixing, setting), models in rivals.groupby(["mixing", "setting"], sort=False):
+            alike = own[[_compatible(str(setting), str(other)) for other in own["setting"]]]
+            apart, base = _apart(models, alike)
+            if len(apart):
+                compared.append((mixing, setting, apart, base, paired(apart.to_numpy(), share)))
+        adjusted = holm([test.p for *_, test in compared])
+        for (mixing, setting, apart, base, test), p in zip(compared, adjusted, strict=True):
+            least = detectable(float(apart.std()), test.pairs, share, len(compared))
             found.append(
-                {"task": task, "backbone": backbone, "mixing": one, "folds": test.pairs,
-                 "difference": test.mean, "relative": test.mean / base if base else np.nan,
+                {"task": task, "backbone": backbone, "mixing": mixing, "setting": setting,
+                 "folds": test.pairs, "difference": test.mean,
+                 "relative": test.mean / base if base else np.nan,
                  "low": test.low, "high": test.high, "p": p, "detectable": least}
             )  # fmt: skip
     return pd.DataFrame(found)
+
+
+def _compatible(one: str, other: str) -> bool:
+    """Whether two settings have the same values of all axes that both name."""
+    values, others = (dict(_named(part) for part in text.split(", ")) for text in (one, other))
+    return all(values[name] == others[name] for name in values.keys() & others.keys())
+
+
+def _named(part: str) -> tuple[str, str]:
+    """Name and value of "lr 0.001"."""
+    name, _, value = part.partition(" ")
+    return name, value
+
+
+def _apart(models: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.Series, float]:
+    """By fold, mean error of models minus that of the reference; the reference's mean error."""
+    alike = [name for name in ("fold", "seed", "inner_fold", "dim", "condition") if name in models]
+    errors, others = (
+        rows.fillna({"inner_fold": -1}).groupby(alike)["test_error"].mean()
+        for rows in (models, reference)
+    )
+    apart = errors.sub(others).dropna()
+    return apart.groupby(level="fold").mean(), float(others.mean())
 
 
 def _test_by_train(models: pd.DataFrame) -> float:

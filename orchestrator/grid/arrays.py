@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,13 +103,21 @@ class GridArray:
 
 
 def arrays(cells: Iterable[Cell]) -> list[GridArray]:
-    """Groups cells into arrays: those that differ only in axes within an array, or inner fold."""
+    """Groups cells into arrays: those that differ only in axes within an array, or inner fold.
+
+    Raises:
+        ValueError: two arrays have one id, by which the rest of the job tells them apart.
+    """
     same: dict[str, Any] = {**dict.fromkeys(WITHIN, ""), "inner_fold": 0}
     groups: dict[tuple[str, str, ModelSpec], list[ModelSpec]] = {}
     for cell in cells:
         shared = dataclasses.replace(cell.spec, **same)
         groups.setdefault((cell.task, cell.label, shared), []).append(cell.spec)
-    return [
+    found = [
         GridArray(task=task, models=tuple(models), label=label)
         for (task, label, _), models in groups.items()
     ]
+    counts = Counter(array.id for array in found)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
+        raise ValueError(f"several arrays are called {twice[0]}")
+    return found

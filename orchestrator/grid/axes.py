@@ -18,6 +18,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from trainables.models.backbones import BACKBONES
+from trainables.models.mixing import Mixing
 from trainables.training.specification import ModelSpec
 
 Read = Callable[[object], Any]  # one value, of any type; raises ValueError with a reason in a line
@@ -85,6 +86,8 @@ class Axis:
         ranges: whether a search may draw it from a range of numbers.
         alone: a single value stands alone in the manifest, not in a list.
         choices: names offered by --help.
+        applies: whether models of a mixing have such a value; all if None. One that does not apply
+            is stored as another model of the grid has it, and is not shown.
     """
 
     column: str
@@ -99,6 +102,7 @@ class Axis:
     alone: bool = False
     choices: Iterable[str] | None = None
     metavar: str | None = None
+    applies: Callable[[Mixing], bool] | None = None
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -150,6 +154,11 @@ class Axis:
         """Whether models of a backbone have such a value."""
         options = BACKBONES[backbone].options
         return self.part != "options" or self.name in {field.name for field in fields(options)}
+
+    def shown(self, model: ModelSpec) -> Any:
+        """The value of a model; None where it does not apply."""
+        idle = self.applies is not None and not self.applies(Mixing(model.mixing))
+        return None if idle else self.of(model)
 
     def of(self, model: ModelSpec) -> Any:
         """The value of a model; None if its network has no such option, or has it unset."""

@@ -16,6 +16,7 @@ from orchestrator.grid.config import AXES, GridConfig
 from trainables.crystals.condition import Condition
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
+from trainables.models.recipe import Recipe
 from trainables.targets.base import Target
 from trainables.training.specification import TRAINING_VERSION, ModelSpec
 
@@ -153,15 +154,15 @@ class Space:
         backbone = values["backbone"]
         if backbone not in self.config.backbones:
             raise ValueError(f"{backbone!r} is none of this run's --backbones")
-        parts: dict[str, dict[str, Any]] = {"model": {}, "recipe": {}, "options": {}}
-        for column, value in values.items():
-            if CHOICES[column].fits(backbone):
-                parts[CHOICES[column].part][CHOICES[column].name] = value
-        if not Mixing(values["mixing"]).has_start:  # or one model would have several keys
-            parts["recipe"].pop("element_init", None)
-        if not Mixing(values["mixing"]).has_handcrafted:
-            parts["recipe"].pop("handcrafted", None)
         entry, recipe = BACKBONES[backbone], self.config.recipe_of(backbone)
+        parts: dict[str, dict[str, Any]] = {"model": {}, "recipe": {}, "options": {}}
+        mixing = Mixing(values["mixing"])
+        for column, value in values.items():
+            axis = CHOICES[column]
+            if axis.applies is not None and not axis.applies(mixing):
+                value = self._idle(column, recipe)
+            if axis.fits(backbone):
+                parts[axis.part][axis.name] = value
         return {
             **parts["model"],
             "representation": entry.representation,
@@ -169,6 +170,14 @@ class Space:
             "recipe": dataclasses.replace(recipe, **parts["recipe"]),
             "options": entry.options(**parts["options"]).at(values["dim"]),
         }
+
+    def _idle(self, column: str, recipe: Recipe) -> Any:
+        """The value of an axis of the recipe where it has no effect: one for all such models.
+
+        It is one of the grid's, so that they train in an array with others.
+        """
+        given, own = self._given[column], getattr(recipe, CHOICES[column].name)
+        return own if own in given else given[0]
 
     def _cell(
         self,

@@ -43,7 +43,7 @@ def with_axes(ledger: pa.Table) -> pa.Table:
         ledger: of models of a grid.
     """
     models = [ModelSpec.read(text) for text in ledger["spec"].to_pylist()]
-    values = {column: [CHOICES[column].of(model) for model in models] for column in FURTHER}
+    values = {column: [CHOICES[column].shown(model) for model in models] for column in FURTHER}
     backbones = [model.backbone for model in models]
     added = {
         **values,
@@ -69,13 +69,18 @@ def learned_by(spec: str) -> tuple[Condition, InnerFold | None]:
 
 
 def varying(ledger: pd.DataFrame) -> list[str]:
-    """The axes, beyond the usual three, on which models of one backbone differ."""
+    """The axes, beyond the usual three, on which models of one backbone differ.
+
+    A model to which an axis does not apply differs from none.
+    """
     columns = [column for column in FURTHER if column in ledger]
-    return [
-        column
-        for column in columns
-        if (ledger.groupby("backbone")[column].nunique(dropna=False) > 1).any()
-    ]
+    return [column for column in columns if (_values(ledger, column) > 1).any()]
+
+
+def _values(ledger: pd.DataFrame, column: str) -> pd.Series:
+    """The number of values of each backbone's models; that of a network's default, None, counts."""
+    of_all = CHOICES[column].applies is None
+    return ledger.groupby("backbone")[column].nunique(dropna=not of_all)
 
 
 def _settings(backbones: Iterable[str], values: Mapping[str, list[Any]]) -> list[str]:

@@ -134,7 +134,7 @@ class GridConfig(BaseModel):
         tuple[str, ...] | None,
         Axis(
             column="element_init", kind=str, part="recipe", alone=True, read=_element_init,
-            choices=get_args(ElementInit),
+            choices=get_args(ElementInit), applies=lambda mixing: mixing.has_start,
             help="start of the learned element vectors: normal, N(0, 1); zero; uniform, U(-0.05,"
             " 0.05); frozen, N(0, 1) and never trained; default by recipe",
         ),
@@ -143,7 +143,7 @@ class GridConfig(BaseModel):
         tuple[str, ...] | None,
         Axis(
             column="handcrafted", kind=str, part="recipe", alone=True, read=_handcrafted,
-            metavar="TABLE",
+            metavar="TABLE", applies=lambda mixing: mixing.has_handcrafted,
             help="tables of the handcrafted element vectors: cgcnn92, 92 columns of zeros and ones;"
             " elements, the same and 17 that tell all elements apart; a table of ElementEmbeddings"
             " (magpie oliynyk mat2vec skipatom megnet16 …); FILE or NAME=FILE, a CSV of 118 rows."

@@ -7,6 +7,7 @@ import pandas as pd
 from analysis import wins
 from analysis.figures.winners import winners
 from analysis.geometry import MIXED
+from orchestrator.grid import columns as axes
 from orchestrator.interface.format import significant
 from orchestrator.report.part import Values
 from orchestrator.runs.finished_run import FinishedRun
@@ -55,6 +56,7 @@ def _from_handcrafted(run: FinishedRun) -> pd.DataFrame | None:
             "data set": row.task,
             "backbone": row.backbone,
             "mixing": row.mixing,
+            **({"setting": row.setting} if axes.varying(run.done) else {}),
             "folds": str(row.folds),
             "difference from H": f"{significant(row.difference)} ({row.relative:+.1%})",
             "95 % interval": f"{significant(row.low)} … {significant(row.high)}",

@@ -71,6 +71,24 @@ def test_a_mixing_is_compared_with_h_on_the_same_folds(make_ledger: Make) -> Non
     assert row["detectable"] > known.high - known.mean
 
 
+def test_h_is_the_reference_of_every_setting_that_it_has_no_part_in(make_ledger: Make) -> None:
+    """H has no start of learned vectors, and its own rate."""
+    parts = [
+        sized(make_ledger(tasks=("phonons",), backbones=("cgcnn",), mixings=mixings)).assign(
+            setting=", ".join([*own, f"lr {rate}"])
+        )
+        for rate in ("0.1", "0.2")
+        for mixings, own in ((("H",), ()), (("0",), ("element_init zero",)), (("L",), ("init x",)))
+    ]
+    ledger = pd.concat(parts, ignore_index=True)
+    ledger["test_error"] += np.random.default_rng(1).normal(size=len(ledger))
+    found = from_handcrafted(ledger).set_index(["mixing", "setting"])
+    assert len(found) == 4
+    own = ledger[ledger["setting"].str.endswith("lr 0.2")].groupby("mixing")["test_error"].mean()
+    row = found.loc[("0", "element_init zero, lr 0.2")]
+    assert row["difference"] == pytest.approx(own["0"] - own["H"])
+
+
 def test_without_h_nothing_is_compared(make_ledger: Make) -> None:
     assert from_handcrafted(sized(make_ledger(mixings=("0", "L")))).empty
     assert from_handcrafted(sized(make_ledger(mixings=("H",)))).empty

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import pandas as pd
 import pytest
 
 from orchestrator.grid.arrays import arrays
@@ -66,6 +68,38 @@ def test_a_start_without_effect_makes_no_further_model() -> None:
     assert found == [("H", "normal"), ("0", "normal"), ("residual", "normal"), ("0", "zero")]
     usual = {cell.key for cell in cells_of(small(mixing=mixing))}
     assert usual == {cell.key for cell in both[:3]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"element_init": ("zero",)},
+        {"handcrafted": ("elements",)},
+        {"element_init": ("frozen",), "handcrafted": ("elements",)},
+    ],
+)
+def test_one_value_that_some_mixings_ignore_makes_one_array(changes: dict[str, object]) -> None:
+    mixing = ("H", "0", "L", "auto", "residual")
+    found = cells_of(small(mixing=mixing, **changes))
+    (array,) = arrays(found)
+    assert tuple(array.keys) == mixing
+    assert set(with_rows(found)["setting"]) == {""}
+
+
+def test_a_value_without_effect_is_not_shown() -> None:
+    mixing = ("H", "0", "residual")
+    ledger = with_rows(cells_of(small(mixing=mixing, element_init=("zero", "frozen"))))
+    shown = dict(zip(ledger["mixing"] + ledger["setting"], ledger["element_init"], strict=True))
+    assert shown.pop("0element_init zero") == "zero"
+    assert shown.pop("0element_init frozen") == "frozen"
+    assert set(shown) == {"H", "residual"} and pd.isna(list(shown.values())).all()
+
+
+def test_arrays_of_one_name_are_refused() -> None:
+    cells = cells_of(small(layers=(2, 3)))
+    alike = [dataclasses.replace(cell, label="") for cell in cells]
+    with pytest.raises(ValueError, match="several arrays are called ionic/fold0/cgcnn/d8"):
+        arrays(alike)
 
 
 def test_a_model_is_named_with_what_its_array_differs_in() -> None:
