@@ -93,20 +93,22 @@ def over_elements(models: pd.DataFrame) -> pd.DataFrame:
         in how many sets the mean is below the reference's.
     """
     rows = []
-    for (task, backbone), together in models.groupby(["task", "backbone"], sort=True):
+    for (task, backbone), together in models.groupby(["task", "backbone"]):
         shots = together.groupby("leave_out")["shots"].nunique()
         whole = together[together["leave_out"].isin(shots[shots == shots.max()].index)]
         unit = ["leave_out"] if whole["leave_out"].nunique() > 1 else PAIR
-        shares = whole.groupby(["shots", "gamma", "mixing", *unit])["share"].mean()
-        for (number, gamma, mixing), own in shares.groupby(level=[0, 1, 2], sort=True):
+        gammas = whole.groupby("mixing")["gamma"].first()  # NaN of a mixing without a number
+        shares = whole.groupby(["shots", "mixing", *unit])["share"].mean()
+        for (number, mixing), own in shares.groupby(level=[0, 1]):
             mean = paired(own.to_numpy(), 0.0)
             row = {"task": task, "backbone": backbone, "shots": number, "mixing": mixing}
-            row |= {"gamma": gamma, "sets": own.index.get_level_values(-1).nunique()}
+            row |= {"gamma": gammas[mixing], "sets": own.index.get_level_values(-1).nunique()}
             if unit == PAIR:
                 row["sets"] = 1
             row |= {"share": mean.mean, "low": mean.low, "high": mean.high}
             rows.append(row | _beside_reference(shares, own, number, mixing))
-    return pd.DataFrame(rows)
+    order = ["task", "backbone", "shots", "gamma", "mixing"]
+    return pd.DataFrame(rows).sort_values(order, kind="stable").reset_index(drop=True)
 
 
 def _beside_reference(
@@ -114,7 +116,7 @@ def _beside_reference(
 ) -> dict[str, Paired | int | None]:
     level = shares.index.get_level_values
     reference = shares[(level("shots") == shots) & (level("mixing") == REFERENCE)]
-    one, other = (series.droplevel(["shots", "gamma", "mixing"]) for series in (own, reference))
+    one, other = (series.droplevel(["shots", "mixing"]) for series in (own, reference))
     differences = (one - other).dropna()
     if mixing == REFERENCE or differences.empty:
         return {"difference": None, "lower": None}

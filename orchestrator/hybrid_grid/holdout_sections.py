@@ -89,7 +89,9 @@ def _maps(found: pd.DataFrame) -> list[Values]:
     """One for each data set, backbone and mixing, all in the same colours."""
     limits = float(found["share"].min()), float(found["share"].max())
     maps: list[Values] = []
-    for (task, backbone, _, mixing), own in found.groupby(["task", "backbone", "gamma", "mixing"]):
+    ordered = found.sort_values(["task", "backbone", "gamma", "mixing"], kind="stable")
+    group = ["task", "backbone", "mixing"]  # not gamma, which is NaN of some mixings
+    for (task, backbone, mixing), own in ordered.groupby(group, sort=False):
         title = f"{task}, {name_backbone(backbone)}, γ = {label_mixing(mixing)}"
         shares = dict(zip(own["leave_out"], own["share"], strict=True))
         maps.append({"title": title, "open": not maps, "drawn": error_map(shares, title, limits)})

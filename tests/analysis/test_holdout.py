@@ -85,6 +85,21 @@ def test_the_mean_is_over_what_is_held_out(ledger: pd.DataFrame) -> None:
     assert better["difference"] is None and better["share"] < row["share"]
 
 
+def test_mixings_without_a_number_count_and_stand_last(ledger: pd.DataFrame) -> None:
+    models = models_held_out(ledger)
+    renamed = models.replace({"mixing": {"0": "auto"}})
+    renamed.loc[renamed["mixing"] == "auto", "gamma"] = np.nan
+    assert by_element(renamed)["mixing"].tolist() == ["H", "L", "auto"] * 6
+    found, numbered = (over_elements(one) for one in (renamed, models))
+    assert found["mixing"].tolist() == ["H", "L", "auto"] * 2
+    own = ["shots", "share", "low", "high", "sets", "lower", "difference"]
+    one = found.loc[found["mixing"] == "auto", own].reset_index(drop=True)
+    assert one.equals(numbered.loc[numbered["mixing"] == "0", own].reset_index(drop=True))
+    assert np.isnan(found["gamma"].iloc[-1])
+    curve = shots_curve(found)
+    assert [line.name for line in curve.data if line.mode == "lines+markers"] == ["H", "L", "auto"]
+
+
 def test_a_curve_is_of_what_has_all_shots(ledger: pd.DataFrame) -> None:
     models = models_held_out(ledger)
     part = models[(models["shots"] == 0) | (models["leave_out"] != "O")]

@@ -18,6 +18,7 @@ from orchestrator.grid.parts import conditions_of
 from orchestrator.grid.request import build_config
 from orchestrator.grid.strategies import Search, configurations
 from orchestrator.hybrid_grid.flags import parse
+from orchestrator.hybrid_grid.holdout_sections import held_out
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
 from orchestrator.planning.estimate import estimate
@@ -295,6 +296,16 @@ def test_the_report_compares_mixings_on_what_is_held_out(held: Path) -> None:
         errors.append((whole["prediction"] - whole["target"]).abs().mean())
     assert f">{np.mean(errors):.4g}<" in body
     assert "Number of training crystals</h2>" not in body
+
+
+def test_the_report_has_a_map_of_a_mixing_without_a_number(tmp_path: Path) -> None:
+    changes = {"leave_out": (COMMON,), "shots": (0,), "mixing": ("H", "auto", "L")}
+    run = make_run(tmp_path / "run", backbones=("cgcnn",), dims=(4,), **changes)
+    shown = held_out(FinishedRun(run))
+    assert shown is not None
+    titles = [one["title"] for one in shown["maps"]]
+    assert titles == [f"salts, CGCNN, γ = {mixing}" for mixing in ("H", "L", "auto")]
+    assert shown["summary"]["mixing"].tolist() == ["H", "L", "auto"]
 
 
 def test_tables_and_ensembles_have_no_model_with_an_element_held_out(held: Path) -> None:
