@@ -67,24 +67,40 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
     return _published(spec, flag, built_in)
 
 
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".meta.json")
+
+
 def sidecar_of(path: Path) -> dict[str, Any]:
-    """Reads the sidecar of a distilled table; empty if there is none."""
-    sidecar = path.with_suffix(".meta.json")
+    """Reads the sidecar of a distilled table; empty if there is none.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    sidecar = _beside(path)
     if not sidecar.is_file():
         return {}
     try:
         facts = dict(json.loads(sidecar.read_text()))
-        if not all(isinstance(about, dict) for about in facts.get("elements", {}).values()):
-            raise TypeError("an element is to have facts")
+        for about in facts.get("elements", {}).values():
+            if not isinstance(about.get("seen", True), bool):
+                raise TypeError("an element is either seen or not")
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise UsageError(f"{sidecar}: damaged; distil the table again") from None
+        raise _damaged(sidecar) from None
     return facts
+
+
+def _damaged(sidecar: Path) -> UsageError:
+    return UsageError(f"{sidecar}: damaged; distil the table again")
 
 
 def _seen(path: Path) -> np.ndarray:
     """The elements that a table of ours itself has, from its sidecar; else all."""
     elements = sidecar_of(path).get("elements", {})
-    return np.array([elements.get(symbol, {}).get("seen", True) for symbol in SYMBOLS[1:]])
+    seen = np.array([elements.get(symbol, {}).get("seen", True) for symbol in SYMBOLS[1:]])
+    if not seen.any():  # no table is distilled from nothing
+        raise _damaged(_beside(path))
+    return seen
 
 
 def _published(name: str, flag: str, built_in: Sequence[str]) -> ElementTable:

@@ -107,6 +107,17 @@ def test_a_foreign_table_is_standardised_over_the_elements_that_it_has() -> None
     assert rescaled == pytest.approx(table, abs=2e-6)
 
 
+@pytest.mark.parametrize("absurd", [1e300, np.inf, np.nan])
+def test_a_table_that_is_not_finite_once_standardised_is_refused(absurd: float) -> None:
+    """A row that was filled in makes none but itself wrong."""
+    values = np.random.default_rng(0).normal(size=(118, 4))
+    seen = EVERY.copy()
+    seen[95] = False
+    values[95, 1] = absurd
+    with pytest.raises(ValueError, match="the row of Z = 96 is not finite once stand"):
+        handcrafted.standardised(values, seen)
+
+
 def test_a_table_without_differences_is_refused() -> None:
     with pytest.raises(ValueError, match="all elements have the same vector"):
         handcrafted.standardised(np.ones((118, 2)), EVERY)

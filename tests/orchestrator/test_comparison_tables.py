@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis import tables as element_tables
-from analysis.elements import NUMBERS
+from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator.interface.errors import UsageError
 from orchestrator.transfer import job as transfer
 from orchestrator.transfer.entries import arrays_of, fingerprint
@@ -116,7 +117,16 @@ def test_what_is_no_table(spec: str, why: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ['{"elements": [1]}', '{"elements": {"H": 1}}', "[1]", "{"])
+NONE_SEEN = json.dumps({"elements": {symbol: {"seen": False} for symbol in SYMBOLS[1:]}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"elements": [1]}', '{"elements": {"H": 1}}', "[1]", "{", NONE_SEEN,
+        *(f'{{"elements": {{"H": {{"seen": {seen}}}}}}}' for seen in ('"no"', "[1, 2]", "1")),
+    ],
+)  # fmt: skip
 def test_a_damaged_sidecar_is_named(tmp_path: Path, content: str) -> None:
     path = write_table(tmp_path / "mine.csv", 4)
     (tmp_path / "mine.meta.json").write_text(content)

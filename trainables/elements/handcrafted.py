@@ -73,16 +73,20 @@ def standardised(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
         seen: [118] bool, the elements that the table itself has.
 
     Raises:
-        ValueError: all columns are constant.
+        ValueError: all columns are constant, or a row is not finite once standardised.
     """
     varies = np.ptp(values[seen], axis=0) > 0
     if not varies.any():
         raise ValueError("all elements have the same vector")
-    kept = values[:, varies] / np.abs(values[:, varies]).max(axis=0)  # squares stay finite
-    own = kept[seen]
-    table = np.zeros((MAX_Z + 1, kept.shape[1]), dtype=np.float32)
-    # Rounded, so that the digest does not depend on the order of the sums.
-    table[1:] = ((kept - own.mean(axis=0)) / own.std(axis=0)).round(6) + 0.0  # no -0.0
+    table = np.zeros((MAX_Z + 1, int(varies.sum())), dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # named below
+        kept = values[:, varies] / np.abs(values[seen][:, varies]).max(axis=0)  # finite squares
+        own = kept[seen]
+        # Rounded, so that the digest does not depend on the order of the sums.
+        table[1:] = ((kept - own.mean(axis=0)) / own.std(axis=0)).round(6) + 0.0  # no -0.0
+    wrong = np.flatnonzero(~np.isfinite(table).all(axis=1))
+    if wrong.size:
+        raise ValueError(f"the row of Z = {wrong[0]} is not finite once standardised; correct it")
     return table
 
 
