@@ -34,8 +34,9 @@ from orchestrator.training.events import (
 LOST_WORKERS = 3
 SAVED_BEFORE = "trainings go on, but one that is interrupted begins again where it was saved last"
 EXPERIMENT = "elemgrid"  # Tune's name of the experiment, for all jobs
-# What Tune reads of a report after ours: a trial without "done" it would announce on the terminal.
-NEEDED = {"trial_id", "node_ip", "pid", "done"}
+# What Tune reads of a report after ours: a trial without "done" it would announce on the terminal,
+# and its loggers, which may come after ours, number their lines by "training_iteration".
+NEEDED = {"trial_id", "node_ip", "pid", "done", "training_iteration"}
 
 
 class OutOfMemory(Exception):

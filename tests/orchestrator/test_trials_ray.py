@@ -262,5 +262,5 @@ def test_tune_keeps_nothing_of_a_report_but_what_it_needs(
     study = Study(arrays=[array], data=data, naming=GridArray)
     with cluster.connected(None, 1), redirect_stderr(io.StringIO()):
         assert train(study, Records(tmp_path / "records"), Worker(cpus=1, gpus=0))
-    assert kept == [(NEEDED | {"experiment_tag"}, {"done"})]
+    assert kept == [(NEEDED | {"experiment_tag"}, {"done", "training_iteration"})]
     assert "Trial" not in capsys.readouterr().out, "Tune announces trials on the terminal"
