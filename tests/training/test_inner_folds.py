@@ -15,6 +15,7 @@ from trainables.representations.dataset import Dataset, split_dataset
 from trainables.targets.base import Target
 from trainables.testing.samples import made_up_dataset
 from trainables.training.fit import ArrayFit
+from trainables.training.inner_folds import InnerFoldsProblem
 from trainables.training.outcome import Outcome
 from trainables.training.specification import ArraySpec, Variant
 
@@ -134,6 +135,23 @@ def test_a_target_held_back_reaches_nothing(backbone: str) -> None:
         apart = np.abs(outcome.arrays[test] - changed[label].arrays[test]).max()
         assert (apart < 1e-3) == (label == "0 inner 0"), (label, apart)
         assert changed[label].metrics["val_error"] != outcome.metrics["val_error"]
+
+
+@pytest.mark.parametrize("away", [1e4, 1e8])
+def test_a_target_held_back_rounds_the_others_as_documented(away: float) -> None:
+    """By 1e-7 away / n of a standard deviation, of n crystals outside the test part."""
+    whole = data("cgcnn")
+    inner = split_dataset(whole, 1, 0, inner=InnerFold(0, INNER))
+    target = whole.target.copy()
+    target[inner.validation[0]] = away * target[inner.train].std()
+    fit = ArrayFit(spec_of("cgcnn", ["0 inner 0"]), dataclasses.replace(whole, target=target))
+    problem = fit.training.problem
+    assert isinstance(problem, InnerFoldsProblem)
+    own = problem._own(fit.data.target)[0].numpy()[inner.train]
+    known = target[inner.train]
+    apart = np.abs(own - (known - known.mean()) / known.std()).max()
+    documented = 1e-7 * away / len(inner.learned)
+    assert documented / 10 < apart < 3 * documented
 
 
 def test_mixings_of_an_inner_fold_start_from_the_same_draws() -> None:
