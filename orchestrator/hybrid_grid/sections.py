@@ -91,6 +91,7 @@ def overview(run: FinishedRun) -> Values:
         },
         "properties": "mae_standardised" in metrics,
         "conditions": sorted({*run.done["condition"]} - {""}),
+        "inner": int(run.done["inner_folds"].max()),
         "best": frame,
     }
 
@@ -206,7 +207,7 @@ def all_results(run: FinishedRun) -> Values:
             **({"error": [name_errors([one]) for one in summary["metric"]]} if several else {}),
             f"validation {error}": summary["val_error"].map(significant),
             f"test {error}": summary["test_error"].map(significant),
-            "± over folds": summary["test_std"].map(significant),
+            "± over models": summary["test_std"].map(significant),
             **{
                 f"test {name}": summary[column].map(form)
                 for name, (column, form) in shown_scores(run).items()

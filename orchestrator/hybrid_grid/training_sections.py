@@ -78,6 +78,7 @@ def curves(run: FinishedRun) -> Values:
     return {
         "shown": len(frames),
         "done": len(run.done),
+        "inner": bool(run.done["inner_folds"].any()),
         "ended": _converged(run, gains),
         "drawn": learning_curves(drawn),
     }

@@ -25,6 +25,7 @@ def winning(run: FinishedRun) -> Values | None:
     counted = wins.wins_by_class(run.ledger)
     return {
         "drawn": drawn,
+        "inner": bool(run.done["inner_folds"].any()),
         "classes": _classes(counted),
         "clusters": int(counted["clusters"].max()),
         "differences": _from_handcrafted(run),

@@ -17,6 +17,7 @@ from orchestrator.ensemble.predictions import columns_of, read_fold
 from orchestrator.ensemble.published import compare, read_published
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
+from orchestrator.report.job import write_report
 from orchestrator.runs.finished_run import FinishedRun
 from tests.orchestrator.finished_runs import make_run, replace_parquet
 from trainables.representations.dataset import split_dataset
@@ -41,6 +42,21 @@ def run(made: Path, tmp_path: Path) -> Path:
 def of_fold(run: Path, fold: int) -> pd.DataFrame:
     ledger = pd.read_parquet(run / "ledger.parquet")
     return ledger[ledger["fold"] == fold]
+
+
+def test_the_grid_report_says_what_inner_folds_are(made: Path, tmp_path: Path) -> None:
+    usual = make_run(tmp_path / "usual", **{**INNER_GRID, "inner_folds": None})
+    inner, whole = (" ".join(write_report(one).read_text().split()) for one in (made, usual))
+    for words in (
+        "There are 3 models of each configuration and fold, each of which holds back another part;",
+        "(data set, fold, backbone, dimension, seed, inner fold) the mixings compete",
+        "between models of the same fold, seed, inner fold, dimension and setting,",
+        "in the first fold and inner fold, with every mixing and the first seed",
+    ):
+        assert words in inner and words not in whole, words
+    for page in (inner, whole):
+        assert "(mean ± deviation over models)" in page and ">± over models</th>" in page
+    assert "dimension, seed) the mixings compete" in whole and "first fold, with every" in whole
 
 
 def test_a_column_is_a_configuration_and_a_seed(run: Path) -> None:
