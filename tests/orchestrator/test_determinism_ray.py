@@ -82,7 +82,7 @@ def arrays_of(run: Path) -> Bits:
 def bits(run: Path) -> Bits:
     """All files of a grid but the report, which has the duration."""
     files = [*(run / name for name in COLLECTED), *sorted((run / "tables").iterdir())]
-    assert len(files) == len(COLLECTED) + 12
+    assert len(files) == len(COLLECTED) + 24
     found = {str(file.relative_to(run)): file.read_bytes() for file in files}
     return found | {"ledger": numbers_of(run / "ledger.parquet")} | arrays_of(run)
 
