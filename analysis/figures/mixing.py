@@ -85,10 +85,21 @@ def _error(cell: pd.Series) -> str:
 def _add_line(
     fig: go.Figure, row: int, column: int, cells: pd.DataFrame, colour: str, name: str, show: bool
 ) -> None:
+    """A line over the mixings that are a number, and a point for each that is none."""
+    numbered = cells["gamma"].notna()
+    parts = [cells[numbered], *(cells[~numbered].iloc[[k]] for k in range((~numbered).sum()))]
+    for place, part in enumerate(part for part in parts if len(part)):
+        _add_points(fig, row, column, part, colour, name, show and not place)
+
+
+def _add_points(
+    fig: go.Figure, row: int, column: int, cells: pd.DataFrame, colour: str, name: str, show: bool
+) -> None:
     x = [label_mixing(mixing) for mixing in cells["mixing"]]
     mean, half = cells["test_error"], cells["test_std"].fillna(0.0)
     error = f"{_error(cells.iloc[0])} %{{y:.4g}} ± %{{customdata[0]:.2g}}"
-    if (half > 0).any():
+    on_line = bool(cells["gamma"].notna().all())
+    if on_line and (half > 0).any():
         fig.add_scatter(
             x=x + x[::-1], y=[*(mean + half), *(mean - half)[::-1]], fill="toself",
             fillcolor=fade(colour, 0.08), line={"width": 0}, hoverinfo="skip", legendgroup=name,
@@ -97,6 +108,7 @@ def _add_line(
     fig.add_scatter(
         x=x, y=mean, mode="lines+markers", name=name, legendgroup=name, showlegend=show,
         line={"color": colour, "width": 2}, marker={"color": colour, "size": 5},
+        error_y={"array": half, "color": colour, "thickness": 1, "visible": not on_line},
         customdata=list(zip(half, cells["folds"], strict=True)),
         hovertemplate=f"{name}, γ = %{{x}}<br>"
         + with_unit(error, _unit(cells.iloc[0]))

@@ -62,6 +62,18 @@ def test_error_against_mixing_draws_a_line_per_dimension_and_panel(make_ledger: 
     np.testing.assert_allclose(first.y, means)
 
 
+def test_a_mixing_without_a_number_is_a_point_of_its_own(make_ledger: Make) -> None:
+    ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], mixings=["H", "0", "2", "L"])
+    ledger.loc[ledger["mixing"] == "2", ["mixing", "gamma"]] = ["auto", np.nan]
+    lines = [
+        trace for trace in mae_vs_gamma(ledger).data if trace.mode == "lines+markers" and trace.name
+    ]
+    drawn = sorted({tuple(trace.x) for trace in lines})
+    assert drawn == [("H", "0", "L"), ("auto",)]
+    assert all(trace.error_y.visible == (tuple(trace.x) == ("auto",)) for trace in lines)
+    assert sum(bool(trace.showlegend) for trace in lines) == ledger["dim"].nunique()
+
+
 def test_band_is_one_deviation_and_absent_for_a_single_fold(make_ledger: Make) -> None:
     ledger = make_ledger(tasks=["phonons"], backbones=["cgcnn"], dims=[16])
     fig = mae_vs_gamma(ledger)
