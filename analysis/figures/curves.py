@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,8 @@ from analysis.figures.style import (
     format_value,
     label_axis,
     label_mixing,
-    name_backbone,
     order_mixings,
-    panels,
-    shorten,
+    panels_of,
     units_of,
     with_unit,
 )
@@ -97,34 +96,30 @@ def learning_curves(
     if rows.empty:
         raise ValueError(f"no learning curve has a finite {error}")
     units, metrics = units_of(rows), metrics_of(rows)
-    tasks, backbones = sorted(rows["task"].unique()), sorted(rows["backbone"].unique())
-    fig = panels(
-        len(tasks), len(backbones),
-        [f"{shorten(t)} · {name_backbone(b)}" for t in tasks for b in backbones],
-    )  # fmt: skip
+    fig, places = panels_of(rows)
     mixings = order_mixings(rows)
     colours = colour_mixings(mixings)
     shown: set[str] = set()
     thinned = False
-    for row, task in enumerate(tasks, 1):
-        for column, backbone in enumerate(backbones, 1):
-            here = rows[(rows["task"] == task) & (rows["backbone"] == backbone)]
-            keys = here["key"].unique().tolist()
-            mark_errors(fig, row, column, here[error])
-            thinned = thinned or len(keys) > at_most
-            for key in _thin(keys, at_most):
-                line = here[here["key"] == key].sort_values("epoch")
-                mixing = str(line["mixing"].iloc[0])
-                fig.add_scatter(
-                    **_line(line, error, colours[mixing], units[task]),
-                    showlegend=mixing not in shown, legendrank=1000 + mixings.index(mixing),
-                    row=row, col=column,
-                )  # fmt: skip
-                shown.add(mixing)
-        name = f"validation {name_errors([metrics[task]])}"
-        fig.update_yaxes(title_text=label_axis(name, units[task]), row=row, col=1)
+    for panel in chain.from_iterable(places):
+        here = panel.rows
+        keys = here["key"].unique().tolist()
+        mark_errors(fig, panel.row, panel.column, here[error])
+        thinned = thinned or len(keys) > at_most
+        for key in _thin(keys, at_most):
+            line = here[here["key"] == key].sort_values("epoch")
+            mixing = str(line["mixing"].iloc[0])
+            fig.add_scatter(
+                **_line(line, error, colours[mixing], units[panel.task]),
+                showlegend=mixing not in shown, legendrank=1000 + mixings.index(mixing),
+                **panel.at,
+            )  # fmt: skip
+            shown.add(mixing)
+    for first, *_ in places:
+        name = f"validation {name_errors([metrics[first.task]])}"
+        fig.update_yaxes(title_text=label_axis(name, units[first.task]), **first.at)
     fig.update_yaxes(type="log")
-    fig.update_xaxes(title_text="epoch", row=len(tasks))
+    fig.update_xaxes(title_text="epoch", row=len(places))
     fig.update_layout(legend_title_text="γ ", showlegend=True)
     note = "one line a model, coloured by mixing; logarithmic error axis"
     if thinned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,8 @@ from analysis.figures.style import (
     fade,
     finish,
     label_mixing,
-    name_backbone,
     order_mixings,
-    panels,
-    shorten,
+    panels_of,
 )
 
 
@@ -52,28 +51,22 @@ def shots_curve(curves: pd.DataFrame) -> go.Figure:
     Args:
         curves: as of `analysis.holdout.over_elements`.
     """
-    tasks, backbones = sorted(curves["task"].unique()), sorted(curves["backbone"].unique())
-    fig = panels(
-        len(tasks), len(backbones),
-        [f"{shorten(task)} · {name_backbone(name)}" for task in tasks for name in backbones],
-    )  # fmt: skip
+    fig, places = panels_of(curves)
     mixings = order_mixings(curves)
     colours = colour_mixings(mixings)
     shown: set[str] = set()
-    for row, task in enumerate(tasks, 1):
-        for column, backbone in enumerate(backbones, 1):
-            here = curves[(curves["task"] == task) & (curves["backbone"] == backbone)]
-            at = {"row": row, "col": column}
-            for mixing in [one for one in mixings if (here["mixing"] == one).any()]:
-                line = here[here["mixing"] == mixing].sort_values("shots")
-                _add_mixing(fig, line, colours[mixing], mixing not in shown, at)
-                shown.add(mixing)
-            fig.add_hline(y=1, line={"color": MUTED, "width": 1.2, "dash": "dot"}, **at)
-        fig.update_yaxes(title_text="error / trivial error", row=row, col=1)
+    for panel in chain.from_iterable(places):
+        for mixing in [one for one in mixings if (panel.rows["mixing"] == one).any()]:
+            line = panel.rows[panel.rows["mixing"] == mixing].sort_values("shots")
+            _add_mixing(fig, line, colours[mixing], mixing not in shown, panel.at)
+            shown.add(mixing)
+        fig.add_hline(y=1, line={"color": MUTED, "width": 1.2, "dash": "dot"}, **panel.at)
+    for first, *_ in places:
+        fig.update_yaxes(title_text="error / trivial error", **first.at)
     order = [str(shots) for shots in sorted(curves["shots"].unique())]
     fig.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     fig.update_yaxes(rangemode="tozero")
-    fig.update_xaxes(title_text="training crystals with the element", row=len(tasks))
+    fig.update_xaxes(title_text="training crystals with the element", row=len(places))
     fig.update_layout(legend_title_text="γ ", showlegend=True)
     return finish(
         fig,

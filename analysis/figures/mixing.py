@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,10 +17,8 @@ from analysis.figures.style import (
     format_value,
     label_axis,
     label_mixing,
-    name_backbone,
     order_mixings,
-    panels,
-    shorten,
+    panels_of,
     units_of,
     with_unit,
 )
@@ -186,30 +185,27 @@ def mae_vs_gamma(ledger: pd.DataFrame, references: References | None = None) -> 
     chosen = best_by_validation(ledger)
     units = units_of(ledger)
     errors = {task: name_errors([one]) for task, one in metrics_of(ledger).items()}
-    tasks, backbones = sorted(cells["task"].unique()), sorted(cells["backbone"].unique())
-    titles = [f"{shorten(t)} · {name_backbone(b)}" for t in tasks for b in backbones]
-    references = {task: (references or {}).get(task, {}) for task in tasks}
+    references = {task: (references or {}).get(task, {}) for task in cells["task"].unique()}
     dotted = any(references.values())
     # References are named to the right of a panel, where no line can run through the name.
-    fig = panels(len(tasks), len(backbones), titles, horizontal=0.17 if dotted else 0.09)
+    fig, places = panels_of(cells, horizontal=0.17 if dotted else 0.09)
     colours = colour_dims(cells["dim"].tolist())
     legend = _Legend()
-    for row, task in enumerate(tasks, 1):
-        for column, backbone in enumerate(backbones, 1):
-            here = cells[(cells["task"] == task) & (cells["backbone"] == backbone)]
-            if here.empty:
-                continue
-            picked = chosen[(chosen["task"] == task) & (chosen["backbone"] == backbone)]
-            _add_panel(fig, row, column, here, picked, colours, legend)
-            half = here["test_std"].fillna(0.0)
-            _add_references(
-                fig, row, column, references[task],
-                here["test_error"] - half, here["test_error"] + half,
-            )  # fmt: skip
-        fig.update_yaxes(
-            title_text=label_axis(f"test {errors[task]}", units.get(task, "")), row=row, col=1
-        )
-    _label_mixings(fig, cells, len(tasks))
+    for panel in chain.from_iterable(places):
+        here = panel.rows
+        if here.empty:
+            continue
+        of_panel = (chosen["task"] == panel.task) & (chosen["backbone"] == panel.backbone)
+        _add_panel(fig, panel.row, panel.column, here, chosen[of_panel], colours, legend)
+        half = here["test_std"].fillna(0.0)
+        _add_references(
+            fig, panel.row, panel.column, references[panel.task],
+            here["test_error"] - half, here["test_error"] + half,
+        )  # fmt: skip
+    for first, *_ in places:
+        name = f"test {errors[first.task]}"
+        fig.update_yaxes(title_text=label_axis(name, units.get(first.task, "")), **first.at)
+    _label_mixings(fig, cells, len(places))
     folds = cells["folds"].max()
     subtitle = f"mean of {folds} folds, band ± one standard deviation" if folds > 1 else "one fold"
     ends = {"H": "H handcrafted only", "L": "L learned only"}

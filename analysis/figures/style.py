@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -150,6 +151,51 @@ def panels(
     fig.update_annotations(font={"size": 13, "color": INK})
     fig.update_layout(height=inner + TOP + BOTTOM)
     return fig
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of `panels_of`.
+
+    Attributes:
+        row, column: its place, from 1.
+        rows: of the table, those of its task and backbone; there may be none.
+    """
+
+    row: int
+    column: int
+    task: str
+    backbone: str
+    rows: pd.DataFrame
+
+    @property
+    def at(self) -> dict[str, int]:
+        """Its place, as plotly's functions take it."""
+        return {"row": self.row, "col": self.column}
+
+
+def panels_of(
+    rows: pd.DataFrame, *, horizontal: float = 0.09
+) -> tuple[go.Figure, list[list[Panel]]]:
+    """A row of panels per task, a column per backbone, and what each of them shows.
+
+    Args:
+        rows: with columns task and backbone.
+        horizontal: as for `panels`.
+    """
+    tasks, backbones = sorted(rows["task"].unique()), sorted(rows["backbone"].unique())
+    titles = [f"{shorten(task)} · {name_backbone(name)}" for task in tasks for name in backbones]
+    fig = panels(len(tasks), len(backbones), titles, horizontal=horizontal)
+
+    def panel(row: int, task: str, column: int, name: str) -> Panel:
+        shown = rows[(rows["task"] == task) & (rows["backbone"] == name)]
+        return Panel(row, column, task, name, shown)
+
+    places = [
+        [panel(row, task, column, name) for column, name in enumerate(backbones, 1)]
+        for row, task in enumerate(tasks, 1)
+    ]
+    return fig, places
 
 
 def add_diagonal(fig: go.Figure, row: int, column: int, low: float, high: float) -> list[float]:

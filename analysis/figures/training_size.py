@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,8 @@ from analysis.figures.style import (
     format_value,
     label_axis,
     label_mixing,
-    name_backbone,
     order_mixings,
-    panels,
-    shorten,
+    panels_of,
     units_of,
     with_unit,
 )
@@ -40,34 +39,30 @@ def training_sizes(curves: pd.DataFrame) -> go.Figure:
             out.
     """
     rows = curves[curves["test_error"] > 0]
-    tasks, backbones = sorted(rows["task"].unique()), sorted(rows["backbone"].unique())
     units, metrics = units_of(rows), metrics_of(rows)
-    fig = panels(
-        len(tasks), len(backbones),
-        [f"{shorten(task)} · {name_backbone(name)}" for task in tasks for name in backbones],
-    )  # fmt: skip
+    fig, places = panels_of(rows)
     mixings = order_mixings(rows)
     colours = colour_mixings(mixings)
     shown: set[str] = set()
-    for row, task in enumerate(tasks, 1):
-        for column, backbone in enumerate(backbones, 1):
-            here = rows[(rows["task"] == task) & (rows["backbone"] == backbone)]
-            at = {"row": row, "col": column}
-            for mixing in [one for one in mixings if (here["mixing"] == one).any()]:
-                line = here[here["mixing"] == mixing]
-                _add_band(fig, line, colours[mixing], LEAST_OF_BAND * here["test_error"].min(), at)
-                _add_line(fig, line, colours[mixing], units[task], mixing not in shown, at)
-                shown.add(mixing)
-            if len(here):
-                _add_trivial(fig, here, TRIVIAL not in shown, at)
-                shown.add(TRIVIAL)
-                mark_errors(fig, row, column, pd.concat([here["test_error"], here["dummy_error"]]))
-                _mark_sizes(fig, here["crystals"], at)
-        name = f"test {name_errors([metrics[task]])}"
-        fig.update_yaxes(title_text=label_axis(name, units[task]), row=row, col=1)
+    for panel in chain.from_iterable(places):
+        here = panel.rows
+        for mixing in [one for one in mixings if (here["mixing"] == one).any()]:
+            line, least = here[here["mixing"] == mixing], LEAST_OF_BAND * here["test_error"].min()
+            _add_band(fig, line, colours[mixing], least, panel.at)
+            _add_line(fig, line, colours[mixing], units[panel.task], mixing not in shown, panel.at)
+            shown.add(mixing)
+        if len(here):
+            _add_trivial(fig, here, TRIVIAL not in shown, panel.at)
+            shown.add(TRIVIAL)
+            errors = pd.concat([here["test_error"], here["dummy_error"]])
+            mark_errors(fig, panel.row, panel.column, errors)
+            _mark_sizes(fig, here["crystals"], panel.at)
+    for first, *_ in places:
+        name = f"test {name_errors([metrics[first.task]])}"
+        fig.update_yaxes(title_text=label_axis(name, units[first.task]), **first.at)
     fig.update_xaxes(type="log")
     fig.update_yaxes(type="log")
-    fig.update_xaxes(title_text="training crystals", row=len(tasks))
+    fig.update_xaxes(title_text="training crystals", row=len(places))
     fig.update_layout(legend_title_text="γ ", showlegend=True)
     return finish(
         fig,
