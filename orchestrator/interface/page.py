@@ -30,7 +30,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"figure": figure, "table": table}
+    made.globals |= {"figure": figure, "folded": folded, "table": table}
     made.filters |= {"counted": counted, "duration": duration, "significant": significant}
     return made
 
@@ -63,6 +63,11 @@ def figure(shown: go.Figure) -> Markup:
             config={"responsive": True, "displaylogo": False, "displayModeBar": "hover"},
         )
     )
+
+
+def folded(figures: Sequence[Mapping[str, object]]) -> Markup:
+    """Figures of which those that are not `open` show their `title` alone until it is clicked."""
+    return Markup(_environment().get_template("interface/folded.html").render(figures=figures))
 
 
 def table(frame: pd.DataFrame) -> Markup:

@@ -13,13 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from ray.util import get_node_ip_address
 
+from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import preflight
+from orchestrator.nodes.worker import Worker
 from tests.orchestrator.small_grids import Said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,32 +162,41 @@ def patient_grid(address: str, folder: Path, *flags: str) -> tuple[float, Said]:
 
 
 @needs_mounts
-def test_what_no_cluster_can_do_is_refused(tmp_path: Path) -> None:
-    """Resources that no node has, and a folder that one node does not reach; one that all reach."""
+def test_a_folder_that_one_node_does_not_reach_is_refused(tmp_path: Path) -> None:
+    """One that all reach is not."""
     shared, hidden = tmp_path / "shared", tmp_path / "hidden"
     shared.mkdir()
     hidden.mkdir()
     covered = f'mount -t tmpfs none {hidden} && exec "$@"'
-    with (
-        two_nodes("unshare", "-m", "sh", "-c", covered, "-") as address,
-        ThreadPoolExecutor() as pool,
-    ):
-        # This one waits for a node; the others are looked at meanwhile.
-        waiting = pool.submit(patient_grid, address, shared / "other", "--cpus-per-worker", "64")
+    with two_nodes("unshare", "-m", "sh", "-c", covered, "-") as address:
         said = grid(address, hidden / "run")
         assert said.code == 2
         assert f"--run {hidden / 'run'}: node {SECOND} does not see it" in said.error
         assert "shared" not in said.error.partition("put")[0]
         assert not any(hidden.iterdir())
-
         assert run("-c", LOOK, address, str(shared / "run")).out == "2\n"
         assert not any((shared / "run").iterdir()), "the probe is left behind"
 
-        seconds, said = waiting.result()
-        assert seconds < 60
-        assert said.code == 2 and "(the most are 1 and 0)" in said.error
-        assert "no node has the 64 CPUs and 0 GPUs" in said.error
-        assert not (shared / "other").exists()
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_resources_that_no_node_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preflight, "PATIENCE", 1.0)
+    with pytest.raises(UsageError, match="no node has the 64 CPUs and 0 GPUs that a worker is to"):
+        preflight.ready(Worker(cpus=64, gpus=0), "192.0.2.1:6379", tmp_path / "run")
+    assert "no node takes a worker yet; waiting for one" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.faults
+def test_resources_that_no_node_has_are_refused_in_time(tmp_path: Path) -> None:
+    with two_nodes() as address:
+        seconds, said = patient_grid(address, tmp_path / "other", "--cpus-per-worker", "64")
+    assert seconds < 60
+    assert said.code == 2 and "(the most are 1 and 0)" in said.error
+    assert "no node has the 64 CPUs and 0 GPUs" in said.error
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.faults

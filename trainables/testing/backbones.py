@@ -31,7 +31,7 @@ from trainables.training.fit import ArrayFit
 from trainables.training.specification import ArraySpec
 
 CRYSTALS = (*named_crystals().values(), *made_up(8), triclinic(5, 1), triclinic(6, 2))
-MIXINGS = ("H", "0", "auto", "residual", "L")
+MIXINGS = ("H", "auto", "residual")  # fixed weights, learned ones, and those of counts
 CELLS: Mapping[str, Sequence[Sequence[int]]] = {
     "2x1x1": [[2, 0, 0], [0, 1, 0], [0, 0, 1]],
     "2x2x1": [[2, 0, 0], [0, 2, 0], [0, 0, 1]],
