@@ -18,7 +18,7 @@ from analysis.figures.periodic import periodic_table
 from analysis.metrics import metrics_of, name_errors
 from orchestrator.grid import columns as axes
 from orchestrator.hybrid_grid.condition_sections import of_principal, training_size
-from orchestrator.hybrid_grid.embedding_sections import learned
+from orchestrator.hybrid_grid.embedding_sections import ablated, learned
 from orchestrator.hybrid_grid.holdout_sections import held_out
 from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
@@ -239,6 +239,7 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], Values | None]], ...] = (
     ("Error against mixing", of_principal(mixing)),
     ("Which mixing wins", of_principal(winning)),
     ("How much is learned", of_principal(learned)),
+    ("What each channel is worth", of_principal(ablated)),
     ("Effect of the dimension", of_principal(dimension)),
     ("Further axes", of_principal(further_axes)),
     ("Number of training crystals", training_size),

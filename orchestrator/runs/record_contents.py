@@ -35,12 +35,16 @@ ERRORS, MAES = (
 )
 # log10 of the learned over the handcrafted part of the element vectors; null if infinite.
 RATIOS = ("log_ratio_start", "log_ratio_end")
+# Test errors of a hybrid with the vectors of one channel averaged, and given to other elements.
+ABLATIONS = tuple(
+    f"{channel}_{how}_error" for channel in ("h", "l") for how in ("mean", "permuted")
+)
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "task", "backbone")]
     + [("dim", pa.int64()), ("mixing", pa.string()), ("fold", pa.int64()), ("seed", pa.int64())]
     + [("recipe", pa.string()), ("status", pa.string()), ("metric", pa.string())]
     + [(name, pa.float64()) for name in (*ERRORS, *MAES)]
-    + [("scores", pa.string()), *((name, pa.float64()) for name in RATIOS)]
+    + [("scores", pa.string()), *((name, pa.float64()) for name in (*RATIOS, *ABLATIONS))]
     + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
     + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
     + [("seconds", pa.float64())]
@@ -74,7 +78,7 @@ def columns_of(schema: pa.Schema) -> Columns:
 def completed(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
     """A row with the columns that earlier versions had not, or had as MAEs alone."""
     if RATIOS[0] in columns:
-        row = dict.fromkeys(RATIOS) | row
+        row = dict.fromkeys((*RATIOS, *ABLATIONS)) | row
     if "metric" not in columns or "metric" in row:
         return row
     errors = {name: row.get(mae) for name, mae in zip(ERRORS, MAES, strict=True)}

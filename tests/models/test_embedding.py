@@ -14,6 +14,7 @@ from trainables.models.mixing import BALANCED, Mixing
 from trainables.models.recipe import ElementInit
 from trainables.testing.crystals import named_crystals
 from trainables.testing.samples import batch_of, graphs_of, model_of
+from trainables.training.ablation import replacements
 
 LABELS = ("H", "-4", "-2", "0", "2", "4", "L")
 
@@ -161,3 +162,23 @@ def test_the_balanced_mixing_is_balanced() -> None:
     for dim in (8, 64):
         ratios = embedding((f"{BALANCED}",) * 20, dim).log_ratio(seen)
         assert abs(float(ratios.mean())) < 0.1
+
+
+def test_vectors_of_one_channel_are_replaced_for_a_while() -> None:
+    own = embedding(("0", "-1"))
+    (h, l), mixed = own.channels(), own()  # noqa: E741
+    seen = torch.tensor([3, 8, 26, 92])
+    (_, mean), (_, permuted) = replacements(119, seen, seed=1)
+    w_h, w_l = own.weights()
+    with own.replaced("h", mean):
+        known = h.clone()
+        known[:, seen] = h[:, seen].mean(dim=1, keepdim=True)
+        torch.testing.assert_close(own(), w_h * known + w_l * l)
+    with own.replaced("l", permuted):
+        learned = own.channels()[1].clone()
+    assert torch.equal(own(), mixed)
+    others = [row for row in range(119) if row not in seen]
+    assert torch.equal(learned[:, others], l[:, others])
+    assert not (learned[:, seen] == l[:, seen]).all(dim=2).any()
+    rows = {tuple(row.tolist()) for row in l[0, seen]}
+    assert {tuple(row.tolist()) for row in learned[0, seen]} == rows

@@ -23,6 +23,7 @@ CONTRACT = {
     "scores", "epochs", "best_epoch", "seconds", "array", "device", "versions",
     "error", "recipe", "n_train", "n_val", "n_test", "target", "unit", "parameters", "spec",
     "kernels", "threads", "log_ratio_start", "log_ratio_end",
+    "h_mean_error", "h_permuted_error", "l_mean_error", "l_permuted_error",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from orchestrator.report.job import write_report
 from orchestrator.report.part import Values
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
+from orchestrator.runs.record_contents import ABLATIONS
 from orchestrator.runs.records import SCHEMA
 from orchestrator.runs.run_directory import locked, write_manifest
 from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
@@ -30,8 +31,8 @@ from trainables import checksum
 NASTY = "<b>salts</b> & </script><script>alert(1)</script>"
 SECTIONS = (
     "Overview", "Error against mixing", "Which mixing wins", "How much is learned",
-    "Effect of the dimension", "Distances between the elements", "Coverage", "Learning curves",
-    "Predictions", "All configurations", "Cost",
+    "What each channel is worth", "Effect of the dimension", "Distances between the elements",
+    "Coverage", "Learning curves", "Predictions", "All configurations", "Cost",
 )  # fmt: skip
 
 
@@ -255,6 +256,26 @@ def test_the_ratio_of_the_channels_is_told_where_both_are_there(tmp_path: Path) 
     assert "mean of 2 models" in table
     numbers = re.findall(r'<td class="number">([^<]*)</td>', table)
     assert numbers[-4:] == ["2", "−∞", "0.25", "0.71"]
+
+
+def test_errors_without_a_channel_are_told_of_hybrids(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", backbones=("cgcnn",), dims=(4,), folds=(0, 1))
+    ledger = FinishedRun(run).ledger
+    hybrid = ledger["mixing"] == "0"
+    told = ledger.assign(**dict.fromkeys(ABLATIONS, float("nan")))
+    for number, name in enumerate(ABLATIONS):
+        told.loc[hybrid, name] = [2.0 + number, 3.0 + number]
+    replace_parquet(run, "ledger.parquet", told)
+    table = body_of(write_report(run)).split("each channel is worth</h2>")[1].split("</table>")[0]
+    assert table.count("<tr>") == 2
+    numbers = re.findall(r'<td class="number">([^<]*)</td>', table)
+    trained, trivial = (
+        f"{ledger.loc[hybrid, name].mean():.4g}" for name in ("test_error", "dummy_error")
+    )
+    assert numbers[-7:] == ["2", trained, "2.5", "3.5", "4.5", "5.5", trivial]
+    none = ledger.assign(**dict.fromkeys(ABLATIONS, float("nan")))
+    replace_parquet(run, "ledger.parquet", none)
+    assert "each channel is worth" not in body_of(write_report(run))
 
 
 @pytest.mark.parametrize(

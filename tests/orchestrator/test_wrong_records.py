@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save
 
 from orchestrator.runs.ledger import compile_ledger, write_collected
+from orchestrator.runs.record_contents import ABLATIONS, RATIOS
 from orchestrator.runs.records import AGAIN, LedgerError, Records, until_sound
 from tests.orchestrator.small_data import model_spec
 from tests.orchestrator.small_records import arrays
@@ -151,7 +152,7 @@ def test_a_specification_of_before_a_field_was_added_is_that_of_the_same_model(
 
 def test_columns_that_are_missing_or_unknown_are_named(records: Records) -> None:
     for name in row("a"):
-        if name in ("metric", "log_ratio_start", "log_ratio_end"):  # of earlier rows; see below
+        if name in ("metric", *RATIOS, *ABLATIONS):  # of earlier rows; see below
             continue
         own = row("a")
         del own[name]
@@ -167,15 +168,16 @@ def test_a_row_of_before_there_were_other_metrics_has_the_errors_of_its_maes(
     of_now = {
         "metric",
         "scores",
-        "log_ratio_start",
-        "log_ratio_end",
+        *RATIOS,
+        *ABLATIONS,
         *(f"{part}_error" for part in ("train", "val", "test", "dummy")),
     }
     own = {name: value for name, value in row("a").items() if name not in of_now}
     put(records, own, arrays())
     assert not records.damage("a")
     unsealed = {"arrays_sha256": 0, "crc32": 0}
-    assert records.read("a") | unsealed == row("a") | unsealed | {"log_ratio_end": None}
+    unknown = dict.fromkeys((*RATIOS, *ABLATIONS))
+    assert records.read("a") | unsealed == row("a") | unsealed | unknown
     put(records, own | {"val_mae": None}, arrays())
     is_named(records, "json")
 

@@ -23,8 +23,10 @@ from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
 from trainables.testing.crystals import made_up
 from trainables.testing.samples import graphs_of, made_up_dataset, model_of
-from trainables.training.fit import fit
+from trainables.training.array import Member
+from trainables.training.fit import ArrayFit, build_model, fit
 from trainables.training.outcome import Outcome
+from trainables.training.problem import predictions
 from trainables.training.specification import ArraySpec
 
 CRYSTALS = 60
@@ -188,7 +190,7 @@ def test_metrics_are_those_of_the_predictions(backbone: str) -> None:
         metrics, arrays = outcome.metrics, outcome.arrays
         parts = ("dummy", "test", "train", "val")
         named = {f"{part}_{of}" for part in parts for of in ("error", "mae")}
-        assert named == {name for name in metrics if "ratio" not in name}
+        assert named == {name for name in metrics if not name.startswith(("log_ratio", "h_", "l_"))}
         assert all(metrics[f"{part}_error"] == metrics[f"{part}_mae"] for part in parts)
         assert outcome.scores["mae"] == metrics["test_mae"] <= outcome.scores["rmse"]
         for part, name, rows in (
@@ -302,6 +304,33 @@ def test_training_loads_neither_ray_nor_pymatgen() -> None:
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.strip() == "trained", done.stderr
+
+
+def test_hybrids_tell_their_errors_without_a_channel() -> None:
+    """As computed with tables that are replaced by hand in the loaded model."""
+    spec = dataclasses.replace(spec_of("cgcnn"), mixings={label: label for label in ("H", "0")})
+    dataset = dataset_of("cgcnn")
+    found = by_key(fit(spec, dataset))
+    names = {f"{part}_{how}_error" for part in ("h", "l") for how in ("mean", "permuted")}
+    assert not names & found["H"].metrics.keys()
+    told = found["0"].metrics
+    assert len({told[name] for name in ("test_error", *names)}) == 5
+
+    training = ArrayFit(spec, dataset)
+    data, split, scaler = training.data, training.split, training.scaler
+    embedding = training._embedding([torch.Generator()], [Member(key="0", label="0", seed=0)])
+    model = build_model("cgcnn", [torch.Generator()], embedding)
+    prefix = "weights/"
+    arrays = found["0"].arrays
+    weights = {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+    model.load_state_dict({name: torch.from_numpy(value)[None] for name, value in weights.items()})
+    seen = torch.from_numpy(arrays["elements/numbers"]).long()
+    with torch.no_grad():
+        embedding.table[:, seen] = embedding.table[:, seen].mean(dim=1, keepdim=True)
+    said = predictions(model, data, torch.from_numpy(split.test))[0].numpy()
+    value = said * scaler.scale + scaler.mean
+    error = np.abs(value - dataset.targets_of(split.test)).mean()
+    assert told["l_mean_error"] == pytest.approx(error, rel=1e-5)
 
 
 def test_the_recipe_says_how_the_learned_vectors_start() -> None:

@@ -9,7 +9,9 @@ handcrafted descriptor.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ from trainables.models.recipe import ElementInit
 
 # Crystals with an element at which half of its learned residual counts.
 HALF_TRUSTED = 10.0
+Channel = Literal["h", "l"]
+CHANNELS: tuple[Channel, ...] = ("h", "l")
 KERAS = 0.05  # its Embedding starts as U(−0.05, 0.05)
 
 
@@ -100,6 +104,21 @@ class HybridEmbedding(nn.Module):
         h_kzd, l_kzd = self.channels()
         w_h, w_l = self.weights()
         return w_h * h_kzd + w_l * l_kzd
+
+    @contextmanager
+    def replaced(self, channel: Channel, weights_zz: Tensor) -> Iterator[None]:
+        """Within it, the elements have other vectors of a channel: weighted means of the own ones.
+
+        Args:
+            weights_zz: [Z, Z], a row an element; each sums to 1.
+        """
+        part = self.descriptor if channel == "h" else self.table
+        own = part.data
+        part.data = weights_zz.to(own) @ own
+        try:
+            yield
+        finally:
+            part.data = own
 
     @torch.no_grad()
     def log_ratio(self, seen: Tensor) -> Tensor:

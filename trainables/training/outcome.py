@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from trainables.representations.dataset import Dataset
 from trainables.representations.graph_batch import Batch
 from trainables.representations.source import GraphSource
 from trainables.targets.base import MEAN_ABSOLUTE_ERROR, Kind, Scaler
+from trainables.training.ablation import errors_without
 from trainables.training.array import History, Trained
 from trainables.training.problem import EVALUATION_BATCH, predictions
 
@@ -33,8 +35,8 @@ class Outcome:
         history: learning curve, best epoch, seconds.
         metrics: train_error, val_error, test_error in the metric of the target's kind, and
             dummy_error, that of its trivial prediction on the test part; the same as train_mae, …
-            where the metric is the MAE in the target's unit; and the `ratios` of the embedding's
-            channels. Empty if diverged.
+            where the metric is the MAE in the target's unit; the `ratios` of the embedding's
+            channels, and of hybrids the `errors_without` one of them. Empty if diverged.
         scores: all metrics of the kind on the test part, by name.
         sizes: n_train, n_val, n_test.
         arrays: name -> array. `elements/numbers` [Z] uint8 and `elements/counts` [Z] int64
@@ -82,13 +84,17 @@ def evaluate(
     outcome = not_evaluated(trained, split)
     if outcome.history.diverged:
         return outcome
+
+    def said(rows: np.ndarray) -> np.ndarray:
+        outputs = predictions(trained.model, data, torch.from_numpy(rows))[0]
+        return kind.value(outputs.double().cpu().numpy(), scaler)
+
     arrays = dict(outcome.arrays)
     true = dataset.targets_of(split.test)
     trivial = np.broadcast_to(kind.trivial(dataset.targets_of(split.train)), true.shape)
     errors = {"dummy": kind.metrics(trivial, true, scaler)[kind.metric]}
     for part, rows in (("train", split.train), ("val", split.validation), ("test", split.test)):
-        outputs = predictions(trained.model, data, torch.from_numpy(rows))[0]
-        value = kind.value(outputs.double().cpu().numpy(), scaler)
+        value = said(rows)
         scores = kind.metrics(value, dataset.targets_of(rows), scaler)
         errors[part] = scores[kind.metric]
         if part != "train":
@@ -105,7 +111,15 @@ def evaluate(
         f"weights/{name}": value[0].cpu().numpy()
         for name, value in trained.model.state_dict().items()
     }
-    return replace(outcome, metrics=_named(errors, kind), scores=scores, arrays=arrays)
+    metrics = _named(errors, kind)
+    if mixing.handcrafted > 0 and mixing.learned > 0:
+        metrics |= errors_without(
+            cast(HybridEmbedding, trained.model.embedding),
+            lambda: kind.metrics(said(split.test), true, scaler)[kind.metric],
+            torch.from_numpy(arrays["elements/numbers"]).long(),
+            trained.history.member.seed,
+        )
+    return replace(outcome, metrics=metrics, scores=scores, arrays=arrays)
 
 
 def _named(errors: Mapping[str, float], kind: Kind) -> dict[str, float]:
