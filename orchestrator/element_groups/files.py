@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from analysis.consensus.agreement import Agreement, Reference
 from analysis.elements import NUMBERS, SYMBOLS
+from analysis.geometry import INDICATORS
 from analysis.substitution.groups import Member
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parquet
@@ -21,11 +22,16 @@ from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parqu
 GEOMETRY, CLUSTERINGS, PARTNERS = "geometry.parquet", "clusterings.parquet", "partners.parquet"
 MIXED = "mixed"  # channel of the vectors that are a model's input
 GROUPS, FACTS = "groups.csv", "consensus.json"
-SCREENING, ANGLES, RELATIONS = "screening.csv", "untrained_angles.csv", "relations.csv"
+SCREENING, UNTRAINED, RELATIONS = "screening.csv", "untrained.csv", "relations.csv"
 COLUMNS = {
     GROUPS: ("symbol", "cluster", "subgroup", "sign", "radius", "stability"),
     SCREENING: (*("task", "crystals", "error", "dummy", "best", "explained", "covered", "enters"),),
-    ANGLES: ("dim", "mean", "variance"),
+    UNTRAINED: (
+        "dim",
+        "strategy",
+        *INDICATORS,
+        *("ari", "silhouette", "angle_mean", "angle_variance"),
+    ),
     RELATIONS: ("one", "other", "correlation", "p"),
 }
 

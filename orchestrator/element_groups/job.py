@@ -15,12 +15,12 @@ from analysis.consensus.stability import stability
 from analysis.mapping import Map
 from analysis.substitution.groups import divide, ions
 from orchestrator.data.replaceability import published_probabilities, read_replaceability
-from orchestrator.element_groups import relations
+from orchestrator.element_groups import relations, untrained
 from orchestrator.element_groups.consensus import describe, find_consensus
 from orchestrator.element_groups.files import (
-    ANGLES,
     RELATIONS,
     SCREENING,
+    UNTRAINED,
     forget,
     write_facts,
     write_frame,
@@ -30,7 +30,6 @@ from orchestrator.element_groups.files import (
 )
 from orchestrator.element_groups.flags import ALL, GroupOptions
 from orchestrator.element_groups.models import Measured, measure
-from orchestrator.element_groups.relations import untrained_angles
 from orchestrator.element_groups.screening import Formulas, of_file, of_run, screen, to_frame
 from orchestrator.element_groups.votes import choose_votes
 from orchestrator.interface.errors import UsageError
@@ -94,7 +93,7 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
     members = divide(numbers, consensus.certificate.labels, ions())
     written = [
         *write_models(folder, measured),
-        write_frame(folder, ANGLES, angles_before_training(options, finished, numbers)),
+        write_frame(folder, UNTRAINED, untrained.measured(_dims(finished), numbers, options.seed)),
         write_frame(folder, RELATIONS, compared),
         write_partners(folder, consensus.agreement),
         write_groups(folder, members, _known(numbers, stable)),
@@ -152,22 +151,14 @@ def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: M
     found = [
         *relations.ours(finished.distances),
         *relations.published(),
-        *relations.controls(sorted(finished.done["dim"].unique().tolist()), options.seed),
+        *relations.controls(_dims(finished), options.seed),
         relations.of_replaceability(known),
     ]
     return relations.compare_all(found, options.permutations, options.seed, on_actors)
 
 
-def angles_before_training(
-    options: GroupOptions, finished: FinishedRun, numbers: np.ndarray
-) -> pd.DataFrame:
-    """The baseline of table 4.1: one row per dimension."""
-    dims = sorted(finished.done["dim"].unique().tolist())
-    found = untrained_angles(dims, numbers, options.seed)
-    return pd.DataFrame(
-        {"dim": dim, "mean": values[:, 0].mean(), "variance": values[:, 1].mean()}
-        for dim, values in found.items()
-    )
+def _dims(finished: FinishedRun) -> list[int]:
+    return sorted(finished.done["dim"].unique().tolist())
 
 
 def _known(numbers: np.ndarray, values: np.ndarray) -> dict[int, float]:

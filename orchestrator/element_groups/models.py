@@ -98,7 +98,7 @@ def _geometry(tables: Sequence[_Table], seed: int) -> list[dict[str, Any]]:
     for (elements, dim), group in alike.items():
         shapes = shape(np.stack([table.vectors for table in group]))
         for table, values in zip(group, shapes, strict=True):
-            ari, silhouette = _beside_classes(table, seed)
+            ari, silhouette = beside_classes(table.numbers, table.vectors, seed)
             mean, variance = turned.get(table.key, (np.nan, np.nan))
             mixed = table.channel == MIXED
             rows.append(
@@ -124,11 +124,11 @@ def _angles(tables: Sequence[_Table]) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _beside_classes(table: _Table, seed: int) -> tuple[float, float]:
-    """ARI with the element classes, and silhouette, of as many K-means clusters."""
-    classes = classes_of(table.numbers)
+def beside_classes(numbers: np.ndarray, vectors: np.ndarray, seed: int) -> tuple[float, float]:
+    """ARI with the element classes, and silhouette, of as many K-means clusters; NaN if none."""
+    classes = classes_of(numbers)
     try:
-        found = cluster(table.vectors, len(np.unique(classes)), seed)
+        found = cluster(vectors, len(np.unique(classes)), seed)
     except ValueError:
         return np.nan, np.nan
     return float(adjusted_rand_score(classes, found.labels)), found.silhouette

@@ -14,16 +14,13 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-import torch
 
 from analysis import cosine, mantel
 from analysis.elements import NUMBERS
-from analysis.geometry import angles
 from analysis.mapping import Map
 from analysis.scale.replaceability import Replaceability
+from orchestrator.element_groups.untrained import channels
 from trainables.elements import descriptor
-from trainables.models.embedding import HybridEmbedding
-from trainables.models.mixing import Mixing
 
 VECTORS = {"Mat2Vec": "mat2vec", "SkipAtom": "skipatom", "Magpie": "magpie_sc"}
 REPLACEABILITY = "replaceability"
@@ -88,7 +85,7 @@ def controls(dims: Sequence[int], seed: int) -> list[Relation]:
     numbers = np.flatnonzero(np.abs(table).sum(axis=1) > 0)
     own = cosine.cosine_distances(table[numbers].astype(np.float64), numbers)
     projected = (
-        (numbers, h) for dim in dims for h in _untrained(dim, PROJECTIONS, seed)[0][:, numbers]
+        (numbers, h) for dim in dims for h in channels(dim, PROJECTIONS, seed)[0][:, numbers]
     )
     mean = cosine.accumulate(list(projected)).mean()[np.ix_(numbers, numbers)]
     np.fill_diagonal(mean, 0.0)
@@ -128,26 +125,3 @@ def _compare(
     matrices: Mapping[str, np.ndarray], permutations: int, seed: int, pair: tuple[str, str]
 ) -> mantel.Mantel:
     return mantel.compare(matrices[pair[0]], matrices[pair[1]], permutations, seed)
-
-
-MODELS = 50
-
-
-def untrained_angles(dims: Sequence[int], numbers: np.ndarray, seed: int) -> dict[int, np.ndarray]:
-    """By dimension: mean and variance (deg²) of the angle over the elements [50, 2]."""
-    found = {}
-    for dim in dims:
-        h, l = (channel[:, numbers] for channel in _untrained(dim, MODELS, seed))  # noqa: E741
-        turned = np.stack([angles(*pair) for pair in zip(h, l, strict=True)])
-        found[dim] = np.stack([turned.mean(axis=1), turned.var(axis=1)], axis=1)
-    return found
-
-
-def _untrained(dim: int, models: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """h and l [K, 119, D] of untrained models, by atomic number."""
-    generators = [torch.Generator().manual_seed(seed + model) for model in range(models)]
-    table = torch.from_numpy(descriptor.load())
-    embedding = HybridEmbedding(generators, [Mixing("0")] * models, table, dim)
-    with torch.no_grad():
-        h, l = (channel.double().numpy() for channel in embedding.channels())  # noqa: E741
-    return h, l

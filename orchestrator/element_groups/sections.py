@@ -12,13 +12,13 @@ from analysis.figures.geometry import NAMES, angle_variances, correlations, laye
 from analysis.figures.groups import cluster_table
 from analysis.figures.screening import composition_bars, relation_map
 from analysis.figures.style import name_backbone
-from analysis.geometry import correlate, strategy_of
+from analysis.geometry import INDICATORS, correlate, strategy_of
 from analysis.screening import LEAST_COVERED
 from orchestrator.element_groups.files import (
-    ANGLES,
     MIXED,
     RELATIONS,
     SCREENING,
+    UNTRAINED,
     FinishedGroups,
     of_ledger,
 )
@@ -117,10 +117,26 @@ def screening(grouped: Grouped) -> Values | None:
 def geometry(grouped: Grouped) -> Values:
     """Fig. 3.9 of the thesis."""
     models = grouped.models
-    found = correlate(models[models["channel"] == MIXED], list(NAMES))
+    mixed = models[models["channel"] == MIXED]
+    found, shapes = correlate(mixed, list(NAMES)), _shapes(mixed, grouped.groups)
     if found.empty:
-        return {"fewest": 0, "cells": None}
-    return {"fewest": int(found["models"].min()), "cells": correlations(found)}
+        return {"fewest": 0, "cells": None, "shapes": shapes}
+    return {"fewest": int(found["models"].min()), "cells": correlations(found), "shapes": shapes}
+
+
+def _shapes(mixed: pd.DataFrame, groups: FinishedGroups) -> pd.DataFrame:
+    """Mean indicators of trained models, by strategy and dimension, beside untrained ones."""
+    before = groups.optional(UNTRAINED).set_index(["strategy", "dim"])
+    strategies = mixed["mixing"].map(strategy_of).rename("strategy")
+    rows = []
+    for place, trained in mixed.groupby([strategies, "dim"]):
+        strategy, dim = place
+        row = {"vectors": strategy, "dim": dim, "models": len(trained)}
+        for name in (*INDICATORS, "ari", "silhouette"):
+            own, control = trained[name].mean(), before.loc[place, name]
+            row[NAMES[name]] = f"{significant(own)} ({significant(control)})"
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def layerwise(grouped: Grouped) -> Values | None:
@@ -138,12 +154,13 @@ def orthogonality(grouped: Grouped) -> Values | None:
     mixed = models[(models["channel"] == MIXED) & models["angle_variance"].notna()]
     if mixed.empty:
         return None
-    before = grouped.groups.optional(ANGLES).set_index("dim")
+    before = grouped.groups.optional(UNTRAINED)
+    before = before[before["strategy"] == MIXED].set_index("dim")
     rows = []
     for dim, part in mixed.groupby("dim"):
         row = {
             "dim": dim,
-            "untrained": _angle(before.loc[dim, "mean"], before.loc[dim, "variance"]),
+            "untrained": _angle(before.loc[dim, "angle_mean"], before.loc[dim, "angle_variance"]),
         }
         for backbone, models_of in part.groupby("backbone"):
             mean, variance = models_of["angle_mean"].mean(), models_of["angle_variance"].mean()

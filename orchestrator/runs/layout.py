@@ -28,7 +28,7 @@ FILES = frozenset(
     | {"SHA256SUMS", "without.txt", "folds.parquet", "quarantine.csv"}
     | {"ensemble.parquet", "ensemble.json"}
     | {"groups.csv", "consensus.json", "partners.parquet", "geometry.parquet"}
-    | {"clusterings.parquet", "screening.csv", "untrained_angles.csv", "relations.csv"}
+    | {"clusterings.parquet", "screening.csv", "untrained.csv", "relations.csv"}
     | {"scale.csv", "element_scale.json", "pareto.parquet", "replaceability.parquet", SCALE_FACTS}
     | {"transfer.parquet", "transfer.json", "transfer_ledger.parquet"}
 )

@@ -102,7 +102,7 @@ def _groups(run: Path, keys: list[str], made_from: dict[str, Any]) -> None:
     listed = list(references.values())
     groups.write_partners(run, agree(listed))
     groups.write_groups(run, divide(numbers, listed[0].labels, ions()), {3: 0.5})
-    for name in (groups.SCREENING, groups.ANGLES, groups.RELATIONS):
+    for name in (groups.SCREENING, groups.UNTRAINED, groups.RELATIONS):
         frame = pd.DataFrame({column: [0.25] for column in groups.COLUMNS[name]})
         groups.write_frame(run, name, frame)
     groups.write_facts(run, {"tasks": ["salts"], **made_from})
@@ -186,7 +186,7 @@ def readers(run: Path) -> dict[str, list[Callable[[Path], Any]]]:
         "replaceability.parquet": [lambda run: scale.FinishedScale(run).pairs],
         "scale.meta.json": [lambda run: scale.FinishedScale(run).facts],
     }
-    for name in (groups.SCREENING, groups.ANGLES, groups.RELATIONS):
+    for name in (groups.SCREENING, groups.UNTRAINED, groups.RELATIONS):
         found[name] = [lambda run, name=name: groups.FinishedGroups(run).optional(name)]
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()

@@ -162,7 +162,7 @@ def is_refused(
         (FinishedGroups, "partners.parquet", lambda found: found.partners),
         (FinishedGroups, "screening.csv", lambda found: found.optional("screening.csv")),
         (FinishedGroups, "relations.csv", lambda found: found.optional("relations.csv")),
-        (FinishedGroups, "untrained_angles.csv", lambda f: f.optional("untrained_angles.csv")),
+        (FinishedGroups, "untrained.csv", lambda f: f.optional("untrained.csv")),
     ],
 )
 @pytest.mark.parametrize("content", [b"", b"\xff garbage", b"garbage\n1\n", b"[1]"])

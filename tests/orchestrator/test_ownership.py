@@ -186,7 +186,7 @@ def test_all_names_that_jobs_write_are_known() -> None:
         *(of_transfer.SCORES, of_transfer.FACTS, of_transfer.LEDGER, withheld.FILE),
         *(of_ensemble.PREDICTIONS, of_ensemble.FACTS),
         *(of_groups.GEOMETRY, of_groups.CLUSTERINGS, of_groups.PARTNERS, of_groups.GROUPS),
-        *(of_groups.FACTS, of_groups.SCREENING, of_groups.ANGLES, of_groups.RELATIONS),
+        *(of_groups.FACTS, of_groups.SCREENING, of_groups.UNTRAINED, of_groups.RELATIONS),
         *(of_scale.POSITIONS, of_scale.EXPORT, of_scale.FRONT, of_scale.PAIRS, of_scale.FACTS),
     }
     assert written < layout.FILES
