@@ -11,7 +11,7 @@ import dataclasses
 import statistics
 import time
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -19,34 +19,37 @@ from pydantic import TypeAdapter, ValidationError
 from benchmarks.inputs import featurised
 from trainables.crystals.sources import open_source
 from trainables.models.backbones import BACKBONES
+from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset
 from trainables.training.fit import ArrayFit
 from trainables.training.specification import ArraySpec
 
+Given = TypeVar("Given", Recipe, NetworkOptions)
 
-def changed(recipe: Recipe, changes: list[str]) -> Recipe:
-    """The recipe with `name=value` changes, each parsed as the type of the field it replaces.
+
+def changed(given: Given, changes: list[str]) -> Given:
+    """A recipe or options with `name=value` changes, parsed as the type of the field they replace.
 
     Fields with several values take them separated by commas.
 
     Raises:
         SystemExit: one line that names the invalid change.
     """
-    types = get_type_hints(type(recipe))
+    types = get_type_hints(type(given))
     values: dict[str, Any] = {}
     for change in changes:
         name, _, text = change.partition("=")
         if name not in types:
-            raise SystemExit(f"--set {change}: a recipe has {', '.join(types)}")
+            raise SystemExit(f"{change}: there are {', '.join(types)}")
         several = get_origin(types[name]) is tuple
         try:
             values[name] = TypeAdapter(types[name]).validate_python(
                 tuple(text.split(",")) if several else text
             )
         except ValidationError as error:
-            raise SystemExit(f"--set {change}: {error.errors()[0]['msg']}") from None
-    return dataclasses.replace(recipe, **values)
+            raise SystemExit(f"{change}: {error.errors()[0]['msg']}") from None
+    return dataclasses.replace(given, **values)
 
 
 def best_validation(spec: ArraySpec, dataset: Dataset) -> dict[str, tuple[float, int]]:
@@ -73,11 +76,15 @@ def main() -> None:
     parser.add_argument("--mixing", nargs="+", default=["H", "-2"])
     parser.add_argument("--folds", nargs="+", type=int, default=[1, 4])
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes")
+    parser.add_argument(
+        "--option", nargs="*", default=[], metavar="NAME=VALUE", help="of the network, as depth=3"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     dataset = featurised(open_source(options.path, options.target).entries(), options.backbone)
     recipe = changed(BACKBONES[options.backbone].recipes[options.recipe], options.changes)
-    print(recipe)
+    network = changed(BACKBONES[options.backbone].options(), options.option)
+    print(recipe, network)
     found: list[float] = []
     start = time.perf_counter()
     for fold in options.folds:
@@ -88,6 +95,7 @@ def main() -> None:
             fold=fold,
             seed=0,
             recipe=recipe,
+            options=network,
         )
         best = best_validation(spec, dataset)
         found.extend(mae for mae, _ in best.values())

@@ -27,6 +27,7 @@ BACKBONES = {
     "cgcnn": "CGCNN",
     "megnet": "MEGNet",
     "schnet": "SchNet",
+    "cogn": "coGN",
     "schnet_atoms": "SchNet of all atoms",
 }
 MIXING_SCALE = ["#2166ac", "#67a9cf", "#87909c", "#f4a582", "#b2182b"]

@@ -21,7 +21,7 @@ def test_each_value_is_of_its_fields_type() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("milestone=100", "a recipe has name, optimiser, lr"),
+        ("milestone=100", "there are name, optimiser, lr"),
         ("milestones=soon", "valid integer"),
         ("batch_size=1.5", "valid integer"),
         ("optimiser=adamx", "'sgd', 'adam'"),
@@ -32,4 +32,4 @@ def test_a_change_that_is_none_ends_in_one_line(change: str, told: str) -> None:
     with pytest.raises(SystemExit) as ended:
         changed(RECIPE, [change])
     (line,) = str(ended.value).splitlines()
-    assert line.startswith(f"--set {change}: ") and told in line
+    assert line.startswith(f"{change}: ") and told in line

@@ -16,6 +16,10 @@ class TestSchNet(BackboneContract):
     spec = BACKBONES["schnet"]
 
 
+class TestCOGN(BackboneContract):
+    spec = BACKBONES["cogn"]
+
+
 class TestSchNetOfAllAtoms(BackboneContract):
     spec = BACKBONES["schnet_atoms"]
 

@@ -97,7 +97,8 @@ def test_mixings_of_a_fold_start_from_the_same_draws(backbone: str) -> None:
 def test_names_and_shapes(backbone: str) -> None:
     dataset = dataset_of(backbone)
     split = split_fold(dataset.rows, dataset.total, 1, 0)
-    wide = DIM if backbone == "cgcnn" else 32
+    wide = {"cgcnn": DIM, "cogn": 64}.get(backbone, 32)
+    layers = 4 if backbone == "cogn" else 3
     for label, key in MIXINGS.items():
         arrays = fitted(backbone)[key].arrays
         elements = len(arrays["elements/numbers"])
@@ -114,7 +115,7 @@ def test_names_and_shapes(backbone: str) -> None:
             "scaler/mean": (1,),
             "scaler/scale": (1,),
         }
-        shapes |= {f"elements/layer{layer}": (elements, wide) for layer in (1, 2, 3)}
+        shapes |= {f"elements/layer{layer}": (elements, wide) for layer in range(1, layers + 1)}
         if label != "L":
             shapes["elements/h"] = (elements, DIM)
         if label != "H":

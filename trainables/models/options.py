@@ -81,6 +81,25 @@ class SchNetOptions(NetworkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class COGNOptions(NetworkOptions):
+    """Options of coGN.
+
+    Attributes:
+        width: A, of node and edge features.
+        layers: number of updates of edges and atoms.
+        depth: layers of a message.
+    """
+
+    width: int = 64
+    layers: int = 4
+    depth: int = 2
+
+    def node_width(self, dim: int) -> int:
+        """Width of the node features, A."""
+        return self.width
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrabNetOptions(NetworkOptions):
     """Options of CrabNet; defaults as published.
 
