@@ -2,18 +2,20 @@
 
 python scripts/paired_table.py RUN --mixing H
 python scripts/paired_table.py RUN --setting "element_init normal"
+python scripts/paired_table.py RUN --dim 8
 
-Each configuration is compared with the reference of its data set, backbone and dimension on the
-same folds, seeds and inner folds: the one with the mixing --mixing, or with its own mixing and the
-setting --setting. Intervals are those of analysis/paired.py; p is Holm's over all rows of a
-backbone.
+Each configuration is compared with the reference of its data set and backbone on the same folds,
+seeds and inner folds: the one of its dimension with the mixing --mixing; or with its own mixing and
+the setting --setting; or that differs from it in the dimension, --dim, alone. Differences are
+averaged within each fold, whose intervals are those of analysis/paired.py; p is Holm's over all
+rows of a backbone.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -30,21 +32,21 @@ def _differences(own: pd.DataFrame, other: pd.DataFrame, error: str) -> Paired:
     mine, theirs = (
         rows.fillna({"inner_fold": -1}).set_index(REPEAT)[error] for rows in (own, other)
     )
-    pairs = mine.sub(theirs).dropna()
+    pairs = mine.sub(theirs).dropna().groupby("fold").mean()
     sizes = own["n_test"].sum() / (own["n_train"] + own["n_val"]).sum()
     return paired(pairs.to_numpy(), float(sizes))
 
 
 def _rows(
-    models: pd.DataFrame, mixing: str | None, setting: str
+    models: pd.DataFrame, reference: Mapping[str, str | int]
 ) -> Iterator[tuple[str, list[str], Paired]]:
     """Backbone, first cells, and difference of the test error, of each configuration."""
-    for (*_, backbone, _), same in models.groupby(list(CONFIGURATION[:-2])):
+    # a mixing without learned vectors knows no setting of them
+    alike = ["dim", "mixing", *(() if "mixing" in reference else ("setting",))]
+    for (*_, backbone), same in models.groupby(list(CONFIGURATION[:-3])):
         for configuration, own in same.groupby(list(CONFIGURATION)):
-            chosen = same["mixing"] == (mixing or own["mixing"].iloc[0])
-            if not mixing:
-                chosen &= same["setting"] == setting
-            other = same[chosen]
+            wanted = own.iloc[0][alike].to_dict() | dict(reference)
+            other = same[(same[list(wanted)] == pd.Series(wanted)).all(axis=1)]
             if other.empty or other["key"].isin(own["key"]).any():
                 continue
             validation = _differences(own, other, "val_error")
@@ -62,11 +64,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
-    parser.add_argument("--mixing", help="mixing of the reference")
-    parser.add_argument("--setting", default="", help="setting of the reference, as in the ledger")
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--mixing", help="mixing of the reference")
+    kind.add_argument("--setting", help="setting of the reference, as in the ledger")
+    kind.add_argument("--dim", type=int, help="dimension of the reference")
     options = parser.parse_args()
+    given = {name: getattr(options, name) for name in ("mixing", "setting", "dim")}
+    reference = {name: value for name, value in given.items() if value is not None}
     models = done(FinishedRun(options.run).ledger, "test_error")
-    rows = list(_rows(models, options.mixing, options.setting))
+    rows = list(_rows(models, reference))
     columns = [
         "data set",
         "condition",
@@ -77,7 +83,7 @@ def main() -> None:
         "test",
         "Δ validation",
     ]
-    print("| " + " | ".join([*columns, "Δ test", "95 % interval", "p", "pairs"]) + " |")
+    print("| " + " | ".join([*columns, "Δ test", "95 % interval", "p", "folds"]) + " |")
     print("|---|---|---|--:|---|---|--:|--:|--:|---|--:|--:|")
     for backbone in dict.fromkeys(name for name, _, _ in rows):
         found = [(cells, test) for name, cells, test in rows if name == backbone]

@@ -1,0 +1,96 @@
+"""Print how well the distances between elements agree from fold to fold, for docs/results.md.
+
+python scripts/fold_agreement.py RUN --counts FILE.dat --occurrences FILE.csv
+
+Of each configuration, and of its models of all data sets together: Spearman's correlation, over the
+pairs of elements, of the mean cosine distances of one fold's models with another's, mean over pairs
+of folds; and that of all its models with how readily elements replace each other in crystals
+(Mantel test). Models that learned from all crystals of their training part count.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from analysis import cosine, mantel
+from analysis.selection import done
+from orchestrator.data.replaceability import read_replaceability
+from orchestrator.element_groups.files import MIXED
+from orchestrator.element_groups.relations import Relation, of_replaceability
+from orchestrator.runs.finished_run import FinishedRun
+
+SAME = ["backbone", "dim", "mixing", "setting"]
+
+
+def _vectors(run: FinishedRun) -> dict[str, cosine.Model]:
+    """Atomic numbers and mixed vectors of each model, by key."""
+    found = {}
+    for row in pq.read_table(run.embeddings).to_pylist():
+        if row["channel"] == MIXED:
+            vectors = np.array(row["values"]).reshape(-1, row["dim"])
+            found[row["key"]] = (np.array(row["numbers"]), vectors)
+    return found
+
+
+def _relation(models: list[cosine.Model]) -> Relation:
+    """Mean distances of the elements that all models have, two by two."""
+    mean = cosine.accumulate(models).mean()
+    numbers = np.flatnonzero(np.isfinite(np.diagonal(mean)))
+    while not np.isfinite(mean[np.ix_(numbers, numbers)]).all():
+        worst = np.isnan(mean[np.ix_(numbers, numbers)]).sum(axis=0).argmax()
+        numbers = np.delete(numbers, worst)
+    return Relation("", numbers, mean[np.ix_(numbers, numbers)])
+
+
+def _compared(one: Relation, other: Relation, permutations: int) -> mantel.Mantel:
+    common = np.intersect1d(one.numbers, other.numbers)
+    return mantel.compare(one.of(common), other.of(common), permutations)
+
+
+def _rows(
+    models: pd.DataFrame, vectors: dict[str, cosine.Model], icsd: Relation
+) -> Iterator[list[str]]:
+    every = models.assign(task="all data sets") if models["task"].nunique() > 1 else models[:0]
+    for (task, *same), own in pd.concat([models, every]).groupby(["task", *SAME], sort=False):
+        folds = [
+            _relation([vectors[key] for key in rows["key"]]) for _, rows in own.groupby("fold")
+        ]
+        pairs = [_compared(one, other, 0).correlation for one, other in combinations(folds, 2)]
+        whole = _relation([vectors[key] for key in own["key"]])
+        found = _compared(whole, icsd, mantel.PERMUTATIONS)
+        spread = f"{np.mean(pairs):.2f} ({min(pairs):.2f} … {max(pairs):.2f})" if pairs else "–"
+        against = [f"{found.correlation:.2f}", f"{found.p:.2g}", str(found.elements)]
+        yield [task, *map(str, same), str(len(own)), spread, *against]
+
+
+def main() -> None:
+    """One row a configuration."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
+    parser.add_argument(
+        "--counts", type=Path, required=True, help="of replacements, as element_scale takes them"
+    )
+    parser.add_argument("--occurrences", type=Path, help="crystals with each element")
+    options = parser.parse_args()
+    run = FinishedRun(options.run)
+    models = done(run.ledger, "test_error")
+    models = models[models["condition"] == ""]
+    icsd = of_replaceability(read_replaceability(options.counts, options.occurrences))
+    columns = ["data set", *SAME, "models", "between folds", "replaceability", "p", "elements"]
+    print("| " + " | ".join(columns) + " |")
+    print("|---|---|--:|---|---|--:|---|--:|--:|--:|")
+    for cells in _rows(models, _vectors(run), icsd):
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
