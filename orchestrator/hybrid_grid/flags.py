@@ -47,6 +47,13 @@ examples:
   python -m orchestrator.hybrid_grid --preset paper --dry-run
   python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
 
+what the models know, and how sure it is:
+  python -m orchestrator.hybrid_grid --tasks phonons --mixing H 0 L --element-init normal zero
+  python -m orchestrator.hybrid_grid --tasks phonons --handcrafted cgcnn92 elements mat2vec
+  python -m orchestrator.hybrid_grid --tasks phonons --mixing H L --train-size 150 600 0
+  python -m orchestrator.hybrid_grid --tasks ionic --mixing H 0 --leave-out none Ta O+S --shots 0 10
+  python -m orchestrator.hybrid_grid --tasks phonons --backbones cogn --mixing H --inner-folds 8
+
 more axes, in all combinations; and a search, which may draw numbers from ranges:
   python -m orchestrator.hybrid_grid --tasks phonons --lr 1e-3 3e-3 --layers 2 3 4 --seed 0 1
   python -m orchestrator.hybrid_grid --tasks phonons --strategy random --budget 20 \\
