@@ -195,8 +195,9 @@ def _add_fairness(parser: Parser) -> None:
         "--no-controls",
         dest="controls",
         action="store_false",
-        help="leave out one-hot vectors, random ones as wide as each table, and the first table"
-        " with its rows permuted; the last two are drawn anew for each seed",
+        help="leave out one-hot vectors, random ones as wide as each table, the first table with"
+        " its rows permuted, and beside tables of a grid the descriptor that its models start from"
+        " and untrained projections of it; what is random is drawn anew for each seed",
     )
     fair.add_argument(
         "--strict",

@@ -6,7 +6,7 @@ Legend: F columns of a table of 118 rows H…Og.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from analysis.elements import MAX_Z
 from orchestrator.data.element_tables import read_table, sidecar_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout
+from trainables.elements import descriptor
 
 ONE_HOT = "one-hot"
+DESCRIPTOR = "descriptor"
 FOLD = "{fold}"
 
 
@@ -80,8 +82,10 @@ def load_tables(
     `{fold}` in a file's path stands for the number of the tested fold.
 
     Controls are one-hot vectors, random vectors with as many columns as each of the tables, and
-    the first table with its rows permuted among the elements. The last two are drawn anew for each
-    seed, so that their luck is part of the deviation between seeds.
+    the first table with its rows permuted among the elements; beside tables that a grid distilled
+    also the handcrafted descriptor that its models start from, and untrained projections of it,
+    as wide as each of them. What is random is drawn anew for each seed, so that its luck is part of
+    the deviation between seeds.
 
     Args:
         seeds: of the models, and of the controls.
@@ -145,14 +149,16 @@ def _run_of(path: Path) -> Path | None:
 
 def _controls(tables: Sequence[Table], seeds: Sequence[int], rescaled: bool) -> list[Table]:
     every = np.ones(MAX_Z, dtype=bool)
-    one_hot = Table(name=ONE_HOT, values=np.eye(MAX_Z), seen=every, control=True)
+    fixed = [Table(name=ONE_HOT, values=np.eye(MAX_Z), seen=every, control=True)]
+    if any(table.distilled for table in tables):
+        fixed.append(_descriptor())
     drawn = {
         seed: [_checked(table, rescaled) for table in _drawn(tables, seed)]
         for seed in sorted(seeds)
     }
     first, *_ = drawn.values()
     return [
-        _checked(one_hot, rescaled),
+        *(_checked(table, rescaled) for table in fixed),
         *(
             replace(table, by_seed={seed: each[place] for seed, each in drawn.items()})
             for place, table in enumerate(first)
@@ -179,4 +185,20 @@ def _drawn(tables: Sequence[Table], seed: int) -> list[Table]:
             for columns, values in drawn.items()
         ),
         Table(name=f"{first.name} permuted", values=shuffled, seen=first.seen, control=True),
+        *_untrained(tables, seed),
     ]
+
+
+def _descriptor() -> Table:
+    """The handcrafted descriptor of CGCNN."""
+    values = descriptor.load()[1:].astype(np.float64)
+    return Table(name=DESCRIPTOR, values=values, seen=np.asarray(values.any(axis=1)), control=True)
+
+
+def _untrained(tables: Sequence[Table], seed: int) -> Iterator[Table]:
+    """Projections of the descriptor as models start from them, as wide as the distilled tables."""
+    given = _descriptor()
+    for columns in dict.fromkeys(table.values.shape[1] for table in tables if table.distilled):
+        random = np.random.default_rng([seed, 2, columns])
+        values = given.values @ random.uniform(-1, 1, size=(given.values.shape[1], columns))
+        yield replace(given, name=f"untrained-{columns}", values=values)

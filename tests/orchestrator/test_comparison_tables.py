@@ -16,6 +16,7 @@ from orchestrator.transfer.entries import arrays_of, fingerprint
 from orchestrator.transfer.flags import parse
 from orchestrator.transfer.tables import Table, load_tables
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
+from trainables.elements import descriptor
 from trainables.targets.base import Target
 from trainables.training.transfer import Entrant, recipe_for
 
@@ -62,6 +63,24 @@ def test_each_seed_draws_its_own_controls(tmp_path: Path) -> None:
     assert alone[1][2].digests == alone[1][2].digest, "of one seed, its own"
     for fixed in (table, one_hot):
         assert fixed.of(0, 1).digest == fixed.of(0, 2).digest
+
+
+def test_tables_of_a_grid_stand_beside_what_its_models_start_from(tmp_path: Path) -> None:
+    write_table(tmp_path / "own.csv")
+    mine = write_table(tmp_path / "mine.csv")
+    (tmp_path / "own.meta.json").write_text(json.dumps({"strategy": "best"}))
+    specs = [str(mine), str(tmp_path / "own.csv"), "megnet16"]
+    found = {one.name: one for one in load_tables(specs, (0, 1), controls=True)}
+    raw, untrained = found["descriptor"], found["untrained-5"]
+    assert "untrained-16" not in found, "nothing of that width was distilled"
+    assert raw.control and untrained.control and raw.values.shape == (118, 92)
+    known = descriptor.load()[1:].any(axis=1)
+    assert np.array_equal(raw.seen, known) and np.array_equal(untrained.seen, known)
+    assert np.linalg.matrix_rank(np.hstack([raw.values, untrained.of(0, 1).values])) == (
+        np.linalg.matrix_rank(raw.values)
+    )
+    assert untrained.of(0, 0).digest != untrained.of(0, 1).digest
+    assert untrained.of(0, 0).digest == untrained.of(3, 0).digest
 
 
 def test_rows_are_looked_up_by_element_not_by_place() -> None:
