@@ -3,16 +3,17 @@
 python scripts/fold_agreement.py RUN --counts FILE.dat --occurrences FILE.csv
 
 Of each configuration, and of its models of all data sets together: Spearman's correlation, over the
-pairs of elements, of the mean cosine distances of one fold's models with another's, mean over pairs
-of folds; and that of all its models with how readily elements replace each other in crystals
-(Mantel test). Models that learned from all crystals of their training part count.
+pairs of elements, of the cosine distances of one model with those of a model of another fold, and
+of the mean distances of two folds' models, as mean and range over the pairs; and that of the mean
+of all its models with how readily elements replace each other in crystals (Mantel test). Models
+that learned from all crystals of their training part count; controls are untrained.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import chain, combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from analysis import cosine, mantel
 from analysis.selection import done
 from orchestrator.data.replaceability import read_replaceability
 from orchestrator.element_groups.files import MIXED
-from orchestrator.element_groups.relations import Relation, of_replaceability
+from orchestrator.element_groups.relations import Relation, controls, of_replaceability
 from orchestrator.runs.finished_run import FinishedRun
 
 SAME = ["backbone", "dim", "mixing", "setting"]
@@ -54,20 +55,27 @@ def _compared(one: Relation, other: Relation, permutations: int) -> mantel.Mante
     return mantel.compare(one.of(common), other.of(common), permutations)
 
 
+def _between(folds: list[list[Relation]]) -> str:
+    """Mean correlation of the relations of different folds, and the range."""
+    found = [
+        _compared(one, other, 0).correlation
+        for first, second in combinations(folds, 2)
+        for one, other in product(first, second)
+    ]
+    return f"{np.mean(found):.2f} ({min(found):.2f} … {max(found):.2f})" if found else "–"
+
+
 def _rows(
     models: pd.DataFrame, vectors: dict[str, cosine.Model], icsd: Relation
 ) -> Iterator[list[str]]:
     every = models.assign(task="all data sets") if models["task"].nunique() > 1 else models[:0]
     for (task, *same), own in pd.concat([models, every]).groupby(["task", *SAME], sort=False):
-        folds = [
-            _relation([vectors[key] for key in rows["key"]]) for _, rows in own.groupby("fold")
-        ]
-        pairs = [_compared(one, other, 0).correlation for one, other in combinations(folds, 2)]
-        whole = _relation([vectors[key] for key in own["key"]])
-        found = _compared(whole, icsd, mantel.PERMUTATIONS)
-        spread = f"{np.mean(pairs):.2f} ({min(pairs):.2f} … {max(pairs):.2f})" if pairs else "–"
+        folds = [[vectors[key] for key in rows["key"]] for _, rows in own.groupby("fold")]
+        single = _between([[_relation([model]) for model in fold] for fold in folds])
+        means = _between([[_relation(fold)] for fold in folds])
+        found = _compared(_relation([*chain(*folds)]), icsd, mantel.PERMUTATIONS)
         against = [f"{found.correlation:.2f}", f"{found.p:.2g}", str(found.elements)]
-        yield [task, *map(str, same), str(len(own)), spread, *against]
+        yield [task, *map(str, same), str(len(own)), single, means, *against]
 
 
 def main() -> None:
@@ -85,11 +93,27 @@ def main() -> None:
     models = done(run.ledger, "test_error")
     models = models[models["condition"] == ""]
     icsd = of_replaceability(read_replaceability(options.counts, options.occurrences))
-    columns = ["data set", *SAME, "models", "between folds", "replaceability", "p", "elements"]
+    columns = [
+        "data set",
+        *SAME,
+        "models",
+        "single models",
+        "means of folds",
+        "replaceability",
+        "p",
+        "elements",
+    ]
     print("| " + " | ".join(columns) + " |")
-    print("|---|---|--:|---|---|--:|---|--:|--:|--:|")
-    for cells in _rows(models, _vectors(run), icsd):
+    print("|---|---|--:|---|---|--:|---|---|--:|--:|--:|")
+    vectors = _vectors(run)
+    for cells in _rows(models, vectors, icsd):
         print("| " + " | ".join(cells) + " |")
+    seen = _relation([vectors[key] for key in models["key"]]).numbers
+    for control in controls(sorted(models["dim"].unique().tolist()), seed=0):
+        own = Relation("", known := np.intersect1d(control.numbers, seen), control.of(known))
+        found = _compared(own, icsd, mantel.PERMUTATIONS)
+        numbers = f"{found.correlation:.2f} | {found.p:.2g} | {found.elements}"
+        print(f"| control: {control.name} | – | – | – | – | – | – | – | {numbers} |")
 
 
 if __name__ == "__main__":
