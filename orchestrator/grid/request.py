@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.data.given_folds import Division
 from orchestrator.grid.axes import Range
-from orchestrator.grid.config import AXES, GridConfig
+from orchestrator.grid.config import AXES, MIXINGS, GridConfig
 from orchestrator.grid.handcrafted import Foreign
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.worker import Worker
@@ -22,7 +22,7 @@ from trainables.models.backbones import BACKBONES
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The reference grid: 8 tasks × 5 folds × 2 backbones × 4 dims × 7 mixings = 2 240 models.
-    "paper": {"tasks": STRUCTURE_TASKS, "recipe": "paper"},
+    "paper": {"tasks": STRUCTURE_TASKS, "recipe": "paper", "mixing": MIXINGS},
     # A complete grid that a laptop finishes in minutes, on the embedded computed data set.
     "demo": {
         "tasks": ("ionic",),

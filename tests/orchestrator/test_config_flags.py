@@ -55,11 +55,13 @@ def test_demo_is_a_small_true_grid_on_the_embedded_crystals() -> None:
     assert len(config.backbones) == len(config.folds) == len(config.dims) == 2
 
 
-def test_without_a_preset_all_but_the_tasks_is_the_thesis() -> None:
+def test_without_a_preset_all_but_tasks_recipe_and_its_mixings_is_the_thesis() -> None:
     config = parse(["--tasks", "phonons"]).config
     paper = parse(["--preset", "paper"]).config
-    assert config.recipe == "tuned"
-    same = {"tasks": paper.tasks, "recipe": "paper"}
+    assert (config.recipe, config.mixing) == ("tuned", ("H", "-1.6", "-0.8", "0", "L"))
+    assert parse(["--tasks", "phonons", "--recipe", "paper"]).config.mixing == MIXINGS
+    assert parse(["--preset", "paper", "--recipe", "tuned"]).config.mixing == MIXINGS
+    same = {"tasks": paper.tasks, "recipe": "paper", "mixing": MIXINGS}
     assert config.model_copy(update=same) == paper
 
 
@@ -70,7 +72,7 @@ def test_without_a_preset_all_but_the_tasks_is_the_thesis() -> None:
         (("--preset", "paper", "--tasks", "phonons", "--backbones", "megnet"), 140, 20),
         (("--preset", "paper", "--dims", "16", "64", "--mixing", "H", "0", "L"), 480, 160),
         (("--preset", "demo", "--mixing", "L"), 8, 8),
-        (("--tasks", "ionic", "a.csv:gap", "--dims", "5", "--folds", "4", "2"), 56, 8),
+        (("--tasks", "ionic", "a.csv:gap", "--dims", "5", "--folds", "4", "2"), 40, 8),
     ],
 )
 def test_flags_cut_a_sub_grid(flags: tuple[str, ...], models: int, count: int) -> None:
