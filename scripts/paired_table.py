@@ -37,16 +37,25 @@ def _differences(own: pd.DataFrame, other: pd.DataFrame, error: str) -> Paired:
     return paired(pairs.to_numpy(), float(sizes))
 
 
+def _others(same: pd.DataFrame, own: pd.Series, reference: Mapping[str, str | int]) -> pd.DataFrame:
+    """The models that one of a configuration is compared with."""
+    wanted = own[["dim", "mixing"]].to_dict() | dict(reference)
+    found = same[(same[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    if "dim" not in reference:
+        # a mixing without learned vectors knows no setting of them
+        return found
+    # a width of the dimension is no setting, so that one width may have two names
+    exact = found[found["setting"] == own["setting"]]
+    return found if exact.empty and found["setting"].nunique() == 1 else exact
+
+
 def _rows(
     models: pd.DataFrame, reference: Mapping[str, str | int]
 ) -> Iterator[tuple[str, list[str], Paired]]:
     """Backbone, first cells, and difference of the test error, of each configuration."""
-    # a mixing without learned vectors knows no setting of them
-    alike = ["dim", "mixing", *(() if "mixing" in reference else ("setting",))]
     for (*_, backbone), same in models.groupby(list(CONFIGURATION[:-3])):
         for configuration, own in same.groupby(list(CONFIGURATION)):
-            wanted = own.iloc[0][alike].to_dict() | dict(reference)
-            other = same[(same[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+            other = _others(same, own.iloc[0], reference)
             if other.empty or other["key"].isin(own["key"]).any():
                 continue
             validation = _differences(own, other, "val_error")
