@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.leaderboard import CONFIGURATION, of_mixings
-from analysis.paired import Paired, paired
+from analysis.paired import FIVE_FOLDS, Paired, paired
 from analysis.selection import done
 
 REFERENCE = "H"  # the mixing that the others are compared with
@@ -48,7 +48,7 @@ def by_element(models: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         task, backbone, leave_out, shots, mixing, gamma, models, crystals (tested in all folds), the
-        mean errors and share; and `difference`, a `Paired` over folds and seeds, None for the
+        mean errors and share; and `difference`, a `Paired` over folds, None for the
         reference or without it.
     """
     errors = [name for name in models if name.endswith("_error")]
@@ -67,17 +67,15 @@ def by_element(models: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(order, kind="stable").reset_index(drop=True)
 
 
-def _of_folds(models: pd.DataFrame) -> pd.DataFrame:
-    """One row for each fold and seed; inner folds share a test part, so they are averaged."""
-    return models.groupby(PAIR)[["test_error", "n_test", "n_train"]].mean()
+def _of_folds(models: pd.DataFrame) -> pd.Series:
+    """The error of each fold and seed; inner folds share a test part, so they are averaged."""
+    return models.groupby(PAIR)["test_error"].mean()
 
 
-def _difference(own: pd.DataFrame, reference: pd.DataFrame) -> Paired | None:
-    both = _of_folds(own).join(reference["test_error"].rename("other"), how="inner")
-    if both.empty:
-        return None
-    ratio = float((both["n_test"] / both["n_train"]).mean())
-    return paired((both["test_error"] - both["other"]).to_numpy(), ratio)
+def _difference(own: pd.DataFrame, reference: pd.Series) -> Paired | None:
+    differences = (_of_folds(own) - reference).dropna().groupby("fold").mean()
+    # Few crystals are tested, but the training parts of two folds share as many as ever.
+    return None if differences.empty else paired(differences.to_numpy(), FIVE_FOLDS)
 
 
 def over_elements(models: pd.DataFrame) -> pd.DataFrame:

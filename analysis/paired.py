@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
+# Of five folds, the ratio of a fold's test part to the rest of the data.
+FIVE_FOLDS = 1 / 4
 LEVEL = 0.95
 
 

@@ -21,20 +21,21 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.leaderboard import CONFIGURATION
-from analysis.paired import Paired, holm, paired
+from analysis.paired import FIVE_FOLDS, Paired, holm, paired
 from analysis.selection import done
 from orchestrator.runs.finished_run import FinishedRun
 
-REPEAT = ["fold", "seed", "inner_fold"]
+REPEAT = ["fold", "seed", "inner_fold", "leave_out"]
 
 
 def _differences(own: pd.DataFrame, other: pd.DataFrame, error: str) -> Paired:
     mine, theirs = (
-        rows.fillna({"inner_fold": -1}).set_index(REPEAT)[error] for rows in (own, other)
+        rows.fillna({"inner_fold": -1, "leave_out": ""}).set_index(REPEAT)[error]
+        for rows in (own, other)
     )
     pairs = mine.sub(theirs).dropna().groupby("fold").mean()
     sizes = own["n_test"].sum() / (own["n_train"] + own["n_val"]).sum()
-    return paired(pairs.to_numpy(), float(sizes))
+    return paired(pairs.to_numpy(), max(float(sizes), FIVE_FOLDS))
 
 
 def _others(same: pd.DataFrame, own: pd.Series, reference: Mapping[str, str | int]) -> pd.DataFrame:
@@ -77,10 +78,15 @@ def main() -> None:
     kind.add_argument("--mixing", help="mixing of the reference")
     kind.add_argument("--setting", help="setting of the reference, as in the ledger")
     kind.add_argument("--dim", type=int, help="dimension of the reference")
+    parser.add_argument(
+        "--elements", action="store_true", help="average over the elements that are held out"
+    )
     options = parser.parse_args()
     given = {name: getattr(options, name) for name in ("mixing", "setting", "dim")}
     reference = {name: value for name, value in given.items() if value is not None}
     models = done(FinishedRun(options.run).ledger, "test_error")
+    if options.elements:
+        models = models.assign(condition="shots " + models["shots"].astype(int).astype(str))
     rows = list(_rows(models, reference))
     columns = [
         "data set",
