@@ -90,7 +90,6 @@ _TUNED = Recipe(
     averaging=0.99,
     epochs=400,
     batch_size=32,
-    element_init="zero",
 )
 
 # Recipe "paper": thesis, section 3.2.2 (CGCNN: SGD and a milestone; MEGNet: Adam).
