@@ -24,7 +24,7 @@ from analysis import cosine, mantel
 from analysis.selection import done
 from orchestrator.data.replaceability import read_replaceability
 from orchestrator.element_groups.files import MIXED
-from orchestrator.element_groups.relations import Relation, controls, of_replaceability
+from orchestrator.element_groups.relations import Relation, controls, of_known, of_replaceability
 from orchestrator.runs.finished_run import FinishedRun
 
 SAME = ["backbone", "dim", "mixing", "setting"]
@@ -44,10 +44,7 @@ def _relation(models: list[cosine.Model]) -> Relation:
     """Mean distances of the elements that all models have, two by two."""
     mean = cosine.accumulate(models).mean()
     numbers = np.flatnonzero(np.isfinite(np.diagonal(mean)))
-    while not np.isfinite(mean[np.ix_(numbers, numbers)]).all():
-        worst = np.isnan(mean[np.ix_(numbers, numbers)]).sum(axis=0).argmax()
-        numbers = np.delete(numbers, worst)
-    return Relation("", numbers, mean[np.ix_(numbers, numbers)])
+    return of_known("", numbers, mean[np.ix_(numbers, numbers)])
 
 
 def _compared(one: Relation, other: Relation, permutations: int) -> mantel.Mantel:

@@ -51,12 +51,21 @@ def ours(distances: pd.DataFrame) -> list[Relation]:
     for table, name in OURS.items():
         if table not in set(distances["table"]):
             continue
-        numbers, matrix = cosine.to_matrix(distances, table)
-        while not np.isfinite(matrix).all():
-            kept = np.arange(len(numbers)) != np.isnan(matrix).sum(axis=0).argmax()
-            numbers, matrix = numbers[kept], matrix[np.ix_(kept, kept)]
-        found.append(Relation(name, numbers, matrix))
+        found.append(of_known(name, *cosine.to_matrix(distances, table)))
     return found
+
+
+def of_known(name: str, numbers: np.ndarray, matrix: np.ndarray) -> Relation:
+    """The relation without elements, those that lack most first, whose distances are unknown.
+
+    Args:
+        numbers: atomic numbers [n], ascending.
+        matrix: distances [n, n], NaN where they are not known.
+    """
+    while not np.isfinite(matrix).all():
+        kept = np.arange(len(numbers)) != np.isnan(matrix).sum(axis=0).argmax()
+        numbers, matrix = numbers[kept], matrix[np.ix_(kept, kept)]
+    return Relation(name, numbers, matrix)
 
 
 def published() -> list[Relation]:

@@ -190,13 +190,16 @@ def _drawn(tables: Sequence[Table], seed: int) -> list[Table]:
 
 
 def _descriptor() -> Table:
-    """The handcrafted descriptor of CGCNN."""
+    """The handcrafted descriptor of CGCNN, [118, 92]."""
     values = descriptor.load()[1:].astype(np.float64)
     return Table(name=DESCRIPTOR, values=values, seen=np.asarray(values.any(axis=1)), control=True)
 
 
 def _untrained(tables: Sequence[Table], seed: int) -> Iterator[Table]:
-    """Projections of the descriptor as models start from them, as wide as the distilled tables."""
+    """Projections [118, F] of the descriptor, as wide as the distilled tables.
+
+    Models start from such ones, and a bias that all elements share.
+    """
     given = _descriptor()
     for columns in dict.fromkeys(table.values.shape[1] for table in tables if table.distilled):
         random = np.random.default_rng([seed, 2, columns])
