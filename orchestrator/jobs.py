@@ -62,6 +62,12 @@ _JOBS = (
         has_sections=True,
     ),
     Job(
+        name="predict",
+        summary="new structures predicted by a run's models, with intervals",
+        stopped=_GOES_ON,
+    ),
+    Job(name="export", summary="a run's models as a folder that predicts elsewhere"),
+    Job(
         name="element_groups",
         summary="what a grid's models say about the elements: consensus, substitution groups",
         has_sections=True,

@@ -281,11 +281,11 @@ def write_quarantine(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     writer = csv.DictWriter(text, ["file", "row", "id", "reason"], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _as_text(cell) for name, cell in row.items()})
+        writer.writerow({name: spreadsheet_safe(cell) for name, cell in row.items()})
     durable.write_text(path, text.getvalue())
 
 
-def _as_text(cell: object) -> object:
+def spreadsheet_safe(cell: object) -> object:
     """A cell that no spreadsheet runs as a formula: an apostrophe is put before one.
 
     An apostrophe is also put before an apostrophe, so that removing the first restores the cell.

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from analysis import cosine
 from analysis.selection import strategies
+from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.grid.arrays import arrays
 from orchestrator.grid.columns import learned_by, with_axes
 from orchestrator.grid.distances import mixed_vectors
@@ -26,6 +27,8 @@ from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import write_manifest
 from tests.orchestrator.small_data import ENERGY, cells_of
 from trainables.crystals.split import Split
+from trainables.models.backbones import BACKBONES
+from trainables.representations import shards
 from trainables.representations.dataset import Dataset, split_dataset
 from trainables.targets.base import Target
 from trainables.testing.samples import made_up_dataset
@@ -82,6 +85,22 @@ def make_run(
         },
     )  # fmt: skip
     return folder
+
+
+def write_shards(run: Path, crystals: int, task: str = "salts") -> Path:
+    """Adds the shards of a run of `make_run`; returns the run."""
+    config = json.loads((run / "manifest.json").read_text())["config"]
+    for name in config["backbones"]:
+        kind, data = BACKBONES[name].representation, made_up_dataset(name, crystals)
+        folder = run / "shards" / task / kind.name
+        folder.mkdir(parents=True)
+        writer = ShardWriter(folder, kind.columns)
+        for part in np.array_split(np.arange(crystals), 3):
+            ids = data.ids[part].tolist()
+            graphs = data.graphs.take(part)
+            writer.add(shards.to_table(ids, data.rows[part], data.target[part], graphs))
+        writer.close({"made_from": {"source": "here"}, "total": crystals, "bad": 0})
+    return run
 
 
 def learning(dataset: Dataset, target: Target) -> Dataset:

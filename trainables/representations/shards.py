@@ -21,6 +21,7 @@ from trainables import checksum
 from trainables.representations.columns import TARGET, Column, Columns, Scope
 from trainables.representations.dataset import Dataset, G
 from trainables.representations.schema import (
+    ID,
     ROW,
     C,
     Fingerprint,
@@ -50,6 +51,7 @@ __all__ = [
     "encode",
     "from_table",
     "graphs_of",
+    "ids",
     "listing",
     "load",
     "load_contents",
@@ -108,6 +110,16 @@ def load_without_graphs(folder: Path, graphs: G, known: Column = TARGET) -> Data
     manifest = _manifest(folder)
     table = _table(folder, manifest, schema_of([known]))
     return dataset_of(table, graphs, manifest["total"], known)
+
+
+def ids(folder: Path) -> np.ndarray:
+    """Names [B] of the crystals of a folder, verified like `load`.
+
+    Raises:
+        ShardError: as in `load`.
+    """
+    table = _table(folder, _manifest(folder), pa.schema([(ID, pa.string())]))
+    return np.array(table[ID].to_pylist(), dtype=np.str_)
 
 
 @dataclass(frozen=True)

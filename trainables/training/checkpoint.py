@@ -6,8 +6,9 @@ Legend: B crystals, … the shape of one crystal's target.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import nn
 from trainables.crystals.symbols import symbol
 from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
+from trainables.models.embedding import HybridEmbedding
 from trainables.models.mixing import Mixing
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.columns import Columns, ranges
@@ -66,7 +68,7 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         CheckpointError: not a record, damaged, or one of a model that did not finish.
     """
-    row, arrays = _read(path)
+    row, arrays = read_record(path)
     weights = {
         name.removeprefix("weights/"): value[None]
         for name, value in arrays.items()
@@ -75,7 +77,7 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     if not weights:
         raise CheckpointError(f"{path}: holds no weights; the model did not finish")
     try:
-        model = _build(_specification(row), weights, arrays.get("handcrafted"))
+        model = _build([_specification(row)], weights, arrays.get("handcrafted"))
         row["target_mean"] = _number_or_list(arrays["scaler/mean"])
         row["target_scale"] = _number_or_list(arrays["scaler/scale"])
         row["elements"] = arrays["elements/numbers"].tolist()
@@ -102,21 +104,43 @@ def _specification(row: dict[str, Any]) -> ModelSpec:
     return spec
 
 
+def stacked(models: Sequence[nn.Module], rows: Sequence[dict[str, Any]]) -> nn.Module:
+    """One array of loaded models that are alike, in evaluation mode.
+
+    Args:
+        models, rows: as of `load_model`; `form` of all of them is the same.
+    """
+    states = [model.state_dict() for model in models]
+    weights = {name: torch.cat([state[name] for state in states]) for name in states[0]}
+    embedding = cast(HybridEmbedding, models[0].embedding)
+    return _build([_specification(row) for row in rows], weights, embedding.descriptor).eval()
+
+
+def form(model: nn.Module, row: dict[str, Any]) -> tuple[Any, ...]:
+    """What has to be alike in models of one array: the network, and shapes of its weights."""
+    spec = _specification(row)
+    table = cast(HybridEmbedding, model.embedding).descriptor.numpy().tobytes()
+    shapes = tuple((name, tuple(value.shape)) for name, value in model.state_dict().items())
+    network = spec.backbone, spec.dim, spec.options, spec.target, spec.recipe.element_init
+    return *network, hashlib.sha256(table).hexdigest(), shapes
+
+
 def _build(
-    spec: ModelSpec, weights: dict[str, torch.Tensor], table: torch.Tensor | None
+    specs: Sequence[ModelSpec], weights: dict[str, torch.Tensor], table: torch.Tensor | None
 ) -> nn.Module:
-    """The specified model, with the weights and the handcrafted table of a record.
+    """An array of the specified models, with their weights and a handcrafted table.
 
     Raises:
         ValueError: the weights are those of another network, or of another version of it; or the
             table is another one.
     """
+    spec = specs[0]
     installed = BACKBONES[spec.backbone].version
     if spec.network != installed:
         raise ValueError(
             f"trained with version {spec.network} of {spec.backbone}, and {installed} is installed"
         )
-    generators, mixings = [torch.Generator()], [Mixing(spec.mixing)]
+    generators, mixings = [torch.Generator() for _ in specs], [Mixing(one.mixing) for one in specs]
     own = None if table is None else table.numpy()
     columns = handcrafted.table_of(spec.recipe.handcrafted, own)
     embedding = build_embedding(
@@ -137,8 +161,12 @@ def _size(shape: tuple[int, ...] | None) -> str:
     return "none" if shape is None else " × ".join(map(str, shape)) or "a number"
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Reads both files of a record, each verified."""
+def read_record(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Reads both files of a record, each verified: the row, and arrays by name.
+
+    Raises:
+        CheckpointError: not a record, or damaged.
+    """
     content, beside = _bytes(path), path.with_suffix(".json")
     if not beside.exists():
         raise CheckpointError(

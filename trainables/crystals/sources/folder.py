@@ -26,7 +26,7 @@ TABLE = "id_prop.csv"
 _WHOLE = ("POSCAR-{}", "{}/POSCAR")
 _SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
 _LONGEST_ID = 200  # bytes; file systems take names of 255
-_LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hundred kB
+LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hundred kB
 
 
 class Folder:
@@ -109,7 +109,7 @@ class Folder:
             origin = f"{self.path.name}/{file.relative_to(self.path).as_posix()}"
             with readable(file):
                 text = file.read_bytes().decode("utf-8-sig", errors="replace")
-            yield self.cells.entry(row, name, _format(file), text, wanted, origin)
+            yield self.cells.entry(row, name, format_of(file), text, wanted, origin)
 
     def _targets_of(self, cells: list[str]) -> list[str]:
         """The target's cells of a row; a row may end early."""
@@ -240,8 +240,8 @@ class Folder:
                 "forbidden path: the file is a link that leaves the folder;"
                 " --follow-links allows that"
             )
-        if file.stat().st_size > _LARGEST_FILE:
-            return None, f"file too large: more than {_LARGEST_FILE >> 20} MB"
+        if file.stat().st_size > LARGEST_FILE:
+            return None, f"file too large: more than {LARGEST_FILE >> 20} MB"
         return file, ""
 
 
@@ -253,5 +253,6 @@ def _as_structure(file: Path) -> str:
     return file.name if named and not file.is_dir() else ""
 
 
-def _format(file: Path) -> str:
+def format_of(file: Path) -> str:
+    """The format of a structure file, by its suffix."""
     return {".cif": "cif", ".json": "json"}.get(file.suffix.lower(), "poscar")

@@ -1,0 +1,1 @@
+"""A run's models as a folder that predicts elsewhere."""

@@ -1,0 +1,120 @@
+"""The command line of `predict`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES
+from orchestrator.interface.parser import Parser, number, whole_number
+
+EPILOG = """\
+structures, any number of:
+  FILE.cif, POSCAR…, FILE.vasp, FILE.json     one crystal each
+  FOLDER                                      its structure files, in the order of their names, or
+                                              what its id_prop.csv lists
+  TABLE.csv, TABLE.parquet, MATBENCH.json.gz  a crystal a row, as for training, but for the target
+
+columns of the result, a row for each structure in the order given:
+  id          name in the table, or the file as given
+  prediction  mean of the models, in the unit of the target; for classes the probability of the
+              second one
+  std         its standard deviation; lower, upper: the interval (--level); empty for classes
+  outside     in what the crystal is unlike the training data: an element that no training crystal
+              had, fewer neighbours within the cutoff than any, far from all in the models' features
+  reason      why there is no prediction
+
+examples:
+  elemgrid predict runs/hybrid_grid new/*.cif
+  elemgrid predict runs/hybrid_grid candidates.csv --out predictions.parquet --members
+  elemgrid predict runs/hybrid_grid candidates.csv --model best --level 0.9 --out predictions.csv
+  elemgrid predict exported/ candidates.parquet --out predictions.csv --address auto
+
+"""
+SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """The parsed command line."""
+
+    models: Path
+    structures: tuple[str, ...]
+    out: Path | None
+    overwrite: bool
+    task: str | None
+    model: str
+    level: float
+    members: bool
+    follow_links: bool
+    workers: int | None
+    address: str | None
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say which models of a run predict."""
+    parser.add_argument("--task", metavar="NAME", help="data set of the run, if it has several")
+    parser.add_argument(
+        "--model",
+        default="ensemble",
+        metavar="ensemble|best|KEY",
+        help="all models of the run, weighted on validation (default); those of the configuration"
+        " with the least validation error; or one, by its key in the ledger",
+    )
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m orchestrator.predict",
+        description="Predicts new structures with the models of a run, as one ensemble with"
+        " calibrated intervals.",
+        epilog=EPILOG + STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "models", type=Path, metavar="RUN", help="run directory of hybrid_grid, or folder of export"
+    )
+    parser.add_argument("structures", nargs="+", metavar="STRUCTURES", help="see below")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a .csv or .parquet; CSV on stdout unless given"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    add_choice(parser)
+    parser.add_argument(
+        "--level",
+        type=number("between 0 and 1", lambda value: 0 < value < 1),
+        default=0.95,
+        metavar="P",
+        help="probability that an interval holds the target (default 0.95)",
+    )
+    parser.add_argument(
+        "--members", action="store_true", help="add a column for each model, named by its key"
+    )
+    parser.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="structure files of a folder may be links to files elsewhere",
+    )
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--workers",
+        type=whole_number(1),
+        metavar="N",
+        help="processes; default: one for a few hundred structures, else one a CPU, by Ray",
+    )
+    machine.add_argument(
+        "--address", metavar="ADDR", help="a running Ray cluster; default: this machine"
+    )
+    return parser
+
+
+def parse(argv: Sequence[str]) -> PredictOptions:
+    """Parses a command line; raises UsageError in one line."""
+    given = vars(_parser().parse_args(argv))
+    out = given["out"]
+    if out is not None and out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--out {out}: its suffix says the format; use {' or '.join(SUFFIXES)}")
+    return PredictOptions(**given | {"structures": tuple(given["structures"])})

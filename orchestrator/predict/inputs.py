@@ -1,0 +1,70 @@
+"""The structures to predict: arguments of the command line become sources, and these blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from orchestrator.data.datasets import resolve
+from orchestrator.interface.errors import UsageError
+from trainables.crystals.crystal import Entry
+from trainables.crystals.sources import ANY_COLUMN, Source, SourceError
+from trainables.crystals.sources.base import with_sound_ids
+from trainables.crystals.sources.files import Files, is_structure
+from trainables.crystals.sources.folder import LARGEST_FILE
+
+ROWS_PER_BLOCK = 1024
+LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itself
+
+
+def sources_of(structures: Sequence[str], *, follow_links: bool) -> list[Source]:
+    """The sources of the arguments; neighbouring structure files are one source.
+
+    Raises:
+        UsageError: there is no such file, or it holds no structures.
+    """
+    found: list[Source] = []
+    for text in structures:
+        path = Path(text)
+        if path.is_file() and (is_structure(path) or _is_one(path)):
+            if found and isinstance(found[-1], Files):
+                found[-1].paths.append(path)
+            else:
+                found.append(Files([path]))
+        else:
+            found.append(resolve(text, target=ANY_COLUMN, follow_links=follow_links))
+    return found
+
+
+def _is_one(path: Path) -> bool:
+    """Whether a file is the JSON of one structure."""
+    if path.suffix.lower() != ".json" or path.stat().st_size > LARGEST_FILE:
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "sites" in content
+
+
+def blocks_of(sources: Sequence[Source]) -> Iterator[list[Entry]]:
+    """The entries of all sources in order, many at a time.
+
+    Raises:
+        UsageError: a source turns out to be broken.
+    """
+    for source in sources:
+        block: list[Entry] = []
+        held = 0
+        try:
+            for entry in with_sound_ids(source.entries()):
+                block.append(entry)
+                held += len(entry.text)
+                if len(block) == ROWS_PER_BLOCK or held >= LARGEST_BLOCK:
+                    yield block
+                    block, held = [], 0
+        except SourceError as error:
+            raise UsageError(str(error)) from None
+        if block:
+            yield block

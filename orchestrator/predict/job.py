@@ -1,0 +1,126 @@
+"""Predicts new structures with the models of a run.
+
+elemgrid predict runs/hybrid_grid new/*.cif --out predictions.csv
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.format import counted, significant
+from orchestrator.interface.job import OK
+from orchestrator.predict import folder, output
+from orchestrator.predict.flags import PredictOptions
+from orchestrator.predict.from_run import predictor_of
+from orchestrator.predict.inputs import blocks_of, sources_of
+from orchestrator.predict.output import Parts, Table, table_of
+from orchestrator.predict.predictor import Predictor
+from orchestrator.predict.work import in_order
+from trainables.crystals.crystal import Entry
+
+NEWS = 10.0  # seconds between two lines of progress
+
+
+def start(options: PredictOptions) -> int:
+    """Structures → models → a table, a block at a time."""
+    torch.set_num_threads(1)
+    if options.out is not None:
+        output.demand_free(options.out, overwrite=options.overwrite)
+    sources = sources_of(options.structures, follow_links=options.follow_links)
+    predictor = opened(options.models, options.task, options.model)
+    describe(predictor)
+    parts = None
+    if options.out is not None:
+        made_from = f"{predictor.digest} {options.level} {options.members}"
+        parts = Parts(options.out, made_from)
+    tables = _watched(tables_of(options, predictor, blocks_of(sources), parts))
+    if options.out is None or parts is None:
+        rows = output.print_csv(tables)
+    else:
+        rows = output.write(options.out, tables)
+        parts.remove()
+        print(f"{options.out}: {counted(rows, 'structure')}")
+    if not rows:
+        raise UsageError(f"{options.structures[0]}: no structures; there is nothing to predict")
+    return OK
+
+
+def opened(models: Path, task: str | None, model: str) -> Predictor:
+    """The predictor of a run, or of an exported folder.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if folder.is_exported(models):
+        if task is not None or model != "ensemble":
+            raise UsageError(f"{models}: --task and --model were chosen when it was exported")
+        return folder.load(models)
+    return predictor_of(models, task, model)
+
+
+def tables_of(
+    options: PredictOptions,
+    predictor: Predictor,
+    blocks: Iterator[list[Entry]],
+    parts: Parts | None,
+) -> Iterator[Table]:
+    """The rows of each block; those that an interrupted command has made are taken as they are."""
+    work = partial(rows_of, predictor, level=options.level, members=options.members)
+    numbered = enumerate(blocks)
+    before = (lambda block: None) if parts is None else parts.read
+    for block, table in in_order(work, numbered, options.workers, options.address, before):
+        if parts is not None:
+            parts.keep(block, table)
+        yield table
+
+
+def rows_of(
+    predictor: Predictor, block: tuple[int, list[Entry]], *, level: float, members: bool
+) -> Table:
+    """The rows of a numbered block of structures."""
+    return table_of(predictor.predict(block[1], level), members=members)
+
+
+def describe(predictor: Predictor) -> None:
+    """Says on stderr what predicts, and what its flag is worth."""
+    facts = predictor.facts
+    unit = f" ({facts['unit']})" if facts["unit"] else ""
+    if facts["kind"] == "binary":
+        unit = f" (probability of {(facts['classes'] or ['', 'class 1'])[1]})"
+    told = [
+        f"{facts['task']}: {facts['target']}{unit}, by {counted(facts['models'], 'model')} of"
+        f" {counted(len(predictor.folds), 'fold')}"
+    ]
+    held = facts["held_out"]
+    if held["error_outside"] is not None and held["error_inside"] is not None:
+        share = 100 * held["outside"] / held["crystals"]
+        told.append(
+            f"of its test crystals {share:.0f} % are marked as outside the training data: their"
+            f" mean error is {significant(held['error_outside'])}, that of the others"
+            f" {significant(held['error_inside'])}"
+        )
+    print("\n".join(told), file=sys.stderr)
+
+
+def _watched(tables: Iterator[Table]) -> Iterator[Table]:
+    """The tables, with a line on stderr now and then."""
+    begun = said = time.monotonic()
+    rows = refused = 0
+    for table in tables:
+        yield table
+        rows += len(table["id"])
+        refused += sum(value is None for value in table["prediction"])
+        now = time.monotonic()
+        if now - said > NEWS:
+            said = now
+            print(f"{rows} structures, {rows / (now - begun):.0f} a second", file=sys.stderr)
+    if refused:
+        told = f"{refused} of {counted(rows, 'structure')} without a prediction"
+        print(f"{told}; their reasons are in the last column", file=sys.stderr)

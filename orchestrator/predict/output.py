@@ -1,0 +1,157 @@
+"""The table of predictions: CSV or Parquet, complete or absent, and continued after a break.
+
+Until the table is complete, the rows of each block are in a file of their own in a hidden folder
+beside it, under a name with the digest of what they were made from.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.data.featurise import spreadsheet_safe
+from orchestrator.interface.errors import UsageError
+from orchestrator.predict.predictor import Predicted
+from orchestrator.runs import durable
+from trainables import checksum
+from trainables.crystals.crystal import Entry
+
+NUMBERS = ("prediction", "std", "lower", "upper")
+COLUMNS = ("id", *NUMBERS, "outside", "reason")
+
+Block = tuple[int, list[Entry]]  # numbered
+Table = dict[str, list[Any]]  # by column; None where there is no number
+
+
+def table_of(predicted: Predicted, *, members: bool) -> Table:
+    """The rows of a block."""
+    found: Table = {"id": list(predicted.ids)}
+    found |= {name: _numbers(getattr(predicted, name)) for name in NUMBERS}
+    found |= {"outside": list(predicted.outside), "reason": list(predicted.reasons)}
+    if members:
+        found |= {key: _numbers(own) for key, own in sorted(predicted.members.items())}
+    return found
+
+
+def _numbers(values: Iterable[float]) -> list[float | None]:
+    return [float(value) if math.isfinite(value) else None for value in values]
+
+
+class Parts:
+    """The blocks of a table that are done.
+
+    Args:
+        out: the table.
+        made_from: digest of the predictor and of the columns.
+    """
+
+    def __init__(self, out: Path, made_from: str) -> None:
+        self.folder = out.with_name(f".{out.name}.parts")
+        self._made_from = made_from
+        self._kept: list[Path] = []
+
+    def read(self, block: Block) -> Table | None:
+        """The rows of a block; None if they are not there, or damaged."""
+        try:
+            content = json.loads(self._path(block).read_bytes())
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None
+        if not isinstance(content, dict) or not checksum.matches(content):
+            return None
+        rows: Table = content["rows"]
+        return rows
+
+    def keep(self, block: Block, rows: Table) -> None:
+        """Stores the rows of a block, unless they are there."""
+        path = self._path(block)
+        self._kept.append(path)
+        if self.read(block) is None:
+            durable.write_bytes(path, json.dumps(checksum.add({"rows": rows})).encode())
+
+    def remove(self) -> None:
+        """Removes what was kept, and the folder if nothing else is in it."""
+        for path in self._kept:
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _path(self, block: Block) -> Path:
+        number, entries = block
+        digest = hashlib.sha256(self._made_from.encode())
+        for entry in entries:
+            for text in (entry.id, entry.format, entry.text):
+                digest.update(len(text).to_bytes(8, "little") + text.encode(errors="replace"))
+        return self.folder / f"{number:08d}-{digest.hexdigest()[:24]}.json"
+
+
+def demand_free(out: Path, *, overwrite: bool) -> None:
+    """Raises UsageError if the table cannot be written there."""
+    if out.is_dir():
+        raise UsageError(f"--out {out}: is a folder; name a file")
+    if out.exists() and not overwrite:
+        raise UsageError(f"--out {out}: is there already; name another file, or add --overwrite")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: no folder {out.parent}; make it first")
+
+
+def write(out: Path, tables: Iterator[Table]) -> int:
+    """Writes the table; returns the number of rows."""
+    with durable.replacing(out) as file:
+        return (_write_parquet if out.suffix.lower() == ".parquet" else write_csv)(file, tables)
+
+
+def print_csv(tables: Iterator[Table]) -> int:
+    """Prints the table; returns the number of rows."""
+    return write_csv(_Printed(), tables)
+
+
+class _Printed:
+    """Stdout as a file of bytes."""
+
+    def write(self, data: bytes) -> int:
+        return sys.stdout.write(data.decode())
+
+
+def write_csv(file: BinaryIO | _Printed, tables: Iterator[Table]) -> int:
+    """Writes CSV with nine significant digits; returns the number of rows."""
+    rows, header = 0, True
+    for table in tables:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if header:
+            writer.writerow(table)
+            header = False
+        writer.writerows(zip(*(map(_cell, column) for column in table.values()), strict=True))
+        file.write(text.getvalue().encode())
+        rows += len(table["id"])
+    return rows
+
+
+def _cell(value: str | float | None) -> object:
+    if value is None:
+        return ""
+    return f"{value:.9g}" if isinstance(value, float) else spreadsheet_safe(value)
+
+
+def _write_parquet(file: BinaryIO, tables: Iterator[Table]) -> int:
+    rows, writer = 0, None
+    for table in tables:
+        types = {"id": pa.string(), "outside": pa.string(), "reason": pa.string()}
+        schema = pa.schema([(name, types.get(name, pa.float64())) for name in table])
+        if writer is None:
+            writer = pq.ParquetWriter(file, schema, compression="zstd")
+        writer.write_table(pa.table(table, schema=schema))
+        rows += len(table["id"])
+    if writer is not None:
+        writer.close()
+    return rows

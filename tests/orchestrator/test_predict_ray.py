@@ -1,0 +1,72 @@
+"""`elemgrid predict` on the workers of Ray, on a finished grid."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator.jobs import JOBS
+from tests.orchestrator.small_grids import FinishedGrid
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.predict.inputs.ROWS_PER_BLOCK", 5)
+
+
+def test_workers_change_no_bit(finished: FinishedGrid, tmp_path: Path, small_blocks: None) -> None:
+    """And a lost worker neither: its block is worked on again."""
+    tables = {}
+    for workers in ("1", "2"):
+        out = tmp_path / f"{workers}.csv"
+        flags = [str(finished.run), str(finished.data), "--members", "--workers", workers]
+        assert JOBS["predict"].main([*flags, "--out", str(out)]) == 0
+        tables[workers] = out.read_bytes()
+    assert tables["1"] == tables["2"] and len(tables["1"].splitlines()) == 37
+
+
+def test_a_lost_worker_costs_no_row(
+    finished: FinishedGrid, tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = tmp_path / "once"
+    monkeypatch.setattr("orchestrator.predict.job.rows_of", _Dying(once))
+    out = tmp_path / "found.parquet"
+    flags = [str(finished.run), str(finished.data), "--workers", "2", "--out", str(out)]
+    assert JOBS["predict"].main(flags) == 0
+    assert once.exists()
+    assert len(pd.read_parquet(out)) == 36
+
+
+class _Dying:
+    """Kills its process the first time that it is called."""
+
+    def __init__(self, once: Path) -> None:
+        self.once = once
+
+    def __call__(self, predictor: object, block: object, **rest: object) -> object:
+        from orchestrator.predict.output import table_of
+
+        if not self.once.exists():
+            self.once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        _, entries = block  # type: ignore[misc]
+        found = predictor.predict(entries, rest["level"])  # type: ignore[attr-defined]
+        return table_of(found, members=bool(rest["members"]))
+
+
+def test_a_model_alone_predicts_what_its_record_says(finished: FinishedGrid, tmp_path: Path) -> None:
+    """Of crystals that are read from their file anew."""
+    told = pd.read_parquet(finished.run / "predictions.parquet")
+    key = str(told["key"].iloc[0])
+    out = tmp_path / "found.parquet"
+    flags = [str(finished.run), str(finished.data), "--model", key, "--out", str(out)]
+    assert JOBS["predict"].main(flags) == 0
+    found = pd.read_parquet(out).set_index("id")["prediction"]
+    own = told[told["key"] == key]
+    assert abs(found[own["id"]].to_numpy() / own["prediction"].to_numpy() - 1).max() < 1e-6
