@@ -60,7 +60,7 @@ class _Dying:
         return table_of(found, members=bool(rest["members"]))
 
 
-def test_a_model_alone_predicts_what_its_record_says(finished: FinishedGrid, tmp_path: Path) -> None:
+def test_a_model_alone_predicts_its_record(finished: FinishedGrid, tmp_path: Path) -> None:
     """Of crystals that are read from their file anew."""
     told = pd.read_parquet(finished.run / "predictions.parquet")
     key = str(told["key"].iloc[0])
