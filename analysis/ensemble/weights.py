@@ -30,6 +30,8 @@ from scipy.optimize import linprog
 from scipy.sparse import bmat, csr_array, eye_array
 from scipy.stats import rankdata
 
+from analysis.ensemble.combining import combine
+
 ROUNDS = 50  # of the greedy selection, as a model may be added repeatedly
 PARTS = 5  # of the validation part, for choosing the way
 # A linear programme with more crystals takes minutes and moves the weights by less than their
@@ -119,28 +121,6 @@ def blend(
         crossed=crossed[chosen][0],
         crossed_spread=crossed[chosen][1],
     )
-
-
-def combine(weights_m: np.ndarray, predictions_mv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean [V] of the models' predictions, and their weighted deviation [V] from it."""
-    mean = weights_m @ predictions_mv
-    return mean, np.sqrt(weights_m @ (predictions_mv - mean) ** 2)
-
-
-def combine_inner(weights_m: np.ndarray, each_kmt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same for K predictions [K, M, T] of each model, by its inner folds.
-
-    The mean is over all of them. The deviation is that between the models within one inner fold,
-    as on validation crystals, which one model of an inner fold predicts; so one scale fits both.
-
-    Returns:
-        The mean [T], and the root [T] of the mean square of the K deviations.
-    """
-    if len(each_kmt) == 1:
-        return combine(weights_m, each_kmt[0])
-    found = [combine(weights_m, predictions_mt) for predictions_mt in each_kmt]
-    mean = np.mean([mean for mean, _ in found], axis=0)
-    return mean, np.sqrt(np.mean([deviation**2 for _, deviation in found], axis=0))
 
 
 def _best(error: Error, predictions: np.ndarray, target: np.ndarray) -> np.ndarray:

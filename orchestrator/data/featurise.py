@@ -22,6 +22,7 @@ import numpy as np
 from orchestrator.data.entries import EntryBlocks
 from orchestrator.data.shard_writer import ShardWriter, WrittenShard
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.spreadsheet import spreadsheet_safe
 from orchestrator.runs import durable, layout
 from orchestrator.runs.run_directory import slug
 from trainables import checksum
@@ -58,8 +59,6 @@ def any_graphs_of(run: Path, name: str, or_else: str = "") -> Path:
 
 QUARANTINE = "quarantine.csv"
 SHARD = re.compile(rf"\d{{4,}}-[0-9a-f]{{12}}\.parquet|{re.escape(shards.MANIFEST)}")  # of a kind
-# What starts a formula in some spreadsheet, and the mark that turns a formula into text.
-_FORMULAS = tuple("=+-@|%\t\r\n\uff1d\uff0b\uff0d\uff20'")
 
 
 @dataclass(frozen=True)
@@ -283,11 +282,3 @@ def write_quarantine(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     for row in rows:
         writer.writerow({name: spreadsheet_safe(cell) for name, cell in row.items()})
     durable.write_text(path, text.getvalue())
-
-
-def spreadsheet_safe(cell: object) -> object:
-    """A cell that no spreadsheet runs as a formula: an apostrophe is put before one.
-
-    An apostrophe is also put before an apostrophe, so that removing the first restores the cell.
-    """
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.ensemble.combining import combine, combine_inner
 from analysis.ensemble.spread import calibrate, coverage, widths
-from analysis.ensemble.weights import Blend, blend, combine, combine_inner, ways_for
+from analysis.ensemble.weights import Blend, blend, ways_for
 from analysis.metrics import ABSOLUTE
 from analysis.scores import classification_scores
 from orchestrator.ensemble import submission

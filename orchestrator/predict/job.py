@@ -18,7 +18,6 @@ from orchestrator.interface.format import counted, significant
 from orchestrator.interface.job import OK
 from orchestrator.predict import folder, output
 from orchestrator.predict.flags import PredictOptions
-from orchestrator.predict.from_run import predictor_of
 from orchestrator.predict.inputs import blocks_of, sources_of
 from orchestrator.predict.output import Parts, Table, table_of
 from orchestrator.predict.predictor import Predictor
@@ -62,6 +61,8 @@ def opened(models: Path, task: str | None, model: str) -> Predictor:
         if task is not None or model != "ensemble":
             raise UsageError(f"{models}: --task and --model were chosen when it was exported")
         return folder.load(models)
+    from orchestrator.predict.from_run import predictor_of  # an exported folder needs less
+
     return predictor_of(models, task, model)
 
 

@@ -16,11 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from orchestrator.data.featurise import spreadsheet_safe
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.spreadsheet import spreadsheet_safe
 from orchestrator.predict.predictor import Predicted
 from orchestrator.runs import durable
 from trainables import checksum
@@ -144,6 +141,9 @@ def _cell(value: str | float | None) -> object:
 
 
 def _write_parquet(file: BinaryIO, tables: Iterator[Table]) -> int:
+    import pyarrow as pa  # CSV needs none
+    import pyarrow.parquet as pq
+
     rows, writer = 0, None
     for table in tables:
         types = {"id": pa.string(), "outside": pa.string(), "reason": pa.string()}

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from analysis.ensemble.combining import combine_inner
 from analysis.ensemble.spread import Spread
-from analysis.ensemble.weights import combine_inner
 from analysis.novelty import Reference
 from trainables.crystals.crystal import Entry
 from trainables.crystals.symbols import symbol

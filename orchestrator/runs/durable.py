@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 # How file systems report that they lack a call: FAT and exFAT for a hard link (EPERM), FUSE and SMB
@@ -208,5 +208,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Writes or replaces a complete Parquet file."""
+    import pyarrow.parquet as pq  # many who write other files need none
+
     with replacing(path) as file:
         pq.write_table(table, file, compression="zstd")

@@ -15,11 +15,11 @@ from trainables.crystals.parsing import parse, parse_target
 from trainables.crystals.sources import (
     ANY_COLUMN,
     CsvTable,
-    ParquetTable,
     Source,
     SourceError,
     open_source,
 )
+from trainables.crystals.sources.parquet import ParquetTable
 
 CIF = (
     "data_x\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha 90\n"

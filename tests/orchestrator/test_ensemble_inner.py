@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ensemble.weights import combine, combine_inner
+from analysis.ensemble.combining import combine, combine_inner
 from orchestrator.ensemble.files import FACTS, PREDICTIONS, FinishedEnsemble
 from orchestrator.ensemble.predictions import columns_of, read_fold
 from orchestrator.ensemble.published import compare, read_published

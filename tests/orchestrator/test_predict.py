@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,6 +128,34 @@ def test_an_exported_folder_predicts_the_same_bits(
     there = predicted(capsys, str(folder), *structures, "--members")
     pd.testing.assert_frame_equal(here, there)
     assert len(here.columns) > 7 and list(here["id"]) == structures
+
+
+ALONE = """
+import sys
+blocked = {"ray", "pyarrow", "pydantic", "sklearn", "numba", "deap", "optuna", "torch_geometric",
+           "e3nn", "elementembeddings", "mendeleev", "pandas"}
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"no {name}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from orchestrator import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_torch_numpy_and_pymatgen_suffice(numbers: Path, tmp_path: Path) -> None:
+    folder, structures = tmp_path / "models", structures_in(tmp_path / "new", made_up(3))
+    assert JOBS["export"].main([str(numbers), str(folder)]) == 0
+    command = [sys.executable, "-c", ALONE, "predict", str(folder), *structures]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert len(found.stdout.splitlines()) == 4
+    many = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, check=False)
+    assert many.returncode == 2
+    assert many.stderr.splitlines()[-1].endswith("pip install ray, or add --workers 1")
 
 
 def test_an_exported_folder_shows_no_training_data(numbers: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.ensemble.weights import area_errors, blend, combine, ways_for
+from analysis.ensemble.combining import combine
+from analysis.ensemble.weights import area_errors, blend, ways_for
 
 
 def noisy(models: int, crystals: int, seed: int, noise: float = 1.0) -> tuple[np.ndarray, ...]:

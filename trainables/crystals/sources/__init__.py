@@ -7,7 +7,6 @@ from pathlib import Path
 from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError, is_text
 from trainables.crystals.sources.folder import TABLE, Folder
 from trainables.crystals.sources.matbench import MatBench
-from trainables.crystals.sources.parquet import ParquetTable
 from trainables.crystals.sources.table import CsvTable
 from trainables.printable import printable
 
@@ -52,6 +51,8 @@ def open_source(
     if plain.endswith((".csv", ".tsv")):
         return CsvTable(path, target, name)
     if plain.endswith((".parquet", ".pq")):
+        from trainables.crystals.sources.parquet import ParquetTable  # imports pyarrow
+
         return ParquetTable(path, target, name)
     raise SourceError(f"{path}: unknown kind of file; give {LAYOUTS}")
 
@@ -62,7 +63,6 @@ __all__ = [
     "CsvTable",
     "Folder",
     "MatBench",
-    "ParquetTable",
     "Source",
     "SourceError",
     "open_source",
