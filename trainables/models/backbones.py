@@ -24,7 +24,6 @@ from trainables.models.options import (
 )
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import FEATURISER_VERSION, CrystalGraph
-from trainables.representations.potential_graph import PotentialGraph
 from trainables.representations.quotient_graph import AtomGraph, QuotientGraph
 
 
@@ -180,24 +179,6 @@ _SCHNET_ATOMS = replace(
     ),
 )
 
-_POTENTIALS = PotentialGraph(
-    name="potentials-r4", version=FEATURISER_VERSION, cutoff=4.0, max_neighbours=None
-)
-_COGN_POTENTIALS = replace(
-    _COGN,
-    name="cogn_potentials",
-    title="coGN with potentials",
-    model="trainables.models.potentials:PotentialCOGN",
-    representation=_POTENTIALS,
-)
-_MEGNET_POTENTIALS = replace(
-    _MEGNET,
-    name="megnet_potentials",
-    title="MEGNet with potentials",
-    model="trainables.models.potentials:PotentialMEGNet",
-    representation=_POTENTIALS,
-)
-
 GROUP = "elemgrid.backbones"
 
 
@@ -255,7 +236,7 @@ def _package(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist else entry.module
 
 
-BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET, _COGN, _SCHNET_ATOMS, _COGN_POTENTIALS, _MEGNET_POTENTIALS)
+BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET, _COGN, _SCHNET_ATOMS)
 
 
 def representations(backbones: Iterable[str]) -> list[CrystalGraph]:
