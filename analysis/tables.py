@@ -117,13 +117,20 @@ def _parse_row(path: Path, line: int, row: list[str], width: int, expected: str)
         )
     if len(row) != width:
         raise ValueError(f"{path}, line {line} ({expected}): {len(row)} cells, header has {width}")
+    return [
+        _number(cell, f"{path}, line {line} ({expected}), cell {place}")
+        for place, cell in enumerate(row[1:], 2)
+    ]
+
+
+def _number(cell: str, where: str) -> float:
     try:
-        values = [float(cell) for cell in row[1:]]
+        value = float(cell)
     except ValueError:
-        values = [math.nan]
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f"{path}, line {line} ({expected}): a value is not a finite number")
-    return values
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {cell[:40]!r} is not a finite number")
+    return value
 
 
 def read_csv(path: str | Path) -> tuple[list[str], np.ndarray]:
@@ -146,7 +153,11 @@ def read_csv(path: str | Path) -> tuple[list[str], np.ndarray]:
     while rows and not rows[-1]:
         rows.pop()
     if not rows or len(rows[0]) < 2 or rows[0][0] != "element":
-        raise ValueError(f"{path}, line 1: the header must be element,0,1,…")
+        found = repr(",".join(rows[0][:4])) if rows else "an empty file"
+        raise ValueError(
+            f"{path}, line 1: found {found[:60]}; the header is element and, after commas, a name"
+            " for each column, as element,0,1,…"
+        )
     width = len(rows[0])
     values = []
     for z in range(1, MAX_Z + 1):
@@ -180,6 +191,7 @@ def sidecar(
     tasks: Sequence[str],
     models: int,
     selected_on: str,
+    conditions: Sequence[str] = ("",),
 ) -> dict[str, Any]:
     """Describes a table and the origin of each row; all values are JSON-serialisable.
 
@@ -194,6 +206,7 @@ def sidecar(
         tasks: names of the data sets.
         models: number of models behind it.
         selected_on: column of the ledger by which they were selected.
+        conditions: what they learned from within their folds, in words; "" for all.
     """
     rule = {
         "S": f"best mixing and setting of each (task, fold, backbone, dim, seed) by {selected_on}",
@@ -210,6 +223,7 @@ def sidecar(
         "tasks": sorted(tasks),
         "selection": rule.get(strategy, strategy),
         "selected_on": selected_on,
+        "conditions": sorted(filter(None, conditions)),
         "selection_leaks_test_data": strategy == "S" and leaks(selected_on),
         "stress_1": _finite(distilled.stress_1),
         "pearson_input_to_cosine": _finite(distilled.pearson),

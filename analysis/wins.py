@@ -69,6 +69,14 @@ def wins_by_class(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def chance_of_mixings(ledger: pd.DataFrame, on: str = "val_error") -> pd.Series:
+    """By mixing, its mean share of a cell's configurations: what it wins if all are alike."""
+    rows = done(ledger, on)
+    cell = [name for name in CELL if name in rows]
+    counts = rows.groupby([*cell, "mixing"]).size().unstack(fill_value=0)
+    return counts.div(counts.sum(axis=1), axis=0).mean()
+
+
 def from_handcrafted(ledger: pd.DataFrame) -> pd.DataFrame:
     """The test error of each mixing minus that of H, of models alike in all else.
 

@@ -25,6 +25,7 @@ from analysis.selection import done
 from orchestrator.data.replaceability import read_replaceability
 from orchestrator.element_groups.files import MIXED
 from orchestrator.element_groups.relations import Relation, controls, of_known, of_replaceability
+from orchestrator.grid.handcrafted import usual_table
 from orchestrator.runs.finished_run import FinishedRun
 
 SAME = ["backbone", "dim", "mixing", "setting"]
@@ -85,10 +86,13 @@ def main() -> None:
         "--counts", type=Path, required=True, help="of replacements, as element_scale takes them"
     )
     parser.add_argument("--occurrences", type=Path, help="crystals with each element")
+    parser.add_argument(
+        "--condition", default="", help='of the models, as "train size 150"; default: none'
+    )
     options = parser.parse_args()
     run = FinishedRun(options.run)
     models = done(run.ledger, "test_error")
-    models = models[models["condition"] == ""]
+    models = models[models["condition"] == options.condition]
     icsd = of_replaceability(read_replaceability(options.counts, options.occurrences))
     columns = [
         "data set",
@@ -106,7 +110,8 @@ def main() -> None:
     for cells in _rows(models, vectors, icsd):
         print("| " + " | ".join(cells) + " |")
     seen = _relation([vectors[key] for key in models["key"]]).numbers
-    for control in controls(sorted(models["dim"].unique().tolist()), seed=0):
+    _, table = usual_table(run)
+    for control in controls(sorted(models["dim"].unique().tolist()), 0, table):
         own = Relation("", known := np.intersect1d(control.numbers, seen), control.of(known))
         found = _compared(own, icsd, mantel.PERMUTATIONS)
         numbers = f"{found.correlation:.2f} | {found.p:.2g} | {found.elements}"

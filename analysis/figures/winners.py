@@ -20,7 +20,7 @@ from analysis.figures.style import (
     shorten,
 )
 from analysis.selection import best_of_cells, done, leaks
-from analysis.wins import clusters_of, share_interval
+from analysis.wins import chance_of_mixings, clusters_of, share_interval
 
 MINIMUM_FOR_LABEL = 0.09
 
@@ -33,7 +33,9 @@ def count_wins(ledger: pd.DataFrame, on: str = "val_error") -> pd.DataFrame:
     return wins
 
 
-def _by_backbone(wins: pd.DataFrame, mixings: list[str], clusters: Mapping[str, int]) -> go.Figure:
+def _by_backbone(
+    wins: pd.DataFrame, mixings: list[str], clusters: Mapping[str, int], chance: pd.Series
+) -> go.Figure:
     """Bars with 95 % intervals, and chance: the share of each mixing if all are alike."""
     fig = go.Figure()
     backbones = sorted(wins["backbone"].unique())
@@ -56,9 +58,11 @@ def _by_backbone(wins: pd.DataFrame, mixings: list[str], clusters: Mapping[str, 
             hovertemplate=f"{name_backbone(backbone)}, γ = %{{x}}<br>"
             "%{customdata[0]} of %{customdata[1]} cells (%{y:.1%})<extra></extra>",
         )  # fmt: skip
-    fig.add_hline(
-        y=1 / len(mixings), line={"color": MUTED, "width": 1, "dash": "dot"},
-        annotation={"text": "chance", "font": {"size": 11, "color": MUTED}},
+    fig.add_scatter(
+        x=[label_mixing(m) for m in mixings], y=chance.reindex(mixings), name="chance",
+        mode="markers", marker={"symbol": "line-ew", "size": 46,
+                                "line": {"color": MUTED, "width": 1.5}},
+        hovertemplate="chance, γ = %{x}: %{y:.1%}<extra></extra>",
     )  # fmt: skip
     fig.update_layout(barmode="group", bargap=0.25, bargroupgap=0.06, showlegend=True)
     labels = [label_mixing(m) for m in mixings]
@@ -114,6 +118,10 @@ def _by_task(wins: pd.DataFrame, mixings: list[str]) -> go.Figure:
     return fig
 
 
+def _cells(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"
+
+
 def winners(
     ledger: pd.DataFrame, by: Literal["backbone", "task"] = "backbone", on: str = "val_error"
 ) -> go.Figure:
@@ -128,12 +136,17 @@ def winners(
         str(name): clusters_of(cells)
         for name, cells in best_of_cells(ledger, on).groupby("backbone")
     }
-    fig = _by_backbone(wins, mixings, clusters) if by == "backbone" else _by_task(wins, mixings)
+    chance = chance_of_mixings(ledger, on)
+    fig = (
+        _by_backbone(wins, mixings, clusters, chance)
+        if by == "backbone"
+        else _by_task(wins, mixings)
+    )
     basis = "test error (this leaks the test part)" if leaks(on) else "validation error"
     finish(
         fig,
         title="Which mixing wins" + ("" if by == "backbone" else ", task by task"),
-        subtitle=f"{int(wins['wins'].sum())} cells of task, fold, backbone and dimension; "
+        subtitle=f"{_cells(int(wins['wins'].sum()))} of task, fold, backbone and dimension; "
         f"the lowest {basis} wins"
         + ("; bars: 95 % intervals over tasks, folds and seeds" if by == "backbone" else ""),
     )

@@ -54,6 +54,12 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
     name, equals, path = spec.rpartition("=")
     if Path(spec).is_file():
         name, path, equals = "", spec, ""
+    if equals and not name:
+        raise UsageError(f"{flag} {spec}: no name before the =; write NAME={path}")
+    if name in built_in or name in PUBLISHED:
+        raise UsageError(f"{flag} {spec}: {name} is the name of another table; choose one")
+    if Path(path).is_dir():
+        raise UsageError(f"{flag} {spec}: is a folder; name a file in it")
     if Path(path).is_file():
         demand_sound_table(Path(path))
         try:

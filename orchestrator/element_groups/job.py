@@ -31,6 +31,7 @@ from orchestrator.element_groups.files import (
 from orchestrator.element_groups.flags import ALL, GroupOptions
 from orchestrator.element_groups.models import Measured, measure
 from orchestrator.element_groups.screening import Formulas, of_file, of_run, screen, to_frame
+from orchestrator.element_groups.untrained import Start
 from orchestrator.element_groups.votes import choose_votes
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
@@ -71,7 +72,7 @@ def open_run(options: GroupOptions) -> FinishedRun:
 
 def run(options: GroupOptions, finished: FinishedRun) -> None:
     """Screening → geometry and clusterings → consensus → groups → comparison → report."""
-    folder = options.run
+    folder, start = options.run, Start.of(finished)
     with cluster.connected(options.address, cpus_per_worker=1):
         on_actors = actor_map(max(1, cluster.worker_slots(1, 0)))
         tasks, screened = choose_tasks(options, finished, on_actors)
@@ -87,19 +88,25 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
             seed=options.seed,
             map=on_actors,
         )
-        compared = compare_relations(options, finished, on_actors)
+        compared = compare_relations(options, finished, start, on_actors)
     forget(folder)
     numbers = consensus.agreement.numbers
     members = divide(numbers, consensus.certificate.labels, ions())
     written = [
         *write_models(folder, measured),
-        write_frame(folder, UNTRAINED, untrained.measured(_dims(finished), numbers, options.seed)),
+        write_frame(
+            folder, UNTRAINED, untrained.measured(_dims(finished), numbers, options.seed, start)
+        ),
         write_frame(folder, RELATIONS, compared),
         write_partners(folder, consensus.agreement),
         write_groups(folder, members, _known(numbers, stable)),
         *([write_frame(folder, SCREENING, screened)] if len(screened) else []),
     ]
     facts = describe(options, consensus, measured, votes, tasks)
+    facts["untrained"] = {
+        "handcrafted": start.handcrafted,
+        "element_init": start.element_init,
+    }
     facts[sums.MADE_FROM] = {LEDGER: finished.digest}
     groups = len({member.group for member in members})
     print(f"{facts['clusters']} clusters, {groups} groups whose ions fit into each other's places")
@@ -142,7 +149,9 @@ def measure_models(options: GroupOptions, finished: FinishedRun, on_actors: Map)
     return measured
 
 
-def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: Map) -> pd.DataFrame:
+def compare_relations(
+    options: GroupOptions, finished: FinishedRun, start: Start, on_actors: Map
+) -> pd.DataFrame:
     """Mantel tests between the models' distances, published ones and the replaceability."""
     if options.counts:
         known = read_replaceability(options.counts, options.occurrences)
@@ -151,7 +160,7 @@ def compare_relations(options: GroupOptions, finished: FinishedRun, on_actors: M
     found = [
         *relations.ours(finished.distances),
         *relations.published(),
-        *relations.controls(_dims(finished), options.seed),
+        *relations.controls(_dims(finished), options.seed, start.table),
         relations.of_replaceability(known),
     ]
     return relations.compare_all(found, options.permutations, options.seed, on_actors)

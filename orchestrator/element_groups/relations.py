@@ -84,17 +84,20 @@ def published() -> list[Relation]:
     return found
 
 
-def controls(dims: Sequence[int], seed: int) -> list[Relation]:
+def controls(dims: Sequence[int], seed: int, table: np.ndarray | None = None) -> list[Relation]:
     """What the handcrafted descriptor brings without any training.
 
     Its own cosine distances, and the mean over 40 untrained models of each dimension of those of
     its projections, each scaled as a trained model's are.
+
+    Args:
+        table: [119, C], the handcrafted table; the 92 columns unless given.
     """
-    table = descriptor.load()
+    table = descriptor.load() if table is None else table
     numbers = np.flatnonzero(np.abs(table).sum(axis=1) > 0)
     own = cosine.cosine_distances(table[numbers].astype(np.float64), numbers)
     projected = (
-        (numbers, h) for dim in dims for h in channels(dim, PROJECTIONS, seed)[0][:, numbers]
+        (numbers, h) for dim in dims for h in channels(dim, PROJECTIONS, seed, table)[0][:, numbers]
     )
     mean = cosine.accumulate(list(projected)).mean()[np.ix_(numbers, numbers)]
     np.fill_diagonal(mean, 0.0)

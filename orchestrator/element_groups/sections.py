@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -120,8 +121,19 @@ def geometry(grouped: Grouped) -> Values:
     mixed = models[models["channel"] == MIXED]
     found, shapes = correlate(mixed, list(NAMES)), _shapes(mixed, grouped.groups)
     if found.empty:
-        return {"fewest": 0, "cells": None, "shapes": shapes}
-    return {"fewest": int(found["models"].min()), "cells": correlations(found), "shapes": shapes}
+        fewest, cells = 0, None
+    else:
+        fewest, cells = int(found["models"].min()), correlations(found)
+    before = _untrained(grouped.groups)
+    return {"fewest": fewest, "cells": cells, "shapes": shapes, "untrained": before}
+
+
+def _untrained(groups: FinishedGroups) -> str:
+    """What untrained models start from, as groups of an earlier version do not say."""
+    start = groups.facts.get("untrained")
+    if start is None:
+        return ""
+    return f" (handcrafted columns {start['handcrafted']}, start {start['element_init']})"
 
 
 def _shapes(mixed: pd.DataFrame, groups: FinishedGroups) -> pd.DataFrame:
@@ -133,7 +145,7 @@ def _shapes(mixed: pd.DataFrame, groups: FinishedGroups) -> pd.DataFrame:
         strategy, dim = place
         row = {"vectors": strategy, "dim": dim, "models": len(trained)}
         for name in (*INDICATORS, "ari", "silhouette"):
-            own, control = trained[name].mean(), before.loc[place, name]
+            own, control = trained[name].mean(), before[name].get(place, math.nan)
             row[NAMES[name]] = f"{significant(own)} ({significant(control)})"
         rows.append(row)
     return pd.DataFrame(rows)
@@ -166,11 +178,15 @@ def orthogonality(grouped: Grouped) -> Values | None:
             mean, variance = models_of["angle_mean"].mean(), models_of["angle_variance"].mean()
             row[name_backbone(str(backbone))] = _angle(mean, variance)
         rows.append(row)
-    return {"angles": pd.DataFrame(rows).fillna("–"), "variances": angle_variances(mixed)}
+    return {
+        "angles": pd.DataFrame(rows).fillna("–"),
+        "variances": angle_variances(mixed),
+        "untrained": _untrained(grouped.groups),
+    }
 
 
 def _angle(mean: float, variance: float) -> str:
-    return f"{mean:.1f}, {variance:.0f}"
+    return "–" if pd.isna(mean) else f"{mean:.1f}, {variance:.0f}"
 
 
 def other_relations(grouped: Grouped) -> Values | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -35,9 +36,11 @@ def left_out(given: object) -> str:
     numbers: set[int] = set()
     for name in given.split(JOINED):
         if name not in NUMBERS and name not in GROUPS:
+            close = difflib.get_close_matches(name, [*GROUPS, *EACH, NONE], n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
             raise ValueError(
                 f"{name!r} is wrong, it must be an element as Ta, a class ({', '.join(GROUPS)}),"
-                f" several of them as O+S, {', '.join(EACH)}, or {NONE}"
+                f" several of them as O+S, {', '.join(EACH)}, or {NONE}{hint}"
             )
         numbers |= {NUMBERS[name]} if name in NUMBERS else {*GROUPS[name]}
     return joined(numbers)

@@ -10,8 +10,11 @@ import numpy as np
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
+from orchestrator.runs import layout
+from orchestrator.runs.finished_run import FinishedRun
 from trainables.crystals.symbols import SYMBOLS, symbol
 from trainables.elements import handcrafted
+from trainables.models.mixing import Mixing
 
 FLAG = "--handcrafted"
 
@@ -65,6 +68,27 @@ def read_foreign(specs: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Forei
         columns = read.values.shape[1]
         found[names[-1]] = Foreign(table=table, seen=read.seen, columns=columns)
     return tuple(names), found
+
+
+def usual_table(run: FinishedRun) -> tuple[str, np.ndarray]:
+    """Name and columns [119, C] of the handcrafted table that most models of a run start from."""
+    done = run.done
+    if "handcrafted" not in done:  # an earlier version, which knew one
+        return handcrafted.CGCNN92, handcrafted.table_of(handcrafted.CGCNN92)
+    rows = done[[Mixing(label).has_handcrafted for label in done["mixing"]]]
+    if rows.empty:
+        return handcrafted.CGCNN92, handcrafted.table_of(handcrafted.CGCNN92)
+    name = str(rows["handcrafted"].mode().iloc[0])
+    if name in handcrafted.BUILT_IN:
+        return name, handcrafted.table_of(name)
+    from trainables.training.checkpoint import CheckpointError, read_record  # imports torch
+
+    key = rows.loc[rows["handcrafted"] == name, "key"].iloc[0]
+    try:
+        _, arrays = read_record(run.folder / layout.RECORDS / f"{key}.safetensors")
+    except CheckpointError as error:
+        raise UsageError(str(error)) from None
+    return name, handcrafted.table_of(name, arrays["handcrafted"].numpy())
 
 
 def describe_foreign(tables: Mapping[str, Foreign]) -> dict[str, Any]:

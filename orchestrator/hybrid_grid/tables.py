@@ -67,6 +67,13 @@ def write_tables(
         for dim in TABLE_DIMS
     }
     results = dict(zip(jobs, ray.get(list(jobs.values())), strict=True))
+    behind = ledger[ledger["key"].isin([key for own in keys.values() for key in own])]
+    if conditions := sorted(filter(None, behind["condition"].unique())):
+        print(
+            f"tables: of models that learned under conditions ({', '.join(conditions)}), as no"
+            " others are there",
+            file=sys.stderr,
+        )
     written = []
     for (name, dim), found in results.items():
         if isinstance(found, str):
@@ -84,6 +91,7 @@ def write_tables(
                 tasks=sorted(chosen["task"].unique()),
                 models=len(keys[name]),
                 selected_on=selected_on,
+                conditions=sorted(chosen["condition"].unique()),
             )
             facts[sums.MADE_FROM] = dict(made_from)
             place = f"{layout.TABLES}/{facts['table']}"

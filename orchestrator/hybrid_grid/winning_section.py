@@ -8,7 +8,7 @@ from analysis import wins
 from analysis.figures.winners import winners
 from analysis.geometry import MIXED
 from orchestrator.grid import columns as axes
-from orchestrator.interface.format import significant
+from orchestrator.interface.format import interval, significant
 from orchestrator.report.part import Values
 from orchestrator.runs.finished_run import FinishedRun
 
@@ -60,7 +60,7 @@ def _from_handcrafted(run: FinishedRun) -> pd.DataFrame | None:
             **({"setting": row.setting} if axes.varying(run.done) else {}),
             "folds": str(row.folds),
             "difference from H": f"{significant(row.difference)} ({row.relative:+.1%})",
-            "95 % interval": f"{significant(row.low)} … {significant(row.high)}",
+            "95 % interval": interval(row.low, row.high),
             "p": "–" if pd.isna(row.p) else f"{row.p:.2g}",
             "smallest detectable": significant(row.detectable),
         }

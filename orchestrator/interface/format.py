@@ -35,6 +35,13 @@ def significant(value: float) -> str:
     return "–" if not math.isfinite(value) else f"{value:.4g}"
 
 
+def interval(low: float, high: float) -> str:
+    """Both ends of an interval; a dash if there is none, as of a single fold."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "–"
+    return f"{significant(low)} … {significant(high)}"
+
+
 def as_share(value: float) -> str:
     """Three decimal places, for values of at most 1 such as R²; a dash if not finite."""
     return f"{value:.3f}" if math.isfinite(value) else "–"

@@ -16,6 +16,7 @@ from orchestrator.planning.gpus import GB, GpuPlan
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.sample import Size
 from orchestrator.planning.work import Survey, Work
+from trainables.crystals.condition import usual_sizes
 from trainables.crystals.quarantine import limit_in_words, most_bad
 
 LONG = 100 * 3600.0  # seconds from which on only hours are printed
@@ -327,6 +328,7 @@ def warnings(
                 f"{task}: {one.bad} of {one.read} crystals that were looked at are bad, and the"
                 f" job stops above {limit_in_words(max_bad, 'crystals')} (--max-bad)"
             )
+    texts += _of_conditions(options, surveyed)
     streamed = [name for name, one in _by_data(estimates).items() if one.streamed]
     if streamed:
         texts.append(
@@ -343,6 +345,27 @@ def warnings(
     if options.address is not None:
         texts.append(f"the cluster at {options.address} was not asked; this is for one machine")
     return [line for text in texts for line in item("careful", text)]
+
+
+def _of_conditions(options: Options, surveyed: Survey) -> list[str]:
+    """What a fold may not have, as far as that is known before the data are featurised."""
+    config = options.config
+    most = max(config.train_size or (0,))
+    texts = []
+    for task, one in {task: one for (task, _), one in surveyed.sizes.items()}.items():
+        learn, validate = usual_sizes(one.crystals)
+        pool = learn + validate if config.inner_folds else learn
+        if most > pool:
+            texts.append(
+                f"{task}: about {pool} crystals of a fold may be trained on, and --train-size"
+                f" {most} asks for more, so that the job stops"
+            )
+    if any(config.leave_out or ()):
+        texts.append(
+            "whether each fold has crystals with what --leave-out names, and as many as --shots"
+            " asks for, is known once the data are featurised"
+        )
+    return texts
 
 
 def _by_data(estimates: Sequence[Estimate]) -> dict[str, Estimate]:

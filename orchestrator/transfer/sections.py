@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.transfer import paired_differences
-from orchestrator.interface.format import significant, with_deviation
+from orchestrator.interface.format import interval, significant, with_deviation
 from orchestrator.report.part import MakePart, Part, Values, filled
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER, digest_of
@@ -61,9 +61,7 @@ def _of_task(facts: dict[str, Any], task: str, rows: pd.DataFrame) -> pd.DataFra
                     else {}
                 ),
                 "difference": significant(row["difference"]) if rival else "–",
-                "95 % interval": f"{significant(row['low'])} … {significant(row['high'])}"
-                if bounded
-                else "–",
+                "95 % interval": interval(row["low"], row["high"]) if bounded else "–",
                 "p": f"{row['p']:.2g}" if bounded else "–",
                 "smallest detectable": _smallest(row),
                 "verdict": row["verdict"] if row["table"] != facts["reference"] else "reference",

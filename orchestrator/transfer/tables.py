@@ -8,15 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from analysis.elements import MAX_Z
 from orchestrator.data.element_tables import read_table, sidecar_of
+from orchestrator.grid.handcrafted import usual_table
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout
-from trainables.elements import descriptor
+from orchestrator.runs.finished_run import FinishedRun
+from trainables.elements import handcrafted
 
 ONE_HOT = "one-hot"
 DESCRIPTOR = "descriptor"
@@ -150,8 +154,7 @@ def _run_of(path: Path) -> Path | None:
 def _controls(tables: Sequence[Table], seeds: Sequence[int], rescaled: bool) -> list[Table]:
     every = np.ones(MAX_Z, dtype=bool)
     fixed = [Table(name=ONE_HOT, values=np.eye(MAX_Z), seen=every, control=True)]
-    if any(table.distilled for table in tables):
-        fixed.append(_descriptor())
+    fixed += _descriptors(tables).values()
     drawn = {
         seed: [_checked(table, rescaled) for table in _drawn(tables, seed)]
         for seed in sorted(seeds)
@@ -189,19 +192,36 @@ def _drawn(tables: Sequence[Table], seed: int) -> list[Table]:
     ]
 
 
-def _descriptor() -> Table:
-    """The handcrafted descriptor of CGCNN, [118, 92]."""
-    values = descriptor.load()[1:].astype(np.float64)
-    return Table(name=DESCRIPTOR, values=values, seen=np.asarray(values.any(axis=1)), control=True)
+def _descriptors(tables: Sequence[Table]) -> dict[str, Table]:
+    """By name, the handcrafted columns [118, C] that the models behind distilled tables start from.
+
+    Those of a table whose run is not known are taken for CGCNN's.
+    """
+    runs = dict.fromkeys(table.run for table in tables if table.distilled)
+    found: dict[str, Table] = {}
+    for name, columns in map(_columns_of, runs):
+        values = columns[1:].astype(np.float64)
+        told = DESCRIPTOR + ("" if name == handcrafted.CGCNN92 else f" {name}")
+        seen = np.asarray(values.any(axis=1))
+        found[name] = Table(name=told, values=values, seen=seen, control=True)
+    return found
+
+
+@cache
+def _columns_of(run: Path | None) -> tuple[str, np.ndarray]:
+    if run is None:
+        return handcrafted.CGCNN92, handcrafted.table_of(handcrafted.CGCNN92)
+    return usual_table(FinishedRun(run))
 
 
 def _untrained(tables: Sequence[Table], seed: int) -> Iterator[Table]:
-    """Projections [118, F] of the descriptor, as wide as the distilled tables.
+    """Projections [118, F] of these columns, as wide as the distilled tables.
 
     Models start from such ones, and a bias that all elements share.
     """
-    given = _descriptor()
-    for columns in dict.fromkeys(table.values.shape[1] for table in tables if table.distilled):
+    widths = dict.fromkeys(table.values.shape[1] for table in tables if table.distilled)
+    for given, columns in product(_descriptors(tables).values(), widths):
         random = np.random.default_rng([seed, 2, columns])
         values = given.values @ random.uniform(-1, 1, size=(given.values.shape[1], columns))
-        yield replace(given, name=f"untrained-{columns}", values=values)
+        name = given.name.replace(DESCRIPTOR, f"untrained-{columns}")
+        yield replace(given, name=name, values=values)

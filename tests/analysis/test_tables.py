@@ -160,13 +160,13 @@ def damage(kind: str) -> str:
         ("swapped rows", ["line 2", "expected element H", "'He'"]),
         ("short table", ["ends before Fm", "118 rows"]),
         ("long table", ["line 120", "after Og"]),
-        ("empty cell", ["line 9", "(O)", "not a finite number"]),
-        ("nan", ["line 9", "(O)", "not a finite number"]),
+        ("empty cell", ["line 9", "(O), cell 4", "'' is not a finite number"]),
+        ("nan", ["line 9", "(O), cell 4", "'nan' is not a finite number"]),
         ("short row", ["line 9", "(O)", "3 cells, header has 6"]),
         ("blank line", ["line 9", "expected element O", "an empty line"]),
         ("huge cell", ["not CSV"]),
-        ("header", ["line 1", "element,0,1"]),
-        ("nothing", ["line 1", "header"]),
+        ("header", ["line 1", "found 'symbol,0,1,2'", "element,0,1"]),
+        ("nothing", ["line 1", "an empty file", "header"]),
     ],
 )
 def test_damaged_table_is_refused_in_one_line(tmp_path: Path, kind: str, words: list[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from analysis.paired import paired
-from analysis.wins import from_handcrafted, share_interval, wins_by_class
+from analysis.wins import chance_of_mixings, from_handcrafted, share_interval, wins_by_class
 
 Make = Callable[..., pd.DataFrame]
 
@@ -46,6 +46,14 @@ def test_a_cell_that_lacks_a_mixing_has_its_own_chance(make_ledger: Make) -> Non
     ledger = ledger[(ledger["mixing"] == "0") | (ledger["fold"] == 0)]
     found = wins_by_class(ledger).set_index(["backbone", "class"])
     assert found.loc[("cgcnn", "handcrafted"), "chance"] == pytest.approx(1 / 4)
+
+
+def test_chance_of_a_mixing_is_its_share_of_the_configurations(make_ledger: Make) -> None:
+    """Where a mixing has several settings, it wins more often by chance."""
+    ledger = make_ledger(mixings=("H", "0"), folds=2, dims=(16,), tasks=("phonons",))
+    again = ledger[ledger["mixing"] == "0"]
+    twice = pd.concat([ledger, again.assign(setting="element_init zero")])
+    assert chance_of_mixings(twice).to_dict() == pytest.approx({"H": 1 / 3, "0": 2 / 3})
 
 
 def sized(ledger: pd.DataFrame) -> pd.DataFrame:

@@ -127,6 +127,9 @@ def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
     [
         ("nowhere.csv", "no such file"),
         ("x=nowhere", "no such file"),
+        ("=nowhere", "no name before the ="),
+        ("mat2vec=nowhere", "mat2vec is the name of another table"),
+        ("x=/", "is a folder"),
         ("mat3vec", "neither a file nor a table of ElementEmbeddings"),
     ],
 )

@@ -181,6 +181,7 @@ def test_what_is_held_out_is_elements_in_order(given: str, parsed: str) -> None:
     [
         ("--leave-out Xx", "--leave-out: 'Xx' is wrong, it must be an element as Ta, a class (al"),
         ("--leave-out O+", "--leave-out: '' is wrong"),
+        ("--mixing residul", "--mixing: mixing 'residul' is neither H, L, residual, auto nor a"),
         ("--leave-out O+S S+O", "--leave-out: given twice: O+S"),
         ("--leave-out none --shots 3", "--shots: they are crystals with an element that is held"),
         ("--shots 3", "--shots: they are crystals with an element that is held out"),

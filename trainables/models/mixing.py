@@ -6,6 +6,7 @@ parsing its command line needs no torch.
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 from typing import Self
@@ -43,8 +44,10 @@ class Mixing:
         try:
             gamma = float(text)
         except ValueError:
+            close = difflib.get_close_matches(text, WORDS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
             raise ValueError(
-                f"mixing {text!r} is neither {', '.join(WORDS)} nor a number"
+                f"mixing {text!r} is neither {', '.join(WORDS)} nor a number{hint}"
             ) from None
         if not abs(gamma) <= LARGEST:
             raise ValueError(
