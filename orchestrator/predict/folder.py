@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ FORMAT = 1
 # Of a record; what else is in it, as predictions, would show what it was trained on.
 KEPT = ("weights/", "scaler/", "elements/numbers", "handcrafted")
 REMEDY = "export it again"
+KEY = re.compile(r"[0-9a-f]{24}")
+UNKNOWN = dict.fromkeys(("task", "target", "unit", "kind", "classes", "models", "held_out"))
 
 
 def is_exported(folder: Path) -> bool:
@@ -105,19 +108,24 @@ def load(folder: Path) -> Predictor:
             raise ValueError("its digest is another")
     except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: damaged ({str(error)[:80]}); {REMEDY}") from None
-    if content["format"] != FORMAT:
-        told = f"of format {content['format']}, this version reads {FORMAT}"
+    if content.get("format") != FORMAT:
+        told = f"of format {content.get('format')}, this version reads {FORMAT}"
         raise UsageError(f"{path}: {told}; {REMEDY} by this version")
-    arrays = _read_arrays(folder / ARRAYS, content["arrays_sha256"])
-    folds = tuple(_fold(about, arrays) for about in content["folds"])
-    keys = sorted({key for fold in folds for column in fold.columns for key in column})
+    arrays = _read_arrays(folder / ARRAYS, str(content.get("arrays_sha256")))
     try:
+        folds = tuple(_fold(about, arrays) for about in content["folds"])
+        keys = sorted({key for fold in folds for column in fold.columns for key in column})
+        if strange := [key for key in keys if not KEY.fullmatch(key)]:
+            raise ValueError(f"{strange[0][:40]!a} is no key of a model")
         panel = Panel.load(folder / MODELS / f"{key}.safetensors" for key in keys)
+        facts, fewest = content["facts"], content["fewest_neighbours"]
+        if missing := {kind.name for kind in panel.representations} - fewest.keys():
+            raise ValueError(f"nothing on {missing.pop()}")
+        return Predictor({**UNKNOWN, **facts}, panel, folds, fewest, int(content["max_atoms"]))
     except CheckpointError as error:
         raise UsageError(str(error)) from None
-    return Predictor(
-        content["facts"], panel, folds, content["fewest_neighbours"], content["max_atoms"]
-    )
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise UsageError(f"{path}: no predictor ({str(error)[:80]}); {REMEDY}") from None
 
 
 def _read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:

@@ -95,12 +95,11 @@ def describe(predictor: Predictor) -> None:
     unit = f" ({facts['unit']})" if facts["unit"] else ""
     if facts["kind"] == "binary":
         unit = f" (probability of {(facts['classes'] or ['', 'class 1'])[1]})"
-    told = [
-        f"{facts['task']}: {facts['target']}{unit}, by {counted(facts['models'], 'model')} of"
-        f" {counted(len(predictor.folds), 'fold')}"
-    ]
-    held = facts["held_out"]
-    if held["error_outside"] is not None and held["error_inside"] is not None:
+    models = counted(len(predictor.panel.rows), "model")
+    folds = counted(len(predictor.folds), "fold")
+    told = [f"{facts['task']}: {facts['target']}{unit}, by {models} of {folds}"]
+    held = facts["held_out"] or {}
+    if held.get("error_outside") is not None and held.get("error_inside") is not None:
         share = 100 * held["outside"] / held["crystals"]
         told.append(
             f"of its test crystals {share:.0f} % are marked as outside the training data: their"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any, TypeVar
@@ -63,32 +63,45 @@ def _on_ray(
         raise UsageError(f"{many}: pip install ray, or add --workers 1") from None
     with cluster.connected(address, 1):
         number = workers or max(1, cluster.worker_slots(1, 0))
-        shared = ray.put(work)
+        held = [ray.put(work)]  # in a list, Ray leaves it to the actor to fetch it
         actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Worker)
-        actors: deque[Any] = deque(actor.remote(shared) for _ in range(number))
-        under_way: deque[tuple[Block, Any]] = deque()
+        actors: list[Any] = [actor.remote() for _ in range(number)]
+        under_way: deque[tuple[Block, Any, int]] = deque()
 
         def finished() -> tuple[Block, Result]:
-            block, result = under_way.popleft()
-            return block, ray.get(result) if isinstance(result, ray.ObjectRef) else result
+            block, result, place = under_way.popleft()
+            return block, result if place < 0 else ray.get(result)
+
+        def least_busy() -> int:
+            place_of = {result: place for _, result, place in under_way if place >= 0}
+            if not place_of:
+                return 0
+            _, waiting = ray.wait(list(place_of), num_returns=len(place_of), timeout=0)
+            busy = Counter(place_of[one] for one in waiting)
+            return min(range(number), key=lambda place: busy[place])
 
         for block in blocks:
             if len(under_way) == UNDER_WAY * number:
                 yield finished()
-            result: Any = before(block)
-            if result is None:
-                result = actors[0].work.remote(block)
-                actors.rotate(-1)
-            under_way.append((block, result))
+            known = before(block)
+            if known is not None:
+                under_way.append((block, known, -1))
+                continue
+            place = least_busy()
+            under_way.append((block, actors[place].work.remote(held, block), place))
         while under_way:
             yield finished()
 
 
 class _Worker:
-    """An actor that works on one block after another."""
+    """An actor that works on one block after another, and keeps the models."""
 
-    def __init__(self, work: Callable[[Any], Any]) -> None:
-        self._work = work
+    def __init__(self) -> None:
+        self._work: Callable[[Any], Any] | None = None
 
-    def work(self, block: Any) -> Any:
+    def work(self, held: list[Any], block: Any) -> Any:
+        if self._work is None:
+            import ray
+
+            (self._work,) = ray.get(held)
         return self._work(block)

@@ -20,6 +20,7 @@ from orchestrator.predict import work
 from orchestrator.predict.from_run import predictor_of
 from orchestrator.predict.job import rows_of
 from tests.orchestrator.finished_runs import make_run, write_shards
+from trainables import checksum
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.symbols import symbol
 from trainables.targets.base import Target
@@ -343,6 +344,30 @@ def test_a_flipped_bit_in_an_exported_folder_is_found(
         path.write_bytes(kept)
     (folder / exported.ARRAYS).unlink()
     assert "missing" in refused(capsys, "predict", str(folder), structure)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("folds", [{"fold": 0}]),
+        ("folds", "all"),
+        ("max_atoms", "many"),
+        ("fewest_neighbours", {}),
+        ("format", 2),
+        ("columns", [["../../secret"]]),
+    ],
+)
+def test_what_was_made_up_in_an_exported_folder_is_one_line(
+    numbers: Path, tmp_path: Path, name: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "models"
+    assert JOBS["export"].main([str(numbers), str(folder)]) == 0
+    content = json.loads((folder / exported.PREDICTOR).read_text())
+    (content["folds"][0] if name == "columns" else content)[name] = value
+    (folder / exported.PREDICTOR).write_text(json.dumps(checksum.add(content)))
+    (structure,) = structures_in(tmp_path / "new", made_up(1))
+    told = refused(capsys, "predict", str(folder), structure)
+    assert exported.PREDICTOR in told and "export it again" in told
 
 
 def test_a_damaged_record_is_named(
