@@ -51,6 +51,12 @@ _GOES_ON = "the same command goes on where this ended"
 # In the order of the report.
 _JOBS = (
     Job(
+        name="fit",
+        summary="a good model of your own crystals within some minutes",
+        stopped=_GOES_ON,
+        has_sections=True,
+    ),
+    Job(
         name="hybrid_grid",
         summary="the main job: crystals to tables of the elements",
         stopped=_GOES_ON,

@@ -14,6 +14,7 @@ from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 PREDICTIONS, FACTS, SUBMISSION = "ensemble.parquet", "ensemble.json", "submission"
 RESULTS, INFO = f"{SUBMISSION}/results.json.gz", f"{SUBMISSION}/info.json"
+FILES = (FACTS, PREDICTIONS, RESULTS, INFO)
 LEVEL = 0.95  # of the intervals, as on the leaderboard
 SCHEMA = pa.schema(
     [("task", pa.string()), ("fold", pa.int32()), ("id", pa.string())]

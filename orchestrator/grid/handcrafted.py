@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
 from orchestrator.runs import layout
-from orchestrator.runs.finished_run import FinishedRun
 from trainables.crystals.symbols import SYMBOLS, symbol
 from trainables.elements import handcrafted
 from trainables.models.mixing import Mixing
+
+if TYPE_CHECKING:  # imports pandas, which a command line does without
+    from orchestrator.runs.finished_run import FinishedRun
 
 FLAG = "--handcrafted"
 

@@ -80,8 +80,12 @@ def start(options: Options) -> int:
         raise UsageError(str(error)) from None
 
 
-def run(options: Options, lease: str) -> int:
-    """Structures → shards → models → distances → tables → report; each step is kept in the run."""
+def run(options: Options, lease: str, *, finishes: bool = True) -> int:
+    """Structures → shards → models → distances → tables → report; each step is kept in the run.
+
+    Args:
+        finishes: else it ends with the ledger of the models, for a job that will add some.
+    """
     config, folder = options.config, options.run
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
     demand_own_folds(options.division, config.tasks)  # before anything is downloaded
@@ -131,7 +135,7 @@ def run(options: Options, lease: str) -> int:
             records,
             options.worker,
             path=folder / layout.LEDGER,
-            finish=lambda ledger: _finish(folder, records, ledger, datasets, config),
+            finish=partial(_finish, folder, records, datasets, config) if finishes else _nothing,
             retry_failed=options.retry_failed,
         )
 
@@ -191,12 +195,16 @@ def _write_manifest(
     )
 
 
+def _nothing(ledger: pd.DataFrame) -> None:
+    """What is made from the ledger is left to a later job."""
+
+
 def _finish(
     folder: Path,
     records: Records,
-    ledger: pd.DataFrame,
     datasets: dict[tuple[str, str], Dataset],
     config: GridConfig,
+    ledger: pd.DataFrame,
 ) -> None:
     """Writes distances, tables and report of the models that are done."""
 

@@ -37,7 +37,8 @@ def write_report(folder: Path) -> Path:
     parts = [make() for make in parts_of(folder)]
     sections = [section for part in parts for section in part.sections]
     path = folder / "report.html"
-    sums.write_text(folder, path.name, render(parts[0].title, parts[0].subtitle, sections))
+    named = next((part for part in parts if part.title), parts[0])
+    sums.write_text(folder, path.name, render(named.title, named.subtitle, sections))
     return path
 
 

@@ -20,7 +20,7 @@ Sections = list[tuple[str, Markup]]  # title, HTML
 
 @dataclass(frozen=True)
 class Part:
-    """Sections of one job; the page takes title and subtitle from its first part."""
+    """Sections of one job; the page takes title and subtitle from the first part that has one."""
 
     sections: Sections
     title: str = ""

@@ -1,0 +1,1 @@
+"""A good model of your own crystals within some minutes."""
