@@ -7,11 +7,12 @@ from pathlib import Path
 from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError, is_text
 from trainables.crystals.sources.folder import TABLE, Folder
 from trainables.crystals.sources.matbench import MatBench
+from trainables.crystals.sources.records import JsonRecords, is_list
 from trainables.crystals.sources.table import CsvTable
 from trainables.printable import printable
 
 LAYOUTS = (
-    "a MatBench .json.gz, a folder with id_prop.csv, "
+    "a MatBench .json.gz, a .json list of structures, a folder with id_prop.csv, "
     "a .csv or .csv.gz with a cif column, a .parquet with a structure column"
 )
 
@@ -47,7 +48,7 @@ def open_source(
         return Folder(path, target, name, follow_links=follow_links)
     plain = path.name.lower().removesuffix(".gz")
     if plain.endswith(".json"):
-        return MatBench(path, target, name)
+        return (JsonRecords if is_list(path) else MatBench)(path, target, name)
     if plain.endswith((".csv", ".tsv")):
         return CsvTable(path, target, name)
     if plain.endswith((".parquet", ".pq")):
@@ -62,6 +63,7 @@ __all__ = [
     "LAYOUTS",
     "CsvTable",
     "Folder",
+    "JsonRecords",
     "MatBench",
     "Source",
     "SourceError",

@@ -18,9 +18,10 @@ _SPACE = " \t\r\n"
 class JsonStream:
     """A cursor in a JSON text: peeks at the next character, skips it, or reads a value."""
 
-    def __init__(self, file: IO[str], path: Path) -> None:
+    def __init__(self, file: IO[str], path: Path, what: str = "MatBench JSON file") -> None:
         self._file = file
         self._path = path
+        self._what = what
         self._buffer = ""
         self._at = 0
         self._ended = False
@@ -92,9 +93,7 @@ class JsonStream:
     def broken(self, what: str) -> SourceError:
         """The error for a text that is not the JSON it should be."""
         ended = ", the file ends there" if self._ended and not self.peek() else ""
-        return SourceError(
-            f"{self._path}: not a MatBench JSON file ({what}{ended}); fetch it again"
-        )
+        return SourceError(f"{self._path}: not a {self._what} ({what}{ended}); fetch it again")
 
     def _too_long(self, where: str) -> SourceError:
         return self.broken(f"a value {where} is too long, or broken")

@@ -1,0 +1,88 @@
+"""Write three crystals as other programs do, for tests/crystals/test_source_records.py.
+
+pip install jarvis-tools==2026.6.12 "optimade[pymatgen]==1.5.0" pymatgen==2026.10.24
+python scripts/make_foreign_files.py tests/crystals/files
+"""
+
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from jarvis.core.atoms import pmg_to_atoms
+from jarvis.db.jsonutils import dumpjson
+from monty.serialization import dumpfn
+from optimade.adapters.structures.pymatgen import from_pymatgen
+from pymatgen.core import Lattice, Structure
+from pymatgen.entries.computed_entries import ComputedStructureEntry
+
+GAPS = (8.5, 3.2, 0.0)
+META = {"query": {"representation": "/structures"}, "api_version": "1.2.0"}
+
+
+def crystals() -> list[Structure]:
+    """NaCl in its primitive cell, SrTiO3, Zn."""
+    return [
+        Structure.from_spacegroup(
+            "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+        ).get_primitive_structure(),
+        Structure.from_spacegroup(
+            "Pm-3m",
+            Lattice.cubic(3.905),
+            ["Sr", "Ti", "O"],
+            [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0]],
+        ),
+        Structure.from_spacegroup(
+            "P6_3/mmc", Lattice.hexagonal(3.23, 5.17), ["Zn"], [[1 / 3, 2 / 3, 1 / 4]]
+        ),
+    ]
+
+
+def of_jarvis(row: int, one: Structure) -> dict:
+    """A row as those of the JARVIS databases, in which `na` stands for what is missing."""
+    return {
+        "jid": f"JVASP-{row}",
+        "formula": one.composition.reduced_formula,
+        "optb88vdw_bandgap": GAPS[row],
+        "mbj_bandgap": "na" if row else 8.6,
+        "atoms": pmg_to_atoms(one).to_dict(),
+    }
+
+
+def of_optimade(row: int, one: Structure) -> dict:
+    """A structure of an OPTIMADE response."""
+    attributes = from_pymatgen(one).model_dump(mode="json")
+    known = {name: value for name, value in attributes.items() if value is not None}
+    return {
+        "id": f"odb-{row}",
+        "type": "structures",
+        "attributes": {**known, "_odb_gap": GAPS[row]},
+    }
+
+
+def main() -> None:
+    """Writes the files."""
+    folder, made = Path(sys.argv[1]), crystals()
+    dumpfn(made, folder / "pymatgen-structures.json")
+    entries = [
+        ComputedStructureEntry(
+            one,
+            -3.5 * len(one),
+            parameters={"run_type": "GGA"},
+            data={"gap": GAPS[row]},
+            entry_id=f"mp-{row}",
+        )
+        for row, one in enumerate(made)
+    ]
+    dumpfn(entries, folder / "computed-entries.json")
+    dumpjson([of_jarvis(*pair) for pair in enumerate(made)], str(folder / "jarvis.json"))
+    response = {"links": {"next": None}, "meta": META}
+    response["data"] = [of_optimade(*pair) for pair in enumerate(made)]
+    (folder / "optimade.json").write_text(json.dumps(response))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""JSON lists of objects, a crystal each: of pymatgen, JARVIS, Materials Project, OPTIMADE.
+
+| object | structure | numbers beside it |
+|---|---|---|
+| of any program | `structure`: pymatgen's dict | all other keys |
+| a pymatgen Structure | itself | `properties` |
+| a ComputedStructureEntry | `structure` | `energy`, `correction`, those of `data` |
+| of JARVIS (`jid`) | `atoms` | all other keys; `na` is missing |
+| of OPTIMADE (`data` of a response) | `attributes` | all of `attributes` |
+| of the Materials Project's API (`data` of a response) | `structure` | all other keys |
+
+Formats: https://jarvis-tools.readthedocs.io, https://github.com/Materials-Consortia/OPTIMADE (v1),
+https://api.materialsproject.org. Nothing that a file names is ever imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from trainables.crystals.crystal import BadCrystal, Entry, one_line
+from trainables.crystals.sources.base import (
+    ANY_COLUMN,
+    ID_COLUMNS,
+    SourceError,
+    choose_target,
+    columns_of,
+    file_digest,
+    is_text,
+    open_text,
+    readable,
+    stem,
+)
+from trainables.crystals.sources.cells import NUMBERS, Cells
+from trainables.crystals.sources.columns import SAMPLE, find_target, form_of, lacks_structures
+from trainables.crystals.sources.json_stream import JsonStream
+from trainables.crystals.targets import is_numeric
+
+IDS = (*ID_COLUMNS, "jid", "entry_id", "name")
+LISTS = ("data", "entries", "results")  # of an object around the list
+WHAT = "JSON list of crystals"  # for errors
+STRUCTURE, ATOMS = "structure", "atoms"
+# Of an OPTIMADE structure, without which there is no crystal.
+_OPTIMADE = ("lattice_vectors", "cartesian_site_positions", "species_at_sites")
+_STRUCTURAL = {STRUCTURE, ATOMS, *_OPTIMADE, "species", "lattice", "sites", "properties", "data"}
+
+
+class JsonRecords:
+    """Streams the objects of a JSON list; one is held at a time.
+
+    Raises:
+        SourceError: the file is missing, broken or different.
+    """
+
+    unit: str | None = None
+
+    def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or stem(path)
+        sample = list(islice(map(fields_of, self._objects()), SAMPLE))
+        if not sample:
+            raise SourceError(f"{path}: the list is empty; there is no crystal in it")
+        columns = list(dict.fromkeys(key for one in sample for key in one))
+        if not any(has_structure(one) for one in islice(self._objects(), SAMPLE)):
+            raise lacks_structures(path, columns, f"{STRUCTURE} or {ATOMS}")
+        self._wanted = target != ANY_COLUMN
+        if not self._wanted:
+            self.target_name = choose_target(path, columns, columns, target) if columns else ""
+            self.cells = NUMBERS
+            return
+        rows = [[one.get(key, "") for key in columns] for one in sample]
+        ids = [key for key in columns if key in IDS]
+        self.target_name = find_target(path, columns, rows, target, other=ids)
+        self._targets, _ = columns_of(self.target_name, columns)
+        self.cells = self._form()
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the file's bytes and the target's name."""
+        return file_digest(self.path, self.target_name)
+
+    def count(self) -> None:
+        """Not known before all is read."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Yields one entry per object.
+
+        Raises:
+            SourceError: the file is damaged.
+        """
+        for row, one in enumerate(self._objects()):
+            yield self._entry(row, one)
+
+    def _entry(self, row: int, one: Any) -> Entry:
+        origin = f"{self.path.name}:{row + 1}"
+        fields = fields_of(one)
+        name = next((fields[key] for key in IDS if fields.get(key)), str(row))
+        targets = [fields.get(key, "") for key in self._targets] if self._wanted else None
+        try:
+            text = structure_of(one)
+        except BadCrystal as bad:
+            return Entry(row, name, "bad", str(bad), "" if self._wanted else None, origin)
+        return self.cells.entry(row, name, "json", text, targets, origin)
+
+    def _form(self) -> Cells:
+        """By the first objects, up to one in which a single target is there; it tells all."""
+        sample: list[list[str]] = []
+        for cells in islice(self._targets_of_all(), SAMPLE):
+            sample.append(cells)
+            if all(is_numeric([cell]) for cell in cells) or len(cells) > 1:
+                break
+        shown = [[cells[at] for cells in sample] for at in range(len(self._targets))]
+        every = partial(map, itemgetter(0), self._targets_of_all())
+        return form_of(self.path, self.target_name, self._targets, shown, every)
+
+    def _targets_of_all(self) -> Iterator[list[str]]:
+        for one in self._objects():
+            fields = fields_of(one)
+            yield [fields.get(key, "") for key in self._targets]
+
+    def _objects(self) -> Iterator[Any]:
+        """The values of the list, which may be one of the `LISTS` of an object."""
+        with readable(self.path), open_text(self.path) as file:
+            stream = JsonStream(file, self.path, WHAT)
+            inside = stream.peek() == "{"
+            if inside:
+                _enter(stream)
+            stream.expect("[", "at the start of the list")
+            row = 0
+            while not stream.skip("]"):
+                if row:
+                    stream.expect(",", f"after object {row}")
+                value, _ = stream.value(f"in object {row + 1}")
+                yield value
+                row += 1
+            stream.drain()
+
+
+def is_list(path: Path) -> bool:
+    """Whether a JSON file is a list of objects, or an object around one; else it is MatBench's.
+
+    What cannot be read is none.
+    """
+    try:
+        with open_text(path) as file:
+            stream = JsonStream(file, path, WHAT)
+            if stream.peek() == "{" and {"index", "columns"} & set(_enter(stream)):
+                return False
+            return stream.skip("[") and stream.peek() == "{"
+    except SourceError:
+        return False
+
+
+def _enter(stream: JsonStream) -> list[str]:
+    """Reads an object up to the value of the first of its `LISTS`; returns the keys before."""
+    stream.expect("{", "at the start")
+    keys: list[str] = []
+    while True:
+        key, _ = stream.value("for a key")
+        stream.expect(":", f"after {key!r}")
+        if key in LISTS:
+            return keys
+        keys.append(str(key))
+        stream.value(f"for {key!r}")
+        if not stream.skip(","):
+            raise stream.broken(f"no list {' or '.join(LISTS)}")
+
+
+def has_structure(one: Any) -> bool:
+    """Whether an object seems to hold a crystal."""
+    if not isinstance(one, dict):
+        return False
+    inner = one.get("attributes")
+    held = one if not isinstance(inner, dict) else inner
+    return any(key in held for key in (STRUCTURE, ATOMS, "sites", *_OPTIMADE))
+
+
+def fields_of(one: Any) -> dict[str, str]:
+    """What an object says beside its structure, as the cells of a table; "" for what is missing."""
+    if not isinstance(one, dict):
+        return {}
+    merged = {**one, **_object(one, "attributes"), **_object(one, "data")}
+    if "sites" in one:
+        merged |= _object(one, "properties")
+    found = {}
+    for key, value in merged.items():
+        if key in _STRUCTURAL or key.startswith("@") or not is_text(key):
+            continue
+        if isinstance(value, str | int | float | list) or value is None:
+            found[key] = _cell(value)
+    return found
+
+
+def _object(one: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = one.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def structure_of(one: Any) -> str:
+    """The structure of an object as pymatgen's JSON, with the numbers as they are given.
+
+    Raises:
+        BadCrystal: it has none, or one of an unknown form.
+    """
+    if not isinstance(one, dict):
+        raise BadCrystal(f"no structure: {one_line(json.dumps(one), 40)} is no object")
+    attributes = _object(one, "attributes")
+    try:
+        if STRUCTURE in one or STRUCTURE in attributes:
+            found = one.get(STRUCTURE, attributes.get(STRUCTURE))
+            return found if isinstance(found, str) else json.dumps(found)
+        if ATOMS in one:
+            return json.dumps(_of_jarvis(one[ATOMS]))
+        if attributes.keys() >= set(_OPTIMADE):
+            return json.dumps(_of_optimade(attributes))
+        if "sites" in one:
+            return json.dumps(one)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, BadCrystal):
+            raise
+        raise BadCrystal(f"broken structure: {one_line(error)}") from None
+    raise BadCrystal(f"no structure: the object has {one_line(', '.join(map(str, one)), 80)}")
+
+
+def _of_jarvis(atoms: Mapping[str, Any]) -> dict[str, Any]:
+    """`Atoms.to_dict()` of jarvis-tools: coords are fractional unless `cartesian`."""
+    place = "xyz" if atoms.get("cartesian") else "abc"
+    sites = [
+        {"species": [{"element": element, "occu": 1}], place: coordinates}
+        for element, coordinates in zip(atoms["elements"], atoms["coords"], strict=True)
+    ]
+    return {"lattice": {"matrix": atoms["lattice_mat"]}, "sites": sites}
+
+
+def _of_optimade(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """An OPTIMADE structure: Cartesian positions in Å, and species by name."""
+    periodic = attributes.get("dimension_types", [1, 1, 1])
+    species = {one["name"]: _of_species(one) for one in attributes.get("species") or ()}
+    names, places = attributes["species_at_sites"], attributes["cartesian_site_positions"]
+    sites = [
+        {"species": species.get(name, [{"element": name, "occu": 1}]), "xyz": place}
+        for name, place in zip(names, places, strict=True)
+    ]
+    pbc = [bool(one) for one in periodic]
+    return {"lattice": {"matrix": attributes["lattice_vectors"], "pbc": pbc}, "sites": sites}
+
+
+def _of_species(one: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if one.get("attached"):
+        raise BadCrystal(f"attached atoms: species {one_line(one['name'], 20)} has some")
+    pairs = zip(one["chemical_symbols"], one["concentration"], strict=True)
+    return [{"element": element, "occu": share} for element, share in pairs]
