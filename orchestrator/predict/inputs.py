@@ -12,7 +12,7 @@ from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import ANY_COLUMN, Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 from trainables.crystals.sources.files import Files, is_structure
-from trainables.crystals.sources.folder import LARGEST_FILE
+from trainables.crystals.sources.structure_files import LARGEST_FILE
 
 ROWS_PER_BLOCK = 1024
 LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itself

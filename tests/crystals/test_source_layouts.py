@@ -70,14 +70,14 @@ def test_tables_of_other_programs(tmp_path: Path, content: str | bytes) -> None:
     ("content", "words"),
     [
         ("id,cif,y\n", "no row below the header has 3 cells"),
-        ("sep=;\n", "no cif column; it has no columns"),
+        ("sep=;\n", "no cif or path column; it has no columns"),
         (f"id,cif,y\n{ROWS}".encode("utf-16"), "not UTF-8 (byte 0"),
         (f"id,cif,y\n{ROWS}".encode("utf-16-le"), "line 1 holds zero bytes"),
         (f"id,cif,y\n{ROWS}é".encode("latin-1"), "not UTF-8 (byte"),
         (f"id,cif,CIF,y\na,{QUOTED},x,1\n", "two columns are called 'cif'; rename one"),
         (f"id,ID,cif,y\na,b,{QUOTED},1\n", "two columns are called 'id'"),
         (f"id,cif,y,y\na,{QUOTED},1,2\n", "column 'y' is there twice"),
-        ("id,\x1b[2J,\u202ey\na,b,1\n", r"no cif column; it has id, \x1b[2J, \u202ey"),
+        ("id,\x1b[2J,\u202ey\na,b,1\n", r"no cif or path column; it has id, \x1b[2J, \u202ey"),
         ("Pretty Formula,y\nNaCl,1\n", "formulas alone are for the transfer job"),
     ],
 )

@@ -81,7 +81,7 @@ def test_csv_target_is_the_only_numeric_column_left(tmp_path: Path) -> None:
         (["id", "cif", "gap", "energy"], None, "name it as /.*/x.csv:COLUMN.*gap, energy"),
         (["id", "cif", "gap", "energy"], "enrgy", "no column 'enrgy'.*did you mean 'energy'"),
         (["id", "cif", "gap", "energy"], "zzz", "no column 'zzz'; it has id, cif, gap, energy"),
-        (["id", "text", "gap", "energy"], None, "no cif column"),
+        (["id", "text", "gap", "energy"], None, "no cif or path column"),
         (["id", "formula", "gap", "energy"], None, "transfer job"),
         (["id", "cif", "gap", "gap"], "gap", "there twice"),
     ],
@@ -214,3 +214,35 @@ def test_unknown_kinds_of_path(tmp_path: Path) -> None:
     (tmp_path / "x.xlsx").touch()
     with pytest.raises(SourceError, match="unknown kind of file"):
         open_source(tmp_path / "x.xlsx")
+
+
+def test_a_table_of_paths_reads_the_files_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "a.cif").write_text(CIF)
+    (tmp_path / "b.json").write_text(JSON)
+    (tmp_path.parent / "outside.cif").write_text(CIF)
+    (tmp_path / "link.cif").symlink_to(tmp_path.parent / "outside.cif")
+    paths = ["cells/a.cif", "b.json", "missing.cif", "../outside.cif", "link.cif", ""]
+    table = tmp_path / "x.csv"
+    table.write_text(csv_text(["path", "gap"], *([path, "1.5"] for path in paths)))
+    source = open_source(table)
+    assert isinstance(source, CsvTable) and source.target_name == "gap" and source.count() == 6
+    first, second, *bad = source.entries()
+    assert (first.id, parse(first).numbers.tolist()) == ("cells/a.cif", [11])
+    assert (second.format, parse(second).numbers.tolist()) == ("json", [19])
+    assert [entry.format for entry in bad] == ["bad"] * 4
+    reasons = [entry.text.split(":")[0] for entry in bad]
+    assert reasons == ["no structure file", "forbidden path", "forbidden path", "missing id"]
+    followed = open_source(table, follow_links=True)
+    assert list(followed.entries())[4].format == "cif"
+    before = source.digest()
+    (tmp_path / "b.json").write_text(JSON.replace("K", "Rb"))
+    assert source.digest() != before, "a file that it names has changed"
+
+
+def test_a_table_of_paths_may_have_ids(tmp_path: Path) -> None:
+    (tmp_path / "a.cif").write_text(CIF)
+    table = tmp_path / "x.csv"
+    table.write_text(csv_text(["id", "File", "y"], ["mp-5", "a.cif", "2"]))
+    (entry,) = open_source(table).entries()
+    assert (entry.id, entry.format, entry.target) == ("mp-5", "cif", "2")

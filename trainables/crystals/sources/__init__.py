@@ -13,7 +13,7 @@ from trainables.printable import printable
 
 LAYOUTS = (
     "a MatBench .json.gz, a .json list of structures, a folder with id_prop.csv, "
-    "a .csv or .csv.gz with a cif column, a .parquet with a structure column"
+    "a .csv or .csv.gz with a cif or path column, a .parquet with a structure column"
 )
 
 
@@ -50,7 +50,7 @@ def open_source(
     if plain.endswith(".json"):
         return (JsonRecords if is_list(path) else MatBench)(path, target, name)
     if plain.endswith((".csv", ".tsv")):
-        return CsvTable(path, target, name)
+        return CsvTable(path, target, name, follow_links=follow_links)
     if plain.endswith((".parquet", ".pq")):
         from trainables.crystals.sources.parquet import ParquetTable  # imports pyarrow
 

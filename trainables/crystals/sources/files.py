@@ -9,7 +9,7 @@ from pathlib import Path
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources.base import readable
 from trainables.crystals.sources.cells import NUMBERS
-from trainables.crystals.sources.folder import LARGEST_FILE, format_of
+from trainables.crystals.sources.structure_files import LARGEST_FILE, format_of
 
 STRUCTURES = ("POSCAR", "CONTCAR")
 SUFFIXES = (".cif", ".vasp", ".poscar")

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
-from trainables.crystals.crystal import Entry, one_line
+from trainables.crystals.crystal import Entry
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
     ID_COLUMNS,
     SourceError,
     columns_of,
-    is_text,
     readable,
 )
 from trainables.crystals.sources.cells import NUMBERS
 from trainables.crystals.sources.columns import SAMPLE, find_target, form_of
+from trainables.crystals.sources.structure_files import SUFFIXES, StructureFiles, format_of
 from trainables.crystals.sources.table import delimiter_of, table_rows
 from trainables.crystals.targets import is_missing, is_numeric
 
 TABLE = "id_prop.csv"
-_WHOLE = ("POSCAR-{}", "{}/POSCAR")
-_SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
-_LONGEST_ID = 200  # bytes; file systems take names of 255
-LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hundred kB
 
 
 class Folder:
@@ -56,14 +51,13 @@ class Folder:
     ) -> None:
         self.path = path
         self.name = name or path.resolve().name
-        self._follow_links = follow_links
+        self._files = StructureFiles(path, follow_links=follow_links)
         self._wanted = target != ANY_COLUMN
         self._table = path / TABLE
         self._bare = not self._table.is_file()
         self._has_header = False
         self._target_at: list[int] = []
         self.cells = NUMBERS
-        self._suffixed: dict[Path, dict[str, list[str]]] = {}
         if self._bare:
             self._read_listing()
         else:
@@ -77,13 +71,7 @@ class Folder:
                 while chunk := table.read(1 << 20):
                     digest.update(chunk)
         for cells in self._rows():
-            file, reason = self._find(cells[0].strip())
-            if file is None:
-                digest.update(b"\0" + reason.encode())
-                continue
-            with readable(file):
-                content = hashlib.sha256(file.read_bytes()).digest()
-            digest.update(b"\0" + file.relative_to(self.path).as_posix().encode() + content)
+            digest.update(self._files.digest(cells[0].strip()))
         digest.update(b"\0" + self.target_name.encode())
         return digest.hexdigest()
 
@@ -100,15 +88,14 @@ class Folder:
         for row, cells in enumerate(self._rows()):
             name = cells[0].strip()
             wanted = self._targets_of(cells) if self._wanted else None
-            file, reason = self._find(name)
+            file, reason = self._files.find(name)
             if file is None:
                 table = f"{self.path.name}/{TABLE}" if not self._bare else self.path.name
                 origin = f"{table}:{row + 1}"
                 yield Entry(row, name, "bad", reason, None if wanted is None else "", origin)
                 continue
             origin = f"{self.path.name}/{file.relative_to(self.path).as_posix()}"
-            with readable(file):
-                text = file.read_bytes().decode("utf-8-sig", errors="replace")
+            text = self._files.read(file)
             yield self.cells.entry(row, name, format_of(file), text, wanted, origin)
 
     def _targets_of(self, cells: list[str]) -> list[str]:
@@ -133,7 +120,7 @@ class Folder:
         if not self._listing:
             raise SourceError(
                 f"{self.path}: no structure files in this folder; they are called POSCAR…, or"
-                f" …{', …'.join(_SUFFIXES)}"
+                f" …{', …'.join(SUFFIXES)}"
             )
         self._count, self.target_name = len(self._listing), ""
 
@@ -177,82 +164,17 @@ class Folder:
         """The names of the columns: the first row, unless a structure file has its id."""
         first = [cell.strip() for cell in first]
         named = not any(is_numeric([cell]) or is_missing(cell) for cell in first[1:])
-        self._has_header = named and self._find(first[0])[0] is None
+        self._has_header = named and self._files.find(first[0])[0] is None
         if self._has_header and len(first) == 1:
             self._has_header = first[0].lower() in (*ID_COLUMNS, "name", "file")
         if self._has_header:
             return first
         return ["id", "target"][:width] if width <= 2 else ["id", *map(str, range(1, width))]
 
-    def _find(self, name: str) -> tuple[Path | None, str]:
-        """The structure file of an id, or None and the reason in one line."""
-        if not name:
-            return None, "missing id: the cell is empty"
-        if not is_text(name):
-            return None, "no structure file: its name is not UTF-8; rename it"
-        if len(name.encode()) > _LONGEST_ID:
-            return None, f"id too long for a file's name: {one_line(name, 40)!r}"
-        posix, windows = PurePosixPath(name), PureWindowsPath(name)
-        if posix.is_absolute() or windows.anchor or ".." in {*posix.parts, *windows.parts}:
-            return None, "forbidden path: an id must stay inside the folder"
-        try:
-            found = self._files_of(self.path / name)
-            if len(found) > 1:
-                names = " and ".join(file.relative_to(self.path).as_posix() for file in found)
-                return None, (
-                    f"ambiguous: it may be {one_line(names, 200)}; give the one that is meant by"
-                    " its whole name, or remove the others"
-                )
-            if found:
-                return self._usable(found[0])
-        except OSError as error:  # such as a folder without permission
-            return None, f"no structure file: {error.strerror}"
-        tried = ", ".join((name, *(name + suffix for suffix in _SUFFIXES)))
-        whole = ", ".join(pattern.format(name) for pattern in _WHOLE)
-        return None, f"no structure file: {one_line(f'{tried}, {whole}', 200)}"
-
-    def _files_of(self, named: Path) -> list[Path]:
-        """The file with that name, else all that it may stand for."""
-        if named.is_file():
-            return [named]
-        name = named.relative_to(self.path)
-        folder = self._with_suffixes(named.parent)
-        found = [named.parent / file for file in folder.get(named.name, ())]
-        found += [self.path / pattern.format(name) for pattern in _WHOLE]
-        return [file for file in found if file.is_file()]
-
-    def _with_suffixes(self, folder: Path) -> dict[str, list[str]]:
-        """Names of a folder's structure files by the part before the suffix."""
-        if folder not in self._suffixed:
-            by_stem: dict[str, list[str]] = {}
-            for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
-                stem, suffix = os.path.splitext(name)
-                if suffix.lower() in _SUFFIXES:
-                    by_stem.setdefault(stem, []).append(name)
-            self._suffixed[folder] = by_stem
-        return self._suffixed[folder]
-
-    def _usable(self, file: Path) -> tuple[Path | None, str]:
-        """A file that may be read, or None and the reason; raises OSError."""
-        leaves = not file.resolve().is_relative_to(self.path.resolve())
-        if leaves and not self._follow_links:
-            return None, (
-                "forbidden path: the file is a link that leaves the folder;"
-                " --follow-links allows that"
-            )
-        if file.stat().st_size > LARGEST_FILE:
-            return None, f"file too large: more than {LARGEST_FILE >> 20} MB"
-        return file, ""
-
 
 def _as_structure(file: Path) -> str:
     """The format that a file or folder has as a structure by its name, or nothing."""
     if (file / "POSCAR").is_file():
         return f"{file.name}/POSCAR"
-    named = file.name.startswith(("POSCAR", "CONTCAR")) or file.name.lower().endswith(_SUFFIXES)
+    named = file.name.startswith(("POSCAR", "CONTCAR")) or file.name.lower().endswith(SUFFIXES)
     return file.name if named and not file.is_dir() else ""
-
-
-def format_of(file: Path) -> str:
-    """The format of a structure file, by its suffix."""
-    return {".cif": "cif", ".json": "json"}.get(file.suffix.lower(), "poscar")

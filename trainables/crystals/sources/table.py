@@ -1,7 +1,11 @@
-"""A CSV (plain or gzipped) with the structures as CIF or POSCAR text in one of its columns."""
+"""A CSV (plain or gzipped) with the structures as CIF or POSCAR text in one of its columns.
+
+Or with the paths of structure files, which lie in the folder of the CSV or below it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -30,18 +34,23 @@ from trainables.crystals.sources.columns import (
     form_of,
     lacks_structures,
 )
+from trainables.crystals.sources.structure_files import StructureFiles, format_of
 
 STRUCTURE_COLUMNS = {"cif": "cif", "poscar": "poscar", "structure": "json"}  # column: format
+PATH_COLUMNS = ("path", "file", "filename", "structure_path", "structure_file", "cif_path")
 DELIMITERS = ("\t", ";", ",")
 _QUOTED = re.compile(r'"[^"]*("|$)')
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's first line
 
 
 class CsvTable:
-    """Streams a CSV with a `cif` (or `poscar`, or pymatgen JSON `structure`) column.
+    """Streams a CSV with a `cif` (or `poscar`, or pymatgen JSON `structure`) column, or a `path`.
 
     Delimiter `,` `;` or tab, BOM and Windows line ends are accepted, and decimal commas with
     semicolons or tabs. The id column is material_id, id or mbid, else the row's number.
+
+    Args:
+        follow_links: whether structure files may be links that lead out of the CSV's folder.
 
     Raises:
         SourceError: the file is unsuitable.
@@ -49,18 +58,29 @@ class CsvTable:
 
     unit: str | None = None
 
-    def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        target: str | None = None,
+        name: str | None = None,
+        *,
+        follow_links: bool = False,
+    ) -> None:
         self.path = path
         self.name = name or stem(path)
         rows = table_rows(path)
         self._header = [cell.strip() for cell in next(rows, (0, []))[1]]
         found = find_column(path, self._header, STRUCTURE_COLUMNS)
-        if found is None:
-            raise lacks_structures(path, self._header, "cif")
-        self._structure = found
+        paths = None if found else find_column(path, self._header, PATH_COLUMNS)
+        if found is None and paths is None:
+            raise lacks_structures(path, self._header, "cif or path")
+        self._structure = found or paths or ""
+        files = StructureFiles(path.parent, follow_links=follow_links)
+        self._files = None if paths is None else files
         self._id_column = find_column(path, self._header, ID_COLUMNS)
         sample = [cells for _, cells in islice(rows, SAMPLE) if len(cells) == len(self._header)]
-        other = called(self._header, (*STRUCTURE_COLUMNS, *ID_COLUMNS, *FORMULA_COLUMNS))
+        known = (*STRUCTURE_COLUMNS, *PATH_COLUMNS, *ID_COLUMNS, *FORMULA_COLUMNS)
+        other = called(self._header, known)
         self.target_name = find_target(path, self._header, sample, target, other=other)
         self._wanted = target != ANY_COLUMN
         names, _ = columns_of(self.target_name, self._header)
@@ -72,8 +92,14 @@ class CsvTable:
             self.cells = form_of(path, self.target_name, names, shown, self._targets, delimiter)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the file's bytes and the target's name."""
-        return file_digest(self.path, self.target_name)
+        """SHA-256 (hex) of the file's bytes and the target's name; also of all files it names."""
+        own = file_digest(self.path, self.target_name)
+        if self._files is None:
+            return own
+        digest, at = hashlib.sha256(own.encode()), self._header.index(self._structure)
+        for _, cells in islice(table_rows(self.path), 1, None):
+            digest.update(self._files.digest(cells[at].strip() if at < len(cells) else ""))
+        return digest.hexdigest()
 
     def count(self) -> int:
         """Number of rows below the header; reads the file through once."""
@@ -91,16 +117,24 @@ class CsvTable:
         """
         text_at = self._header.index(self._structure)
         id_at = None if self._id_column is None else self._header.index(self._id_column)
-        form = STRUCTURE_COLUMNS[self._structure.lower()]
+        form = STRUCTURE_COLUMNS.get(self._structure.lower(), "")
         for row, (_, cells) in enumerate(islice(table_rows(self.path), 1, None)):
             origin = f"{self.path.name}:{row + 1}"
             if len(cells) != len(self._header):
                 reason = f"broken row: {len(cells)} cells, but {len(self._header)} columns"
                 yield Entry(row, f"row {row + 1}", "bad", reason, "", origin)
                 continue
+            text = cells[text_at]
             name = str(row + 1) if id_at is None else cells[id_at].strip()
             target = [cells[at] for at in self._target_at] if self._wanted else None
-            yield self.cells.entry(row, name, form, cells[text_at], target, origin)
+            if self._files is not None:
+                name = text.strip() if id_at is None else name
+                file, reason = self._files.find(text.strip())
+                if file is None:
+                    yield Entry(row, name, "bad", reason, None if target is None else "", origin)
+                    continue
+                form, text = format_of(file), self._files.read(file)
+            yield self.cells.entry(row, name, form, text, target, origin)
 
     def _targets(self) -> Iterator[str]:
         """All cells of the target's first column."""
