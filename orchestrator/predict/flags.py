@@ -71,7 +71,7 @@ def _parser() -> Parser:
         prog="python -m orchestrator.predict",
         description="Predicts new structures with the models of a run, as one ensemble with"
         " calibrated intervals.",
-        epilog=EPILOG + STATUSES,
+        epilog=EPILOG + STATUSES.replace("done,", "done, 1 no structure could be predicted,", 1),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

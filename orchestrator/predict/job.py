@@ -15,7 +15,7 @@ import torch
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted, significant
-from orchestrator.interface.job import OK
+from orchestrator.interface.job import OK, SOME_FAILED
 from orchestrator.predict import folder, output
 from orchestrator.predict.flags import PredictOptions
 from orchestrator.predict.inputs import blocks_of, sources_of
@@ -39,7 +39,8 @@ def start(options: PredictOptions) -> int:
     if options.out is not None:
         made_from = f"{predictor.digest} {options.level} {options.members}"
         parts = Parts(options.out, made_from)
-    tables = _watched(tables_of(options, predictor, blocks_of(sources), parts))
+    seen = Seen()
+    tables = seen.watched(tables_of(options, predictor, blocks_of(sources), parts))
     if options.out is None or parts is None:
         rows = output.print_csv(tables)
     else:
@@ -48,7 +49,7 @@ def start(options: PredictOptions) -> int:
         print(f"{options.out}: {counted(rows, 'structure')}")
     if not rows:
         raise UsageError(f"{options.structures[0]}: no structures; there is nothing to predict")
-    return OK
+    return OK if seen.refused < rows else SOME_FAILED
 
 
 def opened(models: Path, task: str | None, model: str) -> Predictor:
@@ -109,18 +110,28 @@ def describe(predictor: Predictor) -> None:
     print("\n".join(told), file=sys.stderr)
 
 
-def _watched(tables: Iterator[Table]) -> Iterator[Table]:
-    """The tables, with a line on stderr now and then."""
-    begun = said = time.monotonic()
-    rows = refused = 0
-    for table in tables:
-        yield table
-        rows += len(table["id"])
-        refused += sum(value is None for value in table["prediction"])
-        now = time.monotonic()
-        if now - said > NEWS:
-            said = now
-            print(f"{rows} structures, {rows / (now - begun):.0f} a second", file=sys.stderr)
-    if refused:
-        told = f"{refused} of {counted(rows, 'structure')} without a prediction"
-        print(f"{told}; their reasons are in the last column", file=sys.stderr)
+class Seen:
+    """Counts the rows that go by, and says so on stderr now and then.
+
+    Attributes:
+        rows, refused: so far.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self.refused = 0
+
+    def watched(self, tables: Iterator[Table]) -> Iterator[Table]:
+        """The tables, as they are."""
+        begun = said = time.monotonic()
+        for table in tables:
+            yield table
+            self.rows += len(table["id"])
+            self.refused += sum(value is None for value in table["prediction"])
+            now = time.monotonic()
+            if now - said > NEWS:
+                said = now
+                rate = self.rows / (now - begun)
+                print(f"{self.rows} structures, {rate:.0f} a second", file=sys.stderr)
+        if self.refused:
+            told = f"{self.refused} of {counted(self.rows, 'structure')} without a prediction"
+            print(f"{told}; reasons are in the last column", file=sys.stderr)

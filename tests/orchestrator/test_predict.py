@@ -185,6 +185,18 @@ def test_a_row_for_each_structure_in_the_order_given(
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "new"]
 
 
+def test_a_command_without_any_prediction_fails(
+    numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    structures = structures_in(tmp_path / "new", made_up(2))
+    for path in structures:
+        Path(path).write_text('{"sites": []}')
+    assert JOBS["predict"].main([str(numbers), *structures]) == 1
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 3
+    assert "2 of 2 structures without a prediction" in told.err
+
+
 def test_a_folder_and_a_table_give_the_same_predictions(
     numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
