@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.fit.flags import FitOptions
+from orchestrator.grid.arrays import arrays
+from orchestrator.grid.cells import Cell, cells
 from orchestrator.grid.request import Options, build_config
 from orchestrator.planning.estimate import estimate, schedule
 from orchestrator.planning.machine import Machine
-from orchestrator.planning.work import Survey, look
+from orchestrator.planning.work import Survey, Work
 from trainables.models.mixing import RESIDUAL
 
 DIM = 64
@@ -101,18 +103,20 @@ class Plan:
     """Seconds that designs take on this machine.
 
     Attributes:
+        work: of the design that has all networks.
         slower: by which factor a design took longer than was predicted.
     """
 
     asked: FitOptions
+    work: Work
     survey: Survey
     machine: Machine
-    workers: int
     slower: float = 1.0
 
-    def seconds(self, design: Design) -> float:
-        """What a design takes, beyond what is recorded."""
-        work = look(design.options(self.asked))
+    def seconds(self, design: Design, done: Design | None = None) -> float:
+        """What a design takes beyond one that is done."""
+        before = set() if done is None else set(self._cells(done))
+        left = arrays(cell for cell in self._cells(design) if cell not in before)
         budget = self.machine.budget(self.asked.worker)
         sizes = self.survey.sizes
         parts = [
@@ -122,9 +126,16 @@ class Plan:
                 sizes[array.task, array.spec.backbone],
                 budget,
             ).seconds
-            for array in work.left
+            for array in left
         ]
-        return self.slower * schedule(parts, self.workers) if parts else 0.0
+        workers = max(1, self.machine.workers(self.asked.worker))
+        return self.slower * schedule(parts, workers) if parts else 0.0
+
+    def _cells(self, design: Design) -> list[Cell]:
+        """Its models, without the names that tell arrays of one design apart."""
+        config = design.options(self.asked).config
+        config = config.model_copy(update={"tasks": self.work.config.tasks})
+        return [replace(cell, label=_label(cell)) for cell in cells(config, self.work.targets, {})]
 
     def first(self, seconds: float, crystals: int) -> Design:
         """The design to begin with, of `SHARE` of the seconds if there is one."""
@@ -138,4 +149,9 @@ class Plan:
 
     def next(self, done: Design, seconds: float) -> Design | None:
         """The first of the larger designs that takes at most so many seconds more."""
-        return next((one for one in done.larger() if self.seconds(one) <= seconds), None)
+        return next((one for one in done.larger() if self.seconds(one, done) <= seconds), None)
+
+
+def _label(cell: Cell) -> str:
+    spec = cell.spec
+    return f"seed {spec.seed}, {spec.condition.train_size} crystals"

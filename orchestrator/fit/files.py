@@ -1,36 +1,81 @@
-"""The files that `fit` writes: `fit_design.json` when it begins, `fit.json` at its end."""
+"""The files that `fit` writes: `fit_progress.json` as it goes on, `fit.json` at its end."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.ensemble import files as ensemble
 from orchestrator.fit.design import Design
-from orchestrator.runs import sums
-from orchestrator.runs.finished_files import FinishedFiles
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import layout, sums
+from orchestrator.runs.finished_files import FinishedFiles, read_json
 
-DESIGN, FACTS = "fit_design.json", "fit.json"
-
-
-def read_design(run: Path) -> Design | None:
-    """The design that an earlier command began with; None if there is none, or it is damaged."""
-    try:
-        given = json.loads((run / DESIGN).read_bytes())
-        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-        return Design(**given | lists)
-    except (FileNotFoundError, ValueError, TypeError, AttributeError):
-        return None
+PROGRESS, FACTS = "fit_progress.json", "fit.json"
 
 
-def begin(run: Path, design: Design) -> None:
-    """Writes the first design, which the same command takes up again, and forgets earlier results,
-    which are of fewer models.
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a fit has come.
+
+    Attributes:
+        asked: what may not change: structures, folds and seed.
+        first: the design that it began with.
+        done: the largest one that is done; None if the first is not.
+        seconds: spent on what is done.
+        slower: as of `Plan`.
+        curve: the learning curve, once the first design is done.
     """
+
+    asked: dict[str, Any]
+    first: Design
+    done: Design | None = None
+    seconds: float = 0.0
+    slower: float = 1.0
+    curve: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def write(self, run: Path) -> None:
+        """Writes it into the run directory."""
+        sums.write_json(run, PROGRESS, dataclasses.asdict(self))
+
+
+def read_progress(run: Path, asked: dict[str, Any]) -> Progress | None:
+    """The progress of an earlier command; None if there is none.
+
+    Raises:
+        UsageError: the folder holds another run, a fit of something else, or a damaged file.
+    """
+    path = run / PROGRESS
+    if not path.is_file():
+        if (run / layout.MANIFEST).exists():
+            raise UsageError(f"--run {run}: holds a run that is no fit; name another folder")
+        return None
+    content = read_json(run, PROGRESS, "fit")
+    try:
+        done = content["done"]
+        found = Progress(
+            **content
+            | {"first": _design(content["first"]), "done": None if done is None else _design(done)}
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}: damaged ({error}); name another --run") from None
+    if found.asked != json.loads(json.dumps(asked)):
+        before = ", ".join(f"{name} {value}" for name, value in found.asked.items())
+        raise UsageError(f"--run {run}: holds a fit of {before}; name another folder")
+    return found
+
+
+def _design(given: dict[str, Any]) -> Design:
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return Design(**given | lists)
+
+
+def forget(run: Path) -> None:
+    """Deletes earlier results, which are of fewer models than there will be."""
     sums.remove(run, FACTS, *ensemble.FILES)
-    sums.write_json(run, DESIGN, dataclasses.asdict(design))
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> None:

@@ -6,8 +6,9 @@ elemgrid fit my_crystals/ --minutes 30 --run runs/mine
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ from orchestrator.nodes import cluster
 from orchestrator.planning.machine import looking_around
 from orchestrator.planning.work import look, measure_all, read_samples
 from orchestrator.report.job import write_report
+from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import demand_folder, locked
 from trainables.crystals.sources import SourceError
 
-Clock = Callable[[], float]
 # Of the minutes: Ray's start, reading, and the ensemble and the report at the end.
 FOR_THE_REST = 0.05
 START = 20.0  # seconds, at least
@@ -38,54 +39,110 @@ START = 20.0  # seconds, at least
 def start(options: FitOptions) -> int:
     """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
     begun = time.monotonic()
-
-    def spent() -> float:
-        return time.monotonic() - begun
-
     demand_folder(options.run)
     try:
         if options.dry_run:
-            for line in described(*planned(options)):
-                print(line)
+            plan, first = planned(options)
+            print("\n".join(described(plan, first)))
             return OK
         with locked(options.run) as lease:
-            return run(options, lease, spent)
+            return run(options, lease, begun)
     except SourceError as error:
         raise UsageError(str(error)) from None
 
 
-def run(options: FitOptions, lease: str, spent: Clock) -> int:
+def run(options: FitOptions, lease: str, begun: float) -> int:
     """A plan → designs, one after the other while there is time → ensemble → report."""
-    given = 60 * options.minutes
-    limit = given - max(START, FOR_THE_REST * given)
+    asked = {"structures": options.structures, "folds": options.folds, "seed": options.seed}
+    before = files.read_progress(options.run, asked)
     plan, first = planned(options)
-    done = first = files.read_design(options.run) or first
-    print("\n".join(described(plan, first)))
-    files.begin(options.run, first)
+    state = before or files.Progress(asked=asked, first=first)
+    plan = dataclasses.replace(plan, slower=state.slower)
+    if before is None:
+        print("\n".join(described(plan, first)))
+    else:
+        _demand_same_data(options.run, plan)
+    files.forget(options.run)
+    state.write(options.run)
     with cluster.connected(options.address, options.worker.cpus):
-        expected, begun = plan.seconds(first), spent()
-        if grid.run(first.options(options), lease, finishes=False) == INTERRUPTED:
+        work = _Work(options, lease, plan, state, begun)
+        if not work.go_on():
             return INTERRUPTED
-        curve = curve_of(options.run)
-        if expected > START:  # what was recorded before says nothing of the machine
-            plan = dataclasses.replace(plan, slower=(spent() - begun) / expected)
-        while design := plan.next(done, limit - spent()):
-            print(f"{duration(spent())}: {design}")
-            if grid.run(design.options(options), lease, finishes=False) == INTERRUPTED:
-                return INTERRUPTED
-            done = design
+        done = work.state.done or first
         status = grid.run(done.bare.options(options), lease)
-        if status == INTERRUPTED:
-            return status
+    if status == INTERRUPTED:
+        return status
     _combine(options.run)
-    facts = results_of(FinishedRun(options.run), curve)
-    facts |= {"minutes": options.minutes, "spent": spent() / 60, "design": str(done)}
+    facts = results_of(FinishedRun(options.run), work.state.curve)
+    spent = work.state.seconds + time.monotonic() - work.begun
+    facts |= {"minutes": options.minutes, "spent": spent / 60, "design": str(done)}
     files.write_facts(options.run, facts)
     report = write_report(options.run)
     say(facts)
     print(report)
     print(f"new crystals: elemgrid predict {options.run} STRUCTURES --out predictions.csv")
     return status
+
+
+@dataclass
+class _Work:
+    """The designs of a fit as they are trained.
+
+    Attributes:
+        begun: when the time began that `state` does not count yet.
+    """
+
+    options: FitOptions
+    lease: str
+    plan: Plan
+    state: files.Progress
+    begun: float
+
+    def go_on(self) -> bool:
+        """Trains designs while there is time; False if it was interrupted."""
+        given = 60 * self.options.minutes
+        limit = given - max(START, FOR_THE_REST * given)
+        if self.state.done is None:
+            expected = self.plan.seconds(self.state.first)
+            started = time.monotonic()
+            if not self._train(self.state.first):
+                return False
+            slower = (time.monotonic() - started) / max(expected, START)
+            self.plan = dataclasses.replace(self.plan, slower=slower)
+            self._note(slower=slower, curve=curve_of(self.options.run))
+        while design := self.plan.next(self._done, limit - self.state.seconds):
+            print(f"{duration(self.state.seconds)}: {design}")
+            if not self._train(design):
+                return False
+        return True
+
+    @property
+    def _done(self) -> Design:
+        return self.state.done or self.state.first
+
+    def _train(self, design: Design) -> bool:
+        status = grid.run(design.options(self.options), self.lease, finishes=False)
+        if status == INTERRUPTED:
+            return False
+        self._note(done=design)
+        return True
+
+    def _note(self, **changes: Any) -> None:
+        now = time.monotonic()
+        seconds = self.state.seconds + now - self.begun
+        self.begun = now
+        self.state = dataclasses.replace(self.state, seconds=seconds, **changes)
+        self.state.write(self.options.run)
+
+
+def _demand_same_data(run: Path, plan: Plan) -> None:
+    """Raises UsageError if the crystals are others than when the fit began."""
+    known = FinishedRun(run).manifest.get("data", {}) if (run / layout.MANIFEST).exists() else {}
+    for name, source in plan.work.sources.items():
+        if known.get(name, digest := source.digest()) != digest:
+            raise UsageError(
+                f"{name}: its data have changed since --run {run}; name another folder"
+            )
 
 
 def planned(options: FitOptions) -> tuple[Plan, Design]:
@@ -101,6 +158,7 @@ def planned(options: FitOptions) -> tuple[Plan, Design]:
             f"{options.structures}: {strange[0].name} is no number or class a crystal; train it"
             " with hybrid_grid"
         )
+    print("measuring what models cost here", file=sys.stderr)
     work = dataclasses.replace(work, left=work.planned)
     with looking_around() as machine:
         samples = read_samples(work, lambda text: None)
@@ -108,21 +166,19 @@ def planned(options: FitOptions) -> tuple[Plan, Design]:
     survey = measure_all(largest, work, samples, lambda text: None)
     if not survey.sizes:
         raise UsageError(f"{options.structures}: too few good crystals; five folds need 10")
-    workers = max(1, found.workers(options.worker))
-    plan = Plan(options, survey, found, workers)
+    plan = Plan(options, work, survey, found)
     crystals = next(iter(survey.sizes.values())).crystals
     return plan, plan.first(60 * options.minutes, crystals)
 
 
 def described(plan: Plan, first: Design) -> list[str]:
     """What will be trained, in lines."""
-    curve = plan.seconds(first) - plan.seconds(first.bare)
+    total = plan.seconds(first)
     told = f"first: {first}, {'and its learning curve' if first.curve else 'no learning curve'}"
-    lines = [f"{told}: about {duration(plan.seconds(first))}"]
-    done = first
-    while design := plan.next(done, 60 * plan.asked.minutes - curve):
-        total = duration(plan.seconds(design) + curve)
-        lines.append(f"then, as there is time: {design}: about {total} in all")
+    lines, done = [f"{told}: about {duration(total)}"], first
+    while design := plan.next(done, 60 * plan.asked.minutes - total):
+        total += plan.seconds(design, done)
+        lines.append(f"then, as there is time: {design}: about {duration(total)} in all")
         done = design
     return lines
 

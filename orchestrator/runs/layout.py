@@ -26,7 +26,7 @@ FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
 FILES = frozenset(
     {MANIFEST, LEDGER, EMBEDDINGS, PREDICTIONS, DISTANCES, REPORT, PROBE}
     | {"SHA256SUMS", "without.txt", "folds.parquet", "quarantine.csv"}
-    | {"ensemble.parquet", "ensemble.json", "fit_design.json", "fit.json"}
+    | {"ensemble.parquet", "ensemble.json", "fit_progress.json", "fit.json"}
     | {"groups.csv", "consensus.json", "partners.parquet", "geometry.parquet"}
     | {"clusterings.parquet", "screening.csv", "untrained.csv", "relations.csv"}
     | {"scale.csv", "element_scale.json", "pareto.parquet", "replaceability.parquet", SCALE_FACTS}

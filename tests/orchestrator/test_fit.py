@@ -17,6 +17,7 @@ from orchestrator.fit.results import curve_of, results_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
 from orchestrator.report.job import write_report
+from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
 from tests.orchestrator.finished_runs import make_run, write_shards
 from tests.orchestrator.small_grids import rows, write_matbench
@@ -31,10 +32,11 @@ class Priced(Plan):
     def __init__(self) -> None:
         pass
 
-    def seconds(self, design: Design) -> float:
+    def seconds(self, design: Design, done: Design | None = None) -> float:
         each = sum({"cogn": 1.0, "megnet": 3.0}[name] for name in design.backbones)
         sizes = 1 + len(design.curve)
-        return each * len(design.mixing) * design.seeds * sizes * design.inner_folds
+        whole = each * len(design.mixing) * design.seeds * sizes * design.inner_folds
+        return whole - (0 if done is None else self.seconds(done))
 
 
 def test_each_larger_design_keeps_all_models_of_the_smaller() -> None:
@@ -47,16 +49,18 @@ def test_each_larger_design_keeps_all_models_of_the_smaller() -> None:
 
 
 def test_designs_grow_as_far_as_there_is_time() -> None:
-    plan, done, grown = Priced(), FIRST.bare, []
-    while design := plan.next(done, 16):
+    plan, done, grown, left = Priced(), FIRST.bare, [], 16.0
+    while design := plan.next(done, left):
         grown.append(design)
+        left -= plan.seconds(design, done)
         done = design
+    assert left == 2
     assert [(one.backbones, one.mixing, one.seeds) for one in grown] == [
         (("cogn",), ("H", "residual"), 1),
         (("cogn", "megnet"), ("H", "residual"), 1),
     ]
-    assert plan.next(ALL, 63) is None and plan.next(ALL, 200) is not None
-    cheap = plan.next(dataclasses.replace(FIRST.bare, mixing=("H", "residual")), 8)
+    assert plan.next(ALL, 63) is None and plan.next(ALL, 64) is not None
+    cheap = plan.next(dataclasses.replace(FIRST.bare, mixing=("H", "residual")), 4)
     assert cheap is not None and cheap.seeds == 2 and cheap.backbones == ("cogn",)
 
 
@@ -82,12 +86,32 @@ def test_a_plan_is_told_and_writes_nothing(
     assert len(more) == 2 + 3 and more[-1].endswith(" in all"), "all networks, then seeds"
 
 
-def test_a_design_is_taken_up_again(tmp_path: Path) -> None:
-    assert files.read_design(tmp_path) is None
-    files.begin(tmp_path, FIRST)
-    assert files.read_design(tmp_path) == FIRST
-    (tmp_path / files.DESIGN).write_text('{"inner_folds": 2, "strange": 1}')
-    assert files.read_design(tmp_path) is None
+ASKED = {"structures": "mine", "folds": (0, 1), "seed": 0}
+
+
+def test_a_fit_is_taken_up_again(tmp_path: Path) -> None:
+    assert files.read_progress(tmp_path, ASKED) is None
+    curve = [{"fold": 0, "crystals": 6.0, "error": 0.5}]
+    state = files.Progress(asked=ASKED, first=FIRST, done=ALL, seconds=3.0, slower=2.0, curve=curve)
+    state.write(tmp_path)
+    found = files.read_progress(tmp_path, ASKED)
+    assert found is not None and (found.first, found.done) == (FIRST, ALL)
+    assert (found.seconds, found.slower, found.curve) == (3.0, 2.0, curve)
+
+
+def test_a_run_that_is_no_such_fit_is_not_touched(tmp_path: Path, fitted: Path) -> None:
+    with pytest.raises(UsageError, match="holds a run that is no fit; name another folder"):
+        files.read_progress(fitted, ASKED)
+    files.Progress(asked=ASKED, first=FIRST).write(tmp_path)
+    with pytest.raises(UsageError, match=r"holds a fit of structures mine, folds \[0, 1\], seed 0"):
+        files.read_progress(tmp_path, ASKED | {"seed": 1})
+    content = json.loads((tmp_path / files.PROGRESS).read_text())
+    sums.write_json(tmp_path, files.PROGRESS, content | {"strange": 1})
+    with pytest.raises(UsageError, match="damaged"):
+        files.read_progress(tmp_path, ASKED)
+    (tmp_path / files.PROGRESS).write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="SHA-256"):
+        files.read_progress(tmp_path, ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +157,6 @@ def test_results_are_those_of_the_ensemble_and_of_its_crystals(
 
 def test_the_report_begins_with_the_model(fitted: Path) -> None:
     facts = results_of(FinishedRun(fitted), curve_of(fitted))
-    files.begin(fitted, FIRST)
-    assert not (fitted / "ensemble.json").exists(), "of fewer models than there will be"
     files.write_facts(fitted, facts | {"minutes": 1.0, "spent": 0.5, "design": str(FIRST)})
     page = write_report(fitted).read_text()
     assert page.index("Your model") < page.index("Overview")
@@ -144,6 +166,8 @@ def test_the_report_begins_with_the_model(fitted: Path) -> None:
     ledger["made_from"]["ledger"] = "another"
     files.write_facts(fitted, ledger)
     assert "Your model" not in write_report(fitted).read_text()
+    files.forget(fitted)
+    assert not list(fitted.glob("ensemble.*")), "of fewer models than there will be"
 
 
 @pytest.mark.parametrize(
