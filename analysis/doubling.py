@@ -33,6 +33,8 @@ def slope(curve: pd.DataFrame) -> Slope | None:
     Args:
         curve: fold, crystals, error; a row a fold and size.
     """
+    if curve.empty:
+        return None
     slopes = []
     for _, own in curve[curve["error"] > 0].groupby("fold"):
         if own["crystals"].nunique() > 1:

@@ -15,7 +15,7 @@ def learned_from(curve: pd.DataFrame, metric: str, unit: str) -> go.Figure:
     """Error against training crystals, a thin line a fold, the mean, and the mean at twice as many.
 
     Args:
-        curve: as of `analysis.doubling.slope`, with at least two sizes.
+        curve: as of `analysis.doubling.slope`, with at least two sizes; `size` names them.
     """
     fig = panels(1, 1, [""], panel_height=330)
     for fold, own in curve.groupby("fold"):
@@ -24,8 +24,7 @@ def learned_from(curve: pd.DataFrame, metric: str, unit: str) -> go.Figure:
             line={"color": MUTED, "width": 1},
             hovertemplate=f"fold {fold}, %{{x:.0f}} crystals: %{{y:.4g}}<extra></extra>",
         )  # fmt: skip
-    mean = curve.assign(size=curve.groupby("fold")["crystals"].rank()).groupby("size")
-    points = mean[["crystals", "error"]].mean().sort_values("crystals")
+    points = curve.groupby("size")[["crystals", "error"]].mean().sort_values("crystals")
     fig.add_scatter(
         x=points["crystals"], y=points["error"], mode="lines+markers", name="mean over folds",
         line={"color": INK, "width": 2},

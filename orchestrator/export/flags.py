@@ -34,7 +34,8 @@ def parse(argv: Sequence[str]) -> ExportOptions:
     parser = Parser(
         prog="python -m orchestrator.export",
         description="Writes a run's models as a folder of safetensors and JSON, which predicts"
-        " wherever elemgrid is installed, and shows nothing of the data behind it.",
+        " wherever elemgrid is installed. It has no names, structures or targets of the data behind"
+        " it, but features that the models make of them.",
         epilog=EPILOG + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -18,9 +18,10 @@ from orchestrator.fit import files
 from orchestrator.fit.design import ALL, Design, Plan
 from orchestrator.fit.flags import FitOptions
 from orchestrator.fit.results import curve_of, results_of
+from orchestrator.fit.sections import with_interval
 from orchestrator.hybrid_grid import job as grid
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.format import duration, interval, significant
+from orchestrator.interface.format import duration, significant
 from orchestrator.interface.job import INTERRUPTED, OK
 from orchestrator.nodes import cluster
 from orchestrator.planning.machine import looking_around
@@ -34,6 +35,7 @@ from trainables.crystals.sources import SourceError
 # Of the minutes: Ray's start, reading, and the ensemble and the report at the end.
 FOR_THE_REST = 0.05
 START = 20.0  # seconds, at least
+LEAST_SLOWER = 0.5
 
 
 def start(options: FitOptions) -> int:
@@ -102,18 +104,26 @@ class _Work:
         """Trains designs while there is time; False if it was interrupted."""
         given = 60 * self.options.minutes
         limit = given - max(START, FOR_THE_REST * given)
-        if self.state.done is None:
-            expected = self.plan.seconds(self.state.first)
-            started = time.monotonic()
-            if not self._train(self.state.first):
-                return False
-            slower = (time.monotonic() - started) / max(expected, START)
-            self.plan = dataclasses.replace(self.plan, slower=slower)
-            self._note(slower=slower, curve=curve_of(self.options.run))
+        if self.state.done is None and not self._begin():
+            return False
         while design := self.plan.next(self._done, limit - self.state.seconds):
             print(f"{duration(self.state.seconds)}: {design}")
             if not self._train(design):
                 return False
+            self._note(done=design)
+        return True
+
+    def _begin(self) -> bool:
+        """Trains the first design, which also says how fast this machine is."""
+        first, resumed = self.state.first, bool(self.state.seconds)
+        expected, started = self.plan.seconds(first), time.monotonic()
+        if not self._train(first):
+            return False
+        slower = (time.monotonic() - started) / max(expected, START)
+        # What was recorded before, or ended before it could be measured, says nothing.
+        slower = 1.0 if resumed else max(LEAST_SLOWER, slower)
+        self.plan = dataclasses.replace(self.plan, slower=slower)
+        self._note(done=first, slower=slower, curve=curve_of(self.options.run))
         return True
 
     @property
@@ -123,9 +133,8 @@ class _Work:
     def _train(self, design: Design) -> bool:
         status = grid.run(design.options(self.options), self.lease, finishes=False)
         if status == INTERRUPTED:
-            return False
-        self._note(done=design)
-        return True
+            self._note()
+        return status != INTERRUPTED
 
     def _note(self, **changes: Any) -> None:
         now = time.monotonic()
@@ -199,16 +208,14 @@ def _combine(run: Path) -> None:
 
 def say(facts: dict[str, Any]) -> None:
     """Prints the results in a few lines."""
-    error, unit = facts["error"], facts["unit"] or ""
+    unit = f" {facts['unit']}" if facts["unit"] else ""
     print(
-        f"{facts['task']}: {facts['metric']} {significant(error['mean'])} {unit}"
-        f" ({interval(error['low'], error['high'])}) on crystals that its models have not seen;"
-        f" without looking at the crystal {significant(facts['trivial'])}"
+        f"{facts['task']}: {facts['metric']} {with_interval(facts['error'])}{unit} on crystals that"
+        " its models have not seen; without looking at the crystal"
+        f" {significant(facts['trivial'])}"
     )
     if facts["double"] is not None:
-        double = facts["double"]
-        told = f"{significant(double['mean'])} ({interval(double['low'], double['high'])})"
-        print(f"twice the data would give about {told}")
+        print(f"twice the data would give about {with_interval(facts['double'])}{unit}")
     if facts["weak"]:
         named = ", ".join(f"{one['element']} ({one['ratio']:.1f} ×)" for one in facts["weak"])
         print(f"elements whose crystals are predicted worst: {named}")

@@ -27,12 +27,21 @@ WEAK = 5  # elements that are named
 
 
 def curve_of(run: Path) -> list[dict[str, Any]]:
-    """Mean test error of a run's single models by fold and size: fold, crystals, error."""
+    """Mean test error of a run's single models by fold and size.
+
+    Returns:
+        fold, size (as asked for; 0 for all), crystals (in the training parts), error.
+    """
     models = done(FinishedRun(run).ledger, "test_error")
-    means = models.groupby(["condition", "fold"])[["n_train", "test_error"]].mean()
+    means = models.groupby(["train_size", "fold"])[["n_train", "test_error"]].mean()
     rows = means.reset_index().sort_values(["n_train", "fold"])
     return [
-        {"fold": int(row.fold), "crystals": float(row.n_train), "error": float(row.test_error)}
+        {
+            "fold": int(row.fold),
+            "size": int(row.train_size),
+            "crystals": float(row.n_train),
+            "error": float(row.test_error),
+        }
         for row in rows.itertuples()
     ]
 

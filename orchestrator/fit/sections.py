@@ -28,8 +28,8 @@ def worth(fit: FinishedFit) -> Values:
     elements = facts["elements"]
     return {
         "facts": facts,
-        "error": _with_interval(error),
-        "double": None if double is None else _with_interval(double),
+        "error": with_interval(error),
+        "double": None if double is None else with_interval(double),
         "curve": learned_from(pd.DataFrame(facts["curve"]), facts["metric"], facts["unit"] or "")
         if facts["double"] is not None
         else None,
@@ -46,11 +46,10 @@ def worth(fit: FinishedFit) -> Values:
     }
 
 
-def _with_interval(found: dict[str, float | None]) -> str:
-    told = significant(found["mean"])  # type: ignore[arg-type]
-    if found["low"] is None or found["high"] is None:
-        return told
-    return f"{told} ({interval(found['low'], found['high'])})"
+def with_interval(found: dict[str, float | None]) -> str:
+    """A mean, and its interval in brackets if there is one."""
+    told = significant(float(found["mean"] or 0))
+    return told if found["low"] is None else f"{told} ({interval(found['low'], found['high'])})"
 
 
 SECTIONS = [("Your model", worth)]

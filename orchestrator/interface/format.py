@@ -35,9 +35,9 @@ def significant(value: float) -> str:
     return "–" if not math.isfinite(value) else f"{value:.4g}"
 
 
-def interval(low: float, high: float) -> str:
+def interval(low: float | None, high: float | None) -> str:
     """Both ends of an interval; a dash if there is none, as of a single fold."""
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return "–"
     return f"{significant(low)} … {significant(high)}"
 

@@ -48,6 +48,7 @@ class PredictOptions:
     task: str | None
     model: str
     level: float
+    max_atoms: int | None
     members: bool
     follow_links: bool
     workers: int | None
@@ -97,6 +98,12 @@ def _parser() -> Parser:
         "--follow-links",
         action="store_true",
         help="structure files of a folder may be links to files elsewhere",
+    )
+    parser.add_argument(
+        "--max-atoms",
+        type=whole_number(1),
+        metavar="N",
+        help="largest number of atoms of a structure; default: that of the run",
     )
     machine = parser.add_argument_group("machine")
     machine.add_argument(

@@ -1,4 +1,8 @@
-"""A predictor as a folder of safetensors and JSON, without the data that it was trained on."""
+"""A predictor as a folder of safetensors and JSON.
+
+There are no names, structures or targets of the data that it was trained on in it, but what a model
+sees in them: the features by which crystals are judged to be far from them.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +66,6 @@ def save(predictor: Predictor, records: Path, folder: Path) -> list[Path]:
         "format": FORMAT,
         "facts": dict(predictor.facts),
         "folds": [_described(fold) for fold in predictor.folds],
-        "fewest_neighbours": dict(predictor.fewest),
         "max_atoms": predictor.max_atoms,
         "arrays_sha256": hashlib.sha256(beside).hexdigest(),
     }
@@ -92,6 +95,7 @@ def _described(fold: FoldEnsemble) -> dict[str, Any]:
         "scale": None if fold.spread is None else fold.spread.scale,
         "reference": fold.reference,
         "unit": None if fold.familiar is None else fold.familiar.unit,
+        "fewest_neighbours": dict(fold.fewest),
     }
 
 
@@ -118,10 +122,13 @@ def load(folder: Path) -> Predictor:
         if strange := [key for key in keys if not KEY.fullmatch(key)]:
             raise ValueError(f"{strange[0][:40]!a} is no key of a model")
         panel = Panel.load(folder / MODELS / f"{key}.safetensors" for key in keys)
-        facts, fewest = content["facts"], content["fewest_neighbours"]
-        if missing := {kind.name for kind in panel.representations} - fewest.keys():
-            raise ValueError(f"nothing on {missing.pop()}")
-        return Predictor({**UNKNOWN, **facts}, panel, folds, fewest, int(content["max_atoms"]))
+        if unknown := sorted({fold.reference for fold in folds} - panel.rows.keys()):
+            raise ValueError(f"{unknown[0][:40]!a} is none of its models")
+        kinds = {kind.name for kind in panel.representations}
+        if any(fold.fewest and kinds - fold.fewest.keys() for fold in folds):
+            raise ValueError("nothing on some graphs")
+        facts = _facts(content["facts"], panel)
+        return Predictor(facts, panel, folds, int(content["max_atoms"]))
     except CheckpointError as error:
         raise UsageError(str(error)) from None
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -141,22 +148,51 @@ def _read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
 
 
 def _fold(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> FoldEnsemble:
-    name = about["fold"]
+    name, columns = about["fold"], tuple(map(tuple, about["columns"]))
+    weights = np.array(about["weights"], dtype=np.float64)
+    if weights.shape != (len(columns),) or not (weights > 0).all() or not weights.sum() < 1 + 1e-6:
+        raise ValueError(f"fold {name}: weights that are none of its models'")
+    if len({len(column) for column in columns}) != 1 or not all(columns):
+        raise ValueError(f"fold {name}: columns of different sizes")
     spread = familiar = None
     if about["floor"] is not None:
+        floor, scale = (_number(about[part], least=0.0) for part in ("floor", "scale"))
         ratios = arrays[f"{name}/ratios"]
-        spread = Spread(floor=about["floor"], scale=about["scale"], ratios=ratios)
+        if not len(ratios) or (np.diff(ratios) < 0).any():
+            raise ValueError(f"fold {name}: ratios that do not ascend")
+        spread = Spread(floor=floor, scale=scale, ratios=ratios)
     if about["unit"] is not None:
         own = {part: arrays[f"{name}/{part}"] for part in ("mean", "scale", "features")}
-        familiar = Reference(**own, unit=about["unit"])
+        familiar = Reference(**own, unit=_number(about["unit"], least=1e-300))
     return FoldEnsemble(
-        fold=name,
-        columns=tuple(map(tuple, about["columns"])),
-        weights=np.array(about["weights"]),
+        fold=int(name),
+        columns=columns,
+        weights=weights,
         spread=spread,
         familiar=familiar,
-        reference=about["reference"],
+        reference=str(about["reference"]),
+        fewest={str(kind): int(least) for kind, least in about["fewest_neighbours"].items()},
     )
+
+
+def _number(value: Any, *, least: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < np.inf:
+        raise ValueError(f"{str(value)[:40]!a} is no number from {least:g} on")
+    return float(value)
+
+
+def _facts(given: Mapping[str, Any], panel: Panel) -> dict[str, Any]:
+    """What is shown; what the models themselves say of the target counts."""
+    classes, held = given.get("classes"), given.get("held_out")
+    if panel.target.kind == "binary" and classes is not None and len(classes) != 2:
+        raise ValueError(f"{len(classes)} classes")
+    known = held is None or all(
+        value is None or isinstance(value, int | float) for value in dict(held).values()
+    )
+    if not known:
+        raise ValueError("held_out has no numbers")
+    own = {"target": panel.target.name, "unit": panel.target.unit, "kind": panel.target.kind}
+    return {**UNKNOWN, **given, **own}
 
 
 def _readme(predictor: Predictor) -> str:
@@ -172,5 +208,6 @@ elemgrid predict . STRUCTURES... --out predictions.csv
 ```
 
 `predictor.json` says which models and weights; `models/` has them; `arrays.safetensors` has what
-intervals and the flag `outside` rest on. The data that they were trained on are not here.
+intervals and the flag `outside` rest on: errors of validation, and features that the models make of
+the crystals that they were trained on, whose names, structures and values are not here.
 """

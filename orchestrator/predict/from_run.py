@@ -81,7 +81,7 @@ def predictor_of(run: Path, task: str | None, model: str) -> Predictor:
         "made_from": {LEDGER: finished.digest},
     }
     max_atoms = int(finished.manifest["config"].get("max_atoms", 1000))
-    bare = Predictor(facts, panel, tuple(folds), {}, max_atoms)
+    bare = Predictor(facts, panel, tuple(folds), max_atoms)
     return _acquainted(bare, folder_of(run, name), run / layout.RECORDS, given)
 
 
@@ -151,25 +151,22 @@ def _acquainted(
         graphs = {kind.name: _read(folder, kind, wanted) for kind in bare.representations}
     except shards.ShardError as error:
         raise UsageError(str(error)) from None
-    fewest = {name: int(fewest_neighbours(own).min()) for name, own in graphs.items()}
     folds = []
     for fold in bare.folds:
         part = parts[fold.fold]
-        seen = {
-            name: [own.take(np.searchsorted(wanted, rows)) for rows in part[:2]]
-            for name, own in graphs.items()
-        }
-        features = [
-            bare.panel.features(
-                {name: both[place] for name, both in seen.items()}, [fold.reference]
-            )
-            for place in range(2)
+        if not len(part.training) or not len(part.validation):
+            folds.append(fold)
+            continue
+        seen = [
+            {name: own.take(np.searchsorted(wanted, rows)) for name, own in graphs.items()}
+            for rows in (part.training, part.validation)
         ]
-        familiar = None
-        if len(part.training) and len(part.validation):
-            familiar = Reference.of(*(own[fold.reference] for own in features))
-        folds.append(replace(fold, familiar=familiar))
-    made = replace(bare, folds=tuple(folds), fewest=fewest)
+        features = [bare.panel.features(both, [fold.reference])[fold.reference] for both in seen]
+        fewest = {
+            name: min(int(fewest_neighbours(both[name]).min()) for both in seen) for name in graphs
+        }
+        folds.append(replace(fold, familiar=Reference.of(*features), fewest=fewest))
+    made = replace(bare, folds=tuple(folds))
     held = _held_out(
         made, given, {fold: part.test for fold, part in parts.items()}, ids, graphs, wanted
     )

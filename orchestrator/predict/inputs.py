@@ -58,7 +58,10 @@ def blocks_of(sources: Sequence[Source]) -> Iterator[list[Entry]]:
         block: list[Entry] = []
         held = 0
         try:
-            for entry in with_sound_ids(source.entries()):
+            entries = source.entries()
+            if not isinstance(source, Files):  # whose ids are paths, of any length
+                entries = with_sound_ids(entries)
+            for entry in entries:
                 block.append(entry)
                 held += len(entry.text)
                 if len(block) == ROWS_PER_BLOCK or held >= LARGEST_BLOCK:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +35,10 @@ def start(options: PredictOptions) -> int:
         output.demand_free(options.out, overwrite=options.overwrite)
     sources = sources_of(options.structures, follow_links=options.follow_links)
     predictor = opened(options.models, options.task, options.model)
+    if options.max_atoms is not None:
+        predictor = replace(predictor, max_atoms=options.max_atoms)
     describe(predictor)
+    _say_uncalibrated(predictor, options.level)
     parts = None
     if options.out is not None:
         made_from = f"{predictor.digest} {options.level} {options.members}"
@@ -48,8 +52,19 @@ def start(options: PredictOptions) -> int:
         parts.remove()
         print(f"{options.out}: {counted(rows, 'structure')}")
     if not rows:
-        raise UsageError(f"{options.structures[0]}: no structures; there is nothing to predict")
+        raise UsageError(output.NOTHING)
     return OK if seen.refused < rows else SOME_FAILED
+
+
+def _say_uncalibrated(predictor: Predictor, level: float) -> None:
+    """Says so if an interval would need more validation errors than there are."""
+    known = [len(fold.spread.ratios) for fold in predictor.folds if fold.spread is not None]
+    if known and level > (most := min(known) / (min(known) + 1)):
+        print(
+            f"careful: {min(known)} validation errors tell intervals up to --level {most:.4g}, and"
+            " the intervals of this one hold less than they promise",
+            file=sys.stderr,
+        )
 
 
 def opened(models: Path, task: str | None, model: str) -> Predictor:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,8 +25,10 @@ from trainables import checksum
 from trainables.crystals.crystal import Entry
 
 NUMBERS = ("prediction", "std", "lower", "upper")
+NOTHING = "there is no structure in what was given; nothing is written"
 COLUMNS = ("id", *NUMBERS, "outside", "reason")
 
+PART = re.compile(r"\d{8}-[0-9a-f]{24}\.json")
 Block = tuple[int, list[Entry]]  # numbered
 Table = dict[str, list[Any]]  # by column; None where there is no number
 
@@ -55,7 +58,6 @@ class Parts:
     def __init__(self, out: Path, made_from: str) -> None:
         self.folder = out.with_name(f".{out.name}.parts")
         self._made_from = made_from
-        self._kept: list[Path] = []
 
     def read(self, block: Block) -> Table | None:
         """The rows of a block; None if they are not there, or damaged."""
@@ -71,14 +73,14 @@ class Parts:
     def keep(self, block: Block, rows: Table) -> None:
         """Stores the rows of a block, unless they are there."""
         path = self._path(block)
-        self._kept.append(path)
         if self.read(block) is None:
             durable.write_bytes(path, json.dumps(checksum.add({"rows": rows})).encode())
 
     def remove(self) -> None:
-        """Removes what was kept, and the folder if nothing else is in it."""
-        for path in self._kept:
-            path.unlink(missing_ok=True)
+        """Removes all such files, also of other models, and the folder if nothing else is in it."""
+        for path in self.folder.glob("*.json"):
+            if PART.fullmatch(path.name):
+                path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 
@@ -102,9 +104,16 @@ def demand_free(out: Path, *, overwrite: bool) -> None:
 
 
 def write(out: Path, tables: Iterator[Table]) -> int:
-    """Writes the table; returns the number of rows."""
+    """Writes the table; returns the number of rows.
+
+    Raises:
+        UsageError: there are none; nothing is written.
+    """
     with durable.replacing(out) as file:
-        return (_write_parquet if out.suffix.lower() == ".parquet" else write_csv)(file, tables)
+        rows = (_write_parquet if out.suffix.lower() == ".parquet" else write_csv)(file, tables)
+        if not rows:
+            raise UsageError(NOTHING)
+        return rows
 
 
 def print_csv(tables: Iterator[Table]) -> int:

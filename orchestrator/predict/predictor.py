@@ -40,6 +40,8 @@ class FoldEnsemble:
         spread: of their deviation; None for classes.
         familiar: what one of the models has learned from; None if that is not known.
         reference: the key of this model.
+        fewest: by representation, the least number of neighbours that an atom has of the crystals
+            that the fold learned from or validated on; {} if that is not known.
     """
 
     fold: int
@@ -48,6 +50,7 @@ class FoldEnsemble:
     spread: Spread | None = field(repr=False)
     familiar: Reference | None = field(repr=False)
     reference: str
+    fewest: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,24 +83,28 @@ class Predictor:
         facts: task, target, unit, classes and the like, as they are shown.
         panel: the models.
         folds: their ensembles.
-        fewest: by representation, the least number of neighbours that an atom of the training data
-            has.
         max_atoms: of a crystal.
     """
 
     facts: Mapping[str, Any]
     panel: Panel
     folds: tuple[FoldEnsemble, ...]
-    fewest: Mapping[str, int]
     max_atoms: int
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of what determines the predictions."""
-        folds = [[fold.fold, fold.columns, fold.weights.tolist()] for fold in self.folds]
-        spreads = [fold.spread and [fold.spread.floor, fold.spread.scale] for fold in self.folds]
-        text = json.dumps([folds, spreads, sorted(self.panel.rows), dict(self.fewest)])
-        return hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([self.max_atoms, sorted(self.panel.rows)]).encode())
+        for fold in self.folds:
+            own = [fold.fold, fold.columns, fold.weights.tolist(), dict(fold.fewest)]
+            digest.update(json.dumps(own).encode())
+            if fold.spread is not None:
+                digest.update(json.dumps([fold.spread.floor, fold.spread.scale]).encode())
+                digest.update(fold.spread.ratios.tobytes())
+            if fold.familiar is not None:
+                digest.update(json.dumps([fold.reference, fold.familiar.unit]).encode())
+                digest.update(fold.familiar.features.tobytes())
+        return digest.hexdigest()
 
     @property
     def representations(self) -> list[CrystalGraph]:
@@ -113,15 +120,17 @@ class Predictor:
         found = featurise(entries, self.representations, self.max_atoms)
         good = np.flatnonzero([not reason for reason in found.reasons])
         values = self.panel.predict(found.graphs)
+        known = self.known(found.graphs)
         joined = np.full((4, len(entries)), np.nan)
-        joined[:, good] = self.combined(values, self.known(found.graphs), level)
+        joined[:, good] = self.combined(values, known, level)
+        joined[:, ~np.isfinite(joined[0])] = np.nan
         outside, reasons = np.full(len(entries), "", object), np.array(found.reasons, object)
         outside[good] = self.unfamiliar(found.graphs)
         silent = good[np.isnan(joined[0, good])]
-        reasons[silent] = [f"no model can say anything: {outside[place]}" for place in silent]
+        reasons[silent] = [_why_silent(outside[place]) for place in silent]
         members = {key: np.full(len(entries), np.nan) for key in values}
         for key, own in members.items():
-            own[good] = values[key]
+            own[good] = np.where(known[key], values[key], np.nan)
         return Predicted(
             ids=[entry.id for entry in entries],
             prediction=joined[0],
@@ -158,9 +167,9 @@ class Predictor:
         """
         sums = [_of_fold(fold, values, known, level) for fold in folds or self.folds]
         stacked = np.stack(sums)  # [F, 3, B]
-        there = ~np.isnan(stacked[:, 0])
+        there = ~np.isnan(stacked)
         number = np.where(there.any(axis=0), there.sum(axis=0), np.nan)
-        mean, std, half = np.where(there[:, None], stacked, 0).sum(axis=0) / number
+        mean, std, half = np.where(there, stacked, 0).sum(axis=0) / number
         return np.stack([mean, std, mean - half, mean + half])
 
     def unfamiliar(
@@ -180,7 +189,9 @@ class Predictor:
         ]
         few = np.zeros(len(first), bool)
         for name, own in graphs.items():
-            few |= fewest_neighbours(own) < self.fewest[name]
+            known = [fold.fewest[name] for fold in folds if fold.fewest]
+            if known:
+                few |= fewest_neighbours(own) < min(known)
         far = self._distance(graphs, folds) > 1
         for place, told in enumerate(lists):
             told += [name for name, flag in ((LONELY, few), (FAR, far)) if flag[place]]
@@ -210,7 +221,8 @@ def _of_fold(
 ) -> np.ndarray:
     """Mean, standard deviation and half width of the interval, [3, B]; NaN where no model knows.
 
-    A crystal with an element that some columns do not know is predicted by the others.
+    A crystal with an element that some columns do not know is predicted by the others, without an
+    interval: the spread is that of all of them.
     """
     each = np.array([[values[key] for key in keys] for keys in zip(*fold.columns, strict=True)])
     usable = np.array([[known[key] for key in column] for column in fold.columns]).all(axis=1)
@@ -222,10 +234,16 @@ def _of_fold(
             continue
         mean, deviation = combine_inner(weights / weights.sum(), each[:, :, chosen])
         found[0, chosen] = mean
-        if fold.spread is not None:
+        if fold.spread is not None and pattern.all():
             found[1, chosen] = fold.spread.standard(deviation)
             found[2, chosen] = fold.spread.half_width(deviation, level)
     return found
+
+
+def _why_silent(outside: str) -> str:
+    if outside:
+        return f"no model can say anything: {outside}"
+    return "the models' prediction is no finite number"
 
 
 def fewest_neighbours(graphs: Columns) -> np.ndarray:

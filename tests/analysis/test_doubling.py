@@ -15,7 +15,12 @@ from analysis.figures.doubling import learned_from
 def curve(folds: int, power: float, noise: float = 0.0, sizes: tuple[int, ...] = (50, 100, 200)):
     random = np.random.default_rng(0)
     return pd.DataFrame(
-        {"fold": fold, "crystals": size, "error": 7 * size**-power * math.exp(noise * draw)}
+        {
+            "fold": fold,
+            "size": size,
+            "crystals": size,
+            "error": 7 * size**-power * math.exp(noise * draw),
+        }
         for fold in range(folds)
         for size, draw in zip(sizes, random.normal(size=len(sizes)), strict=True)
     )
@@ -39,11 +44,14 @@ def test_the_interval_is_over_folds_and_holds_the_truth() -> None:
 def test_one_size_has_no_slope() -> None:
     assert slope(curve(5, 0.4, sizes=(100,))) is None
     assert slope(curve(5, 0.4).assign(error=0.0)) is None
+    assert slope(pd.DataFrame([])) is None
 
 
 def test_the_figure_goes_on_to_twice_the_crystals() -> None:
     fig = learned_from(curve(5, 0.5), "MAE", "eV")
     *folds, mean, double = fig.data
+    lacking = curve(5, 0.5).drop(index=1)  # fold 0 without the middle size
+    assert list(learned_from(lacking, "MAE", "").data[-2].x) == [50, 100, 200]
     assert len(folds) == 5 and list(mean.x) == [50, 100, 200]
     assert list(double.x) == [200, 400]
     assert double.y[1] / double.y[0] == pytest.approx(2**-0.5)

@@ -56,7 +56,7 @@ def test_a_missing_value_of_jarvis_costs_its_crystal_alone() -> None:
 
 
 def test_several_numbers_have_to_be_named() -> None:
-    with pytest.raises(SourceError, match=r"which column is the target\?.*energy.*gap"):
+    with pytest.raises(SourceError, match=r"which column is the target\?.*gap, energy, c"):
         open_source(FILES / "computed-entries.json")
 
 
@@ -75,6 +75,20 @@ def test_the_api_and_lists_of_programs_of_ones_own(tmp_path: Path) -> None:
         assert [(one.id, one.target) for one in source.entries()] == [
             ("mp-0", "0.0"), ("mp-1", "0.5"), ("mp-2", "1.0"),
         ]  # fmt: skip
+
+
+def test_an_object_s_own_keys_win_and_a_cell_s_charge_is_no_target(tmp_path: Path) -> None:
+    entries = json.loads((FILES / "computed-entries.json").read_text())
+    for one in entries:
+        one["data"]["energy"] = 99.0
+    source = open_source(written(tmp_path, entries), "energy")
+    assert [entry.target for entry in source.entries()] == ["-7.0", "-17.5", "-7.0"]
+    with pytest.raises(SourceError, match="no numeric column for a target"):
+        open_source(FILES / "pymatgen-structures.json")
+    structures = json.loads((FILES / "pymatgen-structures.json").read_text())
+    for row, one in enumerate(structures):
+        one["properties"] = {"gap": row}
+    assert open_source(written(tmp_path, structures)).target_name == "gap"
 
 
 def written(folder: Path, content: Any) -> Path:

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.fit import files
 from orchestrator.fit.design import ALL, Design, Plan
 from orchestrator.fit.flags import parse
+from orchestrator.fit.job import say
 from orchestrator.fit.results import curve_of, results_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
@@ -153,6 +154,14 @@ def test_results_are_those_of_the_ensemble_and_of_its_crystals(
         assert one["ratio"] == pytest.approx(apart[np.array(has)].mean() / apart.mean())
     assert all(one["ratio"] > 1 for one in facts["weak"])
     assert facts["double"]["mean"] != facts["error"]["mean"]
+
+
+def test_one_fold_has_no_interval(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = results_of(FinishedRun(fitted), curve_of(fitted))
+    for name in ("error", "double"):
+        facts[name] |= {"low": None, "high": None}
+    say(facts)
+    assert f"salts: MAE {facts['error']['mean']:.4g} eV on crystals" in capsys.readouterr().out
 
 
 def test_the_report_begins_with_the_model(fitted: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -159,7 +160,9 @@ def test_torch_numpy_and_pymatgen_suffice(numbers: Path, tmp_path: Path) -> None
     assert many.stderr.splitlines()[-1].endswith("pip install ray, or add --workers 1")
 
 
-def test_an_exported_folder_shows_no_training_data(numbers: Path, tmp_path: Path) -> None:
+def test_an_exported_folder_has_no_names_structures_or_targets(
+    numbers: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "models"
     assert JOBS["export"].main([str(numbers), str(folder)]) == 0
     content = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
@@ -225,9 +228,73 @@ def test_a_strange_element_is_marked_and_models_that_cannot_know_it_are_silent(
     assert np.isfinite(handcrafted.prediction[0]) and "element Pu" in handcrafted.outside[0]
     learned = predictor_of(numbers, None, _of_mixing(numbers, "L")).predict(entry, 0.95)
     assert np.isnan(learned.prediction[0])
+    assert all(np.isnan(own[0]) for own in learned.members.values())
     assert learned.reasons[0].startswith("no model can say anything: element Pu")
-    whole = predictor_of(numbers, None, "ensemble").predict(entry, 0.95)
-    assert np.isfinite(whole.prediction[0]) or "Pu" in whole.reasons[0]
+
+
+def test_models_that_know_too_little_leave_no_interval(numbers: Path) -> None:
+    """The spread is that of all columns, and says nothing of some of them alone."""
+    predictor = predictor_of(numbers, None, "ensemble")
+    fold = predictor.folds[0]
+    rng = np.random.default_rng(0)
+    columns = (("a",), ("b",))
+    two = dataclasses.replace(fold, columns=columns, weights=np.array([0.5, 0.5]))
+    values = {"a": rng.normal(size=3), "b": rng.normal(size=3)}
+    known = {"a": np.array([True, True, False]), "b": np.array([True, False, False])}
+    mean, std, low, high = predictor.combined(values, known, 0.5, [two])
+    assert mean[0] == pytest.approx((values["a"][0] + values["b"][0]) / 2)
+    assert mean[1] == values["a"][1] and np.isnan(mean[2])
+    assert np.isfinite([std[0], low[0], high[0]]).all()
+    assert np.isnan([std[1], low[1], high[1]]).all()
+
+
+def test_batches_follow_the_rows_and_change_no_prediction(
+    numbers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = predictor_of(numbers, None, "ensemble")
+    entries = entries_of(made_up(CRYSTALS))
+    whole = predictor.predict(entries, 0.95)
+    monkeypatch.setattr("trainables.training.panel.MOST_ROWS", 40)
+    parts = predictor.predict(entries, 0.95)
+    np.testing.assert_allclose(parts.prediction, whole.prediction, rtol=1e-5)
+    assert parts.outside == whole.outside
+
+
+def test_nothing_to_predict_leaves_what_is_there(
+    numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "empty.csv", tmp_path / "mine.csv"
+    table.write_text("id,cif\n")
+    out.write_text("mine")
+    for flags in (["--out", str(out), "--overwrite"], ["--out", str(tmp_path / "x.parquet")], []):
+        assert "no structure" in refused(capsys, "predict", str(numbers), str(table), *flags)
+    assert out.read_text() == "mine" and not (tmp_path / "x.parquet").exists()
+
+
+def test_a_level_that_no_errors_tell_is_said(
+    numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (structure,) = structures_in(tmp_path / "new", made_up(1))
+    assert JOBS["predict"].main([str(numbers), structure, "--level", "0.999"]) == 0
+    assert "6 validation errors tell intervals up to --level 0.8571" in capsys.readouterr().err
+    assert JOBS["predict"].main([str(numbers), structure, "--level", "0.5"]) == 0
+    assert "careful" not in capsys.readouterr().err
+
+
+def test_structures_above_max_atoms_are_refused_in_their_row(
+    numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (structure,) = structures_in(tmp_path / "new", made_up(1))
+    assert JOBS["predict"].main([str(numbers), structure, "--max-atoms", "1"]) == 1
+    assert "--max-atoms" in capsys.readouterr().out
+
+
+def test_a_file_s_path_may_be_long(
+    numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = tmp_path.joinpath(*(["a" * 60] * 4))
+    (structure,) = structures_in(deep, made_up(1))
+    assert predicted(capsys, str(numbers), structure)["id"].tolist() == [structure]
 
 
 def _of_mixing(run: Path, mixing: str) -> str:
@@ -364,9 +431,20 @@ def test_a_flipped_bit_in_an_exported_folder_is_found(
         ("folds", [{"fold": 0}]),
         ("folds", "all"),
         ("max_atoms", "many"),
-        ("fewest_neighbours", {}),
         ("format", 2),
-        ("columns", [["../../secret"]]),
+        ("facts", {"held_out": {"crystals": "many"}}),
+        *(
+            ("fold", {part: wrong})
+            for part, wrong in {
+                "columns": [["../../secret"]],
+                "weights": [0.5, 0.5, 0.5],
+                "floor": "much",
+                "scale": -1.0,
+                "unit": 0.0,
+                "reference": "0" * 24,
+                "fewest_neighbours": {"strange": 3},
+            }.items()
+        ),
     ],
 )
 def test_what_was_made_up_in_an_exported_folder_is_one_line(
@@ -375,7 +453,10 @@ def test_what_was_made_up_in_an_exported_folder_is_one_line(
     folder = tmp_path / "models"
     assert JOBS["export"].main([str(numbers), str(folder)]) == 0
     content = json.loads((folder / exported.PREDICTOR).read_text())
-    (content["folds"][0] if name == "columns" else content)[name] = value
+    if name == "fold":
+        content["folds"][0] |= value
+    else:
+        content[name] = value
     (folder / exported.PREDICTOR).write_text(json.dumps(checksum.add(content)))
     (structure,) = structures_in(tmp_path / "new", made_up(1))
     told = refused(capsys, "predict", str(folder), structure)

@@ -5,7 +5,7 @@ Legend: M models, B crystals, N nodes, A features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,9 @@ from trainables.targets.kinds import kind_of
 from trainables.training.checkpoint import form, load_model, stacked
 from trainables.training.problem import EVALUATION_BATCH
 from trainables.training.specification import ModelSpec
+
+# Nodes and edges of a batch times models: some hundred MB of features, at widths of 64.
+MOST_ROWS = 500_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Panel:
         kind, found = kind_of(self.target), {}
         for stack in self.stacks:
             data = _on_host(graphs[stack.representation.name])
-            said = [stack.model(batch) for batch in _batches(data)]
+            said = [stack.model(batch) for batch in _batches(data, len(stack.keys))]
             outputs = torch.cat(said, dim=1).double().numpy() if said else None
             for place, (key, scaler) in enumerate(zip(stack.keys, stack.scalers, strict=True)):
                 empty = np.zeros((0, *self.target.shape))
@@ -120,7 +123,7 @@ class Panel:
             if not wanted:
                 continue
             data, parts = _on_host(graphs[stack.representation.name]), []
-            for batch in _batches(data):
+            for batch in _batches(data, len(stack.keys)):
                 nodes = stack.model.node_layers(batch)[-1][wanted]  # type: ignore[operator]
                 weight = batch.multiplicity[:, None]
                 shape = len(wanted), batch.crystals, nodes.shape[2]
@@ -168,7 +171,12 @@ def _on_host(graphs: Columns) -> DeviceColumns:
     return DeviceColumns.load(graphs, np.zeros(len(graphs)))
 
 
-def _batches(data: DeviceColumns) -> Iterable[Any]:
-    if not len(data):
-        return ()
-    return data.batches(torch.arange(len(data)), EVALUATION_BATCH)
+def _batches(data: DeviceColumns, models: int) -> Iterator[Any]:
+    """Batches whose rows, for all models, fit into memory; at least a crystal each."""
+    rows = models * data.sizes.sum(axis=1, dtype=np.int64)
+    start = 0
+    while start < len(data):
+        held = np.cumsum(rows[start : start + EVALUATION_BATCH])
+        end = start + max(1, int((held <= MOST_ROWS).sum()))
+        yield data.take(torch.arange(start, end))
+        start = end

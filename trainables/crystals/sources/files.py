@@ -13,10 +13,13 @@ from trainables.crystals.sources.structure_files import LARGEST_FILE, format_of
 
 STRUCTURES = ("POSCAR", "CONTCAR")
 SUFFIXES = (".cif", ".vasp", ".poscar")
+TABLES = (".csv", ".tsv", ".json", ".gz", ".parquet", ".pq")
 
 
 def is_structure(path: Path) -> bool:
     """Whether a file's name is that of one structure; a `.json` may be anything."""
+    if path.suffix.lower() in TABLES:
+        return False
     return path.name.startswith(STRUCTURES) or path.suffix.lower() in SUFFIXES
 
 

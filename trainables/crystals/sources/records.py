@@ -183,9 +183,10 @@ def fields_of(one: Any) -> dict[str, str]:
     """What an object says beside its structure, as the cells of a table; "" for what is missing."""
     if not isinstance(one, dict):
         return {}
-    merged = {**one, **_object(one, "attributes"), **_object(one, "data")}
-    if "sites" in one:
-        merged |= _object(one, "properties")
+    merged = {**_object(one, "attributes"), **_object(one, "data"), **one}
+    if "sites" in one:  # a Structure itself, whose charge is that of its cell
+        merged = {**_object(one, "properties"), **one}
+        merged.pop("charge", None)
     found = {}
     for key, value in merged.items():
         if key in _STRUCTURAL or key.startswith("@") or not is_text(key):

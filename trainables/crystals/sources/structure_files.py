@@ -12,6 +12,7 @@ from trainables.crystals.sources.base import is_text, readable
 WHOLE = ("POSCAR-{}", "{}/POSCAR")
 SUFFIXES = (".cif", ".vasp", ".poscar", ".json")
 LONGEST_NAME = 200  # bytes; file systems take names of 255
+LONGEST_PATH = 4000
 LARGEST_FILE = 16 << 20  # bytes; a crystal of a thousand atoms needs a few hundred kB
 
 
@@ -47,7 +48,8 @@ class StructureFiles:
             return None, "missing id: the cell is empty"
         if not is_text(name):
             return None, "no structure file: its name is not UTF-8; rename it"
-        if len(name.encode()) > LONGEST_NAME:
+        parts = name.encode().split(b"/")
+        if max(map(len, parts)) > LONGEST_NAME or len(name) > LONGEST_PATH:
             return None, f"id too long for a file's name: {one_line(name, 40)!r}"
         posix, windows = PurePosixPath(name), PureWindowsPath(name)
         if posix.is_absolute() or windows.anchor or ".." in {*posix.parts, *windows.parts}:

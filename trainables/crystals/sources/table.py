@@ -23,6 +23,7 @@ from trainables.crystals.sources.base import (
     open_text,
     readable,
     stem,
+    why_no_id,
 )
 from trainables.crystals.sources.cells import NUMBERS
 from trainables.crystals.sources.columns import (
@@ -128,7 +129,8 @@ class CsvTable:
             name = str(row + 1) if id_at is None else cells[id_at].strip()
             target = [cells[at] for at in self._target_at] if self._wanted else None
             if self._files is not None:
-                name = text.strip() if id_at is None else name
+                if id_at is None and not why_no_id(text.strip()):
+                    name = text.strip()
                 file, reason = self._files.find(text.strip())
                 if file is None:
                     yield Entry(row, name, "bad", reason, None if target is None else "", origin)
