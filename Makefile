@@ -69,9 +69,9 @@ test: test-fast test-ray  ## all tests, two at a time: first those without Ray, 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -q --durations=10 -m "not ray" -n 2 --dist loadfile
 
-# Three processes with a Ray runtime each, since each waits for a good part of its time.
+# Two processes with a Ray runtime each, since either waits for a good part of its time; three are slower.
 test-ray: $(STAMP)
-	$(BIN)/python -m pytest -q --durations=10 -n 3 --dist loadfile --no-loadscope-reorder $(RAY_TESTS)
+	$(BIN)/python -m pytest -q --durations=10 -n 2 --dist loadfile --no-loadscope-reorder $(RAY_TESTS)
 
 canary:  ## the newest versions of everything, without constraints.txt, and the tests without Ray
 	$(check_python)

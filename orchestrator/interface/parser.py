@@ -27,15 +27,6 @@ class Parser(argparse.ArgumentParser):
             help="print what is installed, and exit",
         )
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuses a flag that is given twice: argparse would forget the first of them."""
-        given = [text.partition("=")[0] for text in args or () if text.startswith("--")]
-        end = given.index("--") if "--" in given else len(given)
-        flags = [flag for flag in given[:end] if flag in self._option_string_actions]
-        if twice := sorted({flag for flag in flags if flags.count(flag) > 1}):
-            self.error(f"{twice[0]}: given twice; give all its values after one {twice[0]}")
-        return super().parse_known_args(args, namespace)
-
     def error(self, message: str) -> NoReturn:
         """Raises UsageError and suggests the flag or value that may have been meant."""
         text = " ".join(message.split())  # values given by the user may contain line breaks

@@ -31,8 +31,6 @@ def test_values_that_are_right() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ("--eta 1 --fold 2 --eta 2", "--eta: given twice; give all its values after one --eta"),
-        ("--eta=1 --eta 1", "--eta: given twice"),
         ("--seeds 1 2 1 2", "--seeds: given twice: 1, 2"),
         ("--seeds 1 -2", "--seeds: -2 is wrong, it must be at least 0"),
         ("--seeds one", "--seeds: 'one' is no whole number"),
