@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import leaderboard
+from analysis.figures.style import units_of
 from analysis.metrics import name_errors
 from orchestrator.ensemble.files import LEVEL
 from orchestrator.ensemble.published import ENSEMBLE, told
@@ -40,7 +41,7 @@ def say(
     )
     print(f"  {_rivals(own, models[models['task'] == task])}")
     if rows["std"].notna().all():
-        unit = models.loc[models["task"] == task, "unit"].iloc[0]
+        unit = units_of(models).get(task)
         print(f"  {_intervals(rows, f' {unit}' if unit else '')}")
     for row in beside:
         if (row["task"], row["way"]) == (task, ENSEMBLE):

@@ -1,0 +1,147 @@
+"""Fits from Python, each in a process of its own, and estimators in scikit-learn's manner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+from sklearn.base import clone
+
+import elemgrid
+from elemgrid.fitting import keep
+from trainables.crystals.sources import open_source
+
+pytestmark = pytest.mark.ray
+
+SALTS = [(metal, halogen) for metal in ("Li", "Na", "K", "Rb") for halogen in ("F", "Cl", "Br")]
+
+
+def salts(copies: int = 4) -> tuple[list[Structure], np.ndarray]:
+    """Rock salts, each in several sizes, and a number that follows from the size."""
+    rng = np.random.default_rng(0)
+    structures, targets = [], []
+    for metal, halogen in SALTS:
+        for size in 5 + rng.random(copies):
+            structure = Structure.from_spacegroup(
+                "Fm-3m", Lattice.cubic(size), [metal, halogen], [[0, 0, 0], [0.5, 0.5, 0.5]]
+            )
+            structures.append(structure.get_primitive_structure())
+            targets.append(-100 / size)
+    return structures, np.array(targets)
+
+
+def test_an_estimator_fits_once_and_predicts(
+    ray_cluster: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same data again are not trained again; nor is a clone's fit of them."""
+    structures, targets = salts()
+    model = elemgrid.CrystalRegressor(minutes=0.1, folds=[0], folder=str(tmp_path))
+    assert model.fit(structures, targets) is model
+    assert capsys.readouterr().out == ""
+    mean, std = model.predict(structures[:6], return_std=True)
+    assert mean.shape == std.shape == (6,) and (std > 0).all()
+    assert np.array_equal(mean, model.predict(structures[:6]))
+    assert model.score(structures, targets) < 1
+    records = model.run_.folder / "records"
+    before = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
+    again = clone(model).fit(structures, targets)
+    assert again.run_.folder == model.run_.folder
+    assert {path.name: path.stat().st_mtime_ns for path in records.iterdir()} == before
+    strange = structures[0].copy()
+    strange.replace(0, "X")
+    with pytest.raises(ValueError, match=r"structure 1: .*unknown element.*1 of 2"):
+        model.predict([structures[0], strange])
+
+
+def test_an_interrupt_stops_a_fit(
+    ray_cluster: object, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As a notebook's stop button does; the process of the fit ends, and its command goes on."""
+    structures, targets = salts()
+    run = tmp_path / "run"
+
+    def press() -> None:
+        while not (run / "fit_progress.json").exists():
+            time.sleep(0.1)
+        time.sleep(3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        elemgrid.fit(structures, targets, run=run, minutes=60)
+    said = capfd.readouterr().out
+    assert "stopped" in said.splitlines()[-1]
+    assert (run / "fit_progress.json").exists() and not (run / "fit.json").exists()
+    assert not _processes_of(run)
+
+
+def _processes_of(run: Path) -> list[str]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            said = place.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"--run {run}" in said:
+            found.append(said)
+    return found
+
+
+def test_errors_are_those_of_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(elemgrid.UsageError, match="no such file"):
+        elemgrid.fit(tmp_path / "missing.csv", run=tmp_path / "run", verbose=False)
+    structures, targets = salts(1)
+    with pytest.raises(ValueError, match="12 structures and 3 targets"):
+        elemgrid.fit(structures, targets[:3], run=tmp_path / "run")
+    with pytest.raises(TypeError, match="targets: none are given"):
+        elemgrid.fit(structures, run=tmp_path / "run")
+    with pytest.raises(TypeError, match="PATH:COLUMN"):
+        elemgrid.fit(tmp_path / "a.csv", targets, run=tmp_path / "run")
+    with pytest.raises(ValueError, match="y has 12 classes"):
+        elemgrid.CrystalClassifier().fit(structures, targets)
+
+
+def test_objects_are_kept_as_a_data_set(tmp_path: Path) -> None:
+    """Which is never overwritten by other structures."""
+    structures, targets = salts(1)
+    path = keep(structures, [*targets[:11], None], tmp_path / "runs" / "mine")
+    assert path == tmp_path / "runs" / "mine-structures.parquet"
+    entries = list(open_source(path, "target").entries())
+    assert [entry.id for entry in entries] == [str(place) for place in range(12)]
+    assert [entry.target for entry in entries[:11]] == [repr(float(one)) for one in targets[:11]]
+    assert entries[11].target == ""
+    assert keep(structures, [*targets[:11], None], tmp_path / "runs" / "mine") == path
+    with pytest.raises(elemgrid.UsageError, match="other structures or targets"):
+        keep(structures, targets, tmp_path / "runs" / "mine")
+
+
+@pytest.mark.parametrize(
+    ("given", "cells"),
+    [
+        ([True, False] * 6, {"true", "false"}),
+        (["metal", "insulator"] * 6, {"true", "false"}),
+        (np.array([1, 2, 3] * 4), {"1", "2", "3"}),
+    ],
+)
+def test_targets_of_any_type(tmp_path: Path, given: list[object], cells: set[str]) -> None:
+    path = keep(salts(1)[0], list(given), tmp_path / "run")
+    assert {entry.target for entry in open_source(path, "target").entries()} == cells
+
+
+def test_a_classifier_has_the_classes_of_its_data(ray_cluster: object, tmp_path: Path) -> None:
+    structures, targets = salts()
+    words = np.where(targets < np.median(targets), "small", "Large")
+    model = elemgrid.CrystalClassifier(minutes=0.1, folds=[0], folder=str(tmp_path))
+    model.fit(structures, words)
+    assert model.classes_.tolist() == ["Large", "small"]
+    probabilities = model.predict_proba(structures)
+    assert np.allclose(probabilities.sum(axis=1), 1) and (probabilities >= 0).all()
+    predicted = model.predict(structures)
+    assert np.array_equal(predicted == "small", probabilities[:, 1] > probabilities[:, 0])
+    assert model.score(structures, words) > 0.7
