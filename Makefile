@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both set up .venv on their first call.
 
 PYTHON ?= python3
-# The wheel of torch is by far the largest one; which build it is, is the index's business (see README).
+# The wheel of torch is by far the largest one; which build it is, is the index's business (see docs/install.md).
 TORCH  ?= torch==2.13.0
 CANARY_TORCH ?= torch
 

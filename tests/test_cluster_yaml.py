@@ -247,15 +247,14 @@ def test_an_image_by_its_tag_is_found(line: str) -> None:
 
 
 def test_the_run_directory_of_aws_is_mounted_on_every_machine() -> None:
-    """The command of README and docs runs in it."""
+    """The command of the docs runs in it."""
     config = load("cluster.yaml")
     assert "-v /shared:/shared" in config["docker"]["run_options"]
     assert any(
         "mount -t nfs4" in line and line.endswith(":/ /shared")
         for line in config["initialization_commands"]
     )
-    for page in ("README.md", "docs/cluster.md"):
-        assert "--run /shared/runs/" in (ROOT / page).read_text()
+    assert "--run /shared/runs/" in (ROOT / "docs" / "cluster.md").read_text()
 
 
 def test_machines_of_aws_install_nothing() -> None:

@@ -1,4 +1,4 @@
-"""README and architecture match the code: flags, jobs, make targets and modules.
+"""README and docs match the code: flags, jobs, make targets and modules.
 
 The block that uses a trained model is run as it stands.
 """
@@ -25,36 +25,63 @@ from trainables.training.checkpoint import load_model, predict
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 
 
 def test_the_table_of_flags_is_that_of_the_parser() -> None:
-    table = README.split("### Flags of `hybrid_grid`")[1].split("\n## ")[0]
+    text = (DOCS / "grid.md").read_text()
+    table = text.split("## Flags of `hybrid_grid`")[1].split("\n## ")[0]
     promised = set(re.findall(r"--[a-z][a-z-]+", table))
     known = {flag for flag in _parser()._option_string_actions if flag.startswith("--")}
     assert promised == known - {"--help"}
 
 
-def test_every_make_target_exists() -> None:
+def test_the_readme_is_one_screen() -> None:
+    assert len(README.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+    assert set(named) <= targets
 
 
-def test_every_job_exists() -> None:
-    named = set(re.findall(r"-m orchestrator\.(\w+)", README))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_job_exists(page: Path) -> None:
+    text = page.read_text()
+    named = set(re.findall(r"-m orchestrator\.([a-z_]+)", text))
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    named |= set(re.findall(r"^elemgrid (\w+)", "\n".join(blocks), re.MULTILINE))
     assert named <= set(JOBS)
 
 
-def test_every_link_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file, and in it to a heading."""
+    missing = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if "://" in link or (target.exists() and (not anchor or anchor in anchors(target))):
+            continue
+        missing.append(link)
     assert not missing
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
+    return {title.replace(" ", "-") for title in plain}
 
 
 # ------------------------------------------------------------------------------ the architecture
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 MAP = ARCHITECTURE.split("## Where things are")[1].split("```")[1]
-PACKAGES = ("trainables", "analysis", "orchestrator")
+PACKAGES = ("elemgrid", "trainables", "analysis", "orchestrator")
 
 
 def part_of_the_map(folder: Path) -> str:
@@ -117,7 +144,8 @@ def test_the_block_that_uses_a_trained_model_works(tmp_path: Path) -> None:
     texts = (ROCK_SALT, ROCK_SALT.replace("2.82", "2.60"), ROCK_SALT.replace("Na Cl", "Na Cm"))
     for name, text in zip("abc", texts, strict=True):
         (crystals / f"{name}.vasp").write_text(text)
-    block = README.split("### Use a trained model")[1].split("```python\n")[1].split("```")[0]
+    text = (DOCS / "python.md").read_text()
+    block = text.split("## One model by itself")[1].split("```python\n")[1].split("```")[0]
     done = subprocess.run(
         [sys.executable, "-c", block.replace("KEY.", f"{key}.")],
         cwd=tmp_path,

@@ -21,7 +21,7 @@ class DoctorOptions:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.doctor",
+        prog="elemgrid doctor",
         description="Looks at this machine, at cluster files and at the nodes of a cluster:"
         " software, disk, memory, GPUs, tokens, open doors, and whether all nodes reach the run's"
         " directory.",

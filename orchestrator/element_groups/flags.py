@@ -15,10 +15,10 @@ from trainables.models.mixing import Mixing
 ALL = "all"
 EPILOG = """\
 examples:
-  python -m orchestrator.element_groups runs/hybrid_grid
-  python -m orchestrator.element_groups runs/hybrid_grid --tasks phonons --mixings H L
-  python -m orchestrator.element_groups runs/hybrid_grid --paper
-  python -m orchestrator.element_groups runs/hybrid_grid --compositions steels=yield.csv
+  elemgrid element_groups runs/hybrid_grid
+  elemgrid element_groups runs/hybrid_grid --tasks phonons --mixings H L
+  elemgrid element_groups runs/hybrid_grid --paper
+  elemgrid element_groups runs/hybrid_grid --compositions steels=yield.csv
   elemgrid substitutes Fe --run runs/hybrid_grid
 
 """
@@ -49,7 +49,7 @@ class GroupOptions:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.element_groups",
+        prog="elemgrid element_groups",
         description="What a grid's trained models say about the elements: the geometry of their"
         " vectors, the clustering on which the models agree most, and groups of elements that may"
         " substitute each other.",

@@ -1,6 +1,6 @@
 """Analyses the elements by a grid's trained models: geometry, consensus, substitution groups.
 
-python -m orchestrator.element_groups runs/hybrid_grid
+elemgrid element_groups runs/hybrid_grid
 """
 
 from __future__ import annotations

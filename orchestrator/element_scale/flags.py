@@ -27,9 +27,9 @@ where the replaceabilities come from, one of:
   --mine DATA        counted in a data set of crystals, as --tasks of hybrid_grid takes them
 
 examples:
-  python -m orchestrator.element_scale --run runs/scale
-  python -m orchestrator.element_scale --mine phonons --data-dir data --run runs/phonon_scale
-  python -m orchestrator.element_scale --counts counts.csv --occurrences crystals.csv \\
+  elemgrid element_scale --run runs/scale
+  elemgrid element_scale --mine phonons --data-dir data --run runs/phonon_scale
+  elemgrid element_scale --counts counts.csv --occurrences crystals.csv \\
       --order mod_petti --pick 6
 
 """
@@ -63,7 +63,7 @@ class ScaleOptions:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.element_scale",
+        prog="elemgrid element_scale",
         description="Places the elements on one axis: those that replace each other in known"
         " crystals close together, the others apart.",
         epilog=EPILOG + STATUSES,

@@ -1,6 +1,6 @@
 """A one-dimensional scale of the elements, from how readily they replace each other.
 
-python -m orchestrator.element_scale --run runs/scale
+elemgrid element_scale --run runs/scale
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from orchestrator.interface.parser import Parser, whole_number
 
 EPILOG = """\
 examples:
-  python -m orchestrator.ensemble runs/hybrid_grid
-  python -m orchestrator.ensemble runs/hybrid_grid --tasks phonons --backbones megnet
-  python -m orchestrator.ensemble runs/hybrid_grid --published leaderboard.json
-  python -m orchestrator.ensemble runs/hybrid_grid --authors "A. Name, B. Name"
+  elemgrid ensemble runs/hybrid_grid
+  elemgrid ensemble runs/hybrid_grid --tasks phonons --backbones megnet
+  elemgrid ensemble runs/hybrid_grid --published leaderboard.json
+  elemgrid ensemble runs/hybrid_grid --authors "A. Name, B. Name"
 
 """
 
@@ -36,7 +36,7 @@ class EnsembleOptions:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.ensemble",
+        prog="elemgrid ensemble",
         description="Combines the models of each fold of a grid into one: members and weights are"
         " chosen on the validation part, the spread is calibrated there, and what has all five"
         " folds of a MatBench task is written as the leaderboard takes it. The models of a grid"

@@ -1,6 +1,6 @@
 """Combines a grid's models: weights from validation, calibrated uncertainties, a submission.
 
-python -m orchestrator.ensemble runs/hybrid_grid
+elemgrid ensemble runs/hybrid_grid
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class ExportOptions:
 def parse(argv: Sequence[str]) -> ExportOptions:
     """Parses a command line; raises UsageError in one line."""
     parser = Parser(
-        prog="python -m orchestrator.export",
+        prog="elemgrid export",
         description="Writes a run's models as a folder of safetensors and JSON, which predicts"
         " wherever elemgrid is installed. It has no names, structures or targets of the data behind"
         " it, but features that the models make of them.",

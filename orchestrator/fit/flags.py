@@ -45,7 +45,7 @@ class FitOptions:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.fit",
+        prog="elemgrid fit",
         description="From crystals with a number each to an ensemble with calibrated intervals,"
         " within some minutes of this machine; then `elemgrid predict` takes new crystals.",
         epilog=EPILOG + STATUSES_OF_MODELS,

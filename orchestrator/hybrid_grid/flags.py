@@ -42,21 +42,21 @@ targets:
                   for backbones whose graphs keep every atom, as schnet_atoms
 
 examples:
-  python -m orchestrator.hybrid_grid --preset demo
-  python -m orchestrator.hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
-  python -m orchestrator.hybrid_grid --preset paper --dry-run
-  python -m orchestrator.hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
+  elemgrid hybrid_grid --preset demo
+  elemgrid hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
+  elemgrid hybrid_grid --preset paper --dry-run
+  elemgrid hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
 
 what the models know, and how sure it is:
-  python -m orchestrator.hybrid_grid --tasks phonons --mixing H 0 L --element-init normal zero
-  python -m orchestrator.hybrid_grid --tasks phonons --handcrafted cgcnn92 elements mat2vec
-  python -m orchestrator.hybrid_grid --tasks phonons --mixing H L --train-size 150 600 0
-  python -m orchestrator.hybrid_grid --tasks ionic --mixing H 0 --leave-out none Ta O+S --shots 0 10
-  python -m orchestrator.hybrid_grid --tasks phonons --backbones cogn --mixing H --inner-folds 8
+  elemgrid hybrid_grid --tasks phonons --mixing H 0 L --element-init normal zero
+  elemgrid hybrid_grid --tasks phonons --handcrafted cgcnn92 elements mat2vec
+  elemgrid hybrid_grid --tasks phonons --mixing H L --train-size 150 600 0
+  elemgrid hybrid_grid --tasks ionic --mixing H 0 --leave-out none Ta O+S --shots 0 10
+  elemgrid hybrid_grid --tasks phonons --backbones cogn --mixing H --inner-folds 8
 
 more axes, in all combinations; and a search, which may draw numbers from ranges:
-  python -m orchestrator.hybrid_grid --tasks phonons --lr 1e-3 3e-3 --layers 2 3 4 --seed 0 1
-  python -m orchestrator.hybrid_grid --tasks phonons --strategy random --budget 20 \\
+  elemgrid hybrid_grid --tasks phonons --lr 1e-3 3e-3 --layers 2 3 4 --seed 0 1
+  elemgrid hybrid_grid --tasks phonons --strategy random --budget 20 \\
       --dims 8..64 --lr 1e-4..1e-2 --batch-size 16 32 64
 
 The same command is always safe to run again: a model that is recorded is never trained again.
@@ -68,7 +68,7 @@ ALSO = {"seed": ("--seeds",)}  # further spellings of an axis' flag; `transfer` 
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.hybrid_grid",
+        prog="elemgrid hybrid_grid",
         description="Trains a grid of crystal networks with handcrafted, learned and mixed element"
         " vectors, and distils what they learned into tables of the elements.",
         epilog=EPILOG + STATUSES_OF_MODELS,

@@ -1,6 +1,6 @@
 """The main job: from crystals to element tables.
 
-python -m orchestrator.hybrid_grid --preset demo --run runs/demo
+elemgrid hybrid_grid --preset demo --run runs/demo
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.predict",
+        prog="elemgrid predict",
         description="Predicts new structures with the models of a run, as one ensemble with"
         " calibrated intervals.",
         epilog=EPILOG + STATUSES.replace("done,", "done, 1 no structure could be predicted,", 1),

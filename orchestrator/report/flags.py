@@ -20,7 +20,7 @@ class ReportOptions:
 def parse(argv: Sequence[str]) -> ReportOptions:
     """Parses a command line; raises UsageError in one line."""
     parser = Parser(
-        prog="python -m orchestrator.report",
+        prog="elemgrid report",
         description="Writes a run's report.html again.",
         epilog=STATUSES,
     )

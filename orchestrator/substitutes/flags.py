@@ -22,7 +22,7 @@ class SubstituteOptions:
 def parse(argv: Sequence[str]) -> SubstituteOptions:
     """Parses a command line; raises UsageError in one line."""
     parser = Parser(
-        prog="python -m orchestrator.substitutes",
+        prog="elemgrid substitutes",
         description="Lists the elements that may replace an element: those of its group"
         " first, then those that most models cluster with it.",
         epilog=STATUSES,

@@ -33,8 +33,8 @@ data sets (--tasks), any number of:
   …:TARGET        names the target column
 
 examples:
-  python -m orchestrator.transfer --tasks steels --tables mat2vec skipatom
-  python -m orchestrator.transfer --tasks gaps.csv:gap --tables mat2vec \\
+  elemgrid transfer --tasks steels --tables mat2vec skipatom
+  elemgrid transfer --tasks gaps.csv:gap --tables mat2vec \\
       runs/hybrid_grid/tables/Mat2Vec-H-64.csv --plan --detect 3%
 
 The same command is always safe to run again: a model that is recorded is never trained again.
@@ -78,7 +78,7 @@ class TransferOptions:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m orchestrator.transfer",
+        prog="elemgrid transfer",
         description="Puts tables of element vectors into CrabNet, which knows a material by its"
         " formula alone, and compares them on the official folds: each fold's difference from a"
         " reference, with what it establishes and what it does not.",

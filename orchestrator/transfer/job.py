@@ -1,6 +1,6 @@
 """Does an element table transfer? Trains CrabNet with each of several tables, on official folds.
 
-python -m orchestrator.transfer --tasks steels --tables mat2vec mine.csv
+elemgrid transfer --tasks steels --tables mat2vec mine.csv
 """
 
 from __future__ import annotations

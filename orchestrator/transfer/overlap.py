@@ -213,9 +213,9 @@ def commands(options: TransferOptions, data: Mapping[str, Compositions], table: 
     run, file = shlex.quote(str(table.run)), table.path.name
     name = shlex.quote(table.name)
     return (
-        f"python -m orchestrator.transfer --tasks {tasks}{place} --folds {folds} --write-formulas"
+        f"elemgrid transfer --tasks {tasks}{place} --folds {folds} --write-formulas"
         f" formulas && for F in {folds}; do cat {lists} > formulas/without$F.txt &&"
-        f" python -m orchestrator.hybrid_grid {_flags_of(table.run)} --without"
+        f" elemgrid hybrid_grid {_flags_of(table.run)} --without"
         f" formulas/without$F.txt --run {run}-without$F; done; then give --tables"
         f" {name}={run}-without{{fold}}/tables/{file} (and to hybrid_grid its --data-dir, if the"
         " first grid had one)"

@@ -45,7 +45,7 @@ def test_every_job_can_be_asked_for_help(job: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as ended:
         cli.main([job, "--help"])
     assert ended.value.code == 0
-    assert f"orchestrator.{job}" in capsys.readouterr().out
+    assert f"usage: elemgrid {job}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("job", [None, *JOBS])

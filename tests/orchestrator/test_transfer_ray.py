@@ -312,7 +312,7 @@ def test_strict_refuses_what_it_cannot_undo(
     assert asked is not None
     (tmp_path / "formulas").mkdir()
     words = ["--tasks", str(path), "--folds", "1", "--write-formulas", str(tmp_path / "formulas")]
-    assert f"orchestrator.transfer {' '.join(words[:-1])} formulas && for F in 1; do" in line
+    assert f"elemgrid transfer {' '.join(words[:-1])} formulas && for F in 1; do" in line
     assert JOBS["transfer"].main(words) == 0
     assert "cat formulas/known-fold$F.txt > formulas/without$F.txt" in line
     named = [word.strip("'") for word in asked[1].split()]
