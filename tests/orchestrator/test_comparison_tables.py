@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import tables as element_tables
+from analysis.element_table import to_csv
 from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator.interface.errors import UsageError
 from orchestrator.transfer import job as transfer
@@ -101,7 +101,7 @@ def test_the_unit_of_a_table_does_not_count(tmp_path: Path) -> None:
     paths = []
     for name, scale in (("one", 1.0), ("large", 1e4)):
         path = tmp_path / f"{name}.csv"
-        path.write_text(element_tables.to_csv(values * scale))
+        path.write_text(to_csv(values * scale))
         paths.append(str(path))
     one, large = load_tables(paths, (0,), controls=False)
     assert one.values == pytest.approx(large.values)
@@ -111,7 +111,7 @@ def test_the_unit_of_a_table_does_not_count(tmp_path: Path) -> None:
 def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
     values = made_up_table(4) * 7 + 2
     path = tmp_path / "mine.csv"
-    path.write_text(element_tables.to_csv(values))
+    path.write_text(to_csv(values))
     flags = ["--tasks", "steels", "--tables", str(path), "megnet16", "--recipe"]
     paper, tuned = (transfer.open_tables(parse([*flags, name])) for name in ("paper", "tuned"))
     assert np.array_equal(paper[0].values, values)
@@ -130,7 +130,10 @@ def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
         ("=nowhere", "no name before the ="),
         ("mat2vec=nowhere", "mat2vec is the name of another table"),
         ("x=/", "is a folder"),
-        ("mat3vec", "neither a file nor a table of ElementEmbeddings"),
+        (
+            "mat3vec",
+            "neither a file nor a table of ElementEmbeddings",
+        ),
     ],
 )
 def test_what_is_no_table(spec: str, why: str) -> None:
@@ -161,7 +164,7 @@ def test_a_table_twice_and_a_table_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two are called mine"):
         load_tables([str(mine), f"mine={mine}"], (0,), controls=False)
     flat = tmp_path / "flat.csv"
-    flat.write_text(element_tables.to_csv(np.ones((118, 3))))
+    flat.write_text(to_csv(np.ones((118, 3))))
     with pytest.raises(UsageError, match="all elements have the same vector"):
         load_tables([str(flat)], (0,), controls=False)
     broken = tmp_path / "broken.csv"
