@@ -1,4 +1,4 @@
-"""Tables of element vectors: files, and published ones by name.
+"""Tables of element vectors: files, and shipped and published ones by name.
 
 Legend: F columns of a table of 118 rows H…Og.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis import element_table, tables
+from analysis import element_table, shipped, tables
 from analysis.element_table import ElementTable
 from analysis.elements import NUMBERS
 from orchestrator.interface.errors import UsageError
@@ -22,7 +22,7 @@ PUBLISHED = ("mat2vec", "skipatom", "megnet16", "magpie", "magpie_sc", "oliynyk"
 
 
 def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> ElementTable:
-    """Reads FILE, NAME=FILE, or a published table by its name.
+    """Reads FILE, NAME=FILE, or a shipped or published table by its name.
 
     Args:
         flag: of the command line, for the error.
@@ -36,7 +36,7 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
         name, path, equals = "", spec, ""
     if equals and not name:
         raise UsageError(f"{flag} {spec}: no name before the =; write NAME={path}")
-    if name in (*built_in, *PUBLISHED):
+    if name in (*built_in, *shipped.names(), *PUBLISHED):
         raise UsageError(f"{flag} {spec}: {name} is the name of another table; choose one")
     if Path(path).is_dir():
         raise UsageError(f"{flag} {spec}: is a folder; name a file in it")
@@ -48,6 +48,8 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
             raise UsageError(f"{flag}: {error}") from None
     if equals or "/" in spec or spec.endswith(".csv"):
         raise UsageError(f"{flag} {spec}: no such file; check the path")
+    if spec in shipped.names():
+        return shipped.element_table(spec)
     return _published(spec, flag, built_in)
 
 
@@ -58,11 +60,11 @@ def _published(name: str, flag: str, built_in: Sequence[str]) -> ElementTable:
     try:
         known_vectors = Embedding.load_data(name).embeddings
     except Exception:  # whichever it raises, it has no such table
-        known_names = [*built_in, *PUBLISHED]
+        known_names = [*built_in, *shipped.names(), *PUBLISHED]
         close = difflib.get_close_matches(name, known_names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known_names)}, …"
         raise UsageError(
-            f"{flag} {name}: neither a file nor a table of ElementEmbeddings; {hint}"
+            f"{flag} {name}: neither a file, nor shipped, nor a table of ElementEmbeddings; {hint}"
         ) from None
     known = {
         NUMBERS[symbol]: np.asarray(vector, dtype=float)

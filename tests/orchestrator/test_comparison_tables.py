@@ -10,11 +10,13 @@ import pytest
 
 from analysis.element_table import to_csv
 from analysis.elements import NUMBERS, SYMBOLS
+from analysis.shipped import element_table
 from orchestrator.interface.errors import UsageError
 from orchestrator.transfer import job as transfer
 from orchestrator.transfer.entries import arrays_of, fingerprint
 from orchestrator.transfer.flags import parse
-from orchestrator.transfer.tables import Table, load_tables
+from orchestrator.transfer.overlap import of_unknown_source
+from orchestrator.transfer.tables import Table, load_tables, scaled
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.elements import descriptor
 from trainables.targets.base import Target
@@ -83,6 +85,15 @@ def test_tables_of_a_grid_stand_beside_what_its_models_start_from(tmp_path: Path
     assert untrained.of(0, 0).digest == untrained.of(3, 0).digest
 
 
+def test_a_shipped_table_stands_beside_what_its_models_start_from() -> None:
+    found = {one.name: one for one in load_tables(["Mat2Vec-L-32"], (0,), controls=True)}
+    table, shipped = found["Mat2Vec-L-32"], element_table("Mat2Vec-L-32")
+    assert table.distilled and table.run is None
+    assert np.array_equal(table.values, scaled("", shipped.vectors, shipped.seen))
+    assert {"descriptor", "untrained-32", "random-32"} <= set(found)
+    assert of_unknown_source([table], (0,)) == ["Mat2Vec-L-32"], "its formulas are not shipped"
+
+
 def test_rows_are_looked_up_by_element_not_by_place() -> None:
     """SkipAtom lacks elements in the middle; what follows them must not slide up."""
     from elementembeddings.core import Embedding
@@ -132,8 +143,10 @@ def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
         ("x=/", "is a folder"),
         (
             "mat3vec",
-            "neither a file nor a table of ElementEmbeddings",
+            "neither a file, nor shipped, nor a table of ElementEmbeddings; did you mean mat2v",
         ),
+        ("Mat2Vec-H-23", "did you mean Mat2Vec-H-32"),
+        ("Mat2Vec-H-32=nowhere", "Mat2Vec-H-32 is the name of another table"),
     ],
 )
 def test_what_is_no_table(spec: str, why: str) -> None:
