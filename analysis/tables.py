@@ -1,16 +1,13 @@
-"""Element tables in the format of `mat2vec.csv`: `element,0,1,…` and 118 rows H…Og.
+"""Makes element tables of distilled vectors: their missing rows, and what is said of them.
 
-CrabNet reads such a file by row position, so a table with a gap would be silently wrong: every
-table has 118 rows, and a row of an element that no model has is filled and flagged in the sidecar.
+A table's file (`analysis/element_table.py`) has 118 rows, so a row of an element that no model has
+is filled, and flagged in the sidecar.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,89 +84,6 @@ def complete(
     mask = np.zeros(MAX_Z, dtype=bool)
     mask[seen - 1] = True
     return table, mask
-
-
-def to_csv(table: np.ndarray) -> str:
-    """CSV text of a table [118, D]; numbers are written so that they read back exactly.
-
-    Raises:
-        ValueError: there are not 118 finite rows.
-    """
-    if table.ndim != 2 or table.shape[0] != MAX_Z or not table.shape[1]:
-        raise ValueError(f"a table has {MAX_Z} rows and at least one column, not {table.shape}")
-    bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
-    if bad.size:
-        raise ValueError(f"row of {SYMBOLS[int(bad[0]) + 1]} holds a value that is not finite")
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["element", *range(table.shape[1])])
-    for symbol, row in zip(SYMBOLS[1:], table, strict=True):
-        writer.writerow([symbol, *(repr(float(value)) for value in row)])
-    return out.getvalue()
-
-
-def _parse_row(path: Path, line: int, row: list[str], width: int, expected: str) -> list[float]:
-    if not row or row[0] != expected:
-        found = repr(row[0]) if row else "an empty line"
-        raise ValueError(
-            f"{path}, line {line}: expected element {expected}, found {found}; a table has "
-            f"{MAX_Z} rows H…Og in order of atomic number"
-        )
-    if len(row) != width:
-        raise ValueError(f"{path}, line {line} ({expected}): {len(row)} cells, header has {width}")
-    return [
-        _number(cell, f"{path}, line {line} ({expected}), cell {place}")
-        for place, cell in enumerate(row[1:], 2)
-    ]
-
-
-def _number(cell: str, where: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: {cell[:40]!r} is not a finite number")
-    return value
-
-
-def read_csv(path: str | Path) -> tuple[list[str], np.ndarray]:
-    """Symbols (H…Og) and vectors [118, D] float64 of a table.
-
-    Raises:
-        ValueError: in one line with file, line and element: the header does not begin with
-            `element`, a row is missing, out of order, extra or short, or a value is not finite.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ValueError(f"{path}: cannot read the table ({reason})") from None
-    try:
-        rows = list(csv.reader(io.StringIO(text)))
-    except csv.Error as error:
-        raise ValueError(f"{path}: not CSV ({error})") from None
-    while rows and not rows[-1]:
-        rows.pop()
-    if not rows or len(rows[0]) < 2 or rows[0][0] != "element":
-        found = repr(",".join(rows[0][:4])) if rows else "an empty file"
-        raise ValueError(
-            f"{path}, line 1: found {found[:60]}; the header is element and, after commas, a name"
-            " for each column, as element,0,1,…"
-        )
-    width = len(rows[0])
-    values = []
-    for z in range(1, MAX_Z + 1):
-        if z >= len(rows):
-            raise ValueError(
-                f"{path}: ends before {SYMBOLS[z]}; a table has {MAX_Z} rows H…Og in order of "
-                "atomic number"
-            )
-        values.append(_parse_row(path, z + 1, rows[z], width, SYMBOLS[z]))
-    if len(rows) > MAX_Z + 1:
-        raise ValueError(f"{path}, line {MAX_Z + 2}: a row after Og; a table has {MAX_Z} rows")
-    return list(SYMBOLS[1:]), np.array(values, dtype=np.float64)
 
 
 def name_of(strategy: str, distilled: Distilled) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis import tables as element_tables
+from analysis.element_table import to_csv
 from trainables.compositions.dataset import Compositions
 from trainables.compositions.formulas import reduced
 
@@ -45,7 +45,7 @@ def made_up_table(columns: int, seed: int = 0) -> np.ndarray:
 
 def write_table(path: Path, columns: int = 5, seed: int = 0) -> Path:
     """Writes a synthetic table to a file."""
-    path.write_text(element_tables.to_csv(made_up_table(columns, seed)))
+    path.write_text(to_csv(made_up_table(columns, seed)))
     return path
 
 

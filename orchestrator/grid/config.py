@@ -150,8 +150,9 @@ class GridConfig(BaseModel):
             column="handcrafted", kind=str, part="recipe", alone=True, read=_handcrafted,
             metavar="TABLE", applies=lambda mixing: mixing.has_handcrafted,
             help="tables of the handcrafted element vectors: cgcnn92, 92 columns of zeros and ones;"
-            " elements, the same and 17 that tell all elements apart; a table of ElementEmbeddings"
-            " (magpie oliynyk mat2vec skipatom megnet16 …); FILE or NAME=FILE, a CSV of 118 rows."
+            " elements, the same and 17 that tell all elements apart; a table that comes with this"
+            " package (Mat2Vec-H-32 …) or with ElementEmbeddings (magpie oliynyk mat2vec skipatom"
+            " megnet16 …); FILE or NAME=FILE, a CSV of 118 rows."
             " Columns of foreign tables are standardised; default by recipe",
         ),
     ] = None  # fmt: skip

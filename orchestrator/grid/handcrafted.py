@@ -45,7 +45,7 @@ def read_foreign(specs: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Forei
     """Reads the tables that are not built in.
 
     Args:
-        specs: names of built-in or published tables, FILE, or NAME=FILE.
+        specs: names of built-in, shipped or published tables, FILE, or NAME=FILE.
 
     Returns:
         The name of each table, in order; and those that are not built in, by name.
@@ -63,11 +63,11 @@ def read_foreign(specs: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Forei
 
         read = read_table(spec, FLAG, built_in=tuple(handcrafted.BUILT_IN))
         try:
-            table = handcrafted.standardised(read.values, read.seen)
+            table = handcrafted.standardised(read.vectors, read.seen)
         except ValueError as error:
             raise UsageError(f"{FLAG} {spec}: {error}") from None
         names.append(handcrafted.named(read.name, table))
-        columns = read.values.shape[1]
+        columns = read.vectors.shape[1]
         found[names[-1]] = Foreign(table=table, seen=read.seen, columns=columns)
     return tuple(names), found
 

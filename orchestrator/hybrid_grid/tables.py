@@ -13,6 +13,7 @@ import ray
 
 from analysis import cosine, tables
 from analysis.distill import Distilled, distill
+from analysis.element_table import to_csv
 from orchestrator.runs import layout, sums
 from trainables.elements import descriptor
 
@@ -95,7 +96,7 @@ def write_tables(
             )
             facts[sums.MADE_FROM] = dict(made_from)
             place = f"{layout.TABLES}/{facts['table']}"
-            sums.write_text(run, f"{place}.csv", tables.to_csv(table))
+            sums.write_text(run, f"{place}.csv", to_csv(table))
             sums.write_json(run, f"{place}.meta.json", facts)
             written.append(run / f"{place}.csv")
     # A table of an earlier grid in this run directory would be mistaken for one of this grid.

@@ -21,7 +21,8 @@ EPILOG = """\
 tables (--tables), any number of:
   FILE            element,0,1,… and 118 rows H…Og, as hybrid_grid writes them into tables/
   NAME=FILE       the same, called NAME in the results; {fold} in FILE is the fold's number
-  NAME            one that ElementEmbeddings brings: mat2vec skipatom megnet16 magpie_sc oliynyk …
+  NAME            one that comes with this package (docs/tables.md): Mat2Vec-H-32, and S, L, 64, or
+                  -plain; Element-Scale; or with ElementEmbeddings: mat2vec skipatom megnet16 …
 
 data sets (--tasks), any number of:
   NAME            a MatBench task of compositions: steels expt_gap expt_is_metal glass; read from

@@ -33,7 +33,7 @@ from orchestrator.nodes import cluster
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import slug
 from orchestrator.transfer.flags import TransferOptions
-from orchestrator.transfer.tables import Table, scaled, sidecar_of
+from orchestrator.transfer.tables import Table, scaled
 from trainables.compositions.dataset import Compositions
 from trainables.crystals.folds import GivenFolds
 from trainables.crystals.split import split_fold, split_given
@@ -245,7 +245,7 @@ def _models_without(table: Table, data: Compositions, fold: int) -> list[str]:
         keys = strategies(ledger, source.on)
     except ValueError:  # no model is left
         return []
-    return keys.get(sidecar_of(table.path).get("strategy", ""), [])
+    return keys.get(table.card.get("strategy", ""), [])
 
 
 def without(
@@ -261,17 +261,16 @@ def without(
     assert table.run is not None and table.path is not None
     source = source_of(table.run)
     ledger = source.untouched(set(data.formulas[data.test_rows(fold)]))
-    about = sidecar_of(table.path)
     sums, _ = sum_distances(source.run.embeddings, ledger, source.on, actors)
-    one = sums[about["strategy"]]
+    one = sums[table.card["strategy"]]
     numbers = one.numbers()
     matrix = one.mean()[numbers][:, numbers]
     np.fill_diagonal(matrix, 0.0)
     try:
-        standardised, plain = distill(matrix, numbers, int(about["dim"]))
+        standardised, plain = distill(matrix, numbers, int(table.card["dim"]))
     except ValueError as error:
         raise UsageError(f"--strict: {table.name} for {data.name}, fold {fold}: {error}") from None
-    vectors = (standardised if about.get("standardised", True) else plain).vectors
+    vectors = (standardised if table.card.get("standardised", True) else plain).vectors
     values, seen = element_tables.complete(numbers, vectors, descriptor.load())
     if rescaled:
         values = scaled(table.name, values, seen)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from analysis.elements import MAX_Z
-from orchestrator.data.element_tables import read_table, sidecar_of
+from orchestrator.data.element_tables import read_table
 from orchestrator.grid.handcrafted import usual_table
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout
@@ -37,7 +38,7 @@ class Table:
         seen: [118] bool, elements that the table itself has; the rest were filled in.
         path: file that it was read from; None for others.
         run: directory of the grid that it was distilled from, if known.
-        distilled: whether a grid distilled it, according to its sidecar.
+        card: what its sidecar says of it; empty if it has none.
         control: whether it is a control.
         by_fold: tables that replace it for some folds.
         by_seed: of a random control, the table of each seed.
@@ -48,7 +49,7 @@ class Table:
     seen: np.ndarray
     path: Path | None = None
     run: Path | None = None
-    distilled: bool = False
+    card: Mapping[str, Any] = field(default_factory=dict)
     control: bool = False
     by_fold: Mapping[int, Table] = field(default_factory=dict)
     by_seed: Mapping[int, Table] = field(default_factory=dict)
@@ -57,6 +58,11 @@ class Table:
         """The table to use when a fold is tested with a seed."""
         drawn = None if seed is None else self.by_seed.get(seed)
         return drawn or self.by_fold.get(fold, self)
+
+    @property
+    def distilled(self) -> bool:
+        """Whether a grid distilled it."""
+        return "strategy" in self.card
 
     @property
     def digest(self) -> str:
@@ -130,9 +136,12 @@ def _load_by_fold(spec: str, folds: Sequence[int]) -> Table:
 def _load(spec: str) -> Table:
     read = read_table(spec, "--tables")
     return Table(
-        **vars(read),
+        name=read.name,
+        values=read.vectors,
+        seen=read.seen,
+        path=read.path,
         run=read.path and _run_of(read.path),
-        distilled=read.path is not None and "strategy" in sidecar_of(read.path),
+        card=read.card,
     )
 
 

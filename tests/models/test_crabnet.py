@@ -21,6 +21,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from analysis.shipped import element_table
 from tests.compositions_for_tests import made_up_compositions, made_up_table
 from trainables.compositions.dataset import Compositions
 from trainables.models.crabnet import DROPOUT, CompositionBatch, CrabNet, Noise
@@ -288,3 +289,28 @@ def test_outputs_are_those_of_the_published_code(published: ModuleType) -> None:
         source = DeviceCompositions(data, CPU, torch.float32)
         said = ours(source.batch(np.arange(25), np.ones(25, bool)))[0]
     torch.testing.assert_close(said, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_published_code_takes_a_shipped_table(
+    published: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CrabNet 2.0.8, whose file of vectors the table replaces, as docs/tables.md says."""
+    if not hasattr(published, "SubCrab"):
+        pytest.skip("an older CrabNet, which looks for its table elsewhere; take 2.0.8")
+    torch.set_default_dtype(torch.float32)
+    table = element_table("Mat2Vec-H-32")
+    folder = tmp_path / "data" / "element_properties"
+    folder.mkdir(parents=True)
+    table.write(folder / "mat2vec.csv")
+    monkeypatch.setattr(published, "__file__", str(tmp_path / "kingcrab.py"))
+    theirs = published.SubCrab(d_model=512, N=3, heads=4, elem_prop="any").eval()
+    rows = theirs.encoder.embed.cbfv.weight
+    assert not rows[0].any(), "no element"
+    np.testing.assert_allclose(rows[1:].numpy(), table.vectors, rtol=1e-6)
+    numbers, shares = (
+        torch.tensor([[26, 8, 0], [118, 0, 0]]),
+        torch.tensor([[0.4, 0.6, 0], [1, 0, 0]]),
+    )
+    with torch.no_grad():
+        out = theirs(numbers, shares)
+    assert out.shape[0] == 2 and out.isfinite().all()

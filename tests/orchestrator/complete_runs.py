@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis import tables as element_tables
 from analysis.consensus.agreement import Reference, agree
+from analysis.element_table import to_csv
 from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide, ions
 from orchestrator import cli
@@ -67,7 +67,7 @@ def complete_run(run: Path) -> Path:
     _shards(run / "shards" / "salts")
     Checkpoints(run / CHECKPOINTS).write(ARRAY, ArrayFit(SPEC, made_up_dataset("cgcnn", 30)).save())
     table = np.random.default_rng(0).normal(size=(118, 3))
-    sums.write_text(run, "tables/Mat2Vec-H-3.csv", element_tables.to_csv(table))
+    sums.write_text(run, "tables/Mat2Vec-H-3.csv", to_csv(table))
     elements = {symbol: {"seen": True} for symbol in SYMBOLS[1:]}
     about = {"strategy": "H", "dim": 3, "elements": elements}
     sums.write_json(run, "tables/Mat2Vec-H-3.meta.json", about | made_from)

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import tables as element_tables
+from analysis.element_table import to_csv
 from analysis.elements import NUMBERS, SYMBOLS
+from analysis.shipped import element_table
 from orchestrator.interface.errors import UsageError
 from orchestrator.transfer import job as transfer
 from orchestrator.transfer.entries import arrays_of, fingerprint
 from orchestrator.transfer.flags import parse
-from orchestrator.transfer.tables import Table, load_tables
+from orchestrator.transfer.overlap import of_unknown_source
+from orchestrator.transfer.tables import Table, load_tables, scaled
 from tests.compositions_for_tests import made_up_compositions, made_up_table, write_table
 from trainables.elements import descriptor
 from trainables.targets.base import Target
@@ -83,6 +85,15 @@ def test_tables_of_a_grid_stand_beside_what_its_models_start_from(tmp_path: Path
     assert untrained.of(0, 0).digest == untrained.of(3, 0).digest
 
 
+def test_a_shipped_table_stands_beside_what_its_models_start_from() -> None:
+    found = {one.name: one for one in load_tables(["Mat2Vec-L-32"], (0,), controls=True)}
+    table, shipped = found["Mat2Vec-L-32"], element_table("Mat2Vec-L-32")
+    assert table.distilled and table.run is None
+    assert np.array_equal(table.values, scaled("", shipped.vectors, shipped.seen))
+    assert {"descriptor", "untrained-32", "random-32"} <= set(found)
+    assert of_unknown_source([table], (0,)) == ["Mat2Vec-L-32"], "its formulas are not shipped"
+
+
 def test_rows_are_looked_up_by_element_not_by_place() -> None:
     """SkipAtom lacks elements in the middle; what follows them must not slide up."""
     from elementembeddings.core import Embedding
@@ -101,7 +112,7 @@ def test_the_unit_of_a_table_does_not_count(tmp_path: Path) -> None:
     paths = []
     for name, scale in (("one", 1.0), ("large", 1e4)):
         path = tmp_path / f"{name}.csv"
-        path.write_text(element_tables.to_csv(values * scale))
+        path.write_text(to_csv(values * scale))
         paths.append(str(path))
     one, large = load_tables(paths, (0,), controls=False)
     assert one.values == pytest.approx(large.values)
@@ -111,7 +122,7 @@ def test_the_unit_of_a_table_does_not_count(tmp_path: Path) -> None:
 def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
     values = made_up_table(4) * 7 + 2
     path = tmp_path / "mine.csv"
-    path.write_text(element_tables.to_csv(values))
+    path.write_text(to_csv(values))
     flags = ["--tasks", "steels", "--tables", str(path), "megnet16", "--recipe"]
     paper, tuned = (transfer.open_tables(parse([*flags, name])) for name in ("paper", "tuned"))
     assert np.array_equal(paper[0].values, values)
@@ -130,7 +141,12 @@ def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
         ("=nowhere", "no name before the ="),
         ("mat2vec=nowhere", "mat2vec is the name of another table"),
         ("x=/", "is a folder"),
-        ("mat3vec", "neither a file nor a table of ElementEmbeddings"),
+        (
+            "mat3vec",
+            "neither a file, nor shipped, nor a table of ElementEmbeddings; did you mean mat2v",
+        ),
+        ("Mat2Vec-H-23", "did you mean Mat2Vec-H-32"),
+        ("Mat2Vec-H-32=nowhere", "Mat2Vec-H-32 is the name of another table"),
     ],
 )
 def test_what_is_no_table(spec: str, why: str) -> None:
@@ -161,7 +177,7 @@ def test_a_table_twice_and_a_table_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two are called mine"):
         load_tables([str(mine), f"mine={mine}"], (0,), controls=False)
     flat = tmp_path / "flat.csv"
-    flat.write_text(element_tables.to_csv(np.ones((118, 3))))
+    flat.write_text(to_csv(np.ones((118, 3))))
     with pytest.raises(UsageError, match="all elements have the same vector"):
         load_tables([str(flat)], (0,), controls=False)
     broken = tmp_path / "broken.csv"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.elements import NUMBERS
+from analysis.shipped import element_table
 from orchestrator.grid.arrays import arrays
 from orchestrator.grid.handcrafted import describe_foreign, say_foreign
 from orchestrator.grid.request import Options, build_config
@@ -38,6 +39,18 @@ def test_tables_are_named_by_their_numbers(tmp_path: Path) -> None:
     assert list(options.tables) == list(names[1:3])
     write_table(mine, seed=1)
     assert parsed(mine).config.handcrafted != (names[1],)
+
+
+def test_a_shipped_table_is_named_with_its_digest() -> None:
+    options = parsed("Mat2Vec-H-32", "Element-Scale")
+    assert options.config.handcrafted is not None
+    own, scale = options.config.handcrafted
+    shipped = element_table("Mat2Vec-H-32")
+    table = handcrafted.standardised(shipped.vectors, shipped.seen)
+    assert own == handcrafted.named("Mat2Vec-H-32", table) and own.startswith("Mat2Vec-H-32@")
+    assert np.array_equal(options.tables[own].table, table)
+    assert options.tables[own].filled[:2] == ["Ar", "Pm"]
+    assert scale.startswith("Element-Scale@") and options.tables[scale].table.shape == (119, 1)
 
 
 def test_several_tables_are_several_configurations_of_models_that_use_them(tmp_path: Path) -> None:
@@ -74,8 +87,10 @@ def test_a_recipe_may_have_another_table(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("elemnts", "--handcrafted elemnts: neither a file nor a table of Element"
+        ("elemnts", "--handcrafted elemnts: neither a file, nor shipped, nor a table of Element"
          "Embeddings; did you mean elements?"),
+        ("Mat2Vec-H", "--handcrafted Mat2Vec-H: neither a file, nor shipped, nor a table of"
+         " ElementEmbeddings; did you mean Mat2Vec-"),
         ("no.csv", "--handcrafted no.csv: no such file; check the path"),
         ("{short}", "short.csv: ends before Li; a table has 118 rows H…Og"),
         ("{flat}", "flat.csv: all elements have the same vector"),

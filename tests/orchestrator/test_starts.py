@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.tables import to_csv
+from analysis.element_table import to_csv
 from orchestrator.element_groups.untrained import Start, measured
 from orchestrator.grid.handcrafted import usual_table
 from orchestrator.runs.finished_run import FinishedRun

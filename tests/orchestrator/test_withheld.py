@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import tables as element_tables
+from analysis.element_table import to_csv
 from analysis.elements import SYMBOLS
 from orchestrator.data.formula_list import digest_of, read_formulas
 from orchestrator.data.withheld import withheld_by
@@ -112,14 +112,14 @@ def test_what_is_no_list_of_formulas(tmp_path: Path, text: str, why: str) -> Non
 def test_a_table_for_each_fold(tmp_path: Path) -> None:
     for fold in (0, 2):
         path = tmp_path / f"without{fold}.csv"
-        path.write_text(element_tables.to_csv(made_up_table(4, seed=fold)))
+        path.write_text(to_csv(made_up_table(4, seed=fold)))
     (table,) = load_tables(
         [f"own={tmp_path}/without{{fold}}.csv"], (0,), controls=False, folds=(0, 2)
     )
     assert table.name == "own"
     assert table.of(0).digest == table.digest != table.of(2).digest
     before = table.digests
-    (tmp_path / "without2.csv").write_text(element_tables.to_csv(made_up_table(4, seed=9)))
+    (tmp_path / "without2.csv").write_text(to_csv(made_up_table(4, seed=9)))
     (changed,) = load_tables(
         [f"own={tmp_path}/without{{fold}}.csv"], (0,), controls=False, folds=(0, 2)
     )
