@@ -24,6 +24,7 @@ from ase.io.extxyz import key_val_str_to_dict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.predict.inputs import blocks_of, sources_of
 from tests.crystals.test_fuzz_sources import SCRAPS
 from tests.fuzzing import searching
 from trainables.crystals.checks import check
@@ -680,3 +681,14 @@ def test_all_take_a_name_and_leave_the_file(tmp_path: Path) -> None:
         assert open_source(path, "gap", "mine").name == "mine"
         assert open_source(path, "gap").name == "ase"
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_new_structures_to_predict_may_lie_in_them(tmp_path: Path) -> None:
+    """Without a target, many a file, and whatever the file is called."""
+    shutil.copy(FILES / "ase.extxyz", tmp_path / "POSCAR.xyz")
+    paths = [str(FILES / "ase.traj"), str(tmp_path / "POSCAR.xyz"), str(FILES / "ase.db")]
+    blocks = list(blocks_of(sources_of(paths, follow_links=False)))
+    assert [len(block) for block in blocks] == [3, 3, 3]
+    assert all(
+        entry.target is None and len(parse(entry).numbers) for block in blocks for entry in block
+    )
