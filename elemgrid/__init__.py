@@ -4,6 +4,8 @@
 >>> run = elemgrid.load_run("runs/mine")            # doctest: +SKIP
 >>> run.predict(["new.cif"])                        # doctest: +SKIP
 >>> elemgrid.fit(structures, gaps, run="runs/gap")  # doctest: +SKIP
+>>> elemgrid.element_table("Mat2Vec-H-32").vector("Fe").shape
+(32,)
 
 The jobs of the command line are `python -m elemgrid JOB`, or `elemgrid JOB`.
 """
@@ -16,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from elemgrid.own_packages import demand_own_packages
 
 if TYPE_CHECKING:
+    from analysis.element_table import ElementTable
+    from analysis.shipped import element_table
     from elemgrid.estimators import CrystalClassifier, CrystalRegressor
     from elemgrid.fitting import fit
     from elemgrid.run import Run, load_run
@@ -25,8 +29,10 @@ if TYPE_CHECKING:
 _PLACES = {
     "CrystalClassifier": "elemgrid.estimators",
     "CrystalRegressor": "elemgrid.estimators",
+    "ElementTable": "analysis.element_table",
     "Run": "elemgrid.run",
     "UsageError": "orchestrator.interface.errors",
+    "element_table": "analysis.shipped",
     "fit": "elemgrid.fitting",
     "load_run": "elemgrid.run",
 }
@@ -34,8 +40,10 @@ _PLACES = {
 __all__ = [
     "CrystalClassifier",
     "CrystalRegressor",
+    "ElementTable",
     "Run",
     "UsageError",
+    "element_table",
     "fit",
     "load_run",
 ]

@@ -16,7 +16,7 @@ from orchestrator.runs import layout
 if TYPE_CHECKING:
     import pandas as pd
 
-    from orchestrator.data.element_tables import ElementTable
+    from analysis.element_table import ElementTable
     from orchestrator.predict.predictor import Predictor
 
 KEPT = 4  # predictors in memory

@@ -55,7 +55,8 @@ def _parser() -> Parser:
         "structures",
         metavar="STRUCTURES",
         help="a data set as of --tasks of hybrid_grid: a folder with id_prop.csv, a .csv, a"
-        " .parquet, a MatBench file or task; PATH:TARGET names the column",
+        " .parquet, an .xyz, .traj or .db of ASE, a MatBench file or task; PATH:TARGET names the"
+        " column",
     )
     parser.add_argument(
         "--run", type=Path, default=Path("runs/fit"), metavar="DIR", help="default runs/fit"

@@ -29,6 +29,7 @@ data sets (--tasks), any number of:
   FILE.json.gz    in MatBench's format
   FILE.csv[.gz]   with a column `cif`
   FILE.parquet    with a column `structure` (JSON) or `cif`
+  FILE.xyz, .extxyz, .traj, .db   of ASE; columns are info or key_value_pairs, and `energy`
   FOLDER          with id_prop.csv and CIF or POSCAR files
   NAME=PATH       the same, called NAME in the results
   …:TARGET        names the target column

@@ -17,6 +17,7 @@ structures, any number of:
   FOLDER                                      its structure files, in the order of their names, or
                                               what its id_prop.csv lists
   TABLE.csv, TABLE.parquet, MATBENCH.json.gz  a crystal a row, as for training, but for the target
+  FILE.xyz, FILE.extxyz, FILE.traj, FILE.db   of ASE, a crystal a frame or row
 
 columns of the result, a row for each structure in the order given:
   id          name in the table, or the file as given

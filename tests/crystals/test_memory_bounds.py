@@ -65,6 +65,12 @@ ENDLESS: dict[str, tuple[str, tuple[bytes, bytes], str]] = {
     "cells in quotes": ("a.csv", (b'id,cif,y\n1,"', b'","\n'), ROW.format(2)),
     "a table of a folder": ("id_prop.csv", (b"a,1\n", b"x"), LINE),
     "a quote in such a table": ("id_prop.csv", (b'a,1\n"', b"x\n"), ROW.format(2)),
+    "a structure without an end": (
+        "a.xyz",
+        (b"2000000000\n\n", b"Na 0 0 0" + 999 * b" 0" + b"\n"),
+        "it ends within",
+    ),
+    "a comment without an end": ("a.xyz", (b"1\n", b"x=1 "), LINE),
     "formulas": ("formulas.csv", (b"formula,y\n", b"x"), LINE),
     "formulas and a quote": ("formulas.csv", (b'formula,y\n"', b"x\n"), ROW.format(2)),
 }

@@ -69,7 +69,7 @@ def test_ledger_tables_and_distances(finished: FinishedGrid) -> None:
     assert repr(run) == f"Run({str(finished.run)!r})"
     assert run.ledger["key"].is_unique and (run.ledger["status"] == "done").all()
     assert set(run.tables) == {path.stem for path in (finished.run / "tables").glob("*.csv")}
-    assert all(table.values.shape[0] == 118 for table in run.tables.values())
+    assert all(table.vectors.shape[0] == 118 for table in run.tables.values())
     assert run.distances["distance"].between(0, 2).all()
 
 

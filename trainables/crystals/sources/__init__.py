@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError, is_text
+from trainables.crystals.sources.extxyz import ExtendedXYZ
 from trainables.crystals.sources.folder import TABLE, Folder
 from trainables.crystals.sources.matbench import MatBench
 from trainables.crystals.sources.records import JsonRecords, is_list
+from trainables.crystals.sources.refused import why_refused
 from trainables.crystals.sources.table import CsvTable
 from trainables.printable import printable
 
 LAYOUTS = (
     "a MatBench .json.gz, a .json list of structures, a folder with id_prop.csv, "
-    "a .csv or .csv.gz with a cif or path column, a .parquet with a structure column"
+    "a .csv or .csv.gz with a cif or path column, a .parquet with a structure column, "
+    "an .xyz, .traj or .db of ASE"
 )
 
 
@@ -55,6 +58,18 @@ def open_source(
         from trainables.crystals.sources.parquet import ParquetTable  # imports pyarrow
 
         return ParquetTable(path, target, name)
+    if plain.endswith((".xyz", ".extxyz")):
+        return ExtendedXYZ(path, target, name)
+    if path.name.lower().endswith(".traj"):
+        from trainables.crystals.sources.trajectory import Trajectory
+
+        return Trajectory(path, target, name)
+    if path.name.lower().endswith(".db"):
+        from trainables.crystals.sources.ase_database import AseDatabase
+
+        return AseDatabase(path, target, name)
+    if why := why_refused(path):
+        raise SourceError(f"{path}: {why}")
     raise SourceError(f"{path}: unknown kind of file; give {LAYOUTS}")
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources.base import readable
 from trainables.crystals.sources.cells import NUMBERS
+from trainables.crystals.sources.refused import why_refused
 from trainables.crystals.sources.structure_files import LARGEST_FILE, format_of
 
 STRUCTURES = ("POSCAR", "CONTCAR")
 SUFFIXES = (".cif", ".vasp", ".poscar")
-TABLES = (".csv", ".tsv", ".json", ".gz", ".parquet", ".pq")
+MANY = (".csv", ".tsv", ".json", ".gz", ".parquet", ".pq", ".xyz", ".extxyz", ".traj", ".db")
 
 
 def is_structure(path: Path) -> bool:
     """Whether a file's name is that of one structure; a `.json` may be anything."""
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in MANY or why_refused(path):
         return False
     return path.name.startswith(STRUCTURES) or path.suffix.lower() in SUFFIXES
 

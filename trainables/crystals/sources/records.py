@@ -19,29 +19,15 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trainables.crystals.crystal import BadCrystal, Entry, one_line
-from trainables.crystals.sources.base import (
-    ANY_COLUMN,
-    ID_COLUMNS,
-    SourceError,
-    choose_target,
-    columns_of,
-    file_digest,
-    is_text,
-    open_text,
-    readable,
-    stem,
-)
-from trainables.crystals.sources.cells import NUMBERS, Cells
-from trainables.crystals.sources.columns import SAMPLE, find_target, form_of, lacks_structures
+from trainables.crystals.crystal import BadCrystal, one_line
+from trainables.crystals.sources.base import SourceError, is_text, open_text, readable
+from trainables.crystals.sources.columns import SAMPLE, lacks_structures
 from trainables.crystals.sources.json_stream import JsonStream
-from trainables.crystals.targets import is_numeric
+from trainables.crystals.sources.record_source import Record, RecordSource
 
-IDS = (*ID_COLUMNS, "jid", "entry_id", "name")
 LISTS = ("data", "entries", "results")  # of an object around the list
 WHAT = "JSON list of crystals"  # for errors
 STRUCTURE, ATOMS = "structure", "atoms"
@@ -50,77 +36,24 @@ _OPTIMADE = ("lattice_vectors", "cartesian_site_positions", "species_at_sites")
 _STRUCTURAL = {STRUCTURE, ATOMS, *_OPTIMADE, "species", "lattice", "sites", "properties", "data"}
 
 
-class JsonRecords:
-    """Streams the objects of a JSON list; one is held at a time.
+class JsonRecords(RecordSource):
+    """Streams the objects of a JSON list."""
 
-    Raises:
-        SourceError: the file is missing, broken or different.
-    """
-
-    unit: str | None = None
+    empty = "the list is empty; there is no crystal in it"
 
     def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
         self.path = path
-        self.name = name or stem(path)
-        sample = list(islice(map(fields_of, self._objects()), SAMPLE))
-        if not sample:
-            raise SourceError(f"{path}: the list is empty; there is no crystal in it")
-        columns = list(dict.fromkeys(key for one in sample for key in one))
         if not any(has_structure(one) for one in islice(self._objects(), SAMPLE)):
-            raise lacks_structures(path, columns, f"{STRUCTURE} or {ATOMS}")
-        self._wanted = target != ANY_COLUMN
-        if not self._wanted:
-            self.target_name = choose_target(path, columns, columns, target) if columns else ""
-            self.cells = NUMBERS
-            return
-        rows = [[one.get(key, "") for key in columns] for one in sample]
-        ids = [key for key in columns if key in IDS]
-        self.target_name = find_target(path, columns, rows, target, other=ids)
-        self._targets, _ = columns_of(self.target_name, columns)
-        self.cells = self._form()
+            found = list(islice(map(fields_of, self._objects()), SAMPLE))
+            if found:
+                columns = list(dict.fromkeys(key for one in found for key in one))
+                raise lacks_structures(path, columns, f"{STRUCTURE} or {ATOMS}")
+        super().__init__(path, target, name)
 
-    def digest(self) -> str:
-        """SHA-256 (hex) of the file's bytes and the target's name."""
-        return file_digest(self.path, self.target_name)
-
-    def count(self) -> None:
-        """Not known before all is read."""
-
-    def entries(self) -> Iterator[Entry]:
-        """Yields one entry per object.
-
-        Raises:
-            SourceError: the file is damaged.
-        """
-        for row, one in enumerate(self._objects()):
-            yield self._entry(row, one)
-
-    def _entry(self, row: int, one: Any) -> Entry:
-        origin = f"{self.path.name}:{row + 1}"
-        fields = fields_of(one)
-        name = next((fields[key] for key in IDS if fields.get(key)), str(row))
-        targets = [fields.get(key, "") for key in self._targets] if self._wanted else None
-        try:
-            text = structure_of(one)
-        except BadCrystal as bad:
-            return Entry(row, name, "bad", str(bad), "" if self._wanted else None, origin)
-        return self.cells.entry(row, name, "json", text, targets, origin)
-
-    def _form(self) -> Cells:
-        """By the first objects, up to one in which a single target is there; it tells all."""
-        sample: list[list[str]] = []
-        for cells in islice(self._targets_of_all(), SAMPLE):
-            sample.append(cells)
-            if all(is_numeric([cell]) for cell in cells) or len(cells) > 1:
-                break
-        shown = [[cells[at] for cells in sample] for at in range(len(self._targets))]
-        every = partial(map, itemgetter(0), self._targets_of_all())
-        return form_of(self.path, self.target_name, self._targets, shown, every)
-
-    def _targets_of_all(self) -> Iterator[list[str]]:
+    def records(self) -> Iterator[Record]:
+        """Yields a record for each object."""
         for one in self._objects():
-            fields = fields_of(one)
-            yield [fields.get(key, "") for key in self._targets]
+            yield Record(fields_of(one), partial(structure_of, one))
 
     def _objects(self) -> Iterator[Any]:
         """The values of the list, which may be one of the `LISTS` of an object."""
