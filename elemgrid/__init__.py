@@ -19,7 +19,7 @@ from elemgrid.own_packages import demand_own_packages
 
 if TYPE_CHECKING:
     from analysis.element_table import ElementTable
-    from analysis.shipped import element_table
+    from analysis.shipped import element_table, element_tables
     from elemgrid.estimators import CrystalClassifier, CrystalRegressor
     from elemgrid.fitting import fit
     from elemgrid.run import Run, load_run
@@ -33,6 +33,7 @@ _PLACES = {
     "Run": "elemgrid.run",
     "UsageError": "orchestrator.interface.errors",
     "element_table": "analysis.shipped",
+    "element_tables": "analysis.shipped",
     "fit": "elemgrid.fitting",
     "load_run": "elemgrid.run",
 }
@@ -44,6 +45,7 @@ __all__ = [
     "Run",
     "UsageError",
     "element_table",
+    "element_tables",
     "fit",
     "load_run",
 ]

@@ -23,7 +23,7 @@ def _facts(name: str) -> dict[str, Any]:
     return dict(json.loads((DATA / name).read_text(encoding="utf-8")))
 
 
-def names() -> tuple[str, ...]:
+def element_tables() -> tuple[str, ...]:
     """Names of all tables."""
     return tuple(_facts(RELEASE)["tables"])
 
@@ -37,10 +37,12 @@ def element_table(name: str) -> ElementTable:
     Raises:
         ValueError: there is none of this name.
     """
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), n=1)
+    if name not in element_tables():
+        close = difflib.get_close_matches(name, element_tables(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise ValueError(f"no table {name!r} is shipped; {hint}there are {', '.join(names())}")
+        raise ValueError(
+            f"no table {name!r} is shipped; {hint}there are {', '.join(element_tables())}"
+        )
     read = files.read(DATA / f"{name}.csv")
     return ElementTable(
         name=name, vectors=read.vectors, seen=read.seen, path=read.path, card=_card(name, read)

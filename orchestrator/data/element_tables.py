@@ -36,7 +36,7 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
         name, path, equals = "", spec, ""
     if equals and not name:
         raise UsageError(f"{flag} {spec}: no name before the =; write NAME={path}")
-    if name in (*built_in, *shipped.names(), *PUBLISHED):
+    if name in (*built_in, *shipped.element_tables(), *PUBLISHED):
         raise UsageError(f"{flag} {spec}: {name} is the name of another table; choose one")
     if Path(path).is_dir():
         raise UsageError(f"{flag} {spec}: is a folder; name a file in it")
@@ -48,7 +48,7 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
             raise UsageError(f"{flag}: {error}") from None
     if equals or "/" in spec or spec.endswith(".csv"):
         raise UsageError(f"{flag} {spec}: no such file; check the path")
-    if spec in shipped.names():
+    if spec in shipped.element_tables():
         return shipped.element_table(spec)
     return _published(spec, flag, built_in)
 
@@ -60,7 +60,7 @@ def _published(name: str, flag: str, built_in: Sequence[str]) -> ElementTable:
     try:
         known_vectors = Embedding.load_data(name).embeddings
     except Exception:  # whichever it raises, it has no such table
-        known_names = [*built_in, *shipped.names(), *PUBLISHED]
+        known_names = [*built_in, *shipped.element_tables(), *PUBLISHED]
         close = difflib.get_close_matches(name, known_names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known_names)}, …"
         raise UsageError(

@@ -15,14 +15,14 @@ import pytest
 from analysis import shipped, tables
 from analysis.element_table import ElementTable, MatminerData, read
 from analysis.elements import NUMBERS, SYMBOLS
-from analysis.shipped import element_table, names
+from analysis.shipped import element_table, element_tables
 from scripts.ship_tables import END, PAGE, START, card_page, measured, with_card
 from trainables.elements import descriptor
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=names())
+@pytest.fixture(params=element_tables())
 def table(request: pytest.FixtureRequest) -> ElementTable:
     return element_table(request.param)
 
@@ -33,10 +33,10 @@ def release() -> dict[str, Any]:
 
 def test_all_of_the_design_are_there() -> None:
     grid = {f"Mat2Vec-{s}-{dim}{end}" for s in "SHL" for dim in (32, 64) for end in ("", "-plain")}
-    assert set(names()) == grid | {"Element-Scale"}
+    assert set(element_tables()) == grid | {"Element-Scale"}
     facts = {shipped.NOTES, shipped.RELEASE}
     files = {path.name.partition(".")[0] for path in shipped.DATA.iterdir()}
-    assert files == set(names()) | {name.partition(".")[0] for name in facts}
+    assert files == set(element_tables()) | {name.partition(".")[0] for name in facts}
 
 
 def test_a_table_has_a_vector_of_each_element(table: ElementTable) -> None:
@@ -82,7 +82,7 @@ def test_filled_rows_follow_the_rule_and_the_sidecar(table: ElementTable) -> Non
 
 def test_the_page_has_the_cards() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert with_card(page, card_page(names())) == page
+    assert with_card(page, card_page(element_tables())) == page
     assert with_card(f"a\n{START}\nold\n{END}\nz\n", f"{START}\nnew\n{END}") == (
         f"a\n{START}\nnew\n{END}\nz\n"
     )
