@@ -17,6 +17,7 @@ import numpy as np
 from analysis import tables
 from analysis.elements import NUMBERS, SYMBOLS
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.extras import EMBEDDINGS
 from orchestrator.runs.finished_run import demand_sound_table
 from trainables.elements import descriptor
 
@@ -111,6 +112,7 @@ def _seen(path: Path) -> np.ndarray:
 
 def _published(name: str, flag: str, built_in: Sequence[str]) -> ElementTable:
     """A table that comes with ElementEmbeddings; elements that it lacks are filled in."""
+    EMBEDDINGS.demand(f"{flag} {name}")
     from elementembeddings.core import Embedding  # here, as it takes seconds to import
 
     try:
