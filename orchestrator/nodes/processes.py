@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.child import send
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -67,7 +68,7 @@ class Child:
 
     def _send(self, what: object) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # it is gone: `answer` will say so
-            self.connection.send(what)
+            send(self.connection, what)
 
     def answer(self) -> Any:
         """The result of the last call.
@@ -151,8 +152,8 @@ class _Crew:
             return child.answer()
         except Died as error:
             raise UsageError(
-                f"a process of this work died {LOST + 1} times ({error}), most likely of memory;"
-                " when there is more, run the same command again"
+                f"a process of this work died {LOST + 1} times ({error}); if it lacked memory, run"
+                " the same command again when there is more"
             ) from None
         finally:
             self._free.put(child)

@@ -9,7 +9,7 @@ import pandas as pd
 from safetensors.numpy import load as decode_arrays
 
 from orchestrator.predict.inputs import ROWS_PER_BLOCK
-from tests.environments import environment
+from tests.installations import environment
 from tests.orchestrator.small_grids import FinishedGrid
 from tests.orchestrator.test_without_ray import recorded, said
 
@@ -43,6 +43,18 @@ def test_no_bit_depends_on_where_it_was_trained(finished: FinishedGrid, tmp_path
     assert "ray" in ledgers[0]["versions"][0] and "ray" not in ledgers[1]["versions"][0]
     for table in sorted((finished.run / "tables").glob("*.csv")):
         assert (run / "tables" / table.name).read_bytes() == table.read_bytes()
+
+
+def test_nor_on_what_is_streamed(finished: FinishedGrid, tmp_path: Path) -> None:
+    """Windows of shards are read by the training itself."""
+    python = environment(tmp_path / "env")
+    run = tmp_path / "run"
+    flags = [*finished.flags(run, dims="4"), "--memory-per-worker", "1e-6"]
+    done = said(python, "hybrid_grid", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "streamed from its shards" in done.stdout
+    found = arrays_of(run)
+    assert len(found) == 6 and found.items() <= arrays_of(finished.run).items()
 
 
 def test_nor_on_where_it_is_predicted(finished: FinishedGrid, tmp_path: Path) -> None:

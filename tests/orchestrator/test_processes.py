@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import processes
@@ -46,6 +47,17 @@ def test_no_more_is_read_than_is_under_way() -> None:
     assert len(read) <= processes.UNDER_WAY + 1
     found.close()
     assert not children()
+
+
+def plus(tensor: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+    return tensor + item
+
+
+def test_tensors_are_copied() -> None:
+    """Those of the work, of its items and of its results, as the models of predictions are."""
+    one, items = torch.ones(3), [torch.full((3,), float(item)) for item in range(4)]
+    for item, result in in_order(partial(plus, one), items, 2):
+        assert torch.equal(result, item + 1)
 
 
 def dies_once(mark: Path, item: int) -> int:

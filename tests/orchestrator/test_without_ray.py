@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from orchestrator.interface.extras import ANALYSIS, RAY
-from tests.environments import ROOT, environment, project
+from tests.installations import ROOT, environment, project
 from tests.orchestrator.small_grids import rows, write_matbench
 
 
