@@ -46,6 +46,8 @@ class Job:
             options = import_module(f"{package}.flags").parse(argv)
             if self.needs is not None:
                 self.needs.demand(self.name)
+            if (address := getattr(options, "address", None)) is not None:
+                RAY.demand(f"--address {address}")
             keep_compiled_code_private()
             work = import_module(f"{package}.job")
         return int(work.start(options))

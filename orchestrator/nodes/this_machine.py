@@ -54,7 +54,7 @@ class ThisMachine:
     def slots(self, cpus: float, gpus: float) -> int:
         """How many workers fit at once."""
         fits = [hardware.cpus_here() / cpus] if cpus else []
-        fits += [hardware.gpus_here() / gpus] if gpus else []
+        fits += [hardware.gpus_here() * _sharing(gpus) // max(1, gpus)] if gpus else []
         return int(min(fits, default=0) + 1e-9)
 
     def memory_per_worker(self, cpus: float, gpus: float) -> float:
@@ -111,3 +111,13 @@ class ThisMachine:
         """One part after the other, when it is used: all CPUs train."""
         for part in parts:
             yield from part()
+
+
+def gpu_of(number: int, gpus: float) -> int:
+    """The GPU on which the worker of this number computes: one, even if it reserves more."""
+    return number * int(max(1, gpus)) // _sharing(gpus)
+
+
+def _sharing(gpus: float) -> int:
+    """Workers on one GPU, each of which is to have so much of it."""
+    return max(1, int(1 / gpus + 1e-9))

@@ -17,7 +17,7 @@ from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.child import WorkError
 from orchestrator.nodes.processes import Child, Died
-from orchestrator.nodes.this_machine import ThisMachine
+from orchestrator.nodes.this_machine import ThisMachine, gpu_of
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs.records import Records
 from orchestrator.training.events import ArrayBegan, ArrayLost, Observers, Waited
@@ -107,16 +107,16 @@ class _Run:
 
     def work(self, places: Sequence[_Place], datasets: Mapping[Any, Any]) -> None:
         """Keeps the places at work until all arrays are finished, or it has to stop."""
-        while True:
+        while not (self.stopped or self.disk):
             for place in places:
-                if place.array is None and self._left and not self.stopped:
+                if place.array is None and self._left:
                     array = self._left.popleft()
                     self._observers.see(ArrayBegan(array.id))
                     place.begin(array, datasets)
             busy: dict[Any, _Place] = {
                 place.child.connection: place for place in places if place.array is not None
             }
-            if self.stopped or self.disk or not busy:
+            if not busy:
                 return
             for connection in wait(list(busy), SECONDS):
                 self._hear(busy[connection])
@@ -176,7 +176,7 @@ class Processes:
         """The environment of a process, by its number."""
         found = {"OMP_NUM_THREADS": str(self._worker.threads)}
         if self._worker.gpus:
-            gpu = int(number * self._worker.gpus)  # it computes on one, even if it reserves more
+            gpu = gpu_of(number, self._worker.gpus)
             visible = os.environ.get("CUDA_VISIBLE_DEVICES")
             found["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
         return found

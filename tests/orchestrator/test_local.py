@@ -151,7 +151,7 @@ def test_each_process_has_the_gpu_of_its_number(
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     study = Study(arrays=[], data={}, naming=GridArray)
-    for gpus, of in ((1.0, [0, 1, 2]), (0.5, [0, 0, 1, 1])):
+    for gpus, of in ((1.0, [0, 1, 2]), (0.4, [0, 0, 1, 1]), (2.0, [0, 2])):
         made = Processes(study, Records(tmp_path), Worker(cpus=1, gpus=gpus))
         for number, place in enumerate(of):
             assert made._variables(number)["CUDA_VISIBLE_DEVICES"] == given[place]

@@ -66,7 +66,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_as_many_workers_as_fit(large: None) -> None:
     place = ThisMachine()
     assert [place.slots(cpus, 0) for cpus in (1, 2, 0.5, 6)] == [5, 2, 10, 0]
-    assert [place.slots(1, gpus) for gpus in (1, 0.5, 0.1, 3)] == [2, 4, 5, 0]
+    assert [place.slots(0.1, gpus) for gpus in (1, 0.5, 0.4, 0.1, 2, 3)] == [2, 4, 4, 20, 1, 0]
     assert place.memory_per_worker(1, 0) == pytest.approx(0.7 * 40 * GIB / 5 / 2)
 
 

@@ -98,6 +98,7 @@ def test_what_is_missing_is_one_line(
         arguments += ["--run", str(tmp_path / "run")]
     found = said(python, *arguments)
     assert (found.returncode, found.stderr) == (2, f"error: {error}\n")
+    assert arguments[0] == "transfer" or not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
