@@ -37,7 +37,8 @@ class Extra:
 
 @cache
 def _installed(module: str) -> bool:
-    return find_spec(module) is not None
+    found = find_spec(module)
+    return found is not None and found.origin is not None  # a mere folder of that name has none
 
 
 RAY = Extra("ray", (("ray", "Ray"),))
