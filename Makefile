@@ -45,7 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once; about two minutes, the download aside)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	$(BIN)/python -W ignore -c 'import elementembeddings.core'  # umap has numba compile into $(VENV), once
 	@touch $@
 
@@ -77,7 +77,7 @@ canary:  ## the newest versions of everything, without constraints.txt, and the 
 	$(check_python)
 	$(PYTHON) -m venv --clear $(CANARY)
 	@echo "installing the newest versions into $(CANARY) (torch with CUDA is gigabytes; CANARY_TORCH names another build)"
-	$(CANARY)/bin/python -m pip install --quiet --disable-pip-version-check $(CANARY_TORCH) -e '.[dev]'
+	$(CANARY)/bin/python -m pip install --quiet --disable-pip-version-check $(CANARY_TORCH) -e '.[all,dev]'
 	$(CANARY)/bin/python -m pip freeze --exclude-editable | diff constraints.txt - | sed -n 's/^> /newer: /p'
 	$(CANARY)/bin/python -m pytest -q -m "not ray" -n 2 --dist loadfile
 

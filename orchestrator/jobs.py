@@ -13,6 +13,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from orchestrator.interface import interrupts
+from orchestrator.interface.extras import ANALYSIS, RAY, Extra
 from orchestrator.interface.job import conduct
 from trainables.private_cache import keep_compiled_code_private
 
@@ -26,12 +27,14 @@ class Job:
         summary: one line on what the job does.
         stopped: what happens to its work after an interrupt or a disk error.
         has_sections: whether `orchestrator/JOB/sections.py` adds to the report.
+        needs: the extra of the package without which it does not work.
     """
 
     name: str
     summary: str
     stopped: str = "the same command begins again"
     has_sections: bool = False
+    needs: Extra | None = None
 
     def main(self, argv: Sequence[str]) -> int:
         """Runs a command line; returns the exit status."""
@@ -41,6 +44,10 @@ class Job:
         package = f"orchestrator.{self.name}"
         with interrupts.at_once():  # an exception in an import would print a long traceback
             options = import_module(f"{package}.flags").parse(argv)
+            if self.needs is not None:
+                self.needs.demand(self.name)
+            if (address := getattr(options, "address", None)) is not None:
+                RAY.demand(f"--address {address}")
             keep_compiled_code_private()
             work = import_module(f"{package}.job")
         return int(work.start(options))
@@ -77,6 +84,7 @@ _JOBS = (
         name="element_groups",
         summary="what a grid's models say about the elements: consensus, substitution groups",
         has_sections=True,
+        needs=ANALYSIS,
     ),
     Job(name="substitutes", summary="which elements may replace an element"),
     Job(
@@ -84,6 +92,7 @@ _JOBS = (
         summary="a one-dimensional scale of the elements",
         stopped="nothing is written, the same command begins again",
         has_sections=True,
+        needs=ANALYSIS,
     ),
     Job(
         name="transfer",
@@ -95,6 +104,7 @@ _JOBS = (
         name="doctor",
         summary="is this machine, or this cluster, ready for a run?",
         stopped="nothing is changed",
+        needs=RAY,
     ),
     Job(name="report", summary="write a run's report.html again"),
 )

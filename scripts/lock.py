@@ -7,7 +7,7 @@ INDEX: address of a package index that answers in JSON (PEP 691), as the usual o
 `pip install --require-hashes` with these files installs what they name or nothing, whatever an
 index or a mirror hands out:
 
-- requirements.lock: what elemgrid needs to run, but torch;
+- requirements.lock: what elemgrid[all] needs to run, but torch;
 - requirements-cpu.lock: torch without CUDA, a build that PyTorch keeps on an index of its own;
 - requirements-cuda.lock: torch in its usual build, and what that needs beside;
 - requirements-aws.lock: what the autoscaler of a cluster on AWS needs beside, to be installed last:
@@ -77,6 +77,12 @@ def needed(lines: Iterable[str]) -> set[str]:
 
 def _applies(line: Requirement, extra: str) -> bool:
     return line.marker is None or line.marker.evaluate({"extra": extra})
+
+
+def runs_with(project: Mapping[str, Any]) -> list[str]:
+    """The requirements of elemgrid[all]."""
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *extras["ray"], *extras["analysis"]]
 
 
 def resolved(index: str, package: str, *flags: str) -> dict[str, str]:
@@ -160,7 +166,7 @@ def main() -> None:
     index = parser.parse_args().index
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = pins(ROOT / "constraints.txt") | {UNFROZEN: version(UNFROZEN)}
-    run = {name: pinned[name] for name in needed(project["dependencies"]) - {"torch"}}
+    run = {name: pinned[name] for name in needed(runs_with(project)) - {"torch"}}
     usual = resolved(index, f"torch=={pinned['torch']}", "-c", str(ROOT / "constraints.txt"))
     aws = resolved(index, "boto3")  # whose python-dateutil is older than what is pinned
     ((cpu, digests),) = CPU_TORCH.items()

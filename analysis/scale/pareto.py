@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import optuna
 
 from analysis.mapping import Map
 from analysis.scale.gaps import Gaps, Repulsion, minimise
@@ -167,6 +166,8 @@ def search_pairs(
 
     λ lies between the smallest and the largest of `lambdas`, η in `ETA_RANGE`.
     """
+    import optuna  # here: a report needs none
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         directions=["minimize", "minimize"], sampler=optuna.samplers.TPESampler(seed=seed)

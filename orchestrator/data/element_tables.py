@@ -15,6 +15,7 @@ from analysis import element_table, shipped, tables
 from analysis.element_table import ElementTable
 from analysis.elements import NUMBERS
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.extras import EMBEDDINGS
 from orchestrator.runs.finished_run import demand_sound_table
 from trainables.elements import descriptor
 
@@ -55,6 +56,7 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
 
 def _published(name: str, flag: str, built_in: Sequence[str]) -> ElementTable:
     """A table that comes with ElementEmbeddings; elements that it lacks are filled in."""
+    EMBEDDINGS.demand(f"{flag} {name}")
     from elementembeddings.core import Embedding  # here, as it takes seconds to import
 
     try:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes.ray_internals import began_session
+from orchestrator.nodes.place import here
 from trainables.crystals.crystal import Entry
 from trainables.crystals.quarantine import Quarantine, TooManyBad, with_own_ids
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
 
-# A block is a task of Ray, which costs as much as featurising a hundred small crystals.
+# A block is work for a worker, which costs as much as featurising a hundred small crystals.
 ROWS_PER_BLOCK = 1024
 LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itself
-BLOCKS_PER_CPU = 3  # under way: one in work, and others so that no CPU waits for the first of them
 # Bytes of crystals that a driver on the machine of its workers processes itself: that takes less
 # time than importing the modules in each worker.
 FEW = 4 << 20
@@ -80,15 +78,17 @@ def _worked(source: Source, work: Work) -> Generator[dict[str, Any], None, None]
     """Yields one row per block of entries: listing, fatal, failed, and the results."""
     few = _few(source)
     if few is None:
-        yield from _on_all_cores(source, work)
+        # Files given by path are on this machine, so they are read here.
+        blocks = _blocks(source, ROWS_PER_BLOCK)
+        yield from here().in_order(partial(_work_on_block, work), blocks)
     else:
         for block in few:
-            yield _work_on_block(block, work)
+            yield _work_on_block(work, block)
 
 
 def _few(source: Source) -> list[pa.Table] | None:
     """The blocks of a small source; None for a larger one, and on a cluster."""
-    if not began_session():
+    if not here().is_beside_workers():
         return None
     blocks, held = [], 0
     for block in _blocks(source, ROWS_PER_BLOCK):
@@ -97,28 +97,6 @@ def _few(source: Source) -> list[pa.Table] | None:
         if held > FEW:
             return None
     return blocks
-
-
-def _on_all_cores(source: Source, work: Work) -> Iterator[dict[str, Any]]:
-    """Processes the blocks in tasks of a CPU each, some of which wait at the workers for a CPU.
-
-    Files given by path are on the driver's machine, so they are read here. A task whose worker or
-    node is lost runs again.
-    """
-    # Not Ray Data: with two CPUs it submits two tasks, and looks ten times a second which of them
-    # have ended. So a CPU idles for up to 0.2 s after each block, about as long as the block took.
-    task = ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy="SPREAD")(_work_on_block)
-    shared, under_way = ray.put(work), deque[ray.ObjectRef]()
-    try:
-        for block in _blocks(source, ROWS_PER_BLOCK):
-            under_way.append(task.remote(block, shared))
-            while len(under_way) >= BLOCKS_PER_CPU * ray.cluster_resources().get("CPU", 1):
-                yield ray.get(under_way.popleft())
-        while under_way:
-            yield ray.get(under_way.popleft())
-    finally:
-        for left in under_way:
-            ray.cancel(left)
 
 
 def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
@@ -144,7 +122,7 @@ def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
             return
 
 
-def _work_on_block(table: pa.Table, work: Work) -> dict[str, Any]:
+def _work_on_block(work: Work, table: pa.Table) -> dict[str, Any]:
     """Processes a block of entries; the result is one row."""
     (columns,) = table.to_pylist()
     entries = [Entry(*cells) for cells in zip(*columns.values(), strict=True)]

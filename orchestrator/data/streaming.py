@@ -1,9 +1,9 @@
-"""Streams batches from shards with Ray Data, for a data set that does not fit into memory.
+"""Streams batches from shards, for a data set that does not fit into memory.
 
 The random order of an epoch is known in advance, so nothing is shuffled: the order is cut into
-windows, and for each window a task of Ray Data reads the shards, keeps the crystals of the window
-and yields them in order. A few windows are in memory, whatever the size of the data set, and a task
-prepares the next one while the training works on the last.
+windows, and for each window a task reads the shards, keeps the crystals of the window and yields
+them in order. A few windows are in memory, whatever the size of the data set, and on Ray a task of
+Ray Data prepares the next one while the training works on the last.
 """
 
 from __future__ import annotations
@@ -13,15 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
-from ray.data import Datasource, ExecutionResources, ReadTask
-from ray.data.block import BlockMetadata
 
-from orchestrator.nodes import ray_internals
+from orchestrator.nodes.place import here
 from trainables.representations import shards
 from trainables.representations.columns import TARGET, Column, Columns
 from trainables.representations.dataset import Dataset
@@ -56,7 +52,7 @@ def open_streamed(
 
 @dataclass(frozen=True)
 class ShardStream:
-    """A `GraphStore` backed by shards, read through Ray Data; `window` is in bytes."""
+    """A `GraphStore` backed by shards; `window` is in bytes."""
 
     shards: tuple[Shard, ...]
     window: int
@@ -79,53 +75,8 @@ class ShardStream:
 
     def _tables(self, order: np.ndarray) -> Iterator[pa.Table]:
         windows = self.windows(order)
-        # On this training's node but outside its placement group, and without a CPU: the trainings
-        # hold all CPUs, and a task that waited for one would wait forever.
-        here = {f"node:{ray.util.get_node_ip_address()}": 1e-3}
-        data = ray.data.read_datasource(
-            Windows(self.shards, windows),
-            override_num_blocks=len(windows),
-            num_cpus=0,
-            resources=here,
-            concurrency=1,
-        )
-        ray_internals.share_metrics(data)
-        context = data.context
-        context.enable_progress_bars = context.print_on_execution_start = False
-        context.target_max_block_size = BLOCK_BYTES
-        context.execution_options.preserve_order = True
-        # Otherwise each training would claim half of the object store for itself.
-        context.execution_options.resource_limits = ExecutionResources(
-            object_store_memory=self.window
-        )
-        yield from data.iter_batches(batch_size=None, batch_format="pyarrow")
-
-
-class Windows(Datasource):
-    """One task per window: the crystals at its positions in the shards, in its order."""
-
-    def __init__(self, files: Sequence[Shard], windows: Sequence[np.ndarray]) -> None:
-        super().__init__()
-        self._files, self._windows = files, windows
-
-    def get_name(self) -> str:
-        return "Shards"
-
-    def estimate_inmemory_data_size(self) -> int | None:
-        return None
-
-    def get_read_tasks(
-        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
-    ) -> list[ReadTask]:
-        return [
-            ReadTask(
-                partial(_read, self._files, window),
-                BlockMetadata(
-                    num_rows=len(window), size_bytes=None, input_files=None, exec_stats=None
-                ),
-            )
-            for window in self._windows
-        ]
+        parts = [partial(_read, self.shards, window) for window in windows]
+        return here().read_ahead(parts, BLOCK_BYTES, self.window)
 
 
 def _read(files: Sequence[Shard], window: np.ndarray) -> Iterator[pa.Table]:

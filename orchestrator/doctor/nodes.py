@@ -17,7 +17,7 @@ from orchestrator.doctor.neighbours import session
 from orchestrator.interface.format import of_the_disk
 from orchestrator.nodes import cluster, ray_internals
 from orchestrator.nodes.missing import missing
-from orchestrator.nodes.probe import on_node, probe_in, writes_beside
+from orchestrator.nodes.probe import probe_in, writes_beside
 from orchestrator.training.environment import versions
 
 SECONDS = 60.0  # for a node to answer
@@ -60,7 +60,7 @@ def look_at_nodes(run: Path) -> list[Finding]:
     try:
         with probe_in(run) as probe:
             asked = [
-                _on_node.options(scheduling_strategy=on_node(node)).remote(str(probe))
+                _on_node.options(scheduling_strategy=cluster.on_node(node)).remote(str(probe))
                 for node in nodes
             ]
             found = [

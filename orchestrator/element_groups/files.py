@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.consensus.agreement import Agreement, Reference
 from analysis.elements import NUMBERS, SYMBOLS
 from analysis.geometry import INDICATORS
 from analysis.substitution.groups import Member
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_csv, read_parquet
 
+if TYPE_CHECKING:  # a report needs no numba
+    from analysis.consensus.agreement import Agreement, Reference
+
 GEOMETRY, CLUSTERINGS, PARTNERS = "geometry.parquet", "clusterings.parquet", "partners.parquet"
+PROJECTIONS = 40  # untrained models of a dimension whose distances are averaged
 MIXED = "mixed"  # channel of the vectors that are a model's input
 GROUPS, FACTS = "groups.csv", "consensus.json"
 SCREENING, UNTRAINED, RELATIONS = "screening.csv", "untrained.csv", "relations.csv"

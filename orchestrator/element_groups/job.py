@@ -35,8 +35,7 @@ from orchestrator.element_groups.untrained import Start
 from orchestrator.element_groups.votes import choose_votes
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
-from orchestrator.nodes import cluster
-from orchestrator.nodes.actors import actor_map
+from orchestrator.nodes.place import here
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
@@ -73,8 +72,9 @@ def open_run(options: GroupOptions) -> FinishedRun:
 def run(options: GroupOptions, finished: FinishedRun) -> None:
     """Screening → geometry and clusterings → consensus → groups → comparison → report."""
     folder, start = options.run, Start.of(finished)
-    with cluster.connected(options.address, cpus_per_worker=1):
-        on_actors = actor_map(max(1, cluster.worker_slots(1, 0)))
+    place = here()
+    with place.joined(options.address, cpus_per_worker=1):
+        on_actors = place.mapper()
         tasks, screened = choose_tasks(options, finished, on_actors)
         measured = measure_models(options, finished, on_actors)
         votes = choose_votes(options, finished, measured, tasks)

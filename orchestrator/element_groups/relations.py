@@ -19,13 +19,13 @@ from analysis import cosine, mantel
 from analysis.elements import NUMBERS
 from analysis.mapping import Map
 from analysis.scale.replaceability import Replaceability
+from orchestrator.element_groups.files import PROJECTIONS
 from orchestrator.element_groups.untrained import channels
 from trainables.elements import descriptor
 
 VECTORS = {"Mat2Vec": "mat2vec", "SkipAtom": "skipatom", "Magpie": "magpie_sc"}
 REPLACEABILITY = "replaceability"
 DESCRIPTOR, UNTRAINED = "descriptor", "untrained, handcrafted"
-PROJECTIONS = 40
 OURS = {"S": "models, best mixing", "H": "models, handcrafted", "L": "models, learned"}
 LEAST_ELEMENTS = 4
 

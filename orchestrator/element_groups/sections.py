@@ -17,13 +17,13 @@ from analysis.geometry import INDICATORS, correlate, strategy_of
 from analysis.screening import LEAST_COVERED
 from orchestrator.element_groups.files import (
     MIXED,
+    PROJECTIONS,
     RELATIONS,
     SCREENING,
     UNTRAINED,
     FinishedGroups,
     of_ledger,
 )
-from orchestrator.element_groups.relations import PROJECTIONS
 from orchestrator.interface.format import significant
 from orchestrator.report.part import MakePart, Part, Values, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun

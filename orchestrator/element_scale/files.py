@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,14 @@ from analysis.scale import pareto
 from analysis.scale.fidelity import fidelity, known_scales
 from analysis.scale.gaps import Gaps
 from analysis.scale.replaceability import Replaceability
-from analysis.scale.unidimensional import Order
 from orchestrator.data.download import digest
 from orchestrator.element_scale.flags import ScaleOptions
 from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_json, read_parquet
 from trainables.crystals.sources import Source
+
+if TYPE_CHECKING:  # a report needs no numba
+    from analysis.scale.unidimensional import Order
 
 POSITIONS, EXPORT, FRONT, PAIRS, FACTS = (
     "scale.csv",

@@ -27,11 +27,10 @@ from orchestrator.data.datasets import resolve
 from orchestrator.data.replaceability import published_probabilities, read_replaceability
 from orchestrator.element_scale.files import Scale, write_scale
 from orchestrator.element_scale.flags import MDS, ScaleOptions
-from orchestrator.element_scale.mining import mine
 from orchestrator.element_scale.orders import named_order
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import cluster
-from orchestrator.nodes.actors import actor_map
+from orchestrator.interface.extras import RAY
+from orchestrator.nodes.place import here
 from orchestrator.report.job import write_report
 from orchestrator.runs.run_directory import demand_folder, look_then_work
 from trainables.crystals.sources import ANY_COLUMN, Source
@@ -64,8 +63,9 @@ def open_relations(options: ScaleOptions) -> Replaceability | Source:
 
 def run(options: ScaleOptions, given: Replaceability | Source) -> None:
     """Replaceabilities → distances → order → gaps of each λ → the scale."""
-    with cluster.connected(options.address, cpus_per_worker=1):
-        on_actors = actor_map(max(1, cluster.worker_slots(1, 0)))
+    place = here()
+    with place.joined(options.address, cpus_per_worker=1):
+        on_actors = place.mapper()
         known = given if isinstance(given, Replaceability) else _mined(given, options.max_bad)
         numbers, order = find_numbers(options, known, on_actors)
         relations = known.of(numbers)
@@ -138,6 +138,9 @@ def space(options: ScaleOptions, relations: Replaceability, on_actors: Map) -> S
 
 
 def _mined(source: Source, max_bad: float | None) -> Replaceability:
+    RAY.demand("element_scale --mine")
+    from orchestrator.element_scale.mining import mine  # here: not all have Ray
+
     known = from_counts(*mine(source, max_bad))
     _describe(known)
     return known

@@ -23,7 +23,7 @@ from orchestrator.hybrid_grid import job as grid
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import duration, significant
 from orchestrator.interface.job import INTERRUPTED, OK
-from orchestrator.nodes import cluster
+from orchestrator.nodes.place import here
 from orchestrator.planning.machine import looking_around
 from orchestrator.planning.work import look, measure_all, read_samples
 from orchestrator.report.job import write_report
@@ -32,7 +32,7 @@ from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import demand_folder, locked
 from trainables.crystals.sources import SourceError
 
-# Of the minutes: Ray's start, reading, and the ensemble and the report at the end.
+# Of the minutes: the start of workers, reading, and the ensemble and the report at the end.
 FOR_THE_REST = 0.05
 START = 20.0  # seconds, at least
 LEAST_SLOWER = 0.5
@@ -66,7 +66,7 @@ def run(options: FitOptions, lease: str, begun: float) -> int:
         _demand_same_data(options.run, plan)
     files.forget(options.run)
     state.write(options.run)
-    with cluster.connected(options.address, options.worker.cpus):
+    with here().joined(options.address, options.worker.cpus):
         work = _Work(options, lease, plan, state, begun)
         if not work.go_on():
             return INTERRUPTED

@@ -1,4 +1,4 @@
-"""Sums the element distances of many models on Ray actors."""
+"""Sums the element distances of many models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from analysis import cosine
+from analysis.mapping import Map
 from analysis.selection import strategies
-from orchestrator.nodes.actors import actor_map
 from orchestrator.runs.finished_files import reading
 from orchestrator.runs.finished_run import JOB
 
@@ -38,12 +38,12 @@ def mixed_vectors(
 
 
 def sum_distances(
-    embeddings: Path, ledger: pd.DataFrame, on: str, actors: int
+    embeddings: Path, ledger: pd.DataFrame, on: str, map: Map
 ) -> tuple[dict[str, cosine.DistanceSums], dict[str, list[str]]]:
     """Sums the distances of the models behind each table; also returns these models' keys.
 
     Models are added in the order of their keys, in chunks of fixed size, so the sum has the same
-    bits for any number of actors. A table without models is left out.
+    bits however `map` distributes them. A table without models is left out.
 
     Args:
         embeddings: path from `FinishedRun`, which has verified the file.
@@ -51,16 +51,15 @@ def sum_distances(
     """
     chosen = {name: keys for name, keys in strategies(ledger, on).items() if keys}
     vectors = mixed_vectors(embeddings, sorted(set().union(*map(set, chosen.values()))))
-    on_actors = actor_map(actors)
     sums = {}
     for name, keys in chosen.items():
         read = _Lookup({key: vectors[key] for key in keys})
-        sums[name] = cosine.aggregate(read, keys, map=on_actors)
+        sums[name] = cosine.aggregate(read, keys, map=map)
     return sums, chosen
 
 
 class _Lookup:
-    """Looks models up in memory; sent to the actors through the object store."""
+    """Looks models up in memory; sent to the workers once."""
 
     def __init__(self, vectors: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         self._vectors = vectors

@@ -40,7 +40,7 @@ from orchestrator.grid.strategies import Search
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK
-from orchestrator.nodes import cluster, preflight
+from orchestrator.nodes.place import here
 from orchestrator.nodes.worker import Worker
 from orchestrator.report.job import write_report
 from orchestrator.runs import layout
@@ -98,7 +98,7 @@ def run(options: Options, lease: str, *, finishes: bool = True) -> int:
     open_manifest(folder, JOB, data, what="grid", extend=options.extend)
     config = config.model_copy(update={"tasks": tuple(sources)})
     demand_learnable(config, targets_of(sources))
-    with cluster.connected(options.address, options.worker.cpus):
+    with here().joined(options.address, options.worker.cpus):
         _announce(options)
         featurised = featurise_all(sources, config, folder)
         targets = targets_of(sources, featurised)
@@ -141,10 +141,7 @@ def run(options: Options, lease: str, *, finishes: bool = True) -> int:
 
 
 def _announce(options: Options) -> None:
-    slots = preflight.ready(options.worker, options.address, options.run)
-    where, token = cluster.dashboard(), cluster.dashboard_token()
-    asks = f", which asks for the token in {token}" if token else ""
-    print(f"Ray: {slots} workers at a time" + (f", dashboard {where}{asks}" if where else ""))
+    print(here().ready(options.worker, options.address, options.run))
     if options.worker.device == "cpu" and not library.load():
         print(f"{library.missing()}; models train without them, two to three times slower",
               file=sys.stderr)  # fmt: skip
@@ -154,7 +151,7 @@ def _memory(worker: Worker) -> float:
     """Bytes of a data set that a worker may hold."""
     if worker.memory is not None:
         return worker.memory * 2**30
-    return cluster.memory_per_worker(worker.cpus, worker.gpus)
+    return here().memory_per_worker(worker.cpus, worker.gpus)
 
 
 def _asked(options: Options) -> dict[str, Any]:
@@ -187,7 +184,7 @@ def _write_manifest(
             ],
             "handcrafted": describe_foreign(options.tables),
             "models": models,
-            "hardware": cluster.hardware(),
+            "hardware": here().hardware(),
             "worker": {"cpus": options.worker.cpus, "gpus": options.worker.gpus},
             "versions": versions(),
         },
@@ -233,8 +230,7 @@ def _finish(
         lambda row: split(row.task, row.backbone, row.fold, row.seed, *learned_by(row.spec)),
     )
     on = SELECTED_BY[config.select_on]
-    actors = max(1, cluster.worker_slots(1, 0))
-    sums, keys = sum_distances(FinishedRun(folder).embeddings, ledger, on, actors)
+    sums, keys = sum_distances(FinishedRun(folder).embeddings, ledger, on, here().mapper())
     made_from = {LEDGER: digest_of(ledger)}
     write_distances(folder, sums, made_from)
     for path in write_tables(folder, sums, keys, ledger, on, made_from):

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import ray
 
 from analysis import cosine, tables
 from analysis.distill import Distilled, distill
 from analysis.element_table import to_csv
+from orchestrator.nodes.place import here
 from orchestrator.runs import layout, sums
 from trainables.elements import descriptor
 
 TABLE_DIMS = (32, 64)
 
 
-@ray.remote(num_cpus=1)
-def _distilled(sums: cosine.DistanceSums, dim: int) -> tuple[Distilled, ...] | str:
+def _distilled(table: tuple[cosine.DistanceSums, int]) -> tuple[Distilled, ...] | str:
     """The vectors of the tables, or why there are none: a single element, or all of them alike."""
-    numbers = sums.numbers()
-    matrix = sums.mean()[numbers][:, numbers]
+    total, dim = table
+    numbers = total.numbers()
+    matrix = total.mean()[numbers][:, numbers]
     matrix[range(len(numbers)), range(len(numbers))] = 0.0
     try:
         return distill(matrix, numbers, dim)
@@ -62,12 +63,9 @@ def write_tables(
         The CSV files; a table that cannot be made is left out with a line on stderr.
     """
     handcrafted = descriptor.load()
-    jobs = {
-        (name, dim): _distilled.remote(total, dim)
-        for name, total in totals.items()
-        for dim in TABLE_DIMS
-    }
-    results = dict(zip(jobs, ray.get(list(jobs.values())), strict=True))
+    asked = list(product(totals, TABLE_DIMS))
+    found_in_order = here().in_order(_distilled, [(totals[name], dim) for name, dim in asked])
+    results = dict(zip(asked, found_in_order, strict=True))
     behind = ledger[ledger["key"].isin([key for own in keys.values() for key in own])]
     if conditions := sorted(filter(None, behind["condition"].unique())):
         print(

@@ -1,10 +1,11 @@
-"""A `map` that runs on Ray actors, for the long computations of `analysis`."""
+"""Work on Ray actors: the `map` of the long computations of `analysis`; what keeps models."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.util import ActorPool
@@ -12,6 +13,10 @@ from ray.util import ActorPool
 from analysis.mapping import Map
 from orchestrator.interface.errors import UsageError
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+UNDER_WAY = 3  # items an actor: one in work, and others so that it never waits
 # A lost machine is no fault of the item it computed: the item is restarted this many times.
 LOST_ACTORS = 3
 
@@ -50,3 +55,56 @@ def actor_map(actors: int) -> Map:
             raise getattr(error, "cause", error) from None
 
     return run
+
+
+def keeping(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    number: int,
+    before: Callable[[Item], Result | None],
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with the result of `work`, by so many actors, which keep what it has loaded.
+
+    Args:
+        before: a result that is known already, or None.
+    """
+    held = [ray.put(work)]  # in a list, Ray leaves it to the actor to fetch it
+    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(Keeper)
+    actors: list[Any] = [actor.remote() for _ in range(number)]
+    under_way: deque[tuple[Item, Any, int]] = deque()
+
+    def finished() -> tuple[Item, Result]:
+        item, result, place = under_way.popleft()
+        return item, result if place < 0 else ray.get(result)
+
+    def least_busy() -> int:
+        place_of = {result: place for _, result, place in under_way if place >= 0}
+        if not place_of:
+            return 0
+        _, waiting = ray.wait(list(place_of), num_returns=len(place_of), timeout=0)
+        busy = Counter(place_of[one] for one in waiting)
+        return min(range(number), key=lambda place: busy[place])
+
+    for item in items:
+        if len(under_way) == UNDER_WAY * number:
+            yield finished()
+        known = before(item)
+        if known is not None:
+            under_way.append((item, known, -1))
+            continue
+        place = least_busy()
+        under_way.append((item, actors[place].work.remote(held, item), place))
+    while under_way:
+        yield finished()
+
+
+class Keeper:
+    """An actor that works on one item after another, and keeps the models."""
+
+    def __init__(self) -> None:
+        self._work: Callable[[Any], Any] | None = None
+
+    def work(self, held: list[Any], item: Any) -> Any:
+        if self._work is None:
+            (self._work,) = ray.get(held)
+        return self._work(item)

@@ -15,10 +15,12 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import authentication, ray_internals, watchdog
+from orchestrator.nodes.hardware import processor
 from orchestrator.nodes.private_base import private_session
 from trainables.crystals.crystal import one_line
 
@@ -213,6 +215,11 @@ def nodes_for(cpus: float, gpus: float) -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"] and _slots(node["Resources"], cpus, gpus)]
 
 
+def on_node(node: Mapping[str, Any]) -> NodeAffinitySchedulingStrategy:
+    """Schedules a task on one node, which is given as `ray.nodes` describes it."""
+    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+
+
 def memory_per_worker(cpus: float, gpus: float) -> float:
     """Bytes of a data set that a worker may hold on any node: half of its share of the memory.
 
@@ -243,15 +250,6 @@ def hardware() -> dict[str, Any]:
         "gpus": resources.get("GPU", 0),
         "memory_gib": round(resources.get("memory", 0) / 2**30, 1),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "system": platform.system(),
     }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor()

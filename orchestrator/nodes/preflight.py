@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,8 +12,9 @@ import ray
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import cluster, storage
+from orchestrator.nodes.disk import demand_storage
 from orchestrator.nodes.missing import missing
-from orchestrator.nodes.probe import in_another_process, on_node, probe_in
+from orchestrator.nodes.probe import in_another_process
 from orchestrator.nodes.ray_internals import nodes_to_come
 from orchestrator.nodes.worker import Worker
 
@@ -34,7 +34,8 @@ def ready(worker: Worker, address: str | None, run: Path) -> int:
         slots = _await_node(worker)
     if not slots:
         raise UsageError(_lacking(worker))
-    _demand_storage(run, cluster.nodes_for(worker.cpus, worker.gpus))
+    nodes = cluster.nodes_for(worker.cpus, worker.gpus)
+    demand_storage(run, lambda probe: _found(probe, nodes))
     if gone := missing():
         print(f"{gone}; begins without, and uses what comes later", file=sys.stderr, flush=True)
     return slots
@@ -78,49 +79,6 @@ def _look(probe: str) -> dict[str, Any]:
     return storage.look(probe)
 
 
-def _demand_storage(run: Path, nodes: Sequence[dict[str, Any]]) -> None:
-    """Lets a process on each node, and a second one on this machine, try the run's disk.
-
-    A missing feature that the run can do without is reported in one line.
-
-    Raises:
-        UsageError: a node does not reach the folder, does not answer, or its disk fails; the line
-            has its address.
-    """
-    answers: list[tuple[str, dict[str, Any], bool]] = []
-    with probe_in(run.resolve()) as probe, storage.shown(str(probe)):
-        try:
-            for name, found in _found(probe, nodes):
-                where = "this machine" if name is None else f"node {name}"
-                answers.append((where, found, os.path.exists(found["left"])))
-        finally:
-            for _, found, shared in answers:
-                if shared:
-                    os.unlink(found["left"])
-    lacking: dict[str, str] = {}
-    for where, found, shared in answers:
-        if not found["seen"]:
-            raise UsageError(
-                f"--run {run}: {where} does not see it or may not write there; put it on"
-                " a disk that all nodes share (NFS or alike)"
-            )
-        if not shared:
-            why = found["fails"] or "what it writes is not seen here"
-            raise UsageError(
-                f"--run {run}: {where} cannot work on its disk ({why}); name a folder on a file"
-                " system that renames files and makes them exclusively, and that all nodes share"
-            )
-        lacking |= {what: where for what in found["lacks"] if what not in lacking}
-    if lacking:
-        told = ", ".join(f"no {what} ({where})" for what, where in lacking.items())
-        print(
-            f"note: the disk of --run {run} has {told}; the run does without, for what that costs"
-            " see docs/reliability.md",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
 def _found(
     probe: Path, nodes: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[str | None, dict[str, Any]]]:
@@ -128,7 +86,10 @@ def _found(
     if {node["NodeID"] for node in nodes} <= {ray.get_runtime_context().get_node_id()}:
         yield None, in_another_process(probe)
         return
-    asked = [_look.options(scheduling_strategy=on_node(node)).remote(str(probe)) for node in nodes]
+    asked = [
+        _look.options(scheduling_strategy=cluster.on_node(node)).remote(str(probe))
+        for node in nodes
+    ]
     until = time.monotonic() + ANSWER
     for node, ref in zip(nodes, asked, strict=True):
         name = node["NodeManagerAddress"]

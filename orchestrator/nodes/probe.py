@@ -6,12 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.nodes import storage
 from orchestrator.runs.durable import name_draft
@@ -51,8 +49,3 @@ def in_another_process(probe: Path) -> dict[str, Any]:
     except (subprocess.SubprocessError, ValueError) as error:
         raise OSError(f"{probe.parent}: its disk could not be tried ({error})") from None
     return found
-
-
-def on_node(node: Mapping[str, Any]) -> NodeAffinitySchedulingStrategy:
-    """Schedules a task on one node, which is given as `ray.nodes` describes it."""
-    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import orchestrator.training.trials  # noqa: F401  # as in a worker
+from orchestrator.nodes.place import here
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import Graphs
@@ -24,6 +25,8 @@ CRYSTALS = 10
 def main() -> None:
     """Prints the largest resident size of this process."""
     torch.set_num_threads(1)
+    if here().is_ray:
+        import orchestrator.training.tuning  # noqa: F401  # as in one of Ray
     one, none = np.ones(CRYSTALS, np.int32), np.zeros(CRYSTALS, np.int32)
     graphs = Graphs(
         node_ptr=np.arange(CRYSTALS + 1),

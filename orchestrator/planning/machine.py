@@ -11,15 +11,14 @@ from dataclasses import dataclass
 
 import torch
 
-from orchestrator.nodes.ray_internals import cpus_here, memory_here
+from orchestrator.nodes.hardware import FOR_WORKERS
+from orchestrator.nodes.place import here
 from orchestrator.nodes.worker import Worker
-
-FOR_WORKERS = 0.7  # of the memory; the rest is Ray's object store
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine as Ray would see it if the job started here.
+    """The machine as a job would see it that started here.
 
     Attributes:
         cpus, gpus: their numbers.
@@ -57,9 +56,9 @@ def looking_around() -> Iterator[Callable[[], Machine]]:
         def found() -> Machine:
             said, _ = idle.communicate()
             return Machine(
-                cpus=cpus_here(),
+                cpus=here().cpus_here(),
                 gpus=torch.cuda.device_count(),
-                memory=memory_here(),
+                memory=here().memory_here(),
                 idle=float(said),
                 load=load,
             )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from trainables.kernels import library
@@ -17,8 +18,12 @@ PACKAGES = ("elemgrid", "torch", "numpy", "ray", "pymatgen", "scikit-learn", "py
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    """Versions of Python and of the packages that results depend on, those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):  # an extra
+            found[name] = version(name)
+    return found
 
 
 def environment(device: str) -> dict[str, Any]:

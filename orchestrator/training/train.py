@@ -1,16 +1,13 @@
-"""Runs Ray Tune over the arrays of a grid; models with a record are not trained again."""
+"""Trains the arrays of a grid; models with a record are not trained again."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
-
-import ray
-from ray import tune
+from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
+from orchestrator.nodes.place import here
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
@@ -24,9 +21,8 @@ from orchestrator.training.events import (
     installed_observers,
 )
 from orchestrator.training.progress import Progress
+from orchestrator.training.runners import EXPERIMENT, LOST_WORKERS, OutOfMemory, Runner
 from orchestrator.training.study import Study, TrainingArray
-from orchestrator.training.trials import ArrayTrial
-from orchestrator.training.tuning import EXPERIMENT, LOST_WORKERS, OutOfMemory, run_trials
 
 OUT_OF_MEMORY = "stopped as a node ran out of memory; it begins again, alone"
 
@@ -53,17 +49,12 @@ def train(
         # Longest first: no worker starts a long array when the others are about to end.
         ordered = sorted(missing, key=lambda array: -costs[array.id])
         before = [records.read(key) for key in sorted(recorded)]
-        held = {name: ray.put(dataset) for name, dataset in study.data.items()}
-
-        def trainable(chosen: Sequence[TrainingArray]) -> Any:
-            return _trainable(study, chosen, held, records, worker)
-
         default = [Progress(), *installed_observers(run)]
         watching = Observers(default if observers is None else observers)
         watching.see(Began(study, ordered, costs, before))
         del before  # not held while the others train: a row takes 11 KB
         try:
-            _train(trainable, ordered, records, watching)
+            _train(_runner(study, records, worker), ordered, records, watching)
         finally:
             watching.close()
     # The records decide, not Tune's status of its trials: it reports no error for trials that it
@@ -76,27 +67,35 @@ def train(
     return True
 
 
+def _runner(study: Study, records: Records, worker: Worker) -> Runner:
+    if here().is_ray:
+        from orchestrator.training.tuning import TuneRunner  # here: not all have Ray
+
+        return TuneRunner(study, records, worker)
+    from orchestrator.training.local import Processes
+
+    return Processes(study, records, worker)
+
+
 def _train(
-    trainable: Callable[[Sequence[TrainingArray]], Any],
+    runner: Runner,
     ordered: Sequence[TrainingArray],
     records: Records,
     observers: Observers,
 ) -> None:
-    """Runs Tune over the arrays; records those whose workers died too many times as failed.
+    """Runs the arrays; records those whose workers died too many times as failed.
 
     If a node runs out of memory, Ray kills more than the worker that used it. So the arrays in
     training then are tried again alone, after all others.
     """
     records.folder.mkdir(parents=True, exist_ok=True)
-    run = records.folder.resolve().parent
     killed: Counter[str] = Counter()
     while left := _unrecorded(ordered, records):
         chosen = [array for array in left if not killed[array.id]] or left[:1]
-        names = [array.id for array in chosen]
         try:
-            ending = run_trials(trainable(chosen), names, run, observers)
+            ending = runner.run(chosen, observers)
         except OutOfMemory as error:
-            running = error.running or names
+            running = error.running or [array.id for array in chosen]
             killed.update(running)
             for name in running:
                 observers.see(ArrayLost(name, OUT_OF_MEMORY))
@@ -125,29 +124,6 @@ def _missing(array: TrainingArray, recorded: Collection[str]) -> TrainingArray |
     if len(left) == len(array.keys):
         return array
     return array.only(left) if left else None
-
-
-def _trainable(
-    study: Study,
-    chosen: Sequence[TrainingArray],
-    data: Mapping[Any, ray.ObjectRef],
-    records: Records,
-    worker: Worker,
-) -> Any:
-    trainable = tune.with_resources(
-        tune.with_parameters(
-            ArrayTrial,
-            arrays={array.id: array for array in chosen},
-            datasets=dict(data),
-            records=Records(records.folder.resolve(), records.schema, records.lease),
-            device=worker.device,
-            threads=worker.threads,
-            make_fit=study.make_fit,
-        ),
-        {"CPU": worker.cpus, "GPU": worker.gpus},
-    )
-    trainable.__qualname__ = ArrayTrial.__qualname__  # for the dashboard and `ps`
-    return trainable
 
 
 def _record_lost(

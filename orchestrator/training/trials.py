@@ -1,4 +1,7 @@
-"""A Ray Tune trial, which trains one array; its actor is then reused for the next."""
+"""A trial: the training of one array, in steps of some seconds that record what finishes.
+
+Whatever runs it, a worker of Ray Tune or a process of this machine, calls `step` until it is done.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,11 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import ray
-from ray import tune
-from ray.exceptions import RayError, RayTaskError
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.interface.format import of_the_disk
-from orchestrator.nodes.ray_internals import show_work
 from orchestrator.runs.checkpoints import FOLDER, Checkpoints
 from orchestrator.runs.records import DIVERGED, DONE, FAILED, Records
 from orchestrator.training.environment import environment
@@ -29,52 +27,52 @@ if TYPE_CHECKING:
 SECONDS_PER_REPORT = 3.0
 
 
-class ArrayTrial(tune.Trainable):
-    """Trains the members of the array that `config["array"]` names; records each as it finishes.
+class Surroundings(Protocol):
+    """What a trial has to know of whatever runs it."""
 
-    Args (by `tune.with_parameters`):
-        arrays: by name.
-        datasets: array's `data` -> reference to the data set, fetched on first use.
-        records: the run's.
+    def dataset(self, name: Hashable) -> Any:
+        """The data set of that name, which may be the one of the array before."""
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether an error means that the surroundings have failed, and no model."""
+
+    def without_folder(self) -> str:
+        """Why the folder of the records may not be here, and the remedy."""
+
+
+def prepare(threads: int) -> None:
+    """Prepares a process for trials."""
+    keep_compiled_code_private()
+    import torch  # here: the driver imports this module, and needs no torch
+
+    # Torch forgets OMP_NUM_THREADS when it was imported before that was set.
+    torch.set_num_threads(threads)
+
+
+class Trial:
+    """Trains the members of an array; records each as it finishes.
+
+    Args:
         device: "cpu" or "cuda".
-        threads: of torch.
         make_fit: starts the training of an array.
     """
 
-    def setup(  # type: ignore[override]  # Tune passes what `with_parameters` was given
+    def __init__(
         self,
-        config: dict[str, Any],
-        arrays: Mapping[str, TrainingArray],
-        datasets: Mapping[Hashable, ray.ObjectRef],
+        array: TrainingArray,
+        surroundings: Surroundings,
         records: Records,
         device: str,
-        threads: int,
         make_fit: MakeFit,
     ) -> None:
-        keep_compiled_code_private()
-        import torch  # here: the driver imports this module, and needs no torch
-
-        # Torch forgets OMP_NUM_THREADS when it was imported before Ray set it.
-        torch.set_num_threads(threads)
-        self._arrays, self._datasets = arrays, datasets
-        self._device, self._make_fit = device, make_fit
-        self._records = records
+        self._array, self._surroundings = array, surroundings
+        self._records, self._device, self._make_fit = records, device, make_fit
         self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
-        self._held: tuple[Hashable, Any] | None = None
-        self.reset_config(config)
-
-    # No __repr__ to name the actor by: with one of its own, Ray 2.60 fails to load the class in a
-    # cluster where an earlier job's workers had it (it sets __signature__ on object's).
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Switches to the next array; data set and process stay loaded."""
-        self._array = self._arrays[new_config["array"]]
         self._waiting: list[TrainingArray] | None = None
         self._fit: Fit | None = None
         self._epochs = self._left = 0  # of the fit: finished epochs, and models that continue
         self._retried: set[str] = set()  # keys
         self._unsaved = ""
-        return True
 
     def step(self) -> dict[str, Any]:
         """Trains for some seconds; reports the models that finished meanwhile.
@@ -84,14 +82,13 @@ class ArrayTrial(tune.Trainable):
         which ends nothing.
 
         Raises:
-            RayError: the cluster lost the data; Tune then starts the trial again.
+            Exception: the surroundings have failed; the trial is to be started again.
         """
-        show_work(self._array.id)
         finished: list[dict[str, Any]] = []
         start, disk = time.perf_counter(), ""
         try:
             if self._waiting is None:
-                _demand_folder(self._records.folder)
+                self._demand_folder(self._records.folder)
                 self._waiting = self._unrecorded(self._array)
             while self._waiting and time.perf_counter() - start < SECONDS_PER_REPORT:
                 finished.extend(self._advance(self._waiting))
@@ -111,10 +108,8 @@ class ArrayTrial(tune.Trainable):
         try:
             return self._epoch(waiting)
         except Exception as error:
-            # An error of a task, such as one that reads data, counts as if it were raised here.
-            of_cluster = isinstance(error, RayError) and not isinstance(error, RayTaskError)
-            if of_cluster or isinstance(error, OSError):  # no model is to blame
-                raise
+            if isinstance(error, OSError) or self._surroundings.is_lost(error):
+                raise  # no model is to blame
             return self._give_up(waiting, error)  # a record; the grid goes on
 
     def _unrecorded(self, array: TrainingArray) -> list[TrainingArray]:
@@ -154,13 +149,13 @@ class ArrayTrial(tune.Trainable):
         self._checkpoints.begin()
         content = self._checkpoints.read(array.id)
         if content is not None:
-            fit = self._make_fit(array.spec, self._dataset(), self._device)
+            fit = self._make_fit(array.spec, self._surroundings.dataset(array.data), self._device)
             try:
                 fit.load(content)
                 return fit
             except SnapshotError:  # damaged, or of other models: only its time is lost
                 self._checkpoints.forget(array.id)
-        return self._make_fit(array.spec, self._dataset(), self._device)
+        return self._make_fit(array.spec, self._surroundings.dataset(array.data), self._device)
 
     def _give_up(self, waiting: list[TrainingArray], error: Exception) -> list[dict[str, Any]]:
         """After an error, tries each model once more, alone; one that fails again has failed."""
@@ -179,13 +174,6 @@ class ArrayTrial(tune.Trainable):
         text = "".join(traceback.format_exception(error))[-4000:]
         rows = [self._row(label) | {"status": FAILED, "error": text} for label in array.keys]
         return [row for row in rows if self._records.write(row, {})]
-
-    def _dataset(self) -> Any:
-        name = self._array.data
-        if self._held is None or self._held[0] != name:
-            self._held = None  # release the old one before loading the new one
-            self._held = (name, ray.get(self._datasets[name]))
-        return self._held[1]
 
     def _row(self, label: str) -> dict[str, Any]:
         return self._array.row(label) | environment(self._device)
@@ -210,9 +198,8 @@ class ArrayTrial(tune.Trainable):
             **outcome.metrics,
         }
 
-
-def _demand_folder(folder: Path) -> None:
-    """Raises OSError on a node that does not share the run's disk, as a late one may."""
-    if not folder.is_dir():
-        where = f"not on node {ray.util.get_node_ip_address()}; all nodes must share --run"
-        raise FileNotFoundError(errno.ENOENT, where, str(folder))
+    def _demand_folder(self, folder: Path) -> None:
+        """Raises OSError where the run's disk is not, as on a node that came late."""
+        if not folder.is_dir():
+            where = self._surroundings.without_folder()
+            raise FileNotFoundError(errno.ENOENT, where, str(folder))

@@ -3,78 +3,163 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError
-from ray.tune.experiment import Trial
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 
 from orchestrator.interface import interrupts
-from orchestrator.nodes.ray_internals import let_trials_take_any_worker
+from orchestrator.nodes.ray_internals import let_trials_take_any_worker, show_work
+from orchestrator.nodes.worker import Worker
 from orchestrator.runs.layout import TUNE
 from orchestrator.runs.ownership import remove_tunes
-from orchestrator.training.events import (
-    ArrayBegan,
-    ArrayLost,
-    Note,
-    Observers,
-    Recorded,
-    Trained,
-    Waited,
+from orchestrator.runs.records import Records
+from orchestrator.training.events import ArrayBegan, ArrayLost, Observers, Waited
+from orchestrator.training.runners import (
+    DIED,
+    EXPERIMENT,
+    LOST_WORKERS,
+    Ending,
+    OutOfMemory,
+    Reports,
+    say_stopping,
 )
+from orchestrator.training.study import MakeFit, Study, TrainingArray
+from orchestrator.training.trials import Trial, prepare
 
-# A lost machine is no fault of a model: its array is restarted on another worker this many times.
-LOST_WORKERS = 3
-SAVED_BEFORE = "trainings go on, but one that is interrupted begins again where it was saved last"
-EXPERIMENT = "elemgrid"  # Tune's name of the experiment, for all jobs
 # What Tune reads of a report after ours: a trial without "done" it would announce on the terminal,
 # and its loggers, which may come after ours, number their lines by "training_iteration".
 NEEDED = {"trial_id", "node_ip", "pid", "done", "training_iteration"}
 
 
-class OutOfMemory(Exception):
-    """Ray killed workers because a node ran out of memory.
+class TuneRunner:
+    """Runs the trials of a study on Ray Tune: `runners.Runner`."""
 
-    Attributes:
-        running: the arrays that were in training, one of which used the memory.
+    def __init__(self, study: Study, records: Records, worker: Worker) -> None:
+        self._study, self._worker = study, worker
+        # without the questions of the driver, which hold the whole study
+        self._records = Records(records.folder.resolve(), records.schema, records.lease)
+        self._held = {name: ray.put(dataset) for name, dataset in study.data.items()}
+
+    def run(self, arrays: Sequence[TrainingArray], observers: Observers) -> Ending:
+        """Trains arrays until all are finished, or the user or a disk error stops them.
+
+        Tune's files in the run directory are deleted at the end.
+
+        Raises:
+            OutOfMemory: Tune takes Ray's kill of a worker for its memory as an internal error, and
+                ends with all running trials.
+        """
+        run = self._records.folder.parent
+        endings, events, reached = _Endings(), _Events(observers), _Reached()
+        let_trials_take_any_worker()
+        try:
+            with _own_interrupts():
+                callbacks = [events, endings, _Forget()]  # in this order, in which Tune calls them
+                names = [array.id for array in arrays]
+                _tuner(self._trainable(arrays), names, run / TUNE, callbacks, reached).fit()
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, OutOfMemoryError):
+                raise
+            reached.clean_up()
+            running = sorted(endings.running)
+            raise OutOfMemory(running, str(error.__cause__)) from None
+        finally:
+            remove_tunes(run, EXPERIMENT)
+        return Ending(endings.lost, endings.disk)
+
+    def _trainable(self, arrays: Sequence[TrainingArray]) -> Any:
+        trainable = tune.with_resources(
+            tune.with_parameters(
+                ArrayTrial,
+                arrays={array.id: array for array in arrays},
+                datasets=dict(self._held),
+                records=self._records,
+                device=self._worker.device,
+                threads=self._worker.threads,
+                make_fit=self._study.make_fit,
+            ),
+            {"CPU": self._worker.cpus, "GPU": self._worker.gpus},
+        )
+        trainable.__qualname__ = ArrayTrial.__qualname__  # for the dashboard and `ps`
+        return trainable
+
+
+class ArrayTrial(tune.Trainable):
+    """Trains the array that `config["array"]` names; its actor is then reused for the next.
+
+    Args (by `tune.with_parameters`):
+        arrays: by name.
+        datasets: array's `data` -> reference to the data set, fetched on first use.
+        records: the run's.
+        device: "cpu" or "cuda".
+        threads: of torch.
+        make_fit: starts the training of an array.
     """
 
-    def __init__(self, running: Sequence[str], why: str) -> None:
-        super().__init__(why)
-        self.running = list(running)
+    def setup(  # type: ignore[override]  # Tune passes what `with_parameters` was given
+        self,
+        config: dict[str, Any],
+        arrays: Mapping[str, TrainingArray],
+        datasets: Mapping[Hashable, ray.ObjectRef],
+        records: Records,
+        device: str,
+        threads: int,
+        make_fit: MakeFit,
+    ) -> None:
+        prepare(threads)
+        self._arrays, self._cluster = arrays, _Cluster(datasets)
+        self._records, self._device, self._make_fit = records, device, make_fit
+        self.reset_config(config)
+
+    # No __repr__ to name the actor by: with one of its own, Ray 2.60 fails to load the class in a
+    # cluster where an earlier job's workers had it (it sets __signature__ on object's).
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Switches to the next array; data set and process stay loaded."""
+        self._array = self._arrays[new_config["array"]]
+        self._trial = Trial(self._array, self._cluster, self._records, self._device, self._make_fit)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains for some seconds; the report of `Trial.step`.
+
+        Raises:
+            RayError: the cluster lost the data; Tune then starts the trial again.
+        """
+        show_work(self._array.id)
+        return self._trial.step()
 
 
-def run_trials(trainable: Any, names: Sequence[str], run: Path, observers: Observers) -> Ending:
-    """Trains arrays by name until all are finished, or the user or a disk error stops them.
+class _Cluster:
+    """The cluster as a trial sees it: `trials.Surroundings`."""
 
-    Args:
-        run: the run directory; Tune's files in it are deleted at the end.
+    def __init__(self, datasets: Mapping[Hashable, ray.ObjectRef]) -> None:
+        self._datasets = datasets
+        self._held: tuple[Hashable, Any] | None = None
 
-    Raises:
-        OutOfMemory: Tune takes Ray's kill of a worker for its memory as an internal error, and
-            ends with all running trials.
-    """
-    ending, events, reached = Ending(), _Events(observers), _Reached()
-    let_trials_take_any_worker()
-    try:
-        with _own_interrupts():
-            callbacks = [events, ending, _Forget()]  # in this order, in which Tune calls them
-            _tuner(trainable, names, run / TUNE, callbacks, reached).fit()
-    except RuntimeError as error:
-        if not isinstance(error.__cause__, OutOfMemoryError):
-            raise
-        reached.clean_up()
-        raise OutOfMemory(sorted(ending.running), str(error.__cause__)) from None
-    finally:
-        remove_tunes(run, EXPERIMENT)
-    return ending
+    def dataset(self, name: Hashable) -> Any:
+        """Fetches a data set, and keeps it until another one is asked for."""
+        if self._held is None or self._held[0] != name:
+            self._held = None  # release the old one before loading the new one
+            self._held = (name, ray.get(self._datasets[name]))
+        return self._held[1]
+
+    def is_lost(self, error: Exception) -> bool:
+        """An error of a task, such as one that reads data, counts as if it were raised here."""
+        return isinstance(error, RayError) and not isinstance(error, RayTaskError)
+
+    def without_folder(self) -> str:
+        """A late node may not share the run's disk."""
+        return f"not on node {ray.util.get_node_ip_address()}; all nodes must share --run"
 
 
 def _tuner(
@@ -109,10 +194,10 @@ class _Reached(FIFOScheduler):
         super().__init__()
         self._controller: Any = None
 
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+    def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
         """The next trial in order."""
         self._controller = tune_controller
-        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
+        chosen: TuneTrial | None = super().choose_trial_to_run(tune_controller)
         return chosen
 
     def clean_up(self) -> None:
@@ -150,48 +235,41 @@ class _Events(tune.Callback):
     """Turns Tune's callbacks into events."""
 
     def __init__(self, observers: Observers) -> None:
-        self._observers = observers
-        self._unsaved = ""
+        self._observers, self._reports = observers, Reports(observers)
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Tune pickles its callbacks to a file, and observers hold streams and sockets."""
         return {}
 
     def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """Reports that a worker starts an array."""
         self._observers.see(ArrayBegan(trial.config["array"]))
 
-    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         """Reports that time has passed."""
         self._observers.see(Waited())
 
     def on_trial_recover(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """Reports that a worker died; another one will take its array."""
-        self._observers.see(ArrayLost(trial.config["array"], "its worker died; it begins again"))
+        self._observers.see(ArrayLost(trial.config["array"], DIED))
 
     def on_trial_result(
         self,
         iteration: int,
-        trials: list[Trial],
-        trial: Trial,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
         result: dict[str, Any],
         **info: Any,
     ) -> None:
         """Reports the progress of an array."""
-        name = trial.config["array"]
-        if rows := result["finished"]:
-            self._observers.see(Recorded(rows))
-        self._observers.see(Trained(name, result["epoch"], result["active"], result["done"]))
-        if result["unsaved"] and not self._unsaved:
-            self._unsaved = result["unsaved"]  # the same for every array, once a minute
-            self._observers.see(Note(f"{self._unsaved}; {SAVED_BEFORE}"))
+        self._reports.see(trial.config["array"], result)
 
 
-class Ending(tune.Callback):
+class _Endings(tune.Callback):
     """Records how the trials ended.
 
     Attributes:
@@ -206,13 +284,13 @@ class Ending(tune.Callback):
         self.disk = ""
 
     def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """Registers an array in training."""
         self.running.add(trial.config["array"])
 
     def _not_in_training(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """Registers one that is no longer in training, or not until another worker takes it."""
         self.running.discard(trial.config["array"])
@@ -222,8 +300,8 @@ class Ending(tune.Callback):
     def on_trial_result(
         self,
         iteration: int,
-        trials: list[Trial],
-        trial: Trial,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
         result: dict[str, Any],
         **info: Any,
     ) -> None:
@@ -238,7 +316,7 @@ class Ending(tune.Callback):
 
         def answer(number: int, frame: FrameType | None) -> None:
             with interrupts.once():
-                print("\nstopping; what is recorded stays (again: at once)", file=sys.stderr)
+                say_stopping()
                 if callable(tunes):
                     tunes(number, frame)
 
@@ -246,10 +324,10 @@ class Ending(tune.Callback):
             if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup
                 signal.signal(number, answer)
 
-    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+    def on_experiment_end(self, trials: list[TuneTrial], **info: Any) -> None:
         """Registers the arrays whose workers died too many times."""
         for trial in trials:
-            if trial.status == Trial.ERROR:
+            if trial.status == TuneTrial.ERROR:
                 error = str(trial.get_pickled_error() or trial.get_error() or "worker lost")
                 self.lost[trial.config["array"]] = error
 
@@ -264,8 +342,8 @@ class _Forget(tune.Callback):
     def on_trial_result(
         self,
         iteration: int,
-        trials: list[Trial],
-        trial: Trial,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
         result: dict[str, Any],
         **info: Any,
     ) -> None:

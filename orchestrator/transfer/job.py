@@ -18,7 +18,7 @@ from orchestrator.data.given_folds import fields_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import significant
 from orchestrator.interface.job import OK
-from orchestrator.nodes import cluster, preflight
+from orchestrator.nodes.place import here
 from orchestrator.report.job import write_report
 from orchestrator.runs import durable, layout, sums
 from orchestrator.runs.ledger import LEDGER as OF_LEDGER
@@ -113,14 +113,14 @@ def run(
     tables: list[Table],
     seen: list[dict[str, Any]],
 ) -> int:
-    """Formulas and tables → models on Ray Tune → scores → paired differences → report."""
+    """Formulas and tables → models → scores → paired differences → report."""
     _own_folder(options, data, tables)
     bad = [row for one in data.values() for row in one.quarantine]
     if bad or (options.run / QUARANTINE).exists():
         write_quarantine(options.run / QUARANTINE, bad)
     records = Records(options.run / layout.RECORDS, SCHEMA, lease)
-    with cluster.connected(options.address, options.worker.cpus):
-        print(f"Ray: {preflight.ready(options.worker, options.address, options.run)} workers")
+    with here().joined(options.address, options.worker.cpus):
+        print(here().ready(options.worker, options.address, options.run))
         lineups = {name: line_up(options, one, tables, seen) for name, one in data.items()}
         study = Study(
             arrays=[

@@ -21,6 +21,7 @@ import pandas as pd
 
 from analysis import tables as element_tables
 from analysis.distill import distill
+from analysis.mapping import Map
 from analysis.selection import strategies
 from orchestrator.data.divided import folds_of
 from orchestrator.data.featurise import any_graphs_of
@@ -29,7 +30,7 @@ from orchestrator.grid.config import SELECTED_BY
 from orchestrator.grid.distances import sum_distances
 from orchestrator.grid.request import build_config
 from orchestrator.interface.errors import UsageError
-from orchestrator.nodes import cluster
+from orchestrator.nodes.place import here
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import slug
 from orchestrator.transfer.flags import TransferOptions
@@ -148,9 +149,9 @@ def line_up(
     tainted = {
         (row["table"], row["fold"]) for row in seen if row["task"] == data.name and row["seen"]
     }
-    actors = max(1, cluster.worker_slots(1, 0))
+    mapper = here().mapper()
     again = {
-        (table.name, fold): without(table.of(fold), data, fold, actors, rescaled=options.rescales)
+        (table.name, fold): without(table.of(fold), data, fold, mapper, rescaled=options.rescales)
         for table, fold in product(tables, options.folds)
         if options.strict and (table.name, fold) in tainted
     }
@@ -249,7 +250,7 @@ def _models_without(table: Table, data: Compositions, fold: int) -> list[str]:
 
 
 def without(
-    table: Table, data: Compositions, fold: int, actors: int, *, rescaled: bool = True
+    table: Table, data: Compositions, fold: int, map: Map, *, rescaled: bool = True
 ) -> Table:
     """Distills a table again from the models that have seen no formula of a test fold.
 
@@ -261,7 +262,7 @@ def without(
     assert table.run is not None and table.path is not None
     source = source_of(table.run)
     ledger = source.untouched(set(data.formulas[data.test_rows(fold)]))
-    sums, _ = sum_distances(source.run.embeddings, ledger, source.on, actors)
+    sums, _ = sum_distances(source.run.embeddings, ledger, source.on, map)
     one = sums[table.card["strategy"]]
     numbers = one.numbers()
     matrix = one.mean()[numbers][:, numbers]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from orchestrator.interface.job import INTERRUPTED, SOME_FAILED, USAGE
-from orchestrator.training.tuning import EXPERIMENT
+from orchestrator.training.runners import EXPERIMENT
 from tests.faults.checker import check, keys
 from tests.faults.conftest import GOLDEN
 from tests.faults.site import Site

@@ -28,6 +28,7 @@ from orchestrator.grid.arrays import GridArray
 from orchestrator.grid.distances import sum_distances
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
 from orchestrator.jobs import JOBS
+from orchestrator.nodes.actors import actor_map
 from orchestrator.transfer.files import FACTS, LEDGER, SCORES
 from tests.compositions_for_tests import write_formulas, write_table
 from tests.orchestrator.small_grids import Said, digests, embedded, grid
@@ -230,7 +231,7 @@ def test_aggregation_on_any_number_of_actors(
         run = tmp_path / str(actors)
         run.mkdir()
         shutil.copy(first / "embeddings.parquet", run)
-        sums, keys = sum_distances(run / "embeddings.parquet", ledger, "val_mae", actors)
+        sums, keys = sum_distances(run / "embeddings.parquet", ledger, "val_mae", actor_map(actors))
         write_distances(run, sums, {})
         assert len(write_tables(run, sums, keys, ledger, "val_mae", {})) == 12
         found.append(digests(run))

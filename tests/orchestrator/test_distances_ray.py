@@ -82,7 +82,7 @@ def bits(sums: cosine.DistanceSums) -> tuple[bytes, bytes, bytes]:
 
 @pytest.mark.parametrize("actors", [1, 2, 3])
 def test_the_sum_has_the_same_bits_on_any_number_of_actors(run: Path, actors: int) -> None:
-    sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", actors)
+    sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", actor_map(actors))
     assert list(sums) == ["S", "H", "L"]
     assert all(len(keys[name]) == MODELS for name in "SHL")
     assert set(keys["H"]) | set(keys["L"]) == set(models())
@@ -93,7 +93,7 @@ def test_the_sum_has_the_same_bits_on_any_number_of_actors(run: Path, actors: in
 
 def test_the_sum_is_not_that_of_any_order(run: Path) -> None:
     """The test above needs sums whose bits depend on the order of models."""
-    sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", 1)
+    sums, keys = sum_distances(run / "embeddings.parquet", ledger(), "val_mae", actor_map(1))
     backwards = cosine.merge(
         cosine.accumulate([models()[key]]) for key in sorted(keys["H"], reverse=True)
     )
@@ -103,7 +103,7 @@ def test_the_sum_is_not_that_of_any_order(run: Path) -> None:
 
 def test_a_strategy_without_models_has_no_table(run: Path) -> None:
     only = ledger()[lambda frame: frame["mixing"] == "H"]
-    sums, keys = sum_distances(run / "embeddings.parquet", only, "val_mae", 2)
+    sums, keys = sum_distances(run / "embeddings.parquet", only, "val_mae", actor_map(2))
     assert list(sums) == list(keys) == ["S", "H"]
 
 

@@ -18,8 +18,8 @@ from sklearn.metrics import adjusted_rand_score
 from analysis.consensus.agreement import Reference, agree
 from analysis.elements import NUMBERS
 from orchestrator import cli
-from orchestrator.element_groups import job
 from orchestrator.jobs import JOBS
+from orchestrator.nodes.on_ray import OnRay
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import OF_LEDGER
@@ -66,7 +66,7 @@ def with_groups(unscreened: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def without_actors(monkeypatch: pytest.MonkeyPatch) -> None:
     """All is computed in this process, whose libraries are imported: it comes to the same."""
-    monkeypatch.setattr(job, "actor_map", lambda actors: map)
+    monkeypatch.setattr(OnRay, "mapper", lambda place: map)
 
 
 def grouped(run: Path, *flags: str) -> None:

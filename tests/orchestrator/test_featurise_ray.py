@@ -26,6 +26,7 @@ from benchmarks.featurise_job import Repeated, cost
 from orchestrator.data import entries
 from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, featurised_before
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import tasks
 from orchestrator.runs.durable import name_draft
 from orchestrator.runs.run_directory import locked, write_manifest
 from tests.crystals.cifs_for_tests import EATING
@@ -314,7 +315,7 @@ def test_reading_is_a_few_blocks_ahead_and_stops_with_the_job(
 ) -> None:
     """A driver that read on would hold the whole source in the object store."""
     monkeypatch.setattr(entries, "ROWS_PER_BLOCK", 1)
-    few = int(entries.BLOCKS_PER_CPU * ray.cluster_resources()["CPU"])
+    few = int(tasks.UNDER_WAY * ray.cluster_resources()["CPU"])
     good = Counted(without_symmetry(5 * few, atoms=2))
     ahead: list[int] = []
     made(good, tmp_path / "good" / "own", on_rows=lambda rows: ahead.append(good.read - rows))

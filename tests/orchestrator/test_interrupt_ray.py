@@ -24,7 +24,7 @@ import ray
 from orchestrator.grid.arrays import GridArray, arrays
 from orchestrator.grid.cells import cells
 from orchestrator.hybrid_grid.flags import parse
-from orchestrator.training.tuning import LOST_WORKERS
+from orchestrator.training.runners import LOST_WORKERS
 from tests.orchestrator.small_grids import grid, rows, write_matbench
 from trainables.models.backbones import BACKBONES
 from trainables.representations import shards

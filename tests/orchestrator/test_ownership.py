@@ -25,7 +25,7 @@ from orchestrator.runs import durable, layout, ownership
 from orchestrator.runs.checkpoints import Checkpoints
 from orchestrator.runs.records import Records
 from orchestrator.runs.run_directory import locked, write_manifest
-from orchestrator.training.tuning import EXPERIMENT
+from orchestrator.training.runners import EXPERIMENT
 from orchestrator.transfer import files as of_transfer
 from tests.orchestrator.foreign_files import listing, plant, seen, trees
 from tests.orchestrator.small_records import arrays, row

@@ -14,6 +14,7 @@ from orchestrator.data import entries, featurise
 from orchestrator.data.featurise import Featurised, featurise_source, featurised_before
 from orchestrator.data.shard_writer import ShardWriter, WrittenShard
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes.on_ray import OnRay
 from orchestrator.runs import durable
 from tests.crystals_for_tests import table_of
 from tests.orchestrator.small_grids import rows, write_matbench
@@ -30,7 +31,7 @@ KINDS = representations(BACKBONES)
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, as the driver does with a few crystals."""
-    monkeypatch.setattr(entries, "began_session", lambda: True)
+    monkeypatch.setattr(OnRay, "is_beside_workers", lambda place: True)
     monkeypatch.setattr(entries, "ROWS_PER_BLOCK", 8)
 
 

@@ -275,11 +275,11 @@ def test_strict_drops_the_models_that_have_seen_the_fold(
     (formulas,) = source_of(distilled).learned.values()
     (seen,) = source_of(distilled).data.values()
     fresh = formulas_as(sorted(set(seen.formulas) - formulas)[:4])
-    again = without(both, fresh, 0, actors=1)
+    again = without(both, fresh, 0, map)
     assert np.abs(both.values - one.values).max() > 0.01
     assert again.values == pytest.approx(one.values, abs=1e-6)
     # where no model has seen anything, all are taken
-    assert without(both, made_up_compositions(20), 0, 1).values == pytest.approx(
+    assert without(both, made_up_compositions(20), 0, map).values == pytest.approx(
         both.values, abs=1e-6
     )
 

@@ -24,8 +24,7 @@ from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
-from orchestrator.training.trials import ArrayTrial
-from orchestrator.training.tuning import NEEDED, Ending
+from orchestrator.training.tuning import NEEDED, ArrayTrial, _Endings
 from tests.orchestrator.small_data import grid_array
 from trainables.kernels import library
 from trainables.models.recipe import Recipe
@@ -94,7 +93,7 @@ def test_a_trial_says_which_array_it_trains(
     tmp_path: Path, ray_cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
-    monkeypatch.setattr("orchestrator.training.trials.show_work", shown.append)
+    monkeypatch.setattr("orchestrator.training.tuning.show_work", shown.append)
     trial = trial_of(grid_array("H", fold=2, recipe=RECIPE), tmp_path)
     trial.step()
     assert shown == ["made-up/fold2/cgcnn/d4"]
@@ -154,7 +153,7 @@ def test_lost_data_are_no_fault_of_a_model(tmp_path: Path, ray_cluster: dict[str
     array = small_array(epochs=2)
     trial = trial_of(array, tmp_path)
     lost = ray.remote(num_cpus=0, max_retries=0)(dies).remote()
-    trial._datasets = {("made-up", "cgcnn"): lost}
+    trial._cluster._datasets = {("made-up", "cgcnn"): lost}
     with pytest.raises(WorkerCrashedError):
         for _ in range(3):
             trial.step()
@@ -225,9 +224,9 @@ def test_a_lost_worker_costs_what_came_after_its_last_checkpoint(
     golden = {row["key"]: row for row in finished_rows(trial_of(array, tmp_path / "golden"))}
     folder = tmp_path / "run"
     lost = trial_of(array, folder)
-    waiting = lost._unrecorded(array)
+    waiting = lost._trial._unrecorded(array)
     for _ in range(4):
-        assert not lost._epoch(waiting)
+        assert not lost._trial._epoch(waiting)
     (file,) = (folder / checkpoints.FOLDER).iterdir()
     content = bytearray(file.read_bytes())
     if damage == "cut":
@@ -253,10 +252,10 @@ def test_tune_keeps_nothing_of_a_report_but_what_it_needs(
     """It would hold each number ten times, and the rows of all models."""
     kept: list[tuple[set[str], set[str]]] = []
 
-    def look(ending: Ending, trials: list[Any], **info: Any) -> None:
+    def look(endings: _Endings, trials: list[Any], **info: Any) -> None:
         kept.extend((set(trial.last_result), set(trial.metric_analysis)) for trial in trials)
 
-    monkeypatch.setattr(Ending, "on_experiment_end", look)
+    monkeypatch.setattr(_Endings, "on_experiment_end", look)
     array = small_array(epochs=1)
     data = {array.data: made_up_dataset("cgcnn", 24)}
     study = Study(arrays=[array], data=data, naming=GridArray)
