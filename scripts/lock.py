@@ -82,7 +82,8 @@ def _applies(line: Requirement, extra: str) -> bool:
 def runs_with(project: Mapping[str, Any]) -> list[str]:
     """The requirements of elemgrid[all]."""
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["ray"], *extras["analysis"]]
+    own = [line for line in extras["all"] if not line.startswith(project["name"])]
+    return [*project["dependencies"], *extras["ray"], *extras["analysis"], *own]
 
 
 def resolved(index: str, package: str, *flags: str) -> dict[str, str]:

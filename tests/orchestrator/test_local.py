@@ -19,6 +19,7 @@ from orchestrator.training.events import ArrayBegan, ArrayLost, Event, Observers
 from orchestrator.training.local import Processes
 from orchestrator.training.runners import LOST_WORKERS, Ending
 from orchestrator.training.study import Study
+from tests.orchestrator.children import children
 from tests.orchestrator.small_data import grid_array
 from trainables.models.recipe import Recipe
 from trainables.testing.samples import made_up_dataset
@@ -96,7 +97,7 @@ def test_arrays_are_trained_and_reported(tmp_path: Path) -> None:
     assert {row["key"] for row in rows} == {key for one in chosen for key in one.keys.values()}
     assert {row["status"] for row in rows} == {"done"}
     assert [event.done for event in watching.of(Trained)].count(True) == 3
-    assert not psutil.Process().children()
+    assert not children()
 
 
 def test_an_array_whose_process_is_killed_goes_on_from_its_snapshot(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_an_array_whose_process_is_killed_goes_on_from_its_snapshot(tmp_path: Pa
 
     def kill(event: Event) -> None:
         if isinstance(event, Trained) and event.epoch >= 10 and not killed:
-            (process,) = psutil.Process().children()
+            (process,) = children()
             process.kill()
             killed.append(event.epoch)
 
@@ -140,7 +141,7 @@ def test_a_disk_that_fails_ends_all(tmp_path: Path) -> None:
 
     ending = train(tmp_path, chosen, Watching(remove), partial(ArrayFit))
     assert ending.disk == f"{records}: not there any more" and not ending.lost
-    assert not psutil.Process().children()
+    assert not children()
 
 
 @pytest.mark.parametrize(("visible", "given"), [(None, "012"), ("4,5,6", "456")])

@@ -18,12 +18,9 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import processes
 from orchestrator.nodes.child import WorkError
 from orchestrator.nodes.processes import Child, Died, in_order
+from tests.orchestrator.children import children
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def children() -> list[psutil.Process]:
-    return psutil.Process().children()
 
 
 def doubled(item: int) -> tuple[int, int]:
