@@ -81,7 +81,7 @@ class Run:
             level: probability that an interval holds the target.
             members: whether each model has a column, named by its key.
             max_atoms: of a structure; that of the run unless given.
-            workers: processes; None for one a CPU, by Ray.
+            workers: processes; None for one a CPU if there are many structures.
             address: of a Ray cluster.
 
         Returns:

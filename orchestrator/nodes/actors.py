@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import ray
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.util import ActorPool
 
 from analysis.mapping import Map
@@ -67,15 +68,19 @@ def keeping(
 
     Args:
         before: a result that is known already, or None.
+
+    Raises:
+        UsageError: an item costs one actor after the other.
     """
     held = [ray.put(work)]  # in a list, Ray leaves it to the actor to fetch it
-    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(Keeper)
+    # An actor may be lost as often as it likes, but not by one item.
+    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=LOST_ACTORS)(Keeper)
     actors: list[Any] = [actor.remote() for _ in range(number)]
     under_way: deque[tuple[Item, Any, int]] = deque()
 
     def finished() -> tuple[Item, Result]:
         item, result, place = under_way.popleft()
-        return item, result if place < 0 else ray.get(result)
+        return item, result if place < 0 else _got(result)
 
     def least_busy() -> int:
         place_of = {result: place for _, result, place in under_way if place >= 0}
@@ -85,17 +90,32 @@ def keeping(
         busy = Counter(place_of[one] for one in waiting)
         return min(range(number), key=lambda place: busy[place])
 
-    for item in items:
-        if len(under_way) == UNDER_WAY * number:
+    try:
+        for item in items:
+            if len(under_way) == UNDER_WAY * number:
+                yield finished()
+            known = before(item)
+            if known is not None:
+                under_way.append((item, known, -1))
+                continue
+            place = least_busy()
+            under_way.append((item, actors[place].work.remote(held, item), place))
+        while under_way:
             yield finished()
-        known = before(item)
-        if known is not None:
-            under_way.append((item, known, -1))
-            continue
-        place = least_busy()
-        under_way.append((item, actors[place].work.remote(held, item), place))
-    while under_way:
-        yield finished()
+    finally:  # one that begins again after an error would keep its CPU
+        for one in actors:
+            ray.kill(one)
+
+
+def _got(result: Any) -> Any:
+    """A result; raises UsageError if its item was lost with an actor again and again."""
+    try:
+        return ray.get(result)
+    except (RayActorError, OutOfMemoryError):
+        raise UsageError(
+            f"a worker died {LOST_ACTORS + 1} times at the same work; if it lacked memory, run the"
+            " same command again with fewer --workers"
+        ) from None
 
 
 class Keeper:

@@ -111,7 +111,7 @@ def _parser() -> Parser:
         "--workers",
         type=whole_number(1),
         metavar="N",
-        help="processes; default: one for a few hundred structures, else one a CPU, by Ray",
+        help="processes; default: one for a few hundred structures, else one a CPU",
     )
     machine.add_argument(
         "--address", metavar="ADDR", help="a running Ray cluster; default: this machine"

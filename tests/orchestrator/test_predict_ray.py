@@ -43,8 +43,25 @@ def test_a_lost_worker_costs_no_row(
     assert len(pd.read_parquet(out)) == 36
 
 
+def test_a_block_that_always_loses_its_worker_is_one_line(
+    finished: FinishedGrid,
+    tmp_path: Path,
+    small_blocks: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """As one that takes more memory than there is."""
+    monkeypatch.setattr("orchestrator.nodes.actors.LOST_ACTORS", 1)
+    monkeypatch.setattr("orchestrator.predict.job.rows_of", _Dying(tmp_path / "no" / "place"))
+    out = tmp_path / "found.csv"
+    flags = [str(finished.run), str(finished.data), "--workers", "2", "--out", str(out)]
+    assert JOBS["predict"].main(flags) == 2
+    assert "error: a worker died 2 times at the same work" in capfd.readouterr().err
+    assert not out.exists()
+
+
 class _Dying:
-    """Kills its process the first time that it is called."""
+    """Kills its process the first time that it is called; each time if it cannot note that."""
 
     def __init__(self, once: Path) -> None:
         self.once = once
@@ -53,7 +70,8 @@ class _Dying:
         from orchestrator.predict.output import table_of
 
         if not self.once.exists():
-            self.once.touch()
+            if self.once.parent.is_dir():
+                self.once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         _, entries = block  # type: ignore[misc]
         found = predictor.predict(entries, rest["level"])  # type: ignore[attr-defined]
