@@ -49,7 +49,9 @@ def worth(fit: FinishedFit) -> Values:
 def with_interval(found: dict[str, float | None]) -> str:
     """A mean, and its interval in brackets if there is one."""
     told = significant(float(found["mean"] or 0))
-    return told if found["low"] is None else f"{told} ({interval(found['low'], found['high'])})"
+    if found["low"] is None or found["high"] is None:  # of one fold
+        return told
+    return f"{told} ({interval(found['low'], found['high'])})"
 
 
 SECTIONS = [("Your model", worth)]

@@ -41,6 +41,13 @@ def test_the_interval_is_over_folds_and_holds_the_truth() -> None:
     assert alone is not None and math.isinf(alone.high) and alone.low == 0
 
 
+def test_a_curve_that_flattens_goes_on_as_it_ended() -> None:
+    bent = curve(5, 0.5)
+    bent.loc[bent["size"] == 50, "error"] *= 3
+    found = slope(bent)
+    assert found is not None and found.factor == pytest.approx(2**-0.5)
+
+
 def test_one_size_has_no_slope() -> None:
     assert slope(curve(5, 0.4, sizes=(100,))) is None
     assert slope(curve(5, 0.4).assign(error=0.0)) is None
