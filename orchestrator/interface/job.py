@@ -42,6 +42,9 @@ def conduct(work: Callable[[], int], *, stopped: str = "the same command goes on
         if isinstance(error, KeyboardInterrupt) or interrupts.came():
             interrupts.say(f"stopped; {stopped}")
             return INTERRUPTED
+        if isinstance(error, ModuleNotFoundError) and (hidden := _hidden(error)):
+            print(f"error: {hidden}; rename that, or start elsewhere", file=sys.stderr)
+            return USAGE
         if isinstance(error, UsageError):
             # a name given by the user, and quoted here, may contain line breaks
             print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
@@ -51,6 +54,15 @@ def conduct(work: Callable[[], int], *, stopped: str = "the same command goes on
         if isinstance(error, OSError):
             return _refused_by_the_disk(error, stopped)
         raise
+
+
+def _hidden(error: ModuleNotFoundError) -> str:
+    """Which package of ours a module of the user's hides, in words; "" if none."""
+    package, _, module = (error.name or "").partition(".")
+    if not module or package not in ("analysis", "trainables"):
+        return ""
+    place = getattr(sys.modules.get(package), "__file__", None)
+    return f"elemgrid needs its own package '{package}', and Python finds {place}"
 
 
 def _refused_by_the_disk(error: OSError, stopped: str) -> int:
