@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from analysis.figures.doubling import learned_from
 from analysis.figures.periodic import periodic_table
+from orchestrator.ensemble.files import FinishedEnsemble
+from orchestrator.ensemble.sections import Combined, parity
 from orchestrator.fit.files import FinishedFit
-from orchestrator.interface.format import interval, significant
+from orchestrator.interface.format import counted, interval, significant
 from orchestrator.report.part import MakePart, Part, Values, belongs, filled
 from orchestrator.runs.finished_run import FinishedRun
 
 
-def worth(fit: FinishedFit) -> Values:
-    """Error, learning curve, weak elements, and the command that predicts."""
-    facts = fit.facts
+@dataclass(frozen=True)
+class Fitted:
+    """A run and what its fit found."""
+
+    run: FinishedRun
+    fit: FinishedFit
+
+
+def worth(fitted: Fitted) -> Values:
+    """Error, parity, learning curve, weak elements, and the command that predicts."""
+    facts = fitted.fit.facts
+    drawn = parity(Combined(fitted.run, FinishedEnsemble(fitted.run.folder)))
     error, double = facts["error"], facts["double"]
     weak = pd.DataFrame(
         {
@@ -29,6 +42,8 @@ def worth(fit: FinishedFit) -> Values:
     return {
         "facts": facts,
         "error": with_interval(error),
+        "several": error["low"] is not None,
+        "parity": drawn and drawn["drawn"],
         "double": None if double is None else with_interval(double),
         "curve": learned_from(pd.DataFrame(facts["curve"]), facts["metric"], facts["unit"] or "")
         if facts["double"] is not None
@@ -42,7 +57,7 @@ def worth(fit: FinishedFit) -> Values:
         )
         if elements
         else None,
-        "run": fit.folder.name,
+        "run": fitted.run.folder.name,
     }
 
 
@@ -62,4 +77,14 @@ def part(run: FinishedRun) -> MakePart | None:
     fit = FinishedFit(run.folder)
     if not fit.exists or not belongs(fit, run.digest):
         return None
-    return lambda: Part(filled("fit", SECTIONS, fit))
+    return lambda: _part(Fitted(run, fit))
+
+
+def _part(fitted: Fitted) -> Part:
+    facts = fitted.fit.facts
+    return Part(
+        filled("fit", SECTIONS, fitted),
+        f"A model of {facts['task']}",
+        f"{counted(facts['models'], 'model')} of {counted(facts['crystals'], 'crystal')}, by"
+        f" elemgrid fit in {facts['spent']:.1f} minutes",
+    )

@@ -170,7 +170,9 @@ def test_the_report_begins_with_the_model(fitted: Path) -> None:
     page = write_report(fitted).read_text()
     assert page.index("Your model") < page.index("Overview")
     assert "elemgrid predict run STRUCTURES" in page and "twice the data would give" in page
-    assert "<title>Element embeddings on salts" in page
+    assert "<title>A model of salts" in page and "In brackets the 95 % interval" in page
+    ours = page[page.index("Your model", page.index("</nav>")) : page.index(">Overview</h2>")]
+    assert "Predictions of the ensemble on the test parts" in ours
     ledger = json.loads((fitted / files.FACTS).read_text())
     ledger["made_from"]["ledger"] = "another"
     files.write_facts(fitted, ledger)
