@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
-from importlib.metadata import PackagePath, distribution
+from importlib.metadata import PackagePath, distribution, distributions
 from pathlib import Path
 
 from scripts.lock import needed
@@ -53,6 +53,7 @@ def _link(there: Path, here: Path) -> None:
 
 
 def _home(name: str) -> Path:
-    """The folder of a distribution's metadata."""
-    (file,) = (one for one in distribution(name).files or () if one.name == "METADATA")
+    """The folder of an installed distribution's metadata; a source tree may have others."""
+    files = (file for one in distributions(name=name) for file in one.files or ())
+    file = next(file for file in files if file.name == "METADATA")
     return Path(str(file.locate())).parent

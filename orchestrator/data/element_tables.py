@@ -37,7 +37,7 @@ def read_table(spec: str, flag: str, *, built_in: Sequence[str] = ()) -> Element
         name, path, equals = "", spec, ""
     if equals and not name:
         raise UsageError(f"{flag} {spec}: no name before the =; write NAME={path}")
-    if name in (*built_in, *shipped.element_tables(), *PUBLISHED):
+    if name in (*built_in, *PUBLISHED):
         raise UsageError(f"{flag} {spec}: {name} is the name of another table; choose one")
     if Path(path).is_dir():
         raise UsageError(f"{flag} {spec}: is a folder; name a file in it")

@@ -146,7 +146,6 @@ def test_the_published_recipe_takes_tables_as_they_are(tmp_path: Path) -> None:
             "neither a file, nor shipped, nor a table of ElementEmbeddings; did you mean mat2v",
         ),
         ("Mat2Vec-H-23", "did you mean Mat2Vec-H-32"),
-        ("Mat2Vec-H-32=nowhere", "Mat2Vec-H-32 is the name of another table"),
     ],
 )
 def test_what_is_no_table(spec: str, why: str) -> None:

@@ -307,7 +307,7 @@ def test_strict_refuses_what_it_cannot_undo(
         assert "has learned formulas of known's test fold 1" in line
         assert not run.exists()
     # the commands that it names, as a user would run them
-    job = r"python -m orchestrator\.hybrid_grid"
+    job = "elemgrid hybrid_grid"
     asked = re.search(rf"{job} (.*) --without (\S+) --run (\S+);", line)
     assert asked is not None
     (tmp_path / "formulas").mkdir()

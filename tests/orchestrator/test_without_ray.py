@@ -37,7 +37,7 @@ def variables() -> dict[str, str]:
 
 def said(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [python, "-m", "orchestrator.cli", *arguments],
+        [python, "-m", "elemgrid", *arguments],
         env=variables(), cwd=python.parent, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
@@ -242,7 +242,7 @@ def test_the_extras_are_those_of_the_package() -> None:
              for name, lines in project().items()}  # fmt: skip
     assert asked["analysis"] == {name.lower() for _, name in ANALYSIS.modules}
     assert RAY.name in asked and {module for module, _ in RAY.modules} <= asked["ray"]
-    assert project()["all"] == ["elemgrid[ray,analysis]"]
+    assert project()["all"][0] == "elemgrid[ray,analysis]"
 
 
 def test_in_full_nothing_is_missing() -> None:
