@@ -56,15 +56,10 @@ class _CrystalEstimator(BaseEstimator):
         tags.no_validation = True
         return tags
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Trains an ensemble.
-
-        Args:
-            X: [B] structures: pymatgen's, ASE's, or dicts.
-            y: [B].
-        """
+    def _fit(self, X: Any, y: Sequence[Any]) -> Self:
+        """Trains an ensemble, or takes the one that is there."""
         digest = hashlib.sha256()
-        for part in (*texts_of(X).values(), *map(repr, _listed(y)), *map(repr, self._settings())):
+        for part in (*texts_of(X).values(), *map(repr, y), *map(repr, self._settings())):
             digest.update(part.encode(errors="replace") + b"\0")
         folder = Path(self.folder) / f"fit-{digest.hexdigest()[:12]}"
         if (folder / FACTS).is_file():
@@ -72,7 +67,7 @@ class _CrystalEstimator(BaseEstimator):
         else:
             self.run_ = fit(
                 X,
-                _listed(y),
+                y,
                 run=folder,
                 minutes=self.minutes,
                 folds=self.folds,
@@ -105,6 +100,21 @@ class CrystalRegressor(RegressorMixin, _CrystalEstimator):
     >>> mean, std = model.predict(others, return_std=True)          # doctest: +SKIP
     """
 
+    def fit(self, X: Any, y: Any) -> Self:
+        """Trains an ensemble; see `CrystalClassifier` for two classes.
+
+        Args:
+            X: [B] structures: pymatgen's, ASE's, or dicts.
+            y: [B] numbers.
+
+        Raises:
+            ValueError: there are two different numbers or less, which a fit takes for classes.
+        """
+        X = _samples(X)
+        if len(set(numbers := _listed(y))) < 3:
+            raise ValueError("y has fewer than three different numbers; take CrystalClassifier")
+        return self._fit(X, numbers)
+
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """[B] means, or means and standard deviations, in the unit of the target.
 
@@ -120,21 +130,26 @@ class CrystalClassifier(ClassifierMixin, _CrystalEstimator):
     """One of two classes from a crystal.
 
     Attributes:
-        classes_: [2], words in the order of the alphabet, else ascending.
+        classes_: [2], ascending.
     """
 
     classes_: np.ndarray
 
     def fit(self, X: Any, y: Any) -> Self:
-        """As of `CrystalRegressor`.
+        """Trains an ensemble.
+
+        Args:
+            X: as of `CrystalRegressor`.
+            y: [B], of two different values.
 
         Raises:
             ValueError: there are not two classes.
         """
-        classes = np.array(sorted(set(_listed(y)), key=_in_order))
+        X = _samples(X)
+        classes, codes = np.unique(np.asarray(_listed(y)), return_inverse=True)
         if len(classes) != 2:
             raise ValueError(f"y has {len(classes)} classes; two are learned")
-        super().fit(X, y)
+        self._fit(X, codes.tolist())
         self.classes_ = classes
         return self
 
@@ -150,9 +165,11 @@ class CrystalClassifier(ClassifierMixin, _CrystalEstimator):
         return classes
 
 
-def _in_order(value: Any) -> Any:
-    """As the sources sort classes, of which the second one's probability is learned."""
-    return value.lower() if isinstance(value, str) else value
+def _samples(X: Any) -> Any:
+    """The samples, which may come only once; raises TypeError if one is no structure."""
+    X = X if hasattr(X, "__len__") else list(X)
+    texts_of(X)
+    return X
 
 
 def _listed(y: Any) -> list[Any]:

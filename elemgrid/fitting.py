@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from elemgrid.given import TARGET, kept
 from elemgrid.run import Run, load_run
-from elemgrid.structures import texts_of
+from orchestrator.fit.files import FACTS
 from orchestrator.interface.errors import UsageError
-
-TARGET = "target"
-DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
 def fit(
@@ -37,10 +34,12 @@ def fit(
     Args:
         structures: as `elemgrid fit` takes them, with their targets: a path, `PATH:COLUMN`, or the
             name of a MatBench task; else pymatgen or ASE objects, as of `Run.predict`.
-        targets: of these objects, in their order; None or NaN where it is not known.
+        targets: of these objects, in their order, or in a dict by the same names; None or NaN where
+            it is not known.
         run: folder of the run. Objects are kept beside it, in `RUN-structures.parquet`.
         minutes: of this machine, all together.
         folds: 0 to 4, of which each tests another fifth of the crystals; all five unless given.
+        seed: of the trainings.
         max_bad: largest accepted fraction of bad crystals.
         address: of a Ray cluster; this machine alone unless given.
         verbose: whether progress is printed.
@@ -49,79 +48,43 @@ def fit(
         The run, which predicts; `report.html` in its folder has the error and what it rests on.
 
     Raises:
-        UsageError: what the command line would refuse.
+        UsageError: what the command line would refuse, or the fit broke off.
         KeyboardInterrupt: the fit has stopped; what is recorded stays.
 
     >>> run = fit("crystals.csv:gap", run="runs/gap", minutes=10)  # doctest: +SKIP
     >>> run = fit(structures, gaps, run="runs/gap")                # doctest: +SKIP
     """
     folder = Path(run)
-    if targets is None:
-        if not isinstance(structures, str | os.PathLike):
-            raise TypeError("targets: none are given; objects need a target each, in their order")
-        source = os.fspath(structures)
-    else:
-        source = f"{keep(structures, list(targets), folder)}:{TARGET}"
-    flags = [source, "--run", str(folder), "--minutes", str(minutes), "--seed", str(seed)]
+    if folder.name in ("", ".."):
+        raise UsageError(f"run {str(run)!r}: name a folder")
+    flags = {
+        "run": folder, "minutes": minutes, "seed": seed, "max-bad": max_bad, "address": address,
+    }  # fmt: skip
+    command = ["fit", *(f"--{name}={value}" for name, value in flags.items() if value is not None)]
     if folds is not None:
-        flags += ["--folds", *map(str, folds)]
-    if max_bad is not None:
-        flags += ["--max-bad", str(max_bad)]
-    if address is not None:
-        flags += ["--address", address]
-    _command(["fit", *flags], verbose=verbose)
+        command += ["--folds", *map(str, folds)]
+    if targets is not None:
+        with kept(structures, targets, folder) as path:
+            _conduct([*command, "--", f"{path}:{TARGET}"], folder / FACTS, verbose=verbose)
+    elif isinstance(structures, str | os.PathLike):
+        _conduct([*command, "--", os.fspath(structures)], folder / FACTS, verbose=verbose)
+    else:
+        raise TypeError("targets: none are given; objects need a target each, in their order")
     return load_run(folder)
 
 
-def keep(structures: object, targets: Sequence[object], run: Path) -> Path:
-    """Writes structures and targets beside a run, unless they are there; returns the file.
+def _conduct(arguments: Sequence[str], written: Path, *, verbose: bool) -> None:
+    """Runs a job, which ends with a file; a KeyboardInterrupt stops it as Ctrl-C does.
 
     Raises:
-        UsageError: other structures are there.
-        TypeError: something is no structure.
-        ValueError: there is not one target for each.
+        UsageError: the file is not written anew; an exit status of 1 may be any crash.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from orchestrator.runs import durable
-
-    if isinstance(structures, str | os.PathLike):
-        raise TypeError(
-            "targets: are in the file of the structures; name their column, PATH:COLUMN"
-        )
-    texts = texts_of(structures)
-    if len(texts) != len(targets):
-        raise ValueError(f"{len(texts)} structures and {len(targets)} targets")
-    table = pa.table(
-        {
-            "id": list(texts),
-            "structure": list(texts.values()),
-            TARGET: pa.array([_plain(one) for one in targets], from_pandas=True),
-        }
-    )
-    content = io.BytesIO()
-    pq.write_table(table, content, compression="zstd")
-    path = run.with_name(f"{run.name}-structures.parquet")
-    if not path.exists():
-        durable.make_folder(path.parent)
-        durable.write_bytes(path, content.getvalue())
-    elif path.read_bytes() != content.getvalue():
-        raise UsageError(f"{path}: holds other structures or targets; name another run")
-    return path
-
-
-def _plain(value: object) -> object:
-    """A number of numpy's as Python's."""
-    return value.item() if hasattr(value, "item") else value
-
-
-def _command(arguments: Sequence[str], *, verbose: bool) -> None:
-    """Runs a job; a KeyboardInterrupt stops it as Ctrl-C does."""
+    before = _identity(written)
     # A session of its own: then the signal comes once, by us, from terminals and notebooks alike.
+    # -P: nothing is imported from the folder that this is called in, but what is here already.
     with subprocess.Popen(
-        [sys.executable, "-m", "elemgrid", *arguments],
-        env=_environment(os.environ),
+        [sys.executable, "-P", "-m", "elemgrid", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -137,9 +100,19 @@ def _command(arguments: Sequence[str], *, verbose: bool) -> None:
             _follow(job, said, verbose=verbose)
             raise
         status = job.wait()
-    if status not in (DONE, SOME_FAILED):
+    if _identity(written) in (None, before):
         errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-        raise UsageError(errors[-1] if errors else f"ended with status {status}: {said[-1:]}")
+        last = f"ended with status {status}: {said[-1] if said else 'without a word'}"
+        raise UsageError(errors[-1] if errors else last)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Changes whenever the file is written anew; None if it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _follow(job: subprocess.Popen[str], said: list[str], *, verbose: bool) -> None:
@@ -149,8 +122,3 @@ def _follow(job: subprocess.Popen[str], said: list[str], *, verbose: bool) -> No
         del said[:-50]
         if verbose:
             print(line, end="", flush=True)
-
-
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """With the modules that are found here: a notebook may have added to the path."""
-    return {**given, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import warnings
 from dataclasses import replace
 from functools import lru_cache, partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elemgrid.structures import sources_from
 from orchestrator.interface.errors import UsageError
 from orchestrator.predict import folder as exported
-from orchestrator.runs import layout
+from orchestrator.runs import layout, sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,10 +55,10 @@ class Run:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.name, self.folder = str(folder), folder.absolute()
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r})"
+        return f"Run({self.name!r})"
 
     def predict(
         self,
@@ -105,16 +108,17 @@ class Run:
         import pandas as pd
 
         from orchestrator.predict.inputs import blocks_of
-        from orchestrator.predict.job import rows_of
+        from orchestrator.predict.job import rows_of, uncalibrated
         from orchestrator.predict.output import COLUMNS
         from orchestrator.predict.work import in_order
 
-        if not 0 < level < 1:
-            raise UsageError(f"level {level}: give a probability between 0 and 1, as 0.95")
+        _demand(level, max_atoms, workers)
         sources = sources_from(structures)
         predictor = self.predictor(task, model)
         if max_atoms is not None:
             predictor = replace(predictor, max_atoms=max_atoms)
+        if careful := uncalibrated(predictor, level):
+            warnings.warn(careful, stacklevel=2)
         work = partial(rows_of, predictor, level=level, members=members)
         blocks = enumerate(blocks_of(sources))
         done = (table for _, table in in_order(work, blocks, workers, address))
@@ -124,12 +128,20 @@ class Run:
         return frame.astype(dict.fromkeys(numbers, float))
 
     def predictor(self, task: str | None = None, model: str = "ensemble") -> Predictor:
-        """The models that predict, which stay in memory.
+        """The models that predict, which stay in memory until the run changes.
 
         Raises:
             UsageError: the run has no such models.
         """
-        return _predictor(self.folder, task, model)
+        return _predictor(self.folder, self._digest(), task, model)
+
+    def _digest(self) -> str:
+        """Of what the run's files are."""
+        name = exported.PREDICTOR if exported.is_exported(self.folder) else sums.FILE
+        try:
+            return hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+        except OSError:
+            return ""  # then opening it says what is wrong, or nothing was ever written beside it
 
     @property
     def ledger(self) -> pd.DataFrame:
@@ -169,8 +181,18 @@ class Run:
         return finished
 
 
+def _demand(level: object, max_atoms: object, workers: object) -> None:
+    """Raises UsageError for what is no probability, or no number of something."""
+    if not isinstance(level, float | int) or not 0 < level < 1:
+        raise UsageError(f"level {level!r}: give a probability between 0 and 1, as 0.95")
+    for name, number in (("max_atoms", max_atoms), ("workers", workers)):
+        if number is not None and (not isinstance(number, Integral) or number < 1):
+            raise UsageError(f"{name} {number!r}: give a whole number from 1 on")
+
+
 @lru_cache(maxsize=KEPT)
-def _predictor(folder: Path, task: str | None, model: str) -> Predictor:
+def _predictor(folder: Path, digest: str, task: str | None, model: str) -> Predictor:
+    """The predictor of a run whose files have a digest."""
     from orchestrator.predict.job import opened
 
     return opened(folder, task, model)

@@ -73,9 +73,14 @@ def _is_one(given: object) -> bool:
     return hasattr(given, "lattice") or hasattr(given, "get_scaled_positions")
 
 
+def is_named(structures: object) -> bool:
+    """Whether the structures bring their own names."""
+    return isinstance(structures, Mapping) or hasattr(structures, "items")
+
+
 def _named(structures: object) -> dict[str, Any]:
-    if isinstance(structures, Mapping) or hasattr(structures, "items"):
-        pairs = [(str(name), one) for name, one in structures.items()]
+    if is_named(structures):
+        pairs = [(str(name), one) for name, one in structures.items()]  # type: ignore[attr-defined]
         if len(named := dict(pairs)) < len(pairs):
             raise TypeError("two structures have the same name; give each its own")
         return named

@@ -53,7 +53,8 @@ class Child:
         handles = hears, theirs.fileno()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", START, *map(str, handles), json.dumps(sys.path)],
+                # -P: nothing of the folder that it is started in but what this process has
+                [sys.executable, "-P", "-c", START, *map(str, handles), json.dumps(sys.path)],
                 env={**os.environ, **variables}, pass_fds=handles, process_group=0,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._said,
             )  # fmt: skip

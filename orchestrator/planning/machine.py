@@ -50,7 +50,7 @@ def looking_around() -> Iterator[Callable[[], Machine]]:
     """Starts a process like a worker; the yielded function waits for it and returns the machine."""
     load = os.getloadavg()[0]
     place = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "orchestrator.planning.idle"]
+    command = [sys.executable, "-P", "-m", "orchestrator.planning.idle"]
     with subprocess.Popen(command, env=place, stdout=subprocess.PIPE, text=True) as idle:
 
         def found() -> Machine:

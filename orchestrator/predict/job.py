@@ -38,7 +38,8 @@ def start(options: PredictOptions) -> int:
     if options.max_atoms is not None:
         predictor = replace(predictor, max_atoms=options.max_atoms)
     describe(predictor)
-    _say_uncalibrated(predictor, options.level)
+    if careful := uncalibrated(predictor, options.level):
+        print(f"careful: {careful}", file=sys.stderr)
     parts = None
     if options.out is not None:
         made_from = f"{predictor.digest} {options.level} {options.members}"
@@ -56,15 +57,15 @@ def start(options: PredictOptions) -> int:
     return OK if seen.refused < rows else SOME_FAILED
 
 
-def _say_uncalibrated(predictor: Predictor, level: float) -> None:
-    """Says so if an interval would need more validation errors than there are."""
+def uncalibrated(predictor: Predictor, level: float) -> str:
+    """Why intervals of this level promise too much: there are few validation errors; else ""."""
     known = [len(fold.spread.ratios) for fold in predictor.folds if fold.spread is not None]
-    if known and level > (most := min(known) / (min(known) + 1)):
-        print(
-            f"careful: {min(known)} validation errors tell intervals up to --level {most:.4g}, and"
-            " the intervals of this one hold less than they promise",
-            file=sys.stderr,
-        )
+    if not known or level <= (most := min(known) / (min(known) + 1)):
+        return ""
+    return (
+        f"{min(known)} validation errors tell intervals up to level {most:.4g}, and the intervals"
+        " of this one hold less than they promise"
+    )
 
 
 def opened(models: Path, task: str | None, model: str) -> Predictor:

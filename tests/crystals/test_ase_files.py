@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 import sqlite3
 import struct
@@ -106,7 +107,7 @@ def test_values_of_a_database() -> None:
     for target, known in {"gap": 8.5, "energy": -7.0, "metal": False}.items():
         entry = next(iter(open_source(FILES / "ase.db", target).entries()))
         assert json.loads(entry.target or "") == known
-    assert "it has energy, gap, metal, label, id" in refused(FILES / "ase.db", "dos")
+    assert "it has gap, metal, label, energy, id" in refused(FILES / "ase.db", "dos")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -211,6 +212,8 @@ def xyz(folder: Path, text: str | bytes) -> Path:
         (GOOD.replace("gap=1", "pbc=\"T maybe T\""), "broken structure: its pbc is 'T maybe T'"),
         (GOOD.replace("gap=1", "pbc=F"), "broken structure: its pbc is 'F'"),
         (GOOD.replace("2 2 2", "2 2"), "broken structure: atom 2 has 3 of 4 columns"),
+        (GOOD.replace("2 2 2", "2 2 0_2"), "broken structure: atom 2 lies at '2 2 0_2'"),
+        (GOOD.replace("gap=1", "Properties=species:S:1:pos:R:3:pos:R:3"), "broken structure: its"),
         (GOOD.replace("2 2 2", "2 2 x"), "broken structure: atom 2 lies at '2 2 x'"),
         (GOOD.replace("gap=1", "Properties=pos:R:3"), "broken structure: its Properties are"),
         (GOOD.replace("gap=1", "Properties=species:S:1:pos:R:1000000000"), "broken structure: its"),
@@ -399,6 +402,20 @@ def test_the_made_trajectory_is_one(tmp_path: Path) -> None:
     path = traj(tmp_path, (PLACES, PLAIN), (PLACES, later))
     for one, known in zip(crystals(path), iread(path), strict=True):
         assert one.numbers.tolist() == known.numbers.tolist() == [11, 17]
+
+
+def test_arrays_of_other_machines_are_read(tmp_path: Path) -> None:
+    """Big-endian, as the file says."""
+    swapped = np.frombuffer(PLACES, np.float64).astype(">f8").tobytes()
+    (found,) = crystals(traj(tmp_path, (swapped, PLAIN | {"_little_endian": False})))
+    np.testing.assert_allclose(found.frac, [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def test_a_calculators_energy_is_the_energy(tmp_path: Path) -> None:
+    """And not what info calls so, which may be that of another calculation."""
+    data = PLAIN | {"info": {"energy": 123.0}, "calculator.": {"energy": -5.0}}
+    (entry,) = open_source(traj(tmp_path, (PLACES, data)), "energy").entries()
+    assert entry.target == "-5.0"
 
 
 def array(shape: Any, kind: Any = "float64", place: Any = "PLACE") -> dict[str, Any]:
@@ -619,8 +636,26 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     assert "no SQLite database, as those of ASE are" in refused(path)
     path.write_bytes(content[:3000])
     assert "broken database (" in refused(path, ANY_COLUMN)
+    path.write_bytes(content.replace(b"unique_id TEXT", b"unique_id TE\xffT"))  # no UTF-8
+    assert "broken database (" in refused(path, ANY_COLUMN)
     path.write_bytes(b"")
     assert "no SQLite database" in refused(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pipe_is_no_file(tmp_path: Path, kind: str) -> None:
+    """Which would be waited for."""
+    os.mkfifo(tmp_path / f"made.{kind}")
+    with pytest.raises(SourceError, match="neither a file nor a folder"):
+        open_source(tmp_path / f"made.{kind}")
+
+
+def test_names_without_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.crystals.sources.record_source.MOST_COLUMNS", 3)
+    frames = "".join(GOOD.replace("gap", f"gap{at}") for at in range(4))
+    assert "4 different names of values beside its first structures" in refused(
+        xyz(tmp_path, frames)
+    )
 
 
 def test_what_data_holds_is_not_read(tmp_path: Path) -> None:

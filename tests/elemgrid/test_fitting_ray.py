@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,8 +15,7 @@ from pymatgen.core import Lattice, Structure
 from sklearn.base import clone
 
 import elemgrid
-from elemgrid.fitting import keep
-from trainables.crystals.sources import open_source
+from orchestrator.fit.flags import parse
 
 pytestmark = pytest.mark.ray
 
@@ -105,43 +105,63 @@ def test_errors_are_those_of_the_command_line(tmp_path: Path) -> None:
         elemgrid.fit(tmp_path / "a.csv", targets, run=tmp_path / "run")
     with pytest.raises(ValueError, match="y has 12 classes"):
         elemgrid.CrystalClassifier().fit(structures, targets)
+    with pytest.raises(ValueError, match="take CrystalClassifier"):
+        elemgrid.CrystalRegressor().fit(structures, [1.5, 2.5] * 6)
+    for run in (".", "", ".."):
+        with pytest.raises(elemgrid.UsageError, match="name a folder"):
+            elemgrid.fit("ionic", run=run)
 
 
-def test_objects_are_kept_as_a_data_set(tmp_path: Path) -> None:
-    """Which is never overwritten by other structures."""
-    structures, targets = salts(1)
-    path = keep(structures, [*targets[:11], None], tmp_path / "runs" / "mine")
-    assert path == tmp_path / "runs" / "mine-structures.parquet"
-    entries = list(open_source(path, "target").entries())
-    assert [entry.id for entry in entries] == [str(place) for place in range(12)]
-    assert [entry.target for entry in entries[:11]] == [repr(float(one)) for one in targets[:11]]
-    assert entries[11].target == ""
-    assert keep(structures, [*targets[:11], None], tmp_path / "runs" / "mine") == path
-    with pytest.raises(elemgrid.UsageError, match="other structures or targets"):
-        keep(structures, targets, tmp_path / "runs" / "mine")
+def test_a_crash_is_no_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its exit status is that of a fit of which some models failed."""
+    broken = tmp_path / "broken"
+    (broken / "elemgrid").mkdir(parents=True)
+    (broken / "elemgrid" / "__init__.py").write_text("raise ValueError('of theirs')")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "fit.json").write_text("{}")  # of an earlier fit
+    monkeypatch.setattr("sys.path", [str(broken), *sys.path])
+    with pytest.raises(elemgrid.UsageError, match="ended with status 1: ValueError: of theirs"):
+        elemgrid.fit("ionic", run=tmp_path / "run", verbose=False)
 
 
-@pytest.mark.parametrize(
-    ("given", "cells"),
-    [
-        ([True, False] * 6, {"true", "false"}),
-        (["metal", "insulator"] * 6, {"true", "false"}),
-        (np.array([1, 2, 3] * 4), {"1", "2", "3"}),
-    ],
-)
-def test_targets_of_any_type(tmp_path: Path, given: list[object], cells: set[str]) -> None:
-    path = keep(salts(1)[0], list(given), tmp_path / "run")
-    assert {entry.target for entry in open_source(path, "target").entries()} == cells
+def test_the_call_is_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No path and no name is taken for a flag."""
+    seen: list[tuple[str, ...]] = []
+    monkeypatch.setattr("elemgrid.fitting._conduct", lambda given, *_, **__: seen.append(given))
+    monkeypatch.setattr("elemgrid.fitting.load_run", lambda folder: folder)
+    options = {"minutes": 7, "folds": [1, 3], "seed": 5, "max_bad": 0.5, "address": "auto"}
+    elemgrid.fit("--version", run=tmp_path / "--help", **options)  # type: ignore[arg-type]
+    command = list(seen[0])
+    assert command[-2:] == ["--", "--version"]
+    parsed = parse(command[1:])
+    assert (parsed.structures, parsed.run) == ("--version", tmp_path / "--help")
+    asked = (parsed.minutes, parsed.folds, parsed.seed, parsed.max_bad, parsed.address)
+    assert asked == (7, (1, 3), 5, 0.5, "auto")
+
+
+def test_nothing_is_imported_from_where_a_fit_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that others can write into may hold any module."""
+    for name in ("json", "hashlib", "torch", "pandas"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(elemgrid.UsageError, match="no such file"):
+        elemgrid.fit("missing.csv", run="run", verbose=False)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_classifier_has_the_classes_of_its_data(ray_cluster: object, tmp_path: Path) -> None:
+    """In the order of y, however a data set would sort or read such words."""
     structures, targets = salts()
-    words = np.where(targets < np.median(targets), "small", "Large")
+    words = np.where(targets < np.median(targets), " 10", "9")
     model = elemgrid.CrystalClassifier(minutes=0.1, folds=[0], folder=str(tmp_path))
-    model.fit(structures, words)
-    assert model.classes_.tolist() == ["Large", "small"]
+    model.fit(iter(structures), words)  # samples may come once
+    assert model.classes_.tolist() == [" 10", "9"]
     probabilities = model.predict_proba(structures)
     assert np.allclose(probabilities.sum(axis=1), 1) and (probabilities >= 0).all()
     predicted = model.predict(structures)
-    assert np.array_equal(predicted == "small", probabilities[:, 1] > probabilities[:, 0])
+    assert np.array_equal(predicted == "9", probabilities[:, 1] > probabilities[:, 0])
     assert model.score(structures, words) > 0.7

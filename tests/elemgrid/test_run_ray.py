@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -33,15 +34,53 @@ def test_it_predicts_what_the_command_line_does(
 ) -> None:
     given, out = tmp_path / "given.json", tmp_path / "found.parquet"
     given.write_text(json.dumps(structures))
-    flags = [str(finished.run), str(given), "--members", "--level", "0.8", "--out", str(out)]
+    flags = [str(finished.run), str(given), "--members", "--level", "0.5", "--out", str(out)]
     assert JOBS["predict"].main(flags) == 0
     by_command = pd.read_parquet(out).drop(columns="id")
     run = elemgrid.load_run(finished.run)
-    found = run.predict(structures, members=True, level=0.8)
+    found = run.predict(structures, members=True, level=0.5)
     pd.testing.assert_frame_equal(found.drop(columns="id"), by_command)
     assert found["id"].tolist() == ["0", "1", "2"]
     assert (found["lower"] < found["upper"]).all()
     assert run.predictor() is run.predictor()  # stays in memory
+
+
+def test_a_run_that_changes_predicts_anew(
+    finished: FinishedGrid,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    structures: list[dict],  # type: ignore[type-arg]
+) -> None:
+    """Also where another folder has the same name, seen from elsewhere; or there is none left."""
+    monkeypatch.chdir(tmp_path)
+    flags = ["--tasks", str(finished.data), "--backbones", "megnet", "--dims", "4", "--mixing", "H"]
+    assert JOBS["hybrid_grid"].main([*flags, "--folds", "0", "--epochs", "1", "--run", "b"]) == 0
+    shutil.copytree(finished.run, "a")
+    first = elemgrid.load_run("a")
+    was = first.predict(structures)["prediction"]
+    other = elemgrid.load_run("b").predict(structures)["prediction"]
+    assert not np.allclose(was, other)
+    shutil.rmtree("a")
+    shutil.move("b", "a")
+    assert np.allclose(first.predict(structures)["prediction"], other)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert np.allclose(first.predict(structures)["prediction"], other)
+    shutil.rmtree(tmp_path / "a")
+    with pytest.raises(elemgrid.UsageError, match="missing"):
+        first.predict(structures)
+
+
+def test_levels_give_intervals_of_their_own(
+    finished: FinishedGrid,
+    structures: list[dict],  # type: ignore[type-arg]
+) -> None:
+    """As far as there are validation errors; beyond, a warning."""
+    run = elemgrid.load_run(finished.run)
+    half, most = run.predict(structures, level=0.3), run.predict(structures, level=0.8)
+    assert (most["upper"] > half["upper"]).all()
+    with pytest.warns(UserWarning, match="validation errors tell intervals up to level"):
+        run.predict(structures, level=0.999)
 
 
 def test_a_bad_structure_affects_only_its_row(
@@ -93,8 +132,12 @@ def test_what_is_wrong_is_said_in_a_line(finished: FinishedGrid, tmp_path: Path)
     with pytest.raises(elemgrid.UsageError, match="neither a run nor a folder of export"):
         elemgrid.load_run(tmp_path)
     run = elemgrid.load_run(finished.run)
-    with pytest.raises(elemgrid.UsageError, match="between 0 and 1"):
-        run.predict([], level=95)
+    for level in (95, "0.9", 0):
+        with pytest.raises(elemgrid.UsageError, match="between 0 and 1"):
+            run.predict([], level=level)  # type: ignore[arg-type]
+    for odd in ({"workers": -1}, {"workers": 2.5}, {"max_atoms": "3"}, {"max_atoms": 0}):
+        with pytest.raises(elemgrid.UsageError, match=f"{min(odd)} .*: give a whole number from 1"):
+            run.predict([], **odd)  # type: ignore[arg-type]
     with pytest.raises(elemgrid.UsageError, match="no such model"):
         run.predict([], model="nothing")
     with pytest.raises(elemgrid.UsageError, match="other"):

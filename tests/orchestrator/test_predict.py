@@ -273,7 +273,7 @@ def test_a_level_that_no_errors_tell_is_said(
 ) -> None:
     (structure,) = structures_in(tmp_path / "new", made_up(1))
     assert JOBS["predict"].main([str(numbers), structure, "--level", "0.999"]) == 0
-    assert "6 validation errors tell intervals up to --level 0.8571" in capsys.readouterr().err
+    assert "6 validation errors tell intervals up to level 0.8571" in capsys.readouterr().err
     assert JOBS["predict"].main([str(numbers), structure, "--level", "0.5"]) == 0
     assert "careful" not in capsys.readouterr().err
 

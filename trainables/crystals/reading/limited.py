@@ -123,7 +123,8 @@ def _start(seconds: float, memory: int) -> subprocess.Popen[bytes]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     place = {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
-        [sys.executable, "-m", MODULE, str(seconds), str(memory)],
+        # -P: of the folder that it is started in, nothing is imported that is not here already
+        [sys.executable, "-P", "-m", MODULE, str(seconds), str(memory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **threads, **place},

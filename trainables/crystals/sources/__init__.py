@@ -49,6 +49,8 @@ def open_source(
         path = path.parent
     if path.is_dir():
         return Folder(path, target, name, follow_links=follow_links)
+    if not path.is_file():
+        raise SourceError(f"{path}: neither a file nor a folder; give a file")
     plain = path.name.lower().removesuffix(".gz")
     if plain.endswith(".json"):
         return (JsonRecords if is_list(path) else MatBench)(path, target, name)

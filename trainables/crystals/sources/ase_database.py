@@ -68,7 +68,7 @@ class AseDatabase(RecordSource):
             raise BadCrystal(
                 f"row too large: a value of more than {LARGEST_FILE >> 20} MB"
             ) from None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise BadCrystal(f"broken row: {one_line(error)}") from None
         if found is None:
             raise BadCrystal("broken row: the database lists it and does not have it")
@@ -93,7 +93,7 @@ class AseDatabase(RecordSource):
             with closing(sqlite3.connect(address, uri=True)) as database:
                 self._demand_harmless(database)
                 yield database
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise SourceError(
                 f"{self.path}: broken database ({one_line(error)}); write or fetch it again"
             ) from None
@@ -141,7 +141,7 @@ def _record(row: dict[str, Any]) -> Record:
         [bool(periodic & bit) for bit in (1, 2, 4)],
     )
     found = {name: row[name] for name in _NUMBERS if isinstance(row[name], float)}
-    return Record(cells_of(found) | _pairs(row) | {"id": str(row["id"])}, structure)
+    return Record(_pairs(row) | cells_of(found) | {"id": str(row["id"])}, structure)
 
 
 def _array(value: object, kind: np.dtype[Any], what: str) -> NDArray[Any]:

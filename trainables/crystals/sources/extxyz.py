@@ -152,6 +152,8 @@ def _columns(properties: str) -> dict[str, tuple[int, int, str]]:
     for name, kind, width in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
         if kind not in ("S", "R", "I", "L") or not re.fullmatch("[1-9][0-9]{0,5}", width):
             raise BadCrystal(f"broken structure: its Properties are {one_line(properties, 60)!r}")
+        if name in found:
+            raise BadCrystal(f"broken structure: its Properties name {one_line(name, 40)!r} twice")
         found[name] = (start, start + int(width), kind)
         start += int(width)
     place = found.get("pos", (0, 0, ""))
@@ -183,7 +185,7 @@ def _cell(text: str) -> str:
 
 def _numbers(words: list[str]) -> list[float] | None:
     try:
-        return list(map(float, words))
+        return None if any("_" in word for word in words) else list(map(float, words))
     except ValueError:
         return None
 

@@ -24,6 +24,7 @@ from trainables.crystals.sources.cells import NUMBERS, Cells
 from trainables.crystals.sources.columns import SAMPLE, find_target, form_of
 from trainables.crystals.targets import is_numeric
 
+MOST_COLUMNS = 10_000
 IDS = (*ID_COLUMNS, "jid", "entry_id", "name")
 
 
@@ -66,6 +67,11 @@ class RecordSource(ABC):
         if not sample:
             raise SourceError(f"{path}: {self.empty}")
         columns = list(dict.fromkeys(key for fields in sample for key in fields))
+        if len(columns) > MOST_COLUMNS:
+            raise SourceError(
+                f"{path}: {len(columns)} different names of values beside its first structures, of"
+                f" at most {MOST_COLUMNS}; write those that are needed"
+            )
         self._wanted = target != ANY_COLUMN
         if not self._wanted:
             self.target_name = choose_target(path, columns, columns, target) if columns else ""

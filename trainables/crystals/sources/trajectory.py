@@ -166,7 +166,8 @@ def _record(item: _Item, first: _Item | None) -> Record:
         cell.tolist(),
         [bool(one) for one in periodic],
     )
-    return Record(_results(item) | cells_of(item.data.get("info")), structure)
+    # a calculator's energy is the structure's; what info calls so may be of another one
+    return Record(cells_of(item.data.get("info")) | _results(item), structure)
 
 
 def _results(item: _Item) -> dict[str, str]:
