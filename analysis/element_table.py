@@ -48,6 +48,10 @@ class ElementTable:
     path: Path | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        rows, columns = self.vectors.shape
+        return f"ElementTable({self.name!r}, {rows} × {columns}, {self.seen.sum()} seen)"
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """H…Og, in the order of the rows."""
@@ -68,8 +72,16 @@ class ElementTable:
         Path(path).write_text(to_csv(self.vectors), encoding="utf-8")
 
     def embedding(self) -> Embedding:
-        """The table as an `Embedding` of ElementEmbeddings (10.1039/D3DD00121K)."""
-        from elementembeddings.core import Embedding
+        """The table as an `Embedding` of ElementEmbeddings (10.1039/D3DD00121K).
+
+        Raises:
+            ImportError: ElementEmbeddings is not installed.
+        """
+        try:
+            from elementembeddings.core import Embedding
+        except ImportError as error:
+            how = 'pip install "elemgrid[analysis]" first'
+            raise ImportError(f"{self.name}: {how} ({error})") from error
 
         vectors = dict(zip(self.symbols, self.vectors, strict=True))
         return Embedding(vectors, self.name, list(map(str, range(self.vectors.shape[1]))))

@@ -14,7 +14,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_files import FinishedFiles, read_json
 
-PROGRESS, FACTS = "fit_progress.json", "fit.json"
+PROGRESS, FACTS = layout.FIT_PROGRESS, layout.FIT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,6 +111,9 @@ class _Work:
             if not self._train(design):
                 return False
             self._note(done=design)
+        if (more := next(self._done.larger(), None)) is not None:
+            seconds = duration(self.plan.seconds(more, self._done))
+            print(f"{more} would take about {seconds} more, for which there is no time")
         return True
 
     def _begin(self) -> bool:

@@ -57,7 +57,7 @@ def worth(fitted: Fitted) -> Values:
         )
         if elements
         else None,
-        "run": fitted.run.folder.name,
+        "run": str(fitted.run.folder),
     }
 
 
@@ -66,7 +66,8 @@ def with_interval(found: dict[str, float | None]) -> str:
     told = significant(float(found["mean"] or 0))
     if found["low"] is None or found["high"] is None:  # of one fold
         return told
-    return f"{told} ({interval(found['low'], found['high'])})"
+    # no error is negative, as Student's interval over two folds may have it
+    return f"{told} ({interval(max(0.0, found['low']), found['high'])})"
 
 
 SECTIONS = [("Your model", worth)]

@@ -54,8 +54,11 @@ def how_they_ended(run: FinishedRun, summary: pd.DataFrame) -> list[str]:
     ]
 
 
-def curves(run: FinishedRun) -> Values:
-    """Validation curves of the selected configurations' first models, all mixings."""
+def curves(run: FinishedRun) -> Values | None:
+    """Validation curves of the selected configurations' first models, all mixings.
+
+    None where all errors are 0, of which the logarithmic axis shows none.
+    """
     records = Records(run.folder / "records")
     frames = []
     for best in run.best.itertuples():
@@ -74,6 +77,8 @@ def curves(run: FinishedRun) -> Values:
             epochs = np.arange(1, len(values) + 1)
             frames.append(pd.DataFrame({**about, "epoch": epochs, "val_error": values}))
     drawn = pd.concat(frames, ignore_index=True)
+    if not (drawn["val_error"] > 0).any():
+        return None
     gains = [late_gain(curve.to_numpy()) for _, curve in drawn.groupby("key")["val_error"]]
     return {
         "shown": len(frames),

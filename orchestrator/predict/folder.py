@@ -21,9 +21,11 @@ from safetensors.numpy import save as encode_arrays
 from analysis.ensemble.spread import Spread
 from analysis.novelty import Reference
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.format import counted
 from orchestrator.predict.predictor import FoldEnsemble, Predictor
 from orchestrator.runs import durable
 from trainables import checksum
+from trainables.crystals.symbols import symbol
 from trainables.training import record_file
 from trainables.training.checkpoint import CheckpointError, read_record
 from trainables.training.panel import Panel
@@ -196,15 +198,31 @@ def _facts(given: Mapping[str, Any], panel: Panel) -> dict[str, Any]:
 
 
 def _readme(predictor: Predictor) -> str:
+    from importlib.metadata import version  # slow: imports the email package
+
     facts = predictor.facts
     unit = f" in {facts['unit']}" if facts["unit"] else ""
+    met = {z for row in predictor.panel.rows.values() for z in row["elements"]}
+    known = " ".join(symbol(z) for z in sorted(met))
     return f"""# {facts["target"]} of crystals
 
-{facts["models"]} models of elemgrid, trained on the data set {facts["task"]}, predict
-{facts["target"]}{unit}:
+{counted(facts["models"], "model")}, trained on the data set {facts["task"]}, predict
+{facts["target"]}{unit}, with a standard deviation and an interval. They have met the elements
+{known}.
+
+elemgrid, a Python package ({version("elemgrid")} made this folder), reads them; it needs neither
+Ray nor the data. CIF, POSCAR, JSON, CSV and other files of structures are predicted by
 
 ```bash
-elemgrid predict . STRUCTURES... --out predictions.csv
+elemgrid predict . STRUCTURES... --out predictions.csv    # --help lists formats and columns
+```
+
+and structures of pymatgen or ASE by
+
+```python
+import elemgrid
+
+elemgrid.load_run(".").predict(structures)  # a DataFrame with the same columns
 ```
 
 `predictor.json` says which models and weights; `models/` has them; `arrays.safetensors` has what

@@ -23,6 +23,7 @@ from orchestrator.predict.inputs import blocks_of, sources_of
 from orchestrator.predict.output import Parts, Table, table_of
 from orchestrator.predict.predictor import Predictor
 from orchestrator.predict.work import in_order
+from orchestrator.runs import layout
 from trainables.crystals.crystal import Entry
 
 NEWS = 10.0  # seconds between two lines of progress
@@ -74,10 +75,18 @@ def opened(models: Path, task: str | None, model: str) -> Predictor:
     Raises:
         UsageError: it is neither.
     """
+    if not models.is_dir():
+        raise UsageError(f"{models}: no such folder; check the path")
     if folder.is_exported(models):
         if task is not None or model != "ensemble":
             raise UsageError(f"{models}: --task and --model were chosen when it was exported")
         return folder.load(models)
+    if not (models / layout.MANIFEST).is_file():
+        raise UsageError(
+            f"{models}: neither a run of fit or hybrid_grid, nor a folder of export; check the path"
+        )
+    if (models / layout.FIT_PROGRESS).is_file() and not (models / layout.FIT).is_file():
+        raise UsageError(f"{models}: its fit has not ended; the same elemgrid fit command goes on")
     from orchestrator.predict.from_run import predictor_of  # an exported folder needs less
 
     return predictor_of(models, task, model)
@@ -122,6 +131,13 @@ def describe(predictor: Predictor) -> None:
             f"of its test crystals {share:.0f} % are marked as outside the training data: their"
             f" mean error is {significant(held['error_outside'])}, that of the others"
             f" {significant(held['error_inside'])}"
+        )
+    if any(fold.spread is not None for fold in predictor.folds) and all(
+        len(fold.columns) == 1 for fold in predictor.folds
+    ):
+        told.append(
+            "the models of a fold are one configuration, so std and interval are the same for all"
+            " structures; a fit with more --minutes has several"
         )
     print("\n".join(told), file=sys.stderr)
 

@@ -190,8 +190,8 @@ class Predictor:
         few = np.zeros(len(first), bool)
         for name, own in graphs.items():
             known = [fold.fewest[name] for fold in folds if fold.fewest]
-            if known:
-                few |= fewest_neighbours(own) < min(known)
+            # without neighbours a network sees an element alone, also where training data have that
+            few |= fewest_neighbours(own) < max(1, min(known, default=1))
         far = self._distance(graphs, folds) > 1
         for place, told in enumerate(lists):
             told += [name for name, flag in ((LONELY, few), (FAR, far)) if flag[place]]

@@ -17,6 +17,7 @@ TUNE = ".tune"  # Ray Tune's notes on its trials; never read again
 PROBE = "probe"  # a draft by which nodes check that they reach the run directory
 SUBMISSION = "submission"
 SCALE_FACTS = "scale.meta.json"
+FIT_PROGRESS, FIT = "fit_progress.json", "fit.json"
 
 TABLE = re.compile(r"Mat2Vec-[SHL]-\d+(-plain)?\.(csv|meta\.json)")
 SNAPSHOT = re.compile(r"[0-9a-f]{24}\.snapshot")
@@ -26,7 +27,7 @@ FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
 FILES = frozenset(
     {MANIFEST, LEDGER, EMBEDDINGS, PREDICTIONS, DISTANCES, REPORT, PROBE}
     | {"SHA256SUMS", "without.txt", "folds.parquet", "quarantine.csv"}
-    | {"ensemble.parquet", "ensemble.json", "fit_progress.json", "fit.json"}
+    | {"ensemble.parquet", "ensemble.json", FIT_PROGRESS, FIT}
     | {"groups.csv", "consensus.json", "partners.parquet", "geometry.parquet"}
     | {"clusterings.parquet", "screening.csv", "untrained.csv", "relations.csv"}
     | {"scale.csv", "element_scale.json", "pareto.parquet", "replaceability.parquet", SCALE_FACTS}

@@ -169,7 +169,7 @@ def test_the_report_begins_with_the_model(fitted: Path) -> None:
     files.write_facts(fitted, facts | {"minutes": 1.0, "spent": 0.5, "design": str(FIRST)})
     page = write_report(fitted).read_text()
     assert page.index("Your model") < page.index("Overview")
-    assert "elemgrid predict run STRUCTURES" in page and "twice the data would give" in page
+    assert f"elemgrid predict {fitted} STRUCTURES" in page and "twice the data would give" in page
     assert "<title>A model of salts" in page and "In brackets the 95 % interval" in page
     ours = page[page.index("Your model", page.index("</nav>")) : page.index(">Overview</h2>")]
     assert "Predictions of the ensemble on the test parts" in ours

@@ -397,7 +397,11 @@ def test_what_is_no_run_or_no_structure_is_refused_in_one_line(
     numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (structure,) = structures_in(tmp_path / "new", made_up(1))
-    assert "no finished run" in refused(capsys, "predict", str(tmp_path), structure)
+    assert "neither a run of fit" in refused(capsys, "predict", str(tmp_path), structure)
+    assert "no such folder" in refused(capsys, "predict", str(tmp_path / "none"), structure)
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "fit_progress.json").write_text("{}")
+    assert "its fit has not ended" in refused(capsys, "predict", str(tmp_path), structure)
     assert "no such" in refused(capsys, "predict", str(numbers), str(tmp_path / "missing.cif"))
     (tmp_path / "empty").mkdir()
     assert "no structure files" in refused(capsys, "predict", str(numbers), str(tmp_path / "empty"))

@@ -9,10 +9,12 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.hybrid_grid.training_sections import curves
 from orchestrator.interface import page as html
 from orchestrator.interface.errors import UsageError
 from orchestrator.jobs import JOBS
@@ -22,7 +24,7 @@ from orchestrator.report.part import Values
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FILES, FinishedRun
 from orchestrator.runs.record_contents import ABLATIONS
-from orchestrator.runs.records import SCHEMA
+from orchestrator.runs.records import SCHEMA, Records
 from orchestrator.runs.run_directory import locked, write_manifest
 from tests.orchestrator.finished_runs import change_config, make_run, replace_parquet
 from tests.orchestrator.small_disks import small_disk
@@ -427,3 +429,12 @@ def test_an_interruption_is_one_line(
     monkeypatch.setattr(report, "render", interrupted)
     assert JOBS["report"].main([str(made)]) == 130
     assert capsys.readouterr().err == "\nstopped; the same command begins again\n"
+
+
+def test_curves_of_faultless_models_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of two classes that every model tells apart: a logarithmic axis has no 0."""
+    run = make_run(tmp_path / "run", backbones=("megnet",), mixing=("H",), folds=(0,))
+    monkeypatch.setattr(Records, "arrays", lambda self, key: {"curve/val_mae": np.zeros(3)})
+    assert curves(FinishedRun(run)) is None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainables.crystals.sources.base import ANY_COLUMN, Source, SourceError, is_text
 from trainables.crystals.sources.extxyz import ExtendedXYZ
+from trainables.crystals.sources.files import is_structure
 from trainables.crystals.sources.folder import TABLE, Folder
 from trainables.crystals.sources.matbench import MatBench
 from trainables.crystals.sources.records import JsonRecords, is_list
@@ -72,6 +73,11 @@ def open_source(
         return AseDatabase(path, target, name)
     if why := why_refused(path):
         raise SourceError(f"{path}: {why}")
+    if is_structure(path):
+        raise SourceError(
+            f"{path}: one structure; give the folder of many, with their targets in id_prop.csv, or"
+            f" {LAYOUTS}"
+        )
     raise SourceError(f"{path}: unknown kind of file; give {LAYOUTS}")
 
 
