@@ -8,7 +8,7 @@ import numpy as np
 import spglib
 
 from trainables.crystals.crystal import Crystal
-from trainables.representations.space_group import SpaceGroup, space_group
+from trainables.representations.space_group import SpaceGroup, first_setting, space_group
 from trainables.testing.crystals import crystal
 
 # All crystal systems, centrings and kinds of point groups; chiral, polar and symmorphic ones.
@@ -33,18 +33,12 @@ CELLS = {
 
 
 @cache
-def setting_of(number: int) -> int:
-    """spglib's first setting of a space group."""
-    return next(hall for hall in range(1, 531) if spglib.get_spacegroup_type(hall).number == number)
-
-
-@cache
 def of_group(number: int) -> Crystal:
     """A crystal of a space group and of no larger one, in its primitive cell.
 
     One orbit is often general; points are moved onto an axis, a plane or a centre at random.
     """
-    group = space_group(setting_of(number))
+    group = space_group(first_setting(number))
     cell = np.array(CELLS[next(name for last, name in SYSTEMS if number <= last)])
     lattice = group.primitive.T @ cell * (1.5 if len(group.turn) > 12 else 1.0)
     for seed in range(2000):

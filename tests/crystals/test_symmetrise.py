@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from pathlib import Path
+
 import numpy as np
 import pytest
 import spglib
 
-from tests.crystals.symmetric_crystals import GROUPS, of_group, setting_of
+from tests.crystals.symmetric_crystals import GROUPS, of_group
 from trainables.crystals.crystal import Crystal
+from trainables.crystals.parsing import parse
+from trainables.crystals.sources.matbench import MatBench
 from trainables.representations import symmetrise as module
-from trainables.representations.space_group import space_group, turn_of, turns
+from trainables.representations.space_group import first_setting, space_group, turn_of, turns
 from trainables.representations.symmetrise import (
     LADDER,
     Symmetrised,
@@ -17,9 +22,24 @@ from trainables.representations.symmetrise import (
     unsymmetrised,
     within,
 )
-from trainables.testing.crystals import in_cell, listed_anew, named_crystals, rotated, triclinic
+from trainables.testing.crystals import (
+    crystal,
+    in_cell,
+    listed_anew,
+    named_crystals,
+    rotated,
+    triclinic,
+)
 
 CRYSTALS = {**named_crystals(), **{str(group): of_group(group) for group in GROUPS}}
+
+# Of the largest groups of a cubic lattice, and others.
+CUBIC = {
+    **{name: CRYSTALS[name] for name in ("225", "216", "221", "229", "Cu")},
+    "NaCl": crystal([11, 17], [(0, 0, 0), (0.5,) * 3], 2.8 * (1 - np.eye(3))),
+    "CsCl": crystal([55, 17], [(0, 0, 0), (0.5, 0.5, 0.5)], 4.1 * np.eye(3)),
+    "zincblende": crystal([30, 16], [(0, 0, 0), (0.25,) * 3], 2.7 * (1 - np.eye(3))),
+}
 
 
 # ------------------------------------------------------------------------------------- groups
@@ -45,10 +65,10 @@ def test_a_setting_that_is_not_there_is_refused() -> None:
 
 @pytest.mark.parametrize("number", range(1, 231))
 def test_a_group_is_closed_and_has_its_order(number: int) -> None:
-    group = space_group(setting_of(number))
+    group = space_group(first_setting(number))
     assert group.number == number
     assert np.array_equal(group.rotation[0], np.eye(3)) and group.turn[0] == 0
-    listed = spglib.get_symmetry_from_database(setting_of(number))
+    listed = spglib.get_symmetry_from_database(first_setting(number))
     centrings = round(1 / np.linalg.det(group.primitive))
     assert len(group.turn) * centrings == len(listed["rotations"])
     place = {turn: at for at, turn in enumerate(group.turn.tolist())}
@@ -172,7 +192,7 @@ def test_without_an_answer_the_cell_is_kept(
 def test_a_group_that_puts_two_atoms_on_one_place_is_none() -> None:
     """Two atoms that are nearer to each other than the images of either to the other."""
     frac = np.array([[0.1, 0.2, 0.3], [0.12, 0.2, 0.3]])
-    group = space_group(setting_of(47))
+    group = space_group(first_setting(47))
     assert module._images(frac, np.array([8, 8]), 5.0 * np.eye(3), group) is None
 
 
@@ -182,6 +202,57 @@ def test_a_tolerance_whose_group_does_not_permute_the_atoms_is_passed_over(
     monkeypatch.setattr(module, "_images", lambda *_: None)
     assert within(CRYSTALS["225"], 1e-2) is None
     assert symmetrise(CRYSTALS["225"]).symprec == 0
+
+
+@pytest.mark.parametrize("name", ["225", "216", "221", "229", "NaCl", "CsCl", "Cu", "zincblende"])
+def test_cubic_crystals_are_the_same_with_and_without_a_search(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = rotated(listed_anew(CUBIC[name], 2), 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_found", lambda *_: None)
+        short = within(given, 1e-2)
+    monkeypatch.setattr(module, "_cubic", lambda *_: iter(()))
+    long = within(given, 1e-2)
+    assert long is not None
+    demand_exact(long, given)
+    if short is None:
+        assert min(np.bincount(given.numbers)[given.numbers]) > 1  # no atom is the only one
+        return
+    demand_exact(short, given)
+    assert short.group is long.group
+    assert np.allclose(short.crystal.lattice, long.crystal.lattice, atol=1e-12)
+    assert np.array_equal(np.sort(np.bincount(short.first)), np.sort(np.bincount(long.first)))
+    for one in (short, long):
+        vectors = one.crystal.frac[one.primitive] @ one.crystal.lattice @ one.frame.T
+        apart = vectors - given.frac @ given.lattice
+        cells = (apart - apart[0]) @ one.frame @ np.linalg.inv(one.crystal.lattice)
+        assert np.abs(cells - cells.round()).max() < 1e-9
+
+
+def test_crystals_that_are_not_clearly_of_the_largest_groups_are_searched() -> None:
+    stretched = Crystal(
+        CUBIC["CsCl"].numbers, CUBIC["CsCl"].frac, CUBIC["CsCl"].lattice * [[1], [1], [1.01]]
+    )
+    assert list(module._cubic(stretched, 1e-3)) == [] and symmetrise(stretched).group.number == 123
+    assert list(module._cubic(CRYSTALS["227"], 1e-3)) == []  # no atom is the only one
+    slightly = displaced(4e-3)  # spglib decides
+    assert symmetrise(slightly).group.number == 221 and symmetrise(slightly).moved > 1e-3
+
+
+def test_phonons_have_the_groups_that_are_searched(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shared_data / "matbench_phonons.json.gz"
+    if not path.exists():
+        pytest.skip(f"no real data: {path.name} is not in {shared_data.name}/")
+    crystals = [parse(entry) for entry in islice(MatBench(path).entries(), 0, None, 8)]
+    ours = [symmetrise(one) for one in crystals]
+    monkeypatch.setattr(module, "_cubic", lambda *_: iter(()))
+    for one, given in zip(ours, crystals, strict=True):
+        assert one.symprec == LADDER[0]
+        demand_exact(one, given)
+        assert one.group is symmetrise(given).group
 
 
 def test_many_atoms_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

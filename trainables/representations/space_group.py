@@ -17,6 +17,7 @@ from itertools import permutations, product
 import numpy as np
 import spglib
 
+SETTINGS = 530
 HEXAGONAL = np.array([[1.0, -0.5, 0.0], [0.0, 0.75**0.5, 0.0], [0.0, 0.0, 1.0]])
 # Primitive vectors (columns) in those of the conventional cell, by the letter of the centring;
 # obverse for R. International Tables for Crystallography A (2016), 10.1107/97809553602060000114.
@@ -85,6 +86,13 @@ class SpaceGroup:
     rotation: np.ndarray
     translation: np.ndarray
     turn: np.ndarray
+
+
+@cache
+def first_setting(number: int) -> int:
+    """spglib's first setting of a space group: the one to which it standardises."""
+    kinds = ((hall, spglib.get_spacegroup_type(hall)) for hall in range(1, SETTINGS + 1))
+    return next(hall for hall, kind in kinds if kind is not None and kind.number == number)
 
 
 @cache
