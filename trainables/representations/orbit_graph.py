@@ -201,7 +201,7 @@ class OrbitGraph(CrystalGraph):
         chosen, count, site = [], [], []
         for node in nodes.tolist():
             fixing = np.flatnonzero(symmetric.image[:, node] == node)
-            places = np.arange(pairs.first[node], pairs.first[node + 1])
+            places = self._possible(pairs, node)
             kept, counts = _edge_orbits(symmetric, node, fixing, pairs, places)
             near = self._near(pairs.distance[kept], counts)
             chosen.append(kept[near])
@@ -227,6 +227,15 @@ class OrbitGraph(CrystalGraph):
             vector=apart @ symmetric.crystal.lattice,
             count=np.concatenate(count).astype(np.int32),
         )
+
+    def _possible(self, pairs: _Pairs, node: int) -> np.ndarray:
+        """The pairs of an atom that `_near` may keep: edges of an orbit may be a step apart."""
+        start, end = pairs.first[node : node + 2].tolist()
+        distance = pairs.distance[start:end]
+        farthest = round(self.cutoff * PER_ANGSTROM)
+        if self.max_neighbours is not None and len(distance) > self.max_neighbours:
+            farthest = min(farthest, int(distance[self.max_neighbours]))
+        return np.arange(start, start + np.searchsorted(distance, farthest + 2, side="right"))
 
     def _near(self, distance: np.ndarray, count: np.ndarray) -> np.ndarray:
         """Which orbits of edges, ascending in distance, are kept: whole shells."""

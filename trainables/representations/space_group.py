@@ -76,14 +76,18 @@ class SpaceGroup:
     Attributes:
         number: of the space group.
         primitive: [3, 3] vectors of the primitive cell (columns) in those of the conventional one.
+        conventional: [3, 3] the inverse.
         rotation: [G, 3, 3] integers, on fractional coordinates of the primitive cell.
+        back: [G, 3, 3] their inverses.
         translation: [G, 3] in 0 ≤ t < 1.
         turn: [G] uint8 places among `turns`; the first operation is the identity.
     """
 
     number: int
     primitive: np.ndarray
+    conventional: np.ndarray
     rotation: np.ndarray
+    back: np.ndarray
     translation: np.ndarray
     turn: np.ndarray
 
@@ -112,10 +116,13 @@ def space_group(hall: int) -> SpaceGroup:
     inverse = np.linalg.inv(primitive)
     basis = HEXAGONAL if 143 <= kind.number <= 194 else np.eye(3)
     moved = translation @ inverse.T
+    integers = np.rint(inverse @ rotation @ primitive)
     return SpaceGroup(
         number=kind.number,
         primitive=primitive,
-        rotation=np.rint(inverse @ rotation @ primitive).astype(np.int64),
+        conventional=inverse,
+        rotation=integers.astype(np.int64),
+        back=np.rint(np.linalg.inv(integers)).astype(np.int64),
         translation=moved - np.floor(moved + 1e-9),
         turn=turn_of(basis @ rotation @ np.linalg.inv(basis)),
     )

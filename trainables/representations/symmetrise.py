@@ -136,7 +136,7 @@ def _found(crystal: Crystal, symprec: float) -> _Setting | None:
         group=group,
         standard=found.std_lattice.T,
         given=crystal.lattice.T @ np.linalg.inv(found.transformation_matrix),
-        frac=conventional @ np.linalg.inv(group.primitive).T,
+        frac=conventional @ group.conventional.T,
         primitive=found.mapping_to_primitive,
     )
 
@@ -147,14 +147,19 @@ def _cubic(crystal: Crystal, symprec: float) -> Iterator[_Setting]:
     No group holds that of the lattice, and none lies between it and its subgroup m-3m → -43m. So
     one that permutes the atoms is the whole group, and the cell of the only atom is primitive.
     """
-    only = [np.flatnonzero(crystal.numbers == z) for z in np.unique(crystal.numbers)]
-    centre = next((atoms[0] for atoms in only if len(atoms) == 1), None)
     reduced = spglib.niggli_reduce(crystal.lattice)
-    if centre is None or reduced is None:
+    if reduced is None:
         return
-    reduced = reduced * np.sign(np.linalg.det(reduced))
     metric = reduced @ reduced.T
-    square = np.trace(metric) / 3
+    squares = metric.diagonal()
+    if squares.max() - squares.min() > symprec * squares.max() ** 0.5:
+        return
+    counts = np.bincount(crystal.numbers)[crystal.numbers]
+    if counts.min() > 1:
+        return
+    centre = counts.argmin()
+    reduced = reduced * np.sign(np.linalg.det(reduced))
+    square = squares.mean()
     for centring, numbers in CUBIC.items():
         basis = PRIMITIVE[centring]
         wanted = basis.T @ basis
@@ -233,8 +238,7 @@ def _averaged(frac: np.ndarray, image: np.ndarray, group: SpaceGroup) -> np.ndar
     carried = _carried(frac, group)
     seen = frac[image]
     seen = seen + np.rint(carried - seen) - group.translation[:, None]
-    back = np.linalg.inv(group.rotation).round()
-    means: np.ndarray = (seen @ back.swapaxes(1, 2)).mean(axis=0)
+    means: np.ndarray = (seen @ group.back.swapaxes(1, 2)).mean(axis=0)
     return means
 
 
@@ -251,6 +255,8 @@ def _frame(given: np.ndarray, standard: np.ndarray) -> tuple[np.ndarray, float]:
     Returns:
         It, and by how many Å it misses the worst of them.
     """
-    left, _, right = np.linalg.svd(given @ np.linalg.inv(standard))
-    frame = left @ right
+    frame = given @ np.linalg.inv(standard)
+    # Newton–Schulz: the error is squared each time. Strains of some percent are of no use anyway.
+    for _ in range(5):
+        frame = frame @ (3 * np.eye(3) - frame.T @ frame) / 2
     return frame, float(np.linalg.norm(frame @ standard - given, axis=0).max())
