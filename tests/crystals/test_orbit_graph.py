@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import cache
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ import torch
 from tests.crystals.equivariant_network import Features, Network, gradients, turned
 from tests.crystals.symmetric_crystals import GROUPS, of_group
 from trainables.crystals.crystal import Crystal
+from trainables.crystals.parsing import parse
+from trainables.crystals.sources.matbench import MatBench
 from trainables.representations.full_graph import FullGraph, FullGraphs
 from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs, members
 from trainables.representations.space_group import turns
@@ -200,6 +204,15 @@ def test_noise_is_averaged_away(name: str) -> None:
     assert np.allclose(np.sort(graphs.count), np.sort(exact.count))
     symmetric = symmetrise(near).crystal
     demand_equal(described_anew(symmetric, 2), KINDS[0], 1e-10)
+
+
+def test_phonons_give_what_all_their_atoms_give(shared_data: Path) -> None:
+    path = shared_data / "matbench_phonons.json.gz"
+    if not path.exists():
+        pytest.skip(f"no real data: {path.name} is not in {shared_data.name}/")
+    for entry in islice(MatBench(path).entries(), 0, None, 40):
+        # they are symmetric to some 1e-8 Å, so the graph of all atoms is that of exact ones
+        demand_equal(symmetrise(parse(entry)).crystal, KINDS[1], 1e-10)
 
 
 class TestOrbits(RepresentationContract):

@@ -45,7 +45,9 @@ from trainables.representations.wigner import (
     transpose,
 )
 
-CELL_BITS = 15  # of a neighbour's cell along one vector, in the sorting key
+# Of a neighbour's cell along one vector, in a key. Standard cells are reduced, so that no neighbour
+# is 2^14 cells away; cells that are kept as they are have no operations, and need no keys.
+CELL_BITS = 15
 
 
 @dataclass(frozen=True)
@@ -171,11 +173,7 @@ class OrbitGraph(CrystalGraph):
     keeps_atoms: ClassVar[bool] = False
 
     def build(self, neighbours: Neighbours) -> OrbitGraphs:
-        """See `CrystalGraph`; neighbours are searched anew, in the symmetrised crystals.
-
-        Raises:
-            ValueError: a neighbour is more than 16 000 cells away.
-        """
+        """See `CrystalGraph`; neighbours are searched anew, in the symmetrised crystals."""
         given = _crystals(neighbours)
         symmetric = [symmetrise(one) for one in given]
         found = neighbours.search([one.crystal for one in symmetric], [self._search])
@@ -272,8 +270,6 @@ class _Pairs:
         rows = slice(first[low], first[high])
         assert found.shift is not None  # FullGraph asks for it
         shift = found.shift[rows]
-        if np.abs(shift).max(initial=0) >> (CELL_BITS - 1):
-            raise ValueError(f"crystal {crystal}: a neighbour is too many cells away")
         own = first[low : high + 1] - first[low]
         return cls(own, found.dst[rows] - low, found.src[rows] - low, shift, found.distance[rows])
 
