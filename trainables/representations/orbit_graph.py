@@ -174,13 +174,11 @@ class OrbitGraph(CrystalGraph):
 
     def build(self, neighbours: Neighbours) -> OrbitGraphs:
         """See `CrystalGraph`; neighbours are searched anew, in the symmetrised crystals."""
-        given = _crystals(neighbours)
-        symmetric = [symmetrise(one) for one in given]
+        symmetric = [symmetrise(one) for one in _crystals(neighbours)]
         found = neighbours.search([one.crystal for one in symmetric], [self._search])
         first = np.searchsorted(found.dst, np.arange(found.node_ptr[-1] + 1))
         parts = [
-            self._one(crystal, one, _Pairs.of(found, first, index))
-            for index, (crystal, one) in enumerate(zip(given, symmetric, strict=True))
+            self._one(one, _Pairs.of(found, first, index)) for index, one in enumerate(symmetric)
         ]
         return OrbitGraphs.join(parts)
 
@@ -193,7 +191,7 @@ class OrbitGraph(CrystalGraph):
             max_neighbours=self.max_neighbours,
         )
 
-    def _one(self, given: Crystal, symmetric: Symmetrised, pairs: _Pairs) -> OrbitGraphs:
+    def _one(self, symmetric: Symmetrised, pairs: _Pairs) -> OrbitGraphs:
         """The graph of one crystal."""
         nodes = np.unique(symmetric.first)
         chosen, count, site = [], [], []
