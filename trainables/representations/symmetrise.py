@@ -144,8 +144,9 @@ def _found(crystal: Crystal, symprec: float) -> _Setting | None:
 def _cubic(crystal: Crystal, symprec: float) -> Iterator[_Setting]:
     """The largest groups of a cubic lattice, about an atom that is the only one of its element.
 
+    It is the only one in the primitive cell, and the given cell is that or the conventional one.
     No group holds that of the lattice, and none lies between it and its subgroup m-3m → -43m. So
-    one that permutes the atoms is the whole group, and the cell of the only atom is primitive.
+    one that permutes the atoms is the whole group.
     """
     reduced = spglib.niggli_reduce(crystal.lattice)
     if reduced is None:
@@ -154,23 +155,34 @@ def _cubic(crystal: Crystal, symprec: float) -> Iterator[_Setting]:
     squares = metric.diagonal()
     if squares.max() - squares.min() > symprec * squares.max() ** 0.5:
         return
-    counts = np.bincount(crystal.numbers)[crystal.numbers]
-    if counts.min() > 1:
-        return
-    centre = counts.argmin()
     reduced = reduced * np.sign(np.linalg.det(reduced))
-    square = squares.mean()
-    for centring, numbers in CUBIC.items():
-        basis = PRIMITIVE[centring]
-        wanted = basis.T @ basis
-        edge = float(np.sqrt(square / wanted[0, 0]))
-        if np.abs(metric - edge**2 * wanted).max() > symprec * edge:
+    counts = np.bincount(crystal.numbers)[crystal.numbers]
+    centre, cells = counts.argmin(), int(counts.min())
+    for centring, lattice in (("F", "F"), ("I", "I"), ("P", "P"), ("F", "P"), ("I", "P")):
+        given = PRIMITIVE[lattice]
+        wanted = given.T @ given
+        edge = float(np.sqrt(squares.mean() / wanted[0, 0]))
+        times = round(np.linalg.det(given) / np.linalg.det(PRIMITIVE[centring]))
+        if times != cells or np.abs(metric - edge**2 * wanted).max() > symprec * edge:
             continue
-        frac = (crystal.frac - crystal.frac[centre]) @ crystal.lattice @ np.linalg.inv(reduced)
-        given, atoms = reduced.T @ np.linalg.inv(basis), np.arange(len(frac))
-        for number in numbers:
+        conventional = reduced.T @ np.linalg.inv(given)
+        basis = conventional @ PRIMITIVE[centring]
+        apart = (crystal.frac - crystal.frac[centre]) @ crystal.lattice
+        frac = apart @ np.linalg.inv(basis).T
+        same = _same(frac, crystal.numbers, basis.T, symprec)
+        if (same.sum(axis=1) != times).any():
+            continue
+        for number in CUBIC[centring]:
             group = space_group(first_setting(number))
-            yield _Setting(group, edge * np.eye(3), given, frac, atoms)
+            yield _Setting(group, edge * np.eye(3), conventional, frac, same.argmax(axis=1))
+
+
+def _same(frac: np.ndarray, numbers: np.ndarray, lattice: np.ndarray, near: float) -> np.ndarray:
+    """[N, N] whether two atoms are images of each other, to within some Å."""
+    apart = frac[:, None] - frac
+    lengths = np.linalg.norm((apart - np.rint(apart)) @ lattice, axis=-1)
+    same: np.ndarray = (lengths <= near) & (numbers[:, None] == numbers)
+    return same
 
 
 def _made(crystal: Crystal, setting: _Setting, symprec: float) -> Symmetrised | None:
