@@ -1,4 +1,4 @@
-"""Crystals of given space groups, with atoms on special and general positions."""
+"""Crystals of given space groups, and random ones of any symmetry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import spglib
+from hypothesis import strategies as st
 
 from trainables.crystals.crystal import Crystal
 from trainables.representations.space_group import SpaceGroup, first_setting, space_group
@@ -90,3 +91,22 @@ def _orbit(group: SpaceGroup, point: np.ndarray, lattice: np.ndarray) -> list[np
 def _group_of(made: Crystal) -> int:
     found = spglib.get_symmetry_dataset((made.lattice, made.frac, made.numbers), symprec=1e-2)
     return 0 if found is None else int(found.number)
+
+
+LATTICES = (
+    4.0 * np.eye(3),
+    np.diag([4.0, 4.0, 6.5]),
+    2.9 * (1 - np.eye(3)),
+    np.array([[4.0, 0.0, 0.0], [-2.0, 12**0.5, 0.0], [0.0, 0.0, 5.0]]),
+    np.array([[4.0, 0.3, 0.0], [-0.9, 4.4, 0.2], [0.5, 0.7, 5.1]]),
+)
+
+
+@st.composite
+def gridded_crystals(draw: st.DrawFn) -> Crystal:
+    """Atoms on a grid of a few lattices: from cubic to accidental symmetry."""
+    points = st.tuples(*[st.integers(0, 3)] * 3)
+    places = draw(st.lists(points, min_size=1, max_size=7, unique=True))
+    elements = st.sampled_from([1, 8, 26])
+    numbers = draw(st.lists(elements, min_size=len(places), max_size=len(places)))
+    return crystal(numbers, np.array(places) / 4, draw(st.sampled_from(LATTICES)))

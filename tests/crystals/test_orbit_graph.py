@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
 
 from tests.crystals.equivariant_network import Features, Network, gradients, turned
-from tests.crystals.symmetric_crystals import GROUPS, of_group
+from tests.crystals.symmetric_crystals import GROUPS, gridded_crystals, of_group
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources.matbench import MatBench
@@ -87,6 +88,13 @@ def demand_equal(one: Crystal, kinds: tuple[OrbitGraph, FullGraph], bar: float) 
 @each
 def test_orbits_give_what_all_atoms_give(name: str, kinds: tuple[OrbitGraph, FullGraph]) -> None:
     demand_equal(described_anew(CRYSTALS[name], seed=1), kinds, 1e-10)
+
+
+@settings(max_examples=30)
+@given(one=gridded_crystals())
+def test_orbits_of_gridded_crystals_give_what_all_atoms_give(one: Crystal) -> None:
+    """Of any symmetry, also of cells that are not primitive."""
+    demand_equal(one, KINDS[0], 1e-10)
 
 
 @pytest.mark.parametrize(
