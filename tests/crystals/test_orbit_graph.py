@@ -194,6 +194,7 @@ def test_one_atom_without_neighbours() -> None:
 def test_no_crystals() -> None:
     graphs = built([], ORBITS)
     assert (len(graphs), graphs.nodes, graphs.edges) == (0, 0, 0)
+    assert (len(graphs.prepared()), graphs.prepared().nodes) == (0, 0)
 
 
 @pytest.mark.parametrize("name", ["225", "227", "166", "62"])

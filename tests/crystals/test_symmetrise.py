@@ -125,6 +125,17 @@ def test_a_symmetrised_crystal_is_exact_and_the_given_one(name: str) -> None:
     assert np.abs(cells - cells.round()).max() < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("number", "mirrored"), [(92, 96), (152, 154), (180, 181), (212, 213), (19, 19), (225, 225)]
+)
+def test_a_mirror_image_has_the_enantiomorphic_group(number: int, mirrored: int) -> None:
+    """The frame stays a proper rotation, also where the given cell is left-handed."""
+    one = CRYSTALS[str(number)]
+    image = Crystal(one.numbers, one.frac, one.lattice * np.array([1.0, 1.0, -1.0]))
+    assert symmetrise(image).group.number == mirrored
+    demand_exact(symmetrise(image), image)
+
+
 def test_a_supercell_is_reduced_and_its_atoms_are_known() -> None:
     given = in_cell(CRYSTALS["227"], [[1, 1, 0], [-1, 1, 0], [0, 0, 2]])
     one = symmetrise(given)
