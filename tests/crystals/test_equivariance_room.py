@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from pymatgen.core import Structure
 
+from scripts import equivariance_room
 from trainables.crystals.crystal import Crystal
 from trainables.representations.equivariance_room import Room, allowed
 from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs
@@ -79,3 +85,19 @@ def test_crystals_are_counted_together() -> None:
 
 def test_no_crystals_have_no_orbits() -> None:
     assert Room.of(OrbitGraphs.empty()) == Room(0, 0, 0, 0, 0, 0, 0)
+
+
+def test_the_script_prints_a_row_a_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crystals = [CRYSTALS["NaCl"], CRYSTALS["ZnO"]]
+    listed = [
+        {"structure": Structure(one.lattice, one.numbers, one.frac).as_dict(), "gap": 1.5}
+        for one in crystals
+    ]
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps([*listed, {"structure": {"sites": []}, "gap": 2.0}]))
+    monkeypatch.setattr(sys, "argv", ["equivariance_room.py", str(path)])
+    equivariance_room.main()
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[2:] == ["| two | 2 | 1 | 0 | 4 | 50.0% | 50.0% | 50.0% |"]

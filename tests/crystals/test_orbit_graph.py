@@ -18,6 +18,7 @@ from tests.crystals.symmetric_crystals import GROUPS, gridded_crystals, of_group
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources.matbench import MatBench
+from trainables.representations import symmetrise as symmetrise_module
 from trainables.representations.full_graph import FullGraph, FullGraphs
 from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs, members
 from trainables.representations.space_group import turns
@@ -195,6 +196,18 @@ def test_no_crystals() -> None:
     graphs = built([], ORBITS)
     assert (len(graphs), graphs.nodes, graphs.edges) == (0, 0, 0)
     assert (len(graphs.prepared()), graphs.prepared().nodes) == (0, 0)
+
+
+def test_a_crystal_that_cannot_be_symmetrised_has_all_its_atoms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(symmetrise_module, "LADDER", ())
+    one = described_anew(CRYSTALS["SrTiO3"], seed=1)
+    graphs = built([one], ORBITS)
+    assert isinstance(graphs, OrbitGraphs)
+    assert (graphs.nodes, graphs.symprec.tolist(), graphs.group.tolist()) == (5, [0.0], [1])
+    assert (graphs.count == 1).all() and (graphs.site == 1).all()
+    demand_equal(one, KINDS[0], 1e-10)
 
 
 @pytest.mark.parametrize("name", ["225", "227", "166", "62"])
