@@ -1,10 +1,11 @@
-"""Speed of making graphs and quotient graphs: on one core, and as a job of Ray.
+"""Speed of making graphs, quotient graphs and orbit graphs: on one core, and as a job of Ray.
 
     python -m benchmarks.featurise --data PATH/matbench_phonons.json.gz
 
-On one core, reading the file is excluded; the neighbour search for both backbones is included. The
-job includes everything, from text to shards: the crystals are repeated under other ids, one worker
-and two take turns, and a job of eight times the size shows whether memory grows.
+On one core, reading the file is excluded; the neighbour search for both backbones is included, and
+for orbit graphs the search for the space group. The job includes everything, from text to shards:
+the crystals are repeated under other ids, one worker and two take turns, and a job of eight times
+the size shows whether memory grows.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from trainables.models.backbones import BACKBONES, representations
 from trainables.representations.featurise import Featurised, featurise
 from trainables.representations.graph import CrystalGraph, Graphs
 from trainables.representations.neighbours import find_neighbours
+from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs
 from trainables.representations.quotient import quotient
 
 BLOCK = 256  # crystals at once, about what a block of the featurising job holds
 A_SECOND = 5000  # crystals per second that one core has to reach
+ORBITS_A_SECOND = 500
+ORBITS = OrbitGraph(name="orbits-nn12-r8", version=1, cutoff=8.0, max_neighbours=12)
 BIGGER = 8  # times the crystals, to see whether memory grows
 CHILD = (sys.executable, "-m", "benchmarks.featurise_job")
 
@@ -92,6 +96,13 @@ def one_core(report: Report, entries: Sequence[Entry], repeats: int) -> None:
         add(f"{name}: graphs", partial(graphs_of, crystals, kinds))
         add(f"{name}: their quotients", partial(quotients, graphs_of(crystals, kinds)))
         add(f"{name}: graphs and quotients", graphs_and_quotients, bar=A_SECOND)
+
+    def orbits() -> list[OrbitGraphs]:
+        return [ORBITS.build(find_neighbours(part, [ORBITS])) for part in crystals]
+
+    add("orbits: symmetrised, and their graphs", orbits, bar=ORBITS_A_SECOND)
+    made = orbits()
+    add("orbits: Wigner matrices, on loading", lambda: [graphs.prepared() for graphs in made])
 
     def all_of_it() -> list[Featurised]:
         return [featurise(part, both, max_atoms=1000) for part in blocks(entries)]

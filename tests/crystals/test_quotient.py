@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from tests.crystals.symmetric_crystals import gridded_crystals
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources.matbench import MatBench
@@ -18,7 +18,6 @@ from trainables.models.backbones import BACKBONES
 from trainables.representations.graph import Graphs
 from trainables.representations.quotient import quotient, refine
 from trainables.testing.crystals import (
-    crystal,
     in_cell,
     listed_anew,
     made_up,
@@ -31,13 +30,6 @@ from trainables.testing.samples import graphs_of
 CRYSTALS = named_crystals()
 each = pytest.mark.parametrize("name", CRYSTALS)
 both = pytest.mark.parametrize("backbone", BACKBONES)
-LATTICES = (
-    4.0 * np.eye(3),
-    np.diag([4.0, 4.0, 6.5]),
-    2.9 * (1 - np.eye(3)),
-    np.array([[4.0, 0.0, 0.0], [-2.0, 12**0.5, 0.0], [0.0, 0.0, 5.0]]),
-    np.array([[4.0, 0.3, 0.0], [-0.9, 4.4, 0.2], [0.5, 0.7, 5.1]]),
-)
 
 
 def classes_by_tuples(graphs: Graphs) -> list[int]:
@@ -61,16 +53,6 @@ def partition(colours: object) -> set[frozenset[int]]:
     for node, colour in enumerate(np.asarray(colours).tolist()):
         classes.setdefault(colour, set()).add(node)
     return {frozenset(members) for members in classes.values()}
-
-
-@st.composite
-def gridded_crystals(draw: st.DrawFn) -> Crystal:
-    """Atoms on a grid of a few lattices: from cubic to accidental symmetry."""
-    points = st.tuples(*[st.integers(0, 3)] * 3)
-    places = draw(st.lists(points, min_size=1, max_size=7, unique=True))
-    elements = st.sampled_from([1, 8, 26])
-    numbers = draw(st.lists(elements, min_size=len(places), max_size=len(places)))
-    return crystal(numbers, np.array(places) / 4, draw(st.sampled_from(LATTICES)))
 
 
 @both

@@ -10,11 +10,13 @@ compare equal, or the quotient graph (`quotient.py`) could not merge them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
+from trainables.crystals.crystal import Crystal
 from trainables.representation import Representation
 from trainables.representations.columns import Columns, Scope, column
 from trainables.representations.graph_batch import GraphBatch, Taken
@@ -33,6 +35,8 @@ class Neighbours:
         lattice: [B, 3, 3] in Å, a row a vector.
         frac: [N, 3] in 0 ≤ x < 1.
         shift: [P, 3] cells from an atom to the neighbour's image; None unless it was asked for.
+        search: finds those of other crystals; representations that change crystals need it, and
+            training, which imports them, has no package that searches.
     """
 
     node_ptr: np.ndarray
@@ -43,6 +47,7 @@ class Neighbours:
     lattice: np.ndarray
     frac: np.ndarray
     shift: np.ndarray | None
+    search: Callable[[Sequence[Crystal], Sequence[CrystalGraph]], Neighbours]
 
 
 @dataclass(frozen=True, kw_only=True)

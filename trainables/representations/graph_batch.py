@@ -87,3 +87,30 @@ class FullBatch(Batch):
     """
 
     vector: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrbitBatch(Batch):
+    """A batch of orbit graphs, in standard orientation (`orbit_graph.py`).
+
+    A message that is computed in the frame of an edge, where the edge points along z, and summed
+    weighted by `count`, is what all edges of the orbit bring:
+
+        f_dst += count · out · M(length, into · f_src)
+
+    Wigner matrices of l = 1, 2, 3 stand row by row behind each other (`wigner.py`); a network of a
+    lower order takes the first entries. W = 83.
+
+    Attributes:
+        frame: [B, 3, 3] rotation of a vector to the orientation of the given crystal.
+        projector: [N, W] onto the features that the group of the site allows.
+        length: [E] in Å.
+        into: [E, W] features of the node src turned to the neighbour's, and into the edge's frame.
+        out: [E, W] from the edge's frame, and onto what the site of dst allows.
+    """
+
+    frame: Tensor
+    projector: Tensor
+    length: Tensor
+    into: Tensor
+    out: Tensor

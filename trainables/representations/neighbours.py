@@ -63,14 +63,14 @@ def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[CrystalGraph]) 
     dst, distance = key >> DISTANCE_BITS, key & low(DISTANCE_BITS)
     src += node_ptr[:-1].repeat(sizes)[dst]
     lattice = np.array([crystal.lattice for crystal in crystals], dtype=np.float64)
-    return Neighbours(node_ptr, z, dst, src, distance, lattice, frac, shift)
+    return Neighbours(node_ptr, z, dst, src, distance, lattice, frac, shift, find_neighbours)
 
 
 def _none(shifted: bool) -> Neighbours:
     none = np.zeros(0, dtype=np.int64)
     ptr, lattice, frac = np.zeros(1, dtype=np.int64), np.zeros((0, 3, 3)), np.zeros((0, 3))
     shift = np.zeros((0, 3), dtype=np.int64) if shifted else None
-    return Neighbours(ptr, none, none, none, none, lattice, frac, shift)
+    return Neighbours(ptr, none, none, none, none, lattice, frac, shift, find_neighbours)
 
 
 def _wrapped(crystals: Sequence[Crystal]) -> tuple[np.ndarray, np.ndarray]:
