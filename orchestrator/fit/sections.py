@@ -54,6 +54,7 @@ def worth(fitted: Fitted) -> Values:
             title="Error of the crystals with an element",
             subtitle="times that of all; elements in fewer than ten test crystals are left out",
             colour_scale="Oranges",
+            limits=(0.0, max(2.0, *(one["ratio"] for one in elements))),  # 1 is no dark colour
         )
         if elements
         else None,

@@ -137,7 +137,7 @@ def brief(seconds: float) -> str:
 def size(number: float) -> str:
     """Formats bytes as 812 MiB or 1.9 GiB."""
     mib = number / 2**20
-    if mib >= 1000:
+    if mib >= 999.5:  # which .3g writes as 1e+03
         return f"{mib / 1024:,.1f} GiB".replace(",", " ")
     return f"{mib:.3g} MiB" if mib >= 1 else "<1 MiB"
 

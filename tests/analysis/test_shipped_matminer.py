@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.shipped import element_table, names
+from analysis.shipped import element_table, element_tables
 
 pytest.importorskip(
     "matminer.featurizers.composition",
@@ -17,7 +17,7 @@ pytest.importorskip(
 )
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", element_tables())
 def test_a_composition_is_featurised(name: str) -> None:
     from matminer.utils.data import AbstractData
     from pymatgen.core import Composition

@@ -98,7 +98,13 @@ def test_spans(seconds: float, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(1000, "<1 MiB"), (3.25 * 2**20, "3.25 MiB"), (1.9 * GIB, "1.9 GiB")]
+    ("number", "said"),
+    [
+        (1000, "<1 MiB"),
+        (3.25 * 2**20, "3.25 MiB"),
+        (1.9 * GIB, "1.9 GiB"),
+        (999.7 * 2**20, "1.0 GiB"),
+    ],
 )
 def test_sizes(number: float, said: str) -> None:
     assert text.size(number) == said
