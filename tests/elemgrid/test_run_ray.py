@@ -67,7 +67,7 @@ def test_a_run_that_changes_predicts_anew(
     monkeypatch.chdir("elsewhere")
     assert np.allclose(first.predict(structures)["prediction"], other)
     shutil.rmtree(tmp_path / "a")
-    with pytest.raises(elemgrid.UsageError, match="missing"):
+    with pytest.raises(elemgrid.UsageError, match="no such folder"):
         first.predict(structures)
 
 
