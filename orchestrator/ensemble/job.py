@@ -97,6 +97,12 @@ def _of_whole_folds(finished: FinishedRun, models: pd.DataFrame) -> pd.DataFrame
 
 
 def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> None:
+    """Combines the models, and writes the report."""
+    combine_folds(options, chosen)
+    print(write_report(options.run))
+
+
+def combine_folds(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> None:
     """Each fold's predictions → weights and spread from validation → test, once → files."""
     folder, (finished, models) = options.run, chosen
     tables, facts = [], []
@@ -125,7 +131,6 @@ def run(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFrame]) -> N
     }
     for path in [*written, write_facts(folder, content)]:
         print(path)
-    print(write_report(folder))
 
 
 def read(finished: FinishedRun, name: str, models: pd.DataFrame) -> FoldPredictions:

@@ -71,7 +71,7 @@ def run(options: FitOptions, lease: str, begun: float) -> int:
         if not work.go_on():
             return INTERRUPTED
         done = work.state.done or first
-        status = grid.run(done.bare.options(options), lease)
+        status = grid.run(done.bare.options(options), lease, reports=False)
     if status == INTERRUPTED:
         return status
     _combine(options.run)
@@ -206,7 +206,7 @@ def _combine(run: Path) -> None:
         published=None,
         dry_run=False,
     )
-    ensemble.run(asked, ensemble.choose_models(asked))
+    ensemble.combine_folds(asked, ensemble.choose_models(asked))
 
 
 def say(facts: dict[str, Any]) -> None:

@@ -80,11 +80,12 @@ def start(options: Options) -> int:
         raise UsageError(str(error)) from None
 
 
-def run(options: Options, lease: str, *, finishes: bool = True) -> int:
+def run(options: Options, lease: str, *, finishes: bool = True, reports: bool = True) -> int:
     """Structures → shards → models → distances → tables → report; each step is kept in the run.
 
     Args:
         finishes: else it ends with the ledger of the models, for a job that will add some.
+        reports: else it ends with the tables, for a job that writes the report itself.
     """
     config, folder = options.config, options.run
     open_manifest(folder, JOB, _asked(options), what="grid", extend=options.extend)
@@ -135,7 +136,9 @@ def run(options: Options, lease: str, *, finishes: bool = True) -> int:
             records,
             options.worker,
             path=folder / layout.LEDGER,
-            finish=partial(_finish, folder, records, datasets, config) if finishes else _nothing,
+            finish=partial(_finish, folder, records, datasets, config, reports)
+            if finishes
+            else _nothing,
             retry_failed=options.retry_failed,
         )
 
@@ -201,9 +204,10 @@ def _finish(
     records: Records,
     datasets: dict[tuple[str, str], Dataset],
     config: GridConfig,
+    reports: bool,
     ledger: pd.DataFrame,
 ) -> None:
-    """Writes distances, tables and report of the models that are done."""
+    """Writes distances, tables and, if it reports, the report of the models that are done."""
 
     if not (ledger["status"] == DONE).any():
         return
@@ -234,5 +238,7 @@ def _finish(
     made_from = {LEDGER: digest_of(ledger)}
     write_distances(folder, sums, made_from)
     for path in write_tables(folder, sums, keys, ledger, on, made_from):
-        print(path)
-    print(write_report(folder))
+        if reports:
+            print(path)
+    if reports:
+        print(write_report(folder))

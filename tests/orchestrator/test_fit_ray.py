@@ -35,6 +35,7 @@ def test_a_fit_ends_with_a_page_and_a_command(
     out = capsys.readouterr().out
     assert f"elemgrid predict {run} STRUCTURES" in out and "twice the data would give" in out
     assert "wide on average" in out and "nan" not in out
+    assert out.count("report.html") == 1 and "Mat2Vec" not in out
     records = {path.name: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     assert JOBS["fit"].main(flags) == 0
     assert {path.name: path.stat().st_mtime_ns for path in (run / "records").iterdir()} == records
