@@ -58,6 +58,7 @@ class _CrystalEstimator(BaseEstimator):
 
     def _fit(self, X: Any, y: Sequence[Any]) -> Self:
         """Trains an ensemble, or takes the one that is there."""
+        X = X if hasattr(X, "__len__") else list(X)  # samples may come only once
         digest = hashlib.sha256()
         for part in (*texts_of(X).values(), *map(repr, y), *map(repr, self._settings())):
             digest.update(part.encode(errors="replace") + b"\0")
@@ -110,7 +111,6 @@ class CrystalRegressor(RegressorMixin, _CrystalEstimator):
         Raises:
             ValueError: there are two different numbers or less, which a fit takes for classes.
         """
-        X = _samples(X)
         if len(set(numbers := _listed(y))) < 3:
             raise ValueError("y has fewer than three different numbers; take CrystalClassifier")
         return self._fit(X, numbers)
@@ -145,7 +145,6 @@ class CrystalClassifier(ClassifierMixin, _CrystalEstimator):
         Raises:
             ValueError: there are not two classes.
         """
-        X = _samples(X)
         classes, codes = np.unique(np.asarray(_listed(y)), return_inverse=True)
         if len(classes) != 2:
             raise ValueError(f"y has {len(classes)} classes; two are learned")
@@ -163,13 +162,6 @@ class CrystalClassifier(ClassifierMixin, _CrystalEstimator):
         likelier = self.predict_proba(X).argmax(axis=1)
         classes: np.ndarray = self.classes_[likelier]
         return classes
-
-
-def _samples(X: Any) -> Any:
-    """The samples, which may come only once; raises TypeError if one is no structure."""
-    X = X if hasattr(X, "__len__") else list(X)
-    texts_of(X)
-    return X
 
 
 def _listed(y: Any) -> list[Any]:

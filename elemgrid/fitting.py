@@ -29,7 +29,7 @@ def fit(
 ) -> Run:
     """A good model of crystals with a number or a class each, within some minutes.
 
-    The same call goes on where an interrupted one ended.
+    Repeating the call resumes an interrupted fit, and trains nothing that is recorded.
 
     Args:
         structures: as `elemgrid fit` takes them, with their targets: a path, `PATH:COLUMN`, or the

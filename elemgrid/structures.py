@@ -14,8 +14,8 @@ import numpy as np
 from orchestrator.predict.inputs import sources_of
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import Source
+from trainables.crystals.sources.ase_structure import structure_json, symbols_of
 from trainables.crystals.sources.cells import NUMBERS, Cells
-from trainables.crystals.symbols import symbol
 
 TAKEN = "a pymatgen Structure, an ASE Atoms, or the dict of a Structure"
 
@@ -59,7 +59,7 @@ def text_of(structure: Any, name: str = "") -> str:
     if hasattr(structure, "lattice") and hasattr(structure, "sites"):
         return json.dumps(_from_pymatgen(structure))
     if hasattr(structure, "get_scaled_positions") and hasattr(structure, "pbc"):
-        return json.dumps(_from_ase(structure))
+        return _from_ase(structure)
     if isinstance(structure, Mapping) and "sites" in structure:
         return json.dumps(structure, default=_plain)
     what = type(structure).__name__
@@ -106,14 +106,14 @@ def _from_pymatgen(structure: Any) -> dict[str, Any]:
     return {"lattice": {"matrix": matrix, "pbc": periodic}, "sites": sites}
 
 
-def _from_ase(atoms: Any) -> dict[str, Any]:
-    sites = [
-        {"species": [{"element": symbol(int(number)), "occu": 1}], "xyz": place.tolist()}
-        for number, place in zip(atoms.numbers, np.asarray(atoms.positions, float), strict=True)
-    ]
-    periodic = [bool(one) for one in atoms.pbc]
-    matrix = np.asarray(atoms.cell, float).tolist()
-    return {"lattice": {"matrix": matrix, "pbc": periodic}, "sites": sites}
+def _from_ase(atoms: Any) -> str:
+    """As the readers of ASE's files have it."""
+    return structure_json(
+        symbols_of(atoms.numbers.tolist()),
+        np.asarray(atoms.positions, float).tolist(),
+        np.asarray(atoms.cell, float).tolist(),
+        [bool(one) for one in atoms.pbc],
+    )
 
 
 def _plain(value: Any) -> Any:

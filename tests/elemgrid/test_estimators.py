@@ -34,4 +34,4 @@ def test_a_check_of_scikit_learn_passes(kind: Callable[[], Any], name: str) -> N
 
 def test_samples_that_are_numbers_are_refused() -> None:
     with pytest.raises(TypeError, match="structure 0: is a list; give a pymatgen Structure"):
-        CrystalRegressor().fit([[1.0, 2.0]], [3.0])
+        CrystalRegressor().fit([[1.0, 2.0]] * 3, [3.0, 4.0, 5.0])

@@ -42,6 +42,22 @@ def structure_text(
     cell: Sequence[Sequence[float]],
     periodic: Sequence[bool],
 ) -> str:
+    """`structure_json` of a structure that has a cell.
+
+    Raises:
+        BadCrystal: all cell vectors are zero, which is how ASE says that there is no cell.
+    """
+    if not any(map(any, cell)):
+        raise BadCrystal("no cell: the structure has no lattice vectors, so it is no crystal")
+    return structure_json(symbols, positions, cell, periodic)
+
+
+def structure_json(
+    symbols: Sequence[str],
+    positions: Sequence[Sequence[float]],
+    cell: Sequence[Sequence[float]],
+    periodic: Sequence[bool],
+) -> str:
     """The JSON of pymatgen's Structure, with the numbers as they are given.
 
     `parsing` makes the fractional coordinates of Cartesian ones, as for all other JSON.
@@ -51,12 +67,7 @@ def structure_text(
         positions: [N, 3] in Å.
         cell: [3, 3] rows a, b, c in Å.
         periodic: [3] along a, b, c.
-
-    Raises:
-        BadCrystal: all cell vectors are zero, which is how ASE says that there is no cell.
     """
-    if not any(map(any, cell)):
-        raise BadCrystal("no cell: the structure has no lattice vectors, so it is no crystal")
     sites = [
         {"species": [{"element": element, "occu": 1}], "xyz": place}
         for element, place in zip(symbols, positions, strict=True)
