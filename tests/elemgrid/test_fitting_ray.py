@@ -28,10 +28,8 @@ def salts(copies: int = 4) -> tuple[list[Structure], np.ndarray]:
     structures, targets = [], []
     for metal, halogen in SALTS:
         for size in 5 + rng.random(copies):
-            structure = Structure.from_spacegroup(
-                "Fm-3m", Lattice.cubic(size), [metal, halogen], [[0, 0, 0], [0.5, 0.5, 0.5]]
-            )
-            structures.append(structure.get_primitive_structure())
+            cell = Lattice(size / 2 * (np.ones((3, 3)) - np.eye(3)))  # primitive, face-centred
+            structures.append(Structure(cell, [metal, halogen], [[0, 0, 0], [0.5, 0.5, 0.5]]))
             targets.append(-100 / size)
     return structures, np.array(targets)
 
