@@ -15,7 +15,9 @@ from trainables.crystals.crystal import BadCrystal, one_line
 
 # What a target can be; `trainables.targets.kinds` says how each is learned.
 TensorName = Literal["dielectric", "elastic", "piezo"]
-KindName = Literal["scalar", "binary", "spectrum", "properties", "site"] | TensorName
+KindName = Literal[
+    "scalar", "binary", "spectrum", "properties", "site", "dielectric", "elastic", "piezo"
+]
 TENSORS: tuple[TensorName, ...] = get_args(TensorName)
 # In which orientation the tensors of a file are, beside that of its structures; see
 # `trainables/representations/tensor_frames.py`.

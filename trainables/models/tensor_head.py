@@ -1,7 +1,7 @@
 """From oriented node features to a tensor of the crystal that its point group allows.
 
 Legend: B crystals, N nodes, E edges, A node width, M components of orders l one after the other
-(`harmonics.py`), of natural parity (-1)^l, C components of the tensor, G Gaussians.
+(`harmonics.py`), of natural parity (-1)^l, C components of the tensor, S channels.
 
 A node stands for the atoms of an orbit, which the operations of the group turn into each other. So
 the sum over all atoms is P times that over nodes, weighted by their multiplicities, with P the mean
@@ -11,6 +11,7 @@ of D(R) over the point group: what comes out is allowed by symmetry, whatever th
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,9 @@ from trainables.representations.graph_batch import OrbitBatch
 from trainables.tensors.irreps import Form, coupling
 
 HIGHEST = 3  # l of node features
-REACH = 4.0  # Å from which on an edge's own l = 4 is not read
+REACH = 4.0  # Å, the cutoff of orbit graphs, where a neighbour's weight has faded
 GAUSSIANS = 12
+CHANNELS = 16  # of moments
 # Parts of l = 2 that change sign under inversion: a natural l = 2 does not, but these products do.
 ODD = ((1, 2), (3, 2))
 
@@ -46,72 +48,97 @@ class Readout(nn.Module):
     """Some parts of one order: channels added up, by weights that the invariants decide.
 
     Args:
-        width: A; copies: of the order.
+        width: A, of the invariants; channels: S, to be added up; copies: of the order.
     """
 
-    def __init__(self, width: int, copies: int) -> None:
+    def __init__(self, width: int, channels: int, copies: int) -> None:
         super().__init__()
         self.copies = copies
         self.hidden = nn.Linear(width, width)
-        self.weights = nn.Linear(width, width * copies)
+        self.weights = nn.Linear(width, channels * copies)
 
-    def forward(self, scalars_na: Tensor, part_nma: Tensor) -> Tensor:
-        """[N, copies · (2l + 1)] of the components [N, 2l + 1, A] of one order."""
+    def forward(self, scalars_na: Tensor, part_nms: Tensor) -> Tensor:
+        """[N, copies · (2l + 1)] of the components [N, 2l + 1, S] of one order."""
         weight = self.weights(silu(self.hidden(scalars_na))).unflatten(-1, (self.copies, -1))
-        read = torch.einsum("nma,nca->ncm", part_nma, weight)
-        return read.flatten(-2) / math.sqrt(part_nma.shape[-1])
+        return torch.einsum("nms,ncs->ncm", part_nms, weight).flatten(-2)
+
+
+class Moments(nn.Module):
+    """What the directions to the neighbours come to, weighted by lengths and what the ends know.
+
+    It has the orders that the network's own features have, which are small at first, and l = 4,
+    which none of them has.
+
+    Args:
+        width: A; channels: S.
+        orders: those that are wanted, 1 to 4.
+    """
+
+    def __init__(self, width: int, channels: int, orders: tuple[int, ...]) -> None:
+        super().__init__()
+        self.orders = orders
+        self.basis = GaussianBasis(0.0, REACH, GAUSSIANS, REACH / (GAUSSIANS - 1) * math.sqrt(2))
+        self.ends = nn.Linear(2 * width, width)
+        self.near = nn.Linear(GAUSSIANS, width)
+        self.weights = nn.Linear(width, channels * len(orders))
+
+    def forward(self, scalars_na: Tensor, batch: OrbitBatch) -> dict[int, Tensor]:
+        """[N, 2l + 1, S] for each order l, means over the neighbours of a node."""
+        both = torch.cat([scalars_na[batch.dst], scalars_na[batch.src]], dim=-1)
+        known = silu(self.ends(both) + self.near(self.basis(batch.length)))
+        fade_e = (1 - (batch.length / REACH).square()).clamp(min=0).square()
+        weight_els = self.weights(known).unflatten(-1, (len(self.orders), -1))
+        weight_els = weight_els * (fade_e * batch.count)[:, None, None]
+        reach_n = batch.count.new_zeros(batch.nodes).index_add(0, batch.dst, batch.count)
+        found = {}
+        for place, order in enumerate(self.orders):
+            message = harmonics_of(batch, order)[:, :, None] * weight_els[:, None, place]
+            zero = message.new_zeros(batch.nodes, *message.shape[1:])
+            total = zero.index_add(0, batch.dst, message)
+            found[order] = total / reach_n.clamp(min=1)[:, None, None]
+        return found
+
+
+def harmonics_of(batch: OrbitBatch, order: int) -> Tensor:
+    """[E, 2l + 1] of the direction to the neighbour, as far as the site of the node allows it.
+
+    In the frame of an edge only the middle component is not zero, and is 1.
+    """
+    if order > HIGHEST:
+        return batch.fourth
+    start = sum((2 * lower + 1) ** 2 for lower in range(1, order))
+    return batch.out[:, start + order : start + (2 * order + 1) ** 2 : 2 * order + 1]
 
 
 class OddProducts(nn.Module):
     """Products of order 2 of the other parity, of features of odd and of even order.
 
     Args:
-        width: A.
+        width: of the features; channels: of the products.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.first = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in ODD)
-        self.second = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in ODD)
+        self.first, self.second = (
+            nn.ModuleList(nn.Linear(width, channels, bias=False) for _ in ODD) for _ in range(2)
+        )
         for place, (one, other) in enumerate(ODD):
             constants = torch.from_numpy(coupling(one, other, 2)).float()
             self.register_buffer(f"constants{place}", constants, persistent=False)
 
-    def forward(self, nodes_nma: Tensor) -> Tensor:
-        """[N, 5, A] of node features [N, M, A]."""
-        total = None
-        for place, (one, other) in enumerate(ODD):
-            first = self.first[place](_order(nodes_nma, one))
-            second = self.second[place](_order(nodes_nma, other))
-            constants: Tensor = getattr(self, f"constants{place}")
-            product = torch.einsum("nia,nja,ijm->nma", first, second, constants)
-            total = product if total is None else total + product
-        assert total is not None
-        return total
-
-
-class EdgeReadout(nn.Module):
-    """Order 4, which no node has: directions to neighbours, weighted by what the ends know.
-
-    Args:
-        width: A.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.basis = GaussianBasis(0.0, REACH, GAUSSIANS, REACH / (GAUSSIANS - 1) * math.sqrt(2))
-        self.ends = nn.Linear(2 * width, width)
-        self.near = nn.Linear(GAUSSIANS, width)
-        self.weight = nn.Linear(width, 1)
-
-    def forward(self, scalars_na: Tensor, batch: OrbitBatch) -> Tensor:
-        """[N, 9] sums over the neighbours of a node."""
-        both = torch.cat([scalars_na[batch.dst], scalars_na[batch.src]], dim=-1)
-        known = self.ends(both) + self.near(self.basis(batch.length))
-        fade_e = (1 - (batch.length / REACH).square()).clamp(min=0).square()
-        weight_e1 = self.weight(silu(known)) * (fade_e * batch.count)[:, None]
-        zero = weight_e1.new_zeros(batch.nodes, batch.fourth.shape[-1])
-        return zero.index_add(0, batch.dst, weight_e1 * batch.fourth)
+    def forward(self, parts: Mapping[int, Tensor]) -> Tensor:
+        """[N, 5, channels] of features [N, 2l + 1, width] by order."""
+        return torch.stack(
+            [
+                torch.einsum(
+                    "nia,nja,ijm->nma",
+                    self.first[place](parts[one]),
+                    self.second[place](parts[other]),
+                    self.get_buffer(f"constants{place}"),
+                )
+                for place, (one, other) in enumerate(ODD)
+            ]
+        ).sum(dim=0)
 
 
 class TensorHead(nn.Module):
@@ -125,15 +152,23 @@ class TensorHead(nn.Module):
     def __init__(self, width: int, form: Form) -> None:
         super().__init__()
         self.form = form
+        self.copies = {order: form.orders.count(order) for order in dict.fromkeys(form.orders)}
+        directed = [order for order in self.copies if order]
+        odd = [order for order in directed if not natural(form, order)]
+        needed = {*directed} - {*odd} | {order for pair in ODD for order in pair if odd}
+        self.moments = Moments(width, CHANNELS, tuple(sorted(needed)))
         self.hidden = nn.Linear(width, width)
-        copies = {order: form.orders.count(order) for order in dict.fromkeys(form.orders)}
-        self.out = nn.Linear(width, copies[0]) if 0 in copies else None
+        self.out = nn.Linear(width, self.copies[0]) if 0 in self.copies else None
+        wide = {order: CHANNELS + (width if order <= HIGHEST else 0) for order in needed}
+        self.odd = OddProducts(width + CHANNELS, CHANNELS) if odd else None
         self.read = nn.ModuleDict(
-            {str(order): Readout(width, copies[order]) for order in copies if 0 < order <= HIGHEST}
+            {
+                str(order): Readout(
+                    width, CHANNELS if order in odd else wide[order], self.copies[order]
+                )
+                for order in directed
+            }
         )
-        self.odd = None if all(natural(form, order) for order in copies) else OddProducts(width)
-        self.edges = EdgeReadout(width) if max(copies) > HIGHEST else None
-        self.copies = copies
         self.register_buffer("basis", torch.from_numpy(form.basis).float(), persistent=False)
         allowed = torch.from_numpy(invariants(form.name)).float()
         self.register_buffer("allowed", allowed, persistent=False)
@@ -144,34 +179,34 @@ class TensorHead(nn.Module):
         site_nc = self._sites(nodes_nma, batch) * weight_n1
         zero = site_nc.new_zeros(batch.crystals, site_nc.shape[-1])
         total_bc = zero.index_add(0, batch.node_crystal, site_nc)
-        atoms_b1 = weight_n1.new_zeros(batch.crystals, 1).index_add(
-            0, batch.node_crystal, weight_n1
-        )
-        allowed_bcc: Tensor = self.get_buffer("allowed")[batch.group]
+        zero_b1 = weight_n1.new_zeros(batch.crystals, 1)
+        atoms_b1 = zero_b1.index_add(0, batch.node_crystal, weight_n1)
+        allowed_bcc = self.get_buffer("allowed")[batch.group]
         mean_bc = torch.einsum("bcd,bd->bc", allowed_bcc, total_bc / atoms_b1)
         return self._turned(mean_bc, batch.frame)
 
     def _sites(self, nodes_nma: Tensor, batch: OrbitBatch) -> Tensor:
         """[N, C] what each node adds."""
         scalars_na = nodes_nma[:, 0]
+        parts = self.moments(scalars_na, batch)
+        for order in parts:
+            if order <= HIGHEST:
+                own = nodes_nma[:, order**2 : (order + 1) ** 2]
+                parts[order] = torch.cat([own, parts[order]], dim=-1)
         found = []
         for order in self.copies:
             if order == 0:
                 assert self.out is not None
                 found.append(self.out(silu(self.hidden(scalars_na))))
-            elif order > HIGHEST:
-                assert self.edges is not None
-                found.append(self.edges(scalars_na, batch))
             else:
-                own = natural(self.form, order)
-                part = _order(nodes_nma, order) if own else self._odd(nodes_nma)
+                part = parts[order] if natural(self.form, order) else self._odd(parts)
                 found.append(self.read[str(order)](scalars_na, part))
         return torch.cat(found, dim=-1)
 
-    def _odd(self, nodes_nma: Tensor) -> Tensor:
+    def _odd(self, parts: Mapping[int, Tensor]) -> Tensor:
         assert self.odd is not None
-        part: Tensor = self.odd(nodes_nma)
-        return part
+        product: Tensor = self.odd(parts)
+        return product
 
     def _turned(self, components_bc: Tensor, frame: Tensor) -> Tensor:
         """[B, C] after the rotations [B, 3, 3], index by index of the Cartesian tensor."""
@@ -181,8 +216,3 @@ class TensorHead(nn.Module):
             turned = frame @ entries.unflatten(-1, (3, -1))
             entries = turned.transpose(-1, -2).flatten(-2)
         return entries @ basis_cp.T
-
-
-def _order(nodes_nma: Tensor, order: int) -> Tensor:
-    """[N, 2l + 1, A]."""
-    return nodes_nma[:, order**2 : (order + 1) ** 2]
