@@ -42,6 +42,7 @@ class TensorKind(ABC):
     per_site = False
     form: ClassVar[Form]
     sizes: ClassVar[dict[int, str]]  # by their number, how the entries of a cell are laid out
+    principal_name: ClassVar[str] = "eigenvalue"
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -53,6 +54,10 @@ class TensorKind(ABC):
     @abstractmethod
     def written(self, components: np.ndarray) -> np.ndarray:
         """[B, …] components [B, C] as users read them: a matrix, of Voigt's where there is one."""
+
+    @abstractmethod
+    def principal(self, tensors: np.ndarray) -> np.ndarray:
+        """[B, n] principal values of tensors [B, 3, …], ascending."""
 
     @abstractmethod
     def scalars(self, tensors: np.ndarray) -> dict[str, np.ndarray]:
@@ -152,6 +157,10 @@ class Dielectric(TensorKind):
         """[B, 3, 3]."""
         return self.form.cartesian(components)
 
+    def principal(self, tensors: np.ndarray) -> np.ndarray:
+        """[B, 3] permittivities along the principal axes."""
+        return np.asarray(np.linalg.eigvalsh(tensors))
+
     def scalars(self, tensors: np.ndarray) -> dict[str, np.ndarray]:
         """Trace and refractive index."""
         return {
@@ -188,6 +197,10 @@ class Elastic(TensorKind):
         """[B, 6, 6] of Voigt."""
         return voigt.stiffness_matrix(self.form.cartesian(components))
 
+    def principal(self, tensors: np.ndarray) -> np.ndarray:
+        """[B, 6] eigenvalues in Mandel's notation (Kelvin moduli)."""
+        return np.asarray(np.linalg.eigvalsh(voigt.mandel(tensors)))
+
     def scalars(self, tensors: np.ndarray) -> dict[str, np.ndarray]:
         """Trace C_iijj, bulk and shear modulus of a polycrystal."""
         bulk, shear = moduli(tensors)
@@ -208,6 +221,7 @@ class Piezo(TensorKind):
 
     form = PIEZO
     sizes: ClassVar[dict[int, str]] = {18: "3 × 6 of Voigt", 27: "3 × 3 × 3"}
+    principal_name: ClassVar[str] = "singular value"
 
     def cartesian(self, entries: np.ndarray) -> np.ndarray:
         """See `TensorKind`."""
@@ -218,6 +232,11 @@ class Piezo(TensorKind):
     def written(self, components: np.ndarray) -> np.ndarray:
         """[B, 3, 6] of Voigt."""
         return voigt.piezo_matrix(self.form.cartesian(components))
+
+    def principal(self, tensors: np.ndarray) -> np.ndarray:
+        """[B, 3] singular values, from strains in Mandel's notation to the field."""
+        matrices = voigt.piezo_matrix(tensors) * voigt.MANDEL
+        return np.linalg.svd(matrices, compute_uv=False)[:, ::-1]
 
     def scalars(self, tensors: np.ndarray) -> dict[str, np.ndarray]:
         """The norm, as there is no trace."""
