@@ -123,7 +123,7 @@ class OddProducts(nn.Module):
             nn.ModuleList(nn.Linear(width, channels, bias=False) for _ in ODD) for _ in range(2)
         )
         for place, (one, other) in enumerate(ODD):
-            constants = torch.from_numpy(coupling(one, other, 2)).float()
+            constants = torch.from_numpy(coupling(one, other, 2))
             self.register_buffer(f"constants{place}", constants, persistent=False)
 
     def forward(self, parts: Mapping[int, Tensor]) -> Tensor:
@@ -134,7 +134,7 @@ class OddProducts(nn.Module):
                     "nia,nja,ijm->nma",
                     self.first[place](parts[one]),
                     self.second[place](parts[other]),
-                    self.get_buffer(f"constants{place}"),
+                    self.get_buffer(f"constants{place}").to(parts[one].dtype),
                 )
                 for place, (one, other) in enumerate(ODD)
             ]
@@ -169,8 +169,9 @@ class TensorHead(nn.Module):
                 for order in directed
             }
         )
-        self.register_buffer("basis", torch.from_numpy(form.basis).float(), persistent=False)
-        allowed = torch.from_numpy(invariants(form.name)).float()
+        # in double precision, and rounded where they are used
+        self.register_buffer("basis", torch.from_numpy(form.basis), persistent=False)
+        allowed = torch.from_numpy(invariants(form.name))
         self.register_buffer("allowed", allowed, persistent=False)
 
     def forward(self, nodes_nma: Tensor, batch: OrbitBatch) -> Tensor:
@@ -181,7 +182,7 @@ class TensorHead(nn.Module):
         total_bc = zero.index_add(0, batch.node_crystal, site_nc)
         zero_b1 = weight_n1.new_zeros(batch.crystals, 1)
         atoms_b1 = zero_b1.index_add(0, batch.node_crystal, weight_n1)
-        allowed_bcc = self.get_buffer("allowed")[batch.group]
+        allowed_bcc = self.get_buffer("allowed")[batch.group].to(total_bc.dtype)
         mean_bc = torch.einsum("bcd,bd->bc", allowed_bcc, total_bc / atoms_b1)
         return self._turned(mean_bc, batch.frame)
 
@@ -210,7 +211,7 @@ class TensorHead(nn.Module):
 
     def _turned(self, components_bc: Tensor, frame: Tensor) -> Tensor:
         """[B, C] after the rotations [B, 3, 3], index by index of the Cartesian tensor."""
-        basis_cp = self.get_buffer("basis")
+        basis_cp = self.get_buffer("basis").to(components_bc.dtype)
         entries = components_bc @ basis_cp
         for _ in range(self.form.rank):  # turns the first index, and makes it the last
             turned = frame @ entries.unflatten(-1, (3, -1))
