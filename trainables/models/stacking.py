@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +37,11 @@ class Backbone(nn.Module):
 
     Attributes:
         width: A of the last layer.
+        crystal_head: class of the head of numbers of a crystal; that of SchNet, unless it is set.
     """
 
     width: int
+    crystal_head: ClassVar[type[nn.Module]] = CrystalHead
 
     def forward(self, elements_zd: Tensor, batch: Any) -> list[Tensor]:
         """Node features [N, A] after each layer.
@@ -56,7 +58,7 @@ class Oriented(nn.Module):
     """A backbone that gives its oriented features, of which the invariant parts are the first.
 
     Args:
-        backbone: with a method `features` like `forward`, whose tensors are [N, M, A]: components
+        backbone: with a method `features` like `forward`, whose tensors are [M, N, A]: components
             of orders l = 0, 1, … one after the other, of parity (-1)^l.
     """
 
@@ -66,7 +68,7 @@ class Oriented(nn.Module):
         self.width = cast(Backbone, backbone).width
 
     def forward(self, elements_zd: Tensor, batch: Any) -> list[Tensor]:
-        """Node features [N, M, A] after each layer."""
+        """Node features [M, N, A] after each layer."""
         features: list[Tensor] = self.backbone.features(elements_zd, batch)  # type: ignore[operator]
         return features
 
@@ -190,17 +192,19 @@ class StackedNetwork(nn.Module):
 
         def head() -> nn.Module:
             if form is not None:
-                return TensorHead(width, form)
-            return SiteHead(width) if per_site else CrystalHead(width, outputs)
+                return TensorHead(width, form, pooled)
+            return SiteHead(width) if per_site else pooled(width, outputs)
 
         self.backbone = Stack(plain, generators)
-        width = cast(Backbone, self.backbone.module).width
+        module = self.backbone.module
+        width = cast(Backbone, module).width
+        pooled = getattr(module, "crystal_head", CrystalHead)
         self.head = Stack(head, generators)
 
     def node_layers(self, batch: Batch) -> list[Tensor]:
         """Node features [K, N, A] after each layer; the invariant ones."""
         layers: list[Tensor] = self.backbone(self.embedding(), batch)
-        return [layer[:, :, 0] for layer in layers] if self.oriented else layers
+        return [layer[:, 0] for layer in layers] if self.oriented else layers
 
     def forward(self, batch: Batch) -> Tensor:
         """Standardised predictions, [K, B]; [K, B, outputs or components], or [K, N] per site."""

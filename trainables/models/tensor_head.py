@@ -1,7 +1,7 @@
 """From oriented node features to a tensor of the crystal that its point group allows.
 
 Legend: B crystals, N nodes, E edges, A node width, M components of orders l one after the other
-(`harmonics.py`), of natural parity (-1)^l, C components of the tensor, S channels.
+(`harmonics.py`), of natural parity (-1)^l, C components of the tensor, I isotropic, S channels.
 
 A node stands for the atoms of an orbit, which the operations of the group turn into each other. So
 the sum over all atoms is P times that over nodes, weighted by their multiplicities, with P the mean
@@ -11,7 +11,7 @@ of D(R) over the point group: what comes out is allowed by symmetry, whatever th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -147,24 +147,23 @@ class TensorHead(nn.Module):
     Args:
         width: A.
         form: of the tensor.
+        pooled: makes the head of its isotropic components, of A and I: as of I numbers.
     """
 
-    def __init__(self, width: int, form: Form) -> None:
+    def __init__(self, width: int, form: Form, pooled: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
         self.form = form
-        self.copies = {order: form.orders.count(order) for order in dict.fromkeys(form.orders)}
-        directed = [order for order in self.copies if order]
+        directed = list(dict.fromkeys(order for order in form.orders if order))
         odd = [order for order in directed if not natural(form, order)]
         needed = {*directed} - {*odd} | {order for pair in ODD for order in pair if odd}
         self.moments = Moments(width, CHANNELS, tuple(sorted(needed)))
-        self.hidden = nn.Linear(width, width)
-        self.out = nn.Linear(width, self.copies[0]) if 0 in self.copies else None
+        self.isotropic = pooled(width, form.isotropic) if form.isotropic else None
         wide = {order: CHANNELS + (width if order <= HIGHEST else 0) for order in needed}
         self.odd = OddProducts(width + CHANNELS, CHANNELS) if odd else None
         self.read = nn.ModuleDict(
             {
                 str(order): Readout(
-                    width, CHANNELS if order in odd else wide[order], self.copies[order]
+                    width, CHANNELS if order in odd else wide[order], form.orders.count(order)
                 )
                 for order in directed
             }
@@ -174,34 +173,32 @@ class TensorHead(nn.Module):
         allowed = torch.from_numpy(invariants(form.name))
         self.register_buffer("allowed", allowed, persistent=False)
 
-    def forward(self, nodes_nma: Tensor, batch: OrbitBatch) -> Tensor:
-        """[B, C]."""
+    def forward(self, nodes_mna: Tensor, batch: OrbitBatch) -> Tensor:
+        """[B, C] of node features [M, N, A]."""
         weight_n1 = batch.multiplicity[:, None]
-        site_nc = self._sites(nodes_nma, batch) * weight_n1
+        site_nc = self._sites(nodes_mna, batch) * weight_n1
         zero = site_nc.new_zeros(batch.crystals, site_nc.shape[-1])
         total_bc = zero.index_add(0, batch.node_crystal, site_nc)
         zero_b1 = weight_n1.new_zeros(batch.crystals, 1)
         atoms_b1 = zero_b1.index_add(0, batch.node_crystal, weight_n1)
-        allowed_bcc = self.get_buffer("allowed")[batch.group].to(total_bc.dtype)
-        mean_bc = torch.einsum("bcd,bd->bc", allowed_bcc, total_bc / atoms_b1)
-        return self._turned(mean_bc, batch.frame)
+        mean_bc = total_bc / atoms_b1
+        if self.isotropic is not None:
+            mean_bc = torch.cat([self.isotropic(nodes_mna[0], batch), mean_bc], dim=-1)
+        allowed_bcc = self.get_buffer("allowed")[batch.group].to(mean_bc.dtype)
+        return self._turned(torch.einsum("bcd,bd->bc", allowed_bcc, mean_bc), batch.frame)
 
-    def _sites(self, nodes_nma: Tensor, batch: OrbitBatch) -> Tensor:
-        """[N, C] what each node adds."""
-        scalars_na = nodes_nma[:, 0]
+    def _sites(self, nodes_mna: Tensor, batch: OrbitBatch) -> Tensor:
+        """[N, C - I] what each node adds to the components with a direction."""
+        scalars_na = nodes_mna[0]
         parts = self.moments(scalars_na, batch)
         for order in parts:
             if order <= HIGHEST:
-                own = nodes_nma[:, order**2 : (order + 1) ** 2]
-                parts[order] = torch.cat([own, parts[order]], dim=-1)
+                features = nodes_mna[order**2 : (order + 1) ** 2].transpose(0, 1)
+                parts[order] = torch.cat([features, parts[order]], dim=-1)
         found = []
-        for order in self.copies:
-            if order == 0:
-                assert self.out is not None
-                found.append(self.out(silu(self.hidden(scalars_na))))
-            else:
-                part = parts[order] if natural(self.form, order) else self._odd(parts)
-                found.append(self.read[str(order)](scalars_na, part))
+        for order, read in self.read.items():
+            own = natural(self.form, int(order))
+            found.append(read(scalars_na, parts[int(order)] if own else self._odd(parts)))
         return torch.cat(found, dim=-1)
 
     def _odd(self, parts: Mapping[int, Tensor]) -> Tensor:
