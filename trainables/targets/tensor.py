@@ -42,6 +42,9 @@ class TensorKind(ABC):
     per_site = False
     form: ClassVar[Form]
     sizes: ClassVar[dict[int, str]]  # by their number, how the entries of a cell are laid out
+    entries: ClassVar[
+        dict[str, tuple[int, int]]
+    ]  # of the written matrix that determine it, by name
     principal_name: ClassVar[str] = "eigenvalue"
 
     def __init__(self, target: Target) -> None:
@@ -148,6 +151,9 @@ class Dielectric(TensorKind):
 
     form = DIELECTRIC
     sizes: ClassVar[dict[int, str]] = {9: "3 × 3"}
+    entries: ClassVar[dict[str, tuple[int, int]]] = {
+        "xyz"[i] + "xyz"[j]: (i, j) for i, j in voigt.PAIRS
+    }
 
     def cartesian(self, entries: np.ndarray) -> np.ndarray:
         """See `TensorKind`."""
@@ -174,6 +180,9 @@ class Elastic(TensorKind):
 
     form = ELASTIC
     sizes: ClassVar[dict[int, str]] = {36: "6 × 6 of Voigt", 81: "3 × 3 × 3 × 3"}
+    entries: ClassVar[dict[str, tuple[int, int]]] = {
+        f"c{i + 1}{j + 1}": (i, j) for i in range(6) for j in range(i, 6)
+    }
 
     def parse(self, cell: str, crystal: Crystal) -> np.ndarray:
         """[C]; see `Kind`. A stiffness has to be positive definite too."""
@@ -221,6 +230,9 @@ class Piezo(TensorKind):
 
     form = PIEZO
     sizes: ClassVar[dict[int, str]] = {18: "3 × 6 of Voigt", 27: "3 × 3 × 3"}
+    entries: ClassVar[dict[str, tuple[int, int]]] = {
+        f"e{i + 1}{j + 1}": (i, j) for i in range(3) for j in range(6)
+    }
     principal_name: ClassVar[str] = "singular value"
 
     def cartesian(self, entries: np.ndarray) -> np.ndarray:
