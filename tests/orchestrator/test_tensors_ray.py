@@ -118,7 +118,44 @@ def test_a_damaged_table_is_named(run: Path, capsys: pytest.CaptureFixture[str])
         path.write_bytes(content)
 
 
-def test_other_jobs_say_that_they_have_no_use_for_tensors(run: Path) -> None:
-    for job in ("ensemble", "predict"):
-        more = ["--out", str(run / "x.csv"), str(run)] if job == "predict" else []
-        assert JOBS[job].main([str(run), *more]) == 2
+def test_an_ensemble_has_no_use_for_tensors(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert JOBS["ensemble"].main([str(run)]) == 2
+    assert "ensembles are of one number or class a crystal" in capsys.readouterr().err
+
+
+def test_new_structures_get_matrices_from_a_run_and_from_its_export(
+    run: Path, tmp_path: Path
+) -> None:
+    data, out, exported = run.parent / "made.parquet", tmp_path / "p.csv", tmp_path / "e.csv"
+    finished = FinishedRun(run).done
+    own = finished[(finished["task"] == "stiff") & (finished["backbone"] == "tensor")]
+    key = own["key"].iloc[0]
+    which = ["--task", "stiff", "--model", key]
+    assert JOBS["predict"].main([str(run), str(data), *which, "--out", str(out)]) == 0
+    assert JOBS["export"].main([str(run), str(tmp_path / "folder"), *which]) == 0
+    assert JOBS["predict"].main([str(tmp_path / "folder"), str(data), "--out", str(exported)]) == 0
+    assert out.read_bytes() == exported.read_bytes()
+    said = pd.read_csv(out, dtype={"id": str}).set_index("id")
+    upper = [f"c{i + 1}{j + 1}" for i in range(6) for j in range(i, 6)]
+    assert said.columns.tolist() == [*upper, "spread", "stable", "outside", "reason"]
+    recorded = pd.read_parquet(run / "tensors.parquet")
+    recorded = recorded[(recorded["key"] == key) & (recorded["part"] == "test")]
+    known = 0
+    for row in recorded.itertuples():
+        matrix = np.array(row.prediction).reshape(6, 6)[np.triu_indices(6)]
+        found = said.loc[row.id]
+        if not isinstance(found["reason"], str):
+            np.testing.assert_allclose(found[upper].astype(float), matrix, rtol=1e-4, atol=1e-3)
+            assert bool(found["stable"]) == row.stable and found["spread"] == 0
+            known += 1
+        else:
+            assert "element" in found["reason"] and found[upper].isna().all()
+    assert known > 1
+
+
+def test_members_and_other_tensors_of_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(run.parent / "made.parquet")
+    assert JOBS["predict"].main([str(run), data, "--task", "eps", "--members"]) == 2
+    assert "--members: a column for each model is for numbers" in capsys.readouterr().err
+    assert JOBS["predict"].main([str(run), data, "--task", "eps"]) == 0
+    assert capsys.readouterr().out.startswith("id,xx,yy,zz,yz,xz,xy,spread,outside,reason\n")
