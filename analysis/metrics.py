@@ -11,6 +11,7 @@ NAMES = {
     ABSOLUTE: "MAE",
     "mae_standardised": "standardised MAE",
     "1-roc_auc": "1 − ROC-AUC",
+    "frobenius": "Frobenius error",
 }
 
 

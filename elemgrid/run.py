@@ -90,7 +90,8 @@ class Run:
         Returns:
             id, prediction (in the unit of the target; of classes the probability of the second
             one), std, lower, upper (NaN for classes), outside (in what the crystal is unlike the
-            training data), reason (why there is no prediction).
+            training data), reason (why there is no prediction). Of tensors, instead of these
+            numbers, the entries of the matrix by name (xx, c11, e14), spread and stable.
 
         Raises:
             UsageError: the run has no such models, or there is no such file.

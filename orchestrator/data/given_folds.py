@@ -21,12 +21,14 @@ from trainables.crystals.folds import (
     FoldError,
     GivenFolds,
     folds_of_groups,
+    folds_of_hashes,
     folds_of_parts,
     folds_of_rows,
 )
 from trainables.crystals.registry import FOLDS, LEADERBOARD, PREFIX
 from trainables.crystals.sources.base import (
     ID_COLUMNS,
+    PER_SITE,
     Source,
     SourceError,
     as_spelled,
@@ -34,10 +36,12 @@ from trainables.crystals.sources.base import (
     no_column,
     open_text,
     readable,
+    without_ending,
 )
 from trainables.crystals.sources.table import sniff_delimiter
 
 FORMULA = "formula"  # as a group: all crystals with the same composition
+HASHED = "formula-hash"  # the same, and the formula alone decides which fold tests it
 SHOWN = 3  # ids quoted in a message
 
 
@@ -93,13 +97,15 @@ class Division:
                 return folds_of_parts(self._each(self.parts, ids, name, "part"))
             if self.column == FORMULA:
                 return folds_of_groups(formulas())
+            if self.column == HASHED:
+                return folds_of_hashes(formulas())
             return folds_of_groups(self._cells(name, ids, rows, path))
         except (FoldError, SourceError) as error:
             raise UsageError(f"{self.flag}: {name}: {error}") from None
 
     def demand_column(self, name: str, path: Path | None) -> None:
         """Raises UsageError if a data set lacks the column that should have the groups."""
-        if self.column in (None, FORMULA):
+        if self.column in (None, FORMULA, HASHED):
             return
         assert self.column is not None
         try:
@@ -109,8 +115,8 @@ class Division:
         if as_spelled(self.column, columns) is None:
             raise UsageError(
                 f"{self.flag}: no such file, and {name} has"
-                f" {no_column(self.column, [*columns, FORMULA])}; give a CSV of id,group, a column"
-                " of the data set, or `formula`"
+                f" {no_column(self.column, [*columns, FORMULA, HASHED])}; give a CSV of"
+                " id,group, a column of the data set, `formula` or `formula-hash`"
             )
 
     def _each(self, known: Mapping[str, Any], ids: np.ndarray, name: str, what: str) -> list[Any]:
@@ -246,7 +252,8 @@ def add_division(group: argparse._ArgumentGroup) -> None:
         metavar="COLUMN|FILE",
         help="rows of one group never lie in two parts of a fold: five folds of whole groups, of"
         " about one size, and validation parts of whole groups; a column of the data set,"
-        " `formula` (one composition is one group), or a CSV of id,group",
+        " `formula` (one composition is one group), `formula-hash` (the same, in the fold that"
+        " its SHA-256 says, as for tensors unless given), or a CSV of id,group",
     )
     group.add_argument(
         "--split",
@@ -262,6 +269,23 @@ def fields_of(division: Division | None) -> dict[str, str]:
     if division is None:
         return {}
     return {division.flag.split(" ", 1)[0].removeprefix("--"): division.digest}
+
+
+def of_tensors(tasks: Iterable[str]) -> Division | None:
+    """The division of data sets of tensors, if none is given: by the hash of the formula.
+
+    Raises:
+        UsageError: other data sets are among them, which have official folds.
+    """
+    given = list(tasks)
+    tensors = [spec for spec in given if without_ending(spec)[1] not in ("", PER_SITE)]
+    if tensors and len(tensors) < len(given):
+        other = next(spec for spec in given if spec not in tensors)
+        raise UsageError(
+            f"--tasks: {tensors[0]} has folds by formula, and {other} has others; run them apart,"
+            f" or give --groups {HASHED} for both"
+        )
+    return read_groups(HASHED) if tensors else None
 
 
 def division_of(groups: str | None, split: Path | None) -> Division | None:

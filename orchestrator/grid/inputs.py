@@ -18,13 +18,15 @@ from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
 from trainables.crystals.sources import Source
-from trainables.models.backbones import BACKBONES, representations
+from trainables.models.backbones import BACKBONES, BackboneSpec, representations
 from trainables.representations import shards
 from trainables.representations.columns import Column, Columns, column_of
 from trainables.representations.dataset import Dataset
 from trainables.representations.sizes import resident_bytes
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
+from trainables.targets.tensor import TensorKind
+from trainables.tensors.irreps import FORMS
 
 LEAST_CRYSTALS = 10
 
@@ -209,6 +211,8 @@ def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
     """Raises UsageError for a backbone that cannot learn a data set's target."""
     for task, target in targets.items():
         for backbone in map(BACKBONES.__getitem__, config.backbones):
+            if isinstance(kind_of(target), TensorKind):
+                _demand_directions(task, target, backbone)
             if not kind_of(target).per_site:
                 continue
             where = f"{task}: {target.name} is a number an atom"
@@ -222,3 +226,12 @@ def demand_learnable(config: GridConfig, targets: Mapping[str, Target]) -> None:
                 raise UsageError(
                     f"{where}, and {backbone.name} has a number a crystal; name other --backbones"
                 )
+
+
+def _demand_directions(task: str, target: Target, backbone: BackboneSpec) -> None:
+    """Raises UsageError for a tensor without an isotropic part, and a backbone without more."""
+    if not FORMS[target.kind].isotropic and not backbone.oriented:
+        raise UsageError(
+            f"{task}: a {target.kind} tensor has no part without a direction, which is all that"
+            f" {backbone.name} could learn; name other --backbones, as tensor"
+        )

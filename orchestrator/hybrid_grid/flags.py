@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from orchestrator.data.formula_list import digest_of, read_formulas
-from orchestrator.data.given_folds import add_division, division_of, fields_of
+from orchestrator.data.given_folds import add_division, division_of, fields_of, of_tensors
 from orchestrator.grid.axes import Axis
 from orchestrator.grid.config import AXES, GridConfig, strategy_names
 from orchestrator.grid.handcrafted import Foreign, read_foreign
@@ -41,12 +41,17 @@ targets:
   …:GAP,ENERGY    several columns of numbers at once; a cell may be missing, but not all of a row
   …:SPIN@site     a column of lists with a number an atom, in the order of the structure's sites;
                   for backbones whose graphs keep every atom, as schnet_atoms
+  …:EPS@dielectric, …:C@elastic, …:E@piezo
+                  a column of tensors, as lists of 3 × 3, 6 × 6 (or 3 × 3 × 3 × 3) and 3 × 6 (or
+                  3 × 3 × 3) numbers, in the axes of the structure; in others with @standard,
+                  @conventional or @primitive behind: spglib's and pymatgen's standard cells
 
 examples:
   elemgrid hybrid_grid --preset demo
   elemgrid hybrid_grid --tasks phonons --dims 16 --mixing H 0 L --run runs/phonons
   elemgrid hybrid_grid --preset paper --dry-run
   elemgrid hybrid_grid --tasks mine.csv:gap --folds 0 --address auto
+  elemgrid hybrid_grid --tasks mine.parquet:c_voigt@elastic --backbones tensor --mixing H
 
 what the models know, and how sure it is:
   elemgrid hybrid_grid --tasks phonons --mixing H 0 L --element-init normal zero
@@ -251,7 +256,7 @@ def parse(argv: Sequence[str]) -> Options:
     }
     for name in ("without", "groups", "split"):
         fields.pop(name, None)
-    division = division_of(given["groups"], given["split"])
+    division = division_of(given["groups"], given["split"]) or of_tensors(fields.get("tasks", ()))
     if given["inner_folds"] is not None and division is not None and division.validates:
         raise UsageError(
             f"--inner-folds: {division.flag} says which rows validate; leave one of the two out"

@@ -38,6 +38,7 @@ from orchestrator.grid.parts import conditions_of
 from orchestrator.grid.request import Options
 from orchestrator.grid.strategies import Search
 from orchestrator.hybrid_grid.tables import write_distances, write_tables
+from orchestrator.hybrid_grid.tensors import write_tensors
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK
 from orchestrator.nodes.place import here
@@ -233,6 +234,7 @@ def _finish(
         crystals,
         lambda row: split(row.task, row.backbone, row.fold, row.seed, *learned_by(row.spec)),
     )
+    write_tensors(folder, records, ledger, crystals)
     on = SELECTED_BY[config.select_on]
     sums, keys = sum_distances(FinishedRun(folder).embeddings, ledger, on, here().mapper())
     made_from = {LEDGER: digest_of(ledger)}

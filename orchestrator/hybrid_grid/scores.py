@@ -12,6 +12,7 @@ from analysis.metrics import metrics_of
 from orchestrator.interface.format import as_share, significant
 from orchestrator.runs.finished_run import FinishedRun
 
+FROBENIUS = "frobenius"  # the metric of tensors
 OF_PROPERTY = "mae "  # begins the name of the MAE of one of several columns, in its unit
 
 
@@ -33,11 +34,15 @@ def shown_scores(run: FinishedRun) -> dict[str, tuple[str, Callable[[float], str
             "balanced accuracy": ("balanced_accuracy", as_share),
             "F1": ("f1", as_share),
         }
+    if FROBENIUS in metrics:
+        found |= {
+            "median Frobenius error": ("median_frobenius", significant),
+            "within 25 %": ("within_25", as_share),
+        }
     names = {name: None for text in run.done["scores"] for name in _scores_in(text)}
     each = [name for name in names if name.startswith(OF_PROPERTY)]
-    return found | {
-        f"MAE of {name.removeprefix(OF_PROPERTY)}": (name, significant) for name in each
-    }
+    found |= {f"MAE of {name.removeprefix(OF_PROPERTY)}": (name, significant) for name in each}
+    return found | ({"unstable": ("unstable", significant)} if "unstable" in names else {})
 
 
 def mean_scores(run: FinishedRun) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from orchestrator.hybrid_grid.condition_sections import of_principal, training_s
 from orchestrator.hybrid_grid.embedding_sections import ablated, learned
 from orchestrator.hybrid_grid.holdout_sections import held_out
 from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
+from orchestrator.hybrid_grid.tensor_sections import tensors
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
 from orchestrator.hybrid_grid.winning_section import winning
 from orchestrator.interface.errors import UsageError
@@ -248,6 +249,7 @@ SECTIONS: tuple[tuple[str, Callable[[FinishedRun], Values | None]], ...] = (
     ("Coverage", coverage),
     ("Learning curves", of_principal(curves)),
     ("Predictions", of_principal(predictions)),
+    ("Tensors", of_principal(tensors)),
     ("All configurations", all_results),
     ("Cost", cost),
     ("Not done", failures),

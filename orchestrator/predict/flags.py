@@ -27,6 +27,10 @@ columns of the result, a row for each structure in the order given:
   outside     in what the crystal is unlike the training data: an element that no training crystal
               had, fewer neighbours within the cutoff than any, far from all in the models' features
   reason      why there is no prediction
+for tensors, instead of prediction, std, lower and upper, by the mean of the best configuration:
+  xx … xy, c11 … c66, e11 … e36   the entries of the matrix, in the axes of the structure
+  spread      mean Frobenius distance of the models to their mean
+  stable      1 if a stiffness is positive definite, else 0
 
 examples:
   elemgrid predict runs/hybrid_grid new/*.cif

@@ -23,9 +23,11 @@ from analysis.novelty import Reference
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
 from orchestrator.predict.predictor import FoldEnsemble, Predictor
+from orchestrator.predict.tensors import TensorPredictor
 from orchestrator.runs import durable
 from trainables import checksum
 from trainables.crystals.symbols import symbol
+from trainables.crystals.targets import TENSORS
 from trainables.training import record_file
 from trainables.training.checkpoint import CheckpointError, read_record
 from trainables.training.panel import Panel
@@ -130,7 +132,8 @@ def load(folder: Path) -> Predictor:
         if any(fold.fewest and kinds - fold.fewest.keys() for fold in folds):
             raise ValueError("nothing on some graphs")
         facts = _facts(content["facts"], panel)
-        return Predictor(facts, panel, folds, int(content["max_atoms"]))
+        kind = TensorPredictor if panel.target.kind in TENSORS else Predictor
+        return kind(facts, panel, folds, int(content["max_atoms"]))
     except CheckpointError as error:
         raise UsageError(str(error)) from None
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

@@ -21,9 +21,11 @@ from orchestrator.ensemble.predictions import FoldPredictions
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
 from orchestrator.predict.predictor import FoldEnsemble, Predictor, fewest_neighbours
+from orchestrator.predict.tensors import TensorPredictor
 from orchestrator.runs import layout
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.ledger import LEDGER
+from trainables.crystals.targets import TENSORS
 from trainables.representations import shards
 from trainables.representations.columns import Columns
 from trainables.representations.graph import CrystalGraph
@@ -56,8 +58,12 @@ def predictor_of(run: Path, task: str | None, model: str) -> Predictor:
     """
     finished = FinishedRun(run)
     finished.demand_files()
-    models = _chosen(finished, _task_of(finished, task), model)
-    name = str(models["task"].iloc[0])
+    name = _task_of(finished, task)
+    tensors = finished.kind_of(name) in TENSORS
+    # Weights are chosen by numbers; of tensors the models of one configuration count alike.
+    models = _chosen(finished, name, BEST if tensors and model == ENSEMBLE else model)
+    if tensors:
+        return _of_tensors(finished, name, model, models)
     binary = finished.kind_of(name) == "binary"
     given = {
         int(fold): read(finished, f"{name}, fold {fold}", rows)
@@ -65,24 +71,57 @@ def predictor_of(run: Path, task: str | None, model: str) -> Predictor:
     }
     folds = [_fold(fold, found, binary=binary) for fold, found in given.items()]
     keys = sorted({key for fold in folds for column in fold.columns for key in column})
+    panel = _panel(run, keys)
+    facts = _facts(finished, name, model, panel)
+    bare = Predictor(facts, panel, tuple(folds), _max_atoms(finished))
+    return _acquainted(bare, folder_of(run, name), run / layout.RECORDS, given)
+
+
+def _of_tensors(
+    finished: FinishedRun, name: str, model: str, models: pd.DataFrame
+) -> TensorPredictor:
+    """The predictor of tensors, by the mean of some models, rows of the ledger."""
+    panel = _panel(finished.folder, sorted(models["key"]))
+    folds = []
+    for fold, rows in models.groupby("fold", sort=True):
+        columns = tuple((key,) for key in sorted(rows["key"]))
+        weights = np.full(len(columns), 1 / len(columns))
+        folds.append(
+            FoldEnsemble(
+                fold=int(str(fold)),
+                columns=columns,
+                weights=weights,
+                spread=None,
+                familiar=None,
+                reference=columns[0][0],
+            )
+        )
+    facts = {**_facts(finished, name, model, panel), "held_out": None}
+    return TensorPredictor(facts, panel, tuple(folds), _max_atoms(finished))
+
+
+def _panel(run: Path, keys: Sequence[str]) -> Panel:
     try:
-        panel = Panel.load(run / layout.RECORDS / f"{key}.safetensors" for key in keys)
+        return Panel.load(run / layout.RECORDS / f"{key}.safetensors" for key in keys)
     except CheckpointError as error:
         raise UsageError(f"{error}; or run hybrid_grid again") from None
-    about = finished.manifest["datasets"].get(name, {})
-    facts = {
+
+
+def _facts(finished: FinishedRun, name: str, model: str, panel: Panel) -> dict[str, Any]:
+    return {
         "task": name,
         "target": panel.target.name,
         "unit": panel.target.unit,
         "kind": panel.target.kind,
-        "classes": about.get("classes"),
+        "classes": finished.manifest["datasets"].get(name, {}).get("classes"),
         "model": model,
-        "models": len(keys),
+        "models": len(panel.rows),
         "made_from": {LEDGER: finished.digest},
     }
-    max_atoms = int(finished.manifest["config"].get("max_atoms", 1000))
-    bare = Predictor(facts, panel, tuple(folds), max_atoms)
-    return _acquainted(bare, folder_of(run, name), run / layout.RECORDS, given)
+
+
+def _max_atoms(finished: FinishedRun) -> int:
+    return int(finished.manifest["config"].get("max_atoms", 1000))
 
 
 def _task_of(finished: FinishedRun, task: str | None) -> str:
@@ -94,8 +133,8 @@ def _task_of(finished: FinishedRun, task: str | None) -> str:
     if task is not None and task not in known:
         raise UsageError(f"--task {task}: no model of it is done; there are: {', '.join(known)}")
     found = str(task or known[0])
-    if finished.kind_of(found) not in COMBINED:
-        raise UsageError(f"{found}: predictions are of one number or class a crystal")
+    if finished.kind_of(found) not in (*COMBINED, *TENSORS):
+        raise UsageError(f"{found}: predictions are of one number, class or tensor a crystal")
     return found
 
 

@@ -158,7 +158,7 @@ class Seen:
         for table in tables:
             yield table
             self.rows += len(table["id"])
-            self.refused += sum(value is None for value in table["prediction"])
+            self.refused += sum(map(bool, table["reason"]))
             now = time.monotonic()
             if now - said > NEWS:
                 said = now

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.spreadsheet import spreadsheet_safe
 from orchestrator.predict.predictor import Predicted
+from orchestrator.predict.tensors import PredictedTensors
 from orchestrator.runs import durable
 from trainables import checksum
 from trainables.crystals.crystal import Entry
@@ -33,14 +34,31 @@ Block = tuple[int, list[Entry]]  # numbered
 Table = dict[str, list[Any]]  # by column; None where there is no number
 
 
-def table_of(predicted: Predicted, *, members: bool) -> Table:
-    """The rows of a block."""
+def table_of(predicted: Predicted | PredictedTensors, *, members: bool) -> Table:
+    """The rows of a block.
+
+    Raises:
+        UsageError: members are asked for, and each has a tensor.
+    """
+    if isinstance(predicted, PredictedTensors):
+        return _of_tensors(predicted, members=members)
     found: Table = {"id": list(predicted.ids)}
     found |= {name: _numbers(getattr(predicted, name)) for name in NUMBERS}
     found |= {"outside": list(predicted.outside), "reason": list(predicted.reasons)}
     if members:
         found |= {key: _numbers(own) for key, own in sorted(predicted.members.items())}
     return found
+
+
+def _of_tensors(predicted: PredictedTensors, *, members: bool) -> Table:
+    if members:
+        raise UsageError("--members: a column for each model is for numbers; leave it out")
+    found: Table = {"id": list(predicted.ids)}
+    found |= {name: _numbers(values) for name, values in predicted.entries.items()}
+    found["spread"] = _numbers(predicted.spread)
+    if predicted.stable is not None:
+        found["stable"] = _numbers(predicted.stable)
+    return found | {"outside": list(predicted.outside), "reason": list(predicted.reasons)}
 
 
 def _numbers(values: Iterable[float]) -> list[float | None]:

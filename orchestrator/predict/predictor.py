@@ -127,7 +127,7 @@ class Predictor:
         outside, reasons = np.full(len(entries), "", object), np.array(found.reasons, object)
         outside[good] = self.unfamiliar(found.graphs)
         silent = good[np.isnan(joined[0, good])]
-        reasons[silent] = [_why_silent(outside[place]) for place in silent]
+        reasons[silent] = [why_silent(outside[place]) for place in silent]
         members = {key: np.full(len(entries), np.nan) for key in values}
         for key, own in members.items():
             own[good] = np.where(known[key], values[key], np.nan)
@@ -240,7 +240,8 @@ def _of_fold(
     return found
 
 
-def _why_silent(outside: str) -> str:
+def why_silent(outside: str) -> str:
+    """Why there is no prediction for a crystal that was not refused."""
     if outside:
         return f"no model can say anything: {outside}"
     return "the models' prediction is no finite number"

@@ -9,6 +9,7 @@ LEDGER = "ledger.parquet"
 EMBEDDINGS = "embeddings.parquet"
 PREDICTIONS = "predictions.parquet"
 DISTANCES = "distances.parquet"
+TENSORS = "tensors.parquet"  # where a target is one
 TABLES = "tables"
 REPORT = "report.html"
 LOCK = ".lock"
@@ -25,7 +26,7 @@ FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
 # Names that jobs write at the top of a run directory. A new file has to be added here, or a killed
 # job leaves its draft behind: tests/orchestrator/test_ownership.py compares.
 FILES = frozenset(
-    {MANIFEST, LEDGER, EMBEDDINGS, PREDICTIONS, DISTANCES, REPORT, PROBE}
+    {MANIFEST, LEDGER, EMBEDDINGS, PREDICTIONS, DISTANCES, TENSORS, REPORT, PROBE}
     | {"SHA256SUMS", "without.txt", "folds.parquet", "quarantine.csv"}
     | {"ensemble.parquet", "ensemble.json", FIT_PROGRESS, FIT}
     | {"groups.csv", "consensus.json", "partners.parquet", "geometry.parquet"}

@@ -14,6 +14,7 @@ from trainables.crystals.folds import (
     VALIDATE,
     FoldError,
     folds_of_groups,
+    folds_of_hashes,
     folds_of_parts,
     folds_of_rows,
 )
@@ -72,3 +73,22 @@ def test_rows_and_parts_as_they_are_given() -> None:
     given_parts = folds_of_parts([{0: TEST, 1: LEARN}, {0: VALIDATE}, {}])
     assert given_parts.parts[:2].tolist() == [[TEST, VALIDATE, UNUSED], [LEARN, UNUSED, UNUSED]]
     assert (given_parts.parts[2:] == UNUSED).all()
+
+
+def test_a_hash_puts_a_group_into_the_same_fold_of_any_data_set() -> None:
+    names = np.array([f"A{row % 60}B" for row in range(200)])
+    folds = folds_of_hashes(names)
+    tests = [set(names[folds.test_rows(fold)]) for fold in range(5)]
+    assert sorted(name for own in tests for name in own) == sorted(set(names))
+    other = np.array([f"A{row}B" for row in range(30, 90)])
+    again = folds_of_hashes(other)
+    for fold in range(5):
+        found = set(other[again.test_rows(fold)])
+        assert found & set(names) == tests[fold] & set(other)
+    # sha256("A0B") mod 5, so that no later version divides them in another way
+    assert np.flatnonzero([("A0B" in own) for own in tests]).tolist() == [1]
+
+
+def test_hashes_that_leave_a_fold_without_rows_are_refused() -> None:
+    with pytest.raises(FoldError, match="the hashes of 2 groups make folds of"):
+        folds_of_hashes(["NaCl", "KCl"] * 20)

@@ -10,17 +10,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trainables.representations.wigner import (
-    ORDERS,
     WIDTH,
-    harmonics,
     multiply,
     pack,
     packed,
     to_pole,
     transpose,
     unpack,
-    wigner,
 )
+from trainables.tensors.harmonics import harmonics, wigner
+
+ORDERS = (1, 2, 3, 4)
 
 each = pytest.mark.parametrize("order", ORDERS)
 numbers = st.floats(-1, 1, allow_subnormal=False)

@@ -18,7 +18,9 @@ from trainables.targets.binary import Binary
 from trainables.targets.kinds import KINDS, kind_of
 from trainables.targets.scalar import Scalar
 from trainables.targets.site import Site
+from trainables.targets.tensor import Dielectric, Elastic, Piezo
 from trainables.targets.vector import Properties, Spectrum
+from trainables.tensors.irreps import DIELECTRIC, ELASTIC, PIEZO, Form
 from trainables.testing.crystals import crystal
 from trainables.testing.targets import RegressionContract, TargetContract
 
@@ -60,12 +62,72 @@ class TestSite(RegressionContract):
     true = with_gaps(RNG.normal(size=ROWS))
 
 
+def tensors(form: Form) -> np.ndarray:
+    """[B, C] components, most of them isotropic."""
+    drawn = RNG.normal(size=(ROWS, form.width))
+    drawn[:, : form.isotropic] += 9
+    return drawn
+
+
+class TensorContract(TargetContract):
+    """Tensors have one mean and one scale, so that each standardised component need not be 1."""
+
+    def test_the_mean_knows_no_direction(self) -> None:
+        isotropic = self.kind.form.isotropic  # type: ignore[attr-defined]
+        mean = np.asarray(self.kind.scaler(self.true).mean)
+        np.testing.assert_allclose(mean[:isotropic], self.true.mean(axis=0)[:isotropic])
+        assert not mean[isotropic:].any()
+
+    def test_the_mean_distance_is_one(self) -> None:
+        standard = self.standard.numpy()
+        assert np.linalg.norm(standard, axis=1).mean() == pytest.approx(1)
+        same = np.repeat(np.eye(len(standard[0]))[:1], ROWS, axis=0)
+        assert np.isfinite(self.kind.scaler(same).standardise(same)).all()
+
+    def test_scores_do_not_see_how_a_crystal_is_turned(self) -> None:
+        form = self.kind.form  # type: ignore[attr-defined]
+        turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+        turns, said = np.repeat(turn[None], ROWS, axis=0), self.true * 0.9 + 0.1
+        scaler = self.kind.scaler(self.true)
+        scores = self.kind.metrics(said, self.true, scaler)
+        turned = self.kind.metrics(form.turned(said, turns), form.turned(self.true, turns), scaler)
+        assert turned == pytest.approx(scores, rel=1e-9)
+
+    def test_a_network_without_directions_gives_the_isotropic_part(self) -> None:
+        isotropic = self.kind.form.isotropic  # type: ignore[attr-defined]
+        said, scaler = self.outputs[..., :isotropic], self.kind.scaler(self.true)
+        whole = torch.nn.functional.pad(said, (0, self.outputs.shape[-1] - isotropic))
+        for form in ("l1", "mse"):
+            loss = self.kind.loss(said, self.standard, form)
+            assert torch.equal(loss, self.kind.loss(whole, self.standard, form))
+        value = self.kind.value(said[0].numpy(), scaler)
+        assert np.array_equal(value, self.kind.value(whole[0].numpy(), scaler))
+
+
+class TestDielectric(TensorContract):
+    kind = Dielectric(Target(name="ε", unit=None, kind="dielectric", shape=(6,)))
+    true = tensors(DIELECTRIC)
+
+
+class TestElastic(TensorContract):
+    kind = Elastic(Target(name="C", unit="GPa", kind="elastic", shape=(21,)))
+    true = tensors(ELASTIC)
+
+
+class TestPiezo(TensorContract):
+    kind = Piezo(Target(name="e", unit="C/m²", kind="piezo", shape=(18,)))
+    true = tensors(PIEZO)
+
+
 CASES: dict[str, type[TargetContract]] = {
     "scalar": TestScalar,
     "binary": TestBinary,
     "spectrum": TestSpectrum,
     "properties": TestProperties,
     "site": TestSite,
+    "dielectric": TestDielectric,
+    "elastic": TestElastic,
+    "piezo": TestPiezo,
 }
 
 

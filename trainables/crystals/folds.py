@@ -80,6 +80,28 @@ def folds_of_groups(names: Sequence[str] | np.ndarray) -> GivenFolds:
     return GivenFolds(parts=np.where(tested, TEST, LEARN).astype(np.int8), groups=groups)
 
 
+def folds_of_hashes(names: Sequence[str] | np.ndarray) -> GivenFolds:
+    """Five folds of whole groups, each by its name alone: SHA-256 mod 5.
+
+    So a group is tested in the same fold whatever else is in a data set, and in all data sets. The
+    sizes of folds differ by chance.
+
+    Args:
+        names: [B] of the groups.
+
+    Raises:
+        FoldError: a fold would have nothing to test, or nothing to learn from.
+    """
+    known, groups = np.unique(np.asarray(names, str), return_inverse=True)
+    digests = [hashlib.sha256(name.encode()).digest() for name in known.tolist()]
+    fold_of = np.array([int.from_bytes(digest) % FOLDS for digest in digests])
+    tested = fold_of[groups] == np.arange(FOLDS)[:, None]
+    if not tested.any(axis=1).all() or (tested.mean(axis=1) > LARGEST_SHARE).any():
+        sizes = ", ".join(map(str, tested.sum(axis=1)))
+        raise FoldError(f"the hashes of {len(known)} groups make folds of {sizes} rows; use others")
+    return GivenFolds(parts=np.where(tested, TEST, LEARN).astype(np.int8), groups=groups)
+
+
 def folds_of_rows(tested: Sequence[int] | np.ndarray) -> GivenFolds:
     """Folds that each test some rows and learn from all others.
 

@@ -9,12 +9,20 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from trainables.crystals.crystal import BadCrystal, one_line
 
 # What a target can be; `trainables.targets.kinds` says how each is learned.
-KindName = Literal["scalar", "binary", "spectrum", "properties", "site"]
+TensorName = Literal["dielectric", "elastic", "piezo"]
+KindName = Literal[
+    "scalar", "binary", "spectrum", "properties", "site", "dielectric", "elastic", "piezo"
+]
+TENSORS: tuple[TensorName, ...] = get_args(TensorName)
+# In which orientation the tensors of a file are, beside that of its structures; see
+# `trainables/representations/tensor_frames.py`.
+GIVEN = "given"
+FRAMES = (GIVEN, "standard", "conventional", "primitive")
 # What people, spreadsheets and programs write for a missing value.
 MISSING = frozenset(
     ("", "-", "--", "---", "\u2013", "\u2014", "?", ".", "*", "na", "n/a", "n.a.", "#n/a", "#na")
@@ -98,6 +106,37 @@ def _entry_of_list(value: object, place: int) -> float:
         return math.nan if is_missing(text) else read_target(text)
     except BadCrystal as bad:
         raise BadCrystal(f"number {place} of the list: {bad}") from None
+
+
+def read_tensor(text: str) -> list[float]:
+    """The entries of a tensor, row by row, from a list of numbers or of lists of lists.
+
+    Raises:
+        BadCrystal: it is no such list, or an entry is no number; a missing one is NaN.
+    """
+    flat: list[float] = []
+    rows = text.strip()
+    if is_missing(rows):
+        raise BadCrystal(f"missing target: the cell {f'says {text!r}' if rows else 'is empty'}")
+    try:
+        pending = [json.loads(rows)]
+    except (ValueError, RecursionError):
+        pending = [None]
+    if not isinstance(pending[0], list):
+        raise BadCrystal(f"target is no list of numbers: {one_line(text, 30)!r}")
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending.extend(reversed(value))
+        else:
+            flat.append(_entry_of_list(value, len(flat) + 1))
+    return flat
+
+
+def frame_of(target: str) -> str:
+    """The frame that a target's name ends with, as `piezo@piezo@conventional`; else `GIVEN`."""
+    *_, last = target.split("@")
+    return last if last in FRAMES else GIVEN
 
 
 def is_list(cell: str) -> bool:

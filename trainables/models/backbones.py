@@ -41,6 +41,8 @@ class BackboneSpec:
             one model, a `trainables.models.stacking.Backbone`, which `torch.func` stacks and whose
             head is that of the target.
         representation: of a crystal, which the network sees.
+        oriented: whether the class has features with directions too, for tensors: a plain one on
+            orbit graphs, see `trainables.models.stacking.Oriented`.
         recipes: how it is optimised, by name of the recipe.
         edge_cost: (a, b) of the work a + b·width for an edge in an epoch, as measured on one core;
             only ratios between backbones matter.
@@ -55,6 +57,7 @@ class BackboneSpec:
     model: str
     stacking: Literal["native", "vmap"] = "native"
     representation: CrystalGraph
+    oriented: bool = False
     recipes: Mapping[RecipeName, Recipe]
     edge_cost: tuple[float, float]
     options: type[NetworkOptions] = NetworkOptions
@@ -67,8 +70,9 @@ class BackboneSpec:
         Called with generators [K] and the `HybridEmbedding` of the K models, and with the fields of
         `options` by name, it makes a `torch.nn.Module` that maps a batch to predictions [K, B];
         with `outputs=L`, for targets of several numbers, to [K, B, L]; a plain one with
-        `per_site=True` to [K, N], where the representation keeps the atoms. The network has the
-        `embedding` and `node_layers(batch)`, its node features [K, N, A] after each layer.
+        `per_site=True` to [K, N], where the representation keeps the atoms; an oriented one with
+        the `form` of a tensor to its components, [K, B, C]. The network has the `embedding` and
+        `node_layers(batch)`, its node features [K, N, A] after each layer.
         """
         if self.stacking == "native":
             return self.network()
@@ -178,6 +182,7 @@ _TENSOR = BackboneSpec(
     model="trainables.models.tensor:TensorNetwork",
     stacking="vmap",
     representation=OrbitGraph(name="orbits-r4", version=1, cutoff=4.0, max_neighbours=None),
+    oriented=True,
     recipes={
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
         "tuned": replace(_TUNED, epochs=100),

@@ -18,7 +18,9 @@ from torch.nn.modules.dropout import _DropoutNd
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.heads import CrystalHead, SiteHead
 from trainables.models.layers import Generators
+from trainables.models.tensor_head import TensorHead, highest
 from trainables.representations.graph_batch import Batch
+from trainables.tensors.irreps import Form
 
 
 class Backbone(nn.Module):
@@ -50,6 +52,25 @@ class Backbone(nn.Module):
                 `FullBatch` of full ones.
         """
         raise NotImplementedError
+
+
+class Oriented(nn.Module):
+    """A backbone that gives its oriented features, of which the invariant parts are the first.
+
+    Args:
+        backbone: with a method `features` like `forward`, whose tensors are [M, N, A]: components
+            of orders l = 0, 1, … one after the other, of parity (-1)^l.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.width = cast(Backbone, backbone).width
+
+    def forward(self, elements_zd: Tensor, batch: Any) -> list[Tensor]:
+        """Node features [M, N, A] after each layer."""
+        features: list[Tensor] = self.backbone.features(elements_zd, batch)  # type: ignore[operator]
+        return features
 
 
 class Stack(nn.Module):
@@ -144,6 +165,8 @@ class StackedNetwork(nn.Module):
         embedding: vectors of the elements.
         outputs: numbers a crystal; None for one, without an axis of its own.
         per_site: one number a node instead.
+        form: of a tensor a crystal instead; of a backbone that has oriented features and can be
+            asked for those up to an order, by `result`.
         options: of the backbone, by name.
     """
 
@@ -155,24 +178,36 @@ class StackedNetwork(nn.Module):
         *,
         outputs: int | None = None,
         per_site: bool = False,
+        form: Form | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.backbone = Stack(lambda: backbone(embedding.dim, **options), generators)
-        plain = self.backbone.module
-        width = cast(Backbone, plain).width
-        pooled = getattr(plain, "crystal_head", CrystalHead)
-        self.head = Stack(
-            lambda: SiteHead(width) if per_site else pooled(width, outputs), generators
-        )
+        self.oriented = form is not None
+
+        def plain() -> nn.Module:
+            if form is None:
+                return backbone(embedding.dim, **options)
+            return Oriented(backbone(embedding.dim, result=highest(form), **options))
+
+        def head() -> nn.Module:
+            if form is not None:
+                return TensorHead(width, form, pooled)
+            return SiteHead(width) if per_site else pooled(width, outputs)
+
+        self.backbone = Stack(plain, generators)
+        module = self.backbone.module
+        width = cast(Backbone, module).width
+        pooled = getattr(module, "crystal_head", CrystalHead)
+        self.head = Stack(head, generators)
 
     def node_layers(self, batch: Batch) -> list[Tensor]:
-        """Node features [K, N, A] after each layer."""
+        """Node features [K, N, A] after each layer; the invariant ones."""
         layers: list[Tensor] = self.backbone(self.embedding(), batch)
-        return layers
+        return [layer[:, 0] for layer in layers] if self.oriented else layers
 
     def forward(self, batch: Batch) -> Tensor:
-        """Standardised predictions, [K, B]; [K, B, outputs], or [K, N] per site."""
-        predicted: Tensor = self.head(self.node_layers(batch)[-1], batch)
+        """Standardised predictions, [K, B]; [K, B, outputs or components], or [K, N] per site."""
+        last: Tensor = self.backbone(self.embedding(), batch)[-1]
+        predicted: Tensor = self.head(last, batch)
         return predicted

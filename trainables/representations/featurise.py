@@ -23,8 +23,10 @@ from trainables.crystals.parsing import parse
 from trainables.representations.columns import Columns
 from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours
 from trainables.representations.neighbours import find_neighbours
+from trainables.representations.tensor_frames import placed
 from trainables.targets.base import NUMBER, Kind, Target
 from trainables.targets.kinds import kind_of
+from trainables.targets.tensor import TensorKind
 
 # Å³ per atom below which two atoms must be nearer than MIN_DISTANCE: no packing of equal spheres is
 # denser than π/√18 (Hales 2005, doi:10.4007/annals.2005.162.1065).
@@ -90,7 +92,8 @@ def _value(kind: Kind, entry: Entry, crystal: Crystal) -> np.ndarray:
     """The target of an entry; NaN if none is requested."""
     if entry.target is None:
         return np.full(kind.target.shape, np.nan)
-    return kind.parse(entry.target, crystal)
+    value = kind.parse(entry.target, crystal)
+    return placed(kind, value, crystal) if isinstance(kind, TensorKind) else value
 
 
 def _joined(kind: Kind, values: Sequence[np.ndarray]) -> np.ndarray:

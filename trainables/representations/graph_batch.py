@@ -102,15 +102,20 @@ class OrbitBatch(Batch):
     lower order takes the first entries. W = 83.
 
     Attributes:
+        group: [B] int64 number of the space group.
         frame: [B, 3, 3] rotation of a vector to the orientation of the given crystal.
         projector: [N, W] onto the features that the group of the site allows.
         length: [E] in Å.
         into: [E, W] features of the node src turned to the neighbour's, and into the edge's frame.
         out: [E, W] from the edge's frame, and onto what the site of dst allows.
+        fourth: [E, 9] harmonics of l = 4 of the direction to the neighbour, of which the site of
+            dst allows so much: a stiffness has that order, and no node feature.
     """
 
+    group: Tensor
     frame: Tensor
     projector: Tensor
     length: Tensor
     into: Tensor
     out: Tensor
+    fourth: Tensor

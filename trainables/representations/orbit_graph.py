@@ -44,6 +44,7 @@ from trainables.representations.wigner import (
     to_pole,
     transpose,
 )
+from trainables.tensors.harmonics import harmonics, wigner
 
 # Of a neighbour's cell along one vector, in a key. Standard cells are reduced, so that no neighbour
 # is 2^14 cells away; cells that are kept as they are have no operations, and need no keys.
@@ -89,6 +90,7 @@ class OrbitGraphs(Columns):
             edge_ptr=self.edge_ptr,
             z=self.z,
             multiplicity=self.multiplicity,
+            group=self.group,
             frame=self.frame,
             projector=projector,
             dst=self.dst,
@@ -97,6 +99,7 @@ class OrbitGraphs(Columns):
             length=np.linalg.norm(self.vector, axis=1),
             into=multiply(to_edge, wigner_of_turns()[self.turn]),
             out=multiply(projector[nodes], transpose(to_edge)),
+            fourth=fourth_orders(self.site[nodes], self.vector),
         )
 
 
@@ -105,6 +108,7 @@ class TurnedOrbits(Columns):
     """`OrbitGraphs` with Wigner matrices, as a device holds them; see `OrbitBatch`."""
 
     multiplicity: Annotated[np.ndarray, column(Scope.NODE, "float64")]
+    group: Annotated[np.ndarray, column(Scope.CRYSTAL, "uint8")]
     frame: Annotated[np.ndarray, column(Scope.CRYSTAL, "float64", (3, 3))]
     projector: Annotated[np.ndarray, column(Scope.NODE, "float64", (WIDTH,))]
     dst: Annotated[np.ndarray, column(Scope.EDGE, "int32", refers=Scope.NODE)]
@@ -113,6 +117,7 @@ class TurnedOrbits(Columns):
     length: Annotated[np.ndarray, column(Scope.EDGE, "float64")]
     into: Annotated[np.ndarray, column(Scope.EDGE, "float64", (WIDTH,))]
     out: Annotated[np.ndarray, column(Scope.EDGE, "float64", (WIDTH,))]
+    fourth: Annotated[np.ndarray, column(Scope.EDGE, "float64", (9,))]
 
     @classmethod
     def batch(cls, taken: Taken) -> OrbitBatch:
@@ -128,11 +133,13 @@ class TurnedOrbits(Columns):
             count=taken["count"],
             edge_crystal=taken.owner[Scope.EDGE],
             target=taken["target"],
+            group=taken["group"].long(),
             frame=taken["frame"],
             projector=taken["projector"],
             length=taken["length"],
             into=taken["into"],
             out=taken["out"],
+            fourth=taken["fourth"],
         )
 
 
@@ -155,6 +162,20 @@ def projectors(site: np.ndarray) -> np.ndarray:
     means = has @ wigner_of_turns() / has.sum(axis=1, keepdims=True)
     projected: np.ndarray = means[of]
     return projected
+
+
+def fourth_orders(site: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """[E, 9] harmonics of l = 4 of directions, of which groups of sites allow so much.
+
+    Args:
+        site: [E] uint64, a bit for each of the `turns`.
+        vectors: [E, 3], none of them zero.
+    """
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    kinds, of = np.unique(site, return_inverse=True)
+    has = members(kinds)
+    means = np.einsum("st,tmn->smn", has, wigner(4, turns())) / has.sum(axis=1)[:, None, None]
+    return np.einsum("emn,en->em", means[of], harmonics(4, unit))
 
 
 def members(site: np.ndarray) -> np.ndarray:

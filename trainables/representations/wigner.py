@@ -1,75 +1,18 @@
-"""Real Wigner matrices up to l = 3, of proper and improper rotations, in double precision.
+"""Real Wigner matrices up to l = 3 behind each other, of proper and improper rotations.
 
-Legend: R rotations, K sample points, M = 2l + 1 components, W = 9 + 25 + 49 packed entries.
+Legend: R rotations, M = 2l + 1 components, W = 9 + 25 + 49 packed entries.
 
-The components of order l are those of the real solid harmonics Y_l with the polar axis z, in the
-order m = -l … l: (y, z, x) for l = 1. So they are e3nn's (Geiger & Smidt 2022, arXiv:2207.09453) of
-the vector (y, z, x). D(R) is defined by Y(R v) = D(R) Y(v): a feature of natural parity, (-1)^l, as
-1o, 2e and 3o. One of the other parity takes det(R) D(R).
-
-Euler angles lose half of the digits where they are singular, as at the operations of a crystal. So
-D(R) is solved for from Y at sample points and at their images, which is exact to rounding.
+Components and signs are those of `trainables/tensors/harmonics.py`.
 """
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
+
+from trainables.tensors.harmonics import wigner
 
 ORDERS = (1, 2, 3)  # that of l = 0 is the number 1
 WIDTH = sum((2 * order + 1) ** 2 for order in ORDERS)
-
-
-def harmonics(order: int, vectors: np.ndarray) -> np.ndarray:
-    """[…, M] real solid harmonics of order 1, 2 or 3, whose squares sum to r^2l.
-
-    Args:
-        vectors: […, 3].
-    """
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    if order == 1:
-        return np.stack([y, z, x], axis=-1)
-    square = x * x + y * y + z * z
-    if order == 2:
-        diagonal = (3 * z * z - square) / 2
-        half = (x * x - y * y) / 2
-        return np.stack([x * y, y * z, diagonal / 3**0.5, x * z, half], axis=-1) * 3**0.5
-    outer = 5 * z * z - square
-    return np.stack(
-        [
-            (5 / 8) ** 0.5 * y * (3 * x * x - y * y),
-            15**0.5 * x * y * z,
-            (3 / 8) ** 0.5 * y * outer,
-            z * (5 * z * z - 3 * square) / 2,
-            (3 / 8) ** 0.5 * x * outer,
-            15**0.5 / 2 * z * (x * x - y * y),
-            (5 / 8) ** 0.5 * x * (x * x - 3 * y * y),
-        ],
-        axis=-1,
-    )
-
-
-def wigner(order: int, rotations: np.ndarray) -> np.ndarray:
-    """[R, M, M] matrices D(R) of one order.
-
-    Args:
-        rotations: [R, 3, 3] orthogonal matrices.
-    """
-    points, inverse = _samples(order)
-    turned = harmonics(order, np.einsum("rij,kj->rki", rotations, points))
-    return np.einsum("mk,rkn->rnm", inverse, turned)
-
-
-@cache
-def _samples(order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points [K, 3] on the sphere, spread evenly, and the inverse [M, K] of the harmonics there."""
-    steps = np.arange(24)
-    height = 1 - (2 * steps + 1) / len(steps)
-    angle = steps * np.pi * (3 - 5**0.5)  # the golden angle
-    radius = np.sqrt(1 - height**2)
-    points = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
-    return points, np.linalg.pinv(harmonics(order, points))
 
 
 def packed(rotations: np.ndarray) -> np.ndarray:

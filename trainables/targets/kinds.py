@@ -9,6 +9,7 @@ from trainables.targets.base import Kind, Target
 from trainables.targets.binary import Binary
 from trainables.targets.scalar import Scalar
 from trainables.targets.site import Site
+from trainables.targets.tensor import Dielectric, Elastic, Piezo
 from trainables.targets.vector import Properties, Spectrum
 
 KINDS: dict[KindName, Callable[[Target], Kind]] = {
@@ -17,6 +18,9 @@ KINDS: dict[KindName, Callable[[Target], Kind]] = {
     "spectrum": Spectrum,
     "properties": Properties,
     "site": Site,
+    "dielectric": Dielectric,
+    "elastic": Elastic,
+    "piezo": Piezo,
 }
 
 

@@ -21,6 +21,7 @@ from trainables.elements import handcrafted
 from trainables.models.backbones import BACKBONES
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.mixing import Mixing
+from trainables.representations.allowed import allowed
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.columns import Columns, ranges
 from trainables.targets.base import Scaler
@@ -227,7 +228,7 @@ def predict(model: nn.Module, row: dict[str, Any], graphs: Columns) -> Predicted
         mean, scale = np.array(row["target_mean"]), np.array(row["target_scale"])
         scaler = Scaler(mean=mean, scale=scale, unit=1.0)
         places = ranges(graphs.node_ptr, known) if kind.per_site else known
-        values[places] = kind.value(said, scaler)
+        values[places] = allowed(kind, kind.value(said, scaler), graphs, known)
     return Predicted(values, reasons)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainables.crystals.split import InnerFold, Split
 from trainables.elements import handcrafted
-from trainables.models.backbones import BACKBONES
+from trainables.models.backbones import BACKBONES, BackboneSpec
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import Generators
 from trainables.models.mixing import RESIDUAL, Mixing
@@ -24,6 +24,7 @@ from trainables.representations.dataset import Dataset, split_dataset
 from trainables.representations.source import open_source
 from trainables.targets.base import NUMBER, Target
 from trainables.targets.kinds import kind_of
+from trainables.tensors.irreps import FORMS
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.fitted import FittedArray
 from trainables.training.inner_folds import InnerFoldsProblem, OwnPart
@@ -68,12 +69,20 @@ def build_model(
     """
     entry = BACKBONES[backbone]
     given = vars(options or entry.options())
-    if target.shape:
-        given = {**given, "outputs": math.prod(target.shape)}
-    if target.kind == "site":
-        given = {**given, "per_site": True}
-    model: nn.Module = entry.load()(generators, embedding, **given)
+    model: nn.Module = entry.load()(
+        generators, embedding, **given, **_head_of(entry, given, target)
+    )
     return model
+
+
+def _head_of(entry: BackboneSpec, options: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    """The arguments of a stacked network that say what it predicts."""
+    if (form := FORMS.get(target.kind)) is not None:
+        directed = entry.oriented and options.get("l_max") != 0
+        return {"form": form} if directed else {"outputs": form.isotropic}
+    if target.kind == "site":
+        return {"per_site": True}
+    return {"outputs": math.prod(target.shape)} if target.shape else {}
 
 
 class ArrayFit(FittedArray):

@@ -18,6 +18,7 @@ from trainables.crystals.split import Split
 from trainables.elements.descriptor import MAX_Z
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.mixing import Mixing
+from trainables.representations.allowed import allowed
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph_batch import Batch
 from trainables.representations.source import GraphSource
@@ -87,7 +88,8 @@ def evaluate(
 
     def said(rows: np.ndarray) -> np.ndarray:
         outputs = predictions(trained.model, data, torch.from_numpy(rows))[0]
-        return kind.value(outputs.double().cpu().numpy(), scaler)
+        values = kind.value(outputs.double().cpu().numpy(), scaler)
+        return allowed(kind, values, dataset.graphs, rows)
 
     arrays = dict(outcome.arrays)
     true = dataset.targets_of(split.test)

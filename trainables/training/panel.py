@@ -17,6 +17,7 @@ from torch import nn
 from trainables.crystals.symbols import MAX_Z
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
+from trainables.representations.allowed import allowed
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.columns import Columns
 from trainables.representations.graph import CrystalGraph
@@ -101,12 +102,16 @@ class Panel:
         """
         kind, found = kind_of(self.target), {}
         for stack in self.stacks:
-            data = _on_host(graphs[stack.representation.name])
+            own = graphs[stack.representation.name]
+            data, rows = _on_host(own), np.arange(len(own))
             said = [stack.model(batch) for batch in _batches(data, len(stack.keys))]
             outputs = torch.cat(said, dim=1).double().numpy() if said else None
             for place, (key, scaler) in enumerate(zip(stack.keys, stack.scalers, strict=True)):
                 empty = np.zeros((0, *self.target.shape))
-                found[key] = empty if outputs is None else kind.value(outputs[place], scaler)
+                if outputs is None:
+                    found[key] = empty
+                    continue
+                found[key] = allowed(kind, kind.value(outputs[place], scaler), own, rows)
         return found
 
     @torch.no_grad()

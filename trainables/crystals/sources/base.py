@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,13 +18,16 @@ from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.sources import gunzip
 from trainables.crystals.sources.bounded import LARGEST_ROW, BoundedLines, MeasuredRows
 from trainables.crystals.sources.cells import Cells
+from trainables.crystals.targets import FRAMES, TENSORS
 from trainables.printable import printable
 
 ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
 PER_SITE = "@site"  # after the name of a column whose lists have a number an atom
+TENSOR = "@"  # before a tensor's kind, after the name of a column whose lists are such tensors
 LONGEST_ID = 200  # characters; an array of ids gives each the space of the longest
 LARGEST_WHOLE = 256 << 20  # bytes of a table of ids or formulas; some millions of rows
+_ENDING = re.compile(rf"({PER_SITE}|{TENSOR}({'|'.join(TENSORS)})(@({'|'.join(FRAMES)}))?)\Z")
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -223,7 +227,7 @@ def choose_target(
 
 def _as_asked(path: Path, wanted: str, columns: Sequence[str]) -> str:
     """A target's name with its columns as they are spelled."""
-    names, per_site = columns_of(wanted, columns)
+    names, ending = columns_of(wanted, columns)
     spelled = []
     for name in names:
         found = as_spelled(name, columns)
@@ -231,11 +235,11 @@ def _as_asked(path: Path, wanted: str, columns: Sequence[str]) -> str:
             raise SourceError(f"{path}: {no_column(name, columns)}")
         _demand_once(path, found, columns)
         spelled.append(found)
-    if len(spelled) > 1 and per_site:
-        raise SourceError(f"{path}: {wanted}: {PER_SITE} is for one column; leave the others out")
+    if len(spelled) > 1 and ending:
+        raise SourceError(f"{path}: {wanted}: {ending} is for one column; leave the others out")
     if repeated := sorted({name for name in spelled if spelled.count(name) > 1}):
         raise SourceError(f"{path}: {wanted}: names {one_line(repeated[0], 60)!r} twice")
-    return ",".join(spelled) + (PER_SITE if per_site else "")
+    return ",".join(spelled) + ending
 
 
 def _demand_once(path: Path, name: str, columns: Sequence[str]) -> None:
@@ -243,15 +247,22 @@ def _demand_once(path: Path, name: str, columns: Sequence[str]) -> None:
         raise SourceError(f"{path}: column {one_line(name, 60)!r} is there twice; rename one")
 
 
-def columns_of(target: str, columns: Sequence[str]) -> tuple[list[str], bool]:
-    """The columns of a target (`gap`, `gap,energy`, `spin@site`), and whether it is per site.
+def columns_of(target: str, columns: Sequence[str]) -> tuple[list[str], str]:
+    """The columns of a target (`gap`, `gap,energy`, `spin@site`), and what follows their names.
 
     A column that has the whole name is meant alone.
     """
-    for plain in (target, target.removesuffix(PER_SITE)):
-        if as_spelled(plain, columns) is not None:
-            return [plain], plain != target
-    return [name.strip() for name in plain.split(",")], plain != target
+    plain, ending = without_ending(target)
+    for name, rest in ((target, ""), (plain, ending)):
+        if as_spelled(name, columns) is not None:
+            return [name], rest
+    return [name.strip() for name in plain.split(",")], ending
+
+
+def without_ending(target: str) -> tuple[str, str]:
+    """A target's name without `@site`, `@piezo` or `@piezo@conventional`, and that ending."""
+    found = _ENDING.search(target)
+    return (target, "") if found is None else (target[: found.start()], found.group())
 
 
 def as_spelled(name: str, columns: Sequence[str]) -> str | None:
@@ -265,6 +276,13 @@ def as_spelled(name: str, columns: Sequence[str]) -> str | None:
 def no_column(name: str, columns: Sequence[str]) -> str:
     """Says that a table has no such column, and which one may be meant."""
     alike = {column.lower(): column for column in columns}
+    column, at, rest = name.partition("@")
+    if at and as_spelled(column, columns) is not None:
+        return (
+            f"no column {one_line(name, 60)!r}, and {one_line(at + rest, 40)!r} is none of"
+            f" {PER_SITE} {' '.join(TENSOR + one for one in TENSORS)}, a tensor's with"
+            f" {' '.join('@' + one for one in FRAMES)} behind it or nothing"
+        )
     close = difflib.get_close_matches(name.lower(), alike, n=1)
     hint = f" (did you mean {one_line(alike[close[0]], 60)!r}?)" if close else ""
     return f"no column {one_line(name, 60)!r}{hint}; it has {listed(columns)}"

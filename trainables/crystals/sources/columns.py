@@ -10,12 +10,15 @@ from trainables.crystals.crystal import BadCrystal, one_line
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
     PER_SITE,
+    TENSOR,
     SourceError,
     choose_target,
     listed,
+    without_ending,
 )
 from trainables.crystals.sources.cells import Cells
 from trainables.crystals.targets import (
+    TENSORS,
     has_decimal_commas,
     is_list,
     is_missing,
@@ -23,6 +26,7 @@ from trainables.crystals.targets import (
     read_numbers,
     words,
 )
+from trainables.tensors.irreps import FORMS
 
 FORMULA_COLUMNS = ("formula", "composition", "pretty_formula", "formula_pretty", "reduced_formula")
 _INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
@@ -127,9 +131,13 @@ def form_of(
         SourceError: numbers can be read in two ways, or words name more or fewer than two classes,
             or lists differ in length; in one line.
     """
-    per_site = target.endswith(PER_SITE) and target not in columns
-    if len(columns) == 1 and (per_site or _are_lists(sample[0])):
-        return _lists(path, columns[0], sample[0], per_site)
+    _, ending = ("", "") if target in columns else without_ending(target)
+    if ending == PER_SITE:
+        return Cells(kind="site")
+    if ending:
+        return _tensors(ending)
+    if len(columns) == 1 and _are_lists(sample[0]):
+        return _lists(path, columns[0], sample[0])
     if len(columns) == 1 and words(sample[0]):
         return Cells(kind="binary", classes=_two_words(path, columns[0], every()))
     commas = tuple(
@@ -145,9 +153,13 @@ def _are_lists(cells: Sequence[str]) -> bool:
     return next((is_list(cell) for cell in cells if not is_missing(cell)), False)
 
 
-def _lists(path: Path, column: str, cells: Sequence[str], per_site: bool) -> Cells:
-    if per_site:
-        return Cells(kind="site")
+def _tensors(ending: str) -> Cells:
+    """The form of cells that hold tensors, as the target's name ends with their kind."""
+    kind = next(one for one in TENSORS if ending.startswith(TENSOR + one))
+    return Cells(kind=kind, shape=(FORMS[kind].width,))
+
+
+def _lists(path: Path, column: str, cells: Sequence[str]) -> Cells:
     lengths: dict[int, str] = {}
     for cell in cells:
         try:
@@ -162,7 +174,8 @@ def _lists(path: Path, column: str, cells: Sequence[str], per_site: bool) -> Cel
         )
     if not lengths:
         raise SourceError(
-            f"{path}: column {one_line(column, 60)!r} holds lists, but not of numbers"
+            f"{path}: column {one_line(column, 60)!r} holds lists, but not of numbers; tensors are"
+            f" asked for as {column}{TENSOR}{f' or {TENSOR}'.join(TENSORS)}"
         )
     return Cells(kind="spectrum", shape=(max(lengths),))
 

@@ -18,6 +18,8 @@ from trainables.crystals.sources import gunzip
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
     ID_COLUMNS,
+    PER_SITE,
+    TENSOR,
     SourceError,
     choose_target,
     columns_of,
@@ -25,6 +27,7 @@ from trainables.crystals.sources.base import (
     is_text,
     readable,
     stem,
+    without_ending,
 )
 from trainables.crystals.sources.cells import NUMBERS, Cells
 from trainables.crystals.sources.columns import (
@@ -36,6 +39,7 @@ from trainables.crystals.sources.columns import (
     lacks_structures,
 )
 from trainables.crystals.sources.pages import BadPage, largest_page
+from trainables.crystals.targets import TENSORS
 
 STRUCTURE_COLUMNS = {"structure": "json", "cif": "cif", "poscar": "poscar"}  # column: format
 _BATCH = 256  # rows in memory at once
@@ -89,7 +93,13 @@ class ParquetTable:
         self.cells = NUMBERS
         if self._wanted:
             for name in self._targets:
-                self._demand(schema, name, _says_target, "numbers; name another")
+                tensor = without_ending(self.target_name)[1] not in ("", PER_SITE)
+                self._demand(
+                    schema,
+                    name,
+                    _says_tensor if tensor else _says_target,
+                    f"numbers; name another, or a tensor's kind, as {name}{TENSOR}{TENSORS[0]}",
+                )
             self.cells = self._form(schema)
 
     def _form(self, schema: pa.Schema) -> Cells:
@@ -265,6 +275,17 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _says_target(kind: pa.DataType) -> bool:
     return _says_number(kind) or _is_list(kind)
+
+
+def _says_tensor(kind: pa.DataType) -> bool:
+    return _is_text(kind) or _is_nested(kind)
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    """Whether it is lists of numbers, or of such lists, as a matrix is stored."""
+    types = pa.types
+    lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(lists and (_is_number(kind.value_type) or _is_nested(kind.value_type)))
 
 
 def _names_something(kind: pa.DataType) -> bool:

@@ -1,0 +1,131 @@
+"""Tensors against the symmetry of their crystals: frames and orders of Voigt's are found out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.crystals.symmetric_crystals import GROUPS, of_group
+from trainables.crystals.crystal import BadCrystal, Crystal
+from trainables.representations.symmetrise import symmetrise
+from trainables.representations.tensor_frames import laid_over, placed, point_group, to_given
+from trainables.targets.base import Target
+from trainables.targets.kinds import kind_of
+from trainables.targets.tensor import TensorKind
+from trainables.tensors import voigt
+from trainables.tensors.irreps import FORMS
+from trainables.testing.crystals import named_crystals
+
+
+def kind(name: Any, frame: str = "") -> TensorKind:
+    """A kind of tensor whose target's name ends with a frame."""
+    found = kind_of(
+        Target(name=f"x@{name}{frame}", unit=None, kind=name, shape=(FORMS[name].width,))
+    )
+    assert isinstance(found, TensorKind)
+    return found
+
+
+def orthogonal(seed: int, *, proper: bool = True) -> np.ndarray:
+    """[3, 3] a random rotation, or reflection."""
+    turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return np.asarray(turn * np.linalg.det(turn) * (1 if proper else -1))
+
+
+def turned(crystal: Crystal, seed: int) -> Crystal:
+    """The crystal in another orientation."""
+    return Crystal(crystal.numbers, crystal.frac, crystal.lattice @ orthogonal(seed).T)
+
+
+def allowed(name: str, crystal: Crystal, seed: int = 0) -> np.ndarray:
+    """[C] a random tensor that obeys a crystal's symmetry."""
+    form = FORMS[name]
+    drawn = np.random.default_rng(seed).normal(size=form.width)
+    return np.asarray(form.invariant(point_group(symmetrise(crystal))) @ drawn)
+
+
+@pytest.mark.parametrize("number", GROUPS[::3])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_tensor_of_its_own_crystal_is_taken_as_it_is(name: str, number: int) -> None:
+    crystal = turned(of_group(number), number)
+    tensor = allowed(name, crystal)
+    assert np.array_equal(placed(kind(name), tensor, crystal), tensor)
+
+
+@pytest.mark.parametrize("number", [8, 36, 122, 152, 186, 216])
+@pytest.mark.parametrize("frame", ["standard", "conventional", "primitive"])
+def test_a_tensor_in_another_frame_is_brought_back(number: int, frame: str) -> None:
+    """It is the same as before, or differs by a symmetry of the crystal: none, as it obeys it."""
+    crystal = turned(of_group(number), number)
+    tensor, own = allowed("piezo", crystal), kind("piezo", f"@{frame}")
+    turn = to_given(crystal, symmetrise(crystal), frame)
+    assert turn is not None
+    there = own.form.turned(tensor[None], turn.T[None])[0]
+    assert np.abs(placed(own, there, crystal) - tensor).max() < 1e-9
+
+
+@pytest.mark.parametrize("frame", ["standard", "conventional"])
+def test_the_frame_that_would_fit_is_named(frame: str) -> None:
+    crystal = turned(of_group(36 if frame == "standard" else 122), 5)
+    symmetric = symmetrise(crystal)
+    turn = to_given(crystal, symmetric, frame)
+    assert turn is not None
+    there = FORMS["piezo"].turned(allowed("piezo", crystal)[None], turn.T[None])[0]
+    with pytest.raises(BadCrystal, match="forbids") as caught:
+        placed(kind("piezo"), there, crystal)
+    named = str(caught.value).rpartition(" ")[2]
+    assert named.startswith("@piezo@") and "fits" in str(caught.value)
+    assert np.linalg.norm(placed(kind("piezo", named.removeprefix("@piezo")), there, crystal)) > 0
+
+
+@pytest.mark.parametrize("order", voigt.OTHER_ORDERS)
+def test_another_order_of_voigt_is_suspected(order: tuple[int, ...]) -> None:
+    """In a monoclinic crystal the three shears differ, and only some couplings are allowed."""
+    crystal = of_group(14)
+    form, tensor = FORMS["elastic"], allowed("elastic", crystal)
+    matrix = voigt.stiffness_matrix(form.cartesian(tensor))
+    at = [0, 1, 2, *(3 + place for place in order)]
+    written = form.components(voigt.stiffness(matrix[np.ix_(at, at)]))
+    try:
+        placed(kind("elastic"), written, crystal)
+    except BadCrystal as bad:
+        assert "Voigt's order seems to be xx yy zz" in str(bad)
+        seems = str(bad).partition("seems to be ")[2].partition(":")[0].split()[3:]
+        read = voigt.reordered(
+            voigt.stiffness_matrix(form.cartesian(written)),
+            tuple(voigt.SHEAR.index(one) for one in seems),
+        )
+        again = form.components(voigt.stiffness(read))
+        assert np.abs(placed(kind("elastic"), again, crystal) - again).max() == 0
+    else:
+        assert order == (2, 1, 0)  # yz and xy are alike in a monoclinic crystal
+
+
+def test_what_fits_nowhere_is_said() -> None:
+    crystal = named_crystals()["NaCl"]
+    drawn = FORMS["piezo"].components(voigt.piezo(np.arange(18.0).reshape(3, 6)))
+    with pytest.raises(BadCrystal) as caught:
+        placed(kind("piezo"), drawn, crystal)
+    assert str(caught.value) == (
+        "piezo tensor: the crystal's point group forbids 100 % of it in the structure's own axes;"
+        " no known frame fits: check the tensor and its axes"
+    )
+
+
+@pytest.mark.parametrize("number", [1, 5, 19, 43, 92, 146, 152, 198])
+def test_a_mirror_image_is_laid_over_by_a_reflection(number: int) -> None:
+    crystal = of_group(number)
+    mirror = orthogonal(3, proper=False)
+    image = Crystal(crystal.numbers, crystal.frac, crystal.lattice @ mirror.T)
+    turn = laid_over(crystal, image)
+    assert turn is not None
+    group = point_group(symmetrise(crystal))
+    apart = np.abs(np.swapaxes(group, 1, 2) @ (mirror.T @ turn) - np.eye(3)).max(axis=(1, 2))
+    assert apart.min() < 1e-3  # the reflection, but for a symmetry of the crystal
+
+
+def test_a_zero_tensor_obeys_any_symmetry() -> None:
+    zero = np.zeros(FORMS["piezo"].width)
+    assert not placed(kind("piezo"), zero, named_crystals()["NaCl"]).any()

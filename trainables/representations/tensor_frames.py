@@ -1,0 +1,225 @@
+"""Whether a tensor obeys its own crystal's symmetry, and in which frame of axes it would.
+
+Legend: C components of a tensor, N atoms, V vectors of a lattice, R rotations of a point group.
+
+The tensors of a file may refer to other axes than its structures do. Frames that are tried: that of
+the structure as it is `given`; spglib's `standard` orientation; pymatgen's `conventional` and
+`primitive` standard cells (Setyawan & Curtarolo 2010, doi:10.1016/j.commatsci.2010.05.010), to
+which the Materials Project refers (de Jong et al. 2015, doi:10.1038/sdata.2015.53).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import spglib
+
+from trainables.crystals.crystal import BadCrystal, Crystal
+from trainables.crystals.targets import FRAMES, GIVEN, frame_of
+from trainables.representations.space_group import turns
+from trainables.representations.symmetrise import Symmetrised, symmetrise
+from trainables.targets.tensor import TensorKind
+from trainables.tensors import voigt
+from trainables.tensors.irreps import Form
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+MOST_VIOLATED = 0.05  # share of the norm that the crystal's symmetry forbids
+ZERO = 1e-12  # a norm of nothing but rounding, of which no share means anything
+ALIKE = 0.02  # Å between atoms, and share between lengths, of one crystal in two descriptions
+CONVENTIONAL, PRIMITIVE, STANDARD = "conventional", "primitive", "standard"
+MEANING = {
+    GIVEN: "the structure's own axes",
+    STANDARD: "spglib's standard orientation",
+    CONVENTIONAL: "pymatgen's conventional standard cell",
+    PRIMITIVE: "pymatgen's primitive standard cell",
+}
+
+
+def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.ndarray:
+    """[C] a tensor in the orientation of its crystal, checked against the crystal's symmetry.
+
+    Args:
+        components: [C] in the frame that the target's name ends with.
+
+    Raises:
+        BadCrystal: more than `MOST_VIOLATED` of it is forbidden there; the line names a frame, or
+            an order of Voigt's, in which it is not.
+    """
+    symmetric = symmetrise(crystal)
+    allowed = kind.form.invariant(point_group(symmetric))
+    frame = frame_of(kind.target.name)
+    turn = to_given(crystal, symmetric, frame)
+    if turn is None:
+        raise BadCrystal(
+            f"{kind.form.name} tensor: the {MEANING[frame]} cannot be laid over the structure"
+        )
+    found = _turned(kind.form, components, turn)
+    share = _forbidden(found, allowed)
+    if share > MOST_VIOLATED:
+        fits = _what_fits(kind.form, components, crystal, symmetric, frame, turn, allowed)
+        raise BadCrystal(
+            f"{kind.form.name} tensor: the crystal's point group forbids {100 * share:.0f} % of it"
+            f" in {MEANING[frame]}; {fits}"
+        )
+    return found
+
+
+def point_group(symmetric: Symmetrised) -> np.ndarray:
+    """[R, 3, 3] the rotations of a crystal, in its given orientation."""
+    own = turns()[np.unique(symmetric.group.turn)]
+    return np.asarray(symmetric.frame @ own @ symmetric.frame.T)
+
+
+def _turned(form: Form, components: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    if np.array_equal(turn, np.eye(3)):
+        return components  # to the bit
+    return form.turned(components[None], turn[None])[0]
+
+
+def _forbidden(components: np.ndarray, allowed: np.ndarray) -> float:
+    """Share of the norm that a projection takes away."""
+    size = float(np.linalg.norm(components))
+    if size < ZERO:
+        return 0.0
+    return float(np.linalg.norm(components - allowed @ components)) / size
+
+
+def _what_fits(
+    form: Form,
+    components: np.ndarray,
+    crystal: Crystal,
+    symmetric: Symmetrised,
+    frame: str,
+    turn: np.ndarray,
+    allowed: np.ndarray,
+) -> str:
+    """The remedy: a frame, or an order of Voigt's, in which the symmetry is obeyed, or both."""
+
+    def fits(read: np.ndarray, its: np.ndarray | None) -> bool:
+        return its is not None and _forbidden(_turned(form, read, its), allowed) <= MOST_VIOLATED
+
+    found = []
+    others = (one for one in FRAMES if one != frame)
+    other = next(
+        (one for one in others if fits(components, to_given(crystal, symmetric, one))), None
+    )
+    if other is not None:
+        found.append(f"it fits {MEANING[other]}: name the target with @{form.name}@{other}")
+    orders = voigt.OTHER_ORDERS if form.rank > 2 else ()
+    order = next((one for one in orders if fits(_reordered(form, components, one), turn)), None)
+    if order is not None:
+        found.append(
+            f"Voigt's order seems to be {voigt.order_in_words(order)}: write it as"
+            f" {voigt.order_in_words((0, 1, 2))}"
+        )
+    return "; or ".join(found) or "no known frame fits: check the tensor and its axes"
+
+
+def _reordered(form: Form, components: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    tensor = form.cartesian(components)
+    if form.rank == 4:
+        read = voigt.stiffness(voigt.reordered(voigt.stiffness_matrix(tensor), order))
+    else:
+        read = voigt.piezo(voigt.reordered(voigt.piezo_matrix(tensor), order))
+    return form.components(read)
+
+
+def to_given(crystal: Crystal, symmetric: Symmetrised, frame: str) -> np.ndarray | None:
+    """[3, 3] what turns a tensor of a frame to the crystal's orientation; None if nothing does.
+
+    It is improper where the frame's cell is the mirror image of the crystal.
+    """
+    if frame == GIVEN:
+        return np.eye(3)
+    if frame == STANDARD:
+        return symmetric.frame
+    made = _standard_cell(crystal, symmetric, frame)
+    return None if made is None else laid_over(made, crystal)
+
+
+def _standard_cell(crystal: Crystal, symmetric: Symmetrised, frame: str) -> Crystal | None:
+    """pymatgen's standard cell; None where it finds no symmetry."""
+    from pymatgen.core import Structure
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+    given: Structure = Structure(crystal.lattice, crystal.numbers.tolist(), crystal.frac)
+    try:
+        found = SpacegroupAnalyzer(given, symprec=symmetric.symprec or ALIKE / 2)
+        if frame == CONVENTIONAL:
+            made = found.get_conventional_standard_structure()
+        else:
+            made = found.get_primitive_standard_structure()
+    except (ValueError, TypeError, AttributeError, ArithmeticError, IndexError):
+        return None  # it has no error of its own
+    numbers = np.array(made.atomic_numbers, np.uint8)
+    return Crystal(numbers, np.array(made.frac_coords), np.array(made.lattice.matrix))
+
+
+def laid_over(one: Crystal, other: Crystal) -> np.ndarray | None:
+    """[3, 3] the rotation, or reflection, that lays a crystal over another; None if none does.
+
+    Several do where the crystal is symmetric; which one is found changes no tensor that obeys the
+    symmetry.
+    """
+    small, large = _primitive(one), _primitive(other)
+    if small is None or large is None or len(small.numbers) != len(large.numbers):
+        return None
+    for turn in _lattice_turns(small.lattice, large.lattice):
+        turned = Crystal(small.numbers, small.frac, small.lattice @ turn.T)
+        if _same_atoms(turned, large):
+            return turn
+    return None
+
+
+def _primitive(crystal: Crystal) -> Crystal | None:
+    """A primitive cell with reduced vectors, in the same orientation."""
+    cell = (crystal.lattice.tolist(), crystal.frac.tolist(), crystal.numbers.tolist())
+    found = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=ALIKE / 2)
+    if found is None:
+        return None
+    lattice, frac, numbers = map(np.array, found)
+    reduced = spglib.niggli_reduce(lattice)
+    if reduced is None:
+        return None
+    return Crystal(numbers.astype(np.uint8), frac @ lattice @ np.linalg.inv(reduced), reduced)
+
+
+def _lattice_turns(one: np.ndarray, other: np.ndarray) -> Iterator[np.ndarray]:
+    """Orthogonal matrices that carry the reduced lattice `one` (rows) onto `other`, best first."""
+    steps = np.array(list(product((-1, 0, 1), repeat=3)))
+    vectors = steps @ other  # reduced vectors are sums of such few
+    wanted = one @ one.T
+    lengths = np.linalg.norm(vectors, axis=1)
+    near = [
+        np.flatnonzero(np.abs(lengths - size) <= ALIKE * size)
+        for size in np.sqrt(wanted.diagonal())
+    ]
+    found = []
+    for a, b, c in product(*near):
+        images = vectors[[a, b, c]]
+        strain = np.abs(images @ images.T - wanted).max() / wanted.max()
+        if strain <= ALIKE:
+            left, _, right = np.linalg.svd(np.linalg.inv(one) @ images)
+            found.append((float(strain), (left @ right).T))
+    yield from (turn for _, turn in sorted(found, key=lambda pair: pair[0]))
+
+
+def _same_atoms(one: Crystal, other: Crystal) -> bool:
+    """Whether some shift lays the atoms of one cell over those of another."""
+    numbers, counts = np.unique(one.numbers, return_counts=True)
+    rarest = numbers[counts.argmin()]
+    frac = one.frac @ one.lattice @ np.linalg.inv(other.lattice)
+    start = frac[np.flatnonzero(one.numbers == rarest)[0]]
+    different = one.numbers[:, None] != other.numbers
+    for target in other.frac[other.numbers == rarest]:
+        apart = (frac - start + target)[:, None] - other.frac
+        lengths = np.linalg.norm((apart - np.rint(apart)) @ other.lattice, axis=2)
+        lengths[different] = np.inf
+        if lengths.min(axis=1).max() <= 5 * ALIKE:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""Tensors of crystals in NumPy: harmonics, irreps, Voigt's notation, what symmetry allows."""
