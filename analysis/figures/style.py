@@ -18,8 +18,8 @@ MISSING = "#eceff1"
 # Pixels above the panels (title, subtitle, legend, panel titles) and below them.
 TOP, BOTTOM = 116, 64
 
-# Okabe & Ito's palette, without its yellow and black.
-CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Okabe & Ito's palette, with a grey in place of its yellow and black.
+CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 # Blocks of the periodic table.
 BLOCK_COLOURS = {"s": "#E69F00", "p": "#009E73", "d": "#0072B2", "f": "#CC79A7"}
 # Titles as in trainables/models/backbones.py, which analysis cannot import; a test compares them.

@@ -13,12 +13,11 @@ import pytest
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.symbols import symbol
 from trainables.models.backbones import BACKBONES, representations
+from trainables.representations.columns import Columns
 from trainables.representations.featurise import Featurised, featurise
 from trainables.representations.full_graph import FullGraph
-from trainables.representations.graph import Graphs
-from trainables.representations.quotient import quotient
 from trainables.testing.crystals import crystal, named_crystals
-from trainables.testing.samples import graphs_of
+from trainables.testing.samples import built
 
 KINDS = representations(BACKBONES)
 GOOD = named_crystals()
@@ -37,8 +36,8 @@ def run(entries: list[Entry]) -> Featurised:
     return featurise(entries, KINDS, max_atoms=100)
 
 
-def assert_same(a: Graphs, b: Graphs) -> None:
-    for column in dataclasses.fields(Graphs):
+def assert_same(a: Columns, b: Columns) -> None:
+    for column in dataclasses.fields(type(b)):
         assert np.array_equal(getattr(a, column.name), getattr(b, column.name)), column.name
 
 
@@ -60,9 +59,8 @@ def test_good_crystals_are_all_there() -> None:
     result = run(entries)
     assert result.reasons == [""] * len(GOOD)
     assert result.target.tolist() == [i + 0.25 for i in range(len(GOOD))]
-    for backbone, spec in BACKBONES.items():
-        whole = graphs_of(list(GOOD.values()), backbone)
-        wanted = whole if spec.representation.keeps_atoms else quotient(whole)
+    for spec in BACKBONES.values():
+        wanted = built(list(GOOD.values()), spec.representation)
         assert_same(result.graphs[spec.representation.name], wanted)
 
 

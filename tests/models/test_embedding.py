@@ -13,7 +13,7 @@ from trainables.models.embedding import HybridEmbedding
 from trainables.models.mixing import BALANCED, Mixing
 from trainables.models.recipe import ElementInit
 from trainables.testing.crystals import named_crystals
-from trainables.testing.samples import batch_of, graphs_of, model_of
+from trainables.testing.samples import batch_of, built, model_of
 from trainables.training.ablation import replacements
 
 LABELS = ("H", "-4", "-2", "0", "2", "4", "L")
@@ -78,7 +78,7 @@ def test_handcrafted_is_a_projection_of_the_descriptor() -> None:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_channel_of_weight_zero_gets_no_gradient(backbone: str) -> None:
     model = model_of(backbone, ["H", "0", "L"])
-    batch = batch_of(graphs_of(list(named_crystals().values()), backbone))
+    batch = batch_of(built(list(named_crystals().values()), BACKBONES[backbone].representation))
     (model(batch) - batch.target).square().sum().backward()
     learned = model.embedding.table.grad.abs().amax(dim=(1, 2))
     handcrafted = model.embedding.projection.weight.grad.abs().amax(dim=(1, 2))
@@ -89,7 +89,8 @@ def test_a_channel_of_weight_zero_gets_no_gradient(backbone: str) -> None:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_only_elements_of_the_batch_are_learned(backbone: str) -> None:
     model = model_of(backbone, ["L"])
-    batch = batch_of(graphs_of([named_crystals()["NaCl"], named_crystals()["Cu"]], backbone))
+    crystals = [named_crystals()["NaCl"], named_crystals()["Cu"]]
+    batch = batch_of(built(crystals, BACKBONES[backbone].representation))
     (model(batch) - batch.target).square().sum().backward()
     moved = model.embedding.table.grad[0].abs().amax(dim=1)
     assert torch.nonzero(moved).squeeze(1).tolist() == [11, 17, 29]

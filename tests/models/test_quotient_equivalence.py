@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from trainables.crystals.crystal import Crystal
 from trainables.models.backbones import BACKBONES
-from trainables.representations.graph import Graphs
+from trainables.representations.columns import Columns
 from trainables.representations.graph_batch import GraphBatch
-from trainables.representations.quotient import quotient
 from trainables.testing.crystals import named_crystals
-from trainables.testing.samples import batch_of, graphs_of, model_of
+from trainables.testing.samples import batch_of, built, model_of, of_all_atoms
 
 CRYSTALS = named_crystals()
 both = pytest.mark.parametrize("backbone", BACKBONES)
@@ -35,7 +36,13 @@ def observed(model: nn.Module, batch: GraphBatch) -> dict[str, Tensor]:
     return seen
 
 
-def differences(backbone: str, graphs: Graphs, other: Graphs) -> dict[str, float]:
+def both_graphs(crystals: Sequence[Crystal], backbone: str) -> tuple[Columns, Columns]:
+    """Of all atoms, and as the backbone gets them."""
+    kind = BACKBONES[backbone].representation
+    return of_all_atoms(crystals, kind), built(crystals, kind)
+
+
+def differences(backbone: str, graphs: Columns, other: Columns) -> dict[str, float]:
     """Largest absolute difference of each observed thing."""
     a, b = (observed(model_of(backbone, ["H", "auto", "L"]), batch_of(g)) for g in (graphs, other))
     return {name: float((a[name] - b[name]).abs().max()) for name in a}
@@ -44,20 +51,18 @@ def differences(backbone: str, graphs: Graphs, other: Graphs) -> dict[str, float
 @both
 @pytest.mark.parametrize("name", CRYSTALS)
 def test_quotient_is_the_full_graph_for_each_crystal_alone(backbone: str, name: str) -> None:
-    graphs = graphs_of([CRYSTALS[name]], backbone)
-    found = differences(backbone, graphs, quotient(graphs))
+    found = differences(backbone, *both_graphs([CRYSTALS[name]], backbone))
     assert max(found.values()) < 1e-10, found
 
 
 @both
 def test_quotient_is_the_full_graph_in_single_precision(backbone: str) -> None:
-    graphs = graphs_of(list(CRYSTALS.values()), backbone)
     full, classes = (
         observed(
             model_of(backbone, ["H", "auto", "L"], dtype=torch.float32),
             batch_of(g, torch.float32),
         )
-        for g in (graphs, quotient(graphs))
+        for g in both_graphs(list(CRYSTALS.values()), backbone)
     )
     whole = torch.cat([full[name].flatten() for name in full if name.startswith("grad")])
     for name, value in full.items():
@@ -69,8 +74,7 @@ def test_quotient_is_the_full_graph_in_single_precision(backbone: str) -> None:
 @both
 @pytest.mark.parametrize("column", ["multiplicity", "count"])
 def test_one_wrong_number_is_noticed(backbone: str, column: str) -> None:
-    graphs = graphs_of(list(CRYSTALS.values()), backbone)
-    classes = quotient(graphs)
+    graphs, classes = both_graphs(list(CRYSTALS.values()), backbone)
     wrong = getattr(classes, column).copy()
     # in rutile, whose atoms have several classes of neighbours
     start = classes.node_ptr if column == "multiplicity" else classes.edge_ptr
@@ -83,8 +87,9 @@ def test_one_wrong_number_is_noticed(backbone: str, column: str) -> None:
 
 @both
 def test_a_batch_without_edges_keeps_statistics_and_gives_a_number(backbone: str) -> None:
-    lonely = graphs_of([CRYSTALS["isolated"]] * 2, "megnet")
-    assert len(lonely.dst) == 0
+    box = dataclasses.replace(CRYSTALS["isolated"], lattice=np.eye(3) * 100.0)
+    lonely = built([box] * 2, BACKBONES[backbone].representation)
+    assert lonely.edges == 0
     model = model_of(backbone).train()
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     assert torch.isfinite(model(batch_of(lonely))).all()
@@ -95,8 +100,7 @@ def test_a_batch_without_edges_keeps_statistics_and_gives_a_number(backbone: str
 
 @both
 def test_layers_of_a_class_are_those_of_its_atoms(backbone: str) -> None:
-    graphs = graphs_of([CRYSTALS["MgAl2O4"]], backbone)
-    classes = quotient(graphs)
+    graphs, classes = both_graphs([CRYSTALS["MgAl2O4"]], backbone)
     model = model_of(backbone).eval()
     full, small = (model.node_layers(batch_of(g)) for g in (graphs, classes))
     assert len(full) == (4 if backbone == "cogn" else 3)

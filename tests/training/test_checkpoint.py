@@ -16,7 +16,7 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.options import CGCNNOptions, MEGNetOptions, NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.testing.crystals import filled, made_up
-from trainables.testing.samples import graphs_of, made_up_dataset
+from trainables.testing.samples import built, graphs_of, made_up_dataset
 from trainables.training import record_file
 from trainables.training.checkpoint import CheckpointError, load_model, predict
 from trainables.training.fit import fit
@@ -123,18 +123,19 @@ def test_an_element_that_no_training_crystal_had_gives_a_reason_and_no_number(
     tmp_path: Path, backbone: str
 ) -> None:
     new = [filled("wurtzite", elements, 3.9) for elements in ((11, 17), (18, 17), (18, 96))]
+    kind = BACKBONES[backbone].representation
     for path in recorded(tmp_path, backbone).values():
         model, row = load_model(path)
         assert row["elements"] == Records(tmp_path).arrays(path.stem)["elements/numbers"].tolist()
         assert {11, 17} <= set(row["elements"]) and not {18, 96} & set(row["elements"])
-        values, reasons = predict(model, row, graphs_of(new, backbone))
+        values, reasons = predict(model, row, built(new, kind))
         assert reasons == [
             "", "Ar was in no training crystal", "Ar, Cm were in no training crystal",
         ]  # fmt: skip
         assert np.isfinite(values).tolist() == [True, False, False]
-        alone, _ = predict(model, row, graphs_of(new[:1], backbone))
+        alone, _ = predict(model, row, built(new[:1], kind))
         assert values[0] == pytest.approx(alone[0], rel=1e-6)
-        values, reasons = predict(model, row, graphs_of(new[1:], backbone))
+        values, reasons = predict(model, row, built(new[1:], kind))
         assert np.isnan(values).all() and all(reasons)
 
 

@@ -22,7 +22,7 @@ from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.dataset import Dataset
 from trainables.testing.crystals import made_up
-from trainables.testing.samples import graphs_of, made_up_dataset, model_of
+from trainables.testing.samples import made_up_dataset, model_of, of_all_atoms
 from trainables.training.array import Member
 from trainables.training.fit import ArrayFit, build_model, fit
 from trainables.training.outcome import Outcome
@@ -173,7 +173,8 @@ def test_layer_vectors_are_means_over_the_atoms(backbone: str) -> None:
     model.load_state_dict(
         {n[len(prefix) :]: torch.tensor(v)[None] for n, v in arrays.items() if n.startswith(prefix)}
     )
-    graphs = graphs_of([made_up(CRYSTALS)[row] for row in split.train], backbone)
+    learned = [made_up(CRYSTALS)[row] for row in split.train]
+    graphs = of_all_atoms(learned, BACKBONES[backbone].representation)
     batch = DeviceColumns.load(graphs, np.zeros(len(graphs))).take(torch.arange(len(graphs)))
     with torch.no_grad():
         layers = model.node_layers(batch)
