@@ -234,7 +234,7 @@ def worked(run: Path) -> None:
             records.write(row("a"), arrays())
             Checkpoints(run / layout.CHECKPOINTS).write("array", b"state")
             (run / layout.TUNE / EXPERIMENT).mkdir(parents=True, exist_ok=True)
-            ownership.remove_tunes(run, EXPERIMENT)
+            ownership.remove_notes(run, EXPERIMENT)
             Checkpoints(run / layout.CHECKPOINTS).forget_all()
             ownership.sweep(run)
     except UsageError:
