@@ -236,7 +236,7 @@ def test_an_entry_is_whole(name: str) -> None:
     spec = BACKBONES[name]
     assert spec.name == name
     assert isinstance(model_of(name), nn.Module)
-    every = {"generators", "embedding", "dim", "outputs"}
+    every = {"generators", "embedding", "dim", "outputs", "result"}
     options = inspect.signature(spec.network()).parameters.keys() - every
     assert options == {field.name for field in fields(spec.options)}
     assert spec.reference.startswith("@") and spec.reference.count("{") == spec.reference.count("}")

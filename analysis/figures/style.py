@@ -28,6 +28,7 @@ BACKBONES = {
     "megnet": "MEGNet",
     "schnet": "SchNet",
     "cogn": "coGN",
+    "tensor": "Equivariant network",
     "schnet_atoms": "SchNet of all atoms",
 }
 MIXING_SCALE = ["#2166ac", "#67a9cf", "#87909c", "#f4a582", "#b2182b"]

@@ -167,16 +167,40 @@ class GridConfig(BaseModel):
         tuple[int | Range, ...] | None,
         Axis(
             column="layers", kind=int, part="options", ranges=True, alone=True, read=whole(1),
-            help="numbers of layers, where a network has the option `layers` (cgcnn schnet);"
-            " others keep theirs",
+            help="numbers of layers, where a network has the option `layers` (cgcnn schnet cogn"
+            " tensor); others keep theirs",
         ),
     ] = None  # fmt: skip
     width: Annotated[
         tuple[int | Range, ...] | None,
         Axis(
             column="width", kind=int, part="options", ranges=True, alone=True, read=whole(1),
-            help="widths of the node features, where a network has the option `width` (schnet);"
-            " others keep theirs",
+            help="widths of the node features, where a network has the option `width` (schnet cogn"
+            " tensor); others keep theirs",
+        ),
+    ] = None  # fmt: skip
+    l_max: Annotated[
+        tuple[int, ...] | None,
+        Axis(
+            column="l_max", kind=int, part="options", alone=True,
+            read=whole(0, 3, "the highest order lies between 0 and 3"),
+            help="highest orders of the features of an equivariant network (tensor); 0 is an"
+            " invariant one of the same size",
+        ),
+    ] = None  # fmt: skip
+    invariant_layers: Annotated[
+        tuple[int, ...] | None,
+        Axis(
+            column="invariant_layers", kind=int, part="options", alone=True, read=whole(0),
+            help="of its layers, how many at the start are invariant; default 0",
+        ),
+    ] = None  # fmt: skip
+    heads: Annotated[
+        tuple[int, ...] | None,
+        Axis(
+            column="heads", kind=int, part="options", alone=True, read=whole(0),
+            help="heads of its attention over the neighbours, which divide the width; default 0,"
+            " their mean",
         ),
     ] = None  # fmt: skip
     seed: Annotated[

@@ -37,7 +37,7 @@ def test_no_access_beyond_an_array_and_nothing_undefined(tmp_path: Path) -> None
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
-            *(tests / "test_ops.py", tests / "test_sizes.py"),
+            *(tests / f"test_{name}.py" for name in ("ops", "sizes", "framed")),
         ],
         env={
             **os.environ,

@@ -91,6 +91,23 @@ def test_filtered(models: int, nodes: int, edges: int, features: int) -> None:
     agree(torch.func.vmap(one), given)
 
 
+@pytest.mark.parametrize("models", MODELS)
+@pytest.mark.parametrize(("nodes", "edges"), GRAPHS)
+@pytest.mark.parametrize("orders", [(0, 0), (0, 3), (2, 2), (3, 1)])
+def test_framed(models: int, nodes: int, edges: int, orders: tuple[int, int]) -> None:
+    source, result = orders
+    ends, weight = (index(edges, nodes), index(edges, nodes, seed=1).flip(0)), random(edges)
+    into, out = random(edges, 83), random(edges, 83, seed=1)
+
+    def one(x: Tensor, gain: Tensor) -> Tensor:
+        like = ops.FramedEdges(*ends, *(part.to(x.dtype) for part in (weight, into, out)))
+        return ops.framed_sum(x, gain, like, (result + 1) ** 2)
+
+    gains = len(ops.couplings(source, result))
+    given = [random(models, (source + 1) ** 2, nodes, 17), random(models, edges, gains, 17)]
+    agree(torch.func.vmap(one), given)
+
+
 SHAPES = [(32, 64), (1, 64), (64, 32), (1, 32), (32, 64), (64, 64), (1, 64), (64, 32), (1, 32)]
 
 

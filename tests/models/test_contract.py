@@ -20,6 +20,11 @@ class TestCOGN(BackboneContract):
     spec = BACKBONES["cogn"]
 
 
+class TestTensor(BackboneContract):
+    spec = BACKBONES["tensor"]
+    tolerance = 1e-9  # symmetrised crystals differ in their last digits
+
+
 class TestSchNetOfAllAtoms(BackboneContract):
     spec = BACKBONES["schnet_atoms"]
 

@@ -250,7 +250,7 @@ def test_help_explains_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     body = text[text.index("options:") :]
     flags = re.findall(r"^  (--[\w-]+)", body, re.MULTILINE)
-    assert len(flags) == 43
+    assert len(flags) == 46
     for flag in flags:
         entry = body[body.index(f"  {flag}") :].splitlines()
         described = " ".join(entry[0].split()[1:] + entry[1].split())

@@ -355,6 +355,137 @@ void gather(int64_t K, int64_t N, int64_t E, int64_t F, const float* x, const in
         }
 }
 
+
+// ---- spherical features in the frame of an edge: up to order L, (L + 1)² components of A channels,
+// of which as many as a vector has are in registers at a time
+
+constexpr int64_t components(int64_t l) { return (l + 1) * (l + 1); }
+
+inline Lanes load(const float* from, int64_t count) {
+    if (count >= LANES) return *lanes(from);
+    Lanes x{};
+    for (int64_t i = 0; i < count; ++i) x[i] = from[i];
+    return x;
+}
+
+inline void store(float* to, Lanes x, int64_t count) {
+    if (count >= LANES)
+        *lanes(to) = x;
+    else
+        for (int64_t i = 0; i < count; ++i) to[i] = x[i];
+}
+
+// y = D x, or Dᵀ x, for the order L; d is row by row.
+template <int64_t L, bool BACK>
+inline void turn_order(const float* d, const Lanes* x, Lanes* y) {
+    constexpr int64_t M = 2 * L + 1;
+#pragma GCC unroll 7
+    for (int64_t i = 0; i < M; ++i) {
+        Lanes sum = x[L * L] * (BACK ? d[i] : d[i * M]);
+#pragma GCC unroll 7
+        for (int64_t j = 1; j < M; ++j) sum += x[L * L + j] * (BACK ? d[j * M + i] : d[i * M + j]);
+        y[L * L + i] = sum;
+    }
+}
+
+template <int64_t L, bool BACK>
+inline void turn(const float* d, const Lanes* x, Lanes* y) {
+    y[0] = x[0];
+    if constexpr (L >= 1) turn_order<1, BACK>(d, x, y);
+    if constexpr (L >= 2) turn_order<2, BACK>(d + 9, x, y);
+    if constexpr (L >= 3) turn_order<3, BACK>(d + 34, x, y);
+}
+
+// Calls f(place, component of the source, of the result, again) for each product; the place is that
+// of the coupling, which m and then, again, -m share.
+template <int64_t LI, int64_t LO, typename F>
+inline void couplings(F f) {
+    int64_t place = 0;
+#pragma GCC unroll 4
+    for (int64_t m = 0; m <= (LI < LO ? LI : LO); ++m)
+#pragma GCC unroll 4
+        for (int64_t a = m; a <= LI; ++a)
+#pragma GCC unroll 4
+            for (int64_t b = m; b <= LO; ++b, ++place) {
+                f(place, a * a + a + m, b * b + b + m, false);
+                if (m) f(place, a * a + a - m, b * b + b - m, true);
+            }
+}
+
+template <int64_t LI, int64_t LO>
+void framed(int64_t K, int64_t N, int64_t E, int64_t A, int64_t P, int64_t W, const float* x,
+            const float* gain, const int64_t* dst, const int64_t* src, const float* weight,
+            const float* into, const float* out, float* y) {
+    constexpr int64_t I = components(LI), O = components(LO);
+    for (int64_t k = 0; k < K; ++k)
+        for (int64_t e = 0; e < E; ++e)
+            for (int64_t f = 0; f < A; f += LANES) {
+                const int64_t left = A - f;
+                const float* row = x + (k * I * N + src[e]) * A + f;
+                const float* by = gain + (k * E + e) * P * A + f;
+                float* to = y + (k * O * N + dst[e]) * A + f;
+                Lanes given[I], seen[I], made[O] = {}, sent[O];
+#pragma GCC unroll 16
+                for (int64_t i = 0; i < I; ++i) given[i] = load(row + i * N * A, left);
+                turn<LI, false>(into + e * W, given, seen);
+                couplings<LI, LO>([&](int64_t p, int64_t a, int64_t b, bool) {
+                    made[b] += load(by + p * A, left) * seen[a];
+                });
+                turn<LO, false>(out + e * W, made, sent);
+#pragma GCC unroll 16
+                for (int64_t o = 0; o < O; ++o)
+                    store(to + o * N * A, load(to + o * N * A, left) + weight[e] * sent[o], left);
+            }
+}
+
+template <int64_t LI, int64_t LO>
+void framed_back(int64_t K, int64_t N, int64_t E, int64_t A, int64_t P, int64_t W, const float* x,
+                 const float* gain, const int64_t* dst, const int64_t* src, const float* weight,
+                 const float* into, const float* out, const float* dy, float* dx, float* dgain) {
+    constexpr int64_t I = components(LI), O = components(LO);
+    for (int64_t k = 0; k < K; ++k)
+        for (int64_t e = 0; e < E; ++e)
+            for (int64_t f = 0; f < A; f += LANES) {
+                const int64_t left = A - f, from = (k * I * N + src[e]) * A + f;
+                const int64_t of = (k * E + e) * P * A + f;
+                const float* up = dy + (k * O * N + dst[e]) * A + f;
+                Lanes given[I], seen[I], dseen[I] = {}, dgiven[I], dsent[O], dmade[O];
+#pragma GCC unroll 16
+                for (int64_t o = 0; o < O; ++o) dsent[o] = weight[e] * load(up + o * N * A, left);
+                turn<LO, true>(out + e * W, dsent, dmade);
+#pragma GCC unroll 16
+                for (int64_t i = 0; i < I; ++i) given[i] = load(x + from + i * N * A, left);
+                turn<LI, false>(into + e * W, given, seen);
+                Lanes slope{};
+                couplings<LI, LO>([&](int64_t p, int64_t a, int64_t b, bool again) {
+                    dseen[a] += load(gain + of + p * A, left) * dmade[b];
+                    slope = again ? slope + seen[a] * dmade[b] : seen[a] * dmade[b];
+                    store(dgain + of + p * A, slope, left);
+                });
+                turn<LI, true>(into + e * W, dseen, dgiven);
+#pragma GCC unroll 16
+                for (int64_t i = 0; i < I; ++i) {
+                    float* to = dx + from + i * N * A;
+                    store(to, load(to, left) + dgiven[i], left);
+                }
+            }
+}
+
+// Calls f<LI, LO>() for numbers of components; nothing for others.
+template <typename F>
+void of_orders(int64_t I, int64_t O, F f) {
+    const auto of_result = [&]<int64_t LI>() {
+        if (O == 1) f.template operator()<LI, 0>();
+        if (O == 4) f.template operator()<LI, 1>();
+        if (O == 9) f.template operator()<LI, 2>();
+        if (O == 16) f.template operator()<LI, 3>();
+    };
+    if (I == 1) of_result.template operator()<0>();
+    if (I == 4) of_result.template operator()<1>();
+    if (I == 9) of_result.template operator()<2>();
+    if (I == 16) of_result.template operator()<3>();
+}
+
 }  // namespace
 
 extern "C" {
@@ -455,6 +586,27 @@ void filtered_backward(int64_t K, int64_t N, int64_t L, int64_t E, int64_t A, co
                 to_filter[f] += d * row[f];
             }
         }
+}
+
+// y[k, :, i] [O, A] = Σ_e weight[e] · out[e] C(gain[e], into[e] x[:, src]) over the edges of dst i; y
+// starts as zeros. I and O are the squares of 1 … 4, P is what follows from them.
+void framed_forward(int64_t K, int64_t N, int64_t E, int64_t A, int64_t I, int64_t O, int64_t P,
+                    int64_t W, const float* x, const float* gain, const int64_t* dst,
+                    const int64_t* src, const float* weight, const float* into, const float* out,
+                    float* y) {
+    of_orders(I, O, [&]<int64_t LI, int64_t LO>() {
+        framed<LI, LO>(K, N, E, A, P, W, x, gain, dst, src, weight, into, out, y);
+    });
+}
+
+// dx starts as zeros.
+void framed_backward(int64_t K, int64_t N, int64_t E, int64_t A, int64_t I, int64_t O, int64_t P,
+                     int64_t W, const float* x, const float* gain, const int64_t* dst,
+                     const int64_t* src, const float* weight, const float* into, const float* out,
+                     const float* dy, float* dx, float* dgain) {
+    of_orders(I, O, [&]<int64_t LI, int64_t LO>() {
+        framed_back<LI, LO>(K, N, E, A, P, W, x, gain, dst, src, weight, into, out, dy, dx, dgain);
+    });
 }
 
 // y[k, e] [W] = softplus(softplus(own[dst] + other[src] + c) w4 + b4) w5 + b5, every softplus less

@@ -11,6 +11,7 @@ from trainables.kernels.attention import attention_pool
 from trainables.kernels.bonds import BondLayers, update_bonds
 from trainables.kernels.calling import fused, plain
 from trainables.kernels.filtered import FilteredEdges, filtered_sum
+from trainables.kernels.framed import FramedEdges, couplings, framed_sum
 from trainables.kernels.gated import gated_messages, normed_gated_messages
 from trainables.kernels.rows import gather, scatter_sum
 from trainables.kernels.softplus import softplus
@@ -18,8 +19,11 @@ from trainables.kernels.softplus import softplus
 __all__ = [
     "BondLayers",
     "FilteredEdges",
+    "FramedEdges",
     "attention_pool",
+    "couplings",
     "filtered_sum",
+    "framed_sum",
     "fused",
     "gated_messages",
     "gather",

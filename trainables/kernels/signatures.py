@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 # Legend: K models, N nodes, E edges or rows, L distinct bond lengths, B crystals, F and A features.
-# MEGNet's bonds have 32 features, its hidden layers 64.
+# MEGNet's bonds have 32 features, its hidden layers 64. I and O components of spherical features, P
+# couplings, W entries of Wigner matrices.
 
 
 class Parameter(NamedTuple):
@@ -76,6 +77,7 @@ _OF_BOND = f"{_ENDS}, bond [K E 32], dst [E] < N, src [E] < N"
 _LAST = "w4 [K 64 64], b4 [K 1 64], w5 [K 64 32], b5 [K 1 32]"
 _ALL = f"w1 [K 32 64], b1 [K 1 64], w2 [K 64 32], b2 [K 1 32], w3 [K 32 64], {_LAST}"
 _FILTERED = "x [K N A], filter [K L A], dst [E] < N, src [E] < N, kind [E] < L, weight [E]"
+_FRAMED = "x [K I N A], gain [K E P A], dst [E] < N, src [E] < N, weight [E], into [E W], out [E W]"
 _SUM = "own [K N 2A], other [K N 2A], length [K L 2A], dst [E] < N, src [E] < N, kind [E] < L"
 
 SIGNATURES: Mapping[str, Signature] = {
@@ -90,6 +92,10 @@ SIGNATURES: Mapping[str, Signature] = {
     "filtered_forward": Signature("KNLEA", f"{_FILTERED}, y [K N A]"),
     "filtered_backward": Signature(
         "KNLEA", f"{_FILTERED}, dy [K N A], dx [K N A], dfilter [K L A]"
+    ),
+    "framed_forward": Signature("KNEAIOPW", f"{_FRAMED}, y [K O N A]"),
+    "framed_backward": Signature(
+        "KNEAIOPW", f"{_FRAMED}, dy [K O N A], dx [K I N A], dgain [K E P A]"
     ),
     "bonds_forward": Signature("KNE", f"{_OF_BOND}, {_ALL}, y [K E 32]", 1),
     "bonds_backward": Signature(

@@ -21,9 +21,11 @@ from trainables.models.options import (
     MEGNetOptions,
     NetworkOptions,
     SchNetOptions,
+    TensorOptions,
 )
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import FEATURISER_VERSION, CrystalGraph
+from trainables.representations.orbit_graph import OrbitGraph
 from trainables.representations.quotient_graph import AtomGraph, QuotientGraph
 
 
@@ -169,6 +171,26 @@ _COGN = BackboneSpec(
     " doi={10.1039/d4dd00018h}}",
 )
 
+# The network is ours; of those whose parts it has, NequIP is nearest.
+_TENSOR = BackboneSpec(
+    name="tensor",
+    title="Equivariant network",
+    model="trainables.models.tensor:TensorNetwork",
+    stacking="vmap",
+    representation=OrbitGraph(name="orbits-r4", version=1, cutoff=4.0, max_neighbours=None),
+    recipes={
+        "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
+        "tuned": replace(_TUNED, epochs=100),
+    },
+    edge_cost=(10.0, 0.45),
+    options=TensorOptions,
+    reference="@article{Batzner2022, title={E(3)-equivariant graph neural networks for"
+    " data-efficient and accurate interatomic potentials}, author={Batzner, Simon and Musaelian,"
+    " Albert and Sun, Lixin and Geiger, Mario and Mailoa, Jonathan P. and Kornbluth, Mordechai and"
+    " Molinari, Nicola and Smidt, Tess E. and Kozinsky, Boris}, journal={Nature Communications},"
+    " volume={13}, pages={2453}, year={2022}, doi={10.1038/s41467-022-29939-5}}",
+)
+
 # For targets of atoms: the same network, of the same graphs without merging atoms.
 _SCHNET_ATOMS = replace(
     _SCHNET,
@@ -236,7 +258,7 @@ def _package(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist else entry.module
 
 
-BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET, _COGN, _SCHNET_ATOMS)
+BACKBONES = Backbones(_CGCNN, _MEGNET, _SCHNET, _COGN, _TENSOR, _SCHNET_ATOMS)
 
 
 def representations(backbones: Iterable[str]) -> list[CrystalGraph]:

@@ -100,6 +100,50 @@ class COGNOptions(NetworkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TensorOptions(NetworkOptions):
+    """Options of the equivariant network.
+
+    Attributes:
+        width: A, channels of each order.
+        l_max: highest order of its features, 0 to 3.
+        layers: convolutions.
+        invariant_layers: how many of these, the first ones, are invariant.
+        hidden: H, features of an edge.
+        basis: radial functions.
+        ends: whether an edge knows what its ends know that is invariant; else its length alone.
+        heads: of an attention over the neighbours, which divide the width; 0 for their mean.
+    """
+
+    width: int = 32
+    l_max: int = 2
+    layers: int = 3
+    invariant_layers: int = 0
+    hidden: int = 64
+    basis: int = 12
+    ends: bool = True
+    heads: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses what no network can be made of.
+
+        Raises:
+            ValueError: orders, layers or heads do not fit.
+        """
+        if not 0 <= self.l_max <= 3:
+            raise ValueError(f"l_max {self.l_max}: orders are 0 to 3")
+        if not 0 <= self.invariant_layers < self.layers:
+            raise ValueError(
+                f"invariant_layers {self.invariant_layers}: fewer than the {self.layers} layers"
+            )
+        if self.heads and self.width % self.heads:
+            raise ValueError(f"heads {self.heads}: they divide the width, {self.width}")
+
+    def node_width(self, dim: int) -> int:
+        """Width of the node features, A."""
+        return self.width
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrabNetOptions(NetworkOptions):
     """Options of CrabNet; defaults as published.
 

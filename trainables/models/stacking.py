@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +35,11 @@ class Backbone(nn.Module):
 
     Attributes:
         width: A of the last layer.
+        crystal_head: class of the head of numbers of a crystal; that of SchNet, unless it is set.
     """
 
     width: int
+    crystal_head: ClassVar[type[nn.Module]] = CrystalHead
 
     def forward(self, elements_zd: Tensor, batch: Any) -> list[Tensor]:
         """Node features [N, A] after each layer.
@@ -158,9 +160,11 @@ class StackedNetwork(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.backbone = Stack(lambda: backbone(embedding.dim, **options), generators)
-        width = cast(Backbone, self.backbone.module).width
+        plain = self.backbone.module
+        width = cast(Backbone, plain).width
+        pooled = getattr(plain, "crystal_head", CrystalHead)
         self.head = Stack(
-            lambda: SiteHead(width) if per_site else CrystalHead(width, outputs), generators
+            lambda: SiteHead(width) if per_site else pooled(width, outputs), generators
         )
 
     def node_layers(self, batch: Batch) -> list[Tensor]:

@@ -47,7 +47,10 @@ class Neighbours:
     lattice: np.ndarray
     frac: np.ndarray
     shift: np.ndarray | None
-    search: Callable[[Sequence[Crystal], Sequence[CrystalGraph]], Neighbours]
+    search: Search
+
+
+Search = Callable[[Sequence[Crystal], Sequence["CrystalGraph"]], Neighbours]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ import numpy as np
 from trainables.crystals.crystal import Crystal
 from trainables.representations.columns import Columns, Scope, column
 from trainables.representations.full_graph import FullGraph
-from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours
+from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours, Search
 from trainables.representations.graph_batch import OrbitBatch, Taken
 from trainables.representations.space_group import turns
 from trainables.representations.symmetrise import Symmetrised, into_cell, symmetrise
@@ -174,8 +174,11 @@ class OrbitGraph(CrystalGraph):
 
     def build(self, neighbours: Neighbours) -> OrbitGraphs:
         """See `CrystalGraph`; neighbours are searched anew, in the symmetrised crystals."""
-        symmetric = [symmetrise(one) for one in _crystals(neighbours)]
-        found = neighbours.search([one.crystal for one in symmetric], [self._search])
+        return self.of([symmetrise(one) for one in _crystals(neighbours)], neighbours.search)
+
+    def of(self, symmetric: Sequence[Symmetrised], search: Search) -> OrbitGraphs:
+        """The graphs of crystals whose groups are known."""
+        found = search([one.crystal for one in symmetric], [self._search])
         first = np.searchsorted(found.dst, np.arange(found.node_ptr[-1] + 1))
         parts = [
             self._one(one, _Pairs.of(found, first, index)) for index, one in enumerate(symmetric)

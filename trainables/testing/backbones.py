@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from trainables.crystals.crystal import Crystal
 from trainables.models.backbones import BACKBONES, BackboneSpec
-from trainables.representations.graph import Graphs
-from trainables.representations.neighbours import find_neighbours
 from trainables.testing.crystals import (
     in_cell,
     listed_anew,
@@ -26,7 +24,7 @@ from trainables.testing.crystals import (
     rotated,
     triclinic,
 )
-from trainables.testing.samples import batch_of, built, made_up_dataset, model_of
+from trainables.testing.samples import batch_of, built, made_up_dataset, model_of, of_all_atoms
 from trainables.training.fit import ArrayFit
 from trainables.training.specification import ArraySpec
 
@@ -139,7 +137,7 @@ class BackboneContract:
         kind = self.spec.representation
         if kind.keeps_atoms or not self.exact_on_quotients:
             return
-        whole = Graphs.full(find_neighbours(CRYSTALS, [kind]), kind)
+        whole = of_all_atoms(CRYSTALS, kind)
         merged = built(CRYSTALS, kind)
         assert merged.edges < whole.edges / 2
         first, second = (

@@ -18,6 +18,8 @@ from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import CrystalGraph, Graphs
 from trainables.representations.neighbours import find_neighbours
+from trainables.representations.orbit_graph import OrbitGraph
+from trainables.representations.symmetrise import symmetrise, unsymmetrised
 from trainables.testing.crystals import made_up
 from trainables.training.fit import build_embedding, build_model
 
@@ -30,6 +32,14 @@ def built(crystals: Sequence[Crystal], kind: CrystalGraph) -> Columns:
 def graphs_of(crystals: Sequence[Crystal], backbone: str) -> Graphs:
     """The graphs of all atoms of which a backbone gets the quotients."""
     kind = BACKBONES[backbone].representation
+    return Graphs.full(find_neighbours(crystals, [kind]), kind)
+
+
+def of_all_atoms(crystals: Sequence[Crystal], kind: CrystalGraph) -> Columns:
+    """The graphs of all atoms that a representation, which merges some, stands for."""
+    if isinstance(kind, OrbitGraph):
+        whole = [unsymmetrised(symmetrise(one).crystal) for one in crystals]
+        return kind.of(whole, find_neighbours)
     return Graphs.full(find_neighbours(crystals, [kind]), kind)
 
 
