@@ -2,7 +2,7 @@
 
 Each worker computes its share of every batch, and gradients are added up by torch: gloo on CPUs,
 NCCL on GPUs. The worker of rank 0 records and saves. Ray Train starts the workers, connects them,
-and replaces all of them when one is lost; they go on from the last snapshot (`runs/checkpoints.py`),
+and replaces all of them when one is lost; they go on from the last snapshot (`runs/checkpoints`),
 as trials on Tune and in processes do, so that an interrupted run has one kind of state on disk.
 """
 

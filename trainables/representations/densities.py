@@ -17,7 +17,7 @@ from trainables.crystals.densities import Window
 from trainables.crystals.registry import FOLDS
 from trainables.crystals.split import Split
 from trainables.crystals.symbols import MAX_Z
-from trainables.representations.columns import Column, Columns, Scope
+from trainables.representations.columns import Column, Columns, Scope, ranges
 from trainables.representations.dataset import Dataset
 from trainables.representations.graph import CrystalGraph
 from trainables.representations.schema import from_table
@@ -125,6 +125,27 @@ def mean_spectrum(crystals: np.ndarray) -> np.ndarray:
     known = np.isfinite(crystals)
     total = np.where(known, crystals, 0.0).sum(axis=0)
     return np.asarray(total / np.maximum(known.sum(axis=0), 1))
+
+
+def by_element(
+    densities: Densities, rows: np.ndarray, nodes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean densities of the atoms of each element in some crystals.
+
+    Args:
+        nodes: [N, L] of the crystals `rows`.
+
+    Returns:
+        Atomic numbers [Z] uint8, and densities [Z, L].
+    """
+    graphs = densities.data.graphs
+    places = ranges(graphs.node_ptr, rows)
+    z, atoms = graphs.z[places], graphs.multiplicity[places]
+    numbers, of = np.unique(z, return_inverse=True)
+    total = np.zeros((len(numbers), nodes.shape[1]))
+    np.add.at(total, of, nodes * atoms[:, None])
+    count = np.bincount(of, weights=atoms)
+    return numbers, total / count[:, None]
 
 
 def join(

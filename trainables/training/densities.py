@@ -25,16 +25,16 @@ from trainables.models.densities import DensityStack, of_crystals, own, publishe
 from trainables.models.layers import Generators
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns, even_parts
-from trainables.representations.columns import ranges
 from trainables.representations.densities import (
     Densities,
+    by_element,
     density_column,
     fold_split,
     mean_spectrum,
 )
 from trainables.representations.graph_batch import Batch
-from trainables.training.density_spec import SE3_TRANSFORMER, DensitySpec, EnsembleSpec
 from trainables.training.array import ArrayTraining, Member, Trained
+from trainables.training.density_spec import SE3_TRANSFORMER, DensitySpec, EnsembleSpec
 from trainables.training.fitted import FittedArray
 from trainables.training.group import ALONE, Group
 from trainables.training.outcome import Outcome, not_evaluated
@@ -250,7 +250,8 @@ class DensityFit(FittedArray):
             metrics[f"{name}_error"] = mean_squared(self.densities.crystals[rows], crystals)
             arrays[f"predictions/{part}/row"] = rows
             arrays[f"predictions/{part}/value"] = crystals
-        arrays |= by_element(self.densities, split.test, nodes)
+        numbers, density = by_element(self.densities, split.test, nodes)
+        arrays |= {"elements/numbers": numbers, "elements/density": density}
         arrays |= {
             f"weights/{name}": value[0].cpu().numpy()
             for name, value in trained.model.state_dict().items()
@@ -274,7 +275,8 @@ def build(spec: DensitySpec, generators: Generators, start: Sequence[np.ndarray]
     if spec.network == SE3_TRANSFORMER:
         return published(generators, points=points, width=options.width)
     network = BACKBONES[spec.network].network()
-    backbone = partial(network, width=options.width, layers=options.layers)
+    sizes = {name: getattr(options, name) for name in ("width", "layers", "l_max")}
+    backbone = partial(network, hidden=options.edge, **sizes)
     return own(
         generators,
         backbone,
@@ -304,25 +306,6 @@ def predictions(
         nodes.append(said[0].double().cpu().numpy())
         crystals.append(of_crystals(said, batch)[0].double().cpu().numpy())
     return np.concatenate(crystals), np.concatenate(nodes)
-
-
-def by_element(densities: Densities, rows: np.ndarray, nodes: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean densities of the atoms of each element in some crystals.
-
-    Args:
-        nodes: [N, L] of the crystals `rows`.
-
-    Returns:
-        `elements/numbers` [Z] uint8 and `elements/density` [Z, L].
-    """
-    graphs = densities.data.graphs
-    places = ranges(graphs.node_ptr, rows)
-    z, atoms = graphs.z[places], graphs.multiplicity[places]
-    numbers, of = np.unique(z, return_inverse=True)
-    total = np.zeros((len(numbers), nodes.shape[1]))
-    np.add.at(total, of, nodes * atoms[:, None])
-    count = np.bincount(of, weights=atoms)
-    return {"elements/numbers": numbers, "elements/density": total / count[:, None]}
 
 
 def fit_densities(spec: Any, densities: Any, device: str, group: Group = ALONE) -> DensityFit:

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.crystals.crystal import BadCrystal, Entry
+from trainables.crystals.densities import Curve
 from trainables.crystals.sources.base import ANY_COLUMN, SourceError, as_spelled, no_column
 from trainables.crystals.sources.columns import called
 from trainables.crystals.sources.parquet import ParquetTable, is_list_of_numbers
-from trainables.crystals.densities import Curve
 
 # Names of columns, of which the first that occurs is taken.
 ENERGIES = ("energy_ev", "energies", "energy", "frequencies", "frequency")
