@@ -63,8 +63,11 @@ class Path:
 
     def factors(self) -> Tensor:
         """[2 shared + 1] what components are multiplied by; norms as e3nn's "component"."""
-        pole = o3.spherical_harmonics(self.edge, torch.tensor([0.0, 1.0, 0.0]), True, "component")
-        coupling = o3.wigner_3j(self.given, self.edge, self.out) * math.sqrt(2 * self.out + 1)
+        double = torch.float64  # so that a network in double precision is as precise
+        pole = torch.tensor([0.0, 1.0, 0.0], dtype=double)
+        pole = o3.spherical_harmonics(self.edge, pole, True, "component")
+        coupling = o3.wigner_3j(self.given, self.edge, self.out, dtype=double)
+        coupling = coupling * math.sqrt(2 * self.out + 1)
         by_m = torch.einsum("ijk,j->ik", coupling, pole)
         return torch.stack([by_m[self.given + m, self.out + m] for m in self._components()])
 
@@ -256,7 +259,7 @@ class Keys(nn.Module):
             if path.out != out:
                 continue
             sent_emu = middle(framed[path.given], path.given, path.shared)
-            scaled_emu = sent_emu * getattr(self, f"factors{index}")
+            scaled_emu = sent_emu * getattr(self, f"factors{index}").to(sent_emu.dtype)
             mixed_emhu = scaled_emu[:, :, None] * filter_eh[:, None, :, None]
             flat = mixed_emhu.flatten(2) @ weight_huv.flatten(0, 1)
             found = widened(flat, out)
@@ -291,7 +294,7 @@ class Values(nn.Module):
         sent: dict[int, list[Tensor]] = {}
         for index, (path, filter_e1u) in enumerate(zip(self.paths, filters, strict=True)):
             passed = middle(framed[path.given], path.given, path.shared)
-            factors = getattr(self, f"factors{index}")
+            factors = getattr(self, f"factors{index}").to(passed.dtype)
             sent.setdefault(path.out, []).append(widened(passed * factors * filter_e1u, path.out))
         joined = {k: torch.cat(parts, dim=2) for k, parts in sent.items()}
         return self.after({k: edges.added(of) for k, of in turned(joined, edges.out).items()})
