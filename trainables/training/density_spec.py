@@ -124,13 +124,13 @@ _PAPER = DensityNetwork(
 _TUNED = DensityNetwork(
     title="Equivariant network",
     network="tensor",
-    options=DensityOptions(sites=1.0, edge=32),
+    options=DensityOptions(width=64, sites=1.0, l_max=1),
     representation=OrbitGraph(
         name="orbits-r4", version=FEATURISER_VERSION, cutoff=4.0, max_neighbours=None
     ),
     recipe=Recipe(
-        name="tuned", optimiser="adamw", lr=3e-3, weight_decay=0.1, schedule="cosine",
-        averaging=0.99, batch_size=16, epochs=40,
+        name="tuned", optimiser="adamw", lr=3e-3, weight_decay=1.0, schedule="cosine",
+        averaging=0.99, batch_size=16, epochs=100, patience=60,
     ),
 )  # fmt: skip
 NETWORKS: Mapping[RecipeName, DensityNetwork] = {"paper": _PAPER, "tuned": _TUNED}
