@@ -71,7 +71,7 @@ class FoldResults:
             "validation_mse": float(rows["val_error"].mean()),
             "mae": mae,
             "mad": mad,
-            "mad_mae": mad / mae,
+            "mad_mae": mad / max(mae, 1e-12),
             "wasserstein": float(np.nanmean(own.wasserstein)),
             "trees_wasserstein": float(
                 np.nanmean(score(self.true, self.trees, energies).wasserstein)

@@ -66,7 +66,8 @@ def fermi(found: FinishedDos) -> Values | None:
         return None
     apart = (known["at_fermi_predicted"] - known["at_fermi"]).abs().mean()
     around = (known["at_fermi"] - known["at_fermi"].mean()).abs().mean()
-    return {"points": at_fermi(known), "mae": apart, "mad": around}
+    ratio = f"{around / max(apart, 1e-12):.2f}"
+    return {"points": at_fermi(known), "mae": apart, "mad": around, "ratio": ratio}
 
 
 def elements(found: FinishedDos) -> Values | None:

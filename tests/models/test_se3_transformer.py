@@ -20,9 +20,11 @@ from trainables.models.se3_transformer import (
     Keys,
     Layer,
     Linear,
+    Path,
     SE3Transformer,
     Values,
     bessel,
+    paths,
 )
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.full_graph import FullGraph
@@ -50,7 +52,7 @@ def network() -> SE3Transformer:
     torch.manual_seed(0)
     made = SE3Transformer(POINTS, WIDTH).double()
     with torch.no_grad():  # larger than in the code, so that every path matters
-        made.embedding.layer0.weight.mul_(TYPES**0.5)
+        made.embedding.weights[0].mul_(TYPES**0.5)
     return made
 
 
@@ -89,6 +91,28 @@ def linear(module: Linear, given: o3.Irreps, out: o3.Irreps, x: Tensor) -> Tenso
     return plain(x, torch.cat([one.flatten() for one in flat]))
 
 
+def sign(path: Path) -> float:
+    """That of e3nn's coupling coefficients, which is arbitrary for each path."""
+    return float(torch.sign(torch.dot(factors_of_e3nn(path), path.factors())))
+
+
+def factors_of_e3nn(path: Path) -> Tensor:
+    pole = torch.tensor([0.0, 1.0, 0.0]).double()
+    y = o3.spherical_harmonics(path.edge, pole, True, "component")
+    coupled = o3.wigner_3j(path.given, path.edge, path.out, dtype=torch.float64)
+    by_m = torch.einsum("ijk,j->ik", coupled, y) * (2 * path.out + 1) ** 0.5
+    orders = range(-path.shared, path.shared + 1)
+    assert torch.count_nonzero(by_m.abs() > 1e-9) <= len(orders)  # diagonal in m
+    return torch.stack([by_m[path.given + m, path.out + m] for m in orders])
+
+
+@pytest.mark.parametrize("path", paths(3, 4, range(4)), ids=str)
+def test_factors_are_those_of_e3nn(path: Path) -> None:
+    torch.testing.assert_close(
+        sign(path) * factors_of_e3nn(path), path.factors(), rtol=1e-6, atol=1e-7
+    )
+
+
 def published(layer: Layer, place: int, x: Tensor, attr: Tensor, batch: FullBatch, basis: Tensor):  # type: ignore[no-untyped-def]
     """A layer as in the public code (DosNet, model/_points_convolution.py)."""
     degrees, width = LAYERS[place], x.shape[1] // (LAYERS[place].given + 1) ** 2
@@ -109,7 +133,7 @@ def published(layer: Layer, place: int, x: Tensor, attr: Tensor, batch: FullBatc
     hidden = keys.filter(basis)
     key_weights = {
         (path.given, path.edge, path.out): torch.einsum("eh,huv->euv", hidden, weight).flatten(1)
-        / HIDDEN**0.5
+        * (sign(path) / HIDDEN**0.5)
         for path, weight in zip(keys.paths, keys.weights, strict=True)
     }
     key = product(inner[batch.src], y, filled(product, key_weights))
@@ -132,7 +156,9 @@ def published(layer: Layer, place: int, x: Tensor, attr: Tensor, batch: FullBatc
         given, edge, ordered, steps, internal_weights=False, shared_weights=False
     ).double()
     filters = values.filter(basis).view(len(basis), len(values.paths), width)
-    by_path = {(p.given, p.edge, p.out): filters[:, n] for n, p in enumerate(values.paths)}
+    by_path = {
+        (p.given, p.edge, p.out): sign(p) * filters[:, n] for n, p in enumerate(values.paths)
+    }
     new = raised / total[batch.dst] * sent(inner[batch.src], y, filled(sent, by_path))
     summed = new.new_zeros(batch.nodes, new.shape[1]).index_add(0, batch.dst, new)
     return kept + linear(values.after, ordered.simplify(), out, summed)

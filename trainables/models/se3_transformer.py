@@ -17,10 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-from e3nn import o3
-from e3nn.nn import FullyConnectedNet
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
@@ -32,6 +31,7 @@ FADE = 6  # power of the polynomial cutoff
 TYPES = 118
 MOST_OF_KEYS = 2  # highest degree of queries and keys
 PUBLISHED, PUBLISHED_KEYS = 259, 118  # widths
+SILU_NORM = 1.6765324703310907  # 1 / √E[silu(x)²] of a normal x
 
 Features = Mapping[int, Tensor]  # degree -> [N, M, U]
 
@@ -62,17 +62,38 @@ class Path:
         return min(self.given, self.out)
 
     def factors(self) -> Tensor:
-        """[2 shared + 1] what components are multiplied by; norms as e3nn's "component"."""
-        double = torch.float64  # so that a network in double precision is as precise
-        pole = torch.tensor([0.0, 1.0, 0.0], dtype=double)
-        pole = o3.spherical_harmonics(self.edge, pole, True, "component")
-        coupling = o3.wigner_3j(self.given, self.edge, self.out, dtype=double)
-        coupling = coupling * math.sqrt(2 * self.out + 1)
-        by_m = torch.einsum("ijk,j->ik", coupling, pole)
-        return torch.stack([by_m[self.given + m, self.out + m] for m in self._components()])
+        """[2 shared + 1] what components are multiplied by, in double precision.
 
-    def _components(self) -> range:
-        return range(-self.shared, self.shared + 1)
+        Harmonics of the edge have the norm √(2l + 1), as e3nn's "component".
+        """
+        scale = math.sqrt(2 * self.edge + 1)
+        orders = range(-self.shared, self.shared + 1)
+        found = [scale * coupling(self.given, self.edge, self.out, abs(m)) for m in orders]
+        return torch.tensor(found, dtype=torch.float64)
+
+
+def coupling(given: int, edge: int, out: int, m: int) -> float:
+    """The Clebsch–Gordan coefficient ⟨given m, edge 0 | out m⟩.
+
+    Racah 1942, doi:10.1103/PhysRev.62.438, eq. 16.
+    """
+    f = math.factorial
+    total = sum(
+        (-1) ** k
+        / (
+            f(k)
+            * f(given + edge - out - k)
+            * f(given - m - k)
+            * f(edge - k)
+            * f(out - edge + m + k)
+            * f(out - given + k)
+        )
+        for k in range(given + edge - out + 1)
+        if min(given - m - k, edge - k, out - edge + m + k, out - given + k) >= 0
+    )
+    sides = f(given + edge - out) * f(given - edge + out) * f(edge - given + out)
+    ends = f(given + m) * f(given - m) * f(edge) ** 2 * f(out + m) * f(out - m)
+    return total * math.sqrt((2 * out + 1) * sides * ends / f(given + edge + out + 1))
 
 
 def paths(given: int, edge: int, outs: Sequence[int]) -> list[Path]:
@@ -125,6 +146,32 @@ def widened(feature: Tensor, degree: int) -> Tensor:
     """A feature with components that are 0 up to |m| = degree."""
     missing = (2 * degree + 1 - feature.shape[1]) // 2
     return nn.functional.pad(feature, (0, 0, missing, missing))
+
+
+class Perceptron(nn.Module):
+    """Layers without bias and with SiLU, whose numbers have the mean square 1 at the start.
+
+    As e3nn's `FullyConnectedNet`.
+
+    Args:
+        widths: of the input and of each layer.
+        open_end: whether the last layer is linear.
+    """
+
+    def __init__(self, widths: Sequence[int], *, open_end: bool = True) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(
+            nn.Parameter(torch.randn(given, width)) for given, width in pairwise(widths)
+        )
+        self._active = len(self.weights) - open_end
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[…, last width] of […, first width]."""
+        for place, weight in enumerate(self.weights):
+            x = x @ weight / math.sqrt(len(weight))
+            if place < self._active:
+                x = SILU_NORM * silu(x)
+        return x
 
 
 class Linear(nn.Module):
@@ -226,7 +273,7 @@ class Keys(nn.Module):
         self._outs = list(range(min(degrees.given, MOST_OF_KEYS) + 1))
         self.paths = paths(degrees.given, degrees.edge, self._outs)
         self.query = Linear(dict.fromkeys(self._outs, given), width)
-        self.filter = FullyConnectedNet([BASIS, *[HIDDEN] * HIDDEN_LAYERS], silu, out_act=True)
+        self.filter = Perceptron([BASIS, *[HIDDEN] * HIDDEN_LAYERS], open_end=False)
         self.weights = nn.ParameterList(
             nn.Parameter(torch.randn(HIDDEN, given, width)) for _ in self.paths
         )
@@ -281,7 +328,7 @@ class Values(nn.Module):
         self._outs, self._given = list(range(degrees.read + 1)), given
         self.paths = paths(degrees.given, degrees.edge, self._outs)
         widths = [BASIS, *[HIDDEN] * HIDDEN_LAYERS, len(self.paths) * given]
-        self.filter = FullyConnectedNet(widths, silu)
+        self.filter = Perceptron(widths)
         sizes = {k: given * sum(path.out == k for path in self.paths) for k in self._outs}
         self.after = Linear(sizes, width)
         for index, path in enumerate(self.paths):
@@ -339,7 +386,7 @@ class SE3Transformer(nn.Module):
     def __init__(self, points: int, width: int = 32) -> None:
         super().__init__()
         keys = max(1, round(width * PUBLISHED_KEYS / PUBLISHED))
-        self.embedding = FullyConnectedNet(3 * [TYPES], silu)
+        self.embedding = Perceptron(3 * [TYPES])
         self.frequency = nn.Parameter(math.pi * torch.arange(1.0, BASIS + 1))
         given, widths = (TYPES, width, 2 * width), (width, 2 * width, points)
         self.layers = nn.ModuleList(
