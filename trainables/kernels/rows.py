@@ -55,8 +55,7 @@ def _scatter_rows(x_ked: Tensor, index_e: Tensor, size: int, weight_e: Tensor | 
 
 
 def _move(how: str, x: Tensor, index_e: Tensor, weight_e: Tensor | None, y: Tensor) -> None:
-    given = x.contiguous().view(-1, *x.shape[-2:])
-    into = y.view(-1, *y.shape[-2:])
+    given, into = (part if part.dim() == 3 else part[None] for part in (x.contiguous(), y))
     if weight_e is None:
         call(f"{how}_rows", given, index_e.contiguous(), into)
     else:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
-from trainables.kernels.ops import scatter_sum
+from trainables.kernels.ops import gather, scatter_sum
 from trainables.models.plain_layers import Dense, shares
 from trainables.representations.graph_batch import Batch
 
@@ -42,39 +42,48 @@ class CrystalHead(nn.Module):
         return total / (atoms_b if self._single else atoms_b[:, None])
 
 
-class AttentionHead(nn.Module):
-    """Numbers of a crystal, of what an attention reads of its atoms and of their mean.
+class Set2SetHead(nn.Module):
+    """Numbers of a crystal, of what Set2Set reads of its atoms (`layers.py`, here of one model).
 
     A mean cannot single out an atom, on which a highest frequency, say, may depend.
 
     Args:
-        width: A, which the heads of the attention divide evenly.
+        width: A.
         outputs: L; None for one number, without an axis of its own.
     """
 
-    heads = 4
+    iterations = 3
 
     def __init__(self, width: int, outputs: int | None = None) -> None:
         super().__init__()
-        self.logit = Dense(width, self.heads)
-        self.value = Dense(width, width)
+        self.width = width
+        self.input = nn.Linear(2 * width, 4 * width)
+        self.recur = nn.Linear(width, 4 * width, bias=False)
         self.hidden = Dense(2 * width, width)
         self.out = Dense(width, outputs or 1)
         self._single = outputs is None
 
     def forward(self, nodes_na: Tensor, batch: Batch) -> Tensor:
         """[B], or [B, L]; each node is counted as often as atoms it stands for."""
-        place_n, weight_n, size = batch.node_crystal, batch.multiplicity, batch.crystals
-        value_na = silu(self.value(nodes_na))
-        share_nc = shares(self.logit(nodes_na), place_n, size, weight_n)
-        share_na = share_nc.repeat_interleave(value_na.shape[-1] // self.heads, dim=-1)
-        atoms_b = nodes_na.new_zeros(size).index_add(0, place_n, weight_n)
-        pooled = [
-            scatter_sum(value_na * share_na, place_n, size, weight_n),
-            scatter_sum(value_na, place_n, size, weight_n) / atoms_b[:, None],
-        ]
-        said: Tensor = self.out(silu(self.hidden(torch.cat(pooled, dim=-1))))
+        said: Tensor = self.out(silu(self.hidden(self._read(nodes_na, batch))))
         return said.squeeze(-1) if self._single else said
+
+    def _read(self, x_na: Tensor, batch: Batch) -> Tensor:
+        """The last query and what it read, [B, 2A]."""
+        place_n, weight_n, size = batch.node_crystal, batch.multiplicity, batch.crystals
+        query_ba = x_na.new_zeros(size, self.width)
+        cell_ba = torch.zeros_like(query_ba)
+        read = torch.cat([query_ba, cell_ba], dim=-1)
+        for _ in range(self.iterations):
+            gates = (self.input(read) + self.recur(query_ba)).chunk(4, dim=-1)
+            forget, take, value, show = gates
+            cell_ba = torch.sigmoid(forget) * cell_ba + torch.sigmoid(take) * torch.tanh(value)
+            query_ba = torch.sigmoid(show) * torch.tanh(cell_ba)
+            logit_n1 = (x_na * gather(query_ba, place_n)).sum(dim=-1, keepdim=True)
+            share_n1 = shares(logit_n1, place_n, size, weight_n)
+            seen_ba = scatter_sum(x_na * share_n1, place_n, size, weight_n)
+            read = torch.cat([query_ba, seen_ba], dim=-1)
+        return read
 
 
 class SiteHead(nn.Module):

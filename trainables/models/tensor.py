@@ -25,7 +25,7 @@ from trainables.kernels.ops import (
     gather,
     scatter_sum,
 )
-from trainables.models.heads import AttentionHead
+from trainables.models.heads import Set2SetHead
 from trainables.models.plain_layers import Dense, shares
 from trainables.models.stacking import Backbone
 from trainables.representations.graph_batch import OrbitBatch
@@ -193,7 +193,7 @@ def _sum(x_mna: Tensor, y_mna: Tensor) -> Tensor:
 
 
 class TensorNetwork(Backbone):
-    """Node features of the network; the head is apart, `AttentionHead` of numbers of a crystal.
+    """Node features of the network; the head is apart, `Set2SetHead` of numbers of a crystal.
 
     Args:
         dim: D.
@@ -201,7 +201,7 @@ class TensorNetwork(Backbone):
         result: highest l of the features after the last convolution; heads of invariants need 0.
     """
 
-    crystal_head = AttentionHead
+    crystal_head = Set2SetHead
 
     def __init__(
         self,
