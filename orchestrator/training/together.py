@@ -8,6 +8,7 @@ as trials on Tune and in processes do, so that an interrupted run has one kind o
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,12 @@ from orchestrator.training.study import MakeFit, Study, TrainingArray
 from orchestrator.training.trials import Trial, prepare
 
 SECONDS = 0.2  # between two looks at what the workers have told
+# Of Ray Train, whose defaults are 60 and 2 seconds: on a busy machine workers take longer to import
+# torch, and would be started again and again.
+PATIENCE = {
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "900",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+}
 
 
 class TrainRunner:
@@ -69,6 +76,8 @@ class TrainRunner:
     def _train(self, arrays: Sequence[TrainingArray], told: _Told) -> str | None:
         """Runs Ray Train's controller; returns why it failed, or None, also after a stop."""
         run = self._records.folder.parent
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
         mailbox = _Mailbox.options(num_cpus=0).remote()  # type: ignore[attr-defined]
         fitting = _Fitting(self._trainer(arrays, mailbox).fit)
         fitting.start()
