@@ -101,6 +101,12 @@ _JOBS = (
         has_sections=True,
     ),
     Job(
+        name="dos",
+        summary="densities of states, by an ensemble of equivariant networks",
+        stopped=_GOES_ON,
+        has_sections=True,
+    ),
+    Job(
         name="doctor",
         summary="is this machine, or this cluster, ready for a run?",
         stopped="nothing is changed",

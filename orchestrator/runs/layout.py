@@ -15,6 +15,7 @@ REPORT = "report.html"
 LOCK = ".lock"
 CHECKPOINTS = "checkpoints"
 TUNE = ".tune"  # Ray Tune's notes on its trials; never read again
+TRAIN = ".train"  # Ray Train's notes on its workers; never read again
 PROBE = "probe"  # a draft by which nodes check that they reach the run directory
 SUBMISSION = "submission"
 SCALE_FACTS = "scale.meta.json"
@@ -22,7 +23,7 @@ FIT_PROGRESS, FIT = "fit_progress.json", "fit.json"
 
 TABLE = re.compile(r"Mat2Vec-[SHL]-\d+(-plain)?\.(csv|meta\.json)")
 SNAPSHOT = re.compile(r"[0-9a-f]{24}\.snapshot")
-FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, SUBMISSION})
+FOLDERS = frozenset({SHARDS, RECORDS, TABLES, CHECKPOINTS, TUNE, TRAIN, SUBMISSION})
 # Names that jobs write at the top of a run directory. A new file has to be added here, or a killed
 # job leaves its draft behind: tests/orchestrator/test_ownership.py compares.
 FILES = frozenset(
@@ -33,4 +34,5 @@ FILES = frozenset(
     | {"clusterings.parquet", "screening.csv", "untrained.csv", "relations.csv"}
     | {"scale.csv", "element_scale.json", "pareto.parquet", "replaceability.parquet", SCALE_FACTS}
     | {"transfer.parquet", "transfer.json", "transfer_ledger.parquet"}
+    | {"dos_ledger.parquet", "dos_predictions.parquet", "dos_elements.parquet", "dos.json"}
 )

@@ -161,13 +161,13 @@ def _drafts(folder: Path, is_ours: Callable[[str], object]) -> list[Path]:
     return [folder / name for name in names if is_ours(durable.draft_of(name) or "")]
 
 
-def remove_tunes(run: Path, experiment: str) -> None:
-    """Removes Ray Tune's files of an experiment; everything else in its folder stays."""
-    folder = run / layout.TUNE
-    if not folder.is_symlink():
-        shutil.rmtree(folder / experiment, ignore_errors=True)
-        with suppress(OSError):
-            folder.rmdir()
+def remove_notes(run: Path, experiment: str) -> None:
+    """Removes Ray Tune's and Train's files of an experiment; all else in their folders stays."""
+    for folder in (run / layout.TUNE, run / layout.TRAIN):
+        if not folder.is_symlink():
+            shutil.rmtree(folder / experiment, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def remove_beginnings(run: Path, made: Sequence[Path]) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from trainables.elements import handcrafted
 from trainables.targets.base import MEAN_ABSOLUTE_ERROR
+from trainables.training.density_spec import DensitySpec
 from trainables.training.specification import CrabNetSpec, ModelSpec, SpecificationError
 
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
@@ -61,7 +62,7 @@ BESIDE = {"crc32", "arrays_sha256"}  # entries of a row that are no columns
 RENAMED = ("task", "array")  # the same data may have another name in another grid
 NAMES = re.compile(
     r"weights/.+|table|handcrafted|scaler/(mean|scale)|curve/(train_loss|val_mae)"
-    r"|predictions/(validation|test)/(row|value|ptr)|elements/(numbers|counts|mixed|h|l|layer[1-9]\d*)"
+    r"|predictions/(validation|test)/(row|value|ptr)|elements/(numbers|counts|density|mixed|h|l|layer[1-9]\d*)"
 )
 PARTS = {"validation": "n_val", "test": "n_test"}  # of the predictions, and their columns
 LARGEST_Z = 118
@@ -142,7 +143,8 @@ def _wrong_spec(recorded: str | None, asked: str) -> str:
     """
     if recorded == asked:
         return ""
-    kind = ModelSpec if "backbone" in json.loads(asked) else CrabNetSpec
+    fields = json.loads(asked)
+    kind = ModelSpec if "backbone" in fields else DensitySpec if "window" in fields else CrabNetSpec
     try:
         key = kind.read(recorded or "").key
     except SpecificationError as error:

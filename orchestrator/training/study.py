@@ -91,7 +91,9 @@ class Fit(Protocol):
 
 
 NO_TABLES: Mapping[str, np.ndarray] = MappingProxyType({})
-MakeFit = Callable[[Any, Any, str], Fit]  # of an array's spec, its data and the device
+# Of an array's spec, its data and the device; where workers train an array together also of their
+# `group`, by name.
+MakeFit = Callable[..., Fit]
 
 
 def as_recorded(ledger: pa.Table) -> pa.Table:
@@ -130,6 +132,7 @@ class Study:
         complete: adds the columns of the ledger that follow from others.
         more: the arrays to train next, given the complete ledger of those before; none ends the
             study.
+        together: workers that train each array together, by Ray Train; 0 for one worker an array.
     """
 
     arrays: Sequence[TrainingArray]
@@ -139,6 +142,7 @@ class Study:
     error: str = "val_error"
     complete: Callable[[pa.Table], pa.Table] = as_recorded
     more: Callable[[pd.DataFrame], Sequence[TrainingArray]] = nothing_more
+    together: int = 0
 
     @cached_property
     def tasks(self) -> dict[str, str]:

@@ -43,7 +43,7 @@ def train(
     missing = [array for given in study.arrays if (array := _missing(given, recorded))]
     print(f"{counted(len(keys), 'model')} in the grid, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
-    ownership.remove_tunes(run, EXPERIMENT)  # left by a killed driver
+    ownership.remove_notes(run, EXPERIMENT)  # left by a killed driver
     if missing:
         costs = {array.id: array.cost(study.data[array.data]) for array in missing}
         # Longest first: no worker starts a long array when the others are about to end.
@@ -68,6 +68,10 @@ def train(
 
 
 def _runner(study: Study, records: Records, worker: Worker) -> Runner:
+    if here().is_ray and study.together:
+        from orchestrator.training.together import TrainRunner
+
+        return TrainRunner(study, records, worker)
     if here().is_ray:
         from orchestrator.training.tuning import TuneRunner  # here: not all have Ray
 

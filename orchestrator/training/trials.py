@@ -55,6 +55,8 @@ class Trial:
     Args:
         device: "cpu" or "cuda".
         make_fit: starts the training of an array.
+        leads: whether this worker records and saves. Of several that train an array together, one
+            does; all read what is recorded and saved before they begin.
     """
 
     def __init__(
@@ -64,7 +66,10 @@ class Trial:
         records: Records,
         device: str,
         make_fit: MakeFit,
+        *,
+        leads: bool = True,
     ) -> None:
+        self._leads = leads
         self._array, self._surroundings = array, surroundings
         self._records, self._device, self._make_fit = records, device, make_fit
         self._checkpoints = Checkpoints(records.folder.parent / FOLDER)
@@ -127,12 +132,16 @@ class Trial:
         self._epochs = self._fit.epoch
         self._left -= len(rows)
         if self._fit.finished:
-            self._checkpoints.forget(waiting.pop(0).id)
+            self._forget(waiting.pop(0).id)
             self._fit = None
-        elif rows or self._checkpoints.due:
+        elif self._leads and (rows or self._checkpoints.due):
             # Together with the records: recorded models are not in the next snapshot.
             self._save(waiting[0].id, self._fit)
         return rows
+
+    def _forget(self, array: str) -> None:
+        if self._leads:
+            self._checkpoints.forget(array)
 
     def _save(self, array: str, fit: Fit) -> None:
         try:
@@ -154,14 +163,14 @@ class Trial:
                 fit.load(content)
                 return fit
             except SnapshotError:  # damaged, or of other models: only its time is lost
-                self._checkpoints.forget(array.id)
+                self._forget(array.id)
         return self._make_fit(array.spec, self._surroundings.dataset(array.data), self._device)
 
     def _give_up(self, waiting: list[TrainingArray], error: Exception) -> list[dict[str, Any]]:
         """After an error, tries each model once more, alone; one that fails again has failed."""
         self._fit = None
         failed = waiting.pop(0)
-        self._checkpoints.forget(failed.id)
+        self._forget(failed.id)
         left = self._unrecorded(failed)
         if not left:
             return []
@@ -181,7 +190,8 @@ class Trial:
     def _record(self, outcomes: list[Outcome]) -> list[dict[str, Any]]:
         rows = [self._finished_row(outcome) for outcome in outcomes]
         arrays = [outcome.arrays for outcome in outcomes]
-        self._records.write_all(list(zip(rows, arrays, strict=True)))
+        if self._leads:
+            self._records.write_all(list(zip(rows, arrays, strict=True)))
         return rows
 
     def _finished_row(self, outcome: Outcome) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from orchestrator.interface import interrupts
 from orchestrator.nodes.ray_internals import let_trials_take_any_worker, show_work
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs.layout import TUNE
-from orchestrator.runs.ownership import remove_tunes
+from orchestrator.runs.ownership import remove_notes
 from orchestrator.runs.records import Records
 from orchestrator.training.events import ArrayBegan, ArrayLost, Observers, Waited
 from orchestrator.training.runners import (
@@ -73,7 +73,7 @@ class TuneRunner:
             running = sorted(endings.running)
             raise OutOfMemory(running, str(error.__cause__)) from None
         finally:
-            remove_tunes(run, EXPERIMENT)
+            remove_notes(run, EXPERIMENT)
         return Ending(endings.lost, endings.disk)
 
     def _trainable(self, arrays: Sequence[TrainingArray]) -> Any:

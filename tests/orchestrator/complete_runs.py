@@ -20,6 +20,7 @@ from orchestrator.data import featurise
 from orchestrator.data.formula_list import digest_of as digest_of_formulas
 from orchestrator.data.shard_writer import ShardWriter
 from orchestrator.data.withheld import withheld_by
+from orchestrator.dos import files as dos
 from orchestrator.element_groups import files as groups
 from orchestrator.element_groups.models import Measured
 from orchestrator.element_scale import files as scale
@@ -77,6 +78,7 @@ def complete_run(run: Path) -> Path:
     _groups(run, list(finished.done["key"][:2]), made_from)
     _scale(run)
     _transfer(run.with_name("transfer"))
+    _dos(run)
     return run
 
 
@@ -118,6 +120,14 @@ def _scale(run: Path) -> None:
     sums.write_json(run, scale.EXPORT, places)
     sums.write_text(run, scale.POSITIONS, "symbol,position\nH,1\nLi,2\nNa,3\n")
     sums.write_json(run, scale.FACTS, {"lambda": 0.5, "source": {"name": "made up"}})
+
+
+def _dos(run: Path) -> None:
+    sums.write_parquet(run, dos.LEDGER, pa.table({"key": ["k"], "val_error": [0.5]}))
+    row = {"id": "a", "fold": 0, "target": [0.5], "prediction": [0.25], "mse": 0.0625}
+    dos.write_table(run, dos.PREDICTIONS, [row], dos.PREDICTED)
+    dos.write_table(run, dos.ELEMENTS, [{"symbol": "H", "prediction": [1.0]}], dos.OF_ELEMENTS)
+    dos.write_facts(run, {"folds": [], "recipe": "tuned"})
 
 
 def _transfer(run: Path) -> None:
@@ -185,6 +195,9 @@ def readers(run: Path) -> dict[str, list[Callable[[Path], Any]]]:
         "pareto.parquet": [lambda run: scale.FinishedScale(run).front],
         "replaceability.parquet": [lambda run: scale.FinishedScale(run).pairs],
         "scale.meta.json": [lambda run: scale.FinishedScale(run).facts],
+        "dos.json": [lambda run: dos.FinishedDos(run).facts],
+        "dos_predictions.parquet": [lambda run: dos.FinishedDos(run).predictions],
+        "dos_elements.parquet": [lambda run: dos.FinishedDos(run).elements],
     }
     for name in (groups.SCREENING, groups.UNTRAINED, groups.RELATIONS):
         found[name] = [lambda run, name=name: groups.FinishedGroups(run).optional(name)]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from analysis.tables import PLAIN
 from orchestrator.data import withheld
+from orchestrator.dos import files as of_dos
 from orchestrator.element_groups import files as of_groups
 from orchestrator.element_scale import files as of_scale
 from orchestrator.ensemble import files as of_ensemble
@@ -184,6 +185,7 @@ def test_all_names_that_jobs_write_are_known() -> None:
     """So that the drafts of a killed job are removed."""
     written = {
         *(of_transfer.SCORES, of_transfer.FACTS, of_transfer.LEDGER, withheld.FILE),
+        *(of_dos.LEDGER, of_dos.FACTS, of_dos.PREDICTIONS, of_dos.ELEMENTS),
         *(of_ensemble.PREDICTIONS, of_ensemble.FACTS),
         *(of_groups.GEOMETRY, of_groups.CLUSTERINGS, of_groups.PARTNERS, of_groups.GROUPS),
         *(of_groups.FACTS, of_groups.SCREENING, of_groups.UNTRAINED, of_groups.RELATIONS),
@@ -234,7 +236,7 @@ def worked(run: Path) -> None:
             records.write(row("a"), arrays())
             Checkpoints(run / layout.CHECKPOINTS).write("array", b"state")
             (run / layout.TUNE / EXPERIMENT).mkdir(parents=True, exist_ok=True)
-            ownership.remove_tunes(run, EXPERIMENT)
+            ownership.remove_notes(run, EXPERIMENT)
             Checkpoints(run / layout.CHECKPOINTS).forget_all()
             ownership.sweep(run)
     except UsageError:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from trainables.elements import handcrafted
 
 RecipeName = Literal["paper", "tuned"]
+# of the schedule "plateau"
+PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_STEP = 0.7, 60, 1e-4
 ElementInit = Literal["normal", "zero", "uniform", "frozen"]
 
 
@@ -23,7 +26,8 @@ class Recipe:
         loss: "mse" or "l1", on standardised targets; "laplace", for formulas only: the negative
             logarithm of a Laplace distribution whose scale the model predicts too.
         schedule: "constant"; "step" (× 0.1 at `milestones`); "cosine" (linear warm-up over the
-            first `warmup` of the epochs, then half a cosine to 0 at the last).
+            first `warmup` of the epochs, then half a cosine to 0 at the last); "plateau" (× 0.7
+            each time the training loss has not fallen for 60 epochs, by a model's own curve).
         averaging: decay per step of an exponential moving average of the weights, which is then
             used in validation, selection and test; 0 for none.
         epochs: the largest number.
@@ -40,7 +44,7 @@ class Recipe:
     lr: float
     weight_decay: float = 0.0
     loss: Literal["mse", "l1", "laplace"] = "mse"
-    schedule: Literal["constant", "step", "cosine"] = "constant"
+    schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
     milestones: tuple[int, ...] = ()
     warmup: float = 0.05
     averaging: float = 0.0
@@ -73,6 +77,22 @@ class Recipe:
                 return (epoch + 1e-2) / warm
             return 0.5 * (1 + math.cos(math.pi * (epoch - warm) / max(1e-9, self.epochs - warm)))
         return 1.0
+
+    def slowed(self, losses: Sequence[float]) -> float:
+        """Factor of `lr` by the training losses of the epochs so far: 1 but for "plateau".
+
+        As torch's ReduceLROnPlateau: an epoch counts as better if its loss is lower by 1e-4 of the
+        lowest.
+        """
+        if self.schedule != "plateau":
+            return 1.0
+        lowest, waited, factor = math.inf, 0, 1.0
+        for loss in losses:
+            better = loss < lowest * (1 - PLATEAU_STEP)
+            lowest, waited = (loss, 0) if better else (lowest, waited + 1)
+            if waited > PLATEAU_PATIENCE:
+                waited, factor = 0, factor * PLATEAU_FACTOR
+        return factor
 
     def validates(self, epoch: int) -> bool:
         """Whether models are validated after an epoch."""

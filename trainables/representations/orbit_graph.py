@@ -36,7 +36,7 @@ from trainables.representations.full_graph import FullGraph
 from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours, Search
 from trainables.representations.graph_batch import OrbitBatch, Taken
 from trainables.representations.space_group import turns
-from trainables.representations.symmetrise import Symmetrised, symmetrise
+from trainables.representations.symmetrise import Symmetrised, into_cell, symmetrise
 from trainables.representations.wigner import (
     WIDTH,
     multiply,
@@ -326,6 +326,14 @@ def _key(atom: np.ndarray, cell: np.ndarray) -> np.ndarray:
     for axis in range(3):
         key = key << CELL_BITS | cell[..., axis] + (1 << (CELL_BITS - 1))
     return key
+
+
+def node_of_atom(crystal: Crystal) -> np.ndarray:
+    """[atoms] the node that stands for each atom in the graph of a crystal."""
+    symmetric = symmetrise(Crystal(crystal.numbers, into_cell(crystal.frac), crystal.lattice))
+    _, node = np.unique(symmetric.first, return_inverse=True)
+    of_atoms: np.ndarray = node[symmetric.primitive]
+    return of_atoms
 
 
 def _crystals(neighbours: Neighbours) -> Sequence[Crystal]:

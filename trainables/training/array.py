@@ -27,6 +27,7 @@ from trainables.training.averaging import (
     select_rows,
 )
 from trainables.training.compiled import forward_of
+from trainables.training.group import ALONE, Group, add_gradients
 from trainables.training.optimisers import build_optimiser
 from trainables.training.problem import Problem
 
@@ -89,12 +90,18 @@ class ArrayTraining:
         build: makes the stacked model from generators and members.
         problem: data, loss and validation.
         recipe: the optimisation.
+        group: the workers that train the same array together, each with its part of the losses.
     """
 
     def __init__(
-        self, members: Sequence[Member], build: Build, problem: Problem, recipe: Recipe
+        self,
+        members: Sequence[Member],
+        build: Build,
+        problem: Problem,
+        recipe: Recipe,
+        group: Group = ALONE,
     ) -> None:
-        self.recipe, self.problem, self._build = recipe, problem, build
+        self.recipe, self.problem, self._build, self._group = recipe, problem, build, group
         self.active = [History(member) for member in members]
         self.model = self._stack(members)
         self.optimiser = build_optimiser(recipe, self.model)
@@ -156,9 +163,11 @@ class ArrayTraining:
             self.optimiser.zero_grad(set_to_none=True)
             # The gradient of the sum for one member's weights is that of its own loss.
             loss_k.sum().backward()
+            add_gradients(self._group, self.model.parameters())
             self._step()
             self.average.after_step(self.model)
             total += loss_k.detach() * self.problem.share(batch)
+        self._group.add(total)
         return total
 
     def _step(self) -> None:
@@ -167,7 +176,9 @@ class ArrayTraining:
         In every optimiser used here a step is the rate times a function of the gradients, so this
         equals a step with the member's own rate.
         """
-        rates = [history.member.rate for history in self.active]
+        rates = [
+            history.member.rate * self.recipe.slowed(history.train_loss) for history in self.active
+        ]
         if all(rate == 1 for rate in rates):
             self.optimiser.step()
             return

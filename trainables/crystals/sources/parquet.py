@@ -86,7 +86,7 @@ class ParquetTable:
         other |= set(filter(is_index, columns))
         left = [field for field in schema if field.name not in other]
         numeric = [field.name for field in left if _is_number(field.type)]
-        lists = [field.name for field in left if _is_list(field.type)]
+        lists = [field.name for field in left if is_list_of_numbers(field.type)]
         self.target_name = choose_target(path, columns, numeric or lists, target)
         self._wanted = target != ANY_COLUMN
         self._targets, _ = columns_of(self.target_name, columns)
@@ -267,14 +267,14 @@ def _says_number(kind: pa.DataType) -> bool:
     return _is_number(kind) or _is_text(kind)
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list_of_numbers(kind: pa.DataType) -> bool:
     types = pa.types
     lists = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     return bool(lists and _is_number(kind.value_type))
 
 
 def _says_target(kind: pa.DataType) -> bool:
-    return _says_number(kind) or _is_list(kind)
+    return _says_number(kind) or is_list_of_numbers(kind)
 
 
 def _says_tensor(kind: pa.DataType) -> bool:

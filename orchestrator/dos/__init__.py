@@ -1,0 +1,1 @@
+"""Densities of states: an ensemble of networks on five folds, trained by Ray Train."""

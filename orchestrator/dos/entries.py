@@ -1,0 +1,154 @@
+"""The models of the densities of states: their keys, their arrays, the columns of their records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from orchestrator.dos.flags import DosOptions
+from orchestrator.runs.record_contents import ENVIRONMENT
+from trainables.models.recipe import Recipe
+from trainables.representations.densities import Densities
+from trainables.targets.base import Target
+from trainables.training.density_spec import (
+    DENSITY_VERSION,
+    NETWORKS,
+    DensitySpec,
+    EnsembleSpec,
+    members_of,
+)
+
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("key", "task", "network", "recipe")]
+    + [("fold", pa.int64()), ("member", pa.int64()), ("seed", pa.int64()), ("share", pa.float64())]
+    + [("status", pa.string())]
+    + [(name, pa.float64()) for name in ("val_error", "test_error")]
+    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
+    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
+    + [("seconds", pa.float64())]
+    + [(name, pa.string()) for name in ("target", "unit", "spec", "array")]
+    + [*ENVIRONMENT, ("error", pa.string())]
+)
+SHARES = (0.25, 0.5)  # of what a fold learns from, for the learning curve
+WHOLE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityArray:
+    """The ensemble of one fold."""
+
+    task: str
+    models: Mapping[str, DensitySpec]
+
+    @property
+    def spec(self) -> EnsembleSpec:
+        """See `TrainingArray`."""
+        return EnsembleSpec(models=dict(self.models))
+
+    @property
+    def id(self) -> str:
+        """See `TrainingArray`."""
+        first = self.spec.first
+        part = "" if first.share == WHOLE else f"/{first.share:.0%}"
+        return f"{self.task}/fold{first.fold}{part}/{first.network}"
+
+    @property
+    def data(self) -> str:
+        """See `TrainingArray`."""
+        return self.task
+
+    @property
+    def kind(self) -> str:
+        """See `TrainingArray`."""
+        return self.spec.first.network
+
+    @property
+    def epochs(self) -> int:
+        """See `TrainingArray`."""
+        return self.spec.first.recipe.epochs
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """See `TrainingArray`."""
+        return {label: model.key for label, model in self.models.items()}
+
+    def only(self, labels: Collection[str]) -> DensityArray:
+        """See `TrainingArray`."""
+        models = {label: model for label, model in self.models.items() if label in labels}
+        return dataclasses.replace(self, models=models)
+
+    def cost(self, dataset: Densities) -> float:
+        """Edges times models times epochs."""
+        share = self.spec.first.share
+        return float(dataset.data.graphs.edges * len(self.models) * self.epochs * share)
+
+    def row(self, label: str) -> dict[str, Any]:
+        """See `TrainingArray`."""
+        model = self.models[label]
+        return {
+            "key": model.key,
+            "task": self.task,
+            "network": model.network,
+            "recipe": model.recipe.name,
+            "fold": model.fold,
+            "member": model.member,
+            "seed": model.seed,
+            "share": model.share,
+            "target": model.target.name,
+            "unit": model.target.unit,
+            "spec": model.text,
+            "array": self.id,
+        }
+
+    @staticmethod
+    def member(row: Mapping[str, Any]) -> str:
+        """Its name within its array."""
+        return f"member {row['member']}"
+
+    @staticmethod
+    def describe(row: Mapping[str, Any]) -> str:
+        """Formats as "fold 3 member 1"."""
+        return f"fold {row['fold']} member {row['member']}"
+
+
+def recipe_of(options: DosOptions) -> Recipe:
+    """The recipe, with the epochs in effect."""
+    recipe = NETWORKS[options.recipe].recipe
+    if options.epochs is None:
+        return recipe
+    return dataclasses.replace(recipe, epochs=options.epochs)
+
+
+def arrays_of(options: DosOptions, task: str, densities: Densities) -> list[DensityArray]:
+    """The ensembles of all folds; those of the learning curve last."""
+    network = NETWORKS[options.recipe]
+    width = options.width or network.options.width
+    data = densities.fingerprint
+    shares = (WHOLE, *SHARES) if options.curve else (WHOLE,)
+
+    def ensemble(fold: int, share: float) -> DensityArray:
+        first = DensitySpec(
+            data=data,
+            target=Target(
+                name="density", unit=None, kind="spectrum", shape=(densities.window.points,)
+            ),
+            representation=network.representation,
+            fold=fold,
+            seed=options.seed,
+            recipe=recipe_of(options),
+            training=DENSITY_VERSION,
+            network=network.network,
+            options=dataclasses.replace(network.options, width=width),
+            window=densities.window,
+            members=options.members,
+            member=0,
+            share=share,
+            precision=64 if options.float64 else 32,
+        )
+        return DensityArray(task=task, models=members_of(first))
+
+    return [ensemble(fold, share) for share in shares for fold in options.folds]

@@ -1,0 +1,225 @@
+"""The command line of `dos`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import STATUSES_OF_MODELS
+from orchestrator.interface.parser import Distinct, Parser, number, positive, share, whole_number
+from orchestrator.nodes.worker import Worker
+from orchestrator.training.flags import add_machine, worker_of
+from trainables.crystals.registry import FOLDS
+from trainables.models.recipe import RecipeName
+
+FEWEST_MEMBERS = 4
+LOW, HIGH, SIGMA = -10.0, 10.0, 0.1  # eV, for electrons
+
+EPILOG = """\
+the file (--data): Parquet, a row a crystal
+  poscar, cif or structure   the crystal
+  energy_ev (--energies)     a list of energies, ascending, of any spacing; 0 is the Fermi level
+  site_dos (--densities)     densities of all sites, one site after the other, on these energies
+  dos (--densities)          or those of the whole crystal
+  material_id                or id; else the row's number
+
+examples:
+  elemgrid dos --data edos.parquet --run runs/dos --dry-run
+  elemgrid dos --data edos.parquet --run runs/dos --workers 2
+  elemgrid dos --data phonons.parquet --phonons --energies frequency_thz \\
+      --densities phdos --range 0 30 --sigma 0.5
+
+The same command is always safe to run again: a model that is recorded is never trained again.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosOptions:
+    """The parsed command line."""
+
+    data: Path
+    energies: str | None
+    densities: str | None
+    phonons: bool
+    range: tuple[float, float]
+    points: int
+    sigma: float
+    max_bad: float | None
+    max_atoms: int
+    folds: tuple[int, ...]
+    members: int
+    curve: bool
+    seed: int
+    recipe: RecipeName
+    epochs: int | None
+    width: int | None
+    float64: bool
+    run: Path
+    extend: bool
+    retry_failed: bool
+    address: str | None
+    workers: int
+    worker: Worker
+    dry_run: bool
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="elemgrid dos",
+        description="Learns densities of states of crystals, of electrons or phonons: curves are"
+        " broadened onto one grid of energies and scaled to the maximum 1; an ensemble of networks"
+        " predicts each fold, beside the mean spectrum and a forest on compositions.",
+        epilog=EPILOG + STATUSES_OF_MODELS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_data(parser)
+    _add_training(parser)
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--run", type=Path, default=Path("runs/dos"), metavar="DIR", help="default %(default)s"
+    )
+    results.add_argument(
+        "--extend",
+        action="store_true",
+        help="continue a run directory of other settings with these; models that both have are not"
+        " trained again",
+    )
+    results.add_argument("--retry-failed", action="store_true", help="train failed models again")
+    machine = add_machine(parser)
+    machine.add_argument(
+        "--workers",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="workers of Ray Train that share each batch (gloo on CPUs, NCCL on GPUs); results"
+        " agree with those of one worker within rounding; default %(default)s",
+    )
+    machine.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check the file, say what would be trained and how long that takes; write nothing",
+    )
+    return parser
+
+
+def _add_data(parser: Parser) -> None:
+    data = parser.add_argument_group("the densities")
+    data.add_argument("--data", type=Path, required=True, metavar="FILE", help="see below")
+    data.add_argument("--energies", metavar="COLUMN", help="of the energies; default energy_ev, …")
+    data.add_argument("--densities", metavar="COLUMN", help="of the densities; default site_dos, …")
+    data.add_argument(
+        "--phonons",
+        action="store_true",
+        help="energies are those of phonons: there is no Fermi level; --range and --sigma are asked"
+        " for, in the unit of the file",
+    )
+    data.add_argument(
+        "--range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="energies that are learned; default -10 10 (eV)",
+    )
+    data.add_argument(
+        "--points",
+        type=whole_number(2, 100_000),
+        default=400,
+        metavar="N",
+        help="of the grid; default %(default)s",
+    )
+    data.add_argument(
+        "--sigma",
+        type=positive,
+        metavar="X",
+        help="width of the Gaussian by which curves are broadened; default 0.1 (eV)",
+    )
+    data.add_argument(
+        "--max-bad",
+        type=share,
+        metavar="X",
+        help="largest accepted fraction of bad crystals, which quarantine.csv lists; default 0.01,"
+        " or 3 crystals where that is more, but not above half",
+    )
+    data.add_argument(
+        "--max-atoms",
+        type=whole_number(1),
+        default=500,
+        metavar="N",
+        help="largest number of atoms in a cell; default %(default)s",
+    )
+
+
+def _add_training(parser: Parser) -> None:
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--folds",
+        nargs="+",
+        action=Distinct,
+        type=whole_number(0, FOLDS - 1),
+        default=tuple(range(FOLDS)),
+        metavar="N",
+        help="a crystal is tested in the fold that the SHA-256 of its id says; default 0 1 2 3 4",
+    )
+    training.add_argument(
+        "--members",
+        type=whole_number(FEWEST_MEMBERS, 100),
+        default=5,
+        metavar="N",
+        help="networks of an ensemble; each holds back another N-th of what its fold learns from,"
+        " by which its epoch is chosen; default %(default)s",
+    )
+    training.add_argument(
+        "--curve",
+        action="store_true",
+        help="also train on a quarter and on half of what each fold learns from: the learning"
+        " curve",
+    )
+    training.add_argument(
+        "--seed",
+        type=whole_number(0, 2**31 - 1),
+        default=0,
+        metavar="N",
+        help="of weights, batches and parts held back; default %(default)s",
+    )
+    training.add_argument(
+        "--recipe",
+        choices=get_args(RecipeName),
+        default="tuned",
+        help="paper: the SE(3)-transformer as its code has it; tuned (default): an equivariant"
+        " network of our own, found on validation parts",
+    )
+    training.add_argument(
+        "--epochs",
+        type=whole_number(1),
+        metavar="N",
+        help="largest number of epochs; default by recipe",
+    )
+    training.add_argument(
+        "--width",
+        type=whole_number(1, 4096),
+        metavar="N",
+        help="of the network; default by recipe (the paper's is 259)",
+    )
+    training.add_argument(
+        "--float64", action="store_true", help="compute in double precision, at half the speed"
+    )
+
+
+def parse(argv: Sequence[str]) -> DosOptions:
+    """Parses a command line; raises UsageError in one line."""
+    given = vars(_parser().parse_args(argv))
+    worker = worker_of(given)
+    del given["cpus_per_worker"], given["gpus_per_worker"]
+    for flag, usual in (("range", (LOW, HIGH)), ("sigma", SIGMA)):
+        if given[flag] is None:
+            if given["phonons"]:
+                raise UsageError(f"--phonons: give --{flag} too, in the unit of the energies")
+            given[flag] = usual
+    low, high = given["range"] = tuple(given["range"])
+    if not number("finite", lambda value: abs(value) < 1e9)(str(high - low)) > 0:
+        raise UsageError(f"--range {low:g} {high:g}: is empty; give the lower energy first")
+    return DosOptions(**given, worker=worker)

@@ -1,0 +1,83 @@
+"""Reads the crystals with their densities, and makes what the networks see of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from orchestrator.data.entries import EntryBlocks
+from orchestrator.dos.flags import DosOptions
+from orchestrator.interface.errors import UsageError
+from trainables.crystals.crystal import Entry
+from trainables.crystals.densities import Window
+from trainables.crystals.sources import SourceError
+from trainables.crystals.sources.curves import CurveTable
+from trainables.representations.densities import Densities, fold_of, join
+from trainables.representations.density_table import featurise_densities
+from trainables.representations.graph import CrystalGraph
+from trainables.training.density_spec import NETWORKS
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a job works on.
+
+    Attributes:
+        source: the file.
+        densities: of the good crystals.
+        bad: rows of quarantine.csv.
+    """
+
+    source: CurveTable
+    densities: Densities
+    bad: list[dict[str, object]]
+
+
+def open_curves(options: DosOptions) -> CurveTable:
+    """The file; raises UsageError if it is not one of crystals with curves."""
+    try:
+        return CurveTable(options.data, options.energies, options.densities)
+    except SourceError as error:
+        raise UsageError(str(error)) from None
+
+
+def read_densities(options: DosOptions, source: CurveTable) -> Input:
+    """Reads, checks and featurises all crystals; many of them in several processes.
+
+    Raises:
+        UsageError: too many are bad, or a fold has too few.
+    """
+    low, high = options.range
+    window = Window(
+        low=low, high=high, points=options.points, sigma=options.sigma, fermi=not options.phonons
+    )
+    kind = NETWORKS[options.recipe].representation
+    work = partial(_featurise_block, kind=kind, window=window, max_atoms=options.max_atoms)
+    blocks = EntryBlocks(source, work, options.max_bad)
+    contents = [block.made[_TABLE] for block in blocks]
+    densities = join(contents, kind, window, per_site=source.per_site, total=blocks.quarantine.seen)
+    _demand_folds(options, densities)
+    return Input(source, densities, blocks.quarantine.rows())
+
+
+_TABLE = "table"
+
+
+def _featurise_block(
+    entries: list[Entry], kind: CrystalGraph, window: Window, max_atoms: int
+) -> tuple[list[str], dict[str, bytes]]:
+    made = featurise_densities(entries, kind, window, max_atoms)
+    return made.reasons, {_TABLE: made.content}
+
+
+def _demand_folds(options: DosOptions, densities: Densities) -> None:
+    folds = fold_of(densities.data.ids)
+    for fold in options.folds:
+        tested = int((folds == fold).sum())
+        learned = len(folds) - tested
+        if not tested or learned < 2 * options.members:
+            raise UsageError(
+                f"{options.data}: fold {fold} has {tested} crystals to test and {learned} to learn"
+                f" from; {options.members} members need {2 * options.members}, and a test one; give"
+                " more crystals"
+            )

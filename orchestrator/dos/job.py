@@ -1,0 +1,227 @@
+"""Densities of states: curves → one grid → an ensemble for each fold → scores beside baselines.
+
+elemgrid dos --data edos.parquet --run runs/dos --workers 2
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.data.featurise import QUARANTINE, write_quarantine
+from orchestrator.dos.entries import SCHEMA, DensityArray, arrays_of, recipe_of
+from orchestrator.dos.files import (
+    ELEMENTS,
+    FACTS,
+    LEDGER,
+    OF_ELEMENTS,
+    PREDICTED,
+    PREDICTIONS,
+    write_facts,
+    write_table,
+)
+from orchestrator.dos.flags import DosOptions
+from orchestrator.dos.inputs import Input, open_curves, read_densities
+from orchestrator.dos.results import folds_of, whole
+from orchestrator.interface.extras import RAY
+from orchestrator.interface.format import counted, duration, significant
+from orchestrator.interface.job import OK
+from orchestrator.nodes.place import here
+from orchestrator.report.job import write_report
+from orchestrator.runs import layout, sums
+from orchestrator.runs.ledger import LEDGER as OF_LEDGER
+from orchestrator.runs.ledger import digest_of
+from orchestrator.runs.records import DONE, Records
+from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
+from orchestrator.training.environment import versions
+from orchestrator.training.recorded import train_to_ledger
+from orchestrator.training.study import Fit, Study
+from trainables.training.density_spec import DENSITY_VERSION, NETWORKS
+
+JOB = "dos"
+
+
+def start(options: DosOptions) -> int:
+    """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
+    demand_folder(options.run)
+    if options.workers > 1:
+        RAY.demand(f"--workers {options.workers}")
+    source = open_curves(options)
+    if options.dry_run:
+        with here().joined(options.address, options.worker.cpus):
+            plan(options, read_densities(options, source))
+        return OK
+    with locked(options.run) as lease, here().joined(options.address, options.worker.cpus):
+        return run(options, lease, read_densities(options, source))
+
+
+def run(options: DosOptions, lease: str, given: Input) -> int:
+    """Crystals → ensembles → ledger → predictions, scores and report."""
+    task, arrays = _models(options, given)
+    _own_folder(options, given)
+    if given.bad or (options.run / QUARANTINE).exists():
+        write_quarantine(options.run / QUARANTINE, given.bad)
+    _describe(options, given)
+    records = Records(options.run / layout.RECORDS, SCHEMA, lease)
+    print(here().ready(options.worker, options.address, options.run))
+    study = Study(
+        arrays=arrays,
+        data={task: given.densities},
+        naming=DensityArray,
+        make_fit=fit_ensemble,
+        together=options.workers,
+    )
+    return train_to_ledger(
+        study,
+        records,
+        options.worker,
+        path=options.run / LEDGER,
+        finish=lambda ledger: finish(options, records, ledger, given),
+        retry_failed=options.retry_failed,
+    )
+
+
+def fit_ensemble(spec: Any, densities: Any, device: str, **group: Any) -> Fit:
+    """Starts the training of an ensemble; a worker imports torch here, the driver never."""
+    from trainables.training.densities import fit_densities
+
+    return fit_densities(spec, densities, device, **group)
+
+
+def _models(options: DosOptions, given: Input) -> tuple[str, list[DensityArray]]:
+    return given.source.name, arrays_of(options, given.source.name, given.densities)
+
+
+def _own_folder(options: DosOptions, given: Input) -> None:
+    """Writes what is asked into the manifest; refuses a folder made for something else."""
+    asked = {
+        "config": {
+            "data": given.source.name,
+            "range": list(options.range),
+            "points": options.points,
+            "sigma": options.sigma,
+            "phonons": options.phonons,
+            "folds": list(options.folds),
+            "members": options.members,
+            "curve": options.curve,
+            "seed": options.seed,
+            "recipe": options.recipe,
+            "epochs": options.epochs,
+            "width": options.width,
+            "float64": options.float64,
+        },
+        "data": given.densities.fingerprint,
+        "training_version": DENSITY_VERSION,
+    }
+    open_manifest(options.run, JOB, asked, what="run", extend=options.extend)
+    write_manifest(options.run, {"job": JOB, **asked, "versions": versions()})
+
+
+def _describe(options: DosOptions, given: Input) -> None:
+    """Prints what was read."""
+    densities, window = given.densities, given.densities.window
+    short = int(np.isnan(densities.crystals).any(axis=1).sum())
+    print(
+        f"{counted(len(densities), 'crystal')}, {len(given.bad)} quarantined; {window.points}"
+        f" energies from {window.low:g} to {window.high:g}, sigma {window.sigma:g}"
+        + (f"; {counted(short, 'curve')} reach only a part of them" if short else "")
+    )
+
+
+def plan(options: DosOptions, given: Input) -> None:
+    """Prints what would be trained, and how long that takes by the time of one epoch."""
+    _, arrays = _models(options, given)
+    _describe(options, given)
+    for row in given.bad:
+        print(f"  {row['file']} row {row['row']} ({row['id']}): {row['reason']}")
+    recipe = recipe_of(options)
+    models = sum(len(array.models) for array in arrays)
+    seconds = _seconds_of_an_epoch(arrays[0], given, options.worker.device)
+    most = seconds * recipe.epochs * sum(array.spec.first.share for array in arrays)
+    print(
+        f"{NETWORKS[options.recipe].title}: {counted(models, 'model')} of"
+        f" {counted(len(arrays), 'ensemble')}, at most {counted(recipe.epochs, 'epoch')} each in"
+        f" batches of {recipe.batch_size}; {options.workers} "
+        f"worker{'s' if options.workers > 1 else ''} at a time"
+    )
+    print(
+        f"an epoch of an ensemble takes {duration(seconds)} in one process here, all at most"
+        f" {duration(most)}; nothing is written"
+    )
+
+
+def _seconds_of_an_epoch(array: DensityArray, given: Input, device: str) -> float:
+    """Of a whole fold; the second epoch is timed, as the first one imports and compiles."""
+    fit = fit_ensemble(array.spec, given.densities, device)
+    list(fit.advance())
+    begun = time.perf_counter()
+    list(fit.advance())
+    return time.perf_counter() - begun
+
+
+def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: Input) -> None:
+    """Writes predictions, scores and the report, the facts last."""
+    folds = folds_of(ledger, records, given.densities)
+    tested = whole(folds)
+    if not tested:
+        return
+    sums.remove(options.run, FACTS)  # the facts of other models must not be left with new files
+    predictions = [row for one in tested for row in one.predictions()]
+    elements = [row for one in tested for row in one.elements()]
+    scores = [one.facts() for one in folds]
+    for row in scores[: len(tested)]:
+        print(
+            f"fold {row['fold']}: MSE {significant(row['mse'])}, mean spectrum"
+            f" {significant(row['mean_spectrum_mse'])}, trees {significant(row['trees_mse'])};"
+            f" MAD:MAE {row['mad_mae']:.2f}"
+        )
+    facts = {
+        **_about(options, given),
+        "folds": scores[: len(tested)],
+        "curve": scores,
+        "mean": mean_of(scores[: len(tested)]),
+        "seconds": float(ledger.loc[ledger["status"] == DONE, "seconds"].sum()),
+        sums.MADE_FROM: {OF_LEDGER: digest_of(ledger)},
+    }
+    print(write_table(options.run, PREDICTIONS, predictions, PREDICTED))
+    print(write_table(options.run, ELEMENTS, elements, OF_ELEMENTS))
+    print(write_facts(options.run, facts))
+    print(write_report(options.run))
+
+
+def mean_of(scores: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over the folds of what is a score."""
+    names = (
+        "mse", "mean_spectrum_mse", "trees_mse", "member_mse", "mae", "mad", "mad_mae",
+        "wasserstein", "trees_wasserstein", "spread_covers", "crystals_per_second",
+    )  # fmt: skip
+    return {name: float(np.mean([row[name] for row in scores])) for name in names}
+
+
+def _about(options: DosOptions, given: Input) -> dict[str, Any]:
+    densities = given.densities
+    return {
+        "data": {
+            "name": given.source.name,
+            "sha256": given.source.digest(),
+            "crystals": len(densities),
+            "quarantined": len(given.bad),
+            "per_site": densities.per_site,
+            "phonons": options.phonons,
+        },
+        "window": {
+            "low": densities.window.low,
+            "high": densities.window.high,
+            "points": densities.window.points,
+            "sigma": densities.window.sigma,
+        },
+        "recipe": options.recipe,
+        "network": NETWORKS[options.recipe].title,
+        "members": options.members,
+        "workers": options.workers,
+        "epochs": recipe_of(options).epochs,
+        "seed": options.seed,
+    }

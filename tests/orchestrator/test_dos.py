@@ -1,0 +1,134 @@
+"""The job `dos` without Ray: its command line, what it refuses, baselines, sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import densities as scores
+from analysis.figures import densities as figures
+from orchestrator import cli
+from orchestrator.dos.entries import arrays_of
+from orchestrator.dos.flags import parse
+from orchestrator.dos.inputs import open_curves, read_densities
+from orchestrator.dos.results import covered
+from orchestrator.interface.errors import UsageError
+from tests.orchestrator.small_densities import ENERGIES, rows, write_densities
+
+
+def said(*argv: str) -> str:
+    """The error of a command line, which is one line."""
+    with pytest.raises(UsageError) as caught:
+        parse(argv)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def test_wrong_command_lines_are_one_line() -> None:
+    data = ("--data", "x.parquet")
+    assert said(*data, "--phonons") == ("--phonons: give --range too, in the unit of the energies")
+    assert said(*data, "--phonons", "--range", "0", "9").startswith("--phonons: give --sigma too")
+    assert said(*data, "--range", "1", "-2") == (
+        "--range 1 -2: is empty; give the lower energy first"
+    )
+    assert "it must be from 4 to 100" in said(*data, "--members", "3")
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["dos", "--data", str(tmp_path / "no.parquet"), "--run", str(run)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no.parquet: no such file" in line and not run.exists()
+
+
+def test_too_few_crystals_for_the_members(tmp_path: Path) -> None:
+    path = write_densities(tmp_path / "x.parquet", rows(6))
+    options = parse(["--data", str(path)])
+    with pytest.raises(UsageError, match=r"fold \d has \d crystals to test and \d to learn from"):
+        read_densities(options, open_curves(options))
+
+
+def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:
+    table = rows(40)
+    table["energy_ev"][3] = ENERGIES[::-1].tolist()
+    path = write_densities(tmp_path / "x.parquet", table)
+    options = parse(["--data", str(path)])
+    given = read_densities(options, open_curves(options))
+    (bad,) = given.bad
+    assert len(given.densities) == 39
+    assert (bad["file"], bad["row"], bad["id"]) == ("x.parquet", 4, "salt-3")
+    assert bad["reason"] == "energies are not ascending: after point 1"
+    options = parse(["--data", str(path), "--max-bad", "0"])
+    with pytest.raises(UsageError, match=r"1 of 40 crystals are bad .*; mend the input"):
+        read_densities(options, open_curves(options))
+
+
+def test_keys_tell_all_settings_apart(tmp_path: Path) -> None:
+    path = write_densities(tmp_path / "x.parquet")
+    keys: set[str] = set()
+    for flags in ((), ("--sigma", "0.2"), ("--width", "8"), ("--float64",), ("--seed", "1"),
+                  ("--recipe", "paper"), ("--epochs", "2")):  # fmt: skip
+        options = parse(["--data", str(path), "--folds", "0", "1", *flags])
+        given = read_densities(options, open_curves(options))
+        arrays = arrays_of(options, "salts", given.densities)
+        found = {key for array in arrays for key in array.keys.values()}
+        assert len(found) == 10 and not keys & found
+        keys |= found
+    options = parse(["--data", str(path), "--folds", "0", "--curve"])
+    given = read_densities(options, open_curves(options))
+    names = [array.id for array in arrays_of(options, "salts", given.densities)]
+    assert names == ["salts/fold0/tensor", "salts/fold0/25%/tensor", "salts/fold0/50%/tensor"]
+
+
+def test_scores_leave_out_what_a_curve_does_not_reach() -> None:
+    energies = np.array([-1.0, 0.0, 1.0])
+    true = np.array([[0.0, 1.0, np.nan], [1.0, 0.0, 0.0]])
+    said = np.array([[0.5, 1.0, 9.0], [0.0, 0.0, 1.0]])
+    assert scores.mean_squared(true, said) == pytest.approx((0.25 + 1 + 1) / 5)
+    found = scores.score(true, said, energies)
+    np.testing.assert_allclose(found.squared, [0.125, 2 / 3])
+    np.testing.assert_allclose(found.wasserstein, [1 / 3, 2.0])
+    np.testing.assert_allclose(found.at_zero, [[1, 1], [0, 0]])
+    assert np.isnan(scores.wasserstein(energies, true[1], -said[1]))
+
+
+def test_a_forest_learns_and_knows_the_volume() -> None:
+    draw = np.random.default_rng(0)
+    volume = draw.uniform(5, 20, 80)
+    shares, properties = np.ones((80, 1)), np.array([[np.nan, 2.0]])
+    seen = scores.features(shares, properties, volume)
+    assert seen.shape == (80, 5) and np.isfinite(seen).all()
+    crystals = np.column_stack([volume, 20 - volume])
+    crystals[::9, 1] = np.nan
+    said = scores.forest(seen[:60], crystals[:60], seen[60:])
+    assert np.abs(said[:, 0] - volume[60:]).mean() < 1
+
+
+def test_the_band_that_is_counted() -> None:
+    true = np.array([[0.0, 1.0, np.nan, 2.0]])
+    assert covered(true, np.zeros((1, 4)), np.full((1, 4), 0.6)) == pytest.approx(2 / 3)
+
+
+def test_figures_of_known_curves() -> None:
+    energies = np.linspace(-1, 1, 5)
+    row = {"id": "mp-1", "elements": "Na Cl", "mse": 0.1, "trees_mse": 0.2,
+           "mean_spectrum_mse": 0.3, "target": [1, 0, np.nan, 0, 1], "prediction": [0.5] * 5,
+           "deviation": [0.1] * 5, "at_fermi": 0.0, "at_fermi_predicted": 0.5,
+           "at_fermi_deviation": 0.1}  # fmt: skip
+    table = pd.DataFrame([row, row | {"id": "mp-2", "mse": 0.01}, row | {"mse": 0.5}])
+    assert scores.at_quantiles(table["mse"], 2) == [1, 2]
+    drawn = figures.curves_at_quantiles(table, energies)
+    names = [trace.name for trace in drawn.data if trace.name]
+    assert names == ["computed", "predicted"] * 3
+    assert drawn.data[1].y[2] is None
+    band = drawn.data[0]
+    assert max(band.y) == pytest.approx(0.7) and min(band.y) == pytest.approx(0.3)
+    elements = [{"symbol": "Na", "crystals": 2, "target": None, "prediction": np.ones(5)}]
+    assert [trace.name for trace in figures.by_element(elements, energies).data] == ["predicted"]
+    assert len(figures.error_histogram(table).data) == 3
+    assert figures.at_fermi(table).data[-1].x.tolist() == [0.0] * 3
+    curve = pd.DataFrame([row | {"share": share, "learned": 100 * share} for share in (0.5, 1.0)])
+    assert figures.learning_curve(curve).data[0].x.tolist() == [50, 100]
