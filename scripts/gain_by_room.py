@@ -27,7 +27,7 @@ from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs
 
 KIND = OrbitGraph(name="sites", version=1, cutoff=0.1, max_neighbours=None)  # no edges
 BLOCK, MAX_ATOMS = 256, 1000
-PAIR = ["fold", "seed", "dim", "mixing", "material_id"]
+PAIR = ["fold", "seed", "dim", "mixing", "id"]
 
 
 def flat(path: Path) -> pd.Series:
@@ -66,7 +66,7 @@ def main() -> None:
     run = FinishedRun(options.run)
     invariant, other = (errors(run, order) for order in (0, options.l_max))
     both = pd.DataFrame({"invariant": invariant, "gain": other - invariant}).dropna().reset_index()
-    both = both.merge(flat(options.data), left_on="material_id", right_index=True)
+    both = both.merge(flat(options.data), left_on="id", right_index=True)
     print("| crystals | number | error at l = 0 | Δ | 95 % interval | p |")
     print("|---|--:|--:|--:|---|--:|")
     for name, rows in (
@@ -75,7 +75,7 @@ def main() -> None:
         ("flat", both[both["flat"]]),
     ):
         test = paired(rows.groupby("fold")["gain"].mean().to_numpy(), FIVE_FOLDS)
-        number = rows["material_id"].nunique()
+        number = rows["id"].nunique()
         cells = f"{number} | {rows['invariant'].mean():.2f} | {test.mean:+.2f}"
         print(f"| {name} | {cells} | {test.low:+.2f} … {test.high:+.2f} | {test.p:.2g} |")
 
