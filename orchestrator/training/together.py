@@ -1,8 +1,8 @@
 """Runs trials on Ray Train: several workers train one array together, array after array.
 
 Each worker computes its share of every batch, and gradients are added up by torch: gloo on CPUs,
-NCCL on GPUs. The worker of rank 0 records and saves. Ray Train starts the workers, connects them,
-and replaces all of them when one is lost; they go on from the last snapshot (`runs/checkpoints`),
+NCCL on GPUs. The worker of rank 0 records and saves. Ray Train starts the workers and replaces all
+of them when one is lost; they go on from the last snapshot (`runs/checkpoints`),
 as trials on Tune and in processes do, so that an interrupted run has one kind of state on disk.
 """
 
@@ -13,12 +13,15 @@ import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import ray
 from ray import train
 from ray.exceptions import RayError
-from ray.train.torch import TorchTrainer
+from ray.train.backend import Backend
+from ray.train.collective import broadcast_from_rank_zero
+from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from orchestrator.nodes.ray_internals import show_work
@@ -37,6 +40,9 @@ from orchestrator.training.runners import (
 )
 from orchestrator.training.study import MakeFit, Study, TrainingArray
 from orchestrator.training.trials import Trial, prepare
+
+if TYPE_CHECKING:
+    from trainables.training.group import Group
 
 SECONDS = 0.2  # between two looks at what the workers have told
 # Of Ray Train, whose defaults are 60 and 2 seconds: on a busy machine workers take longer to import
@@ -108,6 +114,7 @@ class TrainRunner:
         )
         return TorchTrainer(
             work.run,
+            torch_config=Unconnected(),
             scaling_config=train.ScalingConfig(
                 num_workers=self._study.together,
                 use_gpu=worker.gpus > 0,
@@ -120,6 +127,15 @@ class TrainRunner:
                 failure_config=train.FailureConfig(max_failures=LOST_WORKERS),
             ),
         )
+
+
+class Unconnected(TorchConfig):
+    """Leaves it to the workers to connect: Ray Train's way listens on every interface."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        """One that does nothing."""
+        return Backend
 
 
 class _Fitting(threading.Thread):
@@ -211,9 +227,7 @@ class _Work:
             OSError: the disk, which has been reported.
         """
         prepare(self.threads)
-        from trainables.training.group import Joined  # here: the driver needs no torch
-
-        group = Joined()
+        group = self._group()
         make_fit = partial(self.make_fit, group=group)
         leads = group.rank == 0
         for array in self.arrays:
@@ -230,6 +244,20 @@ class _Work:
                 if report["disk"]:  # the others wait for this worker, until it is gone
                     raise OSError(report["disk"])
             train.report({"array": array.id})  # all workers wait here for each other
+
+    def _group(self) -> Group:
+        """The workers of this attempt."""
+        from trainables.training.group import ALONE, Joined  # here: the driver needs no torch
+
+        own = train.get_context()
+        rank, size = own.get_world_rank(), own.get_world_size()
+        if size == 1:
+            return ALONE
+        name = broadcast_from_rank_zero(uuid4().hex if rank == 0 else "")
+        folder = self.records.folder.parent / TRAIN / EXPERIMENT
+        folder.mkdir(parents=True, exist_ok=True)
+        one_machine = own.get_local_world_size() == size
+        return Joined(rank, size, folder / name, self.device, one_machine=one_machine)
 
     def dataset(self, name: Hashable) -> Any:
         """See `trials.Surroundings`."""

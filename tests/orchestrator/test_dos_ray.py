@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -87,8 +88,17 @@ def saving(spec: Any, densities: Any, device: str, **group: Any) -> Fit:
     return fit_ensemble(spec, densities, device, **group)
 
 
+def listening() -> list[str]:
+    """The addresses at which this process waits for connections."""
+    found = psutil.Process().net_connections("inet")
+    return [one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN]
+
+
 class Mortal:
-    """Makes trainings as `saving`; the worker of rank 1 is killed once, after two epochs."""
+    """Makes trainings as `saving`; the worker of rank 1 is killed once, after two epochs.
+
+    Before, each worker writes where it listens.
+    """
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -98,6 +108,8 @@ class Mortal:
         advance = fit.advance
 
         def until_killed() -> Any:
+            if fit.epoch == 1:
+                self.mark.with_name(f"listens-{group.rank}").write_text(" ".join(listening()))
             if group.rank == 1 and fit.epoch == 2 and not self.mark.exists():
                 self.mark.write_text(str(os.getpid()))
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -156,6 +168,9 @@ def test_a_killed_worker_is_replaced_and_nothing_differs(
     mark, seen = tmp_path / "killed", Seen()
     disturbed = trained(study_of(data, Mortal(mark), 2), tmp_path / "disturbed", seen)
     assert mark.exists()
+    where = [(tmp_path / f"listens-{rank}").read_text().split() for rank in range(2)]
+    # one port of gloo, and one of Ray's, which is on all interfaces as the tests' cluster is
+    assert [sorted(one) for one in where] == [["127.0.0.1", "::"]] * 2
     assert [event for event in seen.events if isinstance(event, ArrayLost)]
     assert same(trained(study_of(data, saving, 2), tmp_path / "undisturbed", Seen()), disturbed)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -37,10 +39,29 @@ ALONE = Alone()
 
 
 class Joined:
-    """The workers of torch's default process group: gloo on CPUs, NCCL on GPUs."""
+    """The workers of torch's default process group: gloo on CPUs, NCCL on GPUs.
 
-    def __init__(self) -> None:
-        self.rank, self.size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    They find each other by a file, as torch's other ways listen on every interface of a machine.
+
+    Args:
+        rank, size: see `Group`.
+        meeting: a file that no other group has, on a disk that all workers share.
+        device: that the models are on.
+        one_machine: whether all workers are on this one; then they speak over its loopback alone.
+    """
+
+    def __init__(
+        self, rank: int, size: int, meeting: Path, device: str, *, one_machine: bool
+    ) -> None:
+        self.rank, self.size = rank, size
+        if one_machine:
+            os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
+        torch.distributed.init_process_group(
+            "gloo" if torch.device(device).type == "cpu" else "nccl",
+            store=torch.distributed.FileStore(str(meeting), size),
+            rank=rank,
+            world_size=size,
+        )
 
     def add(self, values: Tensor) -> None:
         """See `Group`."""
