@@ -79,8 +79,8 @@ def _formulas(folder: Path) -> np.ndarray:
 
 def _say_divided(task: str, folds: GivenFolds) -> None:
     sizes = [len(folds.test_rows(fold)) for fold in range(FOLDS)]
-    grouped = "" if folds.groups is None else f", {len(np.unique(folds.groups))} groups"
-    print(f"{task}: folds as given{grouped}; they test {', '.join(map(str, sizes))}")
+    how = "as given" if folds.groups is None else f"of {len(np.unique(folds.groups))} groups"
+    print(f"{task}: folds {how}; they test {', '.join(map(str, sizes))} crystals")
 
 
 def _table(task: str, rows: np.ndarray, folds: GivenFolds) -> pa.Table:

@@ -13,9 +13,11 @@ import numpy as np
 from orchestrator.grid.axes import Range, Values, tell
 from orchestrator.grid.conditions import describe
 from orchestrator.grid.config import AXES, GridConfig
+from orchestrator.interface.errors import UsageError
 from trainables.crystals.condition import Condition
 from trainables.models.backbones import BACKBONES
 from trainables.models.mixing import Mixing
+from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.targets.base import Target
 from trainables.training.specification import TRAINING_VERSION, ModelSpec
@@ -168,7 +170,7 @@ class Space:
             "representation": entry.representation,
             "network": entry.version,
             "recipe": dataclasses.replace(recipe, **parts["recipe"]),
-            "options": entry.options(**parts["options"]).at(values["dim"]),
+            "options": _options(backbone, parts["options"]).at(values["dim"]),
         }
 
     def _idle(self, column: str, recipe: Recipe) -> Any:
@@ -211,3 +213,15 @@ def cells(
     """All cells of a grid, in the order in which they are printed; arguments as of `Space`."""
     space = Space(config, targets, fingerprints)
     return space.cells(*space.points())
+
+
+def _options(backbone: str, given: Mapping[str, Any]) -> NetworkOptions:
+    """The options of a network.
+
+    Raises:
+        UsageError: they do not go together.
+    """
+    try:
+        return BACKBONES[backbone].options(**given)
+    except ValueError as error:
+        raise UsageError(f"{backbone}: {error}") from None

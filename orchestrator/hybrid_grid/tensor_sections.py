@@ -81,6 +81,7 @@ def _scores(chosen: pd.DataFrame) -> pd.DataFrame:
                 "backbone": backbone,
                 "dim": first["dim"],
                 "mixing": first["mixing"],
+                "setting": first["setting"],
                 "models": len(own),
                 "Frobenius error": significant(error),
                 "median": significant(each["median_frobenius"]),

@@ -18,6 +18,8 @@ from trainables.targets.kinds import kind_of
 from trainables.targets.tensor import Elastic, TensorKind
 from trainables.tensors.scalars import stable
 
+ZERO = 1e-12  # of the largest entry; what predictions obey their point group to
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictedTensors:
@@ -27,7 +29,7 @@ class PredictedTensors:
         ids: [B].
         entries: [B] by name, of the matrices in the axes of the structures; NaN where there is
             none.
-        spread: [B] mean Frobenius distance of the models to their mean.
+        spread: [B] mean Frobenius distance of the models to their mean; NaN of one model alone.
         stable: [B] 1 if a stiffness is positive definite, else 0; None for other tensors.
         outside, reasons: [B] as of `predictor.Predicted`.
     """
@@ -62,7 +64,7 @@ class TensorPredictor(Predictor):
         good = np.flatnonzero([not reason for reason in found.reasons])
         mean, spread = self._mean(self.panel.predict(found.graphs), self.known(found.graphs))
         written = np.full((len(entries), *self.kind.written(mean).shape[1:]), np.nan)
-        written[good] = self.kind.written(mean)
+        written[good] = _rounded(self.kind.written(mean))
         apart = np.full(len(entries), np.nan)
         apart[good] = spread
         outside, reasons = np.full(len(entries), "", object), np.array(found.reasons, object)
@@ -94,4 +96,10 @@ class TensorPredictor(Predictor):
         number = np.where(there.any(axis=0), there.sum(axis=0), np.nan)
         mean = np.where(there[:, :, None], each, 0).sum(axis=0) / number[:, None]
         apart = np.where(there, np.linalg.norm(each - mean, axis=2), 0).sum(axis=0) / number
-        return mean, apart
+        return mean, np.where(number > 1, apart, np.nan)
+
+
+def _rounded(matrices: np.ndarray) -> np.ndarray:
+    """[B, …] matrices, with zeros where the point group wants them and rounding left something."""
+    largest = np.abs(matrices).max(axis=(1, 2), keepdims=True)
+    return np.where(np.abs(matrices) < ZERO * largest, 0.0, matrices)

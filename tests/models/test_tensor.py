@@ -95,8 +95,11 @@ def test_features_depend_on_directions() -> None:
     ("options", "message"),
     [
         ({"l_max": 4}, "l_max 4: orders are 0 to 3"),
-        ({"layers": 2, "invariant_layers": 2}, "invariant_layers 2: fewer than the 2 layers"),
-        ({"width": 32, "heads": 5}, "heads 5: they divide the width, 32"),
+        (
+            {"layers": 2, "invariant_layers": 2},
+            "invariant_layers 2: must be fewer than all layers, 2",
+        ),
+        ({"width": 32, "heads": 5}, "heads 5: must divide the width, 32"),
     ],
 )
 def test_options_of_which_no_network_can_be_made(options: dict[str, int], message: str) -> None:

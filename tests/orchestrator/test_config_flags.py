@@ -300,3 +300,19 @@ def test_settings_that_are_wrong(given: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         build_config("demo", given)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--heads", "5"], "tensor: heads 5: must divide the width, 32"),
+        (
+            ["--invariant-layers", "9"],
+            "tensor: invariant_layers 9: must be fewer than all layers, 3",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(flags: list[str], message: str) -> None:
+    command = ["--tasks", "ionic", "--backbones", "tensor", *flags, "--dry-run"]
+    with pytest.raises(UsageError, match=message):
+        cells_of(parse(command).config, "data")

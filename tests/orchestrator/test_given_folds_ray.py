@@ -33,7 +33,7 @@ def test_a_grid_of_groups(flags: list[str], tmp_path: Path, ray_cluster: object)
     run, groups = tmp_path / "run", tmp_path / "groups.csv"
     said = grid(*flags)
     assert said.code == 0, said.err
-    assert "salts: folds as given, 13 groups; they test " in said.out
+    assert "salts: folds of 13 groups; they test " in said.out
     ledger = pd.read_parquet(run / "ledger.parquet").set_index("key")
     predictions = pd.read_parquet(run / "predictions.parquet")
     group = predictions["id"].str[1:].astype(int) % 13

@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--dims", "4", "--mixing", "H", "--folds", "0", "--epochs", "8"),
     )
     assert said.code == 0, said.err
-    assert "eps: folds as given" in said.out
+    assert "eps: folds of " in said.out
     return folder / "run"
 
 

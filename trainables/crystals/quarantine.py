@@ -131,9 +131,11 @@ class Quarantine:
         if self.bad <= most_bad(self.limit, total) or not (final or self.expected):
             return
         kinds = ", ".join(f"{count} × {kind}" for kind, count in self.reasons()[:4])
+        kinds += ", and others" if len(self.reasons()) > 4 else ""
         first = self._rows[0]
         place = first["file"] if first["row"] is None else f"{first['file']} row {first['row']}"
-        share = f"{100 * self.bad / total:.2g} %"
+        percent = 100 * self.bad / total
+        share = f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
         raise TooManyBad(
             f"{self.bad} of {total} crystals are bad ({share}), the limit is"
             f" {limit_in_words(self.limit, 'crystals')}: {kinds};"

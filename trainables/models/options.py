@@ -133,10 +133,11 @@ class TensorOptions(NetworkOptions):
             raise ValueError(f"l_max {self.l_max}: orders are 0 to 3")
         if not 0 <= self.invariant_layers < self.layers:
             raise ValueError(
-                f"invariant_layers {self.invariant_layers}: fewer than the {self.layers} layers"
+                f"invariant_layers {self.invariant_layers}: must be fewer than all layers,"
+                f" {self.layers}"
             )
         if self.heads and self.width % self.heads:
-            raise ValueError(f"heads {self.heads}: they divide the width, {self.width}")
+            raise ValueError(f"heads {self.heads}: must divide the width, {self.width}")
 
     def node_width(self, dim: int) -> int:
         """Width of the node features, A."""
