@@ -33,10 +33,9 @@ def tensors(run: FinishedRun) -> Values | None:
     done = run.done[run.done["metric"] == FROBENIUS]
     if done.empty:
         return None
-    best = run.best[run.best["task"].isin(done["task"])]
-    chosen = done.merge(best[list(CONFIGURATION)], on=list(CONFIGURATION))
-    ordered = best.sort_values(["task", "val_error", "backbone"], kind="stable")
-    winners = ordered.drop_duplicates("task")[["task", "backbone"]]
+    best = _best(done)
+    chosen = done.merge(best, on=list(CONFIGURATION))
+    winners = best.drop_duplicates("task")[list(CONFIGURATION)]
     said = _predicted(run)
     about = chosen.merge(winners)[["key", "task", "backbone", "spec", "unit"]]
     shown = said[said["part"] == "test"].merge(about, on="key")
@@ -51,6 +50,20 @@ def tensors(run: FinishedRun) -> Values | None:
         "drawn": principal(_principal_values(shown)),
         "stiff": _stiff(shown),
     }
+
+
+def _best(done: pd.DataFrame) -> pd.DataFrame:
+    """The configurations with the lowest mean validation error, the best first.
+
+    One of each data set and backbone; two of a backbone that knows directions, or none (`l_max 0`).
+    """
+    means = done.groupby(list(CONFIGURATION))["val_error"].mean().reset_index()
+    means["directed"] = [
+        BACKBONES[str(one.backbone)].oriented and "l_max 0" not in str(one.setting)
+        for one in means.itertuples()
+    ]
+    ordered = means.sort_values(["task", "val_error"], kind="stable")
+    return ordered.drop_duplicates(["task", "backbone", "directed"]).drop(columns="val_error")
 
 
 def _predicted(run: FinishedRun) -> pd.DataFrame:
@@ -70,7 +83,8 @@ def _predicted(run: FinishedRun) -> pd.DataFrame:
 def _scores(chosen: pd.DataFrame) -> pd.DataFrame:
     """A row a task and backbone; means over its models."""
     rows = []
-    for (task, backbone), own in chosen.groupby(["task", "backbone"], sort=False):
+    named = ["task", "backbone", "directed"]
+    for (task, backbone, _), own in chosen.groupby(named, sort=False):
         each = pd.DataFrame([json.loads(text) for text in own["scores"]]).mean()
         error, trivial = own["test_error"].mean(), own["dummy_error"].mean()
         learned = own["n_train"] * own["epochs"] / own["seconds"]
@@ -105,8 +119,9 @@ def _differences(chosen: pd.DataFrame) -> pd.DataFrame | None:
     """Test errors of networks with directions minus those of networks without, fold by fold."""
     rows = []
     for task, own in chosen.groupby("task", sort=False):
-        errors = own.pivot_table(index="fold", columns="backbone", values="test_error")
-        directed = [name for name in errors if BACKBONES[str(name)].oriented]
+        names = own["backbone"].str.cat(own["setting"], sep=" ").str.strip()
+        errors = own.pivot_table(index="fold", columns=names, values="test_error")
+        directed = list(dict.fromkeys(names[own["directed"]]))
         for name in directed:
             for other in (one for one in errors if one not in directed):
                 gaps = (errors[name] - errors[other]).dropna()
