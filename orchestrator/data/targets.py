@@ -12,9 +12,11 @@ import numpy as np
 from orchestrator.data.featurise import Featurised
 from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.sources import Source
+from trainables.crystals.sources.base import TENSOR
 from trainables.crystals.targets import read_target
 from trainables.representations.dataset import Dataset
 from trainables.targets.base import Target
+from trainables.targets.kinds import tensor_of
 
 Datasets = Mapping[tuple[str, str], Dataset]
 
@@ -31,6 +33,21 @@ def target_of(source: Source, data: Featurised | None = None) -> Target:
         kind = "binary"
     unit = None if kind == "binary" else source.unit
     return Target(name=source.target_name, unit=unit, kind=kind, shape=source.cells.shape)
+
+
+def tensor_hint(source: Source) -> str:
+    """A line on lists that are as long as a tensor and learned as a spectrum; "" for others."""
+    cells, name = source.cells, source.target_name
+    if cells.kind != "spectrum":
+        return ""
+    (length,) = cells.shape
+    kind = tensor_of(length)
+    if kind is None:
+        return ""
+    return (
+        f"{source.name}: {name} is learned as a spectrum of {length} numbers; if they are a"
+        f" tensor, ask for {name}{TENSOR}{kind}"
+    )
 
 
 def targets_of(

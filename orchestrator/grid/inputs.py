@@ -13,7 +13,7 @@ import numpy as np
 from orchestrator.data.datasets import resolve
 from orchestrator.data.featurise import QUARANTINE, Featurised, featurise_source, folder_of
 from orchestrator.data.streaming import open_streamed
-from orchestrator.data.targets import class_names, target_of
+from orchestrator.data.targets import class_names, target_of, tensor_hint
 from orchestrator.grid.config import GridConfig
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.run_directory import slug
@@ -36,6 +36,8 @@ def open_sources(
 ) -> dict[str, Source]:
     """Opens the data sets of a grid by name, downloading those that are missing.
 
+    A line on stderr says which may be tensors that were not asked for as such.
+
     Args:
         follow_links: whether the structure files of a folder may be links that lead out of it.
 
@@ -49,6 +51,8 @@ def open_sources(
             raise UsageError(
                 f"--tasks {spec}: another data set is called {source.name} too; rename one of them"
             )
+        if hint := tensor_hint(source):
+            print(f"note: {hint}", file=sys.stderr)
         sources[source.name] = source
     return sources
 

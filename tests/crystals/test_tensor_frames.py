@@ -16,6 +16,7 @@ from trainables.targets.kinds import kind_of
 from trainables.targets.tensor import TensorKind
 from trainables.tensors import voigt
 from trainables.tensors.irreps import FORMS
+from trainables.testing.crystals import crystal as crystal_of
 from trainables.testing.crystals import named_crystals
 
 
@@ -119,8 +120,7 @@ def test_a_mirror_image_is_laid_over_by_a_reflection(number: int) -> None:
     crystal = of_group(number)
     mirror = orthogonal(3, proper=False)
     image = Crystal(crystal.numbers, crystal.frac, crystal.lattice @ mirror.T)
-    turn = laid_over(crystal, image)
-    assert turn is not None
+    turn = laid_over(crystal, image)[0].turn
     group = point_group(symmetrise(crystal))
     apart = np.abs(np.swapaxes(group, 1, 2) @ (mirror.T @ turn) - np.eye(3)).max(axis=(1, 2))
     assert apart.min() < 1e-3  # the reflection, but for a symmetry of the crystal
@@ -129,3 +129,41 @@ def test_a_mirror_image_is_laid_over_by_a_reflection(number: int) -> None:
 def test_a_zero_tensor_obeys_any_symmetry() -> None:
     zero = np.zeros(FORMS["piezo"].width)
     assert not placed(kind("piezo"), zero, named_crystals()["NaCl"]).any()
+
+
+def perovskite(up: float) -> Crystal:
+    """A tetragonal BaTiO3 with titanium that many Å above the middle."""
+    cell = np.diag([4.0, 4.0, 4.04])
+    frac = [(0, 0, 0), (0.5, 0.5, 0.5 + up / 4.04), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+    return crystal_of([56, 22, 8, 8, 8], frac, cell)
+
+
+@pytest.mark.parametrize("up", [0.012, 0.015, 0.02, -0.015, -0.02])
+@pytest.mark.parametrize("frame", ["conventional", "primitive"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_atom_hardly_off_the_centre_keeps_the_sign(up: float, frame: str, seed: int) -> None:
+    """pymatgen's cell of it is the given one; upside down it fits to 0.04 Å at best."""
+    upright = perovskite(up)
+    given = turned(upright, seed)
+    tensor = allowed("piezo", upright)
+    own = kind("piezo", f"@{frame}")
+    there = own.form.turned(tensor[None], orthogonal(seed)[None])[0]
+    found = placed(own, tensor, given)
+    assert np.abs(found - there).max() < 1e-6 * np.abs(there).max()
+
+
+def test_two_turns_that_fit_alike_cost_the_row() -> None:
+    """Atoms are off the fourfold axis by less than spglib's tolerance, which sees one mirror."""
+    exact = perovskite(0.012)
+    off = np.random.default_rng(0).normal(size=(5, 3))
+    off *= 0.006 / np.linalg.norm(off, axis=1, keepdims=True)
+    given = Crystal(exact.numbers, exact.frac + off @ np.linalg.inv(exact.lattice), exact.lattice)
+    tensor = allowed("piezo", given)
+    assert np.array_equal(placed(kind("piezo"), tensor, given), tensor)
+    with pytest.raises(BadCrystal) as caught:
+        placed(kind("piezo", "@conventional"), tensor, given)
+    assert str(caught.value) == (
+        "piezo tensor: the frame is ambiguous: two turns of pymatgen's conventional standard cell"
+        " fit to 0.008 and 0.013 Å, and give tensors that differ by 118 % of the norm; give the"
+        " tensor in the structure's own axes"
+    )

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
@@ -28,7 +30,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.planning.sample import first
 from tests.crystals.test_fuzz_sources import VALID
 from tests.orchestrator.small_data import ENERGY
-from tests.orchestrator.small_grids import rows, write_matbench
+from tests.orchestrator.small_grids import embedded, rows, write_matbench
 from trainables.crystals.registry import official_folds
 from trainables.crystals.sources import Source, open_source
 from trainables.crystals.targets import read_target
@@ -285,3 +287,26 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     specs = tuple(str(tmp_path / folder / "same.json.gz") for folder in ("a", "b"))
     with pytest.raises(UsageError, match="another data set is called same too; rename one"):
         open_sources(config(tasks=specs), None)
+
+
+@pytest.mark.parametrize(
+    ("length", "kind"),
+    [(9, "dielectric"), (18, "piezo"), (27, "piezo"), (36, "elastic"), (81, "elastic"), (12, "")],
+)
+def test_lists_as_long_as_tensors_are_pointed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], length: int, kind: str
+) -> None:
+    path = tmp_path / "made.parquet"
+    structures = [entry.text for entry in embedded(3)]
+    pq.write_table(pa.table({"structure": structures, "x": [[1.0] * length] * 3}), path)
+    sources = open_sources(config(tasks=(f"{path}:x",)), None)
+    assert sources["made"].cells.kind == "spectrum"
+    note = (
+        f"note: made: x is learned as a spectrum of {length} numbers; if they are a tensor, ask"
+        f" for x@{kind}\n"
+    )
+    assert capsys.readouterr().err == (note if kind else "")
+    if kind:
+        asked = open_sources(config(tasks=(f"{path}:x@{kind}",)), None)
+        assert asked["made"].cells.kind == kind
+        assert capsys.readouterr().err == ""

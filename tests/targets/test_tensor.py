@@ -53,6 +53,8 @@ TILTED = np.diag([1.0, 2, 3])
 TILTED[0, 1] = 0.5
 SOFT = STIFF.copy()
 SOFT[5, 5] = -40
+NEEDS = "it needs 3 × 6 of Voigt or 3 × 3 × 3, or a flat list"
+RAGGED = "has rows that differ in length, or numbers beside rows"
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,24 @@ SOFT[5, 5] = -40
         (
             "elastic",
             "[[1, 2], [3, 4]]",
+            "elastic tensor is 2 × 2; it needs 6 × 6 of Voigt or 3 × 3 × 3 × 3, or a flat list",
+        ),
+        (
+            "elastic",
+            "[1, 2, 3, 4]",
             "elastic tensor has 4 entries; it needs 36 (6 × 6 of Voigt) or 81 (3 × 3 × 3 × 3)",
         ),
+        ("piezo", json.dumps(WEAK.T.tolist()), f"piezo tensor is 6 × 3; {NEEDS}"),
+        ("piezo", json.dumps([WEAK.tolist()]), f"piezo tensor is 1 × 3 × 6; {NEEDS}"),
+        ("piezo", json.dumps([WEAK.ravel().tolist()]), f"piezo tensor is 1 × 18; {NEEDS}"),
+        ("piezo", "[" * 9 + "1" + "]" * 9, f"piezo tensor is nested 9 deep; {NEEDS}"),
+        ("piezo", json.dumps([*WEAK.tolist(), []]), f"piezo tensor {RAGGED}; {NEEDS}"),
+        (
+            "piezo",
+            json.dumps([[*WEAK[0].tolist(), 1], WEAK[1].tolist(), WEAK[2, 1:].tolist()]),
+            f"piezo tensor {RAGGED}; {NEEDS}",
+        ),
+        ("piezo", json.dumps([*WEAK.ravel().tolist(), []]), f"piezo tensor {RAGGED}; {NEEDS}"),
         (
             "dielectric",
             "[[1, 0, 0], [0, null, 0], [0, 0, 1]]",

@@ -108,29 +108,32 @@ def _entry_of_list(value: object, place: int) -> float:
         raise BadCrystal(f"number {place} of the list: {bad}") from None
 
 
-def read_tensor(text: str) -> list[float]:
-    """The entries of a tensor, row by row, from a list of numbers or of lists of lists.
+def read_tensor(text: str) -> tuple[list[float], tuple[int, ...] | None]:
+    """The entries of a tensor, row by row, and the shape in which they are nested.
+
+    The shape of a flat list is its length alone. It is None, without entries, if lists beside each
+    other differ in length, or a number stands beside a list.
 
     Raises:
-        BadCrystal: it is no such list, or an entry is no number; a missing one is NaN.
+        BadCrystal: it is no list, or an entry is no number; a missing one is NaN.
     """
-    flat: list[float] = []
     rows = text.strip()
     if is_missing(rows):
         raise BadCrystal(f"missing target: the cell {f'says {text!r}' if rows else 'is empty'}")
     try:
-        pending = [json.loads(rows)]
+        level = [json.loads(rows)]
     except (ValueError, RecursionError):
-        pending = [None]
-    if not isinstance(pending[0], list):
+        level = [None]
+    if not isinstance(level[0], list):
         raise BadCrystal(f"target is no list of numbers: {one_line(text, 30)!r}")
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending.extend(reversed(value))
-        else:
-            flat.append(_entry_of_list(value, len(flat) + 1))
-    return flat
+    shape: list[int] = []
+    while any(isinstance(one, list) for one in level):
+        lengths = {len(one) if isinstance(one, list) else None for one in level}
+        if len(lengths) > 1:
+            return [], None
+        shape.append(len(level[0]))
+        level = [entry for one in level for entry in one]
+    return [_entry_of_list(value, place) for place, value in enumerate(level, 1)], tuple(shape)
 
 
 def frame_of(target: str) -> str:

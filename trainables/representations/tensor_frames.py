@@ -10,7 +10,8 @@ which the Materials Project refers (de Jong et al. 2015, doi:10.1038/sdata.2015.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 MOST_VIOLATED = 0.05  # share of the norm that the crystal's symmetry forbids
 ZERO = 1e-12  # a norm of nothing but rounding, of which no share means anything
 ALIKE = 0.02  # Å between atoms, and share between lengths, of one crystal in two descriptions
+# A fit is about as good as the best one that is worse by at most this many Å, or this factor: what
+# the tolerances of the standard cells may bring.
+AS_GOOD, AS_GOOD_TIMES = 0.01, 2.0
+MOST_AMBIGUOUS = 0.05  # share of the norm by which tensors may differ under fits that are as good
+ROUNDING = 1e-6  # Å below which fits do not differ
 CONVENTIONAL, PRIMITIVE, STANDARD = "conventional", "primitive", "standard"
 MEANING = {
     GIVEN: "the structure's own axes",
@@ -38,6 +44,22 @@ MEANING = {
     CONVENTIONAL: "pymatgen's conventional standard cell",
     PRIMITIVE: "pymatgen's primitive standard cell",
 }
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A way to lay one description of a crystal over another.
+
+    Attributes:
+        turn: [3, 3] rotation or reflection of a vector of the first.
+        gap: Å by which the atom, or the vector of the primitive cell, that fits worst is off.
+    """
+
+    turn: np.ndarray
+    gap: float
+
+
+EXACT = Fit(np.eye(3), 0.0)
 
 
 def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.ndarray:
@@ -48,16 +70,19 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
 
     Raises:
         BadCrystal: more than `MOST_VIOLATED` of it is forbidden there; the line names a frame, or
-            an order of Voigt's, in which it is not.
+            an order of Voigt's, in which it is not. Or the frame fits the structure in two ways,
+            about equally well, in which the tensor is not the same.
     """
     symmetric = symmetrise(crystal)
     allowed = kind.form.invariant(point_group(symmetric))
     frame = frame_of(kind.target.name)
-    turn = to_given(crystal, symmetric, frame)
-    if turn is None:
+    ways = ways_to_given(crystal, symmetric, frame)
+    if not ways:
         raise BadCrystal(
-            f"{kind.form.name} tensor: the {MEANING[frame]} cannot be laid over the structure"
+            f"{kind.form.name} tensor: {MEANING[frame]} cannot be laid over the structure; give the"
+            " tensor in the structure's own axes"
         )
+    turn = ways[0].turn
     found = _turned(kind.form, components, turn)
     share = _forbidden(found, allowed)
     if share > MOST_VIOLATED:
@@ -66,7 +91,38 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
             f"{kind.form.name} tensor: the crystal's point group forbids {100 * share:.0f} % of it"
             f" in {MEANING[frame]}; {fits}"
         )
+    _demand_one_meaning(kind.form, components, ways, allowed, frame)
     return found
+
+
+def _demand_one_meaning(
+    form: Form, components: np.ndarray, ways: Sequence[Fit], allowed: np.ndarray, frame: str
+) -> None:
+    """Refuses a tensor that another fit, about as good as the best, would make another one.
+
+    What the symmetry allows is compared, so that fits which differ by a symmetry of the crystal
+    are alike. A fit whose tensor the symmetry forbids is none.
+
+    Raises:
+        BadCrystal: there is such a fit.
+    """
+    best, *others = ways
+    true = allowed @ _turned(form, components, best.turn)
+    size = float(np.linalg.norm(true))
+    if size < ZERO:
+        return
+    as_good = max(best.gap + AS_GOOD, best.gap * AS_GOOD_TIMES)
+    for other in others:
+        said = _turned(form, components, other.turn)
+        if other.gap > as_good or _forbidden(said, allowed) > MOST_VIOLATED:
+            continue
+        apart = float(np.linalg.norm(allowed @ said - true)) / size
+        if apart > MOST_AMBIGUOUS:
+            raise BadCrystal(
+                f"{form.name} tensor: the frame is ambiguous: two turns of {MEANING[frame]} fit to"
+                f" {best.gap:.3f} and {other.gap:.3f} Å, and give tensors that differ by"
+                f" {100 * apart:.0f} % of the norm; give the tensor in the structure's own axes"
+            )
 
 
 def point_group(symmetric: Symmetrised) -> np.ndarray:
@@ -132,14 +188,20 @@ def _reordered(form: Form, components: np.ndarray, order: tuple[int, ...]) -> np
 def to_given(crystal: Crystal, symmetric: Symmetrised, frame: str) -> np.ndarray | None:
     """[3, 3] what turns a tensor of a frame to the crystal's orientation; None if nothing does.
 
-    It is improper where the frame's cell is the mirror image of the crystal.
+    It is that of the best fit, and improper where the frame's cell is the mirror image of the
+    crystal.
     """
+    return next((fit.turn for fit in ways_to_given(crystal, symmetric, frame)), None)
+
+
+def ways_to_given(crystal: Crystal, symmetric: Symmetrised, frame: str) -> list[Fit]:
+    """The ways to turn a tensor of a frame to the crystal's orientation, the best first."""
     if frame == GIVEN:
-        return np.eye(3)
+        return [EXACT]
     if frame == STANDARD:
-        return symmetric.frame
+        return [Fit(symmetric.frame, 0.0)]  # spglib says which atom is which
     made = _standard_cell(crystal, symmetric, frame)
-    return None if made is None else laid_over(made, crystal)
+    return [] if made is None else laid_over(made, crystal)
 
 
 def _standard_cell(crystal: Crystal, symmetric: Symmetrised, frame: str) -> Crystal | None:
@@ -160,20 +222,23 @@ def _standard_cell(crystal: Crystal, symmetric: Symmetrised, frame: str) -> Crys
     return Crystal(numbers, np.array(made.frac_coords), np.array(made.lattice.matrix))
 
 
-def laid_over(one: Crystal, other: Crystal) -> np.ndarray | None:
-    """[3, 3] the rotation, or reflection, that lays a crystal over another; None if none does.
+def laid_over(one: Crystal, other: Crystal) -> list[Fit]:
+    """The rotations and reflections that lay a crystal over another, the best fit first.
 
-    Several do where the crystal is symmetric; which one is found changes no tensor that obeys the
-    symmetry.
+    Several fit equally where the crystal is symmetric; they change no tensor that obeys the
+    symmetry. Of a crystal that nearly has more symmetry, as a polar one whose atoms are hardly off
+    the centre, others nearly fit and change its tensor, to its negative for instance.
     """
     small, large = _primitive(one), _primitive(other)
     if small is None or large is None or len(small.numbers) != len(large.numbers):
-        return None
-    for turn in _lattice_turns(small.lattice, large.lattice):
-        turned = Crystal(small.numbers, small.frac, small.lattice @ turn.T)
-        if _same_atoms(turned, large):
-            return turn
-    return None
+        return []
+    found = []
+    for on_lattice in _on_lattice(small.lattice, large.lattice):
+        turned = Crystal(small.numbers, small.frac, small.lattice @ on_lattice.turn.T)
+        gap = _gap(turned, large)
+        if gap <= 5 * ALIKE:
+            found.append(Fit(on_lattice.turn, max(gap, on_lattice.gap)))
+    return sorted(found, key=lambda fit: round(fit.gap / ROUNDING))
 
 
 def _primitive(crystal: Crystal) -> Crystal | None:
@@ -189,8 +254,8 @@ def _primitive(crystal: Crystal) -> Crystal | None:
     return Crystal(numbers.astype(np.uint8), frac @ lattice @ np.linalg.inv(reduced), reduced)
 
 
-def _lattice_turns(one: np.ndarray, other: np.ndarray) -> Iterator[np.ndarray]:
-    """Orthogonal matrices that carry the reduced lattice `one` (rows) onto `other`, best first."""
+def _on_lattice(one: np.ndarray, other: np.ndarray) -> Iterator[Fit]:
+    """What carries the reduced lattice `one` (rows) onto `other`."""
     steps = np.array(list(product((-1, 0, 1), repeat=3)))
     vectors = steps @ other  # reduced vectors are sums of such few
     wanted = one @ one.T
@@ -199,27 +264,25 @@ def _lattice_turns(one: np.ndarray, other: np.ndarray) -> Iterator[np.ndarray]:
         np.flatnonzero(np.abs(lengths - size) <= ALIKE * size)
         for size in np.sqrt(wanted.diagonal())
     ]
-    found = []
     for a, b, c in product(*near):
         images = vectors[[a, b, c]]
-        strain = np.abs(images @ images.T - wanted).max() / wanted.max()
-        if strain <= ALIKE:
+        if np.abs(images @ images.T - wanted).max() <= ALIKE * wanted.max():
             left, _, right = np.linalg.svd(np.linalg.inv(one) @ images)
-            found.append((float(strain), (left @ right).T))
-    yield from (turn for _, turn in sorted(found, key=lambda pair: pair[0]))
+            turn = (left @ right).T
+            yield Fit(turn, float(np.linalg.norm(one @ turn.T - images, axis=1).max()))
 
 
-def _same_atoms(one: Crystal, other: Crystal) -> bool:
-    """Whether some shift lays the atoms of one cell over those of another."""
+def _gap(one: Crystal, other: Crystal) -> float:
+    """Å between the atoms that are farthest apart when one cell is laid over another, shifted."""
     numbers, counts = np.unique(one.numbers, return_counts=True)
     rarest = numbers[counts.argmin()]
     frac = one.frac @ one.lattice @ np.linalg.inv(other.lattice)
     start = frac[np.flatnonzero(one.numbers == rarest)[0]]
     different = one.numbers[:, None] != other.numbers
+    least = np.inf
     for target in other.frac[other.numbers == rarest]:
         apart = (frac - start + target)[:, None] - other.frac
         lengths = np.linalg.norm((apart - np.rint(apart)) @ other.lattice, axis=2)
         lengths[different] = np.inf
-        if lengths.min(axis=1).max() <= 5 * ALIKE:
-            return True
-    return False
+        least = min(least, float(lengths.min(axis=1).max()))
+    return least

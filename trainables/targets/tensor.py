@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FROBENIUS = "frobenius"  # the metric: the mean norm of the difference, in the target's unit
 MOST_ASYMMETRIC = 0.01  # share of a tensor's norm; what programs print is symmetric to 0.5 %
+MOST_NESTED = 4  # indices of a tensor
 NEAR = 0.25  # of the norm of the true tensor, within which a prediction is called near
 
 
@@ -41,7 +42,7 @@ class TensorKind(ABC):
     metric = FROBENIUS
     per_site = False
     form: ClassVar[Form]
-    sizes: ClassVar[dict[int, str]]  # by their number, how the entries of a cell are laid out
+    shapes: ClassVar[dict[tuple[int, ...], str]]  # of a cell, in words
     entries: ClassVar[
         dict[str, tuple[int, int]]
     ]  # of the written matrix that determine it, by name
@@ -66,6 +67,11 @@ class TensorKind(ABC):
     def scalars(self, tensors: np.ndarray) -> dict[str, np.ndarray]:
         """[B] derived numbers of Cartesian tensors [B, 3, …], by name."""
 
+    @classmethod
+    def sizes(cls) -> dict[int, str]:
+        """By the number of entries of a flat list, how they are laid out."""
+        return {math.prod(shape): how for shape, how in cls.shapes.items()}
+
     def parse(self, cell: str, crystal: Crystal) -> np.ndarray:
         """[C]; see `Kind`."""
         tensor = self.cartesian(self._entries(cell))
@@ -80,12 +86,20 @@ class TensorKind(ABC):
         return found
 
     def _entries(self, cell: str) -> np.ndarray:
-        numbers = np.array(read_tensor(cell))
-        if len(numbers) not in self.sizes:
-            known = " or ".join(f"{size} ({how})" for size, how in self.sizes.items())
+        """[entries] of a cell, which is a flat list or nested as one of `shapes`."""
+        entries, shape = read_tensor(cell)
+        if shape is None or len(shape) > 1:
+            if shape not in self.shapes:
+                known = " or ".join(self.shapes.values())
+                raise BadCrystal(
+                    f"{self.form.name} tensor {_as_nested(shape)}; it needs {known}, or a flat list"
+                )
+        elif len(entries) not in self.sizes():
+            known = " or ".join(f"{size} ({how})" for size, how in self.sizes().items())
             raise BadCrystal(
-                f"{self.form.name} tensor has {len(numbers)} entries; it needs {known}"
+                f"{self.form.name} tensor has {len(entries)} entries; it needs {known}"
             )
+        numbers = np.array(entries)
         if not np.isfinite(numbers).all():
             place = int(np.flatnonzero(~np.isfinite(numbers))[0]) + 1
             raise BadCrystal(f"{self.form.name} tensor: entry {place} is missing or not finite")
@@ -146,11 +160,19 @@ class TensorKind(ABC):
         }
 
 
+def _as_nested(shape: tuple[int, ...] | None) -> str:
+    if shape is None:
+        return "has rows that differ in length, or numbers beside rows"
+    if len(shape) > MOST_NESTED:
+        return f"is nested {len(shape)} deep"
+    return f"is {' × '.join(map(str, shape))}"
+
+
 class Dielectric(TensorKind):
     """Permittivity, relative to the vacuum's; at optical frequencies it has a refractive index."""
 
     form = DIELECTRIC
-    sizes: ClassVar[dict[int, str]] = {9: "3 × 3"}
+    shapes: ClassVar[dict[tuple[int, ...], str]] = {(3, 3): "3 × 3"}
     entries: ClassVar[dict[str, tuple[int, int]]] = {
         "xyz"[i] + "xyz"[j]: (i, j) for i, j in voigt.PAIRS
     }
@@ -179,7 +201,10 @@ class Elastic(TensorKind):
     """Stiffness, in Voigt's notation or with four indices."""
 
     form = ELASTIC
-    sizes: ClassVar[dict[int, str]] = {36: "6 × 6 of Voigt", 81: "3 × 3 × 3 × 3"}
+    shapes: ClassVar[dict[tuple[int, ...], str]] = {
+        (6, 6): "6 × 6 of Voigt",
+        (3, 3, 3, 3): "3 × 3 × 3 × 3",
+    }
     entries: ClassVar[dict[str, tuple[int, int]]] = {
         f"c{i + 1}{j + 1}": (i, j) for i in range(6) for j in range(i, 6)
     }
@@ -229,7 +254,10 @@ class Piezo(TensorKind):
     """Piezoelectric stress tensor e, in Voigt's notation or with three indices, the field first."""
 
     form = PIEZO
-    sizes: ClassVar[dict[int, str]] = {18: "3 × 6 of Voigt", 27: "3 × 3 × 3"}
+    shapes: ClassVar[dict[tuple[int, ...], str]] = {
+        (3, 6): "3 × 6 of Voigt",
+        (3, 3, 3): "3 × 3 × 3",
+    }
     entries: ClassVar[dict[str, tuple[int, int]]] = {
         f"e{i + 1}{j + 1}": (i, j) for i in range(3) for j in range(6)
     }
