@@ -25,7 +25,7 @@ from orchestrator.dos.files import (
 )
 from orchestrator.dos.flags import DosOptions
 from orchestrator.dos.inputs import Input, open_curves, read_densities
-from orchestrator.dos.results import folds_of, whole
+from orchestrator.dos.results import BASELINES, differences_of, folds_of, mean_of, whole
 from orchestrator.interface.extras import RAY
 from orchestrator.interface.format import counted, duration, significant
 from orchestrator.interface.job import OK
@@ -175,14 +175,23 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
     for row in scores[: len(tested)]:
         print(
             f"fold {row['fold']}: MSE {significant(row['mse'])}, mean spectrum"
-            f" {significant(row['mean_spectrum_mse'])}, trees {significant(row['trees_mse'])};"
-            f" MAD:MAE {row['mad_mae']:.2f}"
+            f" {significant(row['mean_spectrum_mse'])}, trees {significant(row['trees_mse'])},"
+            f" look-up {significant(row['lookup_mse'])}; MAD:MAE {row['mad_mae']:.2f};"
+            f" {row['seen']} of {counted(row['tested'], 'crystal')} have a formula that was"
+            " learned from"
+        )
+    differences = differences_of(scores[: len(tested)])
+    for one in differences:
+        print(
+            f"ensemble minus {BASELINES[one['baseline']]}, {one['crystals']} crystals: {one['mean']:+.4f}"
+            f" ({one['low']:+.4f} to {one['high']:+.4f}), {one['pairs']} folds"
         )
     facts = {
         **_about(options, given),
         "folds": scores[: len(tested)],
         "curve": scores,
         "mean": mean_of(scores[: len(tested)]),
+        "differences": differences,
         "seconds": float(ledger.loc[ledger["status"] == DONE, "seconds"].sum()),
         sums.MADE_FROM: {OF_LEDGER: digest_of(ledger)},
     }
@@ -190,15 +199,6 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
     print(write_table(options.run, ELEMENTS, elements, OF_ELEMENTS))
     print(write_facts(options.run, facts))
     print(write_report(options.run))
-
-
-def mean_of(scores: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over the folds of what is a score."""
-    names = (
-        "mse", "mean_spectrum_mse", "trees_mse", "member_mse", "mae", "mad", "mad_mae",
-        "wasserstein", "trees_wasserstein", "spread_covers", "crystals_per_second",
-    )  # fmt: skip
-    return {name: float(np.mean([row[name] for row in scores])) for name in names}
 
 
 def _about(options: DosOptions, given: Input) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from orchestrator import cli
 from orchestrator.dos.entries import arrays_of
 from orchestrator.dos.flags import parse
 from orchestrator.dos.inputs import open_curves, read_densities
-from orchestrator.dos.results import covered
+from orchestrator.dos.results import covered, differences_of
 from orchestrator.interface.errors import UsageError
 from tests.orchestrator.small_densities import ENERGIES, rows, write_densities
 
@@ -132,3 +132,28 @@ def test_figures_of_known_curves() -> None:
     assert figures.at_fermi(table).data[-1].x.tolist() == [0.0] * 3
     curve = pd.DataFrame([row | {"share": share, "learned": 100 * share} for share in (0.5, 1.0)])
     assert figures.learning_curve(curve).data[0].x.tolist() == [50, 100]
+
+
+def test_formulas_are_looked_up_where_they_were_learned() -> None:
+    shares = np.array([[1.0, 0.0], [0.5, 0.5], [2 / 3, 1 / 3], [0.5, 0.5], [1 / 3, 2 / 3]])
+    numbers = scores.formulas(shares)
+    assert numbers[1] == numbers[3] and len(set(numbers.tolist())) == 4
+    crystals = np.array([[0.0, 1.0], [1.0, np.nan], [2.0, 0.0]])
+    said, seen = scores.look_up(np.array([7, 8, 8]), crystals, np.array([8, 7, 9]))
+    assert seen.tolist() == [True, True, False]
+    np.testing.assert_allclose(said, [[1.5, 0], [0, 1], [1, 0.5]])
+    alone, _ = scores.look_up(np.array([8, 7]), crystals[1:], np.array([8]))
+    assert alone[0].tolist() == [1, 0]  # the mean spectrum where no curve of the formula reaches
+
+
+def test_differences_are_of_folds_that_have_both() -> None:
+    names = [f"{of}mse{part}" for of in ("", "trees_", "lookup_") for part in ("", "_seen")]
+    of_unseen = ("mse_unseen", "trees_mse_unseen", "lookup_mse_unseen")
+    unseen = [dict.fromkeys(of_unseen, 0.1), dict.fromkeys(of_unseen)]
+    rows = [dict.fromkeys(names, 0.1) | one | {"trees_mse": 0.2} for one in unseen]
+    rows[1]["trees_mse"] = 0.4
+    found = differences_of(rows)
+    assert [(one["baseline"], one["crystals"]) for one in found] == [
+        ("trees", "all"), ("trees", "seen"), ("lookup", "all"), ("lookup", "seen")
+    ]  # fmt: skip
+    assert found[0]["mean"] == pytest.approx(-0.2) and found[0]["low"] < -0.2 < found[0]["high"]
