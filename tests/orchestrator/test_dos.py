@@ -34,6 +34,10 @@ def test_wrong_command_lines_are_one_line() -> None:
     assert said(*data, "--range", "1", "-2") == (
         "--range 1 -2: is empty; give the lower energy first"
     )
+    for low, high in (("nan", "5"), ("inf", "5"), ("-10", "1e10")):
+        assert "--range" in (line := said(*data, "--range", low, high)) and "±1e9" in line
+    parse([*data, "--range", "-10", "1e9"])
+    assert "it must be from 2 to 10000" in said(*data, "--points", "10001")
     assert "it must be from 4 to 100" in said(*data, "--members", "3")
 
 
@@ -49,6 +53,19 @@ def test_too_few_crystals_for_the_members(tmp_path: Path) -> None:
     options = parse(["--data", str(path)])
     with pytest.raises(UsageError, match=r"fold \d has \d crystals to test and \d to learn from"):
         read_densities(options, open_curves(options))
+
+
+def test_phonons_are_not_read_as_electrons_nor_the_reverse(tmp_path: Path) -> None:
+    table = rows(2)
+    path = write_densities(tmp_path / "e.parquet", table)
+    phonons = ("--phonons", "--range", "0", "9", "--sigma", "1")
+    with pytest.raises(UsageError, match="column 'energy_ev' is one of electrons; leave --phonons"):
+        open_curves(parse(["--data", str(path), *phonons]))
+    table["Frequencies"], table["dos"] = table.pop("energy_ev"), table.pop("site_dos")
+    path = write_densities(tmp_path / "p.parquet", table)
+    with pytest.raises(UsageError, match="'Frequencies' is one of phonons; give --phonons"):
+        open_curves(parse(["--data", str(path)]))
+    assert open_curves(parse(["--data", str(path), *phonons])).curve_columns[0] == "Frequencies"
 
 
 def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:
