@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
 from tests.orchestrator.small_densities import ENERGIES, rows, write_densities
 from trainables.crystals.crystal import BadCrystal
@@ -64,8 +66,44 @@ def test_a_constant_stays_constant_and_the_area_is_kept() -> None:
 
 def test_what_a_curve_does_not_reach_is_missing() -> None:
     curve = Curve(np.linspace(-4, 2, 300), np.ones((1, 300)), per_site=False)
-    found = Window(low=-5, high=5, points=11).broadened(curve)[0]
-    assert np.isnan(found).tolist() == [True] + [False] * 7 + [True] * 3
+    found = Window(low=-5, high=5, points=11, sigma=0.3).broadened(curve)[0]
+    assert np.isnan(found).tolist() == [True] * 2 + [False] * 5 + [True] * 4
+
+
+def test_a_constant_is_one_up_to_where_it_is_masked() -> None:
+    curve = Curve(np.linspace(-4, 10, 300), np.ones((1, 300)), per_site=False)
+    for window in (Window(low=-5, high=5), Window(sigma=0.7)):
+        found = window.broadened(curve)[0]
+        known = window.energies[np.isfinite(found)]
+        assert known[0] >= -4 + 3 * window.sigma and known[-1] <= 10 - 3 * window.sigma
+        np.testing.assert_allclose(found[np.isfinite(found)], 1, atol=2e-3)
+    phonons = Curve(np.linspace(0, 10, 300), np.ones((1, 300)), per_site=False)
+    found = Window(low=0, high=30, points=31, fermi=False).broadened(phonons)[0]
+    assert np.isfinite(found).tolist() == [True] * 10 + [False] * 21
+
+
+def test_long_curves_are_broadened_in_bounded_memory() -> None:
+    energies = np.linspace(-12, 12, 100_000)
+    curve = Curve(energies, np.cos(energies)[None] + 1, per_site=False)
+    window = Window(low=-8, high=8, points=2000)
+    tracemalloc.start()
+    found = window.broadened(curve)[0]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200e6  # L × P would be 1.6 GB
+    wanted = 1 + np.exp(-0.5 * window.sigma**2) * np.cos(window.energies)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    with pytest.raises(BadCrystal, match="too many energies: 100001, a curve has 100000 at most"):
+        Curve.of(np.zeros(100_001), np.zeros(100_001), per_site=False)
+
+
+@pytest.mark.parametrize("gap", [1e-15, 1e-13, 1e-11, 1e-9, 1e-6, 1e-4])
+def test_a_step_between_nearly_equal_energies(gap: float) -> None:
+    energies = np.array([-9.0, 0.5, 0.5 + gap, 9.0])
+    curve = Curve(energies, np.array([[0.0, 0, 1, 1]]), per_site=False)
+    window = Window(low=-2, high=2, points=401)
+    wanted = 0.5 * (1 + erf((window.energies - 0.5 - gap / 2) / (window.sigma * 2**0.5)))
+    np.testing.assert_allclose(window.broadened(curve)[0], wanted, atol=1e-7)
 
 
 def test_sites_are_scaled_so_that_their_mean_has_the_maximum_1() -> None:
@@ -118,6 +156,8 @@ BAD = {
     "energies are not ascending: after point 5": {"energy_ev": (5, -20.0)},
     "energies are not finite: point 3": {"energy_ev": (2, float("nan"))},
     "density is negative: site 1, point 8": {"site_dos": (7, -0.5)},
+    "density is beyond 1e+30: site 2, point 1": {"site_dos": (len(ENERGIES), 1e308)},
+    "energy too large: point 320 is beyond 1e+30": {"energy_ev": (len(ENERGIES) - 1, 1e300)},
     "density is not finite: site 2, point 1": {"site_dos": (len(ENERGIES), float("inf"))},
 }
 
@@ -157,6 +197,8 @@ def test_phonons_have_no_fermi_level_and_no_sites(tmp_path: Path) -> None:
     window = Window(low=0, high=30, points=50, sigma=0.3, fermi=False)
     made = featurise_densities(list(source.entries()), ORBITS, window, 100)
     assert made.reasons == ["", ""]
+    with pytest.raises(BadCrystal, match="energies begin at 0: those of phonons do"):
+        Curve(np.arange(9.0), np.ones((1, 9)), per_site=False).demand(WINDOW, 2)
     found = join([made.content], ORBITS, window, per_site=False, total=2)
     assert np.nanmax(found.crystals, axis=1) == pytest.approx(1)
 
@@ -196,7 +238,7 @@ def test_the_baselines_of_the_reference(shared_data: Path) -> None:
     made = featurise_densities(list(source.entries()), ATOMS, Window(), 500)
     assert not any(made.reasons)
     found = join([made.content], ATOMS, Window(), per_site=True, total=151)
-    assert np.isnan(found.crystals).any(axis=1).sum() == 41
+    assert np.isnan(found.crystals).any(axis=1).sum() == 42
     split = fold_split(found.data.ids, 0, 0)
     assert len(split.test) == 28
     filled = np.nan_to_num(found.crystals)  # which counts what no curve reaches as 0
