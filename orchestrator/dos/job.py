@@ -172,20 +172,11 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
     predictions = [row for one in tested for row in one.predictions()]
     elements = [row for one in tested for row in one.elements()]
     scores = [one.facts() for one in folds]
-    for row in scores[: len(tested)]:
-        print(
-            f"fold {row['fold']}: MSE {significant(row['mse'])}, mean spectrum"
-            f" {significant(row['mean_spectrum_mse'])}, trees {significant(row['trees_mse'])},"
-            f" look-up {significant(row['lookup_mse'])}; MAD:MAE {row['mad_mae']:.2f};"
-            f" {row['seen']} of {counted(row['tested'], 'crystal')} have a formula that was"
-            " learned from"
-        )
     differences = differences_of(scores[: len(tested)])
-    for one in differences:
-        print(
-            f"ensemble minus {BASELINES[one['baseline']]}, {one['crystals']} crystals: {one['mean']:+.4f}"
-            f" ({one['low']:+.4f} to {one['high']:+.4f}), {one['pairs']} folds"
-        )
+    for line in [_of_fold(row, options.members) for row in scores[: len(tested)]]:
+        print(line)
+    for line in [_of_difference(one) for one in differences]:
+        print(line)
     facts = {
         **_about(options, given),
         "folds": scores[: len(tested)],
@@ -199,6 +190,25 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
     print(write_table(options.run, ELEMENTS, elements, OF_ELEMENTS))
     print(write_facts(options.run, facts))
     print(write_report(options.run))
+
+
+def _of_fold(row: dict[str, Any], members: int) -> str:
+    """The printed line of a fold."""
+    return (
+        f"fold {row['fold']}: {row['members']} of {counted(members, 'network')};"
+        f" MSE {significant(row['mse'])}, mean spectrum {significant(row['mean_spectrum_mse'])},"
+        f" trees {significant(row['trees_mse'])}, look-up {significant(row['lookup_mse'])};"
+        f" MAD:MAE {row['mad_mae']:.2f}; {row['seen']} of {counted(row['tested'], 'crystal')} have"
+        " a formula that was learned from"
+    )
+
+
+def _of_difference(one: dict[str, Any]) -> str:
+    """The printed line of an ensemble's difference from a baseline."""
+    return (
+        f"ensemble minus {BASELINES[one['baseline']]}, {one['crystals']} crystals:"
+        f" {one['mean']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f}), {one['pairs']} folds"
+    )
 
 
 def _about(options: DosOptions, given: Input) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class FoldResults:
             "share": self.share,
             "learned": len(self.split.learned),
             "tested": len(self.split.test),
+            "members": len(rows),
             "mse": mean_squared(self.true, self.said),
             "mean_spectrum_mse": mean_squared(self.true, self.mean),
             "trees_mse": mean_squared(self.true, self.trees),
@@ -142,9 +143,12 @@ class FoldResults:
         ]
 
     def elements(self) -> list[dict[str, Any]]:
-        """Rows of dos_elements.parquet: mean densities of the atoms of each element."""
+        """Rows of dos_elements.parquet: mean densities of the atoms of each element.
+
+        NaN at energies that no curve of a crystal with it reaches.
+        """
         data, test = self.densities.data, self.split.test
-        numbers, true = by_element(self.densities, test, data.targets_of(test))
+        numbers, true, known = by_element(self.densities, test, data.targets_of(test))
         said = np.mean([one["elements/density"] for one in self._arrays], axis=0)
         crystals = (self.densities.composition[test] > 0).sum(axis=0)
         return [
@@ -152,8 +156,8 @@ class FoldResults:
                 "symbol": symbol(int(z)),
                 "fold": self.fold,
                 "crystals": int(crystals[z]),
-                "target": true[at] if self.densities.per_site else None,
-                "prediction": said[at],
+                "target": _where(known[at], true[at]) if self.densities.per_site else None,
+                "prediction": _where(known[at], said[at]),
             }
             for at, z in enumerate(numbers)
         ]
@@ -221,6 +225,10 @@ def _elements(densities: Densities, row: int) -> str:
     graphs = densities.data.graphs
     numbers = graphs.z[ranges(graphs.node_ptr, np.array([row]))]
     return " ".join(symbol(int(z)) for z in np.unique(numbers))
+
+
+def _where(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.where(known, values, np.nan)
 
 
 def _finite(value: float) -> float | None:

@@ -31,6 +31,7 @@ def scores(found: FinishedDos) -> Values:
         {
             "fold": str(row["fold"]),
             "crystals": f"{row['learned']} → {row['tested']}",
+            "networks": f"{row['members']} of {found.facts['members']}",
             "MSE": significant(row["mse"]),
             "of a member": significant(row["member_mse"]),
             "trees": significant(row["trees_mse"]),
@@ -127,7 +128,8 @@ def _over_folds(table: pd.DataFrame, symbol: str) -> dict[str, object]:
         curves = np.stack([np.asarray(one, float) for one in own[name]])
         known = np.isfinite(curves) * weights[:, None]
         total = (np.nan_to_num(curves) * known).sum(axis=0)
-        return np.asarray(total / np.maximum(known.sum(axis=0), 1e-12))
+        count = known.sum(axis=0)
+        return np.where(count > 0, total / np.maximum(count, 1e-12), np.nan)
 
     return {
         "symbol": symbol,

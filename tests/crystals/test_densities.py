@@ -132,6 +132,26 @@ def test_atoms_and_orbits_have_the_same_density(tmp_path: Path) -> None:
     mine, theirs = (by_element(d, np.arange(4), d.data.target) for d in (one, other))
     assert np.array_equal(mine[0], theirs[0])
     np.testing.assert_allclose(mine[1], theirs[1])
+    assert np.array_equal(mine[2], theirs[2])
+
+
+def test_an_element_has_the_mean_over_the_crystals_that_are_known_there(tmp_path: Path) -> None:
+    """Salts 0 and 5 share their sodium; the curve of the second ends at 5 eV."""
+    table = {name: [column[0], column[5]] for name, column in rows(6).items()}
+    keep = int((ENERGIES < 5).sum())
+    table["energy_ev"][1] = ENERGIES[:keep].tolist()
+    table["site_dos"][1] = np.array(table["site_dos"][1]).reshape(2, -1)[:, :keep].ravel().tolist()
+    found = densities(table, tmp_path / "x.parquet")
+    target = found.data.target
+    numbers, own, known = by_element(found, np.arange(2), target)
+    assert numbers.tolist() == [9 + 2, 17, 35] and np.isnan(target[-1]).any()
+    high = WINDOW.energies > 5
+    assert known[:2].all() and known[2].sum() == np.isfinite(target[-1]).sum()
+    sodium = [one for one, z in zip(target, found.data.graphs.z, strict=True) if z == 11]
+    np.testing.assert_allclose(own[0], np.nanmean(sodium, axis=0))
+    _, said, _ = by_element(found, np.arange(2), np.ones_like(target))
+    np.testing.assert_allclose(said[0], 1)
+    np.testing.assert_allclose(own[0][high], sodium[0][high])
 
 
 def test_the_density_of_an_orbit_is_the_mean_of_its_atoms(tmp_path: Path) -> None:
