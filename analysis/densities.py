@@ -56,6 +56,38 @@ def forest(
     return predicted.reshape(len(tested), -1)
 
 
+def formulas(shares: np.ndarray) -> np.ndarray:
+    """[B] a number for each crystal, the same for those of the same reduced formula.
+
+    Args:
+        shares: [B, Z] of the elements among the atoms.
+    """
+    _, number = np.unique(np.round(shares, 9), axis=0, return_inverse=True)
+    return number.reshape(-1)
+
+
+def look_up(
+    learned: np.ndarray, crystals: np.ndarray, tested: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is known without learning: the mean curve of the crystals of the same formula.
+
+    Args:
+        learned, tested: formulas of the crystals that are learned from, and of those predicted.
+        crystals: densities of the former.
+
+    Returns:
+        Predictions [B, L], the mean spectrum where no curve of the formula reaches, and [B]
+        whether the formula is among those learned from.
+    """
+    mean = mean_spectrum(crystals)
+
+    def of(formula: int) -> np.ndarray:
+        own = crystals[learned == formula]
+        return np.where(np.isfinite(own).any(axis=0), mean_spectrum(own), mean)
+
+    return np.stack([of(one) for one in tested]), np.isin(tested, learned)
+
+
 @dataclass(frozen=True)
 class Scored:
     """Errors of each crystal.

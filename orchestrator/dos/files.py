@@ -18,7 +18,8 @@ _CURVE = pa.list_(pa.float32())
 PREDICTED = pa.schema(
     [("id", pa.string()), ("elements", pa.string()), ("fold", pa.int64())]
     + [(name, _CURVE) for name in ("target", "prediction", "deviation")]
-    + [(name, pa.float64()) for name in ("mse", "mean_spectrum_mse", "trees_mse", "mae")]
+    + [(name, pa.float64()) for name in ("mse", "mean_spectrum_mse", "trees_mse", "lookup_mse")]
+    + [("seen", pa.bool_()), ("mae", pa.float64())]
     + [(name, pa.float64()) for name in ("wasserstein", "trees_wasserstein")]
     + [(name, pa.float64()) for name in ("at_fermi", "at_fermi_predicted", "at_fermi_deviation")]
     + [("peak", pa.float64())]

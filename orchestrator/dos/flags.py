@@ -120,13 +120,13 @@ def _add_data(parser: Parser) -> None:
     data.add_argument(
         "--range",
         nargs=2,
-        type=float,
+        type=number("within ±1e9", lambda value: abs(value) <= 1e9),
         metavar=("LOW", "HIGH"),
         help="energies that are learned; default -10 10 (eV)",
     )
     data.add_argument(
         "--points",
-        type=whole_number(2, 100_000),
+        type=whole_number(2, 10_000),
         default=400,
         metavar="N",
         help="of the grid; default %(default)s",
@@ -190,7 +190,7 @@ def _add_training(parser: Parser) -> None:
         choices=get_args(RecipeName),
         default="tuned",
         help="paper: the SE(3)-transformer as its code has it; tuned (default): an equivariant"
-        " network of our own, found on validation parts",
+        " network of our own, chosen on parts held back",
     )
     training.add_argument(
         "--epochs",
@@ -220,6 +220,6 @@ def parse(argv: Sequence[str]) -> DosOptions:
                 raise UsageError(f"--phonons: give --{flag} too, in the unit of the energies")
             given[flag] = usual
     low, high = given["range"] = tuple(given["range"])
-    if not number("finite", lambda value: abs(value) < 1e9)(str(high - low)) > 0:
+    if not low < high:
         raise UsageError(f"--range {low:g} {high:g}: is empty; give the lower energy first")
     return DosOptions(**given, worker=worker)

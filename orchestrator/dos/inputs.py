@@ -17,6 +17,10 @@ from trainables.representations.density_table import featurise_densities
 from trainables.representations.graph import CrystalGraph
 from trainables.training.density_spec import NETWORKS
 
+# What the names of columns have in common.
+OF_PHONONS = ("freq", "phonon", "phdos", "thz")
+OF_ELECTRONS = ("energy_ev", "energies_ev", "electron", "edos")
+
 
 @dataclass(frozen=True)
 class Input:
@@ -34,11 +38,26 @@ class Input:
 
 
 def open_curves(options: DosOptions) -> CurveTable:
-    """The file; raises UsageError if it is not one of crystals with curves."""
+    """The file; raises UsageError if it is not one of crystals with curves of what is asked for."""
     try:
-        return CurveTable(options.data, options.energies, options.densities)
+        source = CurveTable(options.data, options.energies, options.densities)
     except SourceError as error:
         raise UsageError(str(error)) from None
+    for column in source.curve_columns:
+        if not options.phonons and _has(column, OF_PHONONS):
+            raise UsageError(
+                f"{options.data}: column {column!r} is one of phonons; give --phonons, or rename it"
+            )
+        if options.phonons and _has(column, OF_ELECTRONS):
+            raise UsageError(
+                f"{options.data}: column {column!r} is one of electrons; leave --phonons out, or"
+                " rename it"
+            )
+    return source
+
+
+def _has(column: str, words: tuple[str, ...]) -> bool:
+    return any(word in column.lower() for word in words)
 
 
 def read_densities(options: DosOptions, source: CurveTable) -> Input:

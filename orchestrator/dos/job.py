@@ -25,7 +25,7 @@ from orchestrator.dos.files import (
 )
 from orchestrator.dos.flags import DosOptions
 from orchestrator.dos.inputs import Input, open_curves, read_densities
-from orchestrator.dos.results import folds_of, whole
+from orchestrator.dos.results import BASELINES, differences_of, folds_of, mean_of, whole
 from orchestrator.interface.extras import RAY
 from orchestrator.interface.format import counted, duration, significant
 from orchestrator.interface.job import OK
@@ -172,17 +172,17 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
     predictions = [row for one in tested for row in one.predictions()]
     elements = [row for one in tested for row in one.elements()]
     scores = [one.facts() for one in folds]
-    for row in scores[: len(tested)]:
-        print(
-            f"fold {row['fold']}: MSE {significant(row['mse'])}, mean spectrum"
-            f" {significant(row['mean_spectrum_mse'])}, trees {significant(row['trees_mse'])};"
-            f" MAD:MAE {row['mad_mae']:.2f}"
-        )
+    differences = differences_of(scores[: len(tested)])
+    for line in [_of_fold(row, options.members) for row in scores[: len(tested)]]:
+        print(line)
+    for line in [_of_difference(one) for one in differences]:
+        print(line)
     facts = {
         **_about(options, given),
         "folds": scores[: len(tested)],
         "curve": scores,
         "mean": mean_of(scores[: len(tested)]),
+        "differences": differences,
         "seconds": float(ledger.loc[ledger["status"] == DONE, "seconds"].sum()),
         sums.MADE_FROM: {OF_LEDGER: digest_of(ledger)},
     }
@@ -192,13 +192,23 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
     print(write_report(options.run))
 
 
-def mean_of(scores: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over the folds of what is a score."""
-    names = (
-        "mse", "mean_spectrum_mse", "trees_mse", "member_mse", "mae", "mad", "mad_mae",
-        "wasserstein", "trees_wasserstein", "spread_covers", "crystals_per_second",
-    )  # fmt: skip
-    return {name: float(np.mean([row[name] for row in scores])) for name in names}
+def _of_fold(row: dict[str, Any], members: int) -> str:
+    """The printed line of a fold."""
+    return (
+        f"fold {row['fold']}: {row['members']} of {counted(members, 'network')};"
+        f" MSE {significant(row['mse'])}, mean spectrum {significant(row['mean_spectrum_mse'])},"
+        f" trees {significant(row['trees_mse'])}, look-up {significant(row['lookup_mse'])};"
+        f" MAD:MAE {row['mad_mae']:.2f}; {row['seen']} of {counted(row['tested'], 'crystal')} have"
+        " a formula that was learned from"
+    )
+
+
+def _of_difference(one: dict[str, Any]) -> str:
+    """The printed line of an ensemble's difference from a baseline."""
+    return (
+        f"ensemble minus {BASELINES[one['baseline']]}, {one['crystals']} crystals:"
+        f" {one['mean']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f}), {one['pairs']} folds"
+    )
 
 
 def _about(options: DosOptions, given: Input) -> dict[str, Any]:

@@ -5,7 +5,8 @@ Legend: K members, B test crystals, L energies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,28 @@ import pandas as pd
 from analysis.densities import (
     features,
     forest,
+    formulas,
+    look_up,
     mean_absolute,
     mean_spectrum,
     mean_squared,
     score,
 )
+from analysis.paired import FIVE_FOLDS, paired
 from orchestrator.dos.entries import WHOLE
 from orchestrator.runs.records import DONE, Records
 from trainables.crystals.symbols import symbol
 from trainables.elements.handcrafted import ELEMENTS, table_of
 from trainables.representations.columns import ranges
 from trainables.representations.densities import Densities, by_element, fold_split
+
+BASELINES = {"trees": "trees", "lookup": "look-up"}  # of differences, and their names in print
+SCORES = (
+    "mse", "mean_spectrum_mse", "trees_mse", "lookup_mse", "mse_seen", "mse_unseen",
+    "trees_mse_seen", "trees_mse_unseen", "lookup_mse_seen", "lookup_mse_unseen", "member_mse",
+    "mae", "mad", "mad_mae", "wasserstein", "trees_wasserstein", "spread_covers",
+    "crystals_per_second",
+)  # fmt: skip
 
 
 class FoldResults:
@@ -51,6 +63,7 @@ class FoldResults:
             mean_spectrum(densities.crystals[self.split.learned]), self.true.shape
         )
         self.trees = _trees(densities, self.split.learned, self.split.test, seed)
+        self.lookup, self.seen = _looked_up(densities, self.split.learned, self.split.test)
 
     def facts(self) -> dict[str, Any]:
         """The entry of the fold in dos.json."""
@@ -64,9 +77,13 @@ class FoldResults:
             "share": self.share,
             "learned": len(self.split.learned),
             "tested": len(self.split.test),
+            "members": len(rows),
             "mse": mean_squared(self.true, self.said),
             "mean_spectrum_mse": mean_squared(self.true, self.mean),
             "trees_mse": mean_squared(self.true, self.trees),
+            "lookup_mse": mean_squared(self.true, self.lookup),
+            "seen": int(self.seen.sum()),
+            **self._apart(),
             "member_mse": float(rows["test_error"].mean()),
             "validation_mse": float(rows["val_error"].mean()),
             "mae": mae,
@@ -83,11 +100,21 @@ class FoldResults:
             "best_epochs": rows["best_epoch"].astype(int).tolist(),
         }
 
+    def _apart(self) -> dict[str, float | None]:
+        """Errors on formulas that were learned from and on others; None where there are none."""
+        said = {"mse": self.said, "trees_mse": self.trees, "lookup_mse": self.lookup}
+        parts = {"seen": self.seen, "unseen": ~self.seen}
+        return {
+            f"{name}_{part}": mean_squared(self.true[rows], one[rows]) if rows.any() else None
+            for name, one in said.items()
+            for part, rows in parts.items()
+        }
+
     def predictions(self) -> list[dict[str, Any]]:
         """Rows of dos_predictions.parquet."""
         energies, test = self.densities.window.energies, self.split.test
         own, trees = (score(self.true, one, energies) for one in (self.said, self.trees))
-        mean = score(self.true, self.mean, energies)
+        mean, lookup = (score(self.true, one, energies) for one in (self.mean, self.lookup))
         of_members = [score(self.true, one, energies).at_zero[:, 1] for one in self.members]
         spread = np.stack(of_members).std(axis=0, ddof=1)
         fermi = self.densities.window.fermi
@@ -102,6 +129,8 @@ class FoldResults:
                 "mse": own.squared[at],
                 "mean_spectrum_mse": mean.squared[at],
                 "trees_mse": trees.squared[at],
+                "lookup_mse": lookup.squared[at],
+                "seen": bool(self.seen[at]),
                 "mae": own.absolute[at],
                 "wasserstein": _finite(own.wasserstein[at]),
                 "trees_wasserstein": _finite(trees.wasserstein[at]),
@@ -114,9 +143,12 @@ class FoldResults:
         ]
 
     def elements(self) -> list[dict[str, Any]]:
-        """Rows of dos_elements.parquet: mean densities of the atoms of each element."""
+        """Rows of dos_elements.parquet: mean densities of the atoms of each element.
+
+        NaN at energies that no curve of a crystal with it reaches.
+        """
         data, test = self.densities.data, self.split.test
-        numbers, true = by_element(self.densities, test, data.targets_of(test))
+        numbers, true, known = by_element(self.densities, test, data.targets_of(test))
         said = np.mean([one["elements/density"] for one in self._arrays], axis=0)
         crystals = (self.densities.composition[test] > 0).sum(axis=0)
         return [
@@ -124,8 +156,8 @@ class FoldResults:
                 "symbol": symbol(int(z)),
                 "fold": self.fold,
                 "crystals": int(crystals[z]),
-                "target": true[at] if self.densities.per_site else None,
-                "prediction": said[at],
+                "target": _where(known[at], true[at]) if self.densities.per_site else None,
+                "prediction": _where(known[at], said[at]),
             }
             for at, z in enumerate(numbers)
         ]
@@ -157,10 +189,46 @@ def _trees(densities: Densities, learned: np.ndarray, test: np.ndarray, seed: in
     return forest(seen[learned], densities.crystals[learned], seen[test], seed)
 
 
+def _looked_up(
+    densities: Densities, learned: np.ndarray, test: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """[B, L] curves of the formulas of the test crystals, and [B] which of them are learned."""
+    of = formulas(densities.composition)
+    return look_up(of[learned], densities.crystals[learned], of[test])
+
+
+def mean_of(scores: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Means over the folds of what is a score; None where no fold has it."""
+    known = {name: [row[name] for row in scores if row[name] is not None] for name in SCORES}
+    return {name: float(np.mean(values)) if values else None for name, values in known.items()}
+
+
+def differences_of(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Errors of the ensemble minus those of baselines, over the folds that have both.
+
+    An entry has `baseline` and `crystals` (all, seen, unseen), and of `paired` the mean, the ends
+    of its interval, p and the number of folds; there is none of fewer than two folds.
+    """
+    entries = []
+    for baseline in BASELINES:
+        for crystals in ("all", "seen", "unseen"):
+            name = "mse" if crystals == "all" else f"mse_{crystals}"
+            pairs = [(row[name], row[f"{baseline}_{name}"]) for row in scores]
+            apart = [ours - theirs for ours, theirs in pairs if ours is not None]
+            if len(apart) > 1:
+                found = asdict(paired(apart, FIVE_FOLDS))
+                entries.append({"baseline": baseline, "crystals": crystals, **found})
+    return entries
+
+
 def _elements(densities: Densities, row: int) -> str:
     graphs = densities.data.graphs
     numbers = graphs.z[ranges(graphs.node_ptr, np.array([row]))]
     return " ".join(symbol(int(z)) for z in np.unique(numbers))
+
+
+def _where(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.where(known, values, np.nan)
 
 
 def _finite(value: float) -> float | None:

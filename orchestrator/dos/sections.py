@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from analysis.figures.densities import (
     learning_curve,
 )
 from orchestrator.dos.files import FinishedDos
+from orchestrator.dos.results import BASELINES
 from orchestrator.interface.format import duration, significant
 from orchestrator.report.part import MakePart, Part, Values, filled
 from orchestrator.runs.finished_run import FinishedRun
@@ -29,9 +31,11 @@ def scores(found: FinishedDos) -> Values:
         {
             "fold": str(row["fold"]),
             "crystals": f"{row['learned']} → {row['tested']}",
+            "networks": f"{row['members']} of {found.facts['members']}",
             "MSE": significant(row["mse"]),
             "of a member": significant(row["member_mse"]),
             "trees": significant(row["trees_mse"]),
+            "look-up": significant(row["lookup_mse"]),
             "mean spectrum": significant(row["mean_spectrum_mse"]),
             "MAE": significant(row["mae"]),
             "MAD:MAE": f"{row['mad_mae']:.2f}",
@@ -47,8 +51,41 @@ def scores(found: FinishedDos) -> Values:
         "mean": found.facts["mean"],
         "parameters": found.facts["folds"][0]["parameters"],
         "folds": pd.DataFrame(rows),
+        "apart": pd.DataFrame(_apart(found.facts)),
+        "differences": pd.DataFrame(_differences(found.facts)),
         "histogram": error_histogram(found.predictions),
     }
+
+
+def _apart(facts: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Rows of a table: errors on formulas that each fold learned from, and on others."""
+    return [
+        {
+            "fold": str(row["fold"]),
+            "crystals": str(row["seen"] if part == "seen" else row["tested"] - row["seen"]),
+            "formula": "learned from" if part == "seen" else "not learned from",
+            "MSE": significant(row[f"mse_{part}"]),
+            "trees": significant(row[f"trees_mse_{part}"]),
+            "look-up": significant(row[f"lookup_mse_{part}"]),
+        }
+        for row in facts["folds"]
+        for part in ("seen", "unseen")
+        if row[f"mse_{part}"] is not None
+    ]
+
+
+def _differences(facts: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Rows of a table: the ensemble's errors minus those of baselines."""
+    return [
+        {
+            "ensemble minus": BASELINES[one["baseline"]],
+            "crystals": one["crystals"],
+            "mean": f"{one['mean']:+.4f}",
+            "95 %": f"{one['low']:+.4f} to {one['high']:+.4f}",
+            "folds": str(one["pairs"]),
+        }
+        for one in facts["differences"]
+    ]
 
 
 def examples(found: FinishedDos) -> Values:
@@ -91,7 +128,8 @@ def _over_folds(table: pd.DataFrame, symbol: str) -> dict[str, object]:
         curves = np.stack([np.asarray(one, float) for one in own[name]])
         known = np.isfinite(curves) * weights[:, None]
         total = (np.nan_to_num(curves) * known).sum(axis=0)
-        return np.asarray(total / np.maximum(known.sum(axis=0), 1e-12))
+        count = known.sum(axis=0)
+        return np.where(count > 0, total / np.maximum(count, 1e-12), np.nan)
 
     return {
         "symbol": symbol,

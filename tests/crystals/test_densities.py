@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
 from tests.orchestrator.small_densities import ENERGIES, rows, write_densities
 from trainables.crystals.crystal import BadCrystal
@@ -64,8 +66,44 @@ def test_a_constant_stays_constant_and_the_area_is_kept() -> None:
 
 def test_what_a_curve_does_not_reach_is_missing() -> None:
     curve = Curve(np.linspace(-4, 2, 300), np.ones((1, 300)), per_site=False)
-    found = Window(low=-5, high=5, points=11).broadened(curve)[0]
-    assert np.isnan(found).tolist() == [True] + [False] * 7 + [True] * 3
+    found = Window(low=-5, high=5, points=11, sigma=0.3).broadened(curve)[0]
+    assert np.isnan(found).tolist() == [True] * 2 + [False] * 5 + [True] * 4
+
+
+def test_a_constant_is_one_up_to_where_it_is_masked() -> None:
+    curve = Curve(np.linspace(-4, 10, 300), np.ones((1, 300)), per_site=False)
+    for window in (Window(low=-5, high=5), Window(sigma=0.7)):
+        found = window.broadened(curve)[0]
+        known = window.energies[np.isfinite(found)]
+        assert known[0] >= -4 + 3 * window.sigma and known[-1] <= 10 - 3 * window.sigma
+        np.testing.assert_allclose(found[np.isfinite(found)], 1, atol=2e-3)
+    phonons = Curve(np.linspace(0, 10, 300), np.ones((1, 300)), per_site=False)
+    found = Window(low=0, high=30, points=31, fermi=False).broadened(phonons)[0]
+    assert np.isfinite(found).tolist() == [True] * 10 + [False] * 21
+
+
+def test_long_curves_are_broadened_in_bounded_memory() -> None:
+    energies = np.linspace(-12, 12, 100_000)
+    curve = Curve(energies, np.cos(energies)[None] + 1, per_site=False)
+    window = Window(low=-8, high=8, points=2000)
+    tracemalloc.start()
+    found = window.broadened(curve)[0]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200e6  # L × P would be 1.6 GB
+    wanted = 1 + np.exp(-0.5 * window.sigma**2) * np.cos(window.energies)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    with pytest.raises(BadCrystal, match="too many energies: 100001, a curve has 100000 at most"):
+        Curve.of(np.zeros(100_001), np.zeros(100_001), per_site=False)
+
+
+@pytest.mark.parametrize("gap", [1e-15, 1e-13, 1e-11, 1e-9, 1e-6, 1e-4])
+def test_a_step_between_nearly_equal_energies(gap: float) -> None:
+    energies = np.array([-9.0, 0.5, 0.5 + gap, 9.0])
+    curve = Curve(energies, np.array([[0.0, 0, 1, 1]]), per_site=False)
+    window = Window(low=-2, high=2, points=401)
+    wanted = 0.5 * (1 + erf((window.energies - 0.5 - gap / 2) / (window.sigma * 2**0.5)))
+    np.testing.assert_allclose(window.broadened(curve)[0], wanted, atol=1e-7)
 
 
 def test_sites_are_scaled_so_that_their_mean_has_the_maximum_1() -> None:
@@ -94,6 +132,26 @@ def test_atoms_and_orbits_have_the_same_density(tmp_path: Path) -> None:
     mine, theirs = (by_element(d, np.arange(4), d.data.target) for d in (one, other))
     assert np.array_equal(mine[0], theirs[0])
     np.testing.assert_allclose(mine[1], theirs[1])
+    assert np.array_equal(mine[2], theirs[2])
+
+
+def test_an_element_has_the_mean_over_the_crystals_that_are_known_there(tmp_path: Path) -> None:
+    """Salts 0 and 5 share their sodium; the curve of the second ends at 5 eV."""
+    table = {name: [column[0], column[5]] for name, column in rows(6).items()}
+    keep = int((ENERGIES < 5).sum())
+    table["energy_ev"][1] = ENERGIES[:keep].tolist()
+    table["site_dos"][1] = np.array(table["site_dos"][1]).reshape(2, -1)[:, :keep].ravel().tolist()
+    found = densities(table, tmp_path / "x.parquet")
+    target = found.data.target
+    numbers, own, known = by_element(found, np.arange(2), target)
+    assert numbers.tolist() == [9 + 2, 17, 35] and np.isnan(target[-1]).any()
+    high = WINDOW.energies > 5
+    assert known[:2].all() and known[2].sum() == np.isfinite(target[-1]).sum()
+    sodium = [one for one, z in zip(target, found.data.graphs.z, strict=True) if z == 11]
+    np.testing.assert_allclose(own[0], np.nanmean(sodium, axis=0))
+    _, said, _ = by_element(found, np.arange(2), np.ones_like(target))
+    np.testing.assert_allclose(said[0], 1)
+    np.testing.assert_allclose(own[0][high], sodium[0][high])
 
 
 def test_the_density_of_an_orbit_is_the_mean_of_its_atoms(tmp_path: Path) -> None:
@@ -118,6 +176,8 @@ BAD = {
     "energies are not ascending: after point 5": {"energy_ev": (5, -20.0)},
     "energies are not finite: point 3": {"energy_ev": (2, float("nan"))},
     "density is negative: site 1, point 8": {"site_dos": (7, -0.5)},
+    "density is beyond 1e+30: site 2, point 1": {"site_dos": (len(ENERGIES), 1e308)},
+    "energy too large: point 320 is beyond 1e+30": {"energy_ev": (len(ENERGIES) - 1, 1e300)},
     "density is not finite: site 2, point 1": {"site_dos": (len(ENERGIES), float("inf"))},
 }
 
@@ -157,6 +217,8 @@ def test_phonons_have_no_fermi_level_and_no_sites(tmp_path: Path) -> None:
     window = Window(low=0, high=30, points=50, sigma=0.3, fermi=False)
     made = featurise_densities(list(source.entries()), ORBITS, window, 100)
     assert made.reasons == ["", ""]
+    with pytest.raises(BadCrystal, match="energies begin at 0: those of phonons do"):
+        Curve(np.arange(9.0), np.ones((1, 9)), per_site=False).demand(WINDOW, 2)
     found = join([made.content], ORBITS, window, per_site=False, total=2)
     assert np.nanmax(found.crystals, axis=1) == pytest.approx(1)
 
@@ -196,7 +258,7 @@ def test_the_baselines_of_the_reference(shared_data: Path) -> None:
     made = featurise_densities(list(source.entries()), ATOMS, Window(), 500)
     assert not any(made.reasons)
     found = join([made.content], ATOMS, Window(), per_site=True, total=151)
-    assert np.isnan(found.crystals).any(axis=1).sum() == 41
+    assert np.isnan(found.crystals).any(axis=1).sum() == 42
     split = fold_split(found.data.ids, 0, 0)
     assert len(split.test) == 28
     filled = np.nan_to_num(found.crystals)  # which counts what no curve reaches as 0

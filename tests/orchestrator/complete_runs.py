@@ -127,7 +127,8 @@ def _dos(run: Path) -> None:
     row = {"id": "a", "fold": 0, "target": [0.5], "prediction": [0.25], "mse": 0.0625}
     dos.write_table(run, dos.PREDICTIONS, [row], dos.PREDICTED)
     dos.write_table(run, dos.ELEMENTS, [{"symbol": "H", "prediction": [1.0]}], dos.OF_ELEMENTS)
-    dos.write_facts(run, {"folds": [], "recipe": "tuned"})
+    about = {"phonons": False, "crystals": 1, "name": "edos"}
+    dos.write_facts(run, {"folds": [], "recipe": "tuned", "data": about})
 
 
 def _transfer(run: Path) -> None:

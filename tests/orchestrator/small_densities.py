@@ -8,6 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+
+from orchestrator.data import entries
+from orchestrator.dos.flags import DosOptions
+from orchestrator.dos.inputs import Input, open_curves, read_densities
+from orchestrator.nodes.this_machine import ThisMachine
 
 ELEMENTS = ("Na", "K", "Rb", "Cs", "Li")
 ANIONS = ("Cl", "Br", "F", "I")
@@ -50,3 +56,10 @@ def write_densities(path: Path, table: dict[str, list[object]] | None = None) ->
     """Writes such a file."""
     pq.write_table(pa.table(rows() if table is None else table), path)
     return path
+
+
+def read(options: DosOptions) -> Input:
+    """What the job reads, in processes of this machine: tests without Ray must not begin one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entries, "here", ThisMachine)
+        return read_densities(options, open_curves(options))

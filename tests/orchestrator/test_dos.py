@@ -13,10 +13,10 @@ from analysis.figures import densities as figures
 from orchestrator import cli
 from orchestrator.dos.entries import arrays_of
 from orchestrator.dos.flags import parse
-from orchestrator.dos.inputs import open_curves, read_densities
-from orchestrator.dos.results import covered
+from orchestrator.dos.inputs import open_curves
+from orchestrator.dos.results import covered, differences_of
 from orchestrator.interface.errors import UsageError
-from tests.orchestrator.small_densities import ENERGIES, rows, write_densities
+from tests.orchestrator.small_densities import ENERGIES, read, rows, write_densities
 
 
 def said(*argv: str) -> str:
@@ -34,6 +34,10 @@ def test_wrong_command_lines_are_one_line() -> None:
     assert said(*data, "--range", "1", "-2") == (
         "--range 1 -2: is empty; give the lower energy first"
     )
+    for low, high in (("nan", "5"), ("inf", "5"), ("-10", "1e10")):
+        assert "--range" in (line := said(*data, "--range", low, high)) and "±1e9" in line
+    parse([*data, "--range", "-10", "1e9"])
+    assert "it must be from 2 to 10000" in said(*data, "--points", "10001")
     assert "it must be from 4 to 100" in said(*data, "--members", "3")
 
 
@@ -48,7 +52,20 @@ def test_too_few_crystals_for_the_members(tmp_path: Path) -> None:
     path = write_densities(tmp_path / "x.parquet", rows(6))
     options = parse(["--data", str(path)])
     with pytest.raises(UsageError, match=r"fold \d has \d crystals to test and \d to learn from"):
-        read_densities(options, open_curves(options))
+        read(options)
+
+
+def test_phonons_are_not_read_as_electrons_nor_the_reverse(tmp_path: Path) -> None:
+    table = rows(2)
+    path = write_densities(tmp_path / "e.parquet", table)
+    phonons = ("--phonons", "--range", "0", "9", "--sigma", "1")
+    with pytest.raises(UsageError, match="column 'energy_ev' is one of electrons; leave --phonons"):
+        open_curves(parse(["--data", str(path), *phonons]))
+    table["Frequencies"], table["dos"] = table.pop("energy_ev"), table.pop("site_dos")
+    path = write_densities(tmp_path / "p.parquet", table)
+    with pytest.raises(UsageError, match="'Frequencies' is one of phonons; give --phonons"):
+        open_curves(parse(["--data", str(path)]))
+    assert open_curves(parse(["--data", str(path), *phonons])).curve_columns[0] == "Frequencies"
 
 
 def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:
@@ -56,14 +73,14 @@ def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:
     table["energy_ev"][3] = ENERGIES[::-1].tolist()
     path = write_densities(tmp_path / "x.parquet", table)
     options = parse(["--data", str(path)])
-    given = read_densities(options, open_curves(options))
+    given = read(options)
     (bad,) = given.bad
     assert len(given.densities) == 39
     assert (bad["file"], bad["row"], bad["id"]) == ("x.parquet", 4, "salt-3")
     assert bad["reason"] == "energies are not ascending: after point 1"
     options = parse(["--data", str(path), "--max-bad", "0"])
     with pytest.raises(UsageError, match=r"1 of 40 crystals are bad .*; mend the input"):
-        read_densities(options, open_curves(options))
+        read(options)
 
 
 def test_keys_tell_all_settings_apart(tmp_path: Path) -> None:
@@ -72,13 +89,13 @@ def test_keys_tell_all_settings_apart(tmp_path: Path) -> None:
     for flags in ((), ("--sigma", "0.2"), ("--width", "8"), ("--float64",), ("--seed", "1"),
                   ("--recipe", "paper"), ("--epochs", "2")):  # fmt: skip
         options = parse(["--data", str(path), "--folds", "0", "1", *flags])
-        given = read_densities(options, open_curves(options))
+        given = read(options)
         arrays = arrays_of(options, "salts", given.densities)
         found = {key for array in arrays for key in array.keys.values()}
         assert len(found) == 10 and not keys & found
         keys |= found
     options = parse(["--data", str(path), "--folds", "0", "--curve"])
-    given = read_densities(options, open_curves(options))
+    given = read(options)
     names = [array.id for array in arrays_of(options, "salts", given.densities)]
     assert names == ["salts/fold0/tensor", "salts/fold0/25%/tensor", "salts/fold0/50%/tensor"]
 
@@ -132,3 +149,28 @@ def test_figures_of_known_curves() -> None:
     assert figures.at_fermi(table).data[-1].x.tolist() == [0.0] * 3
     curve = pd.DataFrame([row | {"share": share, "learned": 100 * share} for share in (0.5, 1.0)])
     assert figures.learning_curve(curve).data[0].x.tolist() == [50, 100]
+
+
+def test_formulas_are_looked_up_where_they_were_learned() -> None:
+    shares = np.array([[1.0, 0.0], [0.5, 0.5], [2 / 3, 1 / 3], [0.5, 0.5], [1 / 3, 2 / 3]])
+    numbers = scores.formulas(shares)
+    assert numbers[1] == numbers[3] and len(set(numbers.tolist())) == 4
+    crystals = np.array([[0.0, 1.0], [1.0, np.nan], [2.0, 0.0]])
+    said, seen = scores.look_up(np.array([7, 8, 8]), crystals, np.array([8, 7, 9]))
+    assert seen.tolist() == [True, True, False]
+    np.testing.assert_allclose(said, [[1.5, 0], [0, 1], [1, 0.5]])
+    alone, _ = scores.look_up(np.array([8, 7]), crystals[1:], np.array([8]))
+    assert alone[0].tolist() == [1, 0]  # the mean spectrum where no curve of the formula reaches
+
+
+def test_differences_are_of_folds_that_have_both() -> None:
+    names = [f"{of}mse{part}" for of in ("", "trees_", "lookup_") for part in ("", "_seen")]
+    of_unseen = ("mse_unseen", "trees_mse_unseen", "lookup_mse_unseen")
+    unseen = [dict.fromkeys(of_unseen, 0.1), dict.fromkeys(of_unseen)]
+    rows = [dict.fromkeys(names, 0.1) | one | {"trees_mse": 0.2} for one in unseen]
+    rows[1]["trees_mse"] = 0.4
+    found = differences_of(rows)
+    assert [(one["baseline"], one["crystals"]) for one in found] == [
+        ("trees", "all"), ("trees", "seen"), ("lookup", "all"), ("lookup", "seen")
+    ]  # fmt: skip
+    assert found[0]["mean"] == pytest.approx(-0.2) and found[0]["low"] < -0.2 < found[0]["high"]

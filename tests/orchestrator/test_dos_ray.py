@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 import torch
@@ -19,6 +20,7 @@ from orchestrator.dos.entries import SCHEMA, DensityArray, arrays_of
 from orchestrator.dos.flags import parse
 from orchestrator.dos.inputs import open_curves, read_densities
 from orchestrator.dos.job import fit_ensemble
+from orchestrator.dos.results import folds_of
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
@@ -68,9 +70,22 @@ def test_what_it_leaves(alone: Path) -> None:
     (fold,) = facts["folds"]
     assert {"mse", "mean_spectrum_mse", "trees_mse", "mad_mae", "wasserstein"} <= fold.keys()
     assert 0 < fold["mse"] < 1
+    # all salts are there twice, with the same curve
+    assert fold["seen"] == fold["tested"] and fold["mse_seen"] == pytest.approx(fold["mse"])
+    assert fold["mse_unseen"] is None and fold["lookup_mse"] == pytest.approx(0)
+    assert facts["differences"] == []  # one fold has no interval
     assert not (alone / ".train").exists() and not (alone / "checkpoints").exists()
     page = (alone / "report.html").read_text()
     assert "Curves at quantiles of the error" in page and "By element" in page
+
+
+def test_a_fold_that_lost_a_member_says_so(alone: Path, data: Path) -> None:
+    options = parse(["--data", str(data), *COMMON, "--epochs", "3"])
+    given = read_densities(options, open_curves(options))
+    ledger = pd.read_parquet(alone / "dos_ledger.parquet").iloc[1:]
+    (fold,) = folds_of(ledger, Records(alone / "records", SCHEMA), given.densities)
+    assert fold.facts()["members"] == 3
+    assert json.loads((alone / "dos.json").read_text())["folds"][0]["members"] == 4
 
 
 def test_the_same_command_trains_nothing_again(

@@ -61,8 +61,8 @@ def test_a_block_is_a_shard_named_by_its_first_row(tmp_path: Path) -> None:
 def test_the_fingerprint_is_that_of_the_whole_table(tmp_path: Path) -> None:
     found = made(source(tmp_path), tmp_path / "out" / "some")
     for kind in KINDS:
-        data = shards.load(found.folders[kind.name], Graphs)
-        whole = shards.Fingerprint(Graphs)
+        data = shards.load(found.folders[kind.name], kind.columns)
+        whole = shards.Fingerprint(kind.columns)
         whole.update(shards.row_digests(table_of(data)))
         assert found.fingerprints[kind.name] == whole.hexdigest()
 

@@ -11,8 +11,7 @@ import torch
 
 from orchestrator.dos.entries import arrays_of
 from orchestrator.dos.flags import parse
-from orchestrator.dos.inputs import open_curves, read_densities
-from tests.orchestrator.small_densities import write_densities
+from tests.orchestrator.small_densities import read, write_densities
 from trainables.models.recipe import PLATEAU_FACTOR, Recipe
 from trainables.representations.densities import Densities
 from trainables.training.densities import DensityFit
@@ -25,7 +24,7 @@ def made(folder: Path, *flags: str) -> tuple[EnsembleSpec, Densities]:
     path = write_densities(folder / "salts.parquet")
     common = ["--data", str(path), "--points", "50", "--width", "8", "--members", "4"]
     options = parse([*common, "--folds", "0", "--float64", *flags])
-    given = read_densities(options, open_curves(options))
+    given = read(options)
     (array,) = arrays_of(options, "salts", given.densities)
     return array.spec, given.densities
 

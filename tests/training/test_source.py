@@ -16,9 +16,9 @@ from trainables.models.backbones import BACKBONES
 from trainables.models.recipe import Recipe
 from trainables.representations import shards
 from trainables.representations.batches import DeviceColumns
+from trainables.representations.columns import Columns
 from trainables.representations.dataset import Dataset
-from trainables.representations.graph import Graphs
-from trainables.representations.graph_batch import GraphBatch
+from trainables.representations.graph_batch import Batch
 from trainables.representations.sizes import resident_bytes
 from trainables.representations.source import StreamedColumns, open_source
 from trainables.testing.samples import made_up_dataset
@@ -31,23 +31,24 @@ CRYSTALS = 48
 class InTable:
     """A `GraphStore` on a table of Arrow, which hands out copies."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, kind: type[Columns]) -> None:
         self._table = table
+        self.kind = kind
         self.edges = -1
 
-    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Graphs]:
+    def in_order(self, parts: Sequence[np.ndarray]) -> Iterator[Columns]:
         for part in parts:
-            yield shards.graphs_of(self._table.take(part), Graphs)
+            yield shards.graphs_of(self._table.take(part), self.kind)
 
 
 def stored(data: Dataset) -> Dataset:
-    return dataclasses.replace(data, graphs=InTable(table_of(data)))
+    return dataclasses.replace(data, graphs=InTable(table_of(data), type(data.graphs)))
 
 
-def assert_same_batches(a: Sequence[GraphBatch], b: Sequence[GraphBatch]) -> None:
+def assert_same_batches(a: Sequence[Batch], b: Sequence[Batch]) -> None:
     assert len(a) == len(b)
     for one, other in zip(a, b, strict=True):
-        for field in dataclasses.fields(GraphBatch):
+        for field in dataclasses.fields(one):
             left, right = getattr(one, field.name), getattr(other, field.name)
             if isinstance(left, torch.Tensor):
                 assert left.dtype == right.dtype, field.name
@@ -95,9 +96,10 @@ def test_what_is_resident_is_what_was_foretold(tmp_path: Path, backbone: str) ->
     path = tmp_path / "shard.parquet"
     path.write_bytes(shards.encode(table_of(data)))
     graphs = data.graphs
-    shard = shards.Shard(path, len(data), graphs.nodes, graphs.edges, Graphs)
-    foretold = resident_bytes(Graphs, shard.rows)
-    arrays = [getattr(graphs, field.name) for field in dataclasses.fields(Graphs)]
+    kind = type(graphs)
+    shard = shards.Shard(path, len(data), graphs.nodes, graphs.edges, kind)
+    foretold = resident_bytes(kind, shard.rows)
+    arrays = [getattr(graphs, field.name) for field in dataclasses.fields(kind)]
     loaded = open_source(graphs, data.target, "cpu")
     assert isinstance(loaded, DeviceColumns)
     held = [*arrays, loaded.sizes, *loaded.ptr.values(), *loaded.columns.values(), loaded.target]

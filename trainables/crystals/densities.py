@@ -14,9 +14,18 @@ import numpy as np
 from scipy.special import erf
 
 from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.targets import LARGEST
 
 # Standard deviations at which a Gaussian is 0 in double precision.
 REACH = 9.0
+# Standard deviations from the end of a curve within which what lies beyond the end would matter:
+# 0.13 % of a Gaussian lies farther to one side.
+END = 3.0
+BLOCK = 16  # energies of the grid that are computed at once: 13 MB for the longest curve
+LONGEST = 100_000  # energies of a curve
+# Spacing, in standard deviations, below which a divided difference has lost more digits than the
+# derivative in the middle leaves out.
+CLOSE = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +70,40 @@ class Window:
         A curve is taken as linear between its points, and its convolution with the Gaussian is
         exact, so that spacings neither have to be equal nor smaller than the width.
         """
-        start, end = curve.energies[[0, -1]]
-        reached = (self.energies >= start) & (self.energies <= end)
+        places = range(0, self.points, BLOCK)
+        blocks = [self._near(curve, self.energies[place : place + BLOCK]) for place in places]
+        found = np.maximum(np.concatenate(blocks, axis=1), 0.0)
+        return np.where(self.reached(curve), found, np.nan)
+
+    def _near(self, curve: Curve, at: np.ndarray) -> np.ndarray:
+        """[S, some of L] the curves broadened at some energies, from those of their points near."""
         near = REACH * self.sigma
-        first = max(0, int(np.searchsorted(curve.energies, self.low - near)) - 1)
-        last = int(np.searchsorted(curve.energies, self.high + near)) + 1
-        energies = curve.energies[first:last]
-        found = curve.densities[:, first:last] @ hats(self.energies, energies, self.sigma).T
-        return np.where(reached, np.maximum(found, 0.0), np.nan)
+        first = max(0, int(np.searchsorted(curve.energies, at[0] - near)) - 1)
+        last = int(np.searchsorted(curve.energies, at[-1] + near)) + 1
+        if last - first < 2:  # all of the curve lies below
+            return np.zeros((len(curve.densities), len(at)))
+        weights = hats(at, curve.energies[first:last], self.sigma)
+        return np.asarray(curve.densities[:, first:last] @ weights.T)
+
+    def reached(self, curve: Curve) -> np.ndarray:
+        """[L] whether a curve says what the broadened density is: `END` widths within its ends.
+
+        Nearer to an end what the file leaves out would count. A curve of phonons that begins at 0
+        is whole there, as nothing lies below.
+        """
+        start, end = curve.energies[[0, -1]]
+        margin = END * self.sigma
+        whole = not self.fermi and start == 0
+        low = start if whole else start + margin
+        return np.asarray((self.energies >= low) & (self.energies <= end - margin))
 
 
 def hats(at: np.ndarray, energies: np.ndarray, sigma: float) -> np.ndarray:
     """[L, P] integrals of the hat functions of linear interpolation, times a Gaussian at `at`.
 
     The hat of a point is a second divided difference; so is its convolution, of the second
-    antiderivative of the Gaussian.
+    antiderivative of the Gaussian. Between points that nearly coincide the curve is a step, and
+    the difference is the derivative in their middle.
 
     Args:
         at: [L].
@@ -84,7 +112,11 @@ def hats(at: np.ndarray, energies: np.ndarray, sigma: float) -> np.ndarray:
     apart = at[:, None] - energies
     z = apart / (sigma * math.sqrt(2))
     twice = 0.5 * apart * erf(z) + sigma / math.sqrt(2 * math.pi) * np.exp(-z * z)
-    slopes = np.diff(twice, axis=1) / np.diff(energies)
+    gaps = np.diff(energies)
+    slopes = np.diff(twice, axis=1) / gaps
+    close = np.flatnonzero(gaps < CLOSE * sigma)
+    middle = 0.5 * (z[:, close] + z[:, close + 1])
+    slopes[:, close] = -0.5 * erf(middle)
     ends = 0.5 * erf(z[:, [0, -1]])  # slopes of `twice` beyond the first and the last point
     return np.diff(slopes, axis=1, prepend=-ends[:, :1], append=-ends[:, 1:])
 
@@ -132,6 +164,10 @@ class Curve:
         if points < 2:
             raise BadCrystal(f"too few energies: {points}, a curve has two at least")
         sites, rest = divmod(len(densities), points)
+        if points > LONGEST:
+            raise BadCrystal(
+                f"too many energies: {points}, a curve has {LONGEST} at most; give every n-th"
+            )
         if rest or not sites or (sites > 1 and not per_site):
             raise BadCrystal(
                 f"energies and densities differ in length: {points} and {len(densities)}"
@@ -144,12 +180,16 @@ class Curve:
         if not np.isfinite(self.energies).all():
             place = int((~np.isfinite(self.energies)).argmax())
             raise BadCrystal(f"energies are not finite: point {place + 1}")
+        if abs(self.energies).max() > LARGEST:
+            place = int(abs(self.energies).argmax())
+            raise BadCrystal(f"energy too large: point {place + 1} is beyond {LARGEST:g}")
         falling = np.diff(self.energies) <= 0
         if falling.any():
             raise BadCrystal(f"energies are not ascending: after point {int(falling.argmax()) + 1}")
         for what, bad in (
             ("not finite", ~np.isfinite(self.densities)),
             ("negative", self.densities < 0),
+            (f"beyond {LARGEST:g}", self.densities > LARGEST),
         ):
             if bad.any():
                 site, point = np.unravel_index(int(bad.argmax()), bad.shape)
@@ -169,8 +209,16 @@ class Curve:
                 f"Fermi level outside: energies go from {start:.4g} to {end:.4g}, and 0 is the"
                 " Fermi level"
             )
-        if end < window.low + window.step or start > window.high - window.step:
-            raise BadCrystal(f"energies outside the range: from {start:.4g} to {end:.4g}")
+        if window.fermi and start == 0:
+            raise BadCrystal(
+                "energies begin at 0: those of phonons do (give --phonons), those of electrons lie"
+                " on both sides of the Fermi level"
+            )
+        if window.reached(self).sum() < 2:
+            raise BadCrystal(
+                f"energies outside the range: from {start:.4g} to {end:.4g}, where nothing counts"
+                f" within {END:g} sigma of an end"
+            )
 
 
 @dataclass(frozen=True)

@@ -129,23 +129,28 @@ def mean_spectrum(crystals: np.ndarray) -> np.ndarray:
 
 def by_element(
     densities: Densities, rows: np.ndarray, nodes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean densities of the atoms of each element in some crystals.
+
+    At each energy over the crystals whose computed curve reaches it, so that means of computed and
+    of predicted densities are of the same atoms.
 
     Args:
         nodes: [N, L] of the crystals `rows`.
 
     Returns:
-        Atomic numbers [Z] uint8, and densities [Z, L].
+        Atomic numbers [Z] uint8, and densities [Z, L]; 0 where no curve reaches, and which of them
+        are known, [Z, L].
     """
     graphs = densities.data.graphs
     places = ranges(graphs.node_ptr, rows)
     z, atoms = graphs.z[places], graphs.multiplicity[places]
     numbers, of = np.unique(z, return_inverse=True)
-    total = np.zeros((len(numbers), nodes.shape[1]))
-    np.add.at(total, of, nodes * atoms[:, None])
-    count = np.bincount(of, weights=atoms)
-    return numbers, total / count[:, None]
+    known = np.isfinite(densities.data.targets_of(rows))
+    total, count = np.zeros((2, len(numbers), nodes.shape[1]))
+    np.add.at(total, of, np.where(known, nodes, 0.0) * atoms[:, None])
+    np.add.at(count, of, known * atoms[:, None])
+    return numbers, total / np.maximum(count, 1), count > 0
 
 
 def join(

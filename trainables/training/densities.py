@@ -250,7 +250,7 @@ class DensityFit(FittedArray):
             metrics[f"{name}_error"] = mean_squared(self.densities.crystals[rows], crystals)
             arrays[f"predictions/{part}/row"] = rows
             arrays[f"predictions/{part}/value"] = crystals
-        numbers, density = by_element(self.densities, split.test, nodes)
+        numbers, density, _ = by_element(self.densities, split.test, nodes)
         arrays |= {"elements/numbers": numbers, "elements/density": density}
         arrays |= {
             f"weights/{name}": value[0].cpu().numpy()

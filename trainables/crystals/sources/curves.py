@@ -23,7 +23,8 @@ OF_CRYSTALS = ("dos", "total_dos", "tdos", "phdos", "phonon_dos", "densities", "
 class CurveTable(ParquetTable):
     """Streams a Parquet file with a structure, a list of energies and one of densities a row.
 
-    Densities are those of all sites, one site after the other; or of the crystal.
+    Densities are those of all sites, one site after the other; or of the crystal. `curve_columns`
+    are the names of the columns of both.
 
     Args:
         energies, densities: names of the columns; None for the first of the usual ones.
@@ -47,6 +48,7 @@ class CurveTable(ParquetTable):
         self._densities = self._column(schema, densities, OF_SITES + OF_CRYSTALS, "--densities")
         named = bool(called([self._densities], OF_SITES))
         self.per_site = named if per_site is None else per_site
+        self.curve_columns = self._energies, self._densities
         self.target_name = f"{self._energies},{self._densities}"
 
     def _column(
