@@ -158,10 +158,9 @@ def projectors(site: np.ndarray) -> np.ndarray:
         site: [N] uint64, a bit for each of the `turns`.
     """
     kinds, of = np.unique(site, return_inverse=True)
-    has = members(kinds)
-    means = has @ wigner_of_turns() / has.sum(axis=1, keepdims=True)
-    projected: np.ndarray = means[of]
-    return projected
+    # one by one: a product of matrices would round by how many there are, and so by the batch
+    means = [wigner_of_turns()[has].mean(axis=0) for has in members(kinds)]
+    return np.array(means).reshape(-1, WIDTH)[of]
 
 
 def fourth_orders(site: np.ndarray, vectors: np.ndarray) -> np.ndarray:
