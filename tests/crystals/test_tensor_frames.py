@@ -167,3 +167,14 @@ def test_two_turns_that_fit_alike_cost_the_row() -> None:
         " fit to 0.008 and 0.013 Å, and give tensors that differ by 118 % of the norm; give the"
         " tensor in the structure's own axes"
     )
+
+
+@pytest.mark.parametrize("number", [99, 115, 122, 186, 216])
+@pytest.mark.parametrize("frame", ["standard", "conventional"])
+def test_a_frame_depends_on_how_the_cell_is_listed(number: int, frame: str) -> None:
+    """As docs/tensors.md warns: with a and b exchanged, the same tensor has the other sign."""
+    one, order = of_group(number), [1, 0, 2]
+    other = Crystal(one.numbers, one.frac[:, order], one.lattice[order])
+    tensor, own = allowed("piezo", one), kind("piezo", f"@{frame}")
+    found = placed(own, tensor, one)
+    assert np.abs(placed(own, tensor, other) + found).max() < 1e-6 * np.abs(found).max()
