@@ -133,7 +133,7 @@ def test_bad_rows_are_set_aside_with_their_reasons(tmp_path: Path) -> None:
     assert (found.crystals, found.total, found.bad) == (30, 43, 13)
     assert told[-1] == 43
     for kind in KINDS:
-        dataset = shards.load(found.folders[kind.name], Graphs)
+        dataset = shards.load(found.folders[kind.name], kind.columns)
         assert dataset.ids.tolist() == [f"g{i}" for i in range(30)]
         # The place in the file decides the official fold, so it is kept whatever is set aside.
         assert dataset.rows.tolist() == [*range(10), *range(23, 43)]
