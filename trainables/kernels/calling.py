@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -34,6 +34,28 @@ def fused(x: Tensor) -> bool:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype != torch.float32:
         return False
     return not _plain.get() and library.load() is not None
+
+
+def of_models(x: Tensor, axes: int) -> Tensor:
+    """Dense, with the axis K in front, as the kernels take it; shares the memory of what is dense.
+
+    Args:
+        axes: number of axes of several models' tensor; one model's has one less.
+    """
+    return x.contiguous() if x.dim() == axes else x.contiguous()[None]
+
+
+def stacked(parts: Sequence[Tensor], dims: Sequence[int | None], models: int) -> list[Tensor]:
+    """Arguments under `torch.func.vmap`, each with the axis K in front; what is shared is repeated.
+
+    Args:
+        dims: the axis K of each; None of what the models share.
+        models: K.
+    """
+    return [
+        part.expand(models, *part.shape) if dim is None else part.movedim(dim, 0)
+        for part, dim in zip(parts, dims, strict=True)
+    ]
 
 
 def call(name: str, *arguments: Tensor | float) -> None:

@@ -10,6 +10,7 @@ every model and feature.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from trainables.kernels.calling import call, fused
+from trainables.kernels.calling import call, fused, of_models, stacked
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ def filtered_sum(x_na: Tensor, filter_la: Tensor, edges: FilteredEdges) -> Tenso
     return torch.zeros_like(x_na).index_add(0, edges.dst, message_ea)
 
 
+_of_models = partial(of_models, axes=3)
+
+
 class _FilteredSum(Function):
     """x [N, A] and filter [L, A] of one model, or of K models with an axis K in front."""
 
@@ -79,17 +83,9 @@ class _FilteredSum(Function):
     def vmap(
         info: Any, dims: tuple[int | None, ...], x: Tensor, filter_: Tensor, edges: FilteredEdges
     ) -> tuple[Tensor, int]:
-        x_kna, filter_kla = (
-            part.expand(info.batch_size, *part.shape) if dim is None else part.movedim(dim, 0)
-            for part, dim in zip((x, filter_), dims, strict=False)
-        )
+        x_kna, filter_kla = stacked((x, filter_), dims[:2], info.batch_size)
         return _FilteredSum.apply(x_kna, filter_kla, edges), 0
 
 
 def _zeros(x: Tensor) -> Tensor:
     return torch.zeros_like(x, memory_format=torch.contiguous_format)
-
-
-def _of_models(x: Tensor) -> Tensor:
-    """Dense, with the axis K; shares the memory of what is dense."""
-    return x.contiguous() if x.dim() == 3 else x.contiguous()[None]

@@ -12,7 +12,7 @@ arXiv:2302.03655, for all edges; their rotations cost as much as the couplings h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from math import isqrt
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from trainables.kernels.calling import call, fused
+from trainables.kernels.calling import call, fused, of_models, stacked
 
 HIGHEST = 3  # order for which there are kernels
 
@@ -126,6 +126,9 @@ def _coupled(x_iea: Tensor, gain_epa: Tensor, highest: int) -> Tensor:
     return torch.stack([zero if one is None else one for one in found])
 
 
+_of_models = partial(of_models, axes=4)
+
+
 class _FramedSum(Function):
     """x [I, N, A] and gain [E, P, A] of one model, or of K models with an axis K in front."""
 
@@ -161,13 +164,5 @@ class _FramedSum(Function):
         edges: FramedEdges,
         components: int,
     ) -> tuple[Tensor, int]:
-        x_kina, gain_kepa = (
-            part.expand(info.batch_size, *part.shape) if dim is None else part.movedim(dim, 0)
-            for part, dim in zip((x, gain), dims, strict=False)
-        )
+        x_kina, gain_kepa = stacked((x, gain), dims[:2], info.batch_size)
         return _FramedSum.apply(x_kina, gain_kepa, edges, components), 0
-
-
-def _of_models(x: Tensor) -> Tensor:
-    """Dense, with the axis K; shares the memory of what is dense."""
-    return x.contiguous() if x.dim() == 4 else x.contiguous()[None]

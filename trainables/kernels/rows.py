@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from trainables.kernels.calling import call, fused
+from trainables.kernels.calling import call, fused, of_models
 
 
 def gather(x_knd: Tensor, index_e: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def _scatter_rows(x_ked: Tensor, index_e: Tensor, size: int, weight_e: Tensor | 
 
 
 def _move(how: str, x: Tensor, index_e: Tensor, weight_e: Tensor | None, y: Tensor) -> None:
-    given, into = (part if part.dim() == 3 else part[None] for part in (x.contiguous(), y))
+    given, into = (of_models(part, axes=3) for part in (x, y))
     if weight_e is None:
         call(f"{how}_rows", given, index_e.contiguous(), into)
     else:
