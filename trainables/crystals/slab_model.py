@@ -47,7 +47,7 @@ HARDNESS = 3.5
 SCREENING = 3.0  # the electronic permittivity of oxides and halides is 2 to 6
 ION = 0.5  # width of an ion's charge over the covalent radius
 ELECTRONS = 0.6  # that of its valence electrons; mean inner potentials are then 5 to 15 eV
-CORE = 0.25  # Å, that of the core
+CORE = 0.3  # Å, that of the core
 SPACING = 0.1  # Å between points at most
 SAME_PLANE = 0.05  # Å between atoms of one plane
 
