@@ -25,6 +25,7 @@ from tests.fuzzing import searching
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.parsing import parse
 from trainables.crystals.potentials import Potential
+from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.sources import SourceError
 from trainables.crystals.sources.ase_data import data_of
 from trainables.crystals.sources.potential_cells import Names
@@ -311,3 +312,18 @@ def test_damaged_data_are_numbers_or_one_line(kind: str, at: int, by: int) -> No
             data.numbers(name)
     except BadCrystal as bad:
         assert len(str(bad).splitlines()) == 1
+
+
+def test_generated_slabs_are_read_back(tmp_path: Path) -> None:
+    entries = list(GeneratedSlabs(20).entries())
+    potentials = [Potential.read(one.target or "") for one in entries]
+    table = {
+        "id": [one.id for one in entries],
+        "structure": [one.text for one in entries],
+        "potential_ev": [one.potential.tolist() for one in potentials],
+        "fermi_ev": [one.fermi for one in potentials],
+        "vacuum_ev": [one.vacuum.tolist() for one in potentials],
+    }
+    found = list(open_potentials(write(tmp_path / "a.parquet", table)).entries())
+    assert [one.id for one in found] == table["id"]
+    assert works(found) == [round(one.work_function, 3) for one in potentials]

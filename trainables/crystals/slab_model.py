@@ -19,10 +19,10 @@ So the work function is that of the composition plus what the stacking of the pl
 Each atom has besides a positive core and as many valence electrons, wider, around it. This pair is
 neutral and without a dipole: it makes the wells of the potential and moves no level.
 
-A polar stack would have a drop that grows with its thickness. Once it exceeds the gap, electrons
-flow from one face to the other until the drop is the gap (C. Noguera, J. Phys.: Condens. Matter 12,
-R367 (2000), doi:10.1088/0953-8984/12/31/201); the gap is taken as the difference between the
-largest and the smallest χ of the slab in eV.
+A polar stack would have a drop that grows with its thickness (C. Noguera, J. Phys.: Condens. Matter
+12, R367 (2000), doi:10.1088/0953-8984/12/31/201). Once it exceeds the gap, electrons flow from one
+face to the other until the drop is the gap (X. Gu et al. (2009), arXiv:0911.4145); the gap is taken
+as the difference between the largest and the smallest χ of the slab in eV.
 
 Legend: N atoms, P points.
 """
