@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -25,6 +25,8 @@ LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itse
 # time than importing the modules in each worker.
 FEW = 4 << 20
 FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
+
+TABLE = "table"  # name of the one result of `read_tables`
 
 # For each entry the reason why it is bad, or ""; and the results for the good ones, by name. An
 # OSError ends the job like one of the driver's.
@@ -72,6 +74,35 @@ class EntryBlocks:
         self.quarantine.seen += seen
         for crystal in bad:
             self.quarantine.add(**crystal)
+
+
+class Made(Protocol):
+    """What is made of some entries: for each the reason why it is bad, or ""; and a table."""
+
+    @property
+    def reasons(self) -> list[str]: ...
+
+    @property
+    def content(self) -> bytes: ...
+
+
+def read_tables(
+    source: Source, make: Callable[[list[Entry]], Made], max_bad: float | None
+) -> tuple[list[bytes], Quarantine]:
+    """The tables of all blocks of a source, in order, and its bad crystals.
+
+    Raises:
+        UsageError: the source cannot be read, or too many crystals are bad.
+    """
+    blocks = EntryBlocks(source, partial(_one_table, make), max_bad)
+    return [block.made[TABLE] for block in blocks], blocks.quarantine
+
+
+def _one_table(
+    make: Callable[[list[Entry]], Made], entries: list[Entry]
+) -> tuple[list[str], dict[str, bytes]]:
+    made = make(entries)
+    return made.reasons, {TABLE: made.content}
 
 
 def _worked(source: Source, work: Work) -> Generator[dict[str, Any], None, None]:

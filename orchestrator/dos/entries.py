@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from orchestrator.dos.flags import DosOptions
 from orchestrator.runs.record_contents import ENVIRONMENT
-from trainables.models.recipe import Recipe
 from trainables.representations.densities import Densities
 from trainables.targets.base import Target
 from trainables.training.density_spec import (
@@ -115,14 +114,6 @@ class DensityArray:
         return f"fold {row['fold']} member {row['member']}"
 
 
-def recipe_of(options: DosOptions) -> Recipe:
-    """The recipe, with the epochs in effect."""
-    recipe = NETWORKS[options.recipe].recipe
-    if options.epochs is None:
-        return recipe
-    return dataclasses.replace(recipe, epochs=options.epochs)
-
-
 def arrays_of(options: DosOptions, task: str, densities: Densities) -> list[DensityArray]:
     """The ensembles of all folds; those of the learning curve last."""
     network = NETWORKS[options.recipe]
@@ -139,7 +130,7 @@ def arrays_of(options: DosOptions, task: str, densities: Densities) -> list[Dens
             representation=network.representation,
             fold=fold,
             seed=options.seed,
-            recipe=recipe_of(options),
+            recipe=options.in_effect(network.recipe),
             training=DENSITY_VERSION,
             network=network.network,
             options=dataclasses.replace(network.options, width=width),

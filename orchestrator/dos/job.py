@@ -5,14 +5,13 @@ elemgrid dos --data edos.parquet --run runs/dos --workers 2
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from orchestrator.data.featurise import QUARANTINE, write_quarantine
-from orchestrator.dos.entries import SCHEMA, DensityArray, arrays_of, recipe_of
+from orchestrator.dos.entries import SCHEMA, DensityArray, arrays_of
 from orchestrator.dos.files import (
     ELEMENTS,
     FACTS,
@@ -37,6 +36,7 @@ from orchestrator.runs.ledger import digest_of
 from orchestrator.runs.records import DONE, Records
 from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
 from orchestrator.training.environment import versions
+from orchestrator.training.epoch import seconds_of_an_epoch
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Fit, Study
 from trainables.training.density_spec import DENSITY_VERSION, NETWORKS
@@ -137,9 +137,10 @@ def plan(options: DosOptions, given: Input) -> None:
     _describe(options, given)
     for row in given.bad:
         print(f"  {row['file']} row {row['row']} ({row['id']}): {row['reason']}")
-    recipe = recipe_of(options)
+    recipe = arrays[0].spec.first.recipe
     models = sum(len(array.models) for array in arrays)
-    seconds = _seconds_of_an_epoch(arrays[0], given, options.worker.device)
+    fit = fit_ensemble(arrays[0].spec, given.densities, options.worker.device)
+    seconds = seconds_of_an_epoch(fit)
     most = seconds * recipe.epochs * sum(array.spec.first.share for array in arrays)
     print(
         f"{NETWORKS[options.recipe].title}: {counted(models, 'model')} of"
@@ -151,15 +152,6 @@ def plan(options: DosOptions, given: Input) -> None:
         f"an epoch of an ensemble takes {duration(seconds)} in one process here, all at most"
         f" {duration(most)}; nothing is written"
     )
-
-
-def _seconds_of_an_epoch(array: DensityArray, given: Input, device: str) -> float:
-    """Of a whole fold; the second epoch is timed, as the first one imports and compiles."""
-    fit = fit_ensemble(array.spec, given.densities, device)
-    list(fit.advance())
-    begun = time.perf_counter()
-    list(fit.advance())
-    return time.perf_counter() - begun
 
 
 def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: Input) -> None:
@@ -232,6 +224,6 @@ def _about(options: DosOptions, given: Input) -> dict[str, Any]:
         "network": NETWORKS[options.recipe].title,
         "members": options.members,
         "workers": options.workers,
-        "epochs": recipe_of(options).epochs,
+        "epochs": options.in_effect(NETWORKS[options.recipe].recipe).epochs,
         "seed": options.seed,
     }
