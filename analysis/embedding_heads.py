@@ -17,8 +17,8 @@ from analysis.ensemble.spread import Spread, calibrate
 
 RIDGE, KERNEL = "ridge", "kernel ridge"
 STRENGTHS = tuple(np.geomspace(1e-3, 1e4, 15).tolist())  # beside features of variance 1
-KERNEL_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of the kernel, in root mean square distances of the features
+KERNEL_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+WIDTHS = (0.5, 1.0, 2.0)  # of the kernel, in root mean square distances of the features
 
 
 @dataclass(frozen=True)
