@@ -3,8 +3,8 @@
 Legend: B crystals, N nodes (orbits of atoms), E orbits of edges dst <- src.
 
 They are orbit graphs (`orbit_graph.py`) without Wigner matrices: the network is invariant but for
-one vector, and of that it takes from an edge only its direction, as far as the site allows it. What
-a sum over all atoms has of a vector is what the point group allows, `polar`, times a sum over nodes.
+one vector, and for that it takes from an edge only its direction, as far as the site allows it. The
+vector of the crystal is what its point group allows, `polar`, of the mean over nodes.
 """
 
 from __future__ import annotations
@@ -91,9 +91,7 @@ class SlabGraph(CrystalGraph):
             cutoff=self.cutoff,
             max_neighbours=self.max_neighbours,
         ).of(symmetric, search)
-        local = [
-            environments(one.crystal, np.unique(one.first), self.cutoff) for one in symmetric
-        ]
+        local = [environments(one.crystal, np.unique(one.first), self.cutoff) for one in symmetric]
         length = np.linalg.norm(orbits.vector, axis=1)
         nodes = orbits.dst + orbits.node_ptr[:-1][orbits.edge_crystal]
         unit = orbits.vector / length[:, None]
