@@ -55,7 +55,8 @@ def forest(
 
     filled = np.where(np.isfinite(crystals), crystals, mean_spectrum(crystals))
     trees = ExtraTreesRegressor(TREES, max_features="sqrt", random_state=seed, n_jobs=1)
-    predicted: np.ndarray = trees.fit(learned, filled).predict(tested)
+    # of a single column, scikit-learn wants a vector
+    predicted: np.ndarray = trees.fit(learned, filled.squeeze()).predict(tested)
     return predicted.reshape(len(tested), -1)
 
 

@@ -14,7 +14,6 @@ import plotly.graph_objects as go
 
 from analysis.figures.style import (
     CATEGORIES,
-    GRID,
     INK,
     MUTED,
     add_diagonal,
@@ -77,7 +76,7 @@ def similarity_matrix(cosines: np.ndarray, work_functions: np.ndarray) -> go.Fig
     places = list(range(len(names)))
     fig.add_heatmap(
         z=cosines.round(3), x=places, y=places, zmin=-1, zmax=1, colorscale="RdBu_r",
-        colorbar={"title": "cosine", "thickness": 12}, text=_pairs_of(names),
+        colorbar={"title": "cosine", "thickness": 12, "x": 0.8}, text=_pairs_of(names),
         hovertemplate="%{text}<br>cosine %{z:.2f}<extra></extra>",
     )  # fmt: skip
     ticks = np.unique(np.linspace(0, len(names) - 1, 6).round().astype(int)).tolist()
@@ -207,7 +206,7 @@ def learning_curves(errors: pd.DataFrame, recalls: pd.DataFrame) -> go.Figure:
     """Errors of work functions, and recall@1, against the materials that were learned from.
 
     Args:
-        errors: with columns materials, method (in print), mae, low, high.
+        errors: with columns materials, method, mae, low, high.
         recalls: with columns materials, way (in print), recall.
     """
     fig = panels(1, 2, ["work function", "retrieval"], panel_height=340)
@@ -229,7 +228,8 @@ def learning_curves(errors: pd.DataFrame, recalls: pd.DataFrame) -> go.Figure:
             line={"color": INK, "width": 2, "dash": dash},
             hovertemplate=f"{name}, %{{x}} materials: %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(type="log", title_text="materials learned from", gridcolor=GRID)
+    sizes = sorted(errors["materials"].unique().tolist())
+    fig.update_xaxes(type="log", title_text="materials learned from", tickvals=sizes)
     fig.update_yaxes(title_text="test MAE (eV)", rangemode="tozero", col=1)
     fig.update_yaxes(title_text="recall@1", rangemode="tozero", col=2)
     return finish(

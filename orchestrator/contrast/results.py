@@ -5,7 +5,7 @@ Legend: B materials, G test materials.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,6 @@ from orchestrator.contrast.retrieval import (
 from orchestrator.contrast.work_functions import (
     HEAD,
     METHODS,
-    REGRESSION,
     WorkFunctions,
 )
 from orchestrator.runs.records import DONE, Records
@@ -67,9 +66,7 @@ class Learned:
     @cached_property
     def work_functions(self) -> WorkFunctions:
         """By all ways."""
-        return WorkFunctions(
-            self.pairs, self.split, self.contrasts, self.regressions, self.seed
-        )
+        return WorkFunctions(self.pairs, self.split, self.contrasts, self.regressions, self.seed)
 
     def alone(self) -> Learned:
         """The first model of each kind."""
@@ -119,7 +116,7 @@ class Learned:
         """Rows of contrast_embeddings.parquet."""
         part = part_of(self.split, len(self.pairs))
         for member, arrays in enumerate(self.contrasts):
-            for row in np.flatnonzero(part != ""):
+            for row in np.flatnonzero(part != "").tolist():
                 yield self._named(row, part) | {
                     "member": member,
                     "crystal": arrays["embeddings/crystal"][row],
@@ -143,7 +140,11 @@ class Learned:
             half = found.half_width[row]
             yield (
                 self._named(row, part)
-                | {method: found.values[method][row] for method in METHODS if method in found.values}
+                | {
+                    method: found.values[method][row]
+                    for method in METHODS
+                    if method in found.values
+                }
                 | {
                     "work_function": found.true[row],
                     "vacuum_bottom": self.pairs.vacuum[row, 0],
@@ -199,20 +200,3 @@ def learned_of(ledger: pd.DataFrame, records: Records, pairs: Pairs, seed: int) 
 
 def _size(value: Any) -> int | None:
     return None if pd.isna(value) else int(value)
-
-
-def beside(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a learning curve: `materials, method, mae, low, high` of work functions."""
-    return [
-        {
-            "materials": point["materials"],
-            "method": row["method"],
-            "mae": row["mae"],
-            "low": row["interval"][0] if row["interval"] else None,
-            "high": row["interval"][1] if row["interval"] else None,
-        }
-        for point in points
-        for row in point["work_functions"]
-    ]
-
-

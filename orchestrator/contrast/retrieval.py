@@ -100,9 +100,7 @@ class Retrieval:
     @cached_property
     def ranks(self) -> dict[str, np.ndarray]:
         """Method -> [2, G] ranks of the own partner."""
-        return {
-            name: np.stack([ranks(one) for one in both]) for name, both in self.scores.items()
-        }
+        return {name: np.stack([ranks(one) for one in both]) for name, both in self.scores.items()}
 
     def _hits(self, method: str, way: int, top: int) -> np.ndarray:
         own = np.eye(len(self.formulas), dtype=bool)
@@ -111,9 +109,7 @@ class Retrieval:
     def facts(self) -> list[dict[str, Any]]:
         """Recalls of each way and method, with those of chance."""
         return [
-            self._recalls(method, way, name)
-            for way, name in enumerate(WAYS)
-            for method in METHODS
+            self._recalls(method, way, name) for way, name in enumerate(WAYS) for method in METHODS
         ]
 
     def _recalls(self, method: str, way: int, name: str) -> dict[str, Any]:
@@ -124,7 +120,10 @@ class Retrieval:
             near = {str(top): float(hits(level, self.near, top).mean()) for top in TOPS}
             return {"way": name, "method": method, "recall": recall, "near_recall": near,
                     "recall_1_interval": None, "mean_rank": (size + 1) / 2}  # fmt: skip
-        scores, found = self.scores[method][way], {top: self._hits(method, way, top) for top in TOPS}
+        scores, found = (
+            self.scores[method][way],
+            {top: self._hits(method, way, top) for top in TOPS},
+        )
         return {
             "way": name,
             "method": method,

@@ -17,14 +17,16 @@ from analysis.figures.contrast import (
     work_functions,
 )
 from analysis.retrieval import TOPS, similarity
-from orchestrator.contrast import retrieval, work_functions as by
+from orchestrator.contrast import retrieval
+from orchestrator.contrast import work_functions as by
 from orchestrator.contrast.files import FinishedContrast
-from orchestrator.interface.format import duration, interval, significant
+from orchestrator.interface.format import duration, significant
 from orchestrator.report.part import MakePart, Part, Values, filled
 from orchestrator.runs.finished_run import FinishedRun
 from trainables.crystals.potentials import Grid
 
 MOST_IN_MATRIX, MOST_POINTS, SHOWN = 100, 400, 3
+FIRST = TOPS[0]  # whose differences are shown; contrast.json has all
 
 
 def found(run: FinishedContrast) -> Values:
@@ -33,7 +35,9 @@ def found(run: FinishedContrast) -> Values:
     return {
         "facts": facts,
         "recalls": pd.DataFrame([_recall(row) for row in facts["retrieval"]]),
-        "differences": pd.DataFrame([_of_hits(row) for row in facts["retrieval_differences"]]),
+        "differences": pd.DataFrame(
+            [_of_hits(row) for row in facts["retrieval_differences"] if row["top"] == FIRST]
+        ),
     }
 
 
@@ -49,7 +53,7 @@ def _recall(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _ends(ends: list[float] | None) -> str:
-    return interval(*(ends or (None, None)))
+    return "–" if ends is None else f"{ends[0]:.3f} … {ends[1]:.3f}"
 
 
 def _of_hits(row: Mapping[str, Any]) -> dict[str, str]:
@@ -188,7 +192,7 @@ def curve(run: FinishedContrast) -> Values | None:
     errors = [
         {
             "materials": point["materials"],
-            "method": by.METHODS[row["method"]],
+            "method": row["method"],
             "mae": row["mae"],
             "low": (row["interval"] or [None])[0],
             "high": (row["interval"] or [None])[-1],
@@ -210,7 +214,9 @@ def curve(run: FinishedContrast) -> Values | None:
 
 def _best(point: Mapping[str, Any]) -> dict[str, str]:
     """A row of a table: the errors of our ways at a size, and which is the least."""
-    ours = {row["method"]: row["mae"] for row in point["work_functions"] if row["method"] in by.OURS}
+    ours = {
+        row["method"]: row["mae"] for row in point["work_functions"] if row["method"] in by.OURS
+    }
     least = min(ours, key=lambda method: ours[method])
     return {
         "materials": str(point["materials"]),

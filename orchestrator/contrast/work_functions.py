@@ -180,13 +180,24 @@ class WorkFunctions:
             "mean_width": float(2 * self.half_width[test].mean()),
         }
 
+    def summary(self) -> dict[str, Any]:
+        """The entry of contrast.json."""
+        return {
+            "methods": self.facts(),
+            "head": self.kind,
+            "heads": self.heads_facts(),
+            "interval": self.coverage(),
+            "in_gallery_mae": self.in_gallery(),
+            "differences": self.differences(),
+        }
+
     def differences(self) -> list[dict[str, Any]]:
         """Absolute errors of our ways minus those of others, by formula, on the test part."""
         test = self.split.test
         pairs = [
             (ours, other)
             for place, ours in enumerate(OURS)
-            for other in (*OURS[:place], UNTRAINED, TREES, COMPOSITION, MEAN)
+            for other in (*OURS[:place], UNTRAINED, TREES, COMPOSITION)
             if {ours, other} <= self.values.keys()
         ]
         entries = []

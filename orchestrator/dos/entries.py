@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from orchestrator.dos.flags import DosOptions
 from orchestrator.runs.record_contents import ENVIRONMENT
+from orchestrator.training.members import MembersArray
 from trainables.representations.densities import Densities
 from trainables.targets.base import Target
 from trainables.training.density_spec import (
@@ -36,12 +36,8 @@ SHARES = (0.25, 0.5)  # of what a fold learns from, for the learning curve
 WHOLE = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class DensityArray:
+class DensityArray(MembersArray[DensitySpec]):
     """The ensemble of one fold."""
-
-    task: str
-    models: Mapping[str, DensitySpec]
 
     @property
     def spec(self) -> EnsembleSpec:
@@ -51,39 +47,18 @@ class DensityArray:
     @property
     def id(self) -> str:
         """See `TrainingArray`."""
-        first = self.spec.first
-        part = "" if first.share == WHOLE else f"/{first.share:.0%}"
-        return f"{self.task}/fold{first.fold}{part}/{first.network}"
-
-    @property
-    def data(self) -> str:
-        """See `TrainingArray`."""
-        return self.task
+        part = "" if self.first.share == WHOLE else f"/{self.first.share:.0%}"
+        return f"{self.task}/fold{self.first.fold}{part}/{self.first.network}"
 
     @property
     def kind(self) -> str:
         """See `TrainingArray`."""
-        return self.spec.first.network
-
-    @property
-    def epochs(self) -> int:
-        """See `TrainingArray`."""
-        return self.spec.first.recipe.epochs
-
-    @property
-    def keys(self) -> Mapping[str, str]:
-        """See `TrainingArray`."""
-        return {label: model.key for label, model in self.models.items()}
-
-    def only(self, labels: Collection[str]) -> DensityArray:
-        """See `TrainingArray`."""
-        models = {label: model for label, model in self.models.items() if label in labels}
-        return dataclasses.replace(self, models=models)
+        return self.first.network
 
     def cost(self, dataset: Densities) -> float:
         """Edges times models times epochs."""
-        share = self.spec.first.share
-        return float(dataset.data.graphs.edges * len(self.models) * self.epochs * share)
+        edges = dataset.data.graphs.edges
+        return float(edges * len(self.models) * self.epochs * self.first.share)
 
     def row(self, label: str) -> dict[str, Any]:
         """See `TrainingArray`."""
@@ -102,11 +77,6 @@ class DensityArray:
             "spec": model.text,
             "array": self.id,
         }
-
-    @staticmethod
-    def member(row: Mapping[str, Any]) -> str:
-        """Its name within its array."""
-        return f"member {row['member']}"
 
     @staticmethod
     def describe(row: Mapping[str, Any]) -> str:

@@ -137,11 +137,11 @@ def plan(options: DosOptions, given: Input) -> None:
     _describe(options, given)
     for row in given.bad:
         print(f"  {row['file']} row {row['row']} ({row['id']}): {row['reason']}")
-    recipe = arrays[0].spec.first.recipe
+    recipe = arrays[0].first.recipe
     models = sum(len(array.models) for array in arrays)
     fit = fit_ensemble(arrays[0].spec, given.densities, options.worker.device)
     seconds = seconds_of_an_epoch(fit)
-    most = seconds * recipe.epochs * sum(array.spec.first.share for array in arrays)
+    most = seconds * recipe.epochs * sum(array.first.share for array in arrays)
     print(
         f"{NETWORKS[options.recipe].title}: {counted(models, 'model')} of"
         f" {counted(len(arrays), 'ensemble')}, at most {counted(recipe.epochs, 'epoch')} each in"

@@ -7,14 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
-from trainables.training.specification import MembersSpec, Specification
+from trainables.training.specification import Specification
 
 S = TypeVar("S", bound=Specification)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MembersArray(Generic[S]):
-    """Some members of an ensemble, which are trained together: most of a `TrainingArray`.
+    """Some members of an ensemble, trained together.
+
+    A subclass has the rest of a `TrainingArray`: `id`, `kind`, `spec`, `cost` and `row`.
 
     Attributes:
         task: name of the data set.
@@ -28,11 +30,6 @@ class MembersArray(Generic[S]):
     def first(self) -> S:
         """What the members share."""
         return next(iter(self.models.values()))
-
-    @property
-    def spec(self) -> MembersSpec[S]:
-        """See `TrainingArray`."""
-        return MembersSpec(models=dict(self.models))
 
     @property
     def data(self) -> str:
