@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.sources.potentials import open_potentials
 
 from orchestrator.contrast.flags import MATERIALS, ContrastJobOptions
 from orchestrator.data.entries import read_tables
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.potentials import Grid
-from trainables.crystals.sources import Source, SourceError
+from trainables.crystals.slabs import GeneratedSlabs
+from trainables.crystals.sources import SourceError
+from trainables.crystals.sources.base import EntrySource
 from trainables.representations.pair_table import featurise_pairs
 from trainables.representations.pairs import Pairs, join, pair_split
 from trainables.training.contrast_spec import NETWORKS
@@ -30,16 +31,18 @@ class Input:
         bad: rows of quarantine.csv.
     """
 
-    source: Source
+    source: EntrySource
     pairs: Pairs
     bad: list[dict[str, object]]
 
 
-def open_source_of(options: ContrastJobOptions) -> Source:
+def open_source_of(options: ContrastJobOptions) -> EntrySource:
     """The materials; raises UsageError if the file is not one of slabs with potentials."""
     try:
         if options.data is None:
-            return GeneratedSlabs(options.materials or MATERIALS, options.perovskites)
+            made = GeneratedSlabs(options.materials or MATERIALS, options.perovskites)
+            made.count()  # makes them, and reads the perovskites
+            return made
         return open_potentials(
             options.data,
             options.profiles,
@@ -51,7 +54,7 @@ def open_source_of(options: ContrastJobOptions) -> Source:
         raise UsageError(str(error)) from None
 
 
-def read_pairs(options: ContrastJobOptions, source: Source) -> Input:
+def read_pairs(options: ContrastJobOptions, source: EntrySource) -> Input:
     """Reads, checks and featurises all materials; many of them in several processes.
 
     Raises:
