@@ -111,6 +111,7 @@ def arrays_of(options: ContrastJobOptions, task: str, pairs: Pairs) -> list[Cont
             grid=pairs.grid,
             learns=learns,
             rule=options.split,
+            split_seed=options.split_seed,
             size=size,
             mask=options.mask if learns == "pairs" else None,
             precision=64 if options.float64 else 32,

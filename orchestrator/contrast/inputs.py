@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from trainables.crystals.sources.potentials import open_potentials
-
 from orchestrator.contrast.flags import MATERIALS, ContrastJobOptions
 from orchestrator.data.entries import read_tables
 from orchestrator.interface.errors import UsageError
@@ -14,6 +12,7 @@ from trainables.crystals.potentials import Grid
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.sources import SourceError
 from trainables.crystals.sources.base import EntrySource
+from trainables.crystals.sources.potentials import open_potentials
 from trainables.representations.pair_table import featurise_pairs
 from trainables.representations.pairs import Pairs, join, pair_split
 from trainables.training.contrast_spec import NETWORKS
