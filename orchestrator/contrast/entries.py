@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -37,8 +38,21 @@ LEARNS: Mapping[Learns, str] = {"pairs": "contrast", "work_function": "regressio
 SIZES = (50, 200, 1000)  # materials that are learned from, for the learning curve
 
 
+@dataclass(frozen=True, kw_only=True)
 class ContrastArray(MembersArray[ContrastSpec]):
-    """Contrastive models, or regressions, of one number of materials."""
+    """Contrastive models, or regressions, of one number of materials.
+
+    Attributes:
+        source: name of the data set; `task` says what is learned too, as errors of both kinds of
+            models are no errors of one thing.
+    """
+
+    source: str
+
+    @property
+    def data(self) -> str:
+        """See `TrainingArray`."""
+        return self.source
 
     @property
     def spec(self) -> ContrastMembers:
@@ -49,7 +63,7 @@ class ContrastArray(MembersArray[ContrastSpec]):
     def id(self) -> str:
         """See `TrainingArray`."""
         size = "" if self.first.size is None else f"/{self.first.size}"
-        return f"{self.task}/{LEARNS[self.first.learns]}{size}"
+        return f"{self.task}{size}"
 
     @property
     def kind(self) -> str:
@@ -93,7 +107,7 @@ def sizes_of(options: ContrastJobOptions, pairs: Pairs) -> tuple[int, ...]:
     return tuple(size for size in SIZES if size < learned)
 
 
-def arrays_of(options: ContrastJobOptions, task: str, pairs: Pairs) -> list[ContrastArray]:
+def arrays_of(options: ContrastJobOptions, source: str, pairs: Pairs) -> list[ContrastArray]:
     """The ensembles, then those of the learning curve, which have one member each."""
     network = NETWORKS[options.recipe]
     width = options.width or network.options.width
@@ -117,12 +131,14 @@ def arrays_of(options: ContrastJobOptions, task: str, pairs: Pairs) -> list[Cont
             precision=64 if options.float64 else 32,
         )
         members = options.members if size is None else 1
-        return ContrastArray(task=task, models=members_of(first, members))
+        task = f"{source}/{LEARNS[learns]}"
+        return ContrastArray(task=task, source=source, models=members_of(first, members))
 
     return [array(one, size) for size in (None, *sizes_of(options, pairs)) for one in LEARNS]
 
 
 def _target(learns: Learns, pairs: Pairs) -> Target:
     if learns == "pairs":
-        return Target(name="profile", unit="eV", kind="spectrum", shape=(pairs.grid.points,))
+        # no unit: the error that stands beside it is a cross-entropy
+        return Target(name="profile", unit=None, kind="spectrum", shape=(pairs.grid.points,))
     return Target(name="work_function", unit="eV")
