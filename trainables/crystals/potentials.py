@@ -68,6 +68,15 @@ class Potential:
         numbers = np.concatenate([[self.height, self.fermi], self.vacuum, self.potential])
         return base64.b64encode(numbers.astype("<f8").tobytes()).decode()
 
+    def rounded(self, digits: int) -> Potential:
+        """With that many decimals, in which computers agree."""
+        return Potential(
+            potential=self.potential.round(digits),
+            height=round(self.height, digits),
+            fermi=round(self.fermi, digits),
+            vacuum=self.vacuum.round(digits),
+        )
+
     @classmethod
     def read(cls, text: str) -> Potential:
         """The inverse of `text`."""
