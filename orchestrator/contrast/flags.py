@@ -35,7 +35,8 @@ the file (--data), a row a material: a slab or monolayer in a cell with vacuum a
   Parquet      poscar, cif or structure; potential_ev (--potential), a list: the planar average of
                the potential energy of an electron along c, in eV, of evenly spaced points;
                fermi_ev (--fermi), a number; vacuum_ev (--vacuum), a number or two (below and
-               above), else read from the flat region; z_angstrom, a list, else the whole cell;
+               above), else read from the flat region; z_angstrom (--z), a list, else the whole
+               cell;
                material_id or id, else the row's number
   FILE.db      of ASE, with the same among a row's data and key-value pairs, as MatHub-2D has them
   generated    slabs that are made here, with the potential of a model of screened charges: no
@@ -60,6 +61,7 @@ class ContrastJobOptions(NetworkOptions):
     potential: str | None
     fermi: str | None
     vacuum: str | None
+    z: str | None
     materials: int | None
     perovskites: Path | None
     points: int
@@ -110,6 +112,7 @@ def _add_data(parser: Parser) -> None:
         ("--potential", "of the potentials; default potential_ev, …"),
         ("--fermi", "of the Fermi levels; default fermi_ev, …"),
         ("--vacuum", "of the vacuum levels; default vacuum_ev, …"),
+        ("--z", "of the places of the points, in Å; default z_angstrom, …"),
     ):
         data.add_argument(flag, metavar="COLUMN", help=what)
     data.add_argument(
@@ -209,7 +212,7 @@ def parse(argv: Sequence[str]) -> ContrastJobOptions:
     del given["cpus_per_worker"], given["gpus_per_worker"]
     generated = given["data"] == GENERATED
     given["data"] = None if generated else Path(given["data"])
-    of_files = ("profiles", "potential", "fermi", "vacuum")
+    of_files = ("profiles", "potential", "fermi", "vacuum", "z")
     for name in of_files if generated else ("materials", "perovskites"):
         if given[name] is not None:
             what = "generated materials have no file" if generated else "is of --data generated"

@@ -12,6 +12,7 @@ from trainables.crystals.potentials import Grid
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.sources import SourceError
 from trainables.crystals.sources.base import EntrySource
+from trainables.crystals.sources.potential_cells import Names
 from trainables.crystals.sources.potentials import open_potentials
 from trainables.representations.pair_table import featurise_pairs
 from trainables.representations.pairs import Pairs, join, pair_split
@@ -42,13 +43,10 @@ def open_source_of(options: ContrastJobOptions) -> EntrySource:
             made = GeneratedSlabs(options.materials or MATERIALS, options.perovskites)
             made.count()  # makes them, and reads the perovskites
             return made
-        return open_potentials(
-            options.data,
-            options.profiles,
-            potential=options.potential,
-            fermi=options.fermi,
-            vacuum=options.vacuum,
+        names = Names(
+            potential=options.potential, fermi=options.fermi, vacuum=options.vacuum, z=options.z
         )
+        return open_potentials(options.data, options.profiles, names)
     except SourceError as error:
         raise UsageError(str(error)) from None
 
@@ -64,11 +62,12 @@ def read_pairs(options: ContrastJobOptions, source: EntrySource) -> Input:
     work = partial(featurise_pairs, kind=kind, grid=grid, max_atoms=options.max_atoms)
     contents, quarantine = read_tables(source, work, options.max_bad)
     pairs = join(contents, kind, grid, quarantine.seen)
-    _demand_parts(options, pairs)
+    demand_parts(options, pairs)
     return Input(source, pairs, quarantine.rows())
 
 
-def _demand_parts(options: ContrastJobOptions, pairs: Pairs) -> None:
+def demand_parts(options: ContrastJobOptions, pairs: Pairs) -> None:
+    """Raises UsageError if too few materials are to learn from, validate or test."""
     split = pair_split(pairs, options.split, options.split_seed)
     needed = FEWEST * options.workers
     parts = (len(split.train), len(split.validation), len(split.test))

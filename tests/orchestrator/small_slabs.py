@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.contrast import job
@@ -15,6 +19,8 @@ from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
 from orchestrator.data import entries
 from orchestrator.nodes.this_machine import ThisMachine
 from orchestrator.training import train
+from trainables.crystals.potentials import Potential
+from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.split import Split
 
 MATERIALS = 60
@@ -48,6 +54,27 @@ def read(options: ContrastJobOptions) -> Input:
 def given() -> Input:
     """The materials of a small job."""
     return read(asked())
+
+
+def table_of_slabs() -> dict[str, list[Any]]:
+    """The same slabs as columns of a file."""
+    table: dict[str, list[Any]] = {
+        name: [] for name in ("id", "structure", "potential_ev", "fermi_ev", "vacuum_ev")
+    }
+    for entry in GeneratedSlabs(MATERIALS).entries():
+        potential = Potential.read(entry.target or "")
+        table["id"].append(entry.id)
+        table["structure"].append(entry.text)
+        table["potential_ev"].append(potential.potential.tolist())
+        table["fermi_ev"].append(potential.fermi)
+        table["vacuum_ev"].append(potential.vacuum.tolist())
+    return table
+
+
+def write_slabs(path: Path, table: dict[str, list[Any]], *names: str) -> Path:
+    """Writes some of its columns, or all."""
+    pq.write_table(pa.table({name: table[name] for name in names or table}), path)
+    return path
 
 
 def made_up(split: Split, seed: int = 0, noise: float = 0.0) -> dict[str, np.ndarray]:

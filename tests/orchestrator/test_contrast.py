@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,21 @@ import pytest
 from orchestrator import cli
 from orchestrator.contrast import flags
 from orchestrator.contrast.entries import LEARNS, ContrastArray, arrays_of
-from orchestrator.contrast.flags import parse
+from orchestrator.contrast.flags import ContrastJobOptions, parse
+from orchestrator.contrast.inputs import demand_parts
 from orchestrator.contrast.results import Learned, part_of
 from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, UNTRAINED, WAYS
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.record_contents import wrong_in_arrays
-from tests.orchestrator.small_slabs import MATERIALS, asked, given, made_up, read
+from tests.orchestrator.small_slabs import (
+    MATERIALS,
+    asked,
+    given,
+    made_up,
+    read,
+    table_of_slabs,
+    write_slabs,
+)
 from trainables.crystals import slabs
 from trainables.crystals.split import Split
 from trainables.representations.pairs import pair_split
@@ -64,7 +74,48 @@ def test_too_few_materials_are_refused() -> None:
     with pytest.raises(UsageError, match=r"generated: of 12 materials \d+ are to learn from, \d"):
         read(asked("--materials", "12", "--split", "formula"))
     with pytest.raises(UsageError, match=r"48 are to learn from.* 60, 2 and 2 are needed"):
-        read(asked("--workers", "30"))
+        demand_parts(asked("--workers", "30"), given().pairs)
+
+
+def from_files(data: Path, *more: str) -> ContrastJobOptions:
+    return parse(["--data", str(data), "--points", "64", "--split", "random", *more])
+
+
+def test_a_file_of_the_generated_slabs_is_read_as_they_are(tmp_path: Path) -> None:
+    table = table_of_slabs()
+    alone = read(from_files(write_slabs(tmp_path / "slabs.parquet", table)))
+    assert (alone.source.name, alone.bad) == ("slabs", [])
+    np.testing.assert_allclose(alone.pairs.data.target, given().pairs.data.target, atol=1e-9)
+    table["U"], table["E"] = table.pop("potential_ev"), table.pop("fermi_ev")
+    crystals = write_slabs(tmp_path / "crystals.parquet", table, "id", "structure")
+    profiles = write_slabs(tmp_path / "profiles.parquet", table, "id", "U", "E", "vacuum_ev")
+    joined = read(
+        from_files(crystals, "--profiles", str(profiles), "--potential", "U", "--fermi", "E")
+    )
+    np.testing.assert_array_equal(joined.pairs.data.target, alone.pairs.data.target)
+
+
+def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:
+    table = table_of_slabs()
+    table["potential_ev"][3][7] = float("nan")
+    table["fermi_ev"][5] += 20.0
+    path = write_slabs(tmp_path / "slabs.parquet", table)
+    found = read(from_files(path))
+    assert len(found.pairs) == MATERIALS - 2
+    told = [(row["file"], row["row"], str(row["reason"]).split(":")[0]) for row in found.bad]
+    assert told == [
+        ("slabs.parquet", 4, "potential is not finite"),
+        ("slabs.parquet", 6, "Fermi level outside"),
+    ]
+    with pytest.raises(UsageError, match=r"2 of 60 crystals are bad .*; mend the input"):
+        read(from_files(path, "--max-bad", "0"))
+
+
+def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
+    path = write_slabs(tmp_path / "x.parquet", {"id": ["a"], "structure": ["{}"], "gap": [1.0]})
+    with pytest.raises(UsageError, match=r"x\.parquet: .*potential") as caught:
+        read(from_files(path))
+    assert "\n" not in str(caught.value)
 
 
 def test_keys_tell_all_settings_apart() -> None:
@@ -99,7 +150,9 @@ def test_a_curve_has_one_member_of_each_kind_a_size() -> None:
     assert ContrastArray.member(row) == "member 0"
 
 
-SPLIT = pair_split(given().pairs, "random", 42)
+@cache
+def whole() -> Split:
+    return pair_split(given().pairs, "random", 42)
 
 
 def learned(split: Split, *noise: float) -> Learned:
@@ -114,11 +167,11 @@ def learned(split: Split, *noise: float) -> Learned:
 
 
 def test_retrieval_of_partners_that_are_the_same() -> None:
-    found = learned(SPLIT, 0.0, 0.0)
+    found = learned(whole(), 0.0, 0.0)
     rows = {(row["way"], row["method"]): row for row in found.retrieval.facts()}
     for way in WAYS:
         assert rows[way, ENSEMBLE]["recall"] == {"1": 1, "5": 1, "10": 1}
-        assert rows[way, CHANCE]["recall"]["1"] == pytest.approx(1 / len(SPLIT.test))
+        assert rows[way, CHANCE]["recall"]["1"] == pytest.approx(1 / len(whole().test))
         assert rows[way, COMPOSITION]["recall"]["1"] < 1 and rows[way, ENSEMBLE]["mean_rank"] == 1
         assert all(
             row["near_recall"][top] >= row["recall"][top] - 1e-12
@@ -134,16 +187,16 @@ def test_retrieval_of_partners_that_are_the_same() -> None:
 
 
 def test_work_functions_by_all_ways() -> None:
-    found = learned(SPLIT, 0.0, 0.3).work_functions
+    found = learned(whole(), 0.0, 0.3).work_functions
     true = given().pairs.work_function
     errors = {row["method"]: row["mae"] for row in found.facts()}
     assert errors["regression"] == pytest.approx(0.5)
-    apart = np.abs(true[SPLIT.test] - true[SPLIT.train].mean()).mean()
+    apart = np.abs(true[whole().test] - true[whole().train].mean()).mean()
     assert errors["mean"] == pytest.approx(apart)
     nearest, _ = found.library
-    assert np.isin(nearest, SPLIT.train).all()
-    assert (nearest[SPLIT.train] != SPLIT.train).all()
-    assert errors["retrieval"] == pytest.approx(np.abs(true[nearest] - true)[SPLIT.test].mean())
+    assert np.isin(nearest, whole().train).all()
+    assert (nearest[whole().train] != whole().train).all()
+    assert errors["retrieval"] == pytest.approx(np.abs(true[nearest] - true)[whole().test].mean())
     summary = found.summary()
     assert summary["heads"][summary["head"]]["mae"] == pytest.approx(errors["head"])
     validation = {kind: one["validation_mae"] for kind, one in summary["heads"].items()}
@@ -152,12 +205,12 @@ def test_work_functions_by_all_ways() -> None:
 
 
 def test_the_gallery_with_the_truth_is_no_prediction() -> None:
-    assert learned(SPLIT, 0.0).work_functions.in_gallery() == 0
+    assert learned(whole(), 0.0).work_functions.in_gallery() == 0
 
 
 def test_a_single_formula_has_no_interval_and_no_test() -> None:
     formulas = np.asarray(given().pairs.formulas)
-    one = np.flatnonzero(formulas == formulas[SPLIT.test[0]])
+    one = np.flatnonzero(formulas == formulas[whole().test[0]])
     rest = np.setdiff1d(np.arange(MATERIALS), one)
     found = learned(Split(rest[5:], rest[:5], one), 0.1)
     assert found.retrieval.differences() == [] == found.work_functions.differences()
@@ -167,18 +220,18 @@ def test_a_single_formula_has_no_interval_and_no_test() -> None:
 
 
 def test_rows_of_the_files_are_of_the_parts() -> None:
-    found = learned(SPLIT, 0.1, 0.2)
+    found = learned(whole(), 0.1, 0.2)
     embedded = pd.DataFrame(found.embeddings())
     assert len(embedded) == 2 * MATERIALS
     predicted = pd.DataFrame(found.predictions())
     counts = predicted["part"].value_counts()
-    assert counts.to_dict() == {"test": len(SPLIT.test), "validation": len(SPLIT.validation)}
+    assert counts.to_dict() == {"test": len(whole().test), "validation": len(whole().validation)}
     assert predicted.loc[predicted["part"] == "validation", "rank_to_profile"].isna().all()
     assert (predicted["head_lower"] <= predicted["head"]).all()
     levels = predicted[["vacuum_bottom", "vacuum_top"]].mean(axis=1)
     np.testing.assert_allclose(levels, predicted["work_function"])
-    smaller = Split(SPLIT.train[:9], SPLIT.validation, SPLIT.test)
-    assert (part_of(smaller, MATERIALS) == "").sum() == len(SPLIT.train) - 9
+    smaller = Split(whole().train[:9], whole().validation, whole().test)
+    assert (part_of(smaller, MATERIALS) == "").sum() == len(whole().train) - 9
 
 
 @pytest.mark.parametrize(
@@ -194,7 +247,7 @@ def test_rows_of_the_files_are_of_the_parts() -> None:
 )
 def test_a_record_that_holds_no_such_model(name: str, change: np.ndarray | None, why: str) -> None:
     row = {"learns": "pairs", "n_train": 48, "n_val": 6, "n_test": 6}
-    arrays = made_up(SPLIT)
+    arrays = made_up(whole())
     assert wrong_in_arrays(arrays, row) == ""
     changed = {key: one for key, one in arrays.items() if key != name}
     assert wrong_in_arrays(changed if change is None else changed | {name: change}, row) == why
@@ -202,6 +255,6 @@ def test_a_record_that_holds_no_such_model(name: str, change: np.ndarray | None,
 
 def test_a_record_of_a_regression_needs_its_predictions() -> None:
     row = {"learns": "work_function", "n_train": 48, "n_val": 6, "n_test": 6}
-    arrays = {name: one for name, one in made_up(SPLIT).items() if name.startswith("split/")}
+    arrays = {name: one for name, one in made_up(whole()).items() if name.startswith("split/")}
     assert wrong_in_arrays(arrays, row) == "without predictions/work_function"
     assert wrong_in_arrays(arrays | {"predictions/work_function": np.ones(MATERIALS)}, row) == ""
