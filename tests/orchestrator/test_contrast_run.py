@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from orchestrator import cli
 from orchestrator.contrast import job
@@ -66,6 +69,18 @@ def test_the_same_command_trains_nothing_again(
     assert {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()} == before
     assert "4 models in the grid, 4 recorded before" in capfd.readouterr().out
     assert (run / "contrast.json").read_bytes() == facts
+
+
+def test_a_model_that_was_lost_is_trained_again(run: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(run, tmp_path / "again"))
+    ledger = pd.read_parquet(run / "contrast_ledger.parquet")
+    lost = ledger.loc[(ledger["learns"] == "pairs") & (ledger["member"] == 1), "key"].item()
+    (again / "records" / f"{lost}.json").unlink()
+    assert contrast(again) == 0
+    before, after = (load_file(one / "records" / f"{lost}.safetensors") for one in (run, again))
+    assert before.keys() == after.keys()
+    for name, values in before.items():  # alone it is stacked differently
+        np.testing.assert_allclose(after[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_other_settings_are_refused_and_change_nothing(run: Path) -> None:
