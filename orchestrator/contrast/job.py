@@ -28,19 +28,14 @@ from orchestrator.contrast.results import Learned, learned_of
 from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, WAYS
 from orchestrator.contrast.work_functions import METHODS
 from orchestrator.data.featurise import QUARANTINE, write_quarantine
-from orchestrator.interface.extras import RAY
 from orchestrator.interface.format import counted, duration, significant
-from orchestrator.interface.job import OK
-from orchestrator.nodes.place import here
 from orchestrator.report.job import write_report
-from orchestrator.runs import layout, sums
+from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER as OF_LEDGER
 from orchestrator.runs.ledger import digest_of
 from orchestrator.runs.records import DONE, Records
-from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
-from orchestrator.training.environment import versions
 from orchestrator.training.epoch import seconds_of_an_epoch
-from orchestrator.training.recorded import train_to_ledger
+from orchestrator.training.networks import begin, own_folder, train_all
 from orchestrator.training.study import Fit, Study
 from trainables.representations.pairs import Pairs
 from trainables.training.contrast_spec import CONTRAST_VERSION, NEAR, NETWORKS
@@ -50,42 +45,31 @@ JOB = "contrast"
 
 def start(options: ContrastJobOptions) -> int:
     """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
-    demand_folder(options.run)
-    if options.workers > 1:
-        RAY.demand(f"--workers {options.workers}")
-    source = open_source_of(options)
-    if options.dry_run:
-        with here().joined(options.address, options.worker.cpus):
-            plan(options, read_pairs(options, source))
-        return OK
-    with locked(options.run) as lease, here().joined(options.address, options.worker.cpus):
-        return run(options, lease, read_pairs(options, source))
+    return begin(options, open_source_of, read_pairs, plan, run)
 
 
 def run(options: ContrastJobOptions, lease: str, given: Input) -> int:
     """Pairs → models → ledger → retrieval, work functions and report."""
-    arrays = arrays_of(options, given.source.name, given.pairs)
-    _own_folder(options, given)
+    source, pairs = given.source.name, given.pairs
+    own_folder(options, JOB, _config(options, given), pairs.fingerprint, CONTRAST_VERSION)
     if given.bad or (options.run / QUARANTINE).exists():
         write_quarantine(options.run / QUARANTINE, given.bad)
     print(_described(given))
-    records = Records(options.run / layout.RECORDS, SCHEMA, lease)
-    print(here().ready(options.worker, options.address, options.run))
     study = Study(
-        arrays=arrays,
-        data={given.source.name: given.pairs},
+        arrays=arrays_of(options, source, pairs),
+        data={source: pairs},
         naming=ContrastArray,
         make_fit=fit_pairs,
         # one worker an array leaves the others to other arrays
         together=options.workers if options.workers > 1 else 0,
     )
-    return train_to_ledger(
+    return train_all(
+        options,
         study,
-        records,
-        options.worker,
-        path=options.run / LEDGER,
-        finish=lambda ledger: finish(options, records, ledger, given),
-        retry_failed=options.retry_failed,
+        SCHEMA,
+        lease,
+        ledger=LEDGER,
+        finish=lambda records, ledger: finish(options, records, ledger, given),
     )
 
 
@@ -96,28 +80,16 @@ def fit_pairs(spec: Any, pairs: Any, device: str, **group: Any) -> Fit:
     return fit_contrast(spec, pairs, device, **group)
 
 
-def _own_folder(options: ContrastJobOptions, given: Input) -> None:
-    """Writes what is asked into the manifest; refuses a folder made for something else."""
-    asked = {
-        "config": {
-            "data": given.source.name,
-            "grid": {"points": options.points, "span": options.span},
-            "split": options.split,
-            "split_seed": options.split_seed,
-            "members": options.members,
-            "curve": options.curve,
-            "mask": options.mask,
-            "seed": options.seed,
-            "recipe": options.recipe,
-            "epochs": options.epochs,
-            "width": options.width,
-            "float64": options.float64,
-        },
-        "data": given.pairs.fingerprint,
-        "training_version": CONTRAST_VERSION,
+def _config(options: ContrastJobOptions, given: Input) -> dict[str, Any]:
+    return {
+        "data": given.source.name,
+        "grid": {"points": options.points, "span": options.span},
+        "split": options.split,
+        "split_seed": options.split_seed,
+        "members": options.members,
+        "curve": options.curve,
+        "mask": options.mask,
     }
-    open_manifest(options.run, JOB, asked, what="run", extend=options.extend)
-    write_manifest(options.run, {"job": JOB, **asked, "versions": versions()})
 
 
 def _described(given: Input) -> str:

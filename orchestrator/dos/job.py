@@ -25,19 +25,14 @@ from orchestrator.dos.files import (
 from orchestrator.dos.flags import DosOptions
 from orchestrator.dos.inputs import Input, open_curves, read_densities
 from orchestrator.dos.results import BASELINES, differences_of, folds_of, mean_of, whole
-from orchestrator.interface.extras import RAY
 from orchestrator.interface.format import counted, duration, significant
-from orchestrator.interface.job import OK
-from orchestrator.nodes.place import here
 from orchestrator.report.job import write_report
-from orchestrator.runs import layout, sums
+from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER as OF_LEDGER
 from orchestrator.runs.ledger import digest_of
 from orchestrator.runs.records import DONE, Records
-from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
-from orchestrator.training.environment import versions
 from orchestrator.training.epoch import seconds_of_an_epoch
-from orchestrator.training.recorded import train_to_ledger
+from orchestrator.training.networks import begin, own_folder, train_all
 from orchestrator.training.study import Fit, Study
 from trainables.training.density_spec import DENSITY_VERSION, NETWORKS
 
@@ -46,27 +41,16 @@ JOB = "dos"
 
 def start(options: DosOptions) -> int:
     """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
-    demand_folder(options.run)
-    if options.workers > 1:
-        RAY.demand(f"--workers {options.workers}")
-    source = open_curves(options)
-    if options.dry_run:
-        with here().joined(options.address, options.worker.cpus):
-            plan(options, read_densities(options, source))
-        return OK
-    with locked(options.run) as lease, here().joined(options.address, options.worker.cpus):
-        return run(options, lease, read_densities(options, source))
+    return begin(options, open_curves, read_densities, plan, run)
 
 
 def run(options: DosOptions, lease: str, given: Input) -> int:
     """Crystals → ensembles → ledger → predictions, scores and report."""
     task, arrays = _models(options, given)
-    _own_folder(options, given)
+    own_folder(options, JOB, _config(options, given), given.densities.fingerprint, DENSITY_VERSION)
     if given.bad or (options.run / QUARANTINE).exists():
         write_quarantine(options.run / QUARANTINE, given.bad)
     _describe(options, given)
-    records = Records(options.run / layout.RECORDS, SCHEMA, lease)
-    print(here().ready(options.worker, options.address, options.run))
     study = Study(
         arrays=arrays,
         data={task: given.densities},
@@ -74,13 +58,13 @@ def run(options: DosOptions, lease: str, given: Input) -> int:
         make_fit=fit_ensemble,
         together=options.workers,
     )
-    return train_to_ledger(
+    return train_all(
+        options,
         study,
-        records,
-        options.worker,
-        path=options.run / LEDGER,
-        finish=lambda ledger: finish(options, records, ledger, given),
-        retry_failed=options.retry_failed,
+        SCHEMA,
+        lease,
+        ledger=LEDGER,
+        finish=lambda records, ledger: finish(options, records, ledger, given),
     )
 
 
@@ -95,29 +79,17 @@ def _models(options: DosOptions, given: Input) -> tuple[str, list[DensityArray]]
     return given.source.name, arrays_of(options, given.source.name, given.densities)
 
 
-def _own_folder(options: DosOptions, given: Input) -> None:
-    """Writes what is asked into the manifest; refuses a folder made for something else."""
-    asked = {
-        "config": {
-            "data": given.source.name,
-            "range": list(options.range),
-            "points": options.points,
-            "sigma": options.sigma,
-            "phonons": options.phonons,
-            "folds": list(options.folds),
-            "members": options.members,
-            "curve": options.curve,
-            "seed": options.seed,
-            "recipe": options.recipe,
-            "epochs": options.epochs,
-            "width": options.width,
-            "float64": options.float64,
-        },
-        "data": given.densities.fingerprint,
-        "training_version": DENSITY_VERSION,
+def _config(options: DosOptions, given: Input) -> dict[str, Any]:
+    return {
+        "data": given.source.name,
+        "range": list(options.range),
+        "points": options.points,
+        "sigma": options.sigma,
+        "phonons": options.phonons,
+        "folds": list(options.folds),
+        "members": options.members,
+        "curve": options.curve,
     }
-    open_manifest(options.run, JOB, asked, what="run", extend=options.extend)
-    write_manifest(options.run, {"job": JOB, **asked, "versions": versions()})
 
 
 def _describe(options: DosOptions, given: Input) -> None:

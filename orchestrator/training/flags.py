@@ -38,6 +38,17 @@ class NetworkOptions:
     worker: Worker
     dry_run: bool
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What of it determines the models, for the manifest."""
+        return {
+            "seed": self.seed,
+            "recipe": self.recipe,
+            "epochs": self.epochs,
+            "width": self.width,
+            "float64": self.float64,
+        }
+
     def in_effect(self, recipe: Recipe) -> Recipe:
         """A recipe with the epochs that are asked for."""
         return recipe if self.epochs is None else replace(recipe, epochs=self.epochs)

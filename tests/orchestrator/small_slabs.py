@@ -13,12 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.contrast import job
 from orchestrator.contrast.flags import ContrastJobOptions, parse
 from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
 from orchestrator.data import entries
 from orchestrator.nodes.this_machine import ThisMachine
-from orchestrator.training import train
+from orchestrator.training import networks, train
 from trainables.crystals.potentials import Potential
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.split import Split
@@ -34,7 +33,7 @@ SMALL = (
 def without_ray() -> Iterator[None]:
     """Work runs in processes of this machine: tests without Ray must not begin one."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (entries, job, train):
+        for module in (entries, networks, train):
             patch.setattr(module, "here", ThisMachine)
         yield
 
