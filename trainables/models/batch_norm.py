@@ -52,11 +52,11 @@ class BatchNorm(nn.Module):
     def forward(self, x_rft: Tensor, part: Part) -> Tensor:
         """(x − mean)/√(var + eps)·weight + bias; of the running statistics in evaluation."""
         mean_f, var_f = self._statistics(x_rft, part) if self.training else (self.mean, self.var)
-        gain_f1 = (self.weight * torch.rsqrt(var_f + self.eps))[:, None]
-        return (x_rft - mean_f[:, None]) * gain_f1 + self.bias[:, None]
+        gain_f = self.weight * torch.rsqrt(var_f + self.eps)
+        return torch.addcmul(self.bias[:, None], x_rft - mean_f[:, None], gain_f[:, None])
 
     def _statistics(self, x_rft: Tensor, part: Part) -> tuple[Tensor, Tensor]:
-        mean_f, var_f = _moments(x_rft)
+        var_f, mean_f = torch.var_mean(x_rft, dim=(0, 2), correction=0)
         if part.group.size > 1:
             told_wsf = gathered(torch.stack([mean_f, var_f]) * part.counted, part.group)
             rows_w = torch.tensor(part.rows, dtype=x_rft.dtype, device=x_rft.device)
@@ -75,8 +75,3 @@ class BatchNorm(nn.Module):
         for running, new in ((self.mean, mean_f.detach()), (self.var, unbiased_f)):
             # in two operations: vmap has no rule for `lerp_` with a number
             running.mul_(1 - self.momentum).add_(self.momentum * new)
-
-
-def _moments(x_rft: Tensor) -> tuple[Tensor, Tensor]:
-    mean_f = x_rft.mean(dim=(0, 2))
-    return mean_f, (x_rft - mean_f[:, None]).square().mean(dim=(0, 2))

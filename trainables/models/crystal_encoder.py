@@ -191,14 +191,16 @@ class Vectors(nn.Module):
     def forward(self, x_nd: Tensor, basis_eg: Tensor, batch: SlabBatch, table: Table) -> Tensor:
         """In standard orientation; as far as the site of a node allows it."""
         weight_e = batch.count / neighbours_of(batch)[batch.dst]
-        spread_eg3 = basis_eg[:, :, None] * batch.direction[:, None, :]
-        between = table.sums(spread_eg3.flatten(1), weight_e).unflatten(-1, (-1, 3))
-        # rows: nodes and components; columns: neighbours and Gaussians
-        rows = between.permute(0, 1, 4, 2, 3).flatten(3, 4).flatten(1, 2)
-        kind_bwv = table.spread(self.kind(x_nd))
-        columns = (kind_bwv[:, :, None] * self.radial).flatten(1, 2)
-        vector_bwx = (rows @ columns).unflatten(1, (-1, 3)).flatten(2)
-        return table.collect(vector_bwx).unflatten(-1, (3, -1))
+        spread_eg3 = basis_eg[:, None, :] * batch.direction[:, :, None]
+        # what edges between the same nodes have in common is computed once
+        pairs, of_e = torch.unique(table.pair, return_inverse=True)
+        first_e = torch.empty_like(pairs).scatter_(0, of_e, torch.arange(len(of_e)))
+        dst, src = batch.dst[first_e], batch.src[first_e]
+        between = scatter_sum(spread_eg3.flatten(1), of_e, len(pairs), weight_e)
+        vector_p3v = between.unflatten(-1, (3, -1)) @ self.radial
+        vector_p3v = vector_p3v * gather(self.kind(x_nd), src)[:, None]
+        total_nx = scatter_sum(vector_p3v.flatten(1), dst, batch.nodes)
+        return total_nx.unflatten(-1, (3, -1))
 
 
 class IrrepLinear(nn.Module):
