@@ -139,6 +139,7 @@ REFUSED: dict[str, tuple[np.ndarray | None, dict[str, Any]]] = {
     "no vacuum: the potential is nowhere flat": (made() + FIELD, {}),
     "no vacuum: the potential is nowhere": (np.cos(Z * 2 * np.pi / 5), {}),
     "atoms are hills of the potential": (-made(), {"fermi": -5.0}),
+    "no wells: the potential goes 0.4 eV below": (0.02 * made(), {"fermi": 0.0}),
     "Fermi level outside: -40 eV lies below": (None, {"fermi": -40.0}),
     "Fermi level outside: 3.5 eV lies above": (None, {"fermi": 3.5}),
     "work function 0.184 eV is outside 0.5 to 15 eV: is the unit eV": (
