@@ -78,7 +78,10 @@ def recalls(run: FinishedContrast) -> Values:
     """Recall@k against k."""
     rows = pd.DataFrame(run.facts["recall_curve"])
     rows["method"] = rows["method"].map(retrieval.METHODS)
-    return {"drawn": recall_curves(rows, retrieval.WAYS)}
+    return {
+        "drawn": recall_curves(rows, retrieval.WAYS),
+        "tested": run.facts["split"]["test"],
+    }
 
 
 def matrix(run: FinishedContrast) -> Values:
@@ -213,15 +216,13 @@ def curve(run: FinishedContrast) -> Values | None:
 
 
 def _best(point: Mapping[str, Any]) -> dict[str, str]:
-    """A row of a table: the errors of our ways at a size, and which is the least."""
-    ours = {
-        row["method"]: row["mae"] for row in point["work_functions"] if row["method"] in by.OURS
-    }
-    least = min(ours, key=lambda method: ours[method])
+    """A row of a table: the errors at a size, and which is the least."""
+    known = {row["method"]: row["mae"] for row in point["work_functions"]}
+    shown = {name: known[name] for name in (*by.OURS, by.TREES, by.COMPOSITION) if name in known}
     return {
         "materials": str(point["materials"]),
-        **{f"{by.METHODS[name]} (eV)": f"{mae:.3f}" for name, mae in ours.items()},
-        "least": by.METHODS[least],
+        **{f"{name} (eV)": f"{mae:.3f}" for name, mae in shown.items()},
+        "least": min(shown, key=lambda name: shown[name]),
     }
 
 
