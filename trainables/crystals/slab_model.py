@@ -19,10 +19,10 @@ So the work function is that of the composition plus what the stacking of the pl
 Each atom has besides a positive core and as many valence electrons, wider, around it. This pair is
 neutral and without a dipole: it makes the wells of the potential and moves no level.
 
-A polar stack would have a drop that grows with its thickness. Once it exceeds the gap, electrons
-flow from one face to the other until the drop is the gap (C. Noguera, J. Phys.: Condens. Matter 12,
-R367 (2000), doi:10.1088/0953-8984/12/31/201); the gap is taken as the difference between the
-largest and the smallest χ of the slab in eV.
+A polar stack would have a drop that grows with its thickness (C. Noguera, J. Phys.: Condens. Matter
+12, R367 (2000), doi:10.1088/0953-8984/12/31/201). Once it exceeds the gap, electrons flow from one
+face to the other until the drop is the gap (X. Gu et al. (2009), arXiv:0911.4145); the gap is taken
+as the difference between the largest and the smallest χ of the slab in eV.
 
 Legend: N atoms, P points.
 """
@@ -47,7 +47,7 @@ HARDNESS = 3.5
 SCREENING = 3.0  # the electronic permittivity of oxides and halides is 2 to 6
 ION = 0.5  # width of an ion's charge over the covalent radius
 ELECTRONS = 0.6  # that of its valence electrons; mean inner potentials are then 5 to 15 eV
-CORE = 0.25  # Å, that of the core
+CORE = 0.3  # Å, that of the core
 SPACING = 0.1  # Å between points at most
 SAME_PLANE = 0.05  # Å between atoms of one plane
 

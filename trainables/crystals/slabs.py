@@ -122,7 +122,7 @@ class GeneratedSlabs:
     @cached_property
     def _all(self) -> list[Entry]:
         formulas: dict[str, list[Crystal]] = {}
-        for crystal in _crystals(self.perovskites):
+        for crystal in bulk_crystals(self.perovskites):
             formulas.setdefault(formula_of(crystal), []).append(crystal)
         order = sorted(formulas, key=lambda formula: _hash("formula", formula))
         made = (one for formula in order for one in _slabs(formula, formulas[formula]))
@@ -143,7 +143,8 @@ def formula_of(crystal: Crystal) -> str:
     return "".join(symbol(one) + (str(count) if count > 1 else "") for one, count in shares)
 
 
-def _crystals(perovskites: Path | None) -> Iterator[Crystal]:
+def bulk_crystals(perovskites: Path | None) -> Iterator[Crystal]:
+    """The crystals that are cut: those that are sound, of elements that the model knows."""
     entries: list[Entry] = list(IonicSource().entries())
     if perovskites is not None:
         more = CsvTable(perovskites, ANY_COLUMN).entries()

@@ -18,6 +18,7 @@ FLAT = 0.02  # eV between the extremes of a window: the noise of a calculation, 
 # A dipole correction puts a step into the vacuum: it is narrow, and stays between both levels but
 # for the ripples of a finite Fourier series, 9 % of its height.
 STEP = 3.0  # Å
+AS_FLAT = 1e-10  # eV: windows that are as flat as the flattest, but for rounding, make the level
 RIPPLE = 0.25  # of its height
 NOISE = 0.1  # eV
 
@@ -54,7 +55,7 @@ def window_points(spacing: float) -> int:
 def find_vacuum(potential: np.ndarray, spacing: float) -> Vacuum:
     """The longest vacuum of a periodic profile, which may hold one dipole step or several.
 
-    A level is the mean of the flattest window of its run, where the tails of the slab are least.
+    A level is the mean of the flattest windows of its run, where the tails of the slab are least.
 
     Args:
         potential: [P] eV.
@@ -105,9 +106,10 @@ def _runs(potential: np.ndarray, width: int) -> list[_Run]:
 def _run(potential: np.ndarray, ranges: np.ndarray, start: int, end: int, width: int) -> _Run:
     """The run of windows that begin at `start` to `end`."""
     count = len(potential)
-    best = start + int(ranges[np.arange(start, end + 1) % count].argmin())
-    level = float(potential[np.arange(best, best + width) % count].mean())
-    return _Run(start, end + width - 1, level)
+    own = ranges[np.arange(start, end + 1) % count]
+    sums = np.cumsum(np.append(0.0, potential[np.arange(start, end + width) % count]))
+    means = (sums[width:] - sums[:-width]) / width
+    return _Run(start, end + width - 1, float(means[own <= own.min() + AS_FLAT].mean()))
 
 
 def _arcs(potential: np.ndarray, runs: list[_Run], spacing: float) -> list[list[_Run]]:

@@ -82,7 +82,7 @@ class ContrastFit(FittedArray):
     ) -> None:
         first = spec.first
         self.spec, self.pairs = spec, pairs
-        self.split = pair_split(pairs, first.rule, first.seed, first.size)
+        self.split = pair_split(pairs, first.rule, first.split_seed, first.size)
         demand_enough(self.split, group.size)
         dtype = torch.float64 if first.precision == 64 else torch.float32
         known = profile_column(first.grid.points)

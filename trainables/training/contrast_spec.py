@@ -28,7 +28,7 @@ class ContrastSpec(Specification):
         options: of the networks.
         grid: of the profiles.
         learns: "pairs", or "work_function" for an end-to-end regression of the crystal encoder.
-        rule: by which materials test, validate and learn (`pair_split`).
+        rule, split_seed: by which materials test, validate and learn (`pair_split`).
         size: materials that it learns from; None for all.
         member: of an ensemble, whose members differ in their initial weights.
         mask: eV root mean square; in the loss of a pair, others of the batch whose profiles are
@@ -40,6 +40,7 @@ class ContrastSpec(Specification):
     grid: Grid
     learns: Learns = "pairs"
     rule: Rule = "formula"
+    split_seed: int = 42
     size: int | None = None
     member: int = 0
     mask: float | None = None

@@ -2,7 +2,7 @@
 
 The file counts as unchanging, so that SQLite leaves no file of its own beside it. Only a plain
 table is read: a view, a virtual table or a generated column would run what the file says. `data` is
-not read. The columns are key_value_pairs, and what a calculator found.
+not read here. The columns are key_value_pairs, and what a calculator found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +33,22 @@ from trainables.crystals.sources.structure_files import LARGEST_FILE
 TABLE = "systems"
 _MAGIC = b"SQLite format 3\0"
 _NUMBERS = ("energy", "free_energy", "magmom")
-_COLUMNS = ("id", "numbers", "positions", "cell", "pbc", "key_value_pairs", *_NUMBERS)
+COLUMNS = ("id", "numbers", "positions", "cell", "pbc", "key_value_pairs", *_NUMBERS)
 _UNFINISHED = ("-wal", "-journal")  # what SQLite has beside a file that is being written
 
 
 class AseDatabase(RecordSource):
     """Streams the rows of a .db file, in order of their ids."""
 
+    columns: ClassVar[tuple[str, ...]] = COLUMNS
+
     def records(self) -> Iterator[Record]:
-        """Yields a record for each row.
+        """Yields a record for each row; see `rows`."""
+        for row in self.rows():
+            yield bad_record(str(row)) if isinstance(row, BadCrystal) else record_of(row)
+
+    def rows(self) -> Iterator[dict[str, Any] | BadCrystal]:
+        """Yields the columns of each row, or why it cannot be read.
 
         Raises:
             SourceError: the file is no database of ASE, is being written, or is damaged.
@@ -53,14 +60,14 @@ class AseDatabase(RecordSource):
                     raise SourceError(f"{self.path}: broken database: row {row} is there twice")
                 last = row
                 try:
-                    yield _record(self._row(database, row))
+                    found: dict[str, Any] | BadCrystal = self._row(database, row)
                 except BadCrystal as bad:
-                    yield bad_record(str(bad))
+                    found = bad
+                yield found
 
-    @staticmethod
-    def _row(database: sqlite3.Connection, row: int) -> dict[str, Any]:
+    def _row(self, database: sqlite3.Connection, row: int) -> dict[str, Any]:
         """A row alone, as one that is damaged or too large ends the statement that reads it."""
-        names = ", ".join(_COLUMNS)
+        names = ", ".join(self.columns)
         try:
             asked = f"SELECT {names} FROM {TABLE} WHERE rowid = ?"
             found = database.execute(asked, (row,)).fetchone()
@@ -72,7 +79,7 @@ class AseDatabase(RecordSource):
             raise BadCrystal(f"broken row: {one_line(error)}") from None
         if found is None:
             raise BadCrystal("broken row: the database lists it and does not have it")
-        return dict(zip(_COLUMNS, found, strict=True))
+        return dict(zip(self.columns, found, strict=True))
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -112,11 +119,19 @@ class AseDatabase(RecordSource):
         if found is None or not str(found[0]).upper().startswith("CREATE TABLE"):
             raise SourceError(f"{self.path}: no database of ASE: it has no table {TABLE!r}")
         columns = {row[1] for row in database.execute(f"PRAGMA table_info({TABLE})")}
-        if missing := [name for name in _COLUMNS if name not in columns]:
+        if missing := [name for name in self.columns if name not in columns]:
             raise SourceError(
                 f"{self.path}: its table {TABLE!r} lacks {', '.join(missing)}; bring it up to date"
                 " by `python -m ase.db.convert`"
             )
+
+
+def record_of(row: dict[str, Any]) -> Record:
+    """The record of a row; a bad one if it is damaged."""
+    try:
+        return _record(row)
+    except BadCrystal as bad:
+        return bad_record(str(bad))
 
 
 def _record(row: dict[str, Any]) -> Record:
@@ -152,7 +167,12 @@ def _array(value: object, kind: np.dtype[Any], what: str) -> NDArray[Any]:
 
 def _pairs(row: dict[str, Any]) -> dict[str, str]:
     """The key_value_pairs as cells."""
+    return cells_of(pairs_of(row))
+
+
+def pairs_of(row: dict[str, Any]) -> object:
+    """The key_value_pairs as JSON has them; raises BadCrystal if they are none."""
     try:
-        return cells_of(json.loads(row["key_value_pairs"] or "{}"))
+        return json.loads(row["key_value_pairs"] or "{}")
     except (TypeError, ValueError, RecursionError) as error:
         raise BadCrystal(f"broken row: key_value_pairs are no JSON ({one_line(error)})") from None

@@ -84,6 +84,8 @@ class ParquetFile:
             SourceError: the file is damaged.
         """
         wanted = list(dict.fromkeys(columns))
+        if not self._rows:  # of which there are no pages
+            return
         with self._opened() as file:
             yield from file.iter_batches(self._rows_at_once(file, wanted), columns=wanted)
 

@@ -1,0 +1,126 @@
+"""What the `data` of a row of ASE's database holds: numbers and arrays of them, by name.
+
+It is JSON text, or of newer files the bytes of `ase.db.core.object_to_bytes`: the place of a JSON
+text as eight bytes, arrays one after the other, and that text, in which an array is its shape, type
+and place. An array is made when it is asked for, of plain numbers, and has to lie within the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.crystals.crystal import BadCrystal, one_line
+
+_HEAD = 8  # bytes of the place of the JSON text
+_KINDS = {
+    name: np.dtype(name).newbyteorder("<")
+    for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uint16")
+}
+
+
+@dataclass(frozen=True)
+class AseData:
+    """The values of a row by name, of which none is an array yet.
+
+    Attributes:
+        values: as JSON has them.
+        bytes: in which arrays lie; empty where the JSON has their numbers.
+    """
+
+    values: Mapping[str, Any]
+    bytes: bytes
+
+    def find(self, names: Sequence[str]) -> str | None:
+        """The first of these names that there is, as it is spelled; `a.b` is b within a."""
+        spelled = {key.strip().lower(): key for key in self.names()}
+        return next((spelled[one.lower()] for one in names if one.lower() in spelled), None)
+
+    def names(self) -> list[str]:
+        """All names, and those within an object as `a.b`."""
+        inner = [
+            f"{key}.{name}"
+            for key, value in self.values.items()
+            if isinstance(value, dict) and "__ndarray__" not in value
+            for name in value
+        ]
+        return [*self.values, *inner]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """The number or the array of that name.
+
+        Raises:
+            BadCrystal: it is neither, or lies outside the bytes.
+        """
+        value = self.values.get(name)
+        if name not in self.values:
+            outer, _, inner = name.partition(".")
+            value = self.values[outer][inner]
+        if isinstance(value, dict) and "__ndarray__" in value:
+            return self._array(value["__ndarray__"], name)
+        return _plain(value, name)
+
+    def _array(self, said: object, name: str) -> NDArray[np.float64]:
+        match said:
+            case [list(shape), str(kind), where]:
+                if not all(type(one) is int and one >= 0 for one in shape):
+                    raise BadCrystal(f"broken data: {name} has shape {one_line(shape, 40)}")
+            case _:
+                raise BadCrystal(f"broken data: {name} is no array")
+        if kind not in _KINDS:
+            raise BadCrystal(f"{name} holds {one_line(kind, 30)}, no numbers")
+        count = math.prod(shape)
+        if isinstance(where, list):
+            flat = _plain(where, name)
+        else:
+            end = count * _KINDS[kind].itemsize
+            if type(where) is not int or not _HEAD <= where <= len(self.bytes) - end:
+                raise BadCrystal(f"broken data: {name} lies outside the row")
+            flat = np.frombuffer(self.bytes, _KINDS[kind], count, where).astype(np.float64)
+        if flat.size != count:
+            raise BadCrystal(f"broken data: {name} has {flat.size} numbers of shape {shape}")
+        return flat.reshape(shape)
+
+
+def data_of(value: object, also: Mapping[str, Any]) -> AseData:
+    """The data of a row as the database has them.
+
+    Args:
+        also: values from elsewhere, which come first.
+
+    Raises:
+        BadCrystal: they are damaged.
+    """
+    if value is None:
+        return AseData(also, b"")
+    content = value if isinstance(value, bytes) else b""
+    text: Any = value
+    if isinstance(value, bytes):
+        place = int.from_bytes(value[:_HEAD], "little", signed=True)
+        if not _HEAD <= place <= len(value):
+            raise BadCrystal("broken data: its JSON lies outside the row")
+        text = value[place:]
+    try:
+        found = json.loads(text) or {}
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadCrystal(f"broken data: no JSON ({one_line(error)})") from None
+    if not isinstance(found, dict):
+        raise BadCrystal("broken data: its JSON is not an object")
+    return AseData({**found, **also}, content)
+
+
+def _plain(value: object, name: str) -> NDArray[np.float64]:
+    """A number, or lists of numbers, where null is NaN."""
+    flat = value if isinstance(value, list) else [value]
+    if any(isinstance(one, str) for one in flat):
+        raise BadCrystal(f"{name} is no number: {one_line(value, 30)!r}")
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise BadCrystal(f"{name} holds no numbers") from None
