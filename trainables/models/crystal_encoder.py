@@ -1,7 +1,8 @@
 """The encoder of crystals of the contrastive model, one model, over `SlabGraph`s.
 
 Legend: B crystals, N nodes, E edges, Z elements, A width of the convolutions, D width of the
-transformer, G Gaussians, C heads, V channels, W nodes of the crystal that has most.
+transformer, G Gaussians, P pairs of nodes that have edges, C heads, V channels, W nodes of the
+crystal that has most.
 
 All atoms of a crystal are looked at, and all edges within the cutoff; a node and an edge of an
 orbit graph count as often as what they stand for. So the embedding depends neither on the symmetry
@@ -188,18 +189,16 @@ class Vectors(nn.Module):
         self.kind = nn.Linear(width, channels)
         self.radial = nn.Parameter(torch.randn(gaussians, channels))
 
-    def forward(self, x_nd: Tensor, basis_eg: Tensor, batch: SlabBatch, table: Table) -> Tensor:
+    def forward(self, x_nd: Tensor, basis_eg: Tensor, batch: SlabBatch) -> Tensor:
         """In standard orientation; as far as the site of a node allows it."""
         weight_e = batch.count / neighbours_of(batch)[batch.dst]
         spread_eg3 = basis_eg[:, None, :] * batch.direction[:, :, None]
         # what edges between the same nodes have in common is computed once
-        pairs, of_e = torch.unique(table.pair, return_inverse=True)
-        first_e = torch.empty_like(pairs).scatter_(0, of_e, torch.arange(len(of_e)))
-        dst, src = batch.dst[first_e], batch.src[first_e]
+        pairs, of_e = torch.unique(batch.dst * batch.nodes + batch.src, return_inverse=True)
         between = scatter_sum(spread_eg3.flatten(1), of_e, len(pairs), weight_e)
         vector_p3v = between.unflatten(-1, (3, -1)) @ self.radial
-        vector_p3v = vector_p3v * gather(self.kind(x_nd), src)[:, None]
-        total_nx = scatter_sum(vector_p3v.flatten(1), dst, batch.nodes)
+        vector_p3v = vector_p3v * gather(self.kind(x_nd), pairs % batch.nodes)[:, None]
+        total_nx = scatter_sum(vector_p3v.flatten(1), pairs // batch.nodes, batch.nodes)
         return total_nx.unflatten(-1, (3, -1))
 
 
@@ -282,7 +281,7 @@ class CrystalEncoder(nn.Module):
         bias_bcww = self.bias(basis_eg, batch, table)
         for block in self.blocks:
             x_nd = block(x_nd, bias_bcww, table)
-        vector_n3v = self.vectors(x_nd, basis_eg, batch, table)
+        vector_n3v = self.vectors(x_nd, basis_eg, batch)
         return *self.mix(self.scalars(x_nd), vector_n3v), table
 
     def _joined(self, h_na: Tensor, environment_nf: Tensor) -> Tensor:
