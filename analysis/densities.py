@@ -22,18 +22,21 @@ def mean_spectrum(crystals: np.ndarray) -> np.ndarray:
     return np.asarray(total / np.maximum(known.sum(axis=0), 1))
 
 
-def features(shares: np.ndarray, properties: np.ndarray, volume: np.ndarray) -> np.ndarray:
+def features(
+    shares: np.ndarray, properties: np.ndarray, volume: np.ndarray | None = None
+) -> np.ndarray:
     """[B, 2C + 1] what a forest sees: means and deviations of the atoms' properties, and volume.
 
     Args:
         shares: [B, Z] of the elements among the atoms.
         properties: [Z, C]; missing ones count as 0.
-        volume: [B] Å³ per atom.
+        volume: [B] Å³ per atom; without it, the composition alone is seen.
     """
     table = np.nan_to_num(properties)
     mean = shares @ table
     variance = shares @ table**2 - mean**2
-    return np.column_stack([mean, np.sqrt(np.maximum(variance, 0)), volume])
+    of_atoms = [mean, np.sqrt(np.maximum(variance, 0))]
+    return np.column_stack(of_atoms if volume is None else [*of_atoms, volume])
 
 
 def forest(
@@ -52,7 +55,8 @@ def forest(
 
     filled = np.where(np.isfinite(crystals), crystals, mean_spectrum(crystals))
     trees = ExtraTreesRegressor(TREES, max_features="sqrt", random_state=seed, n_jobs=1)
-    predicted: np.ndarray = trees.fit(learned, filled).predict(tested)
+    # of a single column, scikit-learn wants a vector
+    predicted: np.ndarray = trees.fit(learned, filled.squeeze()).predict(tested)
     return predicted.reshape(len(tested), -1)
 
 

@@ -107,6 +107,12 @@ _JOBS = (
         has_sections=True,
     ),
     Job(
+        name="contrast",
+        summary="crystals and their potentials in one space; work functions of new slabs",
+        stopped=_GOES_ON,
+        has_sections=True,
+    ),
+    Job(
         name="doctor",
         summary="is this machine, or this cluster, ready for a run?",
         stopped="nothing is changed",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -15,8 +15,8 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.nodes.place import here
 from trainables.crystals.crystal import Entry
 from trainables.crystals.quarantine import Quarantine, TooManyBad, with_own_ids
-from trainables.crystals.sources import Source, SourceError
-from trainables.crystals.sources.base import with_sound_ids
+from trainables.crystals.sources import SourceError
+from trainables.crystals.sources.base import EntrySource, with_sound_ids
 
 # A block is work for a worker, which costs as much as featurising a hundred small crystals.
 ROWS_PER_BLOCK = 1024
@@ -25,6 +25,8 @@ LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itse
 # time than importing the modules in each worker.
 FEW = 4 << 20
 FATAL = "fatal"  # format of the one entry that tells the driver why a source could not be read on
+
+TABLE = "table"  # name of the one result of `read_tables`
 
 # For each entry the reason why it is bad, or ""; and the results for the good ones, by name. An
 # OSError ends the job like one of the driver's.
@@ -48,7 +50,7 @@ class EntryBlocks:
         quarantine: the bad crystals so far.
     """
 
-    def __init__(self, source: Source, work: Work, max_bad: float | None) -> None:
+    def __init__(self, source: EntrySource, work: Work, max_bad: float | None) -> None:
         self._source, self._work = source, work
         self.quarantine = Quarantine(max_bad, source.count())
 
@@ -74,7 +76,36 @@ class EntryBlocks:
             self.quarantine.add(**crystal)
 
 
-def _worked(source: Source, work: Work) -> Generator[dict[str, Any], None, None]:
+class Made(Protocol):
+    """What is made of some entries: for each the reason why it is bad, or ""; and a table."""
+
+    @property
+    def reasons(self) -> list[str]: ...
+
+    @property
+    def content(self) -> bytes: ...
+
+
+def read_tables(
+    source: EntrySource, make: Callable[[list[Entry]], Made], max_bad: float | None
+) -> tuple[list[bytes], Quarantine]:
+    """The tables of all blocks of a source, in order, and its bad crystals.
+
+    Raises:
+        UsageError: the source cannot be read, or too many crystals are bad.
+    """
+    blocks = EntryBlocks(source, partial(_one_table, make), max_bad)
+    return [block.made[TABLE] for block in blocks], blocks.quarantine
+
+
+def _one_table(
+    make: Callable[[list[Entry]], Made], entries: list[Entry]
+) -> tuple[list[str], dict[str, bytes]]:
+    made = make(entries)
+    return made.reasons, {TABLE: made.content}
+
+
+def _worked(source: EntrySource, work: Work) -> Generator[dict[str, Any], None, None]:
     """Yields one row per block of entries: listing, fatal, failed, and the results."""
     few = _few(source)
     if few is None:
@@ -86,7 +117,7 @@ def _worked(source: Source, work: Work) -> Generator[dict[str, Any], None, None]
             yield _work_on_block(work, block)
 
 
-def _few(source: Source) -> list[pa.Table] | None:
+def _few(source: EntrySource) -> list[pa.Table] | None:
     """The blocks of a small source; None for a larger one, and on a cluster."""
     if not here().is_beside_workers():
         return None
@@ -99,7 +130,7 @@ def _few(source: Source) -> list[pa.Table] | None:
     return blocks
 
 
-def _blocks(source: Source, rows_per_block: int) -> Iterator[pa.Table]:
+def _blocks(source: EntrySource, rows_per_block: int) -> Iterator[pa.Table]:
     """Tables of one row that holds several entries."""
     entries = with_own_ids(with_sound_ids(source.entries()))
     while True:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from orchestrator.dos.flags import DosOptions
 from orchestrator.runs.record_contents import ENVIRONMENT
-from trainables.models.recipe import Recipe
+from orchestrator.training.members import MembersArray
 from trainables.representations.densities import Densities
 from trainables.targets.base import Target
 from trainables.training.density_spec import (
@@ -37,12 +36,8 @@ SHARES = (0.25, 0.5)  # of what a fold learns from, for the learning curve
 WHOLE = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class DensityArray:
+class DensityArray(MembersArray[DensitySpec]):
     """The ensemble of one fold."""
-
-    task: str
-    models: Mapping[str, DensitySpec]
 
     @property
     def spec(self) -> EnsembleSpec:
@@ -52,39 +47,18 @@ class DensityArray:
     @property
     def id(self) -> str:
         """See `TrainingArray`."""
-        first = self.spec.first
-        part = "" if first.share == WHOLE else f"/{first.share:.0%}"
-        return f"{self.task}/fold{first.fold}{part}/{first.network}"
-
-    @property
-    def data(self) -> str:
-        """See `TrainingArray`."""
-        return self.task
+        part = "" if self.first.share == WHOLE else f"/{self.first.share:.0%}"
+        return f"{self.task}/fold{self.first.fold}{part}/{self.first.network}"
 
     @property
     def kind(self) -> str:
         """See `TrainingArray`."""
-        return self.spec.first.network
-
-    @property
-    def epochs(self) -> int:
-        """See `TrainingArray`."""
-        return self.spec.first.recipe.epochs
-
-    @property
-    def keys(self) -> Mapping[str, str]:
-        """See `TrainingArray`."""
-        return {label: model.key for label, model in self.models.items()}
-
-    def only(self, labels: Collection[str]) -> DensityArray:
-        """See `TrainingArray`."""
-        models = {label: model for label, model in self.models.items() if label in labels}
-        return dataclasses.replace(self, models=models)
+        return self.first.network
 
     def cost(self, dataset: Densities) -> float:
         """Edges times models times epochs."""
-        share = self.spec.first.share
-        return float(dataset.data.graphs.edges * len(self.models) * self.epochs * share)
+        edges = dataset.data.graphs.edges
+        return float(edges * len(self.models) * self.epochs * self.first.share)
 
     def row(self, label: str) -> dict[str, Any]:
         """See `TrainingArray`."""
@@ -105,22 +79,9 @@ class DensityArray:
         }
 
     @staticmethod
-    def member(row: Mapping[str, Any]) -> str:
-        """Its name within its array."""
-        return f"member {row['member']}"
-
-    @staticmethod
     def describe(row: Mapping[str, Any]) -> str:
         """Formats as "fold 3 member 1"."""
         return f"fold {row['fold']} member {row['member']}"
-
-
-def recipe_of(options: DosOptions) -> Recipe:
-    """The recipe, with the epochs in effect."""
-    recipe = NETWORKS[options.recipe].recipe
-    if options.epochs is None:
-        return recipe
-    return dataclasses.replace(recipe, epochs=options.epochs)
 
 
 def arrays_of(options: DosOptions, task: str, densities: Densities) -> list[DensityArray]:
@@ -139,7 +100,7 @@ def arrays_of(options: DosOptions, task: str, densities: Densities) -> list[Dens
             representation=network.representation,
             fold=fold,
             seed=options.seed,
-            recipe=recipe_of(options),
+            recipe=options.in_effect(network.recipe),
             training=DENSITY_VERSION,
             network=network.network,
             options=dataclasses.replace(network.options, width=width),

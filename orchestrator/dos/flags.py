@@ -10,9 +10,16 @@ from typing import get_args
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
-from orchestrator.interface.parser import Distinct, Parser, number, positive, share, whole_number
-from orchestrator.nodes.worker import Worker
-from orchestrator.training.flags import add_machine, worker_of
+from orchestrator.interface.parser import Distinct, Parser, number, positive, whole_number
+from orchestrator.training.flags import (
+    NetworkOptions,
+    add_limits,
+    add_machine,
+    add_network,
+    add_run,
+    add_together,
+    worker_of,
+)
 from trainables.crystals.registry import FOLDS
 from trainables.models.recipe import RecipeName
 
@@ -38,7 +45,7 @@ The same command is always safe to run again: a model that is recorded is never 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DosOptions:
+class DosOptions(NetworkOptions):
     """The parsed command line."""
 
     data: Path
@@ -48,23 +55,9 @@ class DosOptions:
     range: tuple[float, float]
     points: int
     sigma: float
-    max_bad: float | None
-    max_atoms: int
     folds: tuple[int, ...]
     members: int
     curve: bool
-    seed: int
-    recipe: RecipeName
-    epochs: int | None
-    width: int | None
-    float64: bool
-    run: Path
-    extend: bool
-    retry_failed: bool
-    address: str | None
-    workers: int
-    worker: Worker
-    dry_run: bool
 
 
 def _parser() -> Parser:
@@ -78,31 +71,8 @@ def _parser() -> Parser:
     )
     _add_data(parser)
     _add_training(parser)
-    results = parser.add_argument_group("results")
-    results.add_argument(
-        "--run", type=Path, default=Path("runs/dos"), metavar="DIR", help="default %(default)s"
-    )
-    results.add_argument(
-        "--extend",
-        action="store_true",
-        help="continue a run directory of other settings with these; models that both have are not"
-        " trained again",
-    )
-    results.add_argument("--retry-failed", action="store_true", help="train failed models again")
-    machine = add_machine(parser)
-    machine.add_argument(
-        "--workers",
-        type=whole_number(1),
-        default=1,
-        metavar="N",
-        help="workers of Ray Train that share each batch (gloo on CPUs, NCCL on GPUs); results"
-        " agree with those of one worker within rounding; default %(default)s",
-    )
-    machine.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check the file, say what would be trained and how long that takes; write nothing",
-    )
+    add_run(parser, "runs/dos")
+    add_together(add_machine(parser))
     return parser
 
 
@@ -137,20 +107,7 @@ def _add_data(parser: Parser) -> None:
         metavar="X",
         help="width of the Gaussian by which curves are broadened; default 0.1 (eV)",
     )
-    data.add_argument(
-        "--max-bad",
-        type=share,
-        metavar="X",
-        help="largest accepted fraction of bad crystals, which quarantine.csv lists; default 0.01,"
-        " or 3 crystals where that is more, but not above half",
-    )
-    data.add_argument(
-        "--max-atoms",
-        type=whole_number(1),
-        default=500,
-        metavar="N",
-        help="largest number of atoms in a cell; default %(default)s",
-    )
+    add_limits(data)
 
 
 def _add_training(parser: Parser) -> None:
@@ -179,33 +136,16 @@ def _add_training(parser: Parser) -> None:
         " curve",
     )
     training.add_argument(
-        "--seed",
-        type=whole_number(0, 2**31 - 1),
-        default=0,
-        metavar="N",
-        help="of weights, batches and parts held back; default %(default)s",
-    )
-    training.add_argument(
         "--recipe",
         choices=get_args(RecipeName),
         default="tuned",
         help="paper: the SE(3)-transformer as its code has it; tuned (default): an equivariant"
         " network of our own, chosen on parts held back",
     )
-    training.add_argument(
-        "--epochs",
-        type=whole_number(1),
-        metavar="N",
-        help="largest number of epochs; default by recipe",
-    )
-    training.add_argument(
-        "--width",
-        type=whole_number(1, 4096),
-        metavar="N",
-        help="of the network; default by recipe (the paper's is 259)",
-    )
-    training.add_argument(
-        "--float64", action="store_true", help="compute in double precision, at half the speed"
+    add_network(
+        training,
+        seed="of weights, batches and parts held back",
+        width="of the network; default by recipe (the paper's is 259)",
     )
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from orchestrator.data.entries import EntryBlocks
+from orchestrator.data.entries import read_tables
 from orchestrator.dos.flags import DosOptions
 from orchestrator.interface.errors import UsageError
-from trainables.crystals.crystal import Entry
 from trainables.crystals.densities import Window
 from trainables.crystals.sources import SourceError
 from trainables.crystals.sources.curves import CurveTable
 from trainables.representations.densities import Densities, fold_of, join
 from trainables.representations.density_table import featurise_densities
-from trainables.representations.graph import CrystalGraph
 from trainables.training.density_spec import NETWORKS
 
 # What the names of columns have in common.
@@ -71,22 +69,11 @@ def read_densities(options: DosOptions, source: CurveTable) -> Input:
         low=low, high=high, points=options.points, sigma=options.sigma, fermi=not options.phonons
     )
     kind = NETWORKS[options.recipe].representation
-    work = partial(_featurise_block, kind=kind, window=window, max_atoms=options.max_atoms)
-    blocks = EntryBlocks(source, work, options.max_bad)
-    contents = [block.made[_TABLE] for block in blocks]
-    densities = join(contents, kind, window, per_site=source.per_site, total=blocks.quarantine.seen)
+    work = partial(featurise_densities, kind=kind, window=window, max_atoms=options.max_atoms)
+    contents, quarantine = read_tables(source, work, options.max_bad)
+    densities = join(contents, kind, window, per_site=source.per_site, total=quarantine.seen)
     _demand_folds(options, densities)
-    return Input(source, densities, blocks.quarantine.rows())
-
-
-_TABLE = "table"
-
-
-def _featurise_block(
-    entries: list[Entry], kind: CrystalGraph, window: Window, max_atoms: int
-) -> tuple[list[str], dict[str, bytes]]:
-    made = featurise_densities(entries, kind, window, max_atoms)
-    return made.reasons, {_TABLE: made.content}
+    return Input(source, densities, quarantine.rows())
 
 
 def _demand_folds(options: DosOptions, densities: Densities) -> None:

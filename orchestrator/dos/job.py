@@ -5,14 +5,13 @@ elemgrid dos --data edos.parquet --run runs/dos --workers 2
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from orchestrator.data.featurise import QUARANTINE, write_quarantine
-from orchestrator.dos.entries import SCHEMA, DensityArray, arrays_of, recipe_of
+from orchestrator.dos.entries import SCHEMA, DensityArray, arrays_of
 from orchestrator.dos.files import (
     ELEMENTS,
     FACTS,
@@ -26,18 +25,14 @@ from orchestrator.dos.files import (
 from orchestrator.dos.flags import DosOptions
 from orchestrator.dos.inputs import Input, open_curves, read_densities
 from orchestrator.dos.results import BASELINES, differences_of, folds_of, mean_of, whole
-from orchestrator.interface.extras import RAY
 from orchestrator.interface.format import counted, duration, significant
-from orchestrator.interface.job import OK
-from orchestrator.nodes.place import here
 from orchestrator.report.job import write_report
-from orchestrator.runs import layout, sums
+from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER as OF_LEDGER
 from orchestrator.runs.ledger import digest_of
 from orchestrator.runs.records import DONE, Records
-from orchestrator.runs.run_directory import demand_folder, locked, open_manifest, write_manifest
-from orchestrator.training.environment import versions
-from orchestrator.training.recorded import train_to_ledger
+from orchestrator.training.epoch import seconds_of_an_epoch
+from orchestrator.training.networks import begin, own_folder, train_all
 from orchestrator.training.study import Fit, Study
 from trainables.training.density_spec import DENSITY_VERSION, NETWORKS
 
@@ -46,27 +41,16 @@ JOB = "dos"
 
 def start(options: DosOptions) -> int:
     """Checks the options and runs the job; returns 0 if all models are done, 1 if some failed."""
-    demand_folder(options.run)
-    if options.workers > 1:
-        RAY.demand(f"--workers {options.workers}")
-    source = open_curves(options)
-    if options.dry_run:
-        with here().joined(options.address, options.worker.cpus):
-            plan(options, read_densities(options, source))
-        return OK
-    with locked(options.run) as lease, here().joined(options.address, options.worker.cpus):
-        return run(options, lease, read_densities(options, source))
+    return begin(options, open_curves, read_densities, plan, run)
 
 
 def run(options: DosOptions, lease: str, given: Input) -> int:
     """Crystals → ensembles → ledger → predictions, scores and report."""
     task, arrays = _models(options, given)
-    _own_folder(options, given)
+    own_folder(options, JOB, _config(options, given), given.densities.fingerprint, DENSITY_VERSION)
     if given.bad or (options.run / QUARANTINE).exists():
         write_quarantine(options.run / QUARANTINE, given.bad)
     _describe(options, given)
-    records = Records(options.run / layout.RECORDS, SCHEMA, lease)
-    print(here().ready(options.worker, options.address, options.run))
     study = Study(
         arrays=arrays,
         data={task: given.densities},
@@ -74,13 +58,13 @@ def run(options: DosOptions, lease: str, given: Input) -> int:
         make_fit=fit_ensemble,
         together=options.workers,
     )
-    return train_to_ledger(
+    return train_all(
+        options,
         study,
-        records,
-        options.worker,
-        path=options.run / LEDGER,
-        finish=lambda ledger: finish(options, records, ledger, given),
-        retry_failed=options.retry_failed,
+        SCHEMA,
+        lease,
+        ledger=LEDGER,
+        finish=lambda records, ledger: finish(options, records, ledger, given),
     )
 
 
@@ -95,29 +79,17 @@ def _models(options: DosOptions, given: Input) -> tuple[str, list[DensityArray]]
     return given.source.name, arrays_of(options, given.source.name, given.densities)
 
 
-def _own_folder(options: DosOptions, given: Input) -> None:
-    """Writes what is asked into the manifest; refuses a folder made for something else."""
-    asked = {
-        "config": {
-            "data": given.source.name,
-            "range": list(options.range),
-            "points": options.points,
-            "sigma": options.sigma,
-            "phonons": options.phonons,
-            "folds": list(options.folds),
-            "members": options.members,
-            "curve": options.curve,
-            "seed": options.seed,
-            "recipe": options.recipe,
-            "epochs": options.epochs,
-            "width": options.width,
-            "float64": options.float64,
-        },
-        "data": given.densities.fingerprint,
-        "training_version": DENSITY_VERSION,
+def _config(options: DosOptions, given: Input) -> dict[str, Any]:
+    return {
+        "data": given.source.name,
+        "range": list(options.range),
+        "points": options.points,
+        "sigma": options.sigma,
+        "phonons": options.phonons,
+        "folds": list(options.folds),
+        "members": options.members,
+        "curve": options.curve,
     }
-    open_manifest(options.run, JOB, asked, what="run", extend=options.extend)
-    write_manifest(options.run, {"job": JOB, **asked, "versions": versions()})
 
 
 def _describe(options: DosOptions, given: Input) -> None:
@@ -137,10 +109,11 @@ def plan(options: DosOptions, given: Input) -> None:
     _describe(options, given)
     for row in given.bad:
         print(f"  {row['file']} row {row['row']} ({row['id']}): {row['reason']}")
-    recipe = recipe_of(options)
+    recipe = arrays[0].first.recipe
     models = sum(len(array.models) for array in arrays)
-    seconds = _seconds_of_an_epoch(arrays[0], given, options.worker.device)
-    most = seconds * recipe.epochs * sum(array.spec.first.share for array in arrays)
+    fit = fit_ensemble(arrays[0].spec, given.densities, options.worker.device)
+    seconds = seconds_of_an_epoch(fit)
+    most = seconds * recipe.epochs * sum(array.first.share for array in arrays)
     print(
         f"{NETWORKS[options.recipe].title}: {counted(models, 'model')} of"
         f" {counted(len(arrays), 'ensemble')}, at most {counted(recipe.epochs, 'epoch')} each in"
@@ -151,15 +124,6 @@ def plan(options: DosOptions, given: Input) -> None:
         f"an epoch of an ensemble takes {duration(seconds)} in one process here, all at most"
         f" {duration(most)}; nothing is written"
     )
-
-
-def _seconds_of_an_epoch(array: DensityArray, given: Input, device: str) -> float:
-    """Of a whole fold; the second epoch is timed, as the first one imports and compiles."""
-    fit = fit_ensemble(array.spec, given.densities, device)
-    list(fit.advance())
-    begun = time.perf_counter()
-    list(fit.advance())
-    return time.perf_counter() - begun
 
 
 def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: Input) -> None:
@@ -232,6 +196,6 @@ def _about(options: DosOptions, given: Input) -> dict[str, Any]:
         "network": NETWORKS[options.recipe].title,
         "members": options.members,
         "workers": options.workers,
-        "epochs": recipe_of(options).epochs,
+        "epochs": options.in_effect(NETWORKS[options.recipe].recipe).epochs,
         "seed": options.seed,
     }

@@ -35,4 +35,6 @@ FILES = frozenset(
     | {"scale.csv", "element_scale.json", "pareto.parquet", "replaceability.parquet", SCALE_FACTS}
     | {"transfer.parquet", "transfer.json", "transfer_ledger.parquet"}
     | {"dos_ledger.parquet", "dos_predictions.parquet", "dos_elements.parquet", "dos.json"}
+    | {"contrast_ledger.parquet", "contrast_predictions.parquet", "contrast_embeddings.parquet"}
+    | {"contrast.json"}
 )

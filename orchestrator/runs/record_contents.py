@@ -19,8 +19,14 @@ import pyarrow as pa
 
 from trainables.elements import handcrafted
 from trainables.targets.base import MEAN_ABSOLUTE_ERROR
+from trainables.training.contrast_spec import ContrastSpec
 from trainables.training.density_spec import DensitySpec
-from trainables.training.specification import CrabNetSpec, ModelSpec, SpecificationError
+from trainables.training.specification import (
+    CrabNetSpec,
+    ModelSpec,
+    Specification,
+    SpecificationError,
+)
 
 DONE, FAILED, DIVERGED = "done", "failed", "diverged"
 STATUSES = (DONE, FAILED, DIVERGED)
@@ -62,9 +68,16 @@ BESIDE = {"crc32", "arrays_sha256"}  # entries of a row that are no columns
 RENAMED = ("task", "array")  # the same data may have another name in another grid
 NAMES = re.compile(
     r"weights/.+|table|handcrafted|scaler/(mean|scale)|curve/(train_loss|val_mae)"
-    r"|predictions/(validation|test)/(row|value|ptr)|elements/(numbers|counts|density|mixed|h|l|layer[1-9]\d*)"
+    r"|predictions/(validation|test)/(row|value|ptr)|predictions/work_function"
+    r"|(untrained/)?(embeddings/(crystal|profile)|features/crystal)|split/(train|validation|test)"
+    r"|elements/(numbers|counts|density|mixed|h|l|layer[1-9]\d*)"
 )
 PARTS = {"validation": "n_val", "test": "n_test"}  # of the predictions, and their columns
+# By a field that no other has; CrabNetSpec has none.
+SPECIFICATIONS: dict[str, type[Specification]] = {
+    "backbone": ModelSpec, "window": DensitySpec, "learns": ContrastSpec,
+}  # fmt: skip
+SHORT = {"train": "train", "validation": "val", "test": "test"}  # of the parts, in columns
 LARGEST_Z = 118
 
 
@@ -144,7 +157,7 @@ def _wrong_spec(recorded: str | None, asked: str) -> str:
     if recorded == asked:
         return ""
     fields = json.loads(asked)
-    kind = ModelSpec if "backbone" in fields else DensitySpec if "window" in fields else CrabNetSpec
+    kind = next((own for field, own in SPECIFICATIONS.items() if field in fields), CrabNetSpec)
     try:
         key = kind.read(recorded or "").key
     except SpecificationError as error:
@@ -169,6 +182,8 @@ def wrong_in_arrays(
         finite = value.dtype.kind != "f" or name.startswith("curve/") or np.isfinite(value).all()
         if value.dtype.kind not in "fiu" or not finite:
             return f"{name} holds what is no number"
+    if "learns" in row:
+        return _wrong_spaces(arrays, row)
     for part, column in PARTS.items():
         if why := _wrong_predictions(arrays, part, row.get(column), parts, _shape(row)):
             return why
@@ -177,6 +192,33 @@ def wrong_in_arrays(
     if "dim" not in row:
         return ""
     return _wrong_table(arrays, row) or _wrong_elements(arrays, row)
+
+
+def _wrong_spaces(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> str:
+    """Why arrays are not those of a contrastive model, or of the regression of its encoder."""
+    parts = {f"split/{part}": f"n_{short}" for part, short in SHORT.items()}
+    vectors = ("embeddings/crystal", "embeddings/profile", "features/crystal")
+    if row["learns"] == "work_function":
+        needed = ["predictions/work_function"]
+    else:
+        needed = [before + name for before in ("", "untrained/") for name in vectors]
+    for name in (*parts, *needed):
+        if name not in arrays:
+            return f"without {name}"
+    materials = len(arrays[needed[0]])
+    for name in needed:
+        values, axes = arrays[name], 1 if name.startswith("predictions") else 2
+        if values.dtype.kind != "f":
+            return f"{name} is of another type"
+        if values.ndim != axes or len(values) != materials:
+            return f"{name} is of another size"
+    for name, column in parts.items():
+        rows = arrays[name]
+        if rows.dtype.kind not in "iu" or rows.ndim != 1 or len(rows) != row[column]:
+            return f"{name} is of another size"
+        if len(rows) and not 0 <= rows.min() <= rows.max() < materials:
+            return f"{name} is of other materials"
+    return ""
 
 
 def _wrong_table(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ from orchestrator.training.study import MakeFit, Study, TrainingArray
 from orchestrator.training.trials import Trial, prepare
 
 if TYPE_CHECKING:
-    from trainables.training.group import Group
+    from trainables.models.gathering import Group
 
 SECONDS = 0.2  # between two looks at what the workers have told
 # Of Ray Train, whose defaults are 60 and 2 seconds: on a busy machine workers take longer to import
@@ -247,7 +247,9 @@ class _Work:
 
     def _group(self) -> Group:
         """The workers of this attempt."""
-        from trainables.training.group import ALONE, Joined  # here: the driver needs no torch
+        # here: the driver needs no torch
+        from trainables.models.gathering import ALONE
+        from trainables.training.group import Joined
 
         own = train.get_context()
         rank, size = own.get_world_rank(), own.get_world_size()

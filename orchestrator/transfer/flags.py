@@ -13,7 +13,7 @@ from orchestrator.data.given_folds import Division, add_division, division_of
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Distinct, Parser, number, whole_number
 from orchestrator.nodes.worker import Worker
-from orchestrator.training.flags import add_machine, worker_of
+from orchestrator.training.flags import add_machine, add_run, worker_of
 from trainables.crystals.registry import FOLDS
 from trainables.models.recipe import RecipeName
 
@@ -90,7 +90,7 @@ def _parser() -> Parser:
     _add_power(parser)
     _add_fairness(parser)
     _add_training(parser)
-    _add_results(parser)
+    add_run(parser, "runs/transfer")
     add_machine(parser).add_argument(
         "--dry-run",
         action="store_true",
@@ -242,20 +242,6 @@ def _add_training(parser: Parser) -> None:
     training.add_argument(
         "--trainable", action="store_true", help="let the tables learn too; default: frozen"
     )
-
-
-def _add_results(parser: Parser) -> None:
-    results = parser.add_argument_group("results")
-    results.add_argument(
-        "--run", type=Path, default=Path("runs/transfer"), help="run directory; default %(default)s"
-    )
-    results.add_argument(
-        "--extend",
-        action="store_true",
-        help="continue a run directory of another comparison with this one; models that both"
-        " have are not trained again",
-    )
-    results.add_argument("--retry-failed", action="store_true", help="train failed models again")
 
 
 def parse(argv: Sequence[str]) -> TransferOptions:

@@ -10,8 +10,8 @@ from pymatgen.core import Structure
 
 from trainables.crystals.crystal import Crystal
 from trainables.models.backbones import BACKBONES, representations
-from trainables.representations.graph import CrystalGraph, Graphs, Neighbours
-from trainables.representations.neighbours import find_neighbours, milli
+from trainables.representations.graph import CrystalGraph, Graphs, Neighbours, milli
+from trainables.representations.neighbours import find_neighbours
 from trainables.representations.quotient_graph import QuotientGraph
 from trainables.testing.crystals import crystal, listed_anew, named_crystals, pairs, triclinic
 from trainables.testing.samples import graphs_of

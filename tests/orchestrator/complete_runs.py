@@ -16,6 +16,7 @@ from analysis.element_table import to_csv
 from analysis.elements import SYMBOLS
 from analysis.substitution.groups import divide, ions
 from orchestrator import cli
+from orchestrator.contrast import files as contrast
 from orchestrator.data import featurise
 from orchestrator.data.formula_list import digest_of as digest_of_formulas
 from orchestrator.data.shard_writer import ShardWriter
@@ -79,6 +80,7 @@ def complete_run(run: Path) -> Path:
     _scale(run)
     _transfer(run.with_name("transfer"))
     _dos(run)
+    _contrast(run)
     return run
 
 
@@ -129,6 +131,15 @@ def _dos(run: Path) -> None:
     dos.write_table(run, dos.ELEMENTS, [{"symbol": "H", "prediction": [1.0]}], dos.OF_ELEMENTS)
     about = {"phonons": False, "crystals": 1, "name": "edos"}
     dos.write_facts(run, {"folds": [], "recipe": "tuned", "data": about})
+
+
+def _contrast(run: Path) -> None:
+    sums.write_parquet(run, contrast.LEDGER, pa.table({"key": ["k"], "val_error": [0.5]}))
+    row = {"id": "a", "formula": "ClNa", "part": "test", "member": 0}
+    contrast.write_rows(run, contrast.EMBEDDINGS, [row | {"crystal": [1.0]}], contrast.EMBEDDED)
+    predicted = {name: row[name] for name in ("id", "formula", "part")} | {"head": 4.5}
+    contrast.write_rows(run, contrast.PREDICTIONS, [predicted], contrast.PREDICTED)
+    contrast.write_facts(run, {"recipe": "tuned", "data": {"materials": 1, "name": "slabs"}})
 
 
 def _transfer(run: Path) -> None:
@@ -196,6 +207,9 @@ def readers(run: Path) -> dict[str, list[Callable[[Path], Any]]]:
         "pareto.parquet": [lambda run: scale.FinishedScale(run).front],
         "replaceability.parquet": [lambda run: scale.FinishedScale(run).pairs],
         "scale.meta.json": [lambda run: scale.FinishedScale(run).facts],
+        "contrast.json": [lambda run: contrast.FinishedContrast(run).facts],
+        "contrast_embeddings.parquet": [lambda run: contrast.FinishedContrast(run).embeddings],
+        "contrast_predictions.parquet": [lambda run: contrast.FinishedContrast(run).predictions],
         "dos.json": [lambda run: dos.FinishedDos(run).facts],
         "dos_predictions.parquet": [lambda run: dos.FinishedDos(run).predictions],
         "dos_elements.parquet": [lambda run: dos.FinishedDos(run).elements],

@@ -28,7 +28,7 @@ from orchestrator.training.events import ArrayLost, Event, Trained
 from orchestrator.training.study import Fit, Study
 from orchestrator.training.train import train
 from tests.orchestrator.small_densities import write_densities
-from trainables.training.group import Group
+from trainables.models.gathering import Group
 
 COMMON = ("--points", "60", "--width", "8", "--folds", "0", "--members", "4", "--float64")
 

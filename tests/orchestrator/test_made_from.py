@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import cli
+from orchestrator.contrast import files as contrast
 from orchestrator.dos import files as dos
 from orchestrator.element_groups import files as groups
 from orchestrator.interface.errors import UsageError
@@ -28,9 +29,10 @@ DERIVED = ("embeddings.parquet", "predictions.parquet", "distances.parquet")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = complete_run(tmp_path_factory.mktemp("made") / "run")
-    # its report would be one of densities too, of which these files hold next to nothing
-    for name in (dos.FACTS, dos.PREDICTIONS, dos.ELEMENTS, dos.LEDGER):
-        sums.remove(run, name)
+    # its report would be one of these jobs too, of which these files hold next to nothing
+    of_dos = (dos.FACTS, dos.PREDICTIONS, dos.ELEMENTS, dos.LEDGER)
+    of_contrast = (contrast.FACTS, contrast.PREDICTIONS, contrast.EMBEDDINGS, contrast.LEDGER)
+    sums.remove(run, *of_dos, *of_contrast)
     return run
 
 

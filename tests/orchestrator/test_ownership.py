@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.tables import PLAIN
+from orchestrator.contrast import files as of_contrast
 from orchestrator.data import withheld
 from orchestrator.dos import files as of_dos
 from orchestrator.element_groups import files as of_groups
@@ -185,6 +186,8 @@ def test_all_names_that_jobs_write_are_known() -> None:
     """So that the drafts of a killed job are removed."""
     written = {
         *(of_transfer.SCORES, of_transfer.FACTS, of_transfer.LEDGER, withheld.FILE),
+        *(of_contrast.LEDGER, of_contrast.FACTS),
+        *(of_contrast.EMBEDDINGS, of_contrast.PREDICTIONS),
         *(of_dos.LEDGER, of_dos.FACTS, of_dos.PREDICTIONS, of_dos.ELEMENTS),
         *(of_ensemble.PREDICTIONS, of_ensemble.FACTS),
         *(of_groups.GEOMETRY, of_groups.CLUSTERINGS, of_groups.PARTNERS, of_groups.GROUPS),

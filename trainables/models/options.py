@@ -160,3 +160,42 @@ class CrabNetOptions(NetworkOptions):
     heads: int = 4
     hidden: int = 2048
     head_widths: tuple[int, ...] = (1024, 512, 256, 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastOptions(NetworkOptions):
+    """Options of the two encoders; the defaults are as published.
+
+    Attributes:
+        elements: width of the element vectors and of the gated convolutions.
+        gaussians: radial functions, evenly spaced from 0 Å to the cutoff.
+        convolutions: number of gated convolutions.
+        mean: whether they take means over the neighbours; else sums, of a hundred or so.
+        width: of the transformer.
+        blocks, heads, hidden: its layers, its heads, and the width of their dense layers.
+        channels: scalars, and as many vectors, of the equivariant layer.
+        filters: channels of the first stage of the ResNet; each of the others has twice as many as
+            the one before.
+        dim: D, of both embeddings.
+    """
+
+    elements: int = 64
+    gaussians: int = 12
+    convolutions: int = 2
+    mean: bool = False
+    width: int = 384
+    blocks: int = 2
+    heads: int = 4
+    hidden: int = 1536
+    channels: int = 160
+    filters: int = 64
+    dim: int = 384
+
+    def __post_init__(self) -> None:
+        """Refuses what no network can be made of.
+
+        Raises:
+            ValueError: heads that do not divide the width.
+        """
+        if self.width % self.heads:
+            raise ValueError(f"heads {self.heads}: must divide the width, {self.width}")

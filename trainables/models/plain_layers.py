@@ -23,6 +23,11 @@ class Dense(nn.Linear):
             nn.init.zeros_(self.bias)
 
 
+def bounded(logit: Tensor) -> Tensor:
+    """Logits within ±LOUDEST, smoothly."""
+    return LOUDEST * torch.tanh(logit / LOUDEST)
+
+
 def shares(logit_rc: Tensor, segment_r: Tensor, size: int, weight_r: Tensor) -> Tensor:
     """[R, C] softmax over the rows of each segment, a row counted `weight` times.
 
@@ -33,5 +38,5 @@ def shares(logit_rc: Tensor, segment_r: Tensor, size: int, weight_r: Tensor) -> 
         segment_r: int64.
         size: S.
     """
-    loud_rc = torch.exp(LOUDEST * torch.tanh(logit_rc / LOUDEST))
+    loud_rc = torch.exp(bounded(logit_rc))
     return loud_rc / gather(scatter_sum(loud_rc, segment_r, size, weight_r), segment_r)

@@ -23,10 +23,12 @@ class Recipe:
         optimiser: "sgd" (momentum 0.9), "adam", "adamw" or "lamb" (with look-ahead).
         lr: highest learning rate.
         weight_decay: decoupled (adamw) only.
+        beta2: of adamw, decay of its average of squared gradients.
         loss: "mse" or "l1", on standardised targets; "laplace", for formulas only: the negative
             logarithm of a Laplace distribution whose scale the model predicts too.
         schedule: "constant"; "step" (× 0.1 at `milestones`); "cosine" (linear warm-up over the
-            first `warmup` of the epochs, then half a cosine to 0 at the last); "plateau" (× 0.7
+            first `warmup` of the epochs, an epoch at least unless it is 0, then half a cosine to 0
+            at the last); "plateau" (× 0.7
             each time the training loss has not fallen for 60 epochs, by a model's own curve).
         averaging: decay per step of an exponential moving average of the weights, which is then
             used in validation, selection and test; 0 for none.
@@ -43,6 +45,7 @@ class Recipe:
     optimiser: Literal["sgd", "adam", "adamw", "lamb"]
     lr: float
     weight_decay: float = 0.0
+    beta2: float = 0.999
     loss: Literal["mse", "l1", "laplace"] = "mse"
     schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
     milestones: tuple[int, ...] = ()
@@ -72,7 +75,7 @@ class Recipe:
         if self.schedule == "step":
             return 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
         if self.schedule == "cosine":
-            warm = max(1.0, self.warmup * self.epochs)
+            warm = max(1.0, self.warmup * self.epochs) if self.warmup else 0.0
             if epoch < warm:
                 return (epoch + 1e-2) / warm
             return 0.5 * (1 + math.cos(math.pi * (epoch - warm) / max(1e-9, self.epochs - warm)))

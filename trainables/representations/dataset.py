@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -82,6 +83,42 @@ class Dataset(Generic[G]):
                 raise TypeError("the elements of crystals in a store have to be given")
             known = element_matrix(self.graphs.z, self.graphs.node_crystal, len(self))
         return np.asarray(known[:, list(numbers)].any(axis=1))
+
+
+def taken(dataset: Dataset[Columns], rows: np.ndarray) -> Dataset[Columns]:
+    """The crystals at some positions, of a data set in memory without folds of its own."""
+    graphs = dataset.graphs.take(rows)
+    return Dataset(
+        graphs,
+        dataset.targets_of(rows),
+        dataset.ids[rows],
+        dataset.rows[rows],
+        dataset.total,
+        target_ptr=None if dataset.target_ptr is None else graphs.node_ptr,
+    )
+
+
+def fingerprint_of(dataset: Dataset[Columns], settings: str) -> str:
+    """SHA-256 (hex) of ids, targets and graphs, and of how they were made."""
+    digest = hashlib.sha256(settings.encode())
+    digest.update("\0".join(dataset.ids).encode())
+    digest.update(np.ascontiguousarray(dataset.target).tobytes())
+    for name in sorted(vars(dataset.graphs)):
+        digest.update(np.ascontiguousarray(getattr(dataset.graphs, name)).tobytes())
+    return digest.hexdigest()
+
+
+def mean_over_atoms(graphs: Columns, values: np.ndarray) -> np.ndarray:
+    """[B, …] means of values of nodes [N, …], each counted as often as atoms it stands for."""
+    weights = graphs.multiplicity.reshape(-1, *[1] * (values.ndim - 1))
+    totals = np.add.reduceat(values * weights, graphs.node_ptr[:-1], axis=0)
+    atoms = np.add.reduceat(graphs.multiplicity, graphs.node_ptr[:-1])
+    return np.asarray(totals / atoms.reshape(-1, *[1] * (values.ndim - 1)))
+
+
+def composition_of(graphs: Columns) -> np.ndarray:
+    """[B, 119] shares of the elements among the atoms, by atomic number."""
+    return mean_over_atoms(graphs, np.eye(MAX_Z + 1)[graphs.z])
 
 
 def element_matrix(z: np.ndarray, crystal: np.ndarray, crystals: int) -> np.ndarray:

@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 
 from trainables.crystals.densities import Window
 from trainables.crystals.registry import FOLDS
 from trainables.crystals.split import Split
-from trainables.crystals.symbols import MAX_Z
 from trainables.representations.columns import Column, Columns, Scope, ranges
-from trainables.representations.dataset import Dataset
+from trainables.representations.dataset import (
+    Dataset,
+    composition_of,
+    fingerprint_of,
+    mean_over_atoms,
+    taken,
+)
 from trainables.representations.graph import CrystalGraph
-from trainables.representations.schema import from_table
+from trainables.representations.schema import from_table, joined
 
 VOLUME, PEAK = "volume", "peak"
 
@@ -62,43 +66,17 @@ class Densities:
     @cached_property
     def composition(self) -> np.ndarray:
         """[B, 119] shares of the elements among the atoms, by atomic number."""
-        graphs = self.data.graphs
-        one_hot = np.eye(MAX_Z + 1)[graphs.z]
-        return mean_over_atoms(graphs, one_hot)
+        return composition_of(self.data.graphs)
 
     def take(self, rows: np.ndarray) -> Densities:
         """The crystals at some positions."""
-        data, graphs = self.data, self.data.graphs
-        places = data.places_of(rows)
-        taken = graphs.take(rows)
-        chosen = Dataset(
-            taken,
-            data.target[places],
-            data.ids[rows],
-            data.rows[rows],
-            data.total,
-            target_ptr=taken.node_ptr,
-        )
+        chosen = taken(self.data, rows)
         return Densities(chosen, self.window, self.per_site, self.volume[rows], self.peak[rows])
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of all that training sees."""
-        digest = hashlib.sha256(repr((self.window, self.per_site)).encode())
-        digest.update("\0".join(self.data.ids).encode())
-        digest.update(np.ascontiguousarray(self.data.target).tobytes())
-        graphs = self.data.graphs
-        for name in sorted(vars(graphs)):
-            digest.update(np.ascontiguousarray(getattr(graphs, name)).tobytes())
-        return digest.hexdigest()
-
-
-def mean_over_atoms(graphs: Columns, values: np.ndarray) -> np.ndarray:
-    """[B, …] means of values of nodes [N, …], each counted as often as atoms it stands for."""
-    weights = graphs.multiplicity.reshape(-1, *[1] * (values.ndim - 1))
-    totals = np.add.reduceat(values * weights, graphs.node_ptr[:-1], axis=0)
-    atoms = np.add.reduceat(graphs.multiplicity, graphs.node_ptr[:-1])
-    return np.asarray(totals / atoms.reshape(-1, *[1] * (values.ndim - 1)))
+        return fingerprint_of(self.data, repr((self.window, self.per_site)))
 
 
 def fold_of(ids: np.ndarray) -> np.ndarray:
@@ -156,13 +134,12 @@ def by_element(
 def join(
     contents: Sequence[bytes], kind: CrystalGraph, window: Window, *, per_site: bool, total: int
 ) -> Densities:
-    """The crystals of several `DensityTable`s, in their order.
+    """The crystals of several `RowTable`s of densities, in their order.
 
     Args:
         total: rows of the source.
     """
-    tables = [pa.ipc.open_stream(content).read_all() for content in contents]
-    table = pa.concat_tables(tables)
+    table = joined(contents)
     return Densities(
         from_table(table, kind.columns, total, density_column(window.points)),
         window,

@@ -119,3 +119,20 @@ class OrbitBatch(Batch):
     into: Tensor
     out: Tensor
     fourth: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlabBatch(Batch):
+    """A batch of slabs, in standard orientation (`slab_graph.py`).
+
+    Attributes:
+        environment: [N, 363] distances and angles to the nearest neighbours and theirs.
+        length: [E] in Å.
+        direction: [E, 3] mean unit vector from dst to the neighbours of the orbit.
+        polar: [B, 3, 3] what of a vector the point group allows.
+    """
+
+    environment: Tensor
+    length: Tensor
+    direction: Tensor
+    polar: Tensor

@@ -12,18 +12,10 @@ import numpy as np
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from trainables.crystals.crystal import Crystal
-from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours
+from trainables.representations.graph import PER_ANGSTROM, CrystalGraph, Neighbours, milli
 from trainables.representations.quotient import DISTANCE_BITS, INDEX_BITS, NUMBER_BITS, fits, low
 
-# Symmetric crystals often have distances such as 2.8125 Å, which round-half-to-even moves up or
-# down with the last bit of a rotated lattice. An odd offset moves the bins' borders away from them.
-BIN_OFFSET = 0.0317
 PERIODIC = np.ones(3, dtype=np.int64)
-
-
-def milli(distance: np.ndarray) -> np.ndarray:
-    """Converts distances in Å to integers of 1e-3 Å (with bin borders off round numbers)."""
-    return np.floor(distance * PER_ANGSTROM + (0.5 + BIN_OFFSET)).astype(np.int64)
 
 
 def find_neighbours(crystals: Sequence[Crystal], kinds: Sequence[CrystalGraph]) -> Neighbours:

@@ -194,7 +194,7 @@ class OrbitGraph(CrystalGraph):
 
     def build(self, neighbours: Neighbours) -> OrbitGraphs:
         """See `CrystalGraph`; neighbours are searched anew, in the symmetrised crystals."""
-        return self.of([symmetrise(one) for one in _crystals(neighbours)], neighbours.search)
+        return self.of([symmetrise(one) for one in crystals_of(neighbours)], neighbours.search)
 
     def of(self, symmetric: Sequence[Symmetrised], search: Search) -> OrbitGraphs:
         """The graphs of crystals whose groups are known."""
@@ -335,7 +335,8 @@ def node_of_atom(crystal: Crystal) -> np.ndarray:
     return of_atoms
 
 
-def _crystals(neighbours: Neighbours) -> Sequence[Crystal]:
+def crystals_of(neighbours: Neighbours) -> Sequence[Crystal]:
+    """The crystals whose neighbours were searched."""
     ends = pairwise(neighbours.node_ptr.tolist())
     return [
         Crystal(

@@ -83,6 +83,11 @@ def _stored(one: Column, values: np.ndarray, graphs: Columns) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(graphs.ptr(one.scope).astype(np.int32)), flat)
 
 
+def joined(contents: Sequence[bytes]) -> pa.Table:
+    """The rows of several Arrow streams, in their order."""
+    return pa.concat_tables([pa.ipc.open_stream(content).read_all() for content in contents])
+
+
 def from_table(table: pa.Table, kind: type[C], total: int, known: Column = TARGET) -> Dataset[C]:
     """The inverse of `to_table`, in the table's row order; `total` as in `Dataset`."""
     return dataset_of(table, graphs_of(table, kind), total, known)

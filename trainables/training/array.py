@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.models.gathering import ALONE, Group
 from trainables.models.layers import Generators
 from trainables.models.recipe import CyclicRecipe, Recipe
 from trainables.training.averaging import (
@@ -27,7 +28,7 @@ from trainables.training.averaging import (
     select_rows,
 )
 from trainables.training.compiled import forward_of
-from trainables.training.group import ALONE, Group, add_gradients
+from trainables.training.group import add_gradients
 from trainables.training.optimisers import build_optimiser
 from trainables.training.problem import Problem
 

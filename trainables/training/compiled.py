@@ -13,7 +13,7 @@ import torch
 import torch.fx.experimental._config
 from torch import Tensor, nn
 
-from trainables.models.stacking import StackedNetwork
+from trainables.models.stacking import Stack
 from trainables.private_cache import keep_compiled_code_private
 from trainables.representations.graph_batch import GraphBatch
 
@@ -29,7 +29,8 @@ def forward_of(
     Only the number of steps decides, not a measurement: the same command gives the same bits. What
     `torch.func.vmap` stacks is not compiled: it would be compiled anew for each size of a batch.
     """
-    if device.type != "cuda" or steps < STEPS_WORTH_COMPILING or isinstance(model, StackedNetwork):
+    stacked = any(isinstance(part, Stack) for part in model.modules())
+    if device.type != "cuda" or steps < STEPS_WORTH_COMPILING or stacked:
         return model
     return compiled(model, backend)
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from trainables.crystals.split import InnerFold, Split, inner_split
 from trainables.models.backbones import BACKBONES
 from trainables.models.densities import DensityStack, of_crystals, own, published
+from trainables.models.gathering import ALONE, Group
 from trainables.models.layers import Generators
 from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns, even_parts
@@ -36,7 +37,6 @@ from trainables.representations.graph_batch import Batch
 from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.density_spec import SE3_TRANSFORMER, DensitySpec, EnsembleSpec
 from trainables.training.fitted import FittedArray
-from trainables.training.group import ALONE, Group
 from trainables.training.outcome import Outcome, not_evaluated
 from trainables.training.problem import Forward
 

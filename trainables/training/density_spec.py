@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import FEATURISER_VERSION
 from trainables.representations.orbit_graph import OrbitGraph
-from trainables.training.specification import Specification
+from trainables.training.specification import MembersSpec, Specification
 
 # Raised whenever trained models differ in more than rounding; part of their keys.
 DENSITY_VERSION = 2
@@ -67,23 +67,8 @@ class DensitySpec(Specification):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleSpec:
-    """The members of a fold, which are trained together.
-
-    Attributes:
-        models: label -> its specification; they differ in `member` alone.
-    """
-
-    models: dict[str, DensitySpec]
-
-    @property
-    def first(self) -> DensitySpec:
-        """What the members share."""
-        return next(iter(self.models.values()))
-
-    def only(self, labels: Collection[str]) -> EnsembleSpec:
-        """Some of the members."""
-        return EnsembleSpec(models={one: self.models[one] for one in labels})
+class EnsembleSpec(MembersSpec[DensitySpec]):
+    """The members of a fold."""
 
 
 def members_of(spec: DensitySpec) -> dict[str, DensitySpec]:

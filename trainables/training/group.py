@@ -5,37 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-
-class Group(Protocol):
-    """Workers that hold the same models.
-
-    Attributes:
-        rank: of this worker, from 0.
-        size: number of workers.
-    """
-
-    rank: int
-    size: int
-
-    def add(self, values: Tensor) -> None:
-        """Puts into `values` the sums over all workers, the same bits in each."""
-
-
-class Alone:
-    """One worker."""
-
-    rank, size = 0, 1
-
-    def add(self, values: Tensor) -> None:
-        """Leaves the values as they are."""
-
-
-ALONE = Alone()
+from trainables.models.gathering import Group
 
 
 class Joined:
@@ -44,7 +18,7 @@ class Joined:
     They find each other by a file, as torch's other ways listen on every interface of a machine.
 
     Args:
-        rank, size: see `Group`.
+        rank, size: see `Group` of `gathering.py`.
         meeting: a file that no other group has, on a disk that all workers share.
         device: that the models are on.
         one_machine: whether all workers are on this one; then they speak over its loopback alone.

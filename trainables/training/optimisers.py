@@ -25,8 +25,10 @@ def build_optimiser(recipe: Recipe, model: nn.Module) -> Optimizer:
         case "adam":
             return _eager(Adam)(parameters, lr=recipe.lr, fused=True)
         case "adamw":
-            decay = recipe.weight_decay
-            return _eager(AdamW)(parameters, lr=recipe.lr, weight_decay=decay, fused=True)
+            decay, betas = recipe.weight_decay, (0.9, recipe.beta2)
+            return _eager(AdamW)(
+                parameters, lr=recipe.lr, betas=betas, weight_decay=decay, fused=True
+            )
         case "lamb":
             return _eager(Lamb)(parameters, lr=recipe.lr)
 

@@ -11,11 +11,11 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from types import UnionType
-from typing import Any, Literal, Self, cast, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -88,6 +88,29 @@ class Specification:
         recipe = found.get("recipe")
         cyclic = isinstance(recipe, dict) and "half" in recipe
         return {"recipe": CyclicRecipe if cyclic else Recipe}
+
+
+S = TypeVar("S", bound=Specification)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MembersSpec(Generic[S]):
+    """Models that are trained together.
+
+    Attributes:
+        models: label -> its specification; they differ in `member` alone.
+    """
+
+    models: dict[str, S]
+
+    @property
+    def first(self) -> S:
+        """What the members share."""
+        return next(iter(self.models.values()))
+
+    def only(self, labels: Collection[str]) -> Self:
+        """Some of the members."""
+        return dataclasses.replace(self, models={one: self.models[one] for one in labels})
 
 
 @dataclass(frozen=True, kw_only=True)

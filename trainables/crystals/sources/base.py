@@ -42,24 +42,12 @@ class SourceError(ValueError):
 
 
 @runtime_checkable
-class Source(Protocol):
-    """Crystals with one target each, in a fixed order that determines the official folds."""
+class EntrySource(Protocol):
+    """Crystals in a fixed order."""
 
     @property
     def name(self) -> str:
         """Short name of the data set, used for directories and tables."""
-
-    @property
-    def target_name(self) -> str:
-        """Name of the target column."""
-
-    @property
-    def unit(self) -> str | None:
-        """Unit of the target; None if the source does not state it."""
-
-    @property
-    def cells(self) -> Cells:
-        """The form of the target's cells, which decides the kind of target."""
 
     def digest(self) -> str:
         """SHA-256 (hex) of the input's bytes and the target's name."""
@@ -73,6 +61,23 @@ class Source(Protocol):
         Raises:
             SourceError: the file turns out to be broken midway.
         """
+
+
+@runtime_checkable
+class Source(EntrySource, Protocol):
+    """Crystals with one target each, in a fixed order that determines the official folds."""
+
+    @property
+    def target_name(self) -> str:
+        """Name of the target column."""
+
+    @property
+    def unit(self) -> str | None:
+        """Unit of the target; None if the source does not state it."""
+
+    @property
+    def cells(self) -> Cells:
+        """The form of the target's cells, which decides the kind of target."""
 
 
 def file_digest(path: Path, target_name: str) -> str:

@@ -1,0 +1,128 @@
+"""A run of `contrast` in processes of this machine: what it leaves, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from orchestrator import cli
+from orchestrator.contrast import job
+from orchestrator.contrast.files import FinishedContrast
+from orchestrator.contrast.sections import CONTRAST_SECTIONS, curve
+from orchestrator.interface.errors import UsageError
+from orchestrator.runs import sums
+from tests.orchestrator.small_slabs import MATERIALS, asked, without_ray
+
+
+def contrast(run: Path, *flags: str) -> int:
+    with without_ray():
+        return job.start(asked("--run", str(run), *flags))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two contrastive models, and two regressions."""
+    folder = tmp_path_factory.mktemp("contrast") / "run"
+    assert contrast(folder) == 0
+    return folder
+
+
+def test_what_it_leaves(run: Path) -> None:
+    facts = json.loads((run / "contrast.json").read_text())
+    assert facts["data"]["materials"] == MATERIALS and facts["data"]["generated"]
+    assert (facts["split"]["train"], facts["split"]["validation"], facts["split"]["test"]) == (
+        48, 6, 6
+    )  # fmt: skip
+    assert facts["members_done"] == facts["regressions_done"] == 2 and facts["curve"] == []
+    assert len(facts["retrieval"]) == 10 and len(facts["work_function"]["methods"]) == 7
+    assert {row["learns"] for row in facts["cost"]} == {"pairs", "work_function"}
+    found = FinishedContrast(run)
+    ranks = found.tested[["rank_to_profile", "rank_to_crystal"]]
+    assert ranks.min().min() >= 1 and ranks.max().max() <= 6
+    vectors = np.stack(found.embeddings["profile"].to_list())
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert not (run / ".tune").exists() and not (run / "checkpoints").exists()
+    documented = (Path(__file__).parents[2] / "docs" / "contrast.md").read_text()
+    cells = re.findall(r"^\| `([\w, ]+)` \|", documented.split("## What it leaves")[1], re.M)
+    assert facts.keys() - {"made_from"} == set(", ".join(cells).split(", "))
+
+
+def test_the_report_has_all_sections_but_the_curve(run: Path) -> None:
+    page = " ".join((run / "report.html").read_text().split())
+    for title, _ in CONTRAST_SECTIONS:
+        assert (f">{title}</h2>" in page) == (title != "Learning curves")
+
+
+def test_the_same_command_trains_nothing_again(
+    run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
+    facts = (run / "contrast.json").read_bytes()
+    assert contrast(run) == 0
+    assert {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()} == before
+    assert "4 models in the grid, 4 recorded before" in capfd.readouterr().out
+    assert (run / "contrast.json").read_bytes() == facts
+
+
+def test_a_model_that_was_lost_is_trained_again(run: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(run, tmp_path / "again"))
+    ledger = pd.read_parquet(run / "contrast_ledger.parquet")
+    lost = ledger.loc[(ledger["learns"] == "pairs") & (ledger["member"] == 1), "key"].item()
+    (again / "records" / f"{lost}.json").unlink()
+    assert contrast(again) == 0
+    before, after = (load_file(one / "records" / f"{lost}.safetensors") for one in (run, again))
+    assert before.keys() == after.keys()
+    for name, values in before.items():  # alone it is stacked differently
+        np.testing.assert_allclose(after[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_other_settings_are_refused_and_change_nothing(run: Path) -> None:
+    before = sums.read(run)
+    with pytest.raises(UsageError, match=r"holds another run .*members") as caught:
+        contrast(run, "--members", "3")
+    assert "\n" not in str(caught.value) and sums.read(run) == before
+
+
+@pytest.mark.parametrize("command", ["predict RUN x.cif", "export RUN exported", "ensemble RUN"])
+def test_other_jobs_do_not_take_such_a_run(
+    command: str,
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.cif").write_text("data_x\n")
+    assert cli.main(command.replace("RUN", str(run)).split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {run}") and "is no finished run" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["x.cif"]
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert contrast(tmp_path / "run", "--dry-run") == 0
+    out = capfd.readouterr().out
+    assert "4 models in 2 arrays, at most 2 epochs each" in out and "nothing is written" in out
+    assert "60 materials of 19 formulas, 0 quarantined" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_learning_curve_is_drawn(run: Path, tmp_path: Path) -> None:
+    facts = json.loads((run / "contrast.json").read_text())
+    errors = facts["work_function"]["methods"]
+    recall = {row["way"]: row["recall"] for row in facts["retrieval"] if row["method"] == "member"}
+    points = [{"materials": size, "work_functions": errors, "recall": recall} for size in (48, 20)]
+    for name in ("contrast_embeddings.parquet", "contrast_predictions.parquet"):
+        sums.write_bytes(tmp_path, name, (run / name).read_bytes())
+    sums.write_json(tmp_path, "contrast.json", facts | {"curve": points})
+    drawn = curve(FinishedContrast(tmp_path))
+    assert drawn is not None
+    assert drawn["best"]["materials"].tolist() == ["20", "48"]
+    assert drawn["drawn"].data[0].x.tolist() == [20, 48]

@@ -1,0 +1,41 @@
+"""Featurises slabs with potentials to graphs and profiles.
+
+Legend: L points of the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from trainables.crystals.crystal import Crystal, Entry
+from trainables.crystals.potentials import Grid, Potential, demand_slab
+from trainables.representations.graph import CrystalGraph
+from trainables.representations.pairs import BOTTOM, TOP, profile_column
+from trainables.representations.row_table import RowTable, read_rows
+
+
+def featurise_pairs(
+    entries: Sequence[Entry], kind: CrystalGraph, grid: Grid, max_atoms: int
+) -> RowTable:
+    """Parses and checks slabs with potentials, and makes graphs and profiles.
+
+    Args:
+        entries: with the texts of potentials (`Potential.text`) as targets.
+    """
+
+    def read(text: str, crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
+        potential = Potential.read(text)
+        demand_slab(crystal, potential.height)
+        return grid.profile(potential), potential.vacuum - potential.fermi
+
+    rows = read_rows(entries, kind, max_atoms, read)
+    profiles = np.array([profile for profile, _ in rows.values]).reshape(-1, grid.points)
+    vacuum = np.array([levels for _, levels in rows.values]).reshape(-1, 2)
+    return rows.table(
+        profiles,
+        profile_column(grid.points),
+        {name: pa.array(column) for name, column in zip((BOTTOM, TOP), vacuum.T, strict=True)},
+    )
