@@ -177,3 +177,21 @@ def test_the_recipe_of_the_paper_is_as_published() -> None:
     paper = NETWORKS["paper"].recipe
     assert paper.rate(0) == 1 and paper.rate(paper.epochs) == pytest.approx(0)
     assert (paper.batch_size, paper.lr, paper.beta2, paper.epochs) == (64, 1e-4, 0.95, 1000)
+
+
+# Losses of two epochs, validation errors, error on the test part.
+GOLDEN = {
+    "pairs": [3.173326, 2.719841, 2.45725, 2.458875, 1.855774],
+    "work_function": [0.7934708, 0.7926606, 0.6268978, 0.6282999, 0.446907],
+}
+
+
+@BOTH
+def test_trained_numbers_do_not_move(learns: str) -> None:
+    """If that is meant, raise CONTRAST_VERSION, and enter the new ones."""
+    pairs = small_pairs()
+    spec = small_spec(pairs, recipe=replace(RECIPE, epochs=2), learns=learns)
+    (outcome,) = trained(ContrastFit(spec, pairs))
+    history = outcome.history
+    found = [*history.train_loss, *history.val_error, outcome.metrics["test_error"]]
+    assert found == pytest.approx(GOLDEN[learns], rel=1e-5)
