@@ -6,6 +6,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+from scipy.stats import sem, t
 
 from analysis.embedding_heads import HEADS, KERNEL, RIDGE, STRENGTHS, combined, head
 from analysis.grouped import grouped, mean_interval
@@ -91,8 +92,23 @@ def test_signs_are_flipped_by_group() -> None:
     # all eight signs of the totals 3, 1, 3: two of eight are as far from 0
     assert found.p == pytest.approx(2 / 8, abs=0.03)
     assert found.mean == pytest.approx(1.4) and found.pairs == 3
-    assert 0.5 <= found.low < 1.4 < found.high <= 3
     assert grouped(values, groups, draws=4000) == found
+
+
+def test_intervals_are_those_of_student_and_hold_the_truth_as_often_as_they_say() -> None:
+    draw = np.random.default_rng(5)
+    alone = draw.normal(size=12)
+    found = mean_interval(alone, np.arange(12))
+    expected = t.interval(0.95, 11, alone.mean(), sem(alone))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    missed = 0
+    for _ in range(400):  # of groups of one to six rows that have much in common
+        groups = np.repeat(np.arange(10), draw.integers(1, 7, 10))
+        low, high = mean_interval(
+            draw.normal(size=10)[groups] + draw.normal(size=len(groups)), groups
+        )
+        missed += not low <= 0 <= high
+    assert 0.02 < missed / 400 < 0.09  # a bootstrap over groups misses it in 13 %
 
 
 def test_groups_make_a_difference_and_one_says_nothing() -> None:
