@@ -72,9 +72,11 @@ def demand_parts(options: ContrastJobOptions, pairs: Pairs) -> None:
     needed = FEWEST * options.workers
     parts = (len(split.train), len(split.validation), len(split.test))
     if parts[0] < needed or min(parts[1:]) < FEWEST:
-        rule = "formulas" if options.split == "formula" else "materials"
+        by_formula = options.split == "formula"
+        rule = "formulas" if by_formula else "materials"
+        remedy = ", or --split random, which divides materials" if by_formula else ""
         raise UsageError(
             f"{options.source}: of {len(pairs)} materials {parts[0]} are to learn from, {parts[1]}"
             f" validate and {parts[2]} are tested, as --split {options.split} divides the {rule};"
-            f" {needed}, {FEWEST} and {FEWEST} are needed: give more materials"
+            f" {needed}, {FEWEST} and {FEWEST} are needed: give more materials{remedy}"
         )

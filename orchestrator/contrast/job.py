@@ -135,7 +135,7 @@ def _seconds(
 ) -> float:
     """Of an epoch of the first array of a kind."""
     array = next(one for one in arrays if one.kind == kind)
-    return seconds_of_an_epoch(fit_pairs(array.spec, pairs, options.worker.device))
+    return seconds_of_an_epoch(fit_pairs, array.spec, pairs, options.worker)
 
 
 def finish(

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from orchestrator import cli
-from orchestrator.contrast import flags
+from orchestrator.contrast import flags, job
 from orchestrator.contrast.entries import LEARNS, ContrastArray, arrays_of
 from orchestrator.contrast.flags import ContrastJobOptions, parse
 from orchestrator.contrast.inputs import demand_parts
@@ -19,6 +20,7 @@ from orchestrator.contrast.results import Learned, part_of
 from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, UNTRAINED, WAYS
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.record_contents import wrong_in_arrays
+from orchestrator.training.networks import demand_room
 from tests.orchestrator.small_slabs import (
     MATERIALS,
     asked,
@@ -26,11 +28,13 @@ from tests.orchestrator.small_slabs import (
     made_up,
     read,
     table_of_slabs,
+    without_ray,
     write_slabs,
 )
 from trainables.crystals import slabs
 from trainables.crystals.split import Split
 from trainables.representations.pairs import pair_split
+from trainables.training.contrast_spec import NETWORKS
 
 
 def said(*argv: str) -> str:
@@ -53,10 +57,39 @@ def test_wrong_command_lines_are_one_line() -> None:
     assert "it must be from 1e-06 to 10" in said(*file, "--mask", "0")
     assert "it must be from 32 to 10000" in said(*file, "--points", "31")
     assert "--data" in said("--materials", "9")
+    assert said(*made, "--width", "130").startswith("--width 130: is no multiple of 4")
+    assert said(*made, "--split-seed", "3").startswith("--split-seed: has no effect without")
+    assert parse([*made, "--split-seed", "3", "--curve"]).split_seed == 3
+    assert parse(made).split_seed == flags.PUBLISHED_SEED
 
 
-def test_the_number_of_materials_is_the_generators() -> None:
+def test_the_flags_know_the_generator_and_the_networks() -> None:
     assert flags.MATERIALS == slabs.MATERIALS
+    assert {one.options.heads for one in NETWORKS.values()} == {flags.HEADS}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--gpus-per-worker", "1"], ["--cpus-per-worker", "9999"]],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_worker_that_does_not_fit_is_one_line_and_leaves_nothing(
+    more: list[str], dry: list[str], tmp_path: Path
+) -> None:
+    if torch.cuda.is_available() and "--gpus-per-worker" in more:
+        pytest.skip("this machine has a GPU")
+    options = asked("--run", str(tmp_path / "run"), *more, *dry)
+    with (
+        pytest.raises(UsageError, match="this machine takes 0 workers of") as caught,
+        without_ray(),
+    ):
+        job.start(options)
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_more_workers_than_the_machine_takes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="and --workers is 9999; lower it"), without_ray():
+        demand_room(asked("--workers", "9999"))
 
 
 @pytest.mark.parametrize("flag", ["--data", "--perovskites"])
@@ -71,9 +104,12 @@ def test_a_missing_file_is_one_line_and_leaves_nothing(
 
 
 def test_too_few_materials_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"generated: of 12 materials \d+ are to learn from, \d"):
+    said = r"generated: of 12 materials \d+ are to learn from, \d.*, or --split random, which"
+    with pytest.raises(UsageError, match=said):
         read(asked("--materials", "12", "--split", "formula"))
-    with pytest.raises(UsageError, match=r"48 are to learn from.* 60, 2 and 2 are needed"):
+    with pytest.raises(
+        UsageError, match=r"48 are to learn from.* 60, 2 and 2 are needed: give more materials$"
+    ):
         demand_parts(asked("--workers", "30"), given().pairs)
 
 
@@ -115,7 +151,10 @@ def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
     path = write_slabs(tmp_path / "x.parquet", {"id": ["a"], "structure": ["{}"], "gap": [1.0]})
     with pytest.raises(UsageError, match=r"x\.parquet: .*potential") as caught:
         read(from_files(path))
-    assert "\n" not in str(caught.value)
+    line = str(caught.value)
+    assert "\n" not in line and "give --profiles if another" in line and "it has id, st" in line
+    with pytest.raises(UsageError, match=r"p\.csv: --profiles takes Parquet"):
+        read(from_files(path, "--profiles", "p.csv"))
 
 
 def test_keys_tell_all_settings_apart() -> None:
