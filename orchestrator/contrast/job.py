@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.contrast.caveats import of_intervals, of_retrieval
 from orchestrator.contrast.entries import LEARNS, SCHEMA, ContrastArray, arrays_of
 from orchestrator.contrast.files import (
     EMBEDDED,
@@ -183,6 +184,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         *lines,
         f"work function, MAE in eV: {errors}; {held['covered']:.0%} within {held['level']:.0%}"
         " intervals",
+        *of_retrieval(facts),
+        *of_intervals(facts),
     ]
 
 
@@ -204,7 +207,10 @@ def _about(options: ContrastJobOptions, given: Input, whole: Learned) -> dict[st
             "rule": options.split,
             "seed": options.split_seed,
             **{part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-            "test_formulas": len(set(formulas[split.test])),
+            **{
+                f"{part}_formulas": len(set(formulas[getattr(split, part)]))
+                for part in ("validation", "test")
+            },
             "seen": sum(one in learned for one in formulas[split.test]),
         },
         "recipe": options.recipe,

@@ -87,7 +87,7 @@ class Learned:
                     "models": len(rows),
                     "parameters": int(rows["parameters"].iloc[0]),
                     "epochs": rows["epochs"].astype(int).tolist(),
-                    "best_epochs": rows["best_epoch"].astype(int).tolist(),
+                    "best_epochs": (rows["best_epoch"].astype(int) + 1).tolist(),
                     "seconds": seconds,
                     "materials_per_second": seen / max(seconds, 1e-9),
                     "validation_error": float(rows["val_error"].mean()),
@@ -118,6 +118,7 @@ class Learned:
         for member, arrays in enumerate(self.contrasts):
             for row in np.flatnonzero(part != "").tolist():
                 yield self._named(row, part) | {
+                    "work_function": self.pairs.work_function[row],
                     "member": member,
                     "crystal": arrays["embeddings/crystal"][row],
                     "profile": arrays["embeddings/profile"][row],

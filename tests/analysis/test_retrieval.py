@@ -118,7 +118,10 @@ def test_groups_make_a_difference_and_one_says_nothing() -> None:
     assert alone.p < 0.01 < together.p
     assert together.high - together.low > 3 * (alone.high - alone.low)
     assert np.isnan(grouped(of, np.zeros(240)).p) and mean_interval(of, np.zeros(240)) is None
-    assert grouped(np.zeros(9), np.arange(9)).p == 1
+    same = grouped(np.zeros(9), np.arange(9))
+    assert (same.p, same.low, same.high) == (1, 0, 0)
+    for share in (0.0, 1.0, 0.1):
+        assert mean_interval(np.full(12, share), np.repeat(np.arange(4), 3)) is None
     with pytest.raises(ValueError, match="no rows"):
         grouped(np.zeros(0), np.zeros(0))
 

@@ -210,6 +210,7 @@ def test_retrieval_of_partners_that_are_the_same() -> None:
     rows = {(row["way"], row["method"]): row for row in found.retrieval.facts()}
     for way in WAYS:
         assert rows[way, ENSEMBLE]["recall"] == {"1": 1, "5": 1, "10": 1}
+        assert rows[way, ENSEMBLE]["recall_1_interval"] is None  # it does not scatter
         assert rows[way, CHANCE]["recall"]["1"] == pytest.approx(1 / len(whole().test))
         assert rows[way, COMPOSITION]["recall"]["1"] < 1 and rows[way, ENSEMBLE]["mean_rank"] == 1
         assert all(
@@ -262,6 +263,10 @@ def test_rows_of_the_files_are_of_the_parts() -> None:
     found = learned(whole(), 0.1, 0.2)
     embedded = pd.DataFrame(found.embeddings())
     assert len(embedded) == 2 * MATERIALS
+    np.testing.assert_array_equal(
+        embedded["work_function"], np.tile(given().pairs.work_function, 2)
+    )
+    assert found.cost()[0]["best_epochs"] == [3, 3]  # the ledger counts from 0
     predicted = pd.DataFrame(found.predictions())
     counts = predicted["part"].value_counts()
     assert counts.to_dict() == {"test": len(whole().test), "validation": len(whole().validation)}

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from orchestrator import cli
 from orchestrator.contrast import job
+from orchestrator.contrast.caveats import of_intervals, of_retrieval
 from orchestrator.contrast.files import FinishedContrast
 from orchestrator.contrast.sections import CONTRAST_SECTIONS, curve
 from orchestrator.interface.errors import UsageError
@@ -124,5 +125,35 @@ def test_the_learning_curve_is_drawn(run: Path, tmp_path: Path) -> None:
     sums.write_json(tmp_path, "contrast.json", facts | {"curve": points})
     drawn = curve(FinishedContrast(tmp_path))
     assert drawn is not None
-    assert drawn["best"]["materials"].tolist() == ["20", "48"]
+    assert drawn["errors"]["materials"].tolist() == ["20", "48"]
+    assert {"untrained (eV)", "mean (eV)"} < set(drawn["errors"]) and "least" not in drawn["errors"]
+    assert drawn["drawn"].data[-1].name == "chance" and drawn["drawn"].data[-1].y == (1 / 6, 1 / 6)
     assert drawn["drawn"].data[0].x.tolist() == [20, 48]
+
+
+def test_what_cannot_be_trusted_is_told(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads((run / "contrast.json").read_text())
+    told = [*of_retrieval(facts), *of_intervals(facts)]
+    assert any(
+        "6 validation materials can promise at most 86%; 95% needs 19" in one for one in told
+    )
+    assert any(re.search(r"the test part has \d formula", one) for one in told)
+    assert any("not above" in one and "nothing was learned" in one for one in told)
+    assert contrast(run) == 0
+    out, page = capfd.readouterr().out, (run / "report.html").read_text()
+    for line in told:
+        assert line in out and line[1:] in page
+    assert "(few formulas)" in page
+    good = json.loads(json.dumps(facts))
+    good["split"] |= {"validation": 19, "validation_formulas": 10, "test_formulas": 10}
+    for row in good["retrieval"]:
+        row["recall_1_interval"] = [0.5, 0.7]
+    for row in good["retrieval_differences"]:
+        row |= {"mean": 0.5, "p": 0.049}
+    good["work_function"]["interval"]["covered"] = 0.86
+    assert of_retrieval(good) == [] == of_intervals(good)
+    good["work_function"]["interval"]["covered"] = 0.84
+    assert "84% of the test materials lie within what is to hold 95%" in of_intervals(good)[0]
+    good["retrieval_differences"] = [row | {"p": 0.05} for row in good["retrieval_differences"]]
+    assert "not above the untrained encoders (p" in of_retrieval(good)[0]
+    assert all(best >= 1 for row in facts["cost"] for best in row["best_epochs"])
