@@ -279,8 +279,9 @@ def part(run: FinishedRun) -> MakePart | None:
 
 def _part(finished: FinishedContrast) -> Part:
     data = finished.facts["data"]
+    of = "generated materials" if data["generated"] else f"materials of {data['name']}"
     return Part(
         filled(finished.job, CONTRAST_SECTIONS, finished),
         "Crystals and potentials in one space",
-        f"{data['materials']} materials of {data['name']}, recipe {finished.facts['recipe']}",
+        f"{data['materials']} {of}, recipe {finished.facts['recipe']}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -157,3 +158,20 @@ def test_what_cannot_be_trusted_is_told(run: Path, capfd: pytest.CaptureFixture[
     good["retrieval_differences"] = [row | {"p": 0.05} for row in good["retrieval_differences"]]
     assert "not above the untrained encoders (p" in of_retrieval(good)[0]
     assert all(best >= 1 for row in facts["cost"] for best in row["best_epochs"])
+
+
+def test_the_documented_way_to_rank_is_that_of_the_job(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "contrast.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    monkeypatch.chdir(run)
+    exec(code.replace("runs/contrast/", ""), {})  # noqa: S102
+    found = FinishedContrast(run).tested.set_index("id")
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == len(found)
+    for line in lines:
+        id, _, best = line.partition(" ")
+        ((nearest, value), *_) = ast.literal_eval(best)
+        assert nearest == found.loc[id, "nearest"]
+        assert value == pytest.approx(found.loc[id, "retrieval"])
