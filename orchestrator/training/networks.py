@@ -60,8 +60,8 @@ def demand_room(options: NetworkOptions) -> None:
     if slots is not None and slots < options.workers:
         raise UsageError(
             f"this machine takes {counted(slots, 'worker')} of {worker.cpus:g} CPUs and"
-            f" {worker.gpus:g} GPUs, and --workers is {options.workers}; lower it,"
-            " --cpus-per-worker or --gpus-per-worker"
+            f" {worker.gpus:g} GPUs, and --workers is {options.workers}; lower"
+            f" {'--workers, ' if slots else ''}--cpus-per-worker or --gpus-per-worker"
         )
 
 

@@ -88,7 +88,10 @@ def test_a_worker_that_does_not_fit_is_one_line_and_leaves_nothing(
 
 
 def test_more_workers_than_the_machine_takes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="and --workers is 9999; lower it"), without_ray():
+    with (
+        pytest.raises(UsageError, match="and --workers is 9999; lower --workers, --cpus"),
+        without_ray(),
+    ):
         demand_room(asked("--workers", "9999"))
 
 
