@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from tests.training.small_pairs import RECIPE, small_pairs, small_spec
 from tests.training.workers_for_tests import at_once, in_processes, threads
 from trainables.models.gathering import ALONE, Group
-from trainables.representations.pairs import Pairs
 from trainables.training.contrast import ContrastFit, TooFewMaterials
 from trainables.training.contrast_spec import NETWORKS, ContrastSpec, members_of
 from trainables.training.outcome import Outcome
@@ -148,7 +147,7 @@ def test_equal_profiles_are_counted() -> None:
     pairs = small_pairs()
     profiles = np.tile(pairs.data.target[:1], (len(pairs), 1))
     profiles[::2] = profiles[::2, ::-1]  # the other side up
-    same = Pairs(replace(pairs.data, target=profiles), pairs.grid, pairs.vacuum)
+    same = replace(pairs, data=replace(pairs.data, target=profiles))
     recipe = replace(RECIPE, epochs=1)
     (outcome,) = trained(ContrastFit(small_spec(same, recipe=recipe, mask=0.1), same))
     assert outcome.metrics["duplicates"] == 1
