@@ -115,17 +115,16 @@ def test_features_do_not_jump_where_neighbours_change_places() -> None:
 
 
 def test_an_eleventh_neighbour_that_another_replaces_does_not_jump() -> None:
-    """Of nine atoms at 3 Å and two at either of two places further out, by a hair."""
-    near = [(3 * np.cos(t), 3 * np.sin(t), 0.0) for t in np.arange(9) * 2 * np.pi / 9]
-    cell = np.diag([40.0, 40.0, 40.0])
+    """Beside ten nearer ones, of two at 5 Å in unlike directions the nearer by a hair."""
+    angles = np.arange(9) * 2 * np.pi / 9
+    ten = [*(3 * np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)), (0, 0, 4.0)]
 
-    def at(first: float, second: float) -> np.ndarray:
-        places = [(0, 0, 0), *near, (0, 0, 4.0), (0, first, -5.0), (0, -second, -5.0)]
-        return seen(crystal([6] * 13, np.array(places) / 40 + 0.5, cell))[0]
+    def at(further: float) -> np.ndarray:
+        places = [(0, 0, 0), *ten, (0, 0, -5.0 - further), (0, 4.0, -3.0)]
+        return seen(crystal([6] * 13, np.array(places) / 40 + 0.5, np.diag([40.0] * 3)))[0]
 
-    hair = 1e-4
-    np.testing.assert_allclose(at(1.0, 1.0 + hair), at(1.0 + hair, 1.0), atol=5e-4)
-    assert np.abs(at(1.0, 1.3) - at(1.0, 1.0)).max() > 1e-3
+    np.testing.assert_allclose(at(2e-3), at(-2e-3), atol=0.02)
+    assert np.abs(at(0.4) - at(-0.4)).max() > 0.1
 
 
 def rows_of(graphs: SlabGraphs) -> list[tuple[float, ...]]:
