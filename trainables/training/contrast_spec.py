@@ -94,7 +94,7 @@ _TUNED = ContrastNetwork(
     representation=_SLABS,
     recipe=Recipe(
         name="tuned", optimiser="adamw", lr=1e-3, weight_decay=0.01, schedule="cosine",
-        averaging=0.99, loss="l1", batch_size=64, epochs=40, patience=40,
+        averaging=0.99, loss="l1", batch_size=64, epochs=30, patience=30,
     ),
 )  # fmt: skip
 NETWORKS: Mapping[RecipeName, ContrastNetwork] = {"paper": _PAPER, "tuned": _TUNED}
