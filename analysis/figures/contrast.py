@@ -29,6 +29,7 @@ TICKS = [1, 2, 5, 10, 20, 50, 100]  # of a logarithmic axis
 COLOURS = {
     "ensemble": CATEGORIES[0],
     "one member": CATEGORIES[5],
+    "atoms as Gaussians": CATEGORIES[2],
     "nearest composition": CATEGORIES[1],
     "untrained": CATEGORIES[3],
     "chance": MUTED,

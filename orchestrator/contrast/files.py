@@ -18,13 +18,8 @@ EMBEDDINGS, PREDICTIONS = "contrast_embeddings.parquet", "contrast_predictions.p
 _VECTOR = pa.list_(pa.float32())
 _NAMED = [(name, pa.string()) for name in ("id", "formula", "part")]
 EMBEDDED = pa.schema(
-    [
-        *_NAMED,
-        ("work_function", pa.float64()),
-        ("member", pa.int64()),
-        ("crystal", _VECTOR),
-        ("profile", _VECTOR),
-    ]
+    [*_NAMED, ("work_function", pa.float64()), ("member", pa.int64())]
+    + [(name, _VECTOR) for name in ("crystal", "profile")]
 )
 PREDICTED = pa.schema(
     _NAMED

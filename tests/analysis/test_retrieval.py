@@ -13,7 +13,9 @@ from analysis.grouped import grouped, mean_interval
 from analysis.retrieval import (
     chance,
     composition_distances,
+    correlations,
     curve_ends,
+    depths,
     hits,
     nearest,
     profile_distances,
@@ -70,6 +72,25 @@ def test_profiles_are_compared_in_both_directions() -> None:
         slow = min(float(np.sqrt(np.mean((queries[query] - one) ** 2))) for one in both)
         assert found[query, other] == pytest.approx(slow)
     assert profile_distances(queries, queries[:, ::-1]).diagonal().tolist() == [0] * 4
+
+
+def test_curves_are_correlated_in_both_directions() -> None:
+    draw = np.random.default_rng(2)
+    queries, others = draw.normal(size=(4, 6)), draw.normal(size=(3, 6))
+    found = correlations(queries, others)
+    for query, other in product(range(4), range(3)):
+        both = (others[other], others[other][::-1])
+        slow = max(float(np.corrcoef(queries[query], one)[0, 1]) for one in both)
+        assert found[query, other] == pytest.approx(slow, abs=1e-9)
+    assert correlations(queries, 3 - 2 * queries[:, ::-1]).diagonal().max() < 1
+    np.testing.assert_allclose(correlations(queries, 3 + 2 * queries[:, ::-1]).diagonal(), 1)
+    assert not correlations(np.ones((1, 6)), others).any()
+
+
+def test_wells_are_as_deep_as_they_lie_below_the_lower_vacuum() -> None:
+    profiles = np.array([[5.0, 1.0, -2.0, 4.5], [3.0, 3.0, 2.0, 3.0]])
+    found = depths(profiles, np.array([[5.0, 4.0], [3.0, 3.0]]))
+    assert found.tolist() == [[0, 3, 6, 0], [0, 0, 1, 0]]
 
 
 def test_a_look_up_takes_the_nearest_and_shares_ties() -> None:
