@@ -32,7 +32,7 @@ def test_atoms_in_their_wells_pass_wherever_they_lie(shift: float) -> None:
 def test_wells_elsewhere_are_refused() -> None:
     for what, crystal, values in (
         ("an atom lies 8.* Å within the vacuum; is it another mat", layer(), made(shift=10.0)),
-        ("the slab of the potential goes on 6.* Å beyond", layer(24.9), made() + _hump()),
+        ("the potential is not flat up to 6.* Å beyond", layer(24.9), made() + _hump()),
         ("wells at the atoms make .* % of the profile's variance, 80 %", layer(23.0), made()),
         ("wells at the atoms make .* or another origin of z", layer(), made(shift=0.5)),
     ):

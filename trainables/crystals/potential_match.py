@@ -43,7 +43,10 @@ def demand_match(crystal: Crystal, potential: Potential, origin: float = 0.0) ->
         raise _mismatch(f"an atom lies {outside:.3g} Å within the vacuum")
     beyond = max(half - float(atoms.max()), half + float(atoms.min()))
     if beyond > FARTHEST:
-        raise _mismatch(f"the slab of the potential goes on {beyond:.3g} Å beyond the atoms")
+        raise _mismatch(
+            f"the potential is not flat up to {beyond:.3g} Å beyond the atoms, as with a dipole"
+            " that is not corrected"
+        )
     depth = potential.vacuum.mean() - potential.potential[at % len(potential.potential)]
     apart = _nearest((z - middle)[:, None] - atoms, potential.height)
     explained = _explained(depth, apart, crystal.numbers)
