@@ -1,7 +1,7 @@
 """Differences between two methods on the same test rows, where rows of one group are alike.
 
 Slabs of one formula share elements and bonds, so that they are no independent witnesses: signs are
-flipped, and rows drawn again, a whole group at a time.
+flipped a whole group at a time, and intervals take groups as what varies.
 
 Legend: B rows, G groups.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from analysis.paired import LEVEL, Paired
 
@@ -23,8 +24,8 @@ def grouped(
     """The mean of differences, one method minus the other, with its interval and p.
 
     p is that of a two-sided test by flipping the signs of groups, where the observed signs are one
-    of the drawn ones (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585); the interval has the
-    percentiles of a bootstrap over groups (Efron & Tibshirani 1993, doi:10.1201/9780429246593).
+    of the drawn ones (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585); the interval is that of
+    `mean_interval`.
 
     Args:
         differences: [B].
@@ -38,36 +39,32 @@ def grouped(
     """
     if not len(differences):
         raise ValueError("no rows that both have")
-    _, of = np.unique(groups, return_inverse=True)
-    totals_g, sizes_g = np.bincount(of, np.asarray(differences, float)), np.bincount(of)
-    mean, count = float(np.mean(differences)), len(totals_g)
-    if count < 2:
-        return Paired(mean=mean, low=-math.inf, high=math.inf, p=math.nan, pairs=count)
-    draw = np.random.default_rng(seed)
-    flipped = np.abs((1 - 2 * draw.integers(0, 2, (draws, count))) @ totals_g)
+    values = np.asarray(differences, float)
+    mean, interval = float(values.mean()), mean_interval(values, groups)
+    totals_g = np.bincount(np.unique(groups, return_inverse=True)[1], values)
+    if interval is None:
+        return Paired(mean=mean, low=-math.inf, high=math.inf, p=math.nan, pairs=len(totals_g))
+    low, high = interval
+    flips = 1 - 2 * np.random.default_rng(seed).integers(0, 2, (draws, len(totals_g)))
     # sums that are equal but for their order of adding are equal
-    reached = flipped >= abs(totals_g.sum()) * (1 - 1e-9) - 1e-12
-    low, high = _percentiles(totals_g, sizes_g, draw, draws)
+    reached = np.abs(flips @ totals_g) >= abs(totals_g.sum()) * (1 - 1e-9) - 1e-12
     p = (1 + int(reached.sum())) / (1 + draws)
-    return Paired(mean=mean, low=low, high=high, p=p, pairs=count)
+    return Paired(mean=mean, low=low, high=high, p=p, pairs=len(totals_g))
 
 
-def mean_interval(
-    values: np.ndarray, groups: np.ndarray, *, seed: int = 0, draws: int = DRAWS
-) -> tuple[float, float] | None:
-    """Ends of the 95 % interval of the mean of values [B], as above; None of a single group."""
+def mean_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, float] | None:
+    """Ends of the 95 % interval of the mean of values [B]; None of a single group.
+
+    The mean is a ratio of sums over groups, whose error follows from how the groups scatter about
+    it (Cochran 1977, Sampling Techniques, eq. 6.13), by Student's t with G - 1 degrees of freedom.
+    A bootstrap over few groups is too narrow: with ten, it misses the truth in 13 % of the cases.
+    """
     _, of = np.unique(groups, return_inverse=True)
     totals_g, sizes_g = np.bincount(of, np.asarray(values, float)), np.bincount(of)
-    if len(totals_g) < 2:
-        return None
-    return _percentiles(totals_g, sizes_g, np.random.default_rng(seed), draws)
-
-
-def _percentiles(
-    totals_g: np.ndarray, sizes_g: np.ndarray, draw: np.random.Generator, draws: int
-) -> tuple[float, float]:
     count = len(totals_g)
-    times = draw.multinomial(count, np.full(count, 1 / count), draws)
-    means = (times @ totals_g) / (times @ sizes_g)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    if count < 2:
+        return None
+    mean = float(totals_g.sum() / sizes_g.sum())
+    apart = (totals_g - mean * sizes_g) / sizes_g.mean()
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * float(apart.std(ddof=1)) / math.sqrt(count)
+    return mean - half, mean + half

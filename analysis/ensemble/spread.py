@@ -48,8 +48,9 @@ class Spread:
     def half_width(self, deviation: np.ndarray, level: float) -> np.ndarray:
         """Half width of the interval that holds the target with probability `level`.
 
-        It is the ⌈(n+1)·level⌉-th smallest of n errors, or the largest if there are fewer; so the
-        coverage is at least `level`.
+        It is the ⌈(n+1)·level⌉-th smallest of n errors, so that the coverage is at least `level`;
+        or the largest if there are fewer, and then the coverage is n/(n+1): of 19 errors 95 %, of
+        nine 90 %.
         """
         rank = min(math.ceil((len(self.ratios) + 1) * level), len(self.ratios))
         return np.asarray(self.ratios[rank - 1] * self.of(deviation))

@@ -28,6 +28,7 @@ COLUMNS = 2
 COLOURS = {
     "ensemble": CATEGORIES[0],
     "one member": CATEGORIES[5],
+    "atoms as Gaussians": CATEGORIES[2],
     "nearest composition": CATEGORIES[1],
     "untrained": CATEGORIES[3],
     "chance": MUTED,

@@ -25,7 +25,7 @@ from orchestrator.contrast.files import (
 from orchestrator.contrast.flags import ContrastJobOptions
 from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
 from orchestrator.contrast.results import Learned, learned_of
-from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, WAYS
+from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, GEOMETRY, WAYS
 from orchestrator.contrast.work_functions import METHODS
 from orchestrator.data.featurise import QUARANTINE, write_quarantine
 from orchestrator.interface.format import counted, duration, significant
@@ -174,7 +174,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         recalls = ", ".join(f"@{top} {share:.3f}" for top, share in at[ENSEMBLE].items())
         lines.append(
             f"{title}: recall {recalls}; @1 of chance {at[CHANCE]['1']:.4f}, of the nearest"
-            f" composition {at[COMPOSITION]['1']:.3f}"
+            f" composition {at[COMPOSITION]['1']:.3f}, of atoms as Gaussians"
+            f" {at[GEOMETRY]['1']:.3f}"
         )
     methods = facts["work_function"]["methods"]
     errors = ", ".join(f"{METHODS[row['method']]} {significant(row['mae'])}" for row in methods)

@@ -6,13 +6,16 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+from scipy.stats import sem, t
 
 from analysis.embedding_heads import HEADS, KERNEL, RIDGE, STRENGTHS, combined, head
 from analysis.grouped import grouped, mean_interval
 from analysis.retrieval import (
     chance,
     composition_distances,
+    correlations,
     curve_ends,
+    depths,
     hits,
     nearest,
     profile_distances,
@@ -71,6 +74,25 @@ def test_profiles_are_compared_in_both_directions() -> None:
     assert profile_distances(queries, queries[:, ::-1]).diagonal().tolist() == [0] * 4
 
 
+def test_curves_are_correlated_in_both_directions() -> None:
+    draw = np.random.default_rng(2)
+    queries, others = draw.normal(size=(4, 6)), draw.normal(size=(3, 6))
+    found = correlations(queries, others)
+    for query, other in product(range(4), range(3)):
+        both = (others[other], others[other][::-1])
+        slow = max(float(np.corrcoef(queries[query], one)[0, 1]) for one in both)
+        assert found[query, other] == pytest.approx(slow, abs=1e-9)
+    assert correlations(queries, 3 - 2 * queries[:, ::-1]).diagonal().max() < 1
+    np.testing.assert_allclose(correlations(queries, 3 + 2 * queries[:, ::-1]).diagonal(), 1)
+    assert not correlations(np.ones((1, 6)), others).any()
+
+
+def test_wells_are_as_deep_as_they_lie_below_the_lower_vacuum() -> None:
+    profiles = np.array([[5.0, 1.0, -2.0, 4.5], [3.0, 3.0, 2.0, 3.0]])
+    found = depths(profiles, np.array([[5.0, 4.0], [3.0, 3.0]]))
+    assert found.tolist() == [[0, 3, 6, 0], [0, 0, 1, 0]]
+
+
 def test_a_look_up_takes_the_nearest_and_shares_ties() -> None:
     learned = np.array([[1.0, 0], [1, 0], [0.5, 0.5]])
     between = composition_distances(np.array([[0.9, 0.1], [0.6, 0.4], [2 / 3, 1 / 3]]), learned)
@@ -91,8 +113,23 @@ def test_signs_are_flipped_by_group() -> None:
     # all eight signs of the totals 3, 1, 3: two of eight are as far from 0
     assert found.p == pytest.approx(2 / 8, abs=0.03)
     assert found.mean == pytest.approx(1.4) and found.pairs == 3
-    assert 0.5 <= found.low < 1.4 < found.high <= 3
     assert grouped(values, groups, draws=4000) == found
+
+
+def test_intervals_are_those_of_student_and_hold_the_truth_as_often_as_they_say() -> None:
+    draw = np.random.default_rng(5)
+    alone = draw.normal(size=12)
+    found = mean_interval(alone, np.arange(12))
+    expected = t.interval(0.95, 11, alone.mean(), sem(alone))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    missed = 0
+    for _ in range(400):  # of groups of one to six rows that have much in common
+        groups = np.repeat(np.arange(10), draw.integers(1, 7, 10))
+        low, high = mean_interval(
+            draw.normal(size=10)[groups] + draw.normal(size=len(groups)), groups
+        )
+        missed += not low <= 0 <= high
+    assert 0.02 < missed / 400 < 0.09  # a bootstrap over groups misses it in 13 %
 
 
 def test_groups_make_a_difference_and_one_says_nothing() -> None:

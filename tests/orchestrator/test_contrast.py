@@ -16,7 +16,15 @@ from orchestrator.contrast.entries import LEARNS, ContrastArray, arrays_of
 from orchestrator.contrast.flags import ContrastJobOptions, parse
 from orchestrator.contrast.inputs import demand_parts
 from orchestrator.contrast.results import Learned, part_of
-from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, UNTRAINED, WAYS
+from orchestrator.contrast.retrieval import (
+    BASELINES,
+    CHANCE,
+    COMPOSITION,
+    ENSEMBLE,
+    GEOMETRY,
+    UNTRAINED,
+    WAYS,
+)
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.record_contents import wrong_in_arrays
 from tests.orchestrator.small_slabs import (
@@ -187,6 +195,9 @@ def test_retrieval_of_partners_that_are_the_same() -> None:
             for row in rows.values()
             for top in row["recall"]
         )
+        # knows where the planes lie, and nothing else
+        assert rows[way, CHANCE]["recall"]["1"] < rows[way, GEOMETRY]["recall"]["1"] < 1
+    assert {row["against"] for row in found.retrieval.differences()} == {*BASELINES}
     # six noise-free partners before training too
     assert rows["crystal_to_profile", UNTRAINED]["recall"]["10"] == 1
     json.dumps([found.retrieval.facts(), found.retrieval.curve(), found.retrieval.differences()],

@@ -41,7 +41,7 @@ def test_what_it_leaves(run: Path) -> None:
         48, 6, 6
     )  # fmt: skip
     assert facts["members_done"] == facts["regressions_done"] == 2 and facts["curve"] == []
-    assert len(facts["retrieval"]) == 10 and len(facts["work_function"]["methods"]) == 7
+    assert len(facts["retrieval"]) == 12 and len(facts["work_function"]["methods"]) == 7
     assert {row["learns"] for row in facts["cost"]} == {"pairs", "work_function"}
     found = FinishedContrast(run)
     ranks = found.tested[["rank_to_profile", "rank_to_crystal"]]
