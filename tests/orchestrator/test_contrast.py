@@ -158,6 +158,15 @@ def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:
         read(from_files(path, "--max-bad", "0"))
 
 
+def test_a_file_of_another_unit_is_refused_whatever_the_limit(tmp_path: Path) -> None:
+    table = table_of_slabs()
+    for name in ("potential_ev", "fermi_ev", "vacuum_ev"):
+        table[name] = [(np.asarray(one) / 27.2114).tolist() for one in table[name]]
+    path = write_slabs(tmp_path / "hartree.parquet", table)
+    with pytest.raises(UsageError, match=r"60 rows are refused for their unit and 0 are kept"):
+        read(from_files(path, "--max-bad", "1"))
+
+
 def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
     path = write_slabs(tmp_path / "x.parquet", {"id": ["a"], "structure": ["{}"], "gap": [1.0]})
     with pytest.raises(UsageError, match=r"x\.parquet: .*potential") as caught:
