@@ -17,7 +17,10 @@ LEDGER, FACTS = "contrast_ledger.parquet", "contrast.json"
 EMBEDDINGS, PREDICTIONS = "contrast_embeddings.parquet", "contrast_predictions.parquet"
 _VECTOR = pa.list_(pa.float32())
 _NAMED = [(name, pa.string()) for name in ("id", "formula", "part")]
-EMBEDDED = pa.schema([*_NAMED, ("member", pa.int64()), ("crystal", _VECTOR), ("profile", _VECTOR)])
+EMBEDDED = pa.schema(
+    [*_NAMED, ("work_function", pa.float64()), ("member", pa.int64())]
+    + [(name, _VECTOR) for name in ("crystal", "profile")]
+)
 PREDICTED = pa.schema(
     _NAMED
     + [(name, pa.float64()) for name in ("work_function", "vacuum_bottom", "vacuum_top")]

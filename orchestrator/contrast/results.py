@@ -114,10 +114,11 @@ class Learned:
 
     def embeddings(self) -> Iterator[dict[str, Any]]:
         """Rows of contrast_embeddings.parquet."""
-        part = part_of(self.split, len(self.pairs))
+        part, true = part_of(self.split, len(self.pairs)), self.pairs.work_function
         for member, arrays in enumerate(self.contrasts):
             for row in np.flatnonzero(part != "").tolist():
                 yield self._named(row, part) | {
+                    "work_function": true[row],
                     "member": member,
                     "crystal": arrays["embeddings/crystal"][row],
                     "profile": arrays["embeddings/profile"][row],
