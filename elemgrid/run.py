@@ -26,7 +26,7 @@ KEPT = 4  # predictors in memory
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
-    """A run that `hybrid_grid` or `fit` has finished, or a folder that `export` has made.
+    """A run that `hybrid_grid`, `fit` or `contrast` has finished, or a folder of `export`.
 
     Raises:
         UsageError: it is neither.
@@ -91,7 +91,8 @@ class Run:
             id, prediction (in the unit of the target; of classes the probability of the second
             one), std, lower, upper (NaN for classes), outside (in what the crystal is unlike the
             training data), reason (why there is no prediction). Of tensors, instead of these
-            numbers, the entries of the matrix by name (xx, c11, e14), spread and stable.
+            numbers, the entries of the matrix by name (xx, c11, e14), spread and stable. Of slabs,
+            by a run of `contrast`, work_function, regression, nearest and what belongs to them.
 
         Raises:
             UsageError: the run has no such models, or there is no such file.

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import elemgrid
 from orchestrator import cli
 from orchestrator.predict.slab_run import MAX_ATOMS, predictor_of
 from orchestrator.runs import sums
@@ -131,6 +132,9 @@ def test_a_slab_without_a_prediction_is_an_empty_row(
     path.write_text(json.dumps(BULK))
     assert cli.main(["predict", str(run), str(path)]) == 1
     out = capsys.readouterr().out.splitlines()
+    with pytest.warns(UserWarning, match="6 validation errors tell intervals up to level 0.8571"):
+        frame = elemgrid.load_run(run).predict(path)
+    assert frame["work_function"].dtype == float and frame["nearest"].isna().all()
     assert out[1].startswith(f'{path},,,,,,,,,"no vacuum: atoms are 2.1 Å apart along c at most')
 
 
