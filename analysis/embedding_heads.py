@@ -1,6 +1,6 @@
 """A number read from frozen embeddings: ridge and kernel ridge, and an ensemble of them.
 
-Legend: K members, B materials, D dimensions, S strengths.
+Legend: K members, B materials, N others, T those that are learned from, D dimensions.
 
 Strengths are chosen by the mean absolute error on the validation part; the test part takes part in
 no choice.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,13 @@ KERNEL_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 WIDTHS = (0.5, 1.0, 2.0)  # of the kernel, in root mean square distances of the features
 
 
+class Rule(Protocol):
+    """What was fitted."""
+
+    def __call__(self, seen: np.ndarray) -> np.ndarray:
+        """[N] predictions, about their mean, from standardised features [N, D]."""
+
+
 @dataclass(frozen=True)
 class Head:
     """Predictions of a head.
@@ -28,13 +36,24 @@ class Head:
     Attributes:
         values: [B] of all materials.
         error: mean absolute error on the validation part, by which it was chosen.
+        mean, scale: [D] by which features are standardised.
+        centre: of the target.
+        rule: what was fitted.
     """
 
     values: np.ndarray
     error: float
+    mean: np.ndarray
+    scale: np.ndarray
+    centre: float
+    rule: Rule
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """[N] of other materials, by their features [N, D]."""
+        return np.asarray(self.centre + self.rule((features - self.mean) / self.scale))
 
 
-Fitted = Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[np.ndarray]]
+Fitted = Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[tuple[np.ndarray, Rule]]]
 
 
 def head(
@@ -54,21 +73,59 @@ def head(
     """
     mean, scale = features[train].mean(axis=0), features[train].std(axis=0)
     # a feature that is constant but for rounding says nothing
-    seen = (features - mean) / np.where(
-        scale > 1e-6 * max(float(scale.max()), 1e-12), scale, np.inf
-    )
+    scale = np.where(scale > 1e-6 * max(float(scale.max()), 1e-12), scale, np.inf)
+    seen = (features - mean) / scale
     centre = float(target[train].mean())
-    found = HEADS[kind](seen[train], target[train] - centre, seen)
-    heads = [(centre + values, _error(centre + values, target, validation)) for values in found]
-    values, error = min(heads, key=lambda one: one[1])
-    return Head(values, error)
+    heads = []
+    for values, rule in HEADS[kind](seen[train], target[train] - centre, seen):
+        own = centre + values
+        heads.append(Head(own, _error(own, target, validation), mean, scale, centre, rule))
+    return min(heads, key=lambda one: one.error)
 
 
 def _error(values: np.ndarray, target: np.ndarray, rows: np.ndarray) -> float:
     return float(np.abs(values[rows] - target[rows]).mean())
 
 
-def _ridges(learned: np.ndarray, target: np.ndarray, seen: np.ndarray) -> Iterator[np.ndarray]:
+@dataclass(frozen=True)
+class _Ridge:
+    """A ridge.
+
+    Attributes:
+        axes: [D, D] of the decomposition.
+        weights: [D] along them.
+    """
+
+    axes: np.ndarray
+    weights: np.ndarray
+
+    def __call__(self, seen: np.ndarray) -> np.ndarray:
+        return np.asarray((seen @ self.axes) @ self.weights)
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """A kernel ridge.
+
+    Attributes:
+        learned: [T, D] standardised features.
+        gamma: of the Gaussians.
+        weights: [T].
+    """
+
+    learned: np.ndarray
+    gamma: float
+    weights: np.ndarray
+
+    def __call__(self, seen: np.ndarray) -> np.ndarray:
+        from sklearn.metrics.pairwise import rbf_kernel
+
+        return np.asarray(rbf_kernel(seen, self.learned, gamma=self.gamma) @ self.weights)
+
+
+def _ridges(
+    learned: np.ndarray, target: np.ndarray, seen: np.ndarray
+) -> Iterator[tuple[np.ndarray, Rule]]:
     """Predictions [B] at all strengths, by one singular value decomposition.
 
     Hoerl & Kennard 1970, doi:10.1080/00401706.1970.10488634.
@@ -76,10 +133,13 @@ def _ridges(learned: np.ndarray, target: np.ndarray, seen: np.ndarray) -> Iterat
     left, values, right = np.linalg.svd(learned, full_matrices=False)
     projected, turned = left.T @ target, seen @ right.T
     for strength in STRENGTHS:
-        yield turned @ (projected * values / (values**2 + strength))
+        weights = projected * values / (values**2 + strength)
+        yield turned @ weights, _Ridge(right.T, weights)
 
 
-def _kernels(learned: np.ndarray, target: np.ndarray, seen: np.ndarray) -> Iterator[np.ndarray]:
+def _kernels(
+    learned: np.ndarray, target: np.ndarray, seen: np.ndarray
+) -> Iterator[tuple[np.ndarray, Rule]]:
     """Predictions [B] with Gaussian kernels, at all widths and strengths."""
     # here: it takes a second, and reports do not need it
     from sklearn.kernel_ridge import KernelRidge
@@ -87,12 +147,12 @@ def _kernels(learned: np.ndarray, target: np.ndarray, seen: np.ndarray) -> Itera
 
     square = 2 * float(np.square(learned).sum(axis=1).mean()) or 1.0
     for width in WIDTHS:
-        of_learned, of_seen = (
-            rbf_kernel(one, learned, gamma=0.5 / (width**2 * square)) for one in (learned, seen)
-        )
+        gamma = 0.5 / (width**2 * square)
+        of_learned, of_seen = (rbf_kernel(one, learned, gamma=gamma) for one in (learned, seen))
         for strength in KERNEL_STRENGTHS:
             fitted = KernelRidge(alpha=strength, kernel="precomputed").fit(of_learned, target)
-            yield np.asarray(fitted.predict(of_seen))
+            weights = np.asarray(fitted.dual_coef_)
+            yield np.asarray(fitted.predict(of_seen)), _Kernel(learned, gamma, weights)
 
 
 HEADS: dict[str, Fitted] = {RIDGE: _ridges, KERNEL: _kernels}
@@ -116,9 +176,14 @@ class Combined:
         return self.spread.half_width(self.deviation, level)
 
 
+def gathered(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[B] mean and [B] deviation of the members' predictions [K, B]; 0 of a single one."""
+    mean = members.mean(axis=0)
+    return mean, members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros_like(mean)
+
+
 def combined(members: np.ndarray, target: np.ndarray, validation: np.ndarray) -> Combined:
     """The mean of the members' predictions [K, B], and how far it may be off."""
-    mean = members.mean(axis=0)
-    deviation = members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros_like(mean)
+    mean, deviation = gathered(members)
     errors = (mean - target)[validation]
     return Combined(mean, deviation, calibrate(errors, deviation[validation]))

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.element_table import ElementTable
-    from orchestrator.predict.predictor import Predictor
+    from orchestrator.predict.job import AnyPredictor
 
 KEPT = 4  # predictors in memory
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
-    """A run that `hybrid_grid` or `fit` has finished, or a folder that `export` has made.
+    """A run that `hybrid_grid`, `fit` or `contrast` has finished, or a folder of `export`.
 
     Raises:
         UsageError: it is neither.
@@ -91,7 +91,8 @@ class Run:
             id, prediction (in the unit of the target; of classes the probability of the second
             one), std, lower, upper (NaN for classes), outside (in what the crystal is unlike the
             training data), reason (why there is no prediction). Of tensors, instead of these
-            numbers, the entries of the matrix by name (xx, c11, e14), spread and stable.
+            numbers, the entries of the matrix by name (xx, c11, e14), spread and stable. Of slabs,
+            by a run of `contrast`, work_function, regression, nearest and what belongs to them.
 
         Raises:
             UsageError: the run has no such models, or there is no such file.
@@ -110,7 +111,7 @@ class Run:
 
         from orchestrator.predict.inputs import blocks_of
         from orchestrator.predict.job import rows_of, uncalibrated
-        from orchestrator.predict.output import COLUMNS
+        from orchestrator.predict.output import COLUMNS, TEXTS
         from orchestrator.predict.work import in_order
 
         _demand(level, max_atoms, workers)
@@ -125,10 +126,10 @@ class Run:
         done = (table for _, table in in_order(work, blocks, workers, address))
         frames = [pd.DataFrame(table) for table in done] or [pd.DataFrame(columns=COLUMNS)]
         frame = pd.concat(frames, ignore_index=True)
-        numbers = frame.columns.difference(["id", "outside", "reason"])
+        numbers = frame.columns.difference(TEXTS)
         return frame.astype(dict.fromkeys(numbers, float))
 
-    def predictor(self, task: str | None = None, model: str = "ensemble") -> Predictor:
+    def predictor(self, task: str | None = None, model: str = "ensemble") -> AnyPredictor:
         """The models that predict, which stay in memory until the run changes.
 
         Raises:
@@ -192,7 +193,7 @@ def _demand(level: object, max_atoms: object, workers: object) -> None:
 
 
 @lru_cache(maxsize=KEPT)
-def _predictor(folder: Path, digest: str, task: str | None, model: str) -> Predictor:
+def _predictor(folder: Path, digest: str, task: str | None, model: str) -> AnyPredictor:
     """The predictor of a run whose files have a digest."""
     from orchestrator.predict.job import opened
 

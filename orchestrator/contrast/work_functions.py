@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 
 from analysis.densities import features, forest
-from analysis.embedding_heads import HEADS, Combined, Head, combined, head
 from analysis.grouped import grouped, mean_interval
 from analysis.retrieval import composition_distances, nearest
+from orchestrator.contrast.readout import LEVEL, Readout, heads_of
 from orchestrator.contrast.retrieval import Arrays, alike, untrained
 from trainables.crystals.split import Split
 from trainables.elements.handcrafted import ELEMENTS, table_of
 from trainables.representations.pairs import Pairs
 
-LEVEL = 0.95
 MEAN, COMPOSITION, TREES, UNTRAINED = "mean", "composition", "trees", "untrained"
 HEAD, RETRIEVAL, REGRESSION = "head", "retrieval", "regression"
 OURS = (HEAD, RETRIEVAL, REGRESSION)
@@ -36,7 +35,7 @@ METHODS = {
 }  # and their names in print
 
 
-class WorkFunctions:
+class WorkFunctions(Readout):
     """Work functions of all materials, in eV, as those say that learned from the training part.
 
     Args:
@@ -55,35 +54,9 @@ class WorkFunctions:
         regressions: Sequence[Arrays],
         seed: int,
     ) -> None:
-        self._pairs, self.split, self._seed = pairs, split, seed
-        self._members, self._regressions = members, regressions
-        self.true = pairs.work_function
+        super().__init__(pairs.work_function, split, members)
+        self._pairs, self._seed, self._regressions = pairs, seed, regressions
         self.formulas = np.asarray(pairs.formulas)
-
-    @cached_property
-    def heads(self) -> dict[str, list[Head]]:
-        """Kind -> the head of each member."""
-        return {kind: self._heads(kind, self._members) for kind in HEADS}
-
-    def _heads(self, kind: str, members: Sequence[Arrays]) -> list[Head]:
-        split = self.split
-        return [
-            head(kind, one["features/crystal"], self.true, split.train, split.validation)
-            for one in members
-        ]
-
-    @cached_property
-    def kind(self) -> str:
-        """The kind of head with the lower error on the validation part, mean over the members."""
-        return min(self.heads, key=lambda kind: np.mean([one.error for one in self.heads[kind]]))
-
-    def _combined(self, members: Sequence[np.ndarray]) -> Combined:
-        return combined(np.stack(members), self.true, self.split.validation)
-
-    @cached_property
-    def ensemble(self) -> Combined:
-        """The heads of all members."""
-        return self._combined([one.values for one in self.heads[self.kind]])
 
     @cached_property
     def half_width(self) -> np.ndarray:
@@ -97,7 +70,7 @@ class WorkFunctions:
         A crystal that was learned from finds others than itself.
         """
         train, everyone = self.split.train, np.arange(len(self.true))
-        scores = alike(self._members, everyone, train)
+        scores = alike(self.members, everyone, train)
         scores[train, np.arange(len(train))] = -np.inf
         best = scores.argmax(axis=1)
         return train[best], scores[everyone, best]
@@ -116,13 +89,13 @@ class WorkFunctions:
         }
         if self._regressions:
             said = [one["predictions/work_function"] for one in self._regressions]
-            found[REGRESSION] = self._combined(said).mean
+            found[REGRESSION] = self.combined(said).mean
         return found
 
     def _untrained(self) -> np.ndarray:
         """By the same kind of head, on the embeddings of the initial weights."""
-        heads = self._heads(self.kind, untrained(self._members))
-        return self._combined([one.values for one in heads]).mean
+        heads = heads_of(self.kind, untrained(self.members), self.true, self.split)
+        return self.combined([one.values for one in heads]).mean
 
     def _nearest(self) -> np.ndarray:
         shares, train = self._pairs.composition, self.split.train
@@ -155,7 +128,7 @@ class WorkFunctions:
     def in_gallery(self) -> float:
         """Mean absolute error of retrieval among the test profiles, which have the own one."""
         test = self.split.test
-        best = test[alike(self._members, test, test).argmax(axis=1)]
+        best = test[alike(self.members, test, test).argmax(axis=1)]
         return float(np.abs(self.true[best] - self.true[test]).mean())
 
     def heads_facts(self) -> dict[str, dict[str, float]]:
@@ -163,7 +136,7 @@ class WorkFunctions:
         test, validation = self.split.test, self.split.validation
         found = {}
         for kind, heads in self.heads.items():
-            error = np.abs(self._combined([one.values for one in heads]).mean - self.true)
+            error = np.abs(self.combined([one.values for one in heads]).mean - self.true)
             found[kind] = {
                 "mae": float(error[test].mean()),
                 "validation_mae": float(error[validation].mean()),

@@ -31,11 +31,17 @@ for tensors, instead of prediction, std, lower and upper, by the mean of the bes
   xx … xy, c11 … c66, e11 … e36   the entries of the matrix, in the axes of the structure
   spread      mean Frobenius distance of the models to their mean
   stable      1 if a stiffness is positive definite, else 0
+for slabs, by a run of contrast; a crystal without 5 Å of vacuum along c is refused:
+  work_function          eV, by the head on the frozen embeddings; lower, upper: its interval
+  regression             eV, mean of the regressions, if there are any
+  nearest                id of the learned material whose profile lies nearest to the crystal, with
+                         nearest_work_function (eV) and nearest_similarity (cosine)
 
 examples:
   elemgrid predict runs/hybrid_grid new/*.cif
   elemgrid predict runs/hybrid_grid candidates.csv --out predictions.parquet --members
   elemgrid predict runs/hybrid_grid candidates.csv --model best --level 0.9 --out predictions.csv
+  elemgrid predict runs/contrast slabs/*.cif --out work_functions.csv
   elemgrid predict exported/ candidates.parquet --out predictions.csv --address auto
 
 """
@@ -81,7 +87,10 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "models", type=Path, metavar="RUN", help="run directory of hybrid_grid, or folder of export"
+        "models",
+        type=Path,
+        metavar="RUN",
+        help="run directory of fit, hybrid_grid or contrast, or folder of export",
     )
     parser.add_argument("structures", nargs="+", metavar="STRUCTURES", help="see below")
     parser.add_argument(

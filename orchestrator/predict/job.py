@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.format import counted, significant
+from orchestrator.interface.format import counted
 from orchestrator.interface.job import OK, SOME_FAILED
 from orchestrator.predict import folder, output
 from orchestrator.predict.flags import PredictOptions
@@ -26,6 +27,10 @@ from orchestrator.predict.work import in_order
 from orchestrator.runs import layout
 from trainables.crystals.crystal import Entry
 
+if TYPE_CHECKING:  # an exported folder needs less
+    from orchestrator.predict.slabs import SlabPredictor
+
+AnyPredictor: TypeAlias = "Predictor | SlabPredictor"
 NEWS = 10.0  # seconds between two lines of progress
 
 
@@ -58,9 +63,9 @@ def start(options: PredictOptions) -> int:
     return OK if seen.refused < rows else SOME_FAILED
 
 
-def uncalibrated(predictor: Predictor, level: float) -> str:
+def uncalibrated(predictor: AnyPredictor, level: float) -> str:
     """Why intervals of this level promise too much: there are few validation errors; else ""."""
-    known = [len(fold.spread.ratios) for fold in predictor.folds if fold.spread is not None]
+    known = [len(spread.ratios) for spread in predictor.spreads]
     if not known or level <= (most := min(known) / (min(known) + 1)):
         return ""
     return (
@@ -69,7 +74,7 @@ def uncalibrated(predictor: Predictor, level: float) -> str:
     )
 
 
-def opened(models: Path, task: str | None, model: str) -> Predictor:
+def opened(models: Path, task: str | None, model: str) -> AnyPredictor:
     """The predictor of a run, or of an exported folder.
 
     Raises:
@@ -83,18 +88,24 @@ def opened(models: Path, task: str | None, model: str) -> Predictor:
         return folder.load(models)
     if not (models / layout.MANIFEST).is_file():
         raise UsageError(
-            f"{models}: neither a run of fit or hybrid_grid, nor a folder of export; check the path"
+            f"{models}: neither a run of fit, hybrid_grid or contrast, nor a folder of export;"
+            " check the path"
         )
     if (models / layout.FIT_PROGRESS).is_file() and not (models / layout.FIT).is_file():
         raise UsageError(f"{models}: its fit has not ended; the same elemgrid fit command goes on")
-    from orchestrator.predict.from_run import predictor_of  # an exported folder needs less
+    from orchestrator.predict import slab_run  # an exported folder needs less
+    from orchestrator.predict.from_run import predictor_of
 
+    if slab_run.is_contrast(models):
+        if task is not None or model != "ensemble":
+            raise UsageError(f"{models}: a run of contrast has no --task and no --model to choose")
+        return slab_run.predictor_of(models)
     return predictor_of(models, task, model)
 
 
 def tables_of(
     options: PredictOptions,
-    predictor: Predictor,
+    predictor: AnyPredictor,
     blocks: Iterator[list[Entry]],
     parts: Parts | None,
 ) -> Iterator[Table]:
@@ -109,37 +120,15 @@ def tables_of(
 
 
 def rows_of(
-    predictor: Predictor, block: tuple[int, list[Entry]], *, level: float, members: bool
+    predictor: AnyPredictor, block: tuple[int, list[Entry]], *, level: float, members: bool
 ) -> Table:
     """The rows of a numbered block of structures."""
     return table_of(predictor.predict(block[1], level), members=members)
 
 
-def describe(predictor: Predictor) -> None:
+def describe(predictor: AnyPredictor) -> None:
     """Says on stderr what predicts, and what its flag is worth."""
-    facts = predictor.facts
-    unit = f" ({facts['unit']})" if facts["unit"] else ""
-    if facts["kind"] == "binary":
-        unit = f" (probability of {(facts['classes'] or ['', 'class 1'])[1]})"
-    models = counted(len(predictor.panel.rows), "model")
-    folds = counted(len(predictor.folds), "fold")
-    told = [f"{facts['task']}: {facts['target']}{unit}, by {models} of {folds}"]
-    held = facts["held_out"] or {}
-    if held.get("error_outside") is not None and held.get("error_inside") is not None:
-        share = 100 * held["outside"] / held["crystals"]
-        told.append(
-            f"of its test crystals {share:.0f} % are marked as outside the training data: their"
-            f" mean error is {significant(held['error_outside'])}, that of the others"
-            f" {significant(held['error_inside'])}"
-        )
-    if any(fold.spread is not None for fold in predictor.folds) and all(
-        len(fold.columns) == 1 for fold in predictor.folds
-    ):
-        told.append(
-            "the models of a fold are one configuration, so std and interval are the same for all"
-            " structures; a fit with more --minutes has several"
-        )
-    print("\n".join(told), file=sys.stderr)
+    print("\n".join(predictor.described()), file=sys.stderr)
 
 
 class Seen:

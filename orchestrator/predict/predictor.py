@@ -20,6 +20,7 @@ import numpy as np
 from analysis.ensemble.combining import combine_inner
 from analysis.ensemble.spread import Spread
 from analysis.novelty import Reference
+from orchestrator.interface.format import counted, significant
 from trainables.crystals.crystal import Entry
 from trainables.crystals.symbols import symbol
 from trainables.representations.columns import Columns, Scope
@@ -105,6 +106,35 @@ class Predictor:
                 digest.update(json.dumps([fold.reference, fold.familiar.unit]).encode())
                 digest.update(fold.familiar.features.tobytes())
         return digest.hexdigest()
+
+    @property
+    def spreads(self) -> list[Spread]:
+        """By which intervals are made; none of classes."""
+        return [fold.spread for fold in self.folds if fold.spread is not None]
+
+    def described(self) -> list[str]:
+        """Lines on what predicts, and on what its flag is worth."""
+        facts = self.facts
+        unit = f" ({facts['unit']})" if facts["unit"] else ""
+        if facts["kind"] == "binary":
+            unit = f" (probability of {(facts['classes'] or ['', 'class 1'])[1]})"
+        models = counted(len(self.panel.rows), "model")
+        folds = counted(len(self.folds), "fold")
+        told = [f"{facts['task']}: {facts['target']}{unit}, by {models} of {folds}"]
+        held = facts["held_out"] or {}
+        if held.get("error_outside") is not None and held.get("error_inside") is not None:
+            share = 100 * held["outside"] / held["crystals"]
+            told.append(
+                f"of its test crystals {share:.0f} % are marked as outside the training data: their"
+                f" mean error is {significant(held['error_outside'])}, that of the others"
+                f" {significant(held['error_inside'])}"
+            )
+        if self.spreads and all(len(fold.columns) == 1 for fold in self.folds):
+            told.append(
+                "the models of a fold are one configuration, so std and interval are the same for"
+                " all structures; a fit with more --minutes has several"
+            )
+        return told
 
     @property
     def representations(self) -> list[CrystalGraph]:

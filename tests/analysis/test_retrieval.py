@@ -157,6 +157,7 @@ def test_heads_learn_and_choose_on_validation(kind: str) -> None:
     found = head(kind, features, target, train, validation)
     assert found.error == pytest.approx(np.abs(found.values - target)[validation].mean())
     assert np.abs(found.values - target)[test].mean() < (0.02 if kind == RIDGE else 0.3)
+    np.testing.assert_allclose(found.predict(features[test]), found.values[test], atol=1e-9)
     other = target.copy()
     other[test] = 0  # the test part takes part in nothing
     np.testing.assert_array_equal(
@@ -167,9 +168,11 @@ def test_heads_learn_and_choose_on_validation(kind: str) -> None:
 def test_ridge_is_that_of_the_normal_equations() -> None:
     draw = np.random.default_rng(4)
     learned, target, seen = draw.normal(size=(9, 4)), draw.normal(size=9), draw.normal(size=(3, 4))
-    for strength, found in zip(STRENGTHS, HEADS[RIDGE](learned, target, seen), strict=True):
+    every = HEADS[RIDGE](learned, target, seen)
+    for strength, (found, rule) in zip(STRENGTHS, every, strict=True):
         solved = np.linalg.solve(learned.T @ learned + strength * np.eye(4), learned.T @ target)
         np.testing.assert_allclose(found, seen @ solved, atol=1e-9)
+        np.testing.assert_allclose(rule(2 * seen), 2 * found, atol=1e-9)
 
 
 def test_a_kernel_head_bends() -> None:

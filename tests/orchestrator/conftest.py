@@ -1,4 +1,4 @@
-"""Common fixtures: a folder of records, and a finished grid."""
+"""Common fixtures: a folder of records, a finished grid, and a contrastive run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.contrast import job as contrast
 from orchestrator.runs.records import Records
 from tests.orchestrator.small_grids import CRYSTALS, FinishedGrid, Said, grid, rows, write_matbench
+from tests.orchestrator.small_slabs import asked, without_ray
 
 
 @pytest.fixture
@@ -23,3 +25,12 @@ def finished(ray_cluster: object, tmp_path_factory: pytest.TempPathFactory) -> F
     data = write_matbench(folder / "tiny.json.gz", rows(CRYSTALS))
     job = FinishedGrid(data, folder / "run", Said(-1, "", ""))
     return dataclasses.replace(job, said=grid(*job.flags()))
+
+
+@pytest.fixture(scope="session")
+def contrast_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two contrastive models, and two regressions."""
+    folder = tmp_path_factory.mktemp("contrast") / "run"
+    with without_ray():
+        assert contrast.start(asked("--run", str(folder))) == 0
+    return folder

@@ -29,11 +29,8 @@ def contrast(run: Path, *flags: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two contrastive models, and two regressions."""
-    folder = tmp_path_factory.mktemp("contrast") / "run"
-    assert contrast(folder) == 0
-    return folder
+def run(contrast_run: Path) -> Path:
+    return contrast_run
 
 
 def test_what_it_leaves(run: Path) -> None:
@@ -92,7 +89,7 @@ def test_other_settings_are_refused_and_change_nothing(run: Path) -> None:
     assert "\n" not in str(caught.value) and sums.read(run) == before
 
 
-@pytest.mark.parametrize("command", ["predict RUN x.cif", "export RUN exported", "ensemble RUN"])
+@pytest.mark.parametrize("command", ["export RUN exported", "ensemble RUN"])
 def test_other_jobs_do_not_take_such_a_run(
     command: str,
     run: Path,

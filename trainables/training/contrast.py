@@ -9,7 +9,7 @@ sees the embeddings of all (`contrast_loss.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -19,23 +19,14 @@ import torch
 from torch import nn
 
 from trainables.crystals.split import Split
-from trainables.models.contrastive import (
-    ContrastiveStack,
-    Embedded,
-    Seen,
-    WorkFunctionStack,
-)
+from trainables.models.contrastive import ContrastiveStack, WorkFunctionStack
 from trainables.models.gathering import ALONE, Group
 from trainables.models.layers import Generators
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.pairs import Pairs, pair_split, profile_column
 from trainables.training.array import ArrayTraining, Member, Trained
-from trainables.training.contrast_problems import (
-    EVALUATED,
-    ContrastProblem,
-    WorkFunctionProblem,
-    seen_alone,
-)
+from trainables.training.contrast_models import embeddings, work_functions
+from trainables.training.contrast_problems import ContrastProblem, WorkFunctionProblem
 from trainables.training.contrast_spec import ContrastMembers, ContrastSpec
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
@@ -125,11 +116,11 @@ class ContrastFit(FittedArray):
             metrics["duplicates"] = self.problem.duplicates
             scale = cast(ContrastiveStack, trained.model).log_scale.detach().exp()
             metrics["temperature"] = 1 / float(scale[0])
-            arrays |= self._embeddings(trained.model)
-            untrained = self._embeddings(self._untrained(trained.history.member))
+            arrays |= embeddings(trained.model, self.data)
+            untrained = embeddings(self._untrained(trained.history.member), self.data)
             arrays |= {f"untrained/{name}": values for name, values in untrained.items()}
         else:
-            arrays["predictions/work_function"] = self._work_functions(trained.model)
+            arrays["predictions/work_function"] = work_functions(trained.model, self.data)
         for name in ("train", "validation", "test"):
             arrays[f"split/{name}"] = getattr(self.split, name)
         arrays |= {
@@ -142,34 +133,6 @@ class ContrastFit(FittedArray):
         """The model with its initial weights."""
         model = self._build([torch.Generator().manual_seed(member.seed)], [member])
         return model.to(self.problem.device, self.problem.dtype)
-
-    def _all(self) -> Iterator[Seen]:
-        """All materials, in the order of the data set."""
-        for rows in torch.arange(len(self.data)).split(EVALUATED):
-            yield seen_alone(self.data.take(rows))
-
-    @torch.no_grad()
-    def _work_functions(self, model: nn.Module) -> np.ndarray:
-        """[B] eV of all materials."""
-        model.eval()
-        said = torch.cat([model(seen)[0] for seen in self._all()])
-        return np.asarray(said.double().cpu().numpy())
-
-    @torch.no_grad()
-    def _embeddings(self, model: nn.Module) -> dict[str, np.ndarray]:
-        """Of all materials, by name, [B, D] each."""
-        model.eval()
-        views: list[Embedded] = [model(seen) for seen in self._all()]
-
-        def joined(name: str) -> np.ndarray:
-            values: np.ndarray = torch.cat([getattr(one, name)[0] for one in views]).cpu().numpy()
-            return values
-
-        return {
-            "embeddings/crystal": joined("crystal"),
-            "embeddings/profile": joined("profile"),
-            "features/crystal": joined("features"),
-        }
 
 
 def _initial(spec: ContrastSpec) -> int:
