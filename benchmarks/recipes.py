@@ -19,13 +19,13 @@ from pydantic import TypeAdapter, ValidationError
 from benchmarks.inputs import featurised
 from trainables.crystals.sources import open_source
 from trainables.models.backbones import BACKBONES
-from trainables.models.options import NetworkOptions
+from trainables.models.options import ContrastOptions, NetworkOptions
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset
 from trainables.training.fit import ArrayFit
 from trainables.training.specification import ArraySpec
 
-Given = TypeVar("Given", Recipe, NetworkOptions)
+Given = TypeVar("Given", Recipe, NetworkOptions, ContrastOptions)
 
 
 def changed(given: Given, changes: list[str]) -> Given:
