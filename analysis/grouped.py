@@ -32,7 +32,8 @@ def grouped(
         groups: [B] what tells groups apart.
 
     Returns:
-        `pairs` is the number of groups; of one, the interval is infinite, and p NaN.
+        `pairs` is the number of groups; of one, the interval is infinite, and p NaN. Both ends are
+        the mean where groups do not scatter.
 
     Raises:
         ValueError: no rows.
@@ -40,11 +41,11 @@ def grouped(
     if not len(differences):
         raise ValueError("no rows that both have")
     values = np.asarray(differences, float)
-    mean, interval = float(values.mean()), mean_interval(values, groups)
+    mean = float(values.mean())
     totals_g = np.bincount(np.unique(groups, return_inverse=True)[1], values)
-    if interval is None:
+    if len(totals_g) < 2:
         return Paired(mean=mean, low=-math.inf, high=math.inf, p=math.nan, pairs=len(totals_g))
-    low, high = interval
+    low, high = mean_interval(values, groups) or (mean, mean)
     flips = 1 - 2 * np.random.default_rng(seed).integers(0, 2, (draws, len(totals_g)))
     # sums that are equal but for their order of adding are equal
     reached = np.abs(flips @ totals_g) >= abs(totals_g.sum()) * (1 - 1e-9) - 1e-12
@@ -53,7 +54,10 @@ def grouped(
 
 
 def mean_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, float] | None:
-    """Ends of the 95 % interval of the mean of values [B]; None of a single group.
+    """Ends of the 95 % interval of the mean of values [B].
+
+    None of a single group, and where groups do not scatter, as the hits of a recall of 0 or 1: that
+    says nothing of how far the mean may be off.
 
     The mean is a ratio of sums over groups, whose error follows from how the groups scatter about
     it (Cochran 1977, Sampling Techniques, eq. 6.13), by Student's t with G - 1 degrees of freedom.
@@ -66,5 +70,8 @@ def mean_interval(values: np.ndarray, groups: np.ndarray) -> tuple[float, float]
         return None
     mean = float(totals_g.sum() / sizes_g.sum())
     apart = (totals_g - mean * sizes_g) / sizes_g.mean()
-    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * float(apart.std(ddof=1)) / math.sqrt(count)
+    scatter = float(apart.std(ddof=1))
+    if scatter <= 1e-12 * abs(mean):
+        return None
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * scatter / math.sqrt(count)
     return mean - half, mean + half

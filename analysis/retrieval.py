@@ -1,4 +1,4 @@
-"""Retrieval between two spaces, and the baseline that looks up the nearest composition.
+"""Retrieval between two spaces, and baselines: by the nearest composition, and by geometry.
 
 Legend: Q queries, G the gallery, T materials that were learned from, D dimensions, L points of a
 profile, Z elements.
@@ -66,6 +66,26 @@ def profile_distances(queries: np.ndarray, others: np.ndarray) -> np.ndarray:
         return np.sqrt(np.minimum(*apart))
 
     return np.array([of(query) for query in queries]).reshape(len(queries), len(others))
+
+
+def depths(profiles: np.ndarray, vacuum: np.ndarray) -> np.ndarray:
+    """[G, L] eV of profiles [G, L] below the lower of their vacuum levels [G, 2]; 0 above it."""
+    return np.clip(vacuum.min(axis=1)[:, None] - profiles, 0, None)
+
+
+def correlations(queries: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """[Q, G] Pearson's correlations of curves [Q, L] and [G, L]; 0 of a constant.
+
+    The larger of both directions: a slab that is turned over is the same material.
+    """
+
+    def of(curves: np.ndarray) -> np.ndarray:
+        apart = curves - curves.mean(axis=1, keepdims=True)
+        length = np.linalg.norm(apart, axis=1, keepdims=True)
+        return np.divide(apart, length, out=np.zeros(apart.shape), where=length > 0)
+
+    query, other = of(queries), of(others)
+    return np.round(np.maximum(query @ other.T, query @ other[:, ::-1].T), EQUAL)
 
 
 def composition_distances(queries: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -24,10 +24,12 @@ from analysis.figures.style import (
 )
 
 COLUMNS = 2
+TICKS = [1, 2, 5, 10, 20, 50, 100]  # of a logarithmic axis
 # Of methods of retrieval and of work functions, by name in print; others repeat no colour of these.
 COLOURS = {
     "ensemble": CATEGORIES[0],
     "one member": CATEGORIES[5],
+    "atoms as Gaussians": CATEGORIES[2],
     "nearest composition": CATEGORIES[1],
     "untrained": CATEGORIES[3],
     "chance": MUTED,
@@ -54,7 +56,7 @@ def recall_curves(rows: pd.DataFrame, ways: Mapping[str, str]) -> go.Figure:
                 },
                 hovertemplate=f"{row.method}, k = %{{x}}: %{{y:.3f}}<extra></extra>",
             )  # fmt: skip
-    fig.update_xaxes(type="log", title_text="k", dtick=1)
+    fig.update_xaxes(type="log", title_text="k (logarithmic)", tickvals=TICKS)
     fig.update_yaxes(title_text="recall@k", range=[0, 1.02], col=1)
     fig.update_yaxes(range=[0, 1.02])
     return finish(
@@ -170,7 +172,10 @@ def work_functions(tested: pd.DataFrame, methods: Mapping[str, str]) -> go.Figur
     fig = panels(1, len(methods), list(methods.values()), panel_height=300, horizontal=0.07)
     true = tested["work_function"].to_numpy(float)
     said = tested[list(methods)].to_numpy(float)
-    low, high = float(min(true.min(), said.min())), float(max(true.max(), said.max()))
+    reached = np.concatenate(
+        [true, said.ravel(), *(tested[name] for name in ("head_lower", "head_upper"))]
+    )
+    low, high = float(reached.min()), float(reached.max())
     for column, method in enumerate(methods, 1):
         ends = add_diagonal(fig, 1, column, low, high)
         bars = (tested["head_upper"] - tested["head_lower"]) / 2 if method == "head" else None
@@ -202,12 +207,13 @@ def work_functions(tested: pd.DataFrame, methods: Mapping[str, str]) -> go.Figur
     )
 
 
-def learning_curves(errors: pd.DataFrame, recalls: pd.DataFrame) -> go.Figure:
+def learning_curves(errors: pd.DataFrame, recalls: pd.DataFrame, chance: float) -> go.Figure:
     """Errors of work functions, and recall@1, against the materials that were learned from.
 
     Args:
         errors: with columns materials, method, mae, low, high.
         recalls: with columns materials, way (in print), recall.
+        chance: recall@1 of a random order.
     """
     fig = panels(1, 2, ["work function", "retrieval"], panel_height=340)
     for colour, (name, own) in zip(LINES, errors.groupby("method", sort=False), strict=False):
@@ -229,6 +235,11 @@ def learning_curves(errors: pd.DataFrame, recalls: pd.DataFrame) -> go.Figure:
             hovertemplate=f"{name}, %{{x}} materials: %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     sizes = sorted(errors["materials"].unique().tolist())
+    fig.add_scatter(
+        x=[sizes[0], sizes[-1]], y=[chance, chance], mode="lines", name="chance", row=1, col=2,
+        line={"color": MUTED, "width": 2, "dash": "dot"},
+        hovertemplate=f"chance: {chance:.3f}<extra></extra>",
+    )  # fmt: skip
     fig.update_xaxes(type="log", title_text="materials learned from", tickvals=sizes)
     fig.update_yaxes(title_text="test MAE (eV)", rangemode="tozero", col=1)
     fig.update_yaxes(title_text="recall@1", rangemode="tozero", col=2)

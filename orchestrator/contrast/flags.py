@@ -20,11 +20,13 @@ from orchestrator.training.flags import (
     add_together,
     worker_of,
 )
+from trainables.models.options import ContrastOptions
 from trainables.models.recipe import RecipeName
 
 if TYPE_CHECKING:  # `--help` does without what it needs
     from trainables.representations.pairs import Rule
 
+HEADS = ContrastOptions.heads  # of all recipes
 GENERATED, MATERIALS = "generated", 2_000
 PUBLISHED_SEED = 42  # of the published split
 MASKS = (1e-6, 10.0)  # eV
@@ -164,9 +166,8 @@ def _add_training(parser: Parser) -> None:
     training.add_argument(
         "--split-seed",
         type=whole_number(0, 2**31 - 1),
-        default=PUBLISHED_SEED,
         metavar="N",
-        help="of --split random, and of the parts of --curve; default %(default)s",
+        help=f"of --split random, and of the parts of --curve; default {PUBLISHED_SEED}",
     )
     training.add_argument(
         "--members",
@@ -201,7 +202,8 @@ def _add_training(parser: Parser) -> None:
     add_network(
         training,
         seed="of weights and batches",
-        width="of the crystal encoder; default by recipe (the paper's is 384)",
+        width=f"of the crystal encoder, a multiple of {HEADS}; default by recipe (the paper's is"
+        " 384)",
     )
 
 
@@ -217,4 +219,14 @@ def parse(argv: Sequence[str]) -> ContrastJobOptions:
         if given[name] is not None:
             what = "generated materials have no file" if generated else "is of --data generated"
             raise UsageError(f"--{name}: {what}; leave it out")
+    if given["width"] is not None and given["width"] % HEADS:
+        raise UsageError(
+            f"--width {given['width']}: is no multiple of {HEADS}, the heads of attention"
+        )
+    if given["split_seed"] is None:
+        given["split_seed"] = PUBLISHED_SEED
+    elif given["split"] == "formula" and not given["curve"]:
+        raise UsageError(
+            "--split-seed: has no effect without --split random or --curve; leave it out"
+        )
     return ContrastJobOptions(**given, worker=worker)

@@ -8,6 +8,7 @@ from functools import partial
 from orchestrator.contrast.flags import MATERIALS, ContrastJobOptions
 from orchestrator.data.entries import read_tables
 from orchestrator.interface.errors import UsageError
+from trainables.crystals.potential_checks import UNIT
 from trainables.crystals.potentials import Grid
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.sources import SourceError
@@ -55,15 +56,27 @@ def read_pairs(options: ContrastJobOptions, source: EntrySource) -> Input:
     """Reads, checks and featurises all materials; many of them in several processes.
 
     Raises:
-        UsageError: too many are bad, or a part has too few.
+        UsageError: too many are bad, most by their unit, or a part has too few.
     """
     grid = Grid(points=options.points, span=options.span)
     kind = NETWORKS[options.recipe].representation
     work = partial(featurise_pairs, kind=kind, grid=grid, max_atoms=options.max_atoms)
     contents, quarantine = read_tables(source, work, options.max_bad)
+    rows = quarantine.rows()
+    _demand_unit(source, rows, quarantine.seen - len(rows))
     pairs = join(contents, kind, grid, quarantine.seen)
     demand_parts(options, pairs)
-    return Input(source, pairs, quarantine.rows())
+    return Input(source, pairs, rows)
+
+
+def _demand_unit(source: EntrySource, bad: list[dict[str, object]], kept: int) -> None:
+    """Refuses a file of another unit, whatever --max-bad: what it keeps would be wrong as well."""
+    other = [one for one in bad if str(one["reason"]).endswith(UNIT)]
+    if len(other) > kept:
+        raise UsageError(
+            f"{source.name}: {len(other)} rows are refused for their unit and {kept} are kept: is"
+            f" the unit eV? first row {other[0]['row']} ({other[0]['id']}): {other[0]['reason']}"
+        )
 
 
 def demand_parts(options: ContrastJobOptions, pairs: Pairs) -> None:
@@ -72,9 +85,11 @@ def demand_parts(options: ContrastJobOptions, pairs: Pairs) -> None:
     needed = FEWEST * options.workers
     parts = (len(split.train), len(split.validation), len(split.test))
     if parts[0] < needed or min(parts[1:]) < FEWEST:
-        rule = "formulas" if options.split == "formula" else "materials"
+        by_formula = options.split == "formula"
+        rule = "formulas" if by_formula else "materials"
+        remedy = ", or --split random, which divides materials" if by_formula else ""
         raise UsageError(
             f"{options.source}: of {len(pairs)} materials {parts[0]} are to learn from, {parts[1]}"
             f" validate and {parts[2]} are tested, as --split {options.split} divides the {rule};"
-            f" {needed}, {FEWEST} and {FEWEST} are needed: give more materials"
+            f" {needed}, {FEWEST} and {FEWEST} are needed: give more materials{remedy}"
         )

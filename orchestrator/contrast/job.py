@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.contrast.caveats import of_intervals, of_retrieval
 from orchestrator.contrast.entries import LEARNS, SCHEMA, ContrastArray, arrays_of
 from orchestrator.contrast.files import (
     EMBEDDED,
@@ -25,7 +26,7 @@ from orchestrator.contrast.files import (
 from orchestrator.contrast.flags import ContrastJobOptions
 from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
 from orchestrator.contrast.results import Learned, learned_of
-from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, WAYS
+from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, GEOMETRY, WAYS
 from orchestrator.contrast.work_functions import METHODS
 from orchestrator.data.featurise import QUARANTINE, write_quarantine
 from orchestrator.interface.format import counted, duration, significant
@@ -135,7 +136,7 @@ def _seconds(
 ) -> float:
     """Of an epoch of the first array of a kind."""
     array = next(one for one in arrays if one.kind == kind)
-    return seconds_of_an_epoch(fit_pairs(array.spec, pairs, options.worker.device))
+    return seconds_of_an_epoch(fit_pairs, array.spec, pairs, options.worker)
 
 
 def finish(
@@ -174,7 +175,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         recalls = ", ".join(f"@{top} {share:.3f}" for top, share in at[ENSEMBLE].items())
         lines.append(
             f"{title}: recall {recalls}; @1 of chance {at[CHANCE]['1']:.4f}, of the nearest"
-            f" composition {at[COMPOSITION]['1']:.3f}"
+            f" composition {at[COMPOSITION]['1']:.3f}, of atoms as Gaussians"
+            f" {at[GEOMETRY]['1']:.3f}"
         )
     methods = facts["work_function"]["methods"]
     errors = ", ".join(f"{METHODS[row['method']]} {significant(row['mae'])}" for row in methods)
@@ -183,6 +185,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         *lines,
         f"work function, MAE in eV: {errors}; {held['covered']:.0%} within {held['level']:.0%}"
         " intervals",
+        *of_retrieval(facts),
+        *of_intervals(facts),
     ]
 
 
@@ -204,7 +208,10 @@ def _about(options: ContrastJobOptions, given: Input, whole: Learned) -> dict[st
             "rule": options.split,
             "seed": options.split_seed,
             **{part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-            "test_formulas": len(set(formulas[split.test])),
+            **{
+                f"{part}_formulas": len(set(formulas[getattr(split, part)]))
+                for part in ("validation", "test")
+            },
             "seen": sum(one in learned for one in formulas[split.test]),
         },
         "recipe": options.recipe,

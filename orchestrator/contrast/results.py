@@ -87,7 +87,7 @@ class Learned:
                     "models": len(rows),
                     "parameters": int(rows["parameters"].iloc[0]),
                     "epochs": rows["epochs"].astype(int).tolist(),
-                    "best_epochs": rows["best_epoch"].astype(int).tolist(),
+                    "best_epochs": (rows["best_epoch"].astype(int) + 1).tolist(),
                     "seconds": seconds,
                     "materials_per_second": seen / max(seconds, 1e-9),
                     "validation_error": float(rows["val_error"].mean()),

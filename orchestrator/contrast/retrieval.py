@@ -17,7 +17,9 @@ from analysis.retrieval import (
     TOPS,
     chance,
     composition_distances,
+    correlations,
     curve_ends,
+    depths,
     hits,
     profile_distances,
     ranks,
@@ -31,10 +33,12 @@ from trainables.training.contrast_spec import NEAR
 TO_PROFILE, TO_CRYSTAL = "crystal_to_profile", "profile_to_crystal"
 WAYS = {TO_PROFILE: "crystal → profile", TO_CRYSTAL: "profile → crystal"}
 ENSEMBLE, MEMBER, COMPOSITION, UNTRAINED = "ensemble", "member", "composition", "untrained"
-CHANCE = "chance"
+GEOMETRY, CHANCE = "geometry", "chance"
+BASELINES = (GEOMETRY, COMPOSITION, UNTRAINED)
 METHODS = {
     ENSEMBLE: "ensemble",
     MEMBER: "one member",
+    GEOMETRY: "atoms as Gaussians",
     COMPOSITION: "nearest composition",
     UNTRAINED: "untrained",
     CHANCE: "chance",
@@ -75,13 +79,18 @@ class Retrieval:
     def scores(self) -> dict[str, np.ndarray]:
         """Method -> [2, G, G]: from crystals (rows) to profiles, and from profiles to crystals."""
         test, members = self._split.test, self._members
-        of_models = {
+        of_crystals = {
             ENSEMBLE: alike(members, test, test),
             MEMBER: alike(members[:1], test, test),
             UNTRAINED: alike(untrained(members), test, test),
+            GEOMETRY: self._of_geometry(),
         }
-        found = {name: np.stack([one, one.T]) for name, one in of_models.items()}
+        found = {name: np.stack([one, one.T]) for name, one in of_crystals.items()}
         return found | {COMPOSITION: self._looked_up()}
+
+    def _of_geometry(self) -> np.ndarray:
+        pairs, test = self._pairs, self._split.test
+        return correlations(pairs.atoms[test], depths(pairs.data.target[test], pairs.vacuum[test]))
 
     def _looked_up(self) -> np.ndarray:
         pairs, (train, test) = self._pairs, (self._split.train, self._split.test)
@@ -157,7 +166,7 @@ class Retrieval:
         """Hits of the ensemble minus those of others, by formula; none of a single formula."""
         entries = []
         for way, name in enumerate(WAYS):
-            for other in (COMPOSITION, UNTRAINED):
+            for other in BASELINES:
                 for top in TOPS:
                     apart = self._hits(ENSEMBLE, way, top) - self._hits(other, way, top)
                     found = grouped(apart, self.formulas)

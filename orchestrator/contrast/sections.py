@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from analysis.figures.contrast import (
 from analysis.retrieval import TOPS, similarity
 from orchestrator.contrast import retrieval
 from orchestrator.contrast import work_functions as by
+from orchestrator.contrast.caveats import FEW, of_intervals, of_retrieval
 from orchestrator.contrast.files import FinishedContrast
 from orchestrator.interface.format import duration, significant
 from orchestrator.report.part import MakePart, Part, Values, filled
@@ -34,26 +35,33 @@ def found(run: FinishedContrast) -> Values:
     facts = run.facts
     return {
         "facts": facts,
-        "recalls": pd.DataFrame([_recall(row) for row in facts["retrieval"]]),
+        "caveats": of_retrieval(facts),
+        "recalls": pd.DataFrame(
+            [_recall(row, facts["split"]["test_formulas"]) for row in facts["retrieval"]]
+        ),
         "differences": pd.DataFrame(
             [_of_hits(row) for row in facts["retrieval_differences"] if row["top"] == FIRST]
         ),
     }
 
 
-def _recall(row: Mapping[str, Any]) -> dict[str, str]:
+def _recall(row: Mapping[str, Any], formulas: int) -> dict[str, str]:
     return {
         "from → to": retrieval.WAYS[row["way"]],
         "by": retrieval.METHODS[row["method"]],
         **{f"recall@{top}": f"{row['recall'][str(top)]:.3f}" for top in TOPS},
-        "95 % of recall@1": _ends(row["recall_1_interval"]),
+        "95 % of recall@1": _ends(row["recall_1_interval"], formulas),
         **{f"near@{top}": f"{row['near_recall'][str(top)]:.3f}" for top in TOPS},
         "mean rank": f"{row['mean_rank']:.1f}",
     }
 
 
-def _ends(ends: list[float] | None) -> str:
-    return "–" if ends is None else f"{ends[0]:.3f} … {ends[1]:.3f}"
+def _ends(ends: Sequence[float] | None, formulas: int, sign: str = "") -> str:
+    """An interval over formulas, which says so where these are few; a dash if there is none."""
+    if ends is None or ends[0] == ends[1]:  # of values that do not scatter
+        return "–"
+    few = " (few formulas)" if formulas < FEW else ""
+    return f"{ends[0]:{sign}.3f} … {ends[1]:{sign}.3f}{few}"
 
 
 def _of_hits(row: Mapping[str, Any]) -> dict[str, str]:
@@ -68,7 +76,7 @@ def _of_hits(row: Mapping[str, Any]) -> dict[str, str]:
 def _difference(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "difference": f"{row['mean']:+.3f}",
-        "95 %": f"{row['low']:+.3f} … {row['high']:+.3f}",
+        "95 %": _ends((row["low"], row["high"]), row["pairs"], "+"),
         "p": f"{row['p']:.2g}",
         "formulas": str(row["pairs"]),
     }
@@ -78,9 +86,16 @@ def recalls(run: FinishedContrast) -> Values:
     """Recall@k against k."""
     rows = pd.DataFrame(run.facts["recall_curve"])
     rows["method"] = rows["method"].map(retrieval.METHODS)
+    ranks = [
+        (title, *(row["mean_rank"] for name in (retrieval.ENSEMBLE, retrieval.CHANCE)
+                  for row in run.facts["retrieval"]
+                  if (row["way"], row["method"]) == (way, name)))
+        for way, title in retrieval.WAYS.items()
+    ]  # fmt: skip
     return {
         "drawn": recall_curves(rows, retrieval.WAYS),
         "tested": run.facts["split"]["test"],
+        "ranks": ranks,
     }
 
 
@@ -127,9 +142,12 @@ def plane(run: FinishedContrast) -> Values:
         }
     )
     own = np.square(crystal - profile).sum(axis=1)
+    hit = (crystal @ profile.T).argmax(axis=1) == np.arange(len(crystal))
     modality = np.square(crystal.mean(axis=0) - profile.mean(axis=0)).sum()
     return {
         "drawn": spaces(points, share[:2].tolist()),
+        "shown": len(rows),
+        "hit": int(hit.sum()),
         "between": float(np.sqrt(own.mean())),
         "modalities": float(np.sqrt(modality)),
     }
@@ -159,11 +177,12 @@ def profiles(run: FinishedContrast) -> Values:
 def energies(run: FinishedContrast) -> Values:
     """Work functions by all ways."""
     facts, tested = run.facts["work_function"], run.tested
+    formulas = run.facts["split"]["test_formulas"]
     rows = [
         {
             "by": by.METHODS[row["method"]],
             "MAE (eV)": f"{row['mae']:.3f}",
-            "95 %": _ends(row["interval"]),
+            "95 %": _ends(row["interval"], formulas),
             "on validation (eV)": f"{row['validation_mae']:.3f}",
         }
         for row in facts["methods"]
@@ -183,6 +202,7 @@ def energies(run: FinishedContrast) -> Values:
         "differences": pd.DataFrame(differences),
         "facts": facts,
         "interval": facts["interval"],
+        "caveats": of_intervals(run.facts),
     }
 
 
@@ -210,19 +230,16 @@ def curve(run: FinishedContrast) -> Values | None:
     ]
     told = pd.DataFrame(errors).astype({"low": float, "high": float})
     return {
-        "drawn": learning_curves(told, pd.DataFrame(recalls)),
-        "best": pd.DataFrame([_best(point) for point in ordered]),
+        "drawn": learning_curves(told, pd.DataFrame(recalls), 1 / run.facts["split"]["test"]),
+        "errors": pd.DataFrame([_errors_at(point) for point in ordered]),
     }
 
 
-def _best(point: Mapping[str, Any]) -> dict[str, str]:
-    """A row of a table: the errors at a size, and which is the least."""
-    known = {row["method"]: row["mae"] for row in point["work_functions"]}
-    shown = {name: known[name] for name in (*by.OURS, by.TREES, by.COMPOSITION) if name in known}
+def _errors_at(point: Mapping[str, Any]) -> dict[str, str]:
+    """A row of a table: the errors at a size."""
     return {
         "materials": str(point["materials"]),
-        **{f"{name} (eV)": f"{mae:.3f}" for name, mae in shown.items()},
-        "least": min(shown, key=lambda name: shown[name]),
+        **{f"{row['method']} (eV)": f"{row['mae']:.3f}" for row in point["work_functions"]},
     }
 
 
@@ -262,8 +279,9 @@ def part(run: FinishedRun) -> MakePart | None:
 
 def _part(finished: FinishedContrast) -> Part:
     data = finished.facts["data"]
+    of = "generated materials" if data["generated"] else f"materials of {data['name']}"
     return Part(
         filled(finished.job, CONTRAST_SECTIONS, finished),
         "Crystals and potentials in one space",
-        f"{data['materials']} materials of {data['name']}, recipe {finished.facts['recipe']}",
+        f"{data['materials']} {of}, recipe {finished.facts['recipe']}",
     )

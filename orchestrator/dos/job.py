@@ -111,8 +111,7 @@ def plan(options: DosOptions, given: Input) -> None:
         print(f"  {row['file']} row {row['row']} ({row['id']}): {row['reason']}")
     recipe = arrays[0].first.recipe
     models = sum(len(array.models) for array in arrays)
-    fit = fit_ensemble(arrays[0].spec, given.densities, options.worker.device)
-    seconds = seconds_of_an_epoch(fit)
+    seconds = seconds_of_an_epoch(fit_ensemble, arrays[0].spec, given.densities, options.worker)
     most = seconds * recipe.epochs * sum(array.first.share for array in arrays)
     print(
         f"{NETWORKS[options.recipe].title}: {counted(models, 'model')} of"

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.interface import interrupts
 from orchestrator.interface.errors import UsageError
 from orchestrator.nodes import authentication, ray_internals, watchdog
-from orchestrator.nodes.hardware import processor
+from orchestrator.nodes.hardware import gpus_here, processor
 from orchestrator.nodes.private_base import private_session
 from trainables.crystals.crystal import one_line
 
@@ -208,6 +208,18 @@ def is_local(address: str | None) -> bool:
 def worker_slots(cpus: float, gpus: float) -> int:
     """How many workers fit on the cluster at once."""
     return sum(_slots(node, cpus, gpus) for node in live_nodes())
+
+
+def slots_before(cpus: float, gpus: float, address: str | None) -> int | None:
+    """As `worker_slots`, before `connected`; None of a cluster that is not joined yet."""
+    if ray.is_initialized():
+        return worker_slots(cpus, gpus)
+    if not is_local(address):
+        return None
+    here = {"CPU": float(ray_internals.cpus_here())}
+    if gpus:
+        here["GPU"] = float(gpus_here())
+    return _slots(here, cpus, gpus)
 
 
 def nodes_for(cpus: float, gpus: float) -> list[dict[str, Any]]:

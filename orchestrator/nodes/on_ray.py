@@ -33,6 +33,10 @@ class OnRay:
         asks = f", which asks for the token in {token}" if token else ""
         return f"Ray: {slots} workers at a time" + (f", dashboard {where}{asks}" if where else "")
 
+    def fits(self, worker: Worker, address: str | None) -> int | None:
+        """Of the session that this process is in, or will start here."""
+        return cluster.slots_before(worker.cpus, worker.gpus, address)
+
     def slots(self, cpus: float, gpus: float) -> int:
         """How many workers fit on the cluster."""
         return cluster.worker_slots(cpus, gpus)

@@ -39,6 +39,9 @@ class Place(Protocol):
             UsageError: they do not.
         """
 
+    def fits(self, worker: Worker, address: str | None) -> int | None:
+        """How many workers fit, before any context is entered; None where a cluster will tell."""
+
     def slots(self, cpus: float, gpus: float) -> int:
         """How many workers fit at once."""
 

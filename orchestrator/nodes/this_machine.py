@@ -51,6 +51,10 @@ class ThisMachine:
         demand_storage(run, lambda probe: iter([(None, in_another_process(probe))]))
         return f"this machine: {slots} workers at a time"
 
+    def fits(self, worker: Worker, address: str | None) -> int:
+        """As `slots`."""
+        return self.slots(worker.cpus, worker.gpus)
+
     def slots(self, cpus: float, gpus: float) -> int:
         """How many workers fit at once."""
         fits = [hardware.cpus_here() / cpus] if cpus else []

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa
 
+from orchestrator.interface.errors import UsageError
 from orchestrator.interface.extras import RAY
+from orchestrator.interface.format import counted
 from orchestrator.interface.job import OK
 from orchestrator.nodes.place import here
 from orchestrator.runs import layout
@@ -41,6 +43,7 @@ def begin(
     demand_folder(options.run)
     if options.workers > 1:
         RAY.demand(f"--workers {options.workers}")
+    demand_room(options)
     source = opened(options)
     if options.dry_run:
         with here().joined(options.address, options.worker.cpus):
@@ -48,6 +51,18 @@ def begin(
         return OK
     with locked(options.run) as lease, here().joined(options.address, options.worker.cpus):
         return run(options, lease, read(options, source))
+
+
+def demand_room(options: NetworkOptions) -> None:
+    """Raises UsageError if this machine, where it trains, does not take the workers."""
+    worker = options.worker
+    slots = here().fits(worker, options.address)
+    if slots is not None and slots < options.workers:
+        raise UsageError(
+            f"this machine takes {counted(slots, 'worker')} of {worker.cpus:g} CPUs and"
+            f" {worker.gpus:g} GPUs, and --workers is {options.workers}; lower"
+            f" {'--workers, ' if slots else ''}--cpus-per-worker or --gpus-per-worker"
+        )
 
 
 def own_folder(

@@ -13,7 +13,9 @@ from analysis.grouped import grouped, mean_interval
 from analysis.retrieval import (
     chance,
     composition_distances,
+    correlations,
     curve_ends,
+    depths,
     hits,
     nearest,
     profile_distances,
@@ -72,6 +74,25 @@ def test_profiles_are_compared_in_both_directions() -> None:
     assert profile_distances(queries, queries[:, ::-1]).diagonal().tolist() == [0] * 4
 
 
+def test_curves_are_correlated_in_both_directions() -> None:
+    draw = np.random.default_rng(2)
+    queries, others = draw.normal(size=(4, 6)), draw.normal(size=(3, 6))
+    found = correlations(queries, others)
+    for query, other in product(range(4), range(3)):
+        both = (others[other], others[other][::-1])
+        slow = max(float(np.corrcoef(queries[query], one)[0, 1]) for one in both)
+        assert found[query, other] == pytest.approx(slow, abs=1e-9)
+    assert correlations(queries, 3 - 2 * queries[:, ::-1]).diagonal().max() < 1
+    np.testing.assert_allclose(correlations(queries, 3 + 2 * queries[:, ::-1]).diagonal(), 1)
+    assert not correlations(np.ones((1, 6)), others).any()
+
+
+def test_wells_are_as_deep_as_they_lie_below_the_lower_vacuum() -> None:
+    profiles = np.array([[5.0, 1.0, -2.0, 4.5], [3.0, 3.0, 2.0, 3.0]])
+    found = depths(profiles, np.array([[5.0, 4.0], [3.0, 3.0]]))
+    assert found.tolist() == [[0, 3, 6, 0], [0, 0, 1, 0]]
+
+
 def test_a_look_up_takes_the_nearest_and_shares_ties() -> None:
     learned = np.array([[1.0, 0], [1, 0], [0.5, 0.5]])
     between = composition_distances(np.array([[0.9, 0.1], [0.6, 0.4], [2 / 3, 1 / 3]]), learned)
@@ -118,7 +139,10 @@ def test_groups_make_a_difference_and_one_says_nothing() -> None:
     assert alone.p < 0.01 < together.p
     assert together.high - together.low > 3 * (alone.high - alone.low)
     assert np.isnan(grouped(of, np.zeros(240)).p) and mean_interval(of, np.zeros(240)) is None
-    assert grouped(np.zeros(9), np.arange(9)).p == 1
+    same = grouped(np.zeros(9), np.arange(9))
+    assert (same.p, same.low, same.high) == (1, 0, 0)
+    for share in (0.0, 1.0, 0.1):
+        assert mean_interval(np.full(12, share), np.repeat(np.arange(4), 3)) is None
     with pytest.raises(ValueError, match="no rows"):
         grouped(np.zeros(0), np.zeros(0))
 

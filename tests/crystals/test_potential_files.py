@@ -130,6 +130,13 @@ def test_a_potential_of_another_cell_is_bad(tmp_path: Path) -> None:
     )
 
 
+def test_a_potential_of_other_atoms_is_bad(tmp_path: Path) -> None:
+    moved = rows(3, z_angstrom=Z)
+    moved["z_angstrom"][1] = [one + 5.0 for one in Z]
+    first, bad, last = read(write(tmp_path / "a.parquet", moved))
+    assert (first, last) == (5.0, 5.2) and str(bad).startswith("atoms and wells do not match: ")
+
+
 def halves(folder: Path) -> tuple[Path, Path, dict[str, list[Any]]]:
     """Four structures, and the columns of a file of their profiles, in another order."""
     table = rows(4)
@@ -218,6 +225,12 @@ def test_names_within_objects_are_given(tmp_path: Path) -> None:
     assert read(path, names=Names(potential="dft.V", fermi="mu")) == [5.0]
 
 
+def test_names_may_have_dots_of_their_own() -> None:
+    data = data_of(json.dumps({"a.b": {"c": [1, 2]}, "a": {"b": 3, "x.y": 4}, "a.x.y": 5}), {})
+    assert data.find(["A.B.C"]) == "a.b.c" and data.numbers("a.b.c").tolist() == [1, 2]
+    assert data.numbers("a.x.y") == 5
+
+
 def test_rows_of_a_database_without_a_modality_are_bad(tmp_path: Path) -> None:
     good = ({"efermi": FERMI}, {"potential": made()})
     path = database(
@@ -275,6 +288,14 @@ HOSTILE: dict[str, bytes] = {
     "potential holds complex128, no numbers": packed([[1], "complex128", 8]),
     "broken data: potential has 1 numbers of shape [4]": packed([[4], "float64", [1]]),
     "broken data: potential is no array": packed("os.system"),
+    "broken data: potential has shape [0, 0,": packed([[0] * 70, "float64", 8]),
+    "broken data: potential has shape [1, 1,": packed([[1] * 70 + [2], "float64", 8]),
+    "broken data: potential has shape [9223372036854775808, 0], which no": packed(
+        [[2**63, 0], "float64", 8]
+    ),
+    "broken data: potential has shape [1099511627776, 10": packed(
+        [[2**40] * 6 + [0], "float64", 8]
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from trainables.crystals.potentials import Grid, Potential, demand_slab, height_
 GRID = Grid()
 HEIGHT = 25.0
 Z = np.arange(400) * HEIGHT / 400
+NOISE = np.random.default_rng(1).uniform(-0.008, 0.008, 400)
 
 
 def refusal(values: np.ndarray | None = None, **changes: Any) -> str:
@@ -80,13 +81,6 @@ def test_the_grid_is_centred_on_the_slab_and_symmetric() -> None:
     assert abs(GRID.z + GRID.z[::-1]).max() < 1e-12 and np.ptp(GRID.z) < GRID.span
 
 
-def test_two_layers_with_a_gap_are_one_slab() -> None:
-    far = sum(-20.0 * np.exp(-(((Z - at) / 0.6) ** 2) / 2) for at in (4.0, 12.0))
-    profile = GRID.profile(Potential.of(far + 3.0, height=HEIGHT, fermi=FERMI))
-    assert (np.diff(np.sign(profile)) > 0).sum() == 2
-    np.testing.assert_allclose(profile, profile[::-1], atol=1e-3)
-
-
 def test_a_potential_survives_as_text() -> None:
     one = potential(step=0.3).rounded(6)
     back = Potential.read(one.text)
@@ -118,6 +112,13 @@ def test_noise_of_some_meV_is_still_a_vacuum() -> None:
     np.testing.assert_allclose(found.vacuum, [3.0, 3.5], atol=0.01)
 
 
+def test_a_stretch_without_noise_is_not_the_level() -> None:
+    values = made() + NOISE
+    values[:50] = 3.008
+    found = Potential.of(values, height=HEIGHT, fermi=FERMI)
+    np.testing.assert_allclose(found.vacuum, 3.0, atol=3e-3)
+
+
 def changed(place: int, value: float) -> np.ndarray:
     values = made()
     values[place] = value
@@ -125,6 +126,8 @@ def changed(place: int, value: float) -> np.ndarray:
 
 
 FIELD = 0.08 * Z
+CLOSED = np.linspace(0, HEIGHT, 401)
+APART = 3.0 - 20.0 * sum(np.exp(-(((Z - at) / 0.6) ** 2) / 2) for at in (4.0, 12.0))
 REFUSED: dict[str, tuple[np.ndarray | None, dict[str, Any]]] = {
     "too few points: 15": (made(points=15), {}),
     "too many points: 100001": (np.zeros(100_001), {}),
@@ -138,18 +141,28 @@ REFUSED: dict[str, tuple[np.ndarray | None, dict[str, Any]]] = {
     "constant potential: it is flat but for steps": (np.repeat([1.0, 3.0], 200), {}),
     "no vacuum: the potential is nowhere flat": (made() + FIELD, {}),
     "no vacuum: the potential is nowhere": (np.cos(Z * 2 * np.pi / 5), {}),
+    "tilted vacuum: the potential changes by 0.1": (made() + 0.1 * FIELD, {}),
+    "tilted vacuum: the potential changes by 0.": (made() + 0.1 * FIELD + 0.4 * NOISE, {}),
+    "two slabs in one cell: the potential is flat in 2": (APART, {}),
+    "potential too deep: point 201 is 1e+29 eV below": (changed(200, -1e29), {}),
+    "potential too deep: point 201 is 1e+05 eV below the vacuum": (changed(200, -1e5), {}),
+    "potential too high: point 202 is 199 eV above the vacuum level": (changed(201, 202.0), {}),
+    "the last point does not repeat the first: z spans a whole period, up to 25 Å, and the": (
+        np.append(made(), 3.1),
+        {"z": CLOSED},
+    ),
     "atoms are hills of the potential": (-made(), {"fermi": -5.0}),
     "no wells: the potential goes 0.4 eV below": (0.02 * made(), {"fermi": 0.0}),
     "Fermi level outside: -40 eV lies below": (None, {"fermi": -40.0}),
     "Fermi level outside: 3.5 eV lies above": (None, {"fermi": 3.5}),
-    "work function 0.184 eV is outside 0.5 to 15 eV: is the unit eV": (
+    "work function outside 1 to 15 eV: 0.184 eV; is the unit eV?": (
         made() / 27.2114,
         {"fermi": FERMI / 27.2114},
     ),
-    "work function 50 eV is outside": (10 * made(), {"fermi": 10 * FERMI}),
+    "work function outside 1 to 15 eV: 50 eV": (10 * made(), {"fermi": 10 * FERMI}),
     "vacuum level off: 3.2 eV is given, and": (None, {"vacuum": [3.2]}),
     "vacuum level off: 4.5 and 3 eV is given": (made(step=1.5), {"vacuum": [4.5, 3.0]}),
-    "3 vacuum levels": (None, {"vacuum": [3.0, 3.0, 3.0]}),
+    "number of vacuum levels: 3": (None, {"vacuum": [3.0, 3.0, 3.0]}),
     "z and potential differ in length: 399 and 400": (None, {"z": Z[1:]}),
     "z is not finite: point 1": (None, {"z": np.where(Z > 0, Z, np.nan)}),
     "z is not ascending: after point 1": (None, {"z": Z[::-1]}),
@@ -184,6 +197,9 @@ def test_cells_without_vacuum_and_of_another_height_are_refused() -> None:
     demand_slab(crystal, HEIGHT * 1.009)
     with pytest.raises(BadCrystal, match=r"heights differ: the potential spans 25\.5 Å, and the"):
         demand_slab(crystal, HEIGHT * 1.02)
-    dense = parse(Entry(0, "x", "json", monolayer(8.0, 4.2), None, ""))
-    with pytest.raises(BadCrystal, match=r"no vacuum: atoms are 4\.2 Å apart along c at most"):
-        demand_slab(dense, 8.0)
+    dense = parse(Entry(0, "x", "json", monolayer(12.0, 7.9), None, ""))
+    with pytest.raises(BadCrystal, match=r"no vacuum: atoms are 7\.9 Å .* at most, 8 Å are needed"):
+        demand_slab(dense, 12.0)
+    apart = parse(Entry(0, "x", "json", monolayer(25.0, 19.5), None, ""))
+    with pytest.raises(BadCrystal, match=r"two slabs in one cell: gaps of 5\.5 and 19\.5 Å betw"):
+        demand_slab(apart, 25.0)

@@ -9,16 +9,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from orchestrator import cli
-from orchestrator.contrast import flags
+from orchestrator.contrast import flags, job
 from orchestrator.contrast.entries import LEARNS, ContrastArray, arrays_of
 from orchestrator.contrast.flags import ContrastJobOptions, parse
 from orchestrator.contrast.inputs import demand_parts
 from orchestrator.contrast.results import Learned, part_of
-from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, UNTRAINED, WAYS
+from orchestrator.contrast.retrieval import (
+    BASELINES,
+    CHANCE,
+    COMPOSITION,
+    ENSEMBLE,
+    GEOMETRY,
+    UNTRAINED,
+    WAYS,
+)
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs.record_contents import wrong_in_arrays
+from orchestrator.training.networks import demand_room
 from tests.orchestrator.small_slabs import (
     MATERIALS,
     asked,
@@ -26,11 +36,13 @@ from tests.orchestrator.small_slabs import (
     made_up,
     read,
     table_of_slabs,
+    without_ray,
     write_slabs,
 )
 from trainables.crystals import slabs
 from trainables.crystals.split import Split
 from trainables.representations.pairs import pair_split
+from trainables.training.contrast_spec import NETWORKS
 
 
 def said(*argv: str) -> str:
@@ -53,10 +65,42 @@ def test_wrong_command_lines_are_one_line() -> None:
     assert "it must be from 1e-06 to 10" in said(*file, "--mask", "0")
     assert "it must be from 32 to 10000" in said(*file, "--points", "31")
     assert "--data" in said("--materials", "9")
+    assert said(*made, "--width", "130").startswith("--width 130: is no multiple of 4")
+    assert said(*made, "--split-seed", "3").startswith("--split-seed: has no effect without")
+    assert parse([*made, "--split-seed", "3", "--curve"]).split_seed == 3
+    assert parse(made).split_seed == flags.PUBLISHED_SEED
 
 
-def test_the_number_of_materials_is_the_generators() -> None:
+def test_the_flags_know_the_generator_and_the_networks() -> None:
     assert flags.MATERIALS == slabs.MATERIALS
+    assert {one.options.heads for one in NETWORKS.values()} == {flags.HEADS}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--gpus-per-worker", "1"], ["--cpus-per-worker", "9999"]],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_worker_that_does_not_fit_is_one_line_and_leaves_nothing(
+    more: list[str], dry: list[str], tmp_path: Path
+) -> None:
+    if torch.cuda.is_available() and "--gpus-per-worker" in more:
+        pytest.skip("this machine has a GPU")
+    options = asked("--run", str(tmp_path / "run"), *more, *dry)
+    with (
+        pytest.raises(UsageError, match="this machine takes 0 workers of") as caught,
+        without_ray(),
+    ):
+        job.start(options)
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_more_workers_than_the_machine_takes_are_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UsageError, match="and --workers is 9999; lower --workers, --cpus"),
+        without_ray(),
+    ):
+        demand_room(asked("--workers", "9999"))
 
 
 @pytest.mark.parametrize("flag", ["--data", "--perovskites"])
@@ -71,9 +115,12 @@ def test_a_missing_file_is_one_line_and_leaves_nothing(
 
 
 def test_too_few_materials_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"generated: of 12 materials \d+ are to learn from, \d"):
+    said = r"generated: of 12 materials \d+ are to learn from, \d.*, or --split random, which"
+    with pytest.raises(UsageError, match=said):
         read(asked("--materials", "12", "--split", "formula"))
-    with pytest.raises(UsageError, match=r"48 are to learn from.* 60, 2 and 2 are needed"):
+    with pytest.raises(
+        UsageError, match=r"48 are to learn from.* 60, 2 and 2 are needed: give more materials$"
+    ):
         demand_parts(asked("--workers", "30"), given().pairs)
 
 
@@ -111,11 +158,23 @@ def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:
         read(from_files(path, "--max-bad", "0"))
 
 
+def test_a_file_of_another_unit_is_refused_whatever_the_limit(tmp_path: Path) -> None:
+    table = table_of_slabs()
+    for name in ("potential_ev", "fermi_ev", "vacuum_ev"):
+        table[name] = [(np.asarray(one) / 27.2114).tolist() for one in table[name]]
+    path = write_slabs(tmp_path / "hartree.parquet", table)
+    with pytest.raises(UsageError, match=r"60 rows are refused for their unit and 0 are kept"):
+        read(from_files(path, "--max-bad", "1"))
+
+
 def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
     path = write_slabs(tmp_path / "x.parquet", {"id": ["a"], "structure": ["{}"], "gap": [1.0]})
     with pytest.raises(UsageError, match=r"x\.parquet: .*potential") as caught:
         read(from_files(path))
-    assert "\n" not in str(caught.value)
+    line = str(caught.value)
+    assert "\n" not in line and "give --profiles if another" in line and "it has id, st" in line
+    with pytest.raises(UsageError, match=r"p\.csv: --profiles takes Parquet"):
+        read(from_files(path, "--profiles", "p.csv"))
 
 
 def test_keys_tell_all_settings_apart() -> None:
@@ -171,6 +230,7 @@ def test_retrieval_of_partners_that_are_the_same() -> None:
     rows = {(row["way"], row["method"]): row for row in found.retrieval.facts()}
     for way in WAYS:
         assert rows[way, ENSEMBLE]["recall"] == {"1": 1, "5": 1, "10": 1}
+        assert rows[way, ENSEMBLE]["recall_1_interval"] is None  # it does not scatter
         assert rows[way, CHANCE]["recall"]["1"] == pytest.approx(1 / len(whole().test))
         assert rows[way, COMPOSITION]["recall"]["1"] < 1 and rows[way, ENSEMBLE]["mean_rank"] == 1
         assert all(
@@ -178,6 +238,9 @@ def test_retrieval_of_partners_that_are_the_same() -> None:
             for row in rows.values()
             for top in row["recall"]
         )
+        # knows where the planes lie, and nothing else
+        assert rows[way, CHANCE]["recall"]["1"] < rows[way, GEOMETRY]["recall"]["1"] < 1
+    assert {row["against"] for row in found.retrieval.differences()} == {*BASELINES}
     # six noise-free partners before training too
     assert rows["crystal_to_profile", UNTRAINED]["recall"]["10"] == 1
     json.dumps([found.retrieval.facts(), found.retrieval.curve(), found.retrieval.differences()],
@@ -223,6 +286,10 @@ def test_rows_of_the_files_are_of_the_parts() -> None:
     found = learned(whole(), 0.1, 0.2)
     embedded = pd.DataFrame(found.embeddings())
     assert len(embedded) == 2 * MATERIALS
+    np.testing.assert_array_equal(
+        embedded["work_function"], np.tile(given().pairs.work_function, 2)
+    )
+    assert found.cost()[0]["best_epochs"] == [3, 3]  # the ledger counts from 0
     predicted = pd.DataFrame(found.predictions())
     counts = predicted["part"].value_counts()
     assert counts.to_dict() == {"test": len(whole().test), "validation": len(whole().validation)}

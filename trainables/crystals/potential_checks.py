@@ -19,9 +19,15 @@ LONGEST = 100_000  # points
 COARSEST = 0.5  # Å between points; the well of an atom is an Å wide
 SHALLOWEST = 0.5  # eV; those of atoms are several eV deep
 SAME_HEIGHT = 0.01  # relative difference of the heights of a cell that two columns give
+SAME_POINT = 0.05  # eV between a first point and a last one that repeats it
 SAME_LEVEL = 0.05  # eV between a vacuum level as given and as the profile has it
 UNEVEN = 1e-3  # relative difference of spacings, as rounded text has it
-WORK_FUNCTIONS = (0.5, 15.0)  # eV; caesium on tungsten has 1.5, solid argon 14
+# eV below the vacuum. Even with whole nuclei, -Z e²/r averaged over a plane is finite, some hundred
+# eV for the heaviest elements: 2π e² Z r / A of one lead atom in 10 Å² within r = 0.5 Å is 370 eV.
+DEEPEST = 1000.0
+HIGHEST = 100.0  # eV above the vacuum; cores of pseudopotentials average to some eV
+WORK_FUNCTIONS = (1.0, 15.0)  # eV; caesium on tungsten has 1.5, solid argon 14
+UNIT = "is the unit eV?"  # ends each reason that another unit gives
 
 
 def demand_numbers(potential: np.ndarray, fermi: float, vacuum: Sequence[float] | None) -> None:
@@ -40,7 +46,7 @@ def demand_numbers(potential: np.ndarray, fermi: float, vacuum: Sequence[float] 
         raise BadCrystal(f"potential too large: point {place + 1} is beyond {LARGEST:g}")
     for what, values in (("Fermi level", [fermi]), ("vacuum level", vacuum or [])):
         if not all(math.isfinite(one) and abs(one) <= LARGEST for one in values):
-            raise BadCrystal(f"{what} is no finite number within {LARGEST:g}")
+            raise BadCrystal(f"{what} is no finite number: it has to be within {LARGEST:g}")
 
 
 def points_of(potential: np.ndarray, z: np.ndarray, height: float) -> int:
@@ -62,6 +68,12 @@ def points_of(potential: np.ndarray, z: np.ndarray, height: float) -> int:
             f"z does not span the cell: {len(z)} points {step:.3g} Å apart, and the cell has"
             f" {height:.4g} Å along the normal of a and b; is the vacuum along c?"
         )
+    off = float(abs(potential[-1] - potential[0]))
+    if points < len(z) and off > SAME_POINT:
+        raise BadCrystal(
+            f"the last point does not repeat the first: z spans a whole period, up to"
+            f" {z[-1]:.4g} Å, and the potential differs by {off:.3g} eV; give one period"
+        )
     return points
 
 
@@ -75,7 +87,7 @@ def demand_points(points: int, height: float) -> None:
 
 
 def demand_wells(potential: np.ndarray, found: Vacuum) -> None:
-    """Refuses what is higher within the slab than outside, or hardly lower."""
+    """Refuses what is higher within the slab than outside, or hardly or absurdly lower."""
     own = potential[np.arange(found.first, found.last + 1) % len(potential)]
     if own.mean() > found.levels.max():
         raise BadCrystal(
@@ -86,8 +98,19 @@ def demand_wells(potential: np.ndarray, found: Vacuum) -> None:
     if depth < SHALLOWEST:
         raise BadCrystal(
             f"no wells: the potential goes {max(depth, 0.0):.3g} eV below the vacuum level at most,"
-            f" atoms {SHALLOWEST:g} eV at least; is the unit eV?"
+            f" atoms {SHALLOWEST:g} eV at least; {UNIT}"
         )
+    height = float(own.max() - found.levels.max())
+    for off, most, what, place in (
+        (depth, DEEPEST, "deep", int(potential.argmin())),
+        (height, HIGHEST, "high", int(potential.argmax())),
+    ):
+        if off > most:
+            raise BadCrystal(
+                f"potential too {what}: point {place + 1} is {off:.3g} eV"
+                f" {'below' if what == 'deep' else 'above'} the vacuum level, {most:g} eV are"
+                f" plausible; is it a spike, or the unit not eV?"
+            )
 
 
 def levels_of(found: np.ndarray, given: Sequence[float]) -> np.ndarray:
@@ -104,7 +127,9 @@ def levels_of(found: np.ndarray, given: Sequence[float]) -> np.ndarray:
     elif len(levels) == 2:
         off, used = float(abs(levels - found).max()), levels
     else:
-        raise BadCrystal(f"{len(levels)} vacuum levels: one, or those below and above the slab")
+        raise BadCrystal(
+            f"number of vacuum levels: {len(levels)}; one, or those below and above the slab"
+        )
     if off > SAME_LEVEL:
         raise BadCrystal(
             f"vacuum level off: {_said(levels)} eV is given, and the potential is flat at"
@@ -131,6 +156,4 @@ def demand_fermi(potential: np.ndarray, fermi: float, levels: np.ndarray) -> Non
     low, high = WORK_FUNCTIONS
     work = float(levels.mean()) - fermi
     if not low <= work <= high:
-        raise BadCrystal(
-            f"work function {work:.3g} eV is outside {low:g} to {high:g} eV: is the unit eV?"
-        )
+        raise BadCrystal(f"work function outside {low:g} to {high:g} eV: {work:.3g} eV; {UNIT}")

@@ -29,7 +29,10 @@ from trainables.crystals.potential_checks import (
 )
 from trainables.crystals.vacuum import find_vacuum, window_points
 
-LEAST_VACUUM = 5.0  # Å between atoms along the normal, of which either side has half
+# Å between atoms along the normal: the networks look 8 Å far, and a slab that sees its own image
+# would have other features with more vacuum.
+LEAST_VACUUM = 8.0
+SECOND_GAP = 5.0  # Å; layers of one slab are nearer, those of van der Waals crystals 3 to 4 Å
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +190,7 @@ def demand_slab(crystal: Crystal, height: float) -> None:
         height: Å, of the potential.
 
     Raises:
-        BadCrystal: there is no vacuum along c, or the cell has another height.
+        BadCrystal: there is no vacuum along c or another gap, or the cell has another height.
     """
     own = height_of(crystal)
     if abs(own - height) > SAME_HEIGHT * own:
@@ -196,10 +199,16 @@ def demand_slab(crystal: Crystal, height: float) -> None:
             " along the normal of a and b; is the vacuum along c?"
         )
     places = np.sort(crystal.frac[:, 2] % 1.0)
-    gap = own * float(np.diff(places, append=places[0] + 1).max())
-    if gap < LEAST_VACUUM:
+    gaps = own * np.sort(np.diff(places, append=places[0] + 1))
+    if gaps[-1] < LEAST_VACUUM:
         raise BadCrystal(
-            f"no vacuum: atoms are {gap:.3g} Å apart along c at most, {LEAST_VACUUM:g} Å are needed"
+            f"no vacuum: atoms are {gaps[-1]:.3g} Å apart along c at most, {LEAST_VACUUM:g} Å are"
+            " needed"
+        )
+    if (gaps[:-1] >= SECOND_GAP).any():
+        raise BadCrystal(
+            f"two slabs in one cell: gaps of {gaps[-2]:.3g} and {gaps[-1]:.3g} Å between atoms"
+            " along c"
         )
 
 

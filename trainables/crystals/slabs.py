@@ -86,7 +86,7 @@ class GeneratedSlabs:
             too; None for none.
     """
 
-    name = "slabs"
+    name = "generated"
     target_name = "potential"
     unit: str | None = "eV"
     description = (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
+from scipy.stats import trim_mean
 
 from trainables.crystals.crystal import BadCrystal
 
@@ -18,9 +19,10 @@ FLAT = 0.02  # eV between the extremes of a window: the noise of a calculation, 
 # A dipole correction puts a step into the vacuum: it is narrow, and stays between both levels but
 # for the ripples of a finite Fourier series, 9 % of its height.
 STEP = 3.0  # Å
-AS_FLAT = 1e-10  # eV: windows that are as flat as the flattest, but for rounding, make the level
 RIPPLE = 0.25  # of its height
 NOISE = 0.1  # eV
+LEVEL = 0.005  # eV between runs of one level; a step has more
+TILT = 0.05  # eV that the vacuum may rise from end to end, but for steps; half of it is W's error
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,17 @@ def window_points(spacing: float) -> int:
 
 
 def find_vacuum(potential: np.ndarray, spacing: float) -> Vacuum:
-    """The longest vacuum of a periodic profile, which may hold one dipole step or several.
+    """The vacuum of a periodic profile, which may hold one dipole step or several.
 
-    A level is the mean of the flattest windows of its run, where the tails of the slab are least.
+    A level is the mean of the middle half of all values of the flat part next to the slab, which
+    neither noise nor the tails of atoms move.
 
     Args:
         potential: [P] eV.
         spacing: between two points in Å.
 
     Raises:
-        BadCrystal: there is no flat region, or nothing else.
+        BadCrystal: there is no flat region, or nothing else; there are two; or it is tilted.
     """
     count = len(potential)
     runs = _runs(potential, window_points(spacing))
@@ -72,12 +75,56 @@ def find_vacuum(potential: np.ndarray, spacing: float) -> Vacuum:
             " vacuum, or correct the dipole"
         )
     arcs = _arcs(potential, runs, spacing)
-    longest = max(arcs, key=lambda arc: arc[-1].last - arc[0].first)
-    bottom, top = longest[-1], longest[0]
-    first, last = bottom.last % count, top.first % count
+    if len(arcs) > 1:
+        raise BadCrystal(
+            f"two slabs in one cell: the potential is flat in {len(arcs)} separate regions along c,"
+            f" and what lies between is no dipole step of {STEP:g} Å at most"
+        )
+    arc = arcs[0]
+    tilt = _tilt(potential, arc)
+    if tilt > TILT:
+        raise BadCrystal(
+            f"tilted vacuum: the potential changes by {tilt:.2g} eV along it, {TILT:g} eV are"
+            " allowed; correct the dipole"
+        )
+    levels = np.array([_level(potential, arc[::-1]), _level(potential, arc)])
+    first, last = arc[-1].last % count, arc[0].first % count
     if last <= first:
         last += count
-    return Vacuum(np.array([bottom.level, top.level]), first, last)
+    return Vacuum(levels, first, last)
+
+
+def _points(potential: np.ndarray, run: _Run) -> np.ndarray:
+    """eV at the points of a run."""
+    return potential[np.arange(run.first, run.last + 1) % len(potential)]
+
+
+def _level(potential: np.ndarray, runs: list[_Run]) -> float:
+    """The median of the first run and of those at its level, into which noise cuts a vacuum."""
+    near = [one for one in runs if abs(one.level - runs[0].level) <= LEVEL]
+    return _middle(np.concatenate([_points(potential, one) for one in near]))
+
+
+def _middle(values: np.ndarray) -> float:
+    """The mean of the middle half: tails are left out, and both sides of a tiny step count."""
+    return float(trim_mean(values, 0.25))
+
+
+def _tilt(potential: np.ndarray, arc: list[_Run]) -> float:
+    """eV that a vacuum rises or falls, its steps left out.
+
+    That of a line over each run, and of lines of one slope over all, from end to end: noise cuts a
+    tilted vacuum into runs, of which each hardly rises.
+    """
+    products, squares, found = 0.0, 0.0, []
+    for run in arc:
+        own = _points(potential, run)
+        at = np.arange(len(own)) - (len(own) - 1) / 2
+        product, square = float(at @ own), float(at @ at)
+        found.append(product / square * (len(own) - 1))
+        products, squares = products + product, squares + square
+    found.append(products / squares * (arc[-1].last - arc[0].first))
+    return max(map(abs, found))
 
 
 def _runs(potential: np.ndarray, width: int) -> list[_Run]:
@@ -88,8 +135,7 @@ def _runs(potential: np.ndarray, width: int) -> list[_Run]:
     ahead = -(width // 2)  # of filters that look from a point to the W - 1 that follow
     top = maximum_filter1d(potential, width, mode="wrap", origin=ahead)
     bottom = minimum_filter1d(potential, width, mode="wrap", origin=ahead)
-    ranges = top - bottom
-    flat = ranges <= FLAT
+    flat = top - bottom <= FLAT
     if flat.all():
         raise BadCrystal(
             f"constant potential: it is flat within {FLAT:g} eV everywhere; there is no slab"
@@ -98,18 +144,12 @@ def _runs(potential: np.ndarray, width: int) -> list[_Run]:
     ends = np.flatnonzero(flat & ~np.roll(flat, -1))
     if len(ends) and ends[0] < starts[0]:
         ends = np.append(ends[1:], ends[0] + count)
-    return [
-        _run(potential, ranges, int(a), int(b), width) for a, b in zip(starts, ends, strict=True)
-    ]
+    return [_run(potential, int(a), int(b) + width - 1) for a, b in zip(starts, ends, strict=True)]
 
 
-def _run(potential: np.ndarray, ranges: np.ndarray, start: int, end: int, width: int) -> _Run:
-    """The run of windows that begin at `start` to `end`."""
-    count = len(potential)
-    own = ranges[np.arange(start, end + 1) % count]
-    sums = np.cumsum(np.append(0.0, potential[np.arange(start, end + width) % count]))
-    means = (sums[width:] - sums[:-width]) / width
-    return _Run(start, end + width - 1, float(means[own <= own.min() + AS_FLAT].mean()))
+def _run(potential: np.ndarray, first: int, last: int) -> _Run:
+    points = potential[np.arange(first, last + 1) % len(potential)]
+    return _Run(first, last, _middle(points))
 
 
 def _arcs(potential: np.ndarray, runs: list[_Run], spacing: float) -> list[list[_Run]]:
@@ -134,8 +174,9 @@ def _arcs(potential: np.ndarray, runs: list[_Run], spacing: float) -> list[list[
 
 
 def _is_step(potential: np.ndarray, one: _Run, after: _Run, spacing: float) -> bool:
-    """Whether between two runs there is a step of the vacuum, and no matter."""
-    if (after.first - one.last) * spacing > STEP:
+    """Whether between two runs there is a step of the vacuum, or noise, and no matter."""
+    wide = (after.first - one.last) * spacing > STEP
+    if wide and abs(after.level - one.level) > NOISE:
         return False
     between = potential[np.arange(one.last, after.first + 1) % len(potential)]
     low, high = sorted((one.level, after.level))

@@ -13,7 +13,8 @@ import pyarrow as pa
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.potentials import Grid, Potential, demand_slab
 from trainables.representations.graph import CrystalGraph
-from trainables.representations.pairs import BOTTOM, TOP, profile_column
+from trainables.representations.pairs import ATOMS, BOTTOM, TOP, profile_column
+from trainables.representations.planar_atoms import planar_atoms
 from trainables.representations.row_table import RowTable, read_rows
 
 
@@ -26,16 +27,22 @@ def featurise_pairs(
         entries: with the texts of potentials (`Potential.text`) as targets.
     """
 
-    def read(text: str, crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
+    def read(text: str, crystal: Crystal) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         potential = Potential.read(text)
         demand_slab(crystal, potential.height)
-        return grid.profile(potential), potential.vacuum - potential.fermi
+        levels = potential.vacuum - potential.fermi
+        return grid.profile(potential), levels, planar_atoms(crystal, grid)
 
     rows = read_rows(entries, kind, max_atoms, read)
-    profiles = np.array([profile for profile, _ in rows.values]).reshape(-1, grid.points)
-    vacuum = np.array([levels for _, levels in rows.values]).reshape(-1, 2)
+    profiles = np.array([profile for profile, _, _ in rows.values]).reshape(-1, grid.points)
+    vacuum = np.array([levels for _, levels, _ in rows.values]).reshape(-1, 2)
+    atoms = np.array([one for _, _, one in rows.values], float).reshape(-1)
     return rows.table(
         profiles,
         profile_column(grid.points),
-        {name: pa.array(column) for name, column in zip((BOTTOM, TOP), vacuum.T, strict=True)},
+        {
+            BOTTOM: pa.array(vacuum[:, 0]),
+            TOP: pa.array(vacuum[:, 1]),
+            ATOMS: pa.FixedSizeListArray.from_arrays(pa.array(atoms), grid.points),
+        },
     )

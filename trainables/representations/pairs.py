@@ -21,10 +21,10 @@ from trainables.crystals.symbols import SYMBOLS
 from trainables.representations.columns import Column, Columns, Scope
 from trainables.representations.dataset import Dataset, composition_of, fingerprint_of, taken
 from trainables.representations.graph import CrystalGraph
-from trainables.representations.schema import from_table, joined
+from trainables.representations.schema import from_table, joined, values_of
 
 Rule = Literal["formula", "random"]
-BOTTOM, TOP = "vacuum_bottom", "vacuum_top"
+BOTTOM, TOP, ATOMS = "vacuum_bottom", "vacuum_top", "atoms"
 PARTS = 10  # of the materials, of which one tests and one validates
 TRAIN_SHARE, HELD_SHARE = 0.8, 0.1  # of the rule "random", as published
 
@@ -32,6 +32,11 @@ TRAIN_SHARE, HELD_SHARE = 0.8, 0.1  # of the rule "random", as published
 def profile_column(points: int) -> Column:
     """The declaration of profiles, [B, points]."""
     return Column("target", Scope.CRYSTAL, "float64", (points,))
+
+
+def atoms_column(points: int) -> Column:
+    """The declaration of `planar_atoms`, [B, points]."""
+    return Column(ATOMS, Scope.CRYSTAL, "float64", (points,))
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ class Pairs:
         data: graphs and ids; its targets [B, L] are profiles in eV relative to the Fermi level.
         grid: their points.
         vacuum: [B, 2] eV above the Fermi level, below and above the slab.
+        atoms: [B, L] as of `planar_atoms`; nothing learns from them.
     """
 
     data: Dataset[Columns]
     grid: Grid
     vacuum: np.ndarray
+    atoms: np.ndarray
 
     def __len__(self) -> int:
         return len(self.data)
@@ -73,7 +80,7 @@ class Pairs:
 
     def take(self, rows: np.ndarray) -> Pairs:
         """The materials at some positions."""
-        return Pairs(taken(self.data, rows), self.grid, self.vacuum[rows])
+        return Pairs(taken(self.data, rows), self.grid, self.vacuum[rows], self.atoms[rows])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -131,4 +138,4 @@ def join(contents: Sequence[bytes], kind: CrystalGraph, grid: Grid, total: int) 
     table = joined(contents)
     vacuum = np.stack([table[name].to_numpy() for name in (BOTTOM, TOP)], axis=1)
     data = from_table(table, kind.columns, total, profile_column(grid.points))
-    return Pairs(data, grid, vacuum)
+    return Pairs(data, grid, vacuum, values_of(table, atoms_column(grid.points)))

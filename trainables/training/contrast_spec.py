@@ -15,7 +15,7 @@ from trainables.representations.slab_graph import SlabGraph
 from trainables.training.specification import MembersSpec, Specification
 
 # Raised whenever trained models differ in more than rounding; part of their keys.
-CONTRAST_VERSION = 1
+CONTRAST_VERSION = 2
 NEAR = 0.05  # eV root mean square, below which two profiles of a batch are counted as duplicates
 Learns = Literal["pairs", "work_function"]
 
@@ -89,12 +89,12 @@ _PAPER = ContrastNetwork(
 _TUNED = ContrastNetwork(
     title="Contrastive model",
     options=ContrastOptions(
-        elements=32, mean=True, width=128, hidden=256, channels=32, filters=16, dim=128
+        elements=32, mean=True, width=256, hidden=512, channels=64, filters=32, dim=256
     ),
     representation=_SLABS,
     recipe=Recipe(
         name="tuned", optimiser="adamw", lr=1e-3, weight_decay=0.01, schedule="cosine",
-        loss="l1", batch_size=64, epochs=60, patience=60,
+        averaging=0.99, loss="l1", batch_size=64, epochs=30, patience=30,
     ),
 )  # fmt: skip
 NETWORKS: Mapping[RecipeName, ContrastNetwork] = {"paper": _PAPER, "tuned": _TUNED}

@@ -39,18 +39,23 @@ class AseData:
 
     def find(self, names: Sequence[str]) -> str | None:
         """The first of these names that there is, as it is spelled; `a.b` is b within a."""
-        spelled = {key.strip().lower(): key for key in self.names()}
+        spelled = {key.strip().lower(): key for key in self._places()}
         return next((spelled[one.lower()] for one in names if one.lower() in spelled), None)
 
     def names(self) -> list[str]:
         """All names, and those within an object as `a.b`."""
-        inner = [
-            f"{key}.{name}"
+        return list(self._places())
+
+    def _places(self) -> dict[str, tuple[str, ...]]:
+        """The keys that lead to each name, which may have dots of its own."""
+        inner: dict[str, tuple[str, ...]] = {
+            f"{key}.{name}": (key, name)
             for key, value in self.values.items()
             if isinstance(value, dict) and "__ndarray__" not in value
             for name in value
-        ]
-        return [*self.values, *inner]
+        }
+        own: dict[str, tuple[str, ...]] = {key: (key,) for key in self.values}
+        return own | inner | own  # first in order, and where both are spelled alike
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """The number or the array of that name.
@@ -58,10 +63,9 @@ class AseData:
         Raises:
             BadCrystal: it is neither, or lies outside the bytes.
         """
-        value = self.values.get(name)
-        if name not in self.values:
-            outer, _, inner = name.partition(".")
-            value = self.values[outer][inner]
+        value: Any = self.values
+        for key in self._places()[name]:
+            value = value[key]
         if isinstance(value, dict) and "__ndarray__" in value:
             return self._array(value["__ndarray__"], name)
         return _plain(value, name)
@@ -85,7 +89,12 @@ class AseData:
             flat = np.frombuffer(self.bytes, _KINDS[kind], count, where).astype(np.float64)
         if flat.size != count:
             raise BadCrystal(f"broken data: {name} has {flat.size} numbers of shape {shape}")
-        return flat.reshape(shape)
+        try:
+            return flat.reshape(shape)
+        except (ValueError, OverflowError):  # without numbers, or with axes of 1, as many as said
+            raise BadCrystal(
+                f"broken data: {name} has shape {one_line(shape, 40)}, which no array has"
+            ) from None
 
 
 def data_of(value: object, also: Mapping[str, Any]) -> AseData:

@@ -16,6 +16,7 @@ from trainables.crystals.sources.base import (
     SourceError,
     as_spelled,
     is_text,
+    listed,
     no_column,
     readable,
     stem,
@@ -74,7 +75,10 @@ class ParquetFile:
         """As `named`; it has to be there, and `flag` is how the user names it."""
         found = self.named(wanted, usual)
         if found is None:
-            raise SourceError(f"{self.path}: no column {' or '.join(usual[:3])}; name it by {flag}")
+            raise SourceError(
+                f"{self.path}: no column {' or '.join(usual[:3])}; name it by {flag};"
+                f" it has {listed(self.schema.names)}"
+            )
         return found
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -13,6 +13,7 @@ import numpy as np
 from trainables.crystals.checks import check
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.parsing import parse
+from trainables.crystals.potential_match import demand_match
 from trainables.crystals.potentials import Potential, demand_slab, height_of
 from trainables.crystals.sources.ase_structure import MOST_ATOMS
 
@@ -73,12 +74,13 @@ def with_potential(entry: Entry, read: Callable[[], Cells]) -> Entry:
         check(crystal, MOST_ATOMS)
         height = height_of(crystal)
         demand_slab(crystal, height)
-        text = Potential.of(
+        potential = Potential.of(
             cells.potential, height=height, fermi=cells.fermi, vacuum=cells.vacuum, z=cells.z
-        ).text
+        )
+        demand_match(crystal, potential, 0.0 if cells.z is None else float(cells.z[0]))
     except BadCrystal as bad:
         return bad_entry(entry, str(bad))
-    return replace(entry, target=text)
+    return replace(entry, target=potential.text)
 
 
 def bad_entry(entry: Entry, reason: str) -> Entry:

@@ -48,8 +48,8 @@ from trainables.crystals.sources.potential_cells import (
 class _Columns:
     """The columns of a Parquet file that make a potential."""
 
-    def __init__(self, file: ParquetFile, names: Names) -> None:
-        self.potential = file.demanded(names.potential, POTENTIAL, "--potential")
+    def __init__(self, file: ParquetFile, names: Names, or_else: str = "") -> None:
+        self.potential = file.demanded(names.potential, POTENTIAL, f"--potential{or_else}")
         self.fermi = file.demanded(names.fermi, FERMI, "--fermi")
         self.vacuum = file.named(names.vacuum, VACUUM)
         self.z = file.named(names.z, Z)
@@ -94,7 +94,8 @@ class PotentialTable(ParquetTable):
 
     def __init__(self, path: Path, names: Names | None = None) -> None:
         super().__init__(path, ANY_COLUMN)
-        self._columns = _Columns(self, names or Names())
+        elsewhere = ", or give --profiles if another file has the potentials"
+        self._columns = _Columns(self, names or Names(), elsewhere)
         self.target_name = ",".join(self._columns.names)
 
     def entries(self) -> Iterator[Entry]:
@@ -234,6 +235,8 @@ def open_potentials(path: Path, profiles: Path | None = None, names: Names | Non
         SourceError: one line; there is no such file, or it has no potentials.
     """
     if profiles is not None:
+        if not profiles.name.lower().endswith((".parquet", ".pq")):
+            raise SourceError(f"{profiles}: --profiles takes Parquet (.parquet)")
         return JoinedPotentials(path, profiles, names)
     name = path.name.lower()
     if name.endswith(".db"):
