@@ -10,7 +10,7 @@ from orchestrator.contrast.retrieval import CHANCE, ENSEMBLE, UNTRAINED, WAYS
 from orchestrator.interface.format import counted
 
 FEW = 10  # formulas, below which an interval over formulas rests on too little
-SHORT = 0.10  # of the level, which the coverage may miss before it is told
+SHORT = 0.10  # share by which the coverage may miss the level without a line on it
 ALPHA = 0.05
 
 
