@@ -12,6 +12,7 @@ import pyarrow as pa
 from orchestrator.contrast.flags import ContrastJobOptions
 from orchestrator.runs.record_contents import ENVIRONMENT
 from orchestrator.training.members import MembersArray
+from trainables.models.recipe import Recipe
 from trainables.representations.pairs import Pairs, pair_split
 from trainables.targets.base import Target
 from trainables.training.contrast_spec import (
@@ -36,6 +37,7 @@ SCHEMA = pa.schema(
 )
 LEARNS: Mapping[Learns, str] = {"pairs": "contrast", "work_function": "regression"}
 SIZES = (50, 200, 1000)  # materials that are learned from, for the learning curve
+LONGEST = 10  # times the epochs of the whole, that a smaller part gets at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,7 @@ def arrays_of(options: ContrastJobOptions, source: str, pairs: Pairs) -> list[Co
     """The ensembles, then those of the learning curve, which have one member each."""
     network = NETWORKS[options.recipe]
     width = options.width or network.options.width
+    learned = len(pair_split(pairs, options.split, options.split_seed).train)
 
     def array(learns: Learns, size: int | None) -> ContrastArray:
         first = ContrastSpec(
@@ -119,7 +122,7 @@ def arrays_of(options: ContrastJobOptions, source: str, pairs: Pairs) -> list[Co
             representation=network.representation,
             fold=0,
             seed=options.seed,
-            recipe=options.in_effect(network.recipe),
+            recipe=_longer(options.in_effect(network.recipe), size, learned),
             training=CONTRAST_VERSION,
             options=dataclasses.replace(network.options, width=width),
             grid=pairs.grid,
@@ -135,6 +138,16 @@ def arrays_of(options: ContrastJobOptions, source: str, pairs: Pairs) -> list[Co
         return ContrastArray(task=task, source=source, models=members_of(first, members))
 
     return [array(one, size) for size in (None, *sizes_of(options, pairs)) for one in LEARNS]
+
+
+def _longer(recipe: Recipe, size: int | None, learned: int) -> Recipe:
+    """The recipe of a part of the materials: as many steps as of all, or `LONGEST` as many epochs.
+
+    Of few materials an epoch has few steps, so that a model would not be trained.
+    """
+    times = min(1.0 if size is None else learned / size, LONGEST)
+    changed = {name: round(times * getattr(recipe, name)) for name in ("epochs", "patience")}
+    return dataclasses.replace(recipe, **changed)
 
 
 def _target(learns: Learns, pairs: Pairs) -> Target:

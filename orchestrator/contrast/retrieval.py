@@ -138,7 +138,7 @@ class Retrieval:
             "method": method,
             "recall": {str(top): float(one.mean()) for top, one in found.items()},
             "near_recall": {str(top): float(hits(scores, self.near, top).mean()) for top in TOPS},
-            "recall_1_interval": mean_interval(found[1], self.formulas),
+            "recall_1_interval": _within_one(mean_interval(found[1], self.formulas)),
             "mean_rank": float(self.ranks[method][way].mean()),
         }
 
@@ -177,3 +177,8 @@ class Retrieval:
     def duplicates(self) -> int:
         """Test materials with another one whose profile is nearly the same."""
         return int((self.near.sum(axis=1) > 1).sum())
+
+
+def _within_one(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The interval of a share, cut off at 0 and 1."""
+    return interval and (max(interval[0], 0.0), min(interval[1], 1.0))

@@ -202,6 +202,10 @@ def test_a_curve_has_one_member_of_each_kind_a_size() -> None:
         ("slabs/contrast", 2), ("slabs/regression", 2), ("slabs/contrast/50", 1),
         ("slabs/regression/50", 1), ("slabs/contrast/200", 1), ("slabs/regression/200", 1),
     ]  # fmt: skip
+    # as many steps as of all 240, and no more than ten times the epochs
+    assert [array.epochs for array in arrays[::2]] == [2, 10, 2]
+    many = pairs.take(np.tile(np.arange(len(pairs)), 20))
+    assert arrays_of(asked("--curve"), "slabs", many)[2].epochs == 20
     first = arrays[2]
     assert first.cost(tenfold) < arrays[0].cost(tenfold)
     row = first.row("member 0")
