@@ -109,6 +109,7 @@ class Learned:
         return {
             "materials": len(self.split.train),
             "work_functions": one.work_functions.facts(),
+            "differences": one.work_functions.differences(),
             "recall": recalls,
         }
 
