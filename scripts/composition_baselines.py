@@ -4,9 +4,9 @@
         --tables mat2vec --run RUN …
 
 It takes the command line of a finished `elemgrid transfer`, whose scores it reads. The baselines
-learn from a fold's training and validation part: the mean of the targets, and ExtraTrees on the
-shares of the elements. Differences of MAEs are paired by fold, with intervals and p as of
-analysis/paired.py (p: Holm's); means over the seeds of a fold.
+learn from a fold's training and validation part: the mean of the targets, and ExtraTrees on means
+and deviations of the elements' properties. Differences of MAEs are paired by fold, with intervals
+and p as of analysis/paired.py (p: Holm's); means over the seeds of a fold.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import sys
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import ExtraTreesRegressor
 
+from analysis.densities import features, forest
 from analysis.paired import FIVE_FOLDS, holm, paired
 from orchestrator.transfer import flags
 from orchestrator.transfer.inputs import open_data
 from trainables.compositions.dataset import Compositions
 from trainables.crystals.symbols import MAX_Z
+from trainables.elements.handcrafted import ELEMENTS, table_of
 
-TREES = 300
 FOREST, MEAN = "ExtraTrees on composition", "mean of the targets"
 
 
@@ -38,10 +38,9 @@ def baselines(data: Compositions, fold: int) -> dict[str, float]:
     """MAEs on the test part of a fold."""
     test = data.test_rows(fold)
     learned = np.setdiff1d(np.arange(len(data)), test)
-    seen, target = shares(data), data.target
-    forest = ExtraTreesRegressor(TREES, n_jobs=1, random_state=0)
-    forest.fit(seen[learned], target[learned])
-    said = {FOREST: forest.predict(seen[test]), MEAN: target[learned].mean()}
+    seen, target = features(shares(data), table_of(ELEMENTS)), data.target
+    trees = forest(seen[learned], target[learned][:, None], seen[test], 0)
+    said = {FOREST: trees[:, 0], MEAN: target[learned].mean()}
     return {name: float(np.abs(target[test] - one).mean()) for name, one in said.items()}
 
 
