@@ -86,16 +86,16 @@ def recalls(run: FinishedContrast) -> Values:
     """Recall@k against k."""
     rows = pd.DataFrame(run.facts["recall_curve"])
     rows["method"] = rows["method"].map(retrieval.METHODS)
-    ranks = [
-        (title, *(row["mean_rank"] for name in (retrieval.ENSEMBLE, retrieval.CHANCE)
-                  for row in run.facts["retrieval"]
-                  if (row["way"], row["method"]) == (way, name)))
+    ranks = {(row["way"], row["method"]): row["mean_rank"] for row in run.facts["retrieval"]}
+    own = ", ".join(
+        f"{ranks[way, retrieval.ENSEMBLE]:.1f} on average ({title}, chance"
+        f" {ranks[way, retrieval.CHANCE]:.1f})"
         for way, title in retrieval.WAYS.items()
-    ]  # fmt: skip
+    )
     return {
         "drawn": recall_curves(rows, retrieval.WAYS),
         "tested": run.facts["split"]["test"],
-        "ranks": ranks,
+        "ranks": own,
     }
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
-from scipy.stats import trim_mean
 
 from trainables.crystals.crystal import BadCrystal
 
@@ -107,7 +106,8 @@ def _level(potential: np.ndarray, runs: list[_Run]) -> float:
 
 def _middle(values: np.ndarray) -> float:
     """The mean of the middle half: tails are left out, and both sides of a tiny step count."""
-    return float(trim_mean(values, 0.25))
+    cut = len(values) // 4
+    return float(np.sort(values)[cut : len(values) - cut].mean())
 
 
 def _tilt(potential: np.ndarray, arc: list[_Run]) -> float:

@@ -5,7 +5,7 @@ Legend: K models, B materials of a worker, N materials of a batch, L points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from trainables.models.recipe import Recipe
 from trainables.representations.batches import DeviceColumns, even_parts
 from trainables.representations.graph_batch import SlabBatch
 from trainables.training.contrast_spec import NEAR
-from trainables.training.problem import Forward
+from trainables.training.problem import Forward, InRandomOrder
 
 EVALUATED = 64  # materials at once
 
@@ -47,7 +47,7 @@ def seen_alone(batch: SlabBatch) -> Seen:
     return Seen(batch, Part(counted=True, rows=(batch.crystals,), group=ALONE))
 
 
-class PairProblem:
+class PairProblem(InRandomOrder):
     """One split of which all members get the same batches.
 
     Args:
@@ -60,30 +60,12 @@ class PairProblem:
     def __init__(
         self, data: DeviceColumns, split: Split, recipe: Recipe, *, order_seed: int, group: Group
     ) -> None:
-        self.data, self.recipe, self._group = data, recipe, group
-        self._train = torch.from_numpy(split.train)
-        self._validation = split.validation
-        self._order = np.random.default_rng(order_seed)
-
-    @property
-    def device(self) -> torch.device:
-        """See `Problem`."""
-        return self.data.target.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """See `Problem`."""
-        return self.data.target.dtype
-
-    @property
-    def steps(self) -> int:
-        """See `Problem`."""
-        return -(-len(self._train) // self.recipe.batch_size)
+        super().__init__(data, recipe, split.train, order_seed)
+        self._validation, self._group = split.validation, group
 
     def batches(self) -> Iterator[Share]:
         """This worker's shares of one pass, in random order; advances the generator."""
-        shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
-        for rows in even_parts(shuffled, self.recipe.batch_size):
+        for rows in even_parts(self._shuffled(), self.recipe.batch_size):
             yield self._share(rows)
 
     def _share(self, rows: Tensor) -> Share:
@@ -118,17 +100,6 @@ class PairProblem:
         model.eval()
         for part in torch.from_numpy(rows).split(EVALUATED):
             yield model(seen_alone(self.data.take(part)))
-
-    def select(self, rows: Sequence[int]) -> None:
-        """Does nothing, as no state depends on the members."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """State of the generator of the batches' order."""
-        return {"order": self._order.bit_generator.state}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Problem`."""
-        self._order.bit_generator.state = state["order"]
 
 
 class ContrastProblem(PairProblem):

@@ -38,7 +38,7 @@ from trainables.training.array import ArrayTraining, Member, Trained
 from trainables.training.density_spec import SE3_TRANSFORMER, DensitySpec, EnsembleSpec
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
-from trainables.training.problem import Forward
+from trainables.training.problem import Forward, InRandomOrder
 
 EVALUATED = 64  # crystals at once
 
@@ -59,7 +59,7 @@ class Share:
     batch: Batch
 
 
-class DensityProblem:
+class DensityProblem(InRandomOrder):
     """One fold, of which each member holds back a part: `problem.Problem`.
 
     Args:
@@ -80,9 +80,8 @@ class DensityProblem:
         order_seed: int,
         group: Group,
     ) -> None:
-        self.data, self.recipe, self._sites, self._group = data, recipe, sites, group
-        self._rows = torch.from_numpy(splits[0].learned)
-        self._order = np.random.default_rng(order_seed)
+        super().__init__(data, recipe, splits[0].learned, order_seed)
+        self._sites, self._group = sites, group
         learns, held = (np.zeros((len(splits), len(data))) for _ in range(2))
         for k, split in enumerate(splits):
             learns[k, split.train], held[k, split.validation] = known[split.train], 1
@@ -91,25 +90,9 @@ class DensityProblem:
     def _own(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self.device, self.dtype)
 
-    @property
-    def device(self) -> torch.device:
-        """See `Problem`."""
-        return self.data.target.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """See `Problem`."""
-        return self.data.target.dtype
-
-    @property
-    def steps(self) -> int:
-        """See `Problem`."""
-        return -(-len(self._rows) // self.recipe.batch_size)
-
     def batches(self) -> Iterator[Share]:
         """This worker's shares of one pass, in random order; advances the generator."""
-        shuffled = self._rows[torch.from_numpy(self._order.permutation(len(self._rows)))]
-        for rows in even_parts(shuffled, self.recipe.batch_size):
+        for rows in even_parts(self._shuffled(), self.recipe.batch_size):
             yield self._share(rows)
 
     def _share(self, rows: Tensor) -> Share:
@@ -152,7 +135,7 @@ class DensityProblem:
         """[K] mean squared error of each member on the part that it holds back."""
         model.eval()
         total = self._held.new_zeros(2, len(self._held))
-        for rows in self._rows[self._group.rank :: self._group.size].split(EVALUATED):
+        for rows in self._train[self._group.rank :: self._group.size].split(EVALUATED):
             batch = self.data.take(rows)
             held_kb = self._held[:, rows.to(self.device)]
             error_kb = squared_errors(model(batch), batch)
@@ -164,14 +147,6 @@ class DensityProblem:
     def select(self, rows: Sequence[int]) -> None:
         """See `Problem`."""
         self._learned, self._held = self._learned[rows], self._held[rows]
-
-    def state_dict(self) -> dict[str, Any]:
-        """State of the generator of the batches' order."""
-        return {"order": self._order.bit_generator.state}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Problem`."""
-        self._order.bit_generator.state = state["order"]
 
 
 def squared_errors(said_knl: Tensor, batch: Batch) -> Tensor:

@@ -99,7 +99,7 @@ class InnerFoldsProblem(GraphProblem):
 
     def batches(self) -> Iterator[Any]:
         """All crystals outside the test part in a new random order; advances the generator."""
-        shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
+        shuffled = self._shuffled()
         size = self.recipe.batch_size
         parts = even_parts(shuffled, size)
         for rows, batch in zip(parts, self.data.batches(shuffled, size), strict=True):

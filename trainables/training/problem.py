@@ -58,7 +58,57 @@ class Problem(Protocol):
         """Restores the generators to a state of `state_dict`."""
 
 
-class GraphProblem:
+class InRandomOrder:
+    """The part of a problem that passes over its rows in a random order.
+
+    Args:
+        data: the whole data set on the training device; its `target` is a tensor.
+        recipe: determines the batch size.
+        learned: rows that are learned from.
+        order_seed: determines the batches of every epoch.
+    """
+
+    data: Any
+
+    def __init__(self, data: Any, recipe: Recipe, learned: np.ndarray, order_seed: int) -> None:
+        self.data, self.recipe = data, recipe
+        self._train = torch.from_numpy(learned)
+        self._order = np.random.default_rng(order_seed)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the training."""
+        device: torch.device = self.data.target.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of targets and weights."""
+        dtype: torch.dtype = self.data.target.dtype
+        return dtype
+
+    @property
+    def steps(self) -> int:
+        """Number of batches in an epoch, whose sizes differ by one at most."""
+        return -(-len(self._train) // self.recipe.batch_size)
+
+    def _shuffled(self) -> Tensor:
+        """The rows in a new random order; advances the random generator."""
+        return self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Does nothing, as no state depends on the members."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the generator of the batches' order."""
+        return {"order": self._order.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Problem`."""
+        self._order.bit_generator.state = state["order"]
+
+
+class GraphProblem(InRandomOrder):
     """One fold of a data set of crystals; all members learn from the same batches.
 
     Args:
@@ -83,31 +133,15 @@ class GraphProblem:
         order_seed: int,
         validated: np.ndarray | None = None,
     ) -> None:
-        self.data, self.recipe, self.kind, self.scaler = data, recipe, kind, scaler
-        self._train = torch.from_numpy(split.train)
+        super().__init__(data, recipe, split.train, order_seed)
+        self.kind, self.scaler = kind, scaler
         self._validation = torch.from_numpy(split.validation)
         self._validated = self._validation if validated is None else torch.from_numpy(validated)
-        self._order = np.random.default_rng(order_seed)
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the training."""
-        return self.data.target.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The float type of targets and weights."""
-        return self.data.target.dtype
-
-    @property
-    def steps(self) -> int:
-        """Number of batches in an epoch, whose sizes differ by one crystal at most."""
-        return -(-len(self._train) // self.recipe.batch_size)
 
     def batches(self) -> Iterator[Any]:
         """The training crystals in a new random order; advances the random generator."""
-        shuffled = self._train[torch.from_numpy(self._order.permutation(len(self._train)))]
-        return self.data.batches(shuffled, self.recipe.batch_size)
+        batches: Iterator[Any] = self.data.batches(self._shuffled(), self.recipe.batch_size)
+        return batches
 
     def loss(self, forward: Forward, batch: Any) -> Tensor:
         """[K] mean loss of the target's kind; its form is the recipe's.
@@ -127,17 +161,6 @@ class GraphProblem:
         true = self.data.target[self._validated.to(self.device)]
         said = predictions(model, self.data, self._validation)
         return self.kind.errors(said, true, self.scaler)
-
-    def select(self, rows: Sequence[int]) -> None:
-        """Does nothing, as no state depends on the members."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """State of the generator of the batches' order."""
-        return {"order": self._order.bit_generator.state}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Problem`."""
-        self._order.bit_generator.state = state["order"]
 
 
 @torch.no_grad()
