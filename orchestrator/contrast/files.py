@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,6 @@ PREDICTED = pa.schema(
     + [(f"member_rank_{way}", pa.float64()) for way in ("to_profile", "to_crystal")]
     + [("profile", _VECTOR), ("nearest_profile", _VECTOR)]
 )
-
-
-def write_rows(run: Path, name: str, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> Path:
-    """Writes a table of one row a material, or a material and member."""
-    sums.write_parquet(run, name, pa.Table.from_pylist(list(rows), schema))
-    return run / name
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:

@@ -21,7 +21,6 @@ from orchestrator.contrast.files import (
     PREDICTED,
     PREDICTIONS,
     write_facts,
-    write_rows,
 )
 from orchestrator.contrast.flags import ContrastJobOptions
 from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
@@ -161,8 +160,8 @@ def finish(
     }
     for line in _lines(facts):
         print(line)
-    print(write_rows(options.run, EMBEDDINGS, list(whole.embeddings()), EMBEDDED))
-    print(write_rows(options.run, PREDICTIONS, list(whole.predictions()), PREDICTED))
+    print(sums.write_rows(options.run, EMBEDDINGS, whole.embeddings(), EMBEDDED))
+    print(sums.write_rows(options.run, PREDICTIONS, whole.predictions(), PREDICTED))
     print(write_facts(options.run, facts))
     print(write_report(options.run))
 

@@ -30,12 +30,6 @@ OF_ELEMENTS = pa.schema(
 )
 
 
-def write_table(run: Path, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> Path:
-    """Writes a table of one row a crystal, or an element."""
-    sums.write_parquet(run, name, pa.Table.from_pylist(rows, schema))
-    return run / name
-
-
 def write_facts(run: Path, facts: dict[str, Any]) -> Path:
     """Writes `dos.json`, last: the results exist once it does."""
     sums.write_json(run, FACTS, facts)

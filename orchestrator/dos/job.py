@@ -20,7 +20,6 @@ from orchestrator.dos.files import (
     PREDICTED,
     PREDICTIONS,
     write_facts,
-    write_table,
 )
 from orchestrator.dos.flags import DosOptions
 from orchestrator.dos.inputs import Input, open_curves, read_densities
@@ -149,8 +148,8 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
         "seconds": float(ledger.loc[ledger["status"] == DONE, "seconds"].sum()),
         sums.MADE_FROM: {OF_LEDGER: digest_of(ledger)},
     }
-    print(write_table(options.run, PREDICTIONS, predictions, PREDICTED))
-    print(write_table(options.run, ELEMENTS, elements, OF_ELEMENTS))
+    print(sums.write_rows(options.run, PREDICTIONS, predictions, PREDICTED))
+    print(sums.write_rows(options.run, ELEMENTS, elements, OF_ELEMENTS))
     print(write_facts(options.run, facts))
     print(write_report(options.run))
 

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -76,6 +76,12 @@ def write_parquet(
     with replacing(run, name) as file:
         schema = with_made_from(table.schema, made_from)
         pq.write_table(table.replace_schema_metadata(schema.metadata), file, compression="zstd")
+
+
+def write_rows(run: Path, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Path:
+    """Writes or replaces a Parquet file of rows, of which each has some of a schema's columns."""
+    write_parquet(run, name, pa.Table.from_pylist(list(rows), schema))
+    return run / name
 
 
 def with_made_from(schema: pa.Schema, made_from: Mapping[str, str] | None) -> pa.Schema:

@@ -127,8 +127,8 @@ def _scale(run: Path) -> None:
 def _dos(run: Path) -> None:
     sums.write_parquet(run, dos.LEDGER, pa.table({"key": ["k"], "val_error": [0.5]}))
     row = {"id": "a", "fold": 0, "target": [0.5], "prediction": [0.25], "mse": 0.0625}
-    dos.write_table(run, dos.PREDICTIONS, [row], dos.PREDICTED)
-    dos.write_table(run, dos.ELEMENTS, [{"symbol": "H", "prediction": [1.0]}], dos.OF_ELEMENTS)
+    sums.write_rows(run, dos.PREDICTIONS, [row], dos.PREDICTED)
+    sums.write_rows(run, dos.ELEMENTS, [{"symbol": "H", "prediction": [1.0]}], dos.OF_ELEMENTS)
     about = {"phonons": False, "crystals": 1, "name": "edos"}
     dos.write_facts(run, {"folds": [], "recipe": "tuned", "data": about})
 
@@ -136,9 +136,9 @@ def _dos(run: Path) -> None:
 def _contrast(run: Path) -> None:
     sums.write_parquet(run, contrast.LEDGER, pa.table({"key": ["k"], "val_error": [0.5]}))
     row = {"id": "a", "formula": "ClNa", "part": "test", "member": 0}
-    contrast.write_rows(run, contrast.EMBEDDINGS, [row | {"crystal": [1.0]}], contrast.EMBEDDED)
+    sums.write_rows(run, contrast.EMBEDDINGS, [row | {"crystal": [1.0]}], contrast.EMBEDDED)
     predicted = {name: row[name] for name in ("id", "formula", "part")} | {"head": 4.5}
-    contrast.write_rows(run, contrast.PREDICTIONS, [predicted], contrast.PREDICTED)
+    sums.write_rows(run, contrast.PREDICTIONS, [predicted], contrast.PREDICTED)
     contrast.write_facts(run, {"recipe": "tuned", "data": {"materials": 1, "name": "slabs"}})
 
 
