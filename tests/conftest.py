@@ -37,8 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of a file `test_*_ray.py`, in which alone Ray may be started.
 
-    The case of docs/reliability.md that a test belongs to goes into the report.
+    They come last, as other tests would use a runtime that is there. The case of
+    docs/reliability.md that a test belongs to goes into the report.
     """
+    items.sort(key=lambda item: item.path.name.endswith("_ray.py"))
     for item in items:
         if item.path.name.endswith("_ray.py"):
             item.add_marker(pytest.mark.ray)

@@ -104,7 +104,7 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
         folder.enter_context(private_session())
         # Inherited, as with a runtime environment each worker starts twice, and workers that Ray
         # starts ahead cannot be used.
-        with ray_internals.on_loopback(), _inherited(environment):
+        with ray_internals.on_loopback(), inherited(environment):
             _begin_here(**quiet)
         return
     try:
@@ -116,21 +116,6 @@ def _begin(address: str | None, cpus_per_worker: float, folder: ExitStack) -> No
             " `ray start --head`, give both sides one token (RAY_AUTH_MODE), or leave the flag"
             " (and RAY_ADDRESS) out"
         ) from None
-
-
-@contextmanager
-def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
-    """Within this context, processes that start have these variables in their environment."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _begin_here(**settings: Any) -> None:
@@ -177,6 +162,21 @@ def _answering(address: str) -> str:
             " may run anything there; start it again with RAY_AUTH_MODE=token (docs/cluster.md)"
         )
     return found
+
+
+@contextmanager
+def inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within this context, processes that start have these variables in their environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def is_loopback(host: str) -> bool:

@@ -268,9 +268,12 @@ def node_answers() -> bool:
 def let_trials_take_any_worker() -> None:
     """Removes Tune's own environment of trials, for which Ray would start new workers.
 
-    Workers that were started with the session can then be used. The environment has one variable,
-    for PyTorch Lightning.
+    Workers that were started with the session can then be used. The environment has a variable for
+    PyTorch Lightning, and those of Ray Train and of AWS that the driver has. Workers of a session
+    that it started inherit these; on a cluster that it joined they need them.
     """
     from ray.tune.execution import class_cache  # here: only training needs Tune
 
     class_cache.DEFAULT_ENV_VARS.clear()
+    if began_session():
+        class_cache.ENV_VARS_TO_PROPAGATE.clear()

@@ -24,6 +24,7 @@ from ray.train.collective import broadcast_from_rank_zero
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError
 
+from orchestrator.nodes.cluster import inherited
 from orchestrator.nodes.ray_internals import show_work
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs.layout import TRAIN
@@ -81,9 +82,12 @@ class TrainRunner:
 
     def _train(self, arrays: Sequence[TrainingArray], told: _Told) -> str | None:
         """Runs Ray Train's controller; returns why it failed, or None, also after a stop."""
+        own = {name: value for name, value in PATIENCE.items() if name not in os.environ}
+        with inherited(own):
+            return self._fitted(arrays, told)
+
+    def _fitted(self, arrays: Sequence[TrainingArray], told: _Told) -> str | None:
         run = self._records.folder.parent
-        for name, value in PATIENCE.items():
-            os.environ.setdefault(name, value)
         mailbox = _Mailbox.options(num_cpus=0).remote()  # type: ignore[attr-defined]
         fitting = _Fitting(self._trainer(arrays, mailbox).fit)
         fitting.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ def contrast(run: Path, *flags: str) -> dict[str, dict[str, np.ndarray]]:
 def test_two_workers_take_the_steps_of_one(
     ray_cluster: object, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    one, two = contrast(tmp_path / "one"), contrast(tmp_path / "two", "--workers", "2")
+    one, before = contrast(tmp_path / "one"), dict(os.environ)
+    two = contrast(tmp_path / "two", "--workers", "2")
+    assert dict(os.environ) == before
     assert one.keys() == two.keys() and len(one) == 4
     for model, arrays in one.items():
         for name, values in arrays.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+OF_DRIVER = {"AWS_ACCESS_KEY_ID": "nobody"}  # which Tune would give each trial as its own
 # Actors as Tune makes them of trials, on all CPUs, once the workers that start with the session are
 # registered: for actors that come earlier Ray starts others. Then every process below this one.
 SESSION = """
@@ -44,7 +45,7 @@ with cluster.connected(None, cpus_per_worker=3):
 def test_a_session_starts_the_workers_it_needs_and_no_observers(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SESSION], cwd=tmp_path, capture_output=True, text=True, timeout=200,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **OF_DRIVER},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     cpus, threads, below, dashboard, own = json.loads(done.stdout.splitlines()[-1])
