@@ -115,7 +115,7 @@ def test_a_grid_begins_without_what_its_end_alone_wants() -> None:
 
 
 def test_a_worker_begins_to_train_without_what_reads_crystals_and_draws() -> None:
-    slow = {"sklearn", "scipy.stats", "matplotlib", "pymatgen", "optuna", "deap", "plotly", "numba"}
+    slow = {"sklearn", "scipy", "matplotlib", "pymatgen", "optuna", "deap", "plotly", "numba"}
     modules = "orchestrator.training.trials, trainables.training.fit, trainables.models.megnet"
     assert not brought_in(modules, slow)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import erf
 
 from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.targets import LARGEST
@@ -109,6 +108,8 @@ def hats(at: np.ndarray, energies: np.ndarray, sigma: float) -> np.ndarray:
         at: [L].
         energies: [P], ascending; two at least.
     """
+    from scipy.special import erf  # here: no worker needs scipy to begin
+
     apart = at[:, None] - energies
     z = apart / (sigma * math.sqrt(2))
     twice = 0.5 * apart * erf(z) + sigma / math.sqrt(2 * math.pi) * np.exp(-z * z)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from trainables.crystals.crystal import BadCrystal, Crystal
 from trainables.crystals.potential_checks import (
@@ -157,6 +156,8 @@ class Grid:
         Raises:
             BadCrystal: the slab is thicker than the grid.
         """
+        from scipy.interpolate import CubicSpline  # here: no worker needs scipy to begin
+
         found = find_vacuum(potential.potential, potential.spacing)
         beyond = window_points(potential.spacing) - 1
         at = np.arange(found.first - beyond, found.last + beyond + 1)

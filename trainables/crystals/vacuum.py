@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from trainables.crystals.crystal import BadCrystal
 
@@ -132,10 +131,10 @@ def _runs(potential: np.ndarray, width: int) -> list[_Run]:
     count = len(potential)
     if width >= count:
         return []
-    ahead = -(width // 2)  # of filters that look from a point to the W - 1 that follow
-    top = maximum_filter1d(potential, width, mode="wrap", origin=ahead)
-    bottom = minimum_filter1d(potential, width, mode="wrap", origin=ahead)
-    flat = top - bottom <= FLAT
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.resize(potential, count + width - 1), width
+    )
+    flat = np.ptp(windows, axis=-1) <= FLAT
     if flat.all():
         raise BadCrystal(
             f"constant potential: it is flat within {FLAT:g} eV everywhere; there is no slab"
