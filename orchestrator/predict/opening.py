@@ -19,7 +19,7 @@ from trainables.crystals.crystal import Entry
 
 # By the job in the manifest, the module whose `predictor_of(run, task, model)` opens its runs.
 # Imported when there is such a run: an exported folder needs less.
-MODULES = MappingProxyType({DEFAULT_JOB: "from_run", "contrast": "slab_run"})
+MODULES = MappingProxyType({DEFAULT_JOB: "from_run", "contrast": "slab_run", "dos": "curve_run"})
 
 
 class AnyPredictor(Protocol):
