@@ -123,7 +123,7 @@ def _parser() -> Parser:
         "--max-atoms",
         type=whole_number(1),
         metavar="N",
-        help="largest number of atoms of a structure; default: that of the run",
+        help="largest number of atoms of a structure; default: that of a grid, else 500",
     )
     machine = parser.add_argument_group("machine")
     machine.add_argument(

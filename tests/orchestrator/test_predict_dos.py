@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import elemgrid
@@ -19,6 +20,7 @@ from orchestrator.predict.curve_run import predictor_of
 from orchestrator.predict.curves import CurvePredictor, Ensemble, labels
 from orchestrator.predict.networks import Model
 from orchestrator.runs import sums
+from orchestrator.runs.ledger import LEDGER, digest_of
 from tests.orchestrator.small_densities import poscar, with_silver
 from trainables.crystals.crystal import Entry
 from trainables.crystals.symbols import symbol
@@ -243,6 +245,27 @@ def test_a_run_that_is_not_whole_is_refused(
     assert "made from another ledger than the run has now; run dos again" in refused(capsys, *given)
     (other / "dos.json").unlink()
     assert "is no finished run; let dos end first" in refused(capsys, *given)
+
+
+def test_parts_of_a_learning_curve_and_members_alone_do_not_predict(
+    dos_run: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(dos_run, tmp_path / "copy"))
+    ledger = pd.read_parquet(other / "dos_ledger.parquet")
+
+    def folds() -> dict[int, int]:
+        """Members by fold, once the files say that they are of this ledger."""
+        sums.write_parquet(other, "dos_ledger.parquet", pa.Table.from_pandas(ledger))
+        facts = json.loads((other / "dos.json").read_text())
+        facts[sums.MADE_FROM] = {LEDGER: digest_of(ledger)}
+        sums.write_json(other, "dos.json", facts)
+        ensembles = predictor_of(other, None, "ensemble").ensembles
+        return {one.fold: len(one.models) for one in ensembles}
+
+    ledger.loc[(ledger["fold"] == 1) & (ledger["member"] == 0), "status"] = "failed"
+    assert folds() == {0: 4, 1: 3}
+    ledger.loc[ledger["fold"] == 0, "share"] = 0.5
+    assert folds() == {1: 3}
 
 
 def test_models_of_another_version_are_refused(predictor: CurvePredictor) -> None:
