@@ -112,12 +112,12 @@ class Scored:
 def score(true: np.ndarray, predicted: np.ndarray, energies: np.ndarray) -> Scored:
     """Errors of predictions [B, L]."""
     apart = predicted - true
-    pairs = list(zip(true, predicted, strict=True))
+    pairs = zip(true, predicted, strict=True)
     return Scored(
         squared=np.nanmean(apart**2, axis=1),
         absolute=np.nanmean(np.abs(apart), axis=1),
         wasserstein=np.array([wasserstein(energies, *pair) for pair in pairs]),
-        at_zero=np.array([[_at_zero(energies, one) for one in pair] for pair in pairs]),
+        at_zero=np.column_stack([at_zero(energies, one) for one in (true, predicted)]),
     )
 
 
@@ -135,10 +135,14 @@ def wasserstein(energies: np.ndarray, true: np.ndarray, predicted: np.ndarray) -
     return float(wasserstein_distance(energies[known], energies[known], *weights))
 
 
-def _at_zero(energies: np.ndarray, density: np.ndarray) -> float:
+def at_zero(energies: np.ndarray, densities: np.ndarray) -> np.ndarray:
+    """[…] densities […, L] at energy 0, between two points; NaN if it is not among the energies."""
     if not energies[0] <= 0 <= energies[-1]:
-        return float("nan")
-    return float(np.interp(0.0, energies, density))
+        return np.full(densities.shape[:-1], np.nan)
+    place = max(1, int(np.searchsorted(energies, 0.0)))
+    low, high = energies[place - 1 : place + 1]
+    below, above = densities[..., place - 1], densities[..., place]
+    return np.asarray(above if high == 0 else below - low * ((above - below) / (high - low)))
 
 
 def mean_squared(true: np.ndarray, predicted: np.ndarray) -> float:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.element_table import ElementTable
-    from orchestrator.predict.job import AnyPredictor
+    from orchestrator.predict.opening import AnyPredictor
 
 KEPT = 4  # predictors in memory
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
-    """A run that `hybrid_grid`, `fit` or `contrast` has finished, or a folder of `export`.
+    """A run that `hybrid_grid`, `fit`, `contrast` or `dos` has finished, or a folder of `export`.
 
     Raises:
         UsageError: it is neither.
@@ -92,7 +92,8 @@ class Run:
             one), std, lower, upper (NaN for classes), outside (in what the crystal is unlike the
             training data), reason (why there is no prediction). Of tensors, instead of these
             numbers, the entries of the matrix by name (xx, c11, e14), spread and stable. Of slabs,
-            by a run of `contrast`, work_function, regression, nearest and what belongs to them.
+            by a run of `contrast`, work_function, regression, nearest and what belongs to them; of
+            densities, by a run of `dos`, at_fermi, and density_E and deviation_E for each energy E.
 
         Raises:
             UsageError: the run has no such models, or there is no such file.
@@ -111,7 +112,7 @@ class Run:
 
         from orchestrator.predict.inputs import blocks_of
         from orchestrator.predict.job import rows_of, uncalibrated
-        from orchestrator.predict.output import COLUMNS, TEXTS
+        from orchestrator.predict.table import TEXTS
         from orchestrator.predict.work import in_order
 
         _demand(level, max_atoms, workers)
@@ -124,7 +125,7 @@ class Run:
         work = partial(rows_of, predictor, level=level, members=members)
         blocks = enumerate(blocks_of(sources))
         done = (table for _, table in in_order(work, blocks, workers, address))
-        frames = [pd.DataFrame(table) for table in done] or [pd.DataFrame(columns=COLUMNS)]
+        frames = [pd.DataFrame(table) for table in done] or [pd.DataFrame(work((0, [])))]
         frame = pd.concat(frames, ignore_index=True)
         numbers = frame.columns.difference(TEXTS)
         return frame.astype(dict.fromkeys(numbers, float))
@@ -174,10 +175,16 @@ class Run:
         return {path.stem: read_table(str(path), "tables") for path in ours}
 
     def _finished(self) -> Any:
+        from orchestrator.predict.opening import job_of
         from orchestrator.runs.finished_run import FinishedRun
+        from orchestrator.runs.run_directory import DEFAULT_JOB
 
         if exported.is_exported(self.folder):
             raise UsageError(f"{self.folder}: is an exported folder, which only predicts")
+        if (job := job_of(self.folder)) != DEFAULT_JOB:
+            raise UsageError(
+                f"{self.folder}: a run of {job}; ledger, distances and tables are of hybrid_grid"
+            )
         finished = FinishedRun(self.folder)
         finished.demand_files()
         return finished
@@ -195,6 +202,6 @@ def _demand(level: object, max_atoms: object, workers: object) -> None:
 @lru_cache(maxsize=KEPT)
 def _predictor(folder: Path, digest: str, task: str | None, model: str) -> AnyPredictor:
     """The predictor of a run whose files have a digest."""
-    from orchestrator.predict.job import opened
+    from orchestrator.predict.opening import opened
 
     return opened(folder, task, model)

@@ -33,10 +33,13 @@ the file (--data): Parquet, a row a crystal
   site_dos (--densities)     densities of all sites, one site after the other, on these energies
   dos (--densities)          or those of the whole crystal
   material_id                or id; else the row's number
+or a JSON list of what as_dict() of pymatgen's CompleteDos or CompletePhononDos gives, with
+material_id beside it; summed over spins and orbitals, energies relative to efermi
 
 examples:
   elemgrid dos --data edos.parquet --run runs/dos --dry-run
   elemgrid dos --data edos.parquet --run runs/dos --workers 2
+  elemgrid dos --data complete_dos.json --run runs/dos
   elemgrid dos --data phonons.parquet --phonons --energies frequency_thz \\
       --densities phdos --range 0 30 --sigma 0.5
 

@@ -10,14 +10,15 @@ from orchestrator.dos.flags import DosOptions
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.densities import Window
 from trainables.crystals.sources import SourceError
-from trainables.crystals.sources.curves import CurveTable
+from trainables.crystals.sources.curves import CurveSource
+from trainables.crystals.sources.curves import open_curves as open_file
 from trainables.representations.densities import Densities, fold_of, join
 from trainables.representations.density_table import featurise_densities
 from trainables.training.density_spec import NETWORKS
 
 # What the names of columns have in common.
 OF_PHONONS = ("freq", "phonon", "phdos", "thz")
-OF_ELECTRONS = ("energy_ev", "energies_ev", "electron", "edos")
+OF_ELECTRONS = ("energy_ev", "energies_ev", "electron", "edos", "efermi")
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,15 @@ class Input:
         bad: rows of quarantine.csv.
     """
 
-    source: CurveTable
+    source: CurveSource
     densities: Densities
     bad: list[dict[str, object]]
 
 
-def open_curves(options: DosOptions) -> CurveTable:
+def open_curves(options: DosOptions) -> CurveSource:
     """The file; raises UsageError if it is not one of crystals with curves of what is asked for."""
     try:
-        source = CurveTable(options.data, options.energies, options.densities)
+        source = open_file(options.data, options.energies, options.densities)
     except SourceError as error:
         raise UsageError(str(error)) from None
     for column in source.curve_columns:
@@ -58,7 +59,7 @@ def _has(column: str, words: tuple[str, ...]) -> bool:
     return any(word in column.lower() for word in words)
 
 
-def read_densities(options: DosOptions, source: CurveTable) -> Input:
+def read_densities(options: DosOptions, source: CurveSource) -> Input:
     """Reads, checks and featurises all crystals; many of them in several processes.
 
     Raises:

@@ -77,6 +77,7 @@ class FoldResults:
             "share": self.share,
             "learned": len(self.split.learned),
             "tested": len(self.split.test),
+            "elements": self._learned_elements(),
             "members": len(rows),
             "mse": mean_squared(self.true, self.said),
             "mean_spectrum_mse": mean_squared(self.true, self.mean),
@@ -99,6 +100,11 @@ class FoldResults:
             "crystals_per_second": crystals / max(seconds, 1e-9),
             "best_epochs": rows["best_epoch"].astype(int).tolist(),
         }
+
+    def _learned_elements(self) -> list[str]:
+        """Of the crystals that the fold learns from."""
+        atoms = self.densities.composition[self.split.learned].sum(axis=0)
+        return [symbol(int(z)) for z in np.flatnonzero(atoms)]
 
     def _apart(self) -> dict[str, float | None]:
         """Errors on formulas that were learned from and on others; None where there are none."""
@@ -165,10 +171,14 @@ class FoldResults:
 
 def folds_of(ledger: pd.DataFrame, records: Records, densities: Densities) -> list[FoldResults]:
     """The results of all folds, those with the whole of what they learn from first."""
+    return [FoldResults(rows, records, densities) for rows in ensembles_of(ledger)]
+
+
+def ensembles_of(ledger: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows of the done members of each fold that has two at least, in the order of `folds_of`."""
     done = ledger[ledger["status"] == DONE]
     groups = [rows for _, rows in done.groupby(["share", "fold"]) if len(rows) > 1]
-    groups.sort(key=lambda rows: (-rows["share"].iloc[0], rows["fold"].iloc[0]))
-    return [FoldResults(rows, records, densities) for rows in groups]
+    return sorted(groups, key=lambda rows: (-rows["share"].iloc[0], rows["fold"].iloc[0]))
 
 
 def whole(folds: Sequence[FoldResults]) -> list[FoldResults]:

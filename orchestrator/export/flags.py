@@ -39,7 +39,7 @@ def parse(argv: Sequence[str]) -> ExportOptions:
         epilog=EPILOG + STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of hybrid_grid")
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of fit or hybrid_grid")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="new, or empty")
     add_choice(parser)
     return ExportOptions(**vars(parser.parse_args(argv)))

@@ -36,12 +36,18 @@ for slabs, by a run of contrast; a crystal without 5 Å of vacuum along c is ref
   regression             eV, mean of the regressions, if there are any
   nearest                id of the learned material whose profile lies nearest to the crystal, with
                          nearest_work_function (eV) and nearest_similarity (cosine)
+for densities of states, by a run of dos, a column for each energy of its grid:
+  density_-9.949875 …    mean of the networks, on the scale of the run: each training crystal's
+                         maximum is 1; energies in eV from the Fermi level, or the file's unit
+  deviation_-9.949875 …  of the networks of a fold; all means are over the folds
+  at_fermi               the density at the Fermi level, with at_fermi_deviation; not of phonons
 
 examples:
   elemgrid predict runs/hybrid_grid new/*.cif
   elemgrid predict runs/hybrid_grid candidates.csv --out predictions.parquet --members
   elemgrid predict runs/hybrid_grid candidates.csv --model best --level 0.9 --out predictions.csv
   elemgrid predict runs/contrast slabs/*.cif --out work_functions.csv
+  elemgrid predict runs/dos new/*.cif --out densities.parquet
   elemgrid predict exported/ candidates.parquet --out predictions.csv --address auto
 
 """
@@ -90,7 +96,7 @@ def _parser() -> Parser:
         "models",
         type=Path,
         metavar="RUN",
-        help="run directory of fit, hybrid_grid or contrast, or folder of export",
+        help="run directory of fit, hybrid_grid, contrast or dos, or folder of export",
     )
     parser.add_argument("structures", nargs="+", metavar="STRUCTURES", help="see below")
     parser.add_argument(
@@ -117,7 +123,7 @@ def _parser() -> Parser:
         "--max-atoms",
         type=whole_number(1),
         metavar="N",
-        help="largest number of atoms of a structure; default: that of the run",
+        help="largest number of atoms of a structure; default: that of a grid, else 500",
     )
     machine = parser.add_argument_group("machine")
     machine.add_argument(

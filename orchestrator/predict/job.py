@@ -10,27 +10,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import counted
 from orchestrator.interface.job import OK, SOME_FAILED
-from orchestrator.predict import folder, output
+from orchestrator.predict import output
 from orchestrator.predict.flags import PredictOptions
 from orchestrator.predict.inputs import blocks_of, sources_of
-from orchestrator.predict.output import Parts, Table, table_of
-from orchestrator.predict.predictor import Predictor
+from orchestrator.predict.opening import AnyPredictor, opened
+from orchestrator.predict.output import Parts
+from orchestrator.predict.table import Table
 from orchestrator.predict.work import in_order
-from orchestrator.runs import layout
 from trainables.crystals.crystal import Entry
 
-if TYPE_CHECKING:  # an exported folder needs less
-    from orchestrator.predict.slabs import SlabPredictor
-
-AnyPredictor: TypeAlias = "Predictor | SlabPredictor"
 NEWS = 10.0  # seconds between two lines of progress
 
 
@@ -74,35 +68,6 @@ def uncalibrated(predictor: AnyPredictor, level: float) -> str:
     )
 
 
-def opened(models: Path, task: str | None, model: str) -> AnyPredictor:
-    """The predictor of a run, or of an exported folder.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if not models.is_dir():
-        raise UsageError(f"{models}: no such folder; check the path")
-    if folder.is_exported(models):
-        if task is not None or model != "ensemble":
-            raise UsageError(f"{models}: --task and --model were chosen when it was exported")
-        return folder.load(models)
-    if not (models / layout.MANIFEST).is_file():
-        raise UsageError(
-            f"{models}: neither a run of fit, hybrid_grid or contrast, nor a folder of export;"
-            " check the path"
-        )
-    if (models / layout.FIT_PROGRESS).is_file() and not (models / layout.FIT).is_file():
-        raise UsageError(f"{models}: its fit has not ended; the same elemgrid fit command goes on")
-    from orchestrator.predict import slab_run  # an exported folder needs less
-    from orchestrator.predict.from_run import predictor_of
-
-    if slab_run.is_contrast(models):
-        if task is not None or model != "ensemble":
-            raise UsageError(f"{models}: a run of contrast has no --task and no --model to choose")
-        return slab_run.predictor_of(models)
-    return predictor_of(models, task, model)
-
-
 def tables_of(
     options: PredictOptions,
     predictor: AnyPredictor,
@@ -123,7 +88,7 @@ def rows_of(
     predictor: AnyPredictor, block: tuple[int, list[Entry]], *, level: float, members: bool
 ) -> Table:
     """The rows of a numbered block of structures."""
-    return table_of(predictor.predict(block[1], level), members=members)
+    return predictor.predict(block[1], level).table(members=members)
 
 
 def describe(predictor: AnyPredictor) -> None:

@@ -10,73 +10,22 @@ import csv
 import hashlib
 import io
 import json
-import math
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.spreadsheet import spreadsheet_safe
-from orchestrator.predict.predictor import Predicted
-from orchestrator.predict.slab_table import COLUMNS as OF_SLABS
-from orchestrator.predict.slab_table import NEAREST, PredictedSlabs
-from orchestrator.predict.tensors import PredictedTensors
+from orchestrator.predict.table import TEXTS, Table
 from orchestrator.runs import durable
 from trainables import checksum
 from trainables.crystals.crystal import Entry
 
-NUMBERS = ("prediction", "std", "lower", "upper")
 NOTHING = "there is no structure in what was given; nothing is written"
-COLUMNS = ("id", *NUMBERS, "outside", "reason")
-TEXTS = ("id", NEAREST, "outside", "reason")
-
 PART = re.compile(r"\d{8}-[0-9a-f]{24}\.json")
 Block = tuple[int, list[Entry]]  # numbered
-Table = dict[str, list[Any]]  # by column; None where there is no number
-
-
-def table_of(predicted: Predicted | PredictedTensors | PredictedSlabs, *, members: bool) -> Table:
-    """The rows of a block.
-
-    Raises:
-        UsageError: members are asked for, and each has a tensor, or several numbers.
-    """
-    if isinstance(predicted, PredictedSlabs):
-        return _of_slabs(predicted, members=members)
-    if isinstance(predicted, PredictedTensors):
-        return _of_tensors(predicted, members=members)
-    found: Table = {"id": list(predicted.ids)}
-    found |= {name: _numbers(getattr(predicted, name)) for name in NUMBERS}
-    found |= {"outside": list(predicted.outside), "reason": list(predicted.reasons)}
-    if members:
-        found |= {key: _numbers(own) for key, own in sorted(predicted.members.items())}
-    return found
-
-
-def _of_tensors(predicted: PredictedTensors, *, members: bool) -> Table:
-    if members:
-        raise UsageError("--members: a column for each model is for numbers; leave it out")
-    found: Table = {"id": list(predicted.ids)}
-    found |= {name: _numbers(values) for name, values in predicted.entries.items()}
-    found["spread"] = _numbers(predicted.spread)
-    if predicted.stable is not None:
-        found["stable"] = _numbers(predicted.stable)
-    return found | {"outside": list(predicted.outside), "reason": list(predicted.reasons)}
-
-
-def _of_slabs(predicted: PredictedSlabs, *, members: bool) -> Table:
-    if members:
-        raise UsageError("--members: a run of contrast has none in the table; leave it out")
-    found: Table = {name: _numbers(values) for name, values in predicted.numbers.items()}
-    found |= {"id": list(predicted.ids), NEAREST: list(predicted.nearest)}
-    found |= {"outside": list(predicted.outside), "reason": list(predicted.reasons)}
-    return {name: found[name] for name in OF_SLABS if name in found}
-
-
-def _numbers(values: Iterable[float]) -> list[float | None]:
-    return [float(value) if math.isfinite(value) else None for value in values]
 
 
 class Parts:

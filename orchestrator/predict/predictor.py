@@ -21,6 +21,7 @@ from analysis.ensemble.combining import combine_inner
 from analysis.ensemble.spread import Spread
 from analysis.novelty import Reference
 from orchestrator.interface.format import counted, significant
+from orchestrator.predict.table import Table, numbers, table_of
 from trainables.crystals.crystal import Entry
 from trainables.crystals.symbols import symbol
 from trainables.representations.columns import Columns, Scope
@@ -28,6 +29,7 @@ from trainables.representations.featurise import featurise
 from trainables.representations.graph import CrystalGraph
 from trainables.training.panel import Panel
 
+NUMBERS = ("prediction", "std", "lower", "upper")
 FAR, LONELY = "far from the training data", "few neighbours"
 
 
@@ -74,6 +76,13 @@ class Predicted:
     outside: list[str]
     reasons: list[str]
     members: Mapping[str, np.ndarray] = field(repr=False)
+
+    def table(self, *, members: bool) -> Table:
+        """See `table.Tabular`; columns of models are named by their keys."""
+        own = {name: getattr(self, name) for name in NUMBERS}
+        each = sorted(self.members.items()) if members else []
+        found = table_of(self.ids, own, self.outside, self.reasons)
+        return found | {key: numbers(values) for key, values in each}
 
 
 @dataclass(frozen=True)

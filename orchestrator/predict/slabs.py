@@ -7,48 +7,59 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
-from torch import nn
 
 from analysis.ensemble.spread import Spread
-from orchestrator.contrast.readout import Read, Readout
+from orchestrator.contrast.readout import Readout
 from orchestrator.interface.format import counted
-from orchestrator.predict.predictor import why_silent
-from orchestrator.predict.slab_table import NUMBERS, REGRESSION, PredictedSlabs
+from orchestrator.predict.networks import Known, Model
+from orchestrator.predict.table import NEAREST, Table, demand_no_members, table_of
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.potentials import demand_slab, height_of
-from trainables.crystals.symbols import symbol
 from trainables.representations.columns import Columns
 from trainables.representations.row_table import read_rows
 from trainables.representations.slab_graph import SlabGraph
-from trainables.training.checkpoint import unseen_elements
 from trainables.training.contrast_models import crystals_alone, embeddings, work_functions
 from trainables.training.contrast_spec import ContrastSpec
 
+REGRESSION = "regression"
+# eV, but for the similarity, a cosine: of the head and its interval, of the regressions if there
+# are any, and of the material `NEAREST`.
+NUMBERS = (
+    "work_function", "lower", "upper", REGRESSION, "nearest_work_function", "nearest_similarity"
+)  # fmt: skip
+COLUMNS = (*NUMBERS[:4], NEAREST, *NUMBERS[4:])
+
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """A model of the run.
+class PredictedSlabs:
+    """Work functions of N slabs, of which some were refused.
 
     Attributes:
-        spec: of it.
-        network: a stack of one.
-        sha256: of its arrays.
+        ids: [N].
+        numbers: [N] by name, those of `NUMBERS` that there are; NaN where there is none.
+        nearest: [N] id of the learned material whose profile lies nearest; None where there is no
+            prediction.
+        outside, reasons: [N] as of `predictor.Predicted`.
     """
 
-    spec: ContrastSpec
-    network: nn.Module = field(repr=False)
-    sha256: str
+    ids: list[str]
+    numbers: Mapping[str, np.ndarray]
+    nearest: list[str | None]
+    outside: list[str]
+    reasons: list[str]
 
-    @property
-    def representation(self) -> SlabGraph:
-        """What it sees of a crystal."""
-        return cast(SlabGraph, self.spec.representation)
+    def table(self, *, members: bool) -> Table:
+        """See `table.Tabular`."""
+        demand_no_members(members, "a run of contrast has none in the table")
+        own: dict[str, list[Any] | np.ndarray] = {**self.numbers, NEAREST: self.nearest}
+        chosen = {name: own[name] for name in COLUMNS if name in own}
+        return table_of(self.ids, chosen, self.outside, self.reasons)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +76,8 @@ class SlabPredictor:
     """
 
     name: str
-    contrasts: tuple[Model, ...]
-    regressions: tuple[Model, ...]
+    contrasts: tuple[Model[ContrastSpec], ...]
+    regressions: tuple[Model[ContrastSpec], ...]
     readout: Readout = field(repr=False)
     ids: np.ndarray = field(repr=False)
     elements: tuple[int, ...]
@@ -100,37 +111,31 @@ class SlabPredictor:
         Args:
             level: probability that an interval holds the work function.
         """
-        made = read_rows(entries, self.contrasts[0].representation, self.max_atoms, _slab)
-        reasons, outside = np.array(made.reasons, object), np.full(len(entries), "", object)
-        good = np.flatnonzero(reasons == "")
-        strange = unseen_elements(made.graphs, list(self.elements))
-        outside[good] = ["; ".join(f"element {symbol(z)}" for z in one) for one in strange]
-        # of an element that no material had, the models know a random vector
-        known = np.flatnonzero([not one for one in strange])
-        numbers = {name: np.full(len(entries), np.nan) for name in self.numbers}
-        nearest = np.full(len(entries), None, object)
-        if len(known):
-            read, values = self._values(made.graphs.take(known), level)
-            nearest[good[known]] = self.ids[read.nearest]
-            for name, own in values.items():
-                numbers[name][good[known]] = own
-        silent = good[~np.isfinite(numbers["work_function"][good])]
-        reasons[silent] = [why_silent(outside[row]) for row in silent]
+        made = read_rows(entries, self._representation, self.max_atoms, _slab)
+        known = Known(made.reasons, made.graphs, self.elements)
+        nearest, values = self._values(known.graphs, level)
+        numbers = {name: known.placed(values[name]) for name in self.numbers}
         return PredictedSlabs(
             ids=[entry.id for entry in entries],
             numbers=numbers,
-            nearest=nearest.tolist(),
-            outside=outside.tolist(),
-            reasons=reasons.tolist(),
+            nearest=known.placed(nearest, None).tolist(),
+            outside=known.outside.tolist(),
+            reasons=known.reasons(numbers["work_function"]),
         )
+
+    @property
+    def _representation(self) -> SlabGraph:
+        return cast(SlabGraph, self.contrasts[0].spec.representation)
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Names of the columns of numbers."""
         return tuple(name for name in NUMBERS if name != REGRESSION or self.regressions)
 
-    def _values(self, graphs: Columns, level: float) -> tuple[Read, dict[str, np.ndarray]]:
-        """Of slabs of which all elements are known."""
+    def _values(self, graphs: Columns, level: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Ids of the nearest materials, and numbers, of slabs of which all elements are known."""
+        if not len(graphs):
+            return np.zeros(0, object), dict.fromkeys(self.numbers, np.zeros(0))
         seen = [embeddings(one.network, crystals_alone(one.spec, graphs)) for one in self.contrasts]
         features, crystals = (
             [one[name] for one in seen] for name in ("features/crystal", "embeddings/crystal")
@@ -149,7 +154,7 @@ class SlabPredictor:
                 for one in self.regressions
             ]
             values[REGRESSION] = np.mean(said, axis=0)
-        return read, values
+        return self.ids[read.nearest], values
 
 
 def _slab(target: str, crystal: Crystal) -> None:

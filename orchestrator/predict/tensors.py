@@ -6,12 +6,13 @@ Legend: B crystals, M models, C components of a tensor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from orchestrator.predict.predictor import Predictor, why_silent
+from orchestrator.predict.table import Table, demand_no_members, table_of
 from trainables.crystals.crystal import Entry
 from trainables.representations.featurise import featurise
 from trainables.targets.kinds import kind_of
@@ -40,7 +41,14 @@ class PredictedTensors:
     stable: np.ndarray | None
     outside: list[str]
     reasons: list[str]
-    members: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def table(self, *, members: bool) -> Table:
+        """See `table.Tabular`."""
+        demand_no_members(members, "a column for each model is for numbers")
+        own = {**self.entries, "spread": self.spread}
+        if self.stable is not None:
+            own["stable"] = self.stable
+        return table_of(self.ids, own, self.outside, self.reasons)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from orchestrator.interface.parser import Parser, number, share, whole_number
 from orchestrator.nodes.worker import Worker
 from trainables.models.recipe import Recipe, RecipeName
 
+MAX_ATOMS = 500
 MOST = 1e6  # CPUs, GPUs or bytes: an upper bound for any machine
 
 
@@ -66,7 +67,7 @@ def add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--max-atoms",
         type=whole_number(1),
-        default=500,
+        default=MAX_ATOMS,
         metavar="N",
         help="largest number of atoms in a cell; default %(default)s",
     )

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
-from orchestrator.data import entries
 from orchestrator.dos.flags import DosOptions
 from orchestrator.dos.inputs import Input, open_curves, read_densities
-from orchestrator.nodes.this_machine import ThisMachine
+from tests.orchestrator.without_ray import without_ray
+from trainables.representations.densities import fold_of
 
 ELEMENTS = ("Na", "K", "Rb", "Cs", "Li")
 ANIONS = ("Cl", "Br", "F", "I")
@@ -52,6 +51,16 @@ def rows(count: int = 40) -> dict[str, list[object]]:
     return table
 
 
+def with_silver() -> dict[str, list[object]]:
+    """These salts, and one of silver, whose id is of fold 0."""
+    table = rows(41)
+    table["material_id"][40] = next(
+        name for name in map("silver-{}".format, range(99)) if fold_of(np.array([name]))[0] == 0
+    )
+    table["poscar"][40] = poscar("Ag", "Cl", 5.55)
+    return table
+
+
 def write_densities(path: Path, table: dict[str, list[object]] | None = None) -> Path:
     """Writes such a file."""
     pq.write_table(pa.table(rows() if table is None else table), path)
@@ -59,7 +68,6 @@ def write_densities(path: Path, table: dict[str, list[object]] | None = None) ->
 
 
 def read(options: DosOptions) -> Input:
-    """What the job reads, in processes of this machine: tests without Ray must not begin one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entries, "here", ThisMachine)
+    """What the job reads."""
+    with without_ray():
         return read_densities(options, open_curves(options))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from orchestrator.contrast.flags import ContrastJobOptions, parse
 from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
-from orchestrator.data import entries
-from orchestrator.nodes.this_machine import ThisMachine
-from orchestrator.training import networks, train
+from tests.orchestrator.without_ray import without_ray
 from trainables.crystals.potentials import Potential
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.split import Split
@@ -27,15 +22,6 @@ SMALL = (
     "--data", "generated", "--materials", str(MATERIALS), "--points", "64", "--width", "8",
     "--split", "random", "--members", "2", "--epochs", "2",
 )  # fmt: skip
-
-
-@contextmanager
-def without_ray() -> Iterator[None]:
-    """Work runs in processes of this machine: tests without Ray must not begin one."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (entries, networks, train):
-            patch.setattr(module, "here", ThisMachine)
-        yield
 
 
 def asked(*flags: str) -> ContrastJobOptions:

@@ -20,7 +20,8 @@ from orchestrator.contrast.files import FinishedContrast
 from orchestrator.contrast.sections import CONTRAST_SECTIONS, curve
 from orchestrator.interface.errors import UsageError
 from orchestrator.runs import sums
-from tests.orchestrator.small_slabs import MATERIALS, asked, without_ray
+from tests.orchestrator.small_slabs import MATERIALS, asked
+from tests.orchestrator.without_ray import without_ray
 
 
 def contrast(run: Path, *flags: str) -> int:
@@ -89,9 +90,16 @@ def test_other_settings_are_refused_and_change_nothing(run: Path) -> None:
     assert "\n" not in str(caught.value) and sums.read(run) == before
 
 
-@pytest.mark.parametrize("command", ["export RUN exported", "ensemble RUN"])
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("export RUN exported", "only runs of fit and hybrid_grid are exported"),
+        ("ensemble RUN", "is no finished run"),
+    ],
+)
 def test_other_jobs_do_not_take_such_a_run(
     command: str,
+    reason: str,
     run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -101,7 +109,7 @@ def test_other_jobs_do_not_take_such_a_run(
     Path("x.cif").write_text("data_x\n")
     assert cli.main(command.replace("RUN", str(run)).split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {run}") and "is no finished run" in line
+    assert line.startswith(f"error: {run}") and reason in line
     assert [path.name for path in tmp_path.iterdir()] == ["x.cif"]
 
 

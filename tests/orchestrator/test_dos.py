@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.core import Structure
 
 from analysis import densities as scores
 from analysis.figures import densities as figures
@@ -66,6 +68,33 @@ def test_phonons_are_not_read_as_electrons_nor_the_reverse(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="'Frequencies' is one of phonons; give --phonons"):
         open_curves(parse(["--data", str(path)]))
     assert open_curves(parse(["--data", str(path), *phonons])).curve_columns[0] == "Frequencies"
+
+
+def test_a_json_list_of_pymatgen_is_the_same_data(tmp_path: Path) -> None:
+    table = rows(25)
+    objects = [
+        {
+            "material_id": name,
+            "structure": Structure.from_str(str(text), fmt="poscar").as_dict(),
+            "efermi": 2.0,
+            "energies": (ENERGIES + 2).tolist(),
+            "densities": {"1": [0.0] * len(ENERGIES)},
+            "pdos": [{"s": {"densities": {"1": one.tolist()}}} for one in np.reshape(dos, (2, -1))],
+        }
+        for name, text, dos in zip(
+            table["material_id"], table["poscar"], table["site_dos"], strict=True
+        )
+    ]
+    path = tmp_path / "salts.json"
+    path.write_text(json.dumps(objects))
+    found = read(parse(["--data", str(path)]))
+    other = read(parse(["--data", str(write_densities(tmp_path / "salts.parquet", table))]))
+    assert found.densities.per_site and not found.bad
+    assert found.densities.data.ids.tolist() == table["material_id"]
+    np.testing.assert_allclose(found.densities.crystals, other.densities.crystals, atol=1e-9)
+    phonons = ("--phonons", "--range", "0", "9", "--sigma", "1")
+    with pytest.raises(UsageError, match="'energies - efermi' is one of electrons; leave"):
+        open_curves(parse(["--data", str(path), *phonons]))
 
 
 def test_bad_rows_are_listed_and_bounded(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import pytest
 
 import elemgrid
 from orchestrator import cli
-from orchestrator.predict.slab_run import MAX_ATOMS, predictor_of
+from orchestrator.predict.slab_run import predictor_of
 from orchestrator.runs import sums
 from tests.orchestrator.small_slabs import asked, table_of_slabs, write_slabs
 from tests.orchestrator.test_predict import as_json
-from trainables.crystals.crystal import Entry
+from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.parsing import parse
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.symbols import symbol
@@ -60,7 +60,7 @@ def test_the_runs_own_test_materials_get_the_runs_own_predictions(
         "nearest_work_function", "nearest_similarity", "outside", "reason",
     ]  # fmt: skip
     assert len(found) == 60
-    learned = predictor_of(run).elements
+    learned = predictor_of(run, None, "ensemble").elements
     for entry, reason in zip(slabs(*found["id"]), found["reason"], strict=True):
         strange = np.setdiff1d(parse(entry).numbers, learned)
         named = "; ".join(f"element {symbol(z)}" for z in strange)
@@ -76,16 +76,16 @@ def test_the_runs_own_test_materials_get_the_runs_own_predictions(
 
 
 def test_levels_are_those_of_the_ensemble(run: Path) -> None:
-    predictor = predictor_of(run)
+    predictor = predictor_of(run, None, "ensemble")
     entries = slabs(*predictor.ids[:3])
     narrow, wide = (predictor.predict(entries, level).numbers for level in (0.5, 0.8))
     np.testing.assert_array_equal(narrow["work_function"], wide["work_function"])
     assert (narrow["upper"] < wide["upper"]).all() and (narrow["lower"] > wide["lower"]).all()
-    assert predictor.max_atoms == MAX_ATOMS == asked().max_atoms
+    assert predictor.max_atoms == asked().max_atoms
 
 
 def test_a_bad_slab_affects_only_itself(run: Path) -> None:
-    predictor = predictor_of(run)
+    predictor = predictor_of(run, None, "ensemble")
     entry = slabs(predictor.ids[0])[0]
     crystal = parse(entry)
     numbers = crystal.numbers.copy()
@@ -108,6 +108,9 @@ def test_a_bad_slab_affects_only_itself(run: Path) -> None:
         assert np.isnan(values[1:4]).all(), name
         np.testing.assert_allclose(values[[0, 4]], alone.numbers[name][0], atol=1e-5)
     assert found.nearest[1:4] == [None] * 3 and found.nearest[0] == alone.nearest[0]
+    atom = as_json(Crystal(crystal.numbers[:1], crystal.frac[:1], 30 * np.eye(3)))
+    lone = predictor.predict([Entry(0, "lone", "json", atom, None, "lone")], 0.9)
+    assert lone.outside == ["few neighbours"] and np.isfinite(lone.numbers["work_function"][0])
     nothing = predictor.predict(entries[1:], 0.9)
     assert np.isnan(nothing.numbers["work_function"]).all()
 

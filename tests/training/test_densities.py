@@ -14,6 +14,7 @@ from orchestrator.dos.flags import parse
 from tests.orchestrator.small_densities import read, write_densities
 from trainables.models.recipe import PLATEAU_FACTOR, Recipe
 from trainables.representations.densities import Densities
+from trainables.training import density_models as recorded
 from trainables.training.densities import DensityFit
 from trainables.training.density_spec import DensitySpec, EnsembleSpec
 from trainables.training.snapshot import SnapshotError
@@ -124,6 +125,19 @@ def test_a_snapshot_is_gone_on_from_to_the_bit(tmp_path: Path, recipe: str) -> N
         assert one.arrays.keys() == other.arrays.keys()
         for name, values in one.arrays.items():
             np.testing.assert_array_equal(values, other.arrays[name], err_msg=name)
+
+
+@pytest.mark.parametrize("recipe", ["tuned", "paper"])
+def test_a_recorded_model_says_again_what_its_record_says(tmp_path: Path, recipe: str) -> None:
+    spec, densities = made(tmp_path, "--recipe", recipe, "--epochs", "1")
+    fit = DensityFit(spec, densities)
+    outcomes = [one for one in fit.advance() if one.arrays]
+    test = densities.take(fit.splits["member 0"].test).data.graphs
+    for outcome in outcomes:
+        own = spec.models[outcome.history.member.label]
+        said = recorded.densities(recorded.rebuilt(own, outcome.arrays), own, test)
+        np.testing.assert_allclose(said, outcome.arrays["predictions/test/value"], atol=1e-12)
+    assert len(outcomes) == 4
 
 
 def test_a_snapshot_of_other_models_is_refused(

@@ -30,6 +30,7 @@ from trainables.training.contrast_problems import ContrastProblem, WorkFunctionP
 from trainables.training.contrast_spec import ContrastMembers, ContrastSpec
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
+from trainables.training.rebuilding import dtype_of
 
 FEWEST = 2  # materials that learn, for each worker
 
@@ -75,7 +76,7 @@ class ContrastFit(FittedArray):
         self.spec, self.pairs = spec, pairs
         self.split = pair_split(pairs, first.rule, first.split_seed, first.size)
         demand_enough(self.split, group.size)
-        dtype = torch.float64 if first.precision == 64 else torch.float32
+        dtype = dtype_of(first.precision)
         known = profile_column(first.grid.points)
         graphs, profiles = pairs.data.graphs, pairs.data.target
         self.data = DeviceColumns.load(graphs, profiles, device, dtype, known)

@@ -14,12 +14,10 @@ from torch import nn
 from trainables.models.contrastive import ContrastiveStack, Embedded, Seen, WorkFunctionStack
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.columns import Columns
-from trainables.representations.graph import FEATURISER_VERSION
 from trainables.representations.pairs import profile_column
 from trainables.training.contrast_problems import EVALUATED, seen_alone
 from trainables.training.contrast_spec import CONTRAST_VERSION, ContrastSpec
-
-WEIGHTS = "weights/"
+from trainables.training.rebuilding import demand_version, dtype_of, with_weights
 
 
 def _all(data: DeviceColumns) -> Iterator[Seen]:
@@ -61,42 +59,17 @@ def rebuilt(spec: ContrastSpec, arrays: Mapping[str, np.ndarray]) -> nn.Module:
     Raises:
         ValueError: it was trained by another version, or the weights are those of another network.
     """
-    found = {"training": spec.training, "featuriser": spec.representation.version}
-    installed = {"training": CONTRAST_VERSION, "featuriser": FEATURISER_VERSION}
-    for name, version in installed.items():
-        if found[name] != version:
-            raise ValueError(
-                f"made with version {found[name]} of the {name}, and {version} is installed"
-            )
+    demand_version(spec, CONTRAST_VERSION)
     stack = ContrastiveStack if spec.learns == "pairs" else WorkFunctionStack
     # the state has the mean and the scale too
     model = stack([torch.Generator()], spec.options, mean=0.0, scale=1.0)
-    model.to(_dtype(spec)).load_state_dict(_weights(model, arrays))
-    return model.eval()
-
-
-def _weights(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The recorded state of a model; a record keeps a single number as a list of one."""
-    state = model.state_dict()
-    recorded = {
-        name.removeprefix(WEIGHTS): value
-        for name, value in arrays.items()
-        if name.startswith(WEIGHTS)
-    }
-    wanted = {name: tuple(value.shape[1:]) or (1,) for name, value in state.items()}
-    if wanted != {name: value.shape or (1,) for name, value in recorded.items()}:
-        raise ValueError("the weights are those of another network")
-    return {
-        name: torch.from_numpy(value).reshape(state[name].shape) for name, value in recorded.items()
-    }
+    return with_weights(model, arrays, dtype_of(spec.precision))
 
 
 def crystals_alone(spec: ContrastSpec, graphs: Columns) -> DeviceColumns:
     """B crystals as a model takes them; of their profiles, which nobody knows, it gets zeros."""
     points = spec.grid.points
     profiles = np.zeros((len(graphs), points))
-    return DeviceColumns.load(graphs, profiles, "cpu", _dtype(spec), profile_column(points))
-
-
-def _dtype(spec: ContrastSpec) -> torch.dtype:
-    return torch.float64 if spec.precision == 64 else torch.float32
+    return DeviceColumns.load(
+        graphs, profiles, "cpu", dtype_of(spec.precision), profile_column(points)
+    )

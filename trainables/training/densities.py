@@ -39,6 +39,7 @@ from trainables.training.density_spec import SE3_TRANSFORMER, DensitySpec, Ensem
 from trainables.training.fitted import FittedArray
 from trainables.training.outcome import Outcome, not_evaluated
 from trainables.training.problem import Forward, InRandomOrder
+from trainables.training.rebuilding import dtype_of
 
 EVALUATED = 64  # crystals at once
 
@@ -181,7 +182,7 @@ class DensityFit(FittedArray):
             label: inner_split(whole, InnerFold(one.member, one.members), [one.seed, one.fold])
             for label, one in spec.models.items()
         }
-        dtype = torch.float64 if first.precision == 64 else torch.float32
+        dtype = dtype_of(first.precision)
         self.data = DeviceColumns.load(
             densities.data.graphs,
             densities.data.target,

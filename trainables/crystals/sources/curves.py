@@ -1,4 +1,4 @@
-"""A Parquet file of crystals with curves: energies, and the densities on them."""
+"""Files of crystals with curves: energies, and the densities on them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.densities import Curve
-from trainables.crystals.sources.base import ANY_COLUMN
+from trainables.crystals.sources.base import ANY_COLUMN, SourceError
 from trainables.crystals.sources.columns import called
+from trainables.crystals.sources.complete_dos import CompleteDosList
 from trainables.crystals.sources.parquet import ParquetTable
 from trainables.crystals.sources.parquet_file import holds_lists, numbers_of_list
 
@@ -73,3 +74,26 @@ class CurveTable(ParquetTable):
         except BadCrystal as bad:
             return Entry(entry.row, entry.id, "bad", str(bad), None, entry.origin)
         return Entry(entry.row, entry.id, entry.format, entry.text, text, entry.origin)
+
+
+CurveSource = CurveTable | CompleteDosList
+
+
+def open_curves(path: Path, energies: str | None, densities: str | None) -> CurveSource:
+    """Opens a file of crystals with curves, by its suffix.
+
+    Args:
+        energies, densities: names of the columns, or keys; None for the usual ones.
+
+    Raises:
+        SourceError: the file is missing, broken or unsuitable.
+    """
+    plain = path.name.lower().removesuffix(".gz")
+    if plain.endswith(".json"):
+        return CompleteDosList(path, energies, densities)
+    if path.exists() and not plain.endswith((".parquet", ".pq")):
+        raise SourceError(
+            f"{path}: curves are read from a .parquet with a list of energies and one of densities"
+            " a row, or from a .json list of pymatgen's CompleteDos; write one of them"
+        )
+    return CurveTable(path, energies, densities)

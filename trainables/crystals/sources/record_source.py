@@ -41,6 +41,11 @@ class Record:
     structure: Callable[[], str]
 
 
+def id_of(fields: Mapping[str, object], row: int) -> str:
+    """The id of a record: the first of `IDS` that it has, else its row from 0."""
+    return next((str(fields[key]) for key in IDS if fields.get(key)), str(row))
+
+
 def bad_record(reason: str) -> Record:
     """A record that cannot be read."""
 
@@ -51,7 +56,7 @@ def bad_record(reason: str) -> Record:
 
 
 class RecordSource(ABC):
-    """Streams records; one is held at a time. The id is the first of `IDS`, else the row from 0.
+    """Streams records; one is held at a time. The id is that of `id_of`.
 
     Raises:
         SourceError: the file is missing, broken or different.
@@ -111,7 +116,7 @@ class RecordSource(ABC):
     def _entry(self, row: int, record: Record) -> Entry:
         origin = f"{self.path.name}:{row + 1}"
         fields = record.fields
-        name = next((fields[key] for key in IDS if fields.get(key)), str(row))
+        name = id_of(fields, row)
         targets = [fields.get(key, "") for key in self._targets] if self._wanted else None
         try:
             text = record.structure()

@@ -43,8 +43,8 @@ class JsonRecords(RecordSource):
 
     def __init__(self, path: Path, target: str | None = None, name: str | None = None) -> None:
         self.path = path
-        if not any(has_structure(one) for one in islice(self._objects(), SAMPLE)):
-            found = list(islice(map(fields_of, self._objects()), SAMPLE))
+        if not any(has_structure(one) for one in islice(objects_of(path), SAMPLE)):
+            found = list(islice(map(fields_of, objects_of(path)), SAMPLE))
             if found:
                 columns = list(dict.fromkeys(key for one in found for key in one))
                 raise lacks_structures(path, columns, f"{STRUCTURE} or {ATOMS}")
@@ -52,25 +52,29 @@ class JsonRecords(RecordSource):
 
     def records(self) -> Iterator[Record]:
         """Yields a record for each object."""
-        for one in self._objects():
+        for one in objects_of(self.path):
             yield Record(fields_of(one), partial(structure_of, one))
 
-    def _objects(self) -> Iterator[Any]:
-        """The values of the list, which may be one of the `LISTS` of an object."""
-        with readable(self.path), open_text(self.path) as file:
-            stream = JsonStream(file, self.path, WHAT)
-            inside = stream.peek() == "{"
-            if inside:
-                _enter(stream)
-            stream.expect("[", "at the start of the list")
-            row = 0
-            while not stream.skip("]"):
-                if row:
-                    stream.expect(",", f"after object {row}")
-                value, _ = stream.value(f"in object {row + 1}")
-                yield value
-                row += 1
-            stream.drain()
+
+def objects_of(path: Path) -> Iterator[Any]:
+    """Yields the values of a JSON list, which may be one of the `LISTS` of an object.
+
+    Raises:
+        SourceError: the file is missing or broken.
+    """
+    with readable(path), open_text(path) as file:
+        stream = JsonStream(file, path, WHAT)
+        if stream.peek() == "{":
+            _enter(stream)
+        stream.expect("[", "at the start of the list")
+        row = 0
+        while not stream.skip("]"):
+            if row:
+                stream.expect(",", f"after object {row}")
+            value, _ = stream.value(f"in object {row + 1}")
+            yield value
+            row += 1
+        stream.drain()
 
 
 def is_list(path: Path) -> bool:
