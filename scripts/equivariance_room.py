@@ -10,17 +10,11 @@ of either. Nothing is trained, and no target is read.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from trainables.crystals.sources import ANY_COLUMN, open_source
-from trainables.representations.equivariance_room import Room
-from trainables.representations.featurise import featurise
-from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs
-
-KIND = OrbitGraph(name="sites", version=1, cutoff=0.1, max_neighbours=None)  # no edges
-BLOCK, MAX_ATOMS = 256, 1000
+from trainables.representations.equivariance_room import Room, site_graphs
+from trainables.representations.orbit_graph import OrbitGraphs
 
 
 def main() -> None:
@@ -32,7 +26,7 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for path in parser.parse_args().files:
         parts, bad = [OrbitGraphs.empty()], 0
-        for graphs, refused in _blocks(path):
+        for graphs, _, refused in site_graphs(open_source(path, ANY_COLUMN).entries()):
             parts.append(graphs)
             bad += refused
         room = Room.of(OrbitGraphs.join(parts))
@@ -41,16 +35,6 @@ def main() -> None:
         shares = [room.no_vector / orbits, room.no_deviator / orbits, room.flat / crystals]
         cells = [path.name.partition(".")[0], *counts, *(f"{share:.1%}" for share in shares)]
         print("|", " | ".join(map(str, cells)), "|")
-
-
-def _blocks(path: Path) -> Iterator[tuple[OrbitGraphs, int]]:
-    """Graphs of some crystals at a time, and how many others were bad."""
-    entries = iter(open_source(path, ANY_COLUMN).entries())
-    while block := list(islice(entries, BLOCK)):
-        made = featurise(block, [KIND], MAX_ATOMS)
-        graphs = made.graphs[KIND.name]
-        assert isinstance(graphs, OrbitGraphs)
-        yield graphs, sum(map(bool, made.reasons))
 
 
 if __name__ == "__main__":

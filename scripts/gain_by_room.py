@@ -11,36 +11,24 @@ mixing, averaged within each fold; intervals are those of analysis/paired.py.
 from __future__ import annotations
 
 import argparse
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from analysis.paired import FIVE_FOLDS, paired
 from analysis.selection import done
 from orchestrator.runs.finished_run import FinishedRun
 from trainables.crystals.sources import ANY_COLUMN, open_source
-from trainables.representations.equivariance_room import allowed
-from trainables.representations.featurise import featurise
-from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs
+from trainables.representations.equivariance_room import flat, site_graphs
 
-KIND = OrbitGraph(name="sites", version=1, cutoff=0.1, max_neighbours=None)  # no edges
-BLOCK, MAX_ATOMS = 256, 1000
 PAIR = ["fold", "seed", "dim", "mixing", "id"]
 
 
-def flat(path: Path) -> pd.Series:
+def flat_ones(path: Path) -> pd.Series:
     """Whether each crystal is flat, by its id."""
-    entries, found = iter(open_source(path, ANY_COLUMN).entries()), {}
-    while block := list(islice(entries, BLOCK)):
-        made = featurise(block, [KIND], MAX_ATOMS)
-        graphs = made.graphs[KIND.name]
-        assert isinstance(graphs, OrbitGraphs)
-        room = (allowed(graphs.site)[:, :2] > 0).any(axis=1)
-        rich = np.bincount(graphs.node_crystal, room, len(graphs)) > 0
-        good = [entry.id for entry, why in zip(block, made.reasons, strict=True) if not why]
-        found |= dict(zip(good, (~rich).tolist(), strict=True))
+    found: dict[str, bool] = {}
+    for graphs, ids, _ in site_graphs(open_source(path, ANY_COLUMN).entries()):
+        found |= dict(zip(ids, flat(graphs).tolist(), strict=True))
     return pd.Series(found, name="flat")
 
 
@@ -66,7 +54,7 @@ def main() -> None:
     run = FinishedRun(options.run)
     invariant, other = (errors(run, order) for order in (0, options.l_max))
     both = pd.DataFrame({"invariant": invariant, "gain": other - invariant}).dropna().reset_index()
-    both = both.merge(flat(options.data), left_on="id", right_index=True)
+    both = both.merge(flat_ones(options.data), left_on="id", right_index=True)
     print("| crystals | number | error at l = 0 | Δ | 95 % interval | p |")
     print("|---|--:|--:|--:|---|--:|")
     for name, rows in (

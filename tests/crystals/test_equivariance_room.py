@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from scripts import equivariance_room
+from scripts import equivariance_room, gain_by_room
 from trainables.crystals.crystal import Crystal
 from trainables.representations.equivariance_room import Room, allowed
 from trainables.representations.orbit_graph import OrbitGraph, OrbitGraphs
@@ -87,17 +87,32 @@ def test_no_crystals_have_no_orbits() -> None:
     assert Room.of(OrbitGraphs.empty()) == Room(0, 0, 0, 0, 0, 0, 0)
 
 
+def two_and_a_bad_one(folder: Path) -> Path:
+    """NaCl, ZnO and a structure without atoms, in a file."""
+    listed = [
+        {"structure": Structure(one.lattice, one.numbers, one.frac).as_dict(), "gap": 1.5}
+        for one in (CRYSTALS["NaCl"], CRYSTALS["ZnO"])
+    ]
+    path = folder / "two.json"
+    path.write_text(json.dumps([*listed, {"structure": {"sites": []}, "gap": 2.0}]))
+    return path
+
+
 def test_the_script_prints_a_row_a_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    crystals = [CRYSTALS["NaCl"], CRYSTALS["ZnO"]]
-    listed = [
-        {"structure": Structure(one.lattice, one.numbers, one.frac).as_dict(), "gap": 1.5}
-        for one in crystals
-    ]
-    path = tmp_path / "two.json"
-    path.write_text(json.dumps([*listed, {"structure": {"sites": []}, "gap": 2.0}]))
+    path = two_and_a_bad_one(tmp_path)
     monkeypatch.setattr(sys, "argv", ["equivariance_room.py", str(path)])
     equivariance_room.main()
     rows = capsys.readouterr().out.splitlines()
     assert rows[2:] == ["| two | 2 | 1 | 0 | 4 | 50.0% | 50.0% | 50.0% |"]
+
+
+def test_flat_crystals_are_told_by_their_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in blocks of one crystal, of which the last has none that is good."""
+    path = two_and_a_bad_one(tmp_path)
+    for block in (256, 1):
+        monkeypatch.setattr("trainables.representations.equivariance_room.BLOCK", block)
+        assert gain_by_room.flat_ones(path).to_dict() == {"0": True, "1": False}
