@@ -6,22 +6,24 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
+from orchestrator.data.flags import add_max_atoms, add_max_bad
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.training.flags import (
     NetworkOptions,
-    add_limits,
+    add_curve,
     add_machine,
+    add_members,
     add_network,
-    add_run,
+    add_recipe,
+    add_results,
     add_together,
-    worker_of,
+    take_worker,
 )
 from trainables.models.options import ContrastOptions
-from trainables.models.recipe import RecipeName
 
 if TYPE_CHECKING:  # `--help` does without what it needs
     from trainables.representations.pairs import Rule
@@ -93,7 +95,7 @@ def _parser() -> Parser:
     _add_data(parser)
     _add_generated(parser)
     _add_training(parser)
-    add_run(parser, "runs/contrast")
+    add_results(parser, "runs/contrast")
     one = ", which trains several models side by side instead"
     add_together(add_machine(parser), one=one)
     return parser
@@ -133,7 +135,8 @@ def _add_data(parser: Parser) -> None:
         metavar="X",
         help="Å that the grid spans, with the slab in its middle; default %(default)g",
     )
-    add_limits(data)
+    add_max_bad(data)
+    add_max_atoms(data, default=500)
 
 
 def _add_generated(parser: Parser) -> None:
@@ -169,20 +172,13 @@ def _add_training(parser: Parser) -> None:
         metavar="N",
         help=f"of --split random, and of the parts of --curve; default {PUBLISHED_SEED}",
     )
-    training.add_argument(
-        "--members",
-        type=whole_number(1, 100),
-        default=4,
-        metavar="N",
-        help="models of an ensemble, which differ in their seeds; as many regressions are trained"
-        " beside them; default %(default)s",
+    add_members(
+        training,
+        4,
+        "models of an ensemble, which differ in their seeds; as many regressions are trained beside"
+        " them",
     )
-    training.add_argument(
-        "--curve",
-        action="store_true",
-        help="also learn from 50, 200 and 1 000 materials, one model of each kind: the learning"
-        " curve",
-    )
+    add_curve(training, "50, 200 and 1 000 materials, one model of each kind")
     training.add_argument(
         "--mask",
         type=number(
@@ -192,12 +188,11 @@ def _add_training(parser: Parser) -> None:
         help="eV; two materials of a batch whose profiles differ by less, root mean square, are no"
         " negatives of each other; default: all others are negatives",
     )
-    training.add_argument(
-        "--recipe",
-        choices=get_args(RecipeName),
-        default="tuned",
-        help="paper: widths and 1 000 epochs as published; tuned (default): a narrower network and"
-        " fewer epochs, chosen on the validation part of generated materials",
+    add_recipe(
+        training,
+        paper="widths and 1 000 epochs as published",
+        tuned="a narrower network and fewer epochs, chosen on the validation part of generated"
+        " materials",
     )
     add_network(
         training,
@@ -210,8 +205,7 @@ def _add_training(parser: Parser) -> None:
 def parse(argv: Sequence[str]) -> ContrastJobOptions:
     """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
-    worker = worker_of(given)
-    del given["cpus_per_worker"], given["gpus_per_worker"]
+    worker = take_worker(given)
     generated = given["data"] == GENERATED
     given["data"] = None if generated else Path(given["data"])
     of_files = ("profiles", "potential", "fermi", "vacuum", "z")

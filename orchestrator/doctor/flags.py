@@ -33,7 +33,7 @@ def _parser() -> Parser:
         "--run",
         type=Path,
         default=Path("runs"),
-        help="run directory of a planned job (default runs)",
+        help="run directory of a planned job; default %(default)s",
     )
     parser.add_argument("--address", help="a Ray cluster, every node of which is checked")
     parser.add_argument(

@@ -6,22 +6,22 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
+from orchestrator.data.flags import add_folds, add_max_atoms, add_max_bad
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
-from orchestrator.interface.parser import Distinct, Parser, number, positive, whole_number
+from orchestrator.interface.parser import Parser, number, positive, whole_number
 from orchestrator.training.flags import (
     NetworkOptions,
-    add_limits,
+    add_curve,
     add_machine,
+    add_members,
     add_network,
-    add_run,
+    add_recipe,
+    add_results,
     add_together,
-    worker_of,
+    take_worker,
 )
-from trainables.crystals.registry import FOLDS
-from trainables.models.recipe import RecipeName
 
 FEWEST_MEMBERS = 4
 LOW, HIGH, SIGMA = -10.0, 10.0, 0.1  # eV, for electrons
@@ -74,7 +74,7 @@ def _parser() -> Parser:
     )
     _add_data(parser)
     _add_training(parser)
-    add_run(parser, "runs/dos")
+    add_results(parser, "runs/dos")
     add_together(add_machine(parser))
     return parser
 
@@ -110,40 +110,25 @@ def _add_data(parser: Parser) -> None:
         metavar="X",
         help="width of the Gaussian by which curves are broadened; default 0.1 (eV)",
     )
-    add_limits(data)
+    add_max_bad(data)
+    add_max_atoms(data, default=500)
 
 
 def _add_training(parser: Parser) -> None:
     training = parser.add_argument_group("training")
-    training.add_argument(
-        "--folds",
-        nargs="+",
-        action=Distinct,
-        type=whole_number(0, FOLDS - 1),
-        default=tuple(range(FOLDS)),
-        metavar="N",
-        help="a crystal is tested in the fold that the SHA-256 of its id says; default 0 1 2 3 4",
+    add_folds(training, "a crystal is tested in the fold that the SHA-256 of its id says")
+    add_members(
+        training,
+        5,
+        "networks of an ensemble; each holds back another N-th of what its fold learns from, by"
+        " which its epoch is chosen",
+        least=FEWEST_MEMBERS,
     )
-    training.add_argument(
-        "--members",
-        type=whole_number(FEWEST_MEMBERS, 100),
-        default=5,
-        metavar="N",
-        help="networks of an ensemble; each holds back another N-th of what its fold learns from,"
-        " by which its epoch is chosen; default %(default)s",
-    )
-    training.add_argument(
-        "--curve",
-        action="store_true",
-        help="also train on a quarter and on half of what each fold learns from: the learning"
-        " curve",
-    )
-    training.add_argument(
-        "--recipe",
-        choices=get_args(RecipeName),
-        default="tuned",
-        help="paper: the SE(3)-transformer as its code has it; tuned (default): an equivariant"
-        " network of our own, chosen on parts held back",
+    add_curve(training, "a quarter and half of what each fold learns from")
+    add_recipe(
+        training,
+        paper="the SE(3)-transformer as its code has it",
+        tuned="an equivariant network of our own, chosen on parts held back",
     )
     add_network(
         training,
@@ -155,8 +140,7 @@ def _add_training(parser: Parser) -> None:
 def parse(argv: Sequence[str]) -> DosOptions:
     """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
-    worker = worker_of(given)
-    del given["cpus_per_worker"], given["gpus_per_worker"]
+    worker = take_worker(given)
     for flag, usual in (("range", (LOW, HIGH)), ("sigma", SIGMA)):
         if given[flag] is None:
             if given["phonons"]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.flags import add_address, add_dry_run
 from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, positive, whole_number
 from trainables.models.mixing import Mixing
@@ -61,10 +62,8 @@ def _parser() -> Parser:
     _add_consensus(parser)
     _add_relations(parser)
     work = parser.add_argument_group("where and how")
-    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
-    work.add_argument(
-        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
-    )
+    add_address(work)
+    add_dry_run(work)
     return parser
 
 
@@ -123,37 +122,41 @@ def _add_consensus(parser: Parser) -> None:
         type=whole_number(2),
         default=500,
         metavar="N",
-        help="population size of --paper (default 500)",
+        help="population size of --paper; default %(default)s",
     )
     consensus.add_argument(
         "--generations",
         type=whole_number(1),
         default=2000,
         metavar="N",
-        help="generations of --paper (default 2000)",
+        help="generations of --paper; default %(default)s",
     )
     consensus.add_argument(
         "--seeds",
         type=whole_number(1),
         default=3,
         metavar="N",
-        help="number of searches, which should agree (default 3)",
+        help="number of searches, which should agree; default %(default)s",
     )
     consensus.add_argument(
-        "--seed", type=whole_number(0), default=0, help="seed of all random choices (default 0)"
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        help="seed of all random choices; default %(default)s",
     )
     consensus.add_argument(
         "--seconds",
         type=positive,
         default=60,
-        help="time limit of the proof of optimality in seconds (default 60)",
+        help="time limit of the proof of optimality in seconds; default %(default)s",
     )
     consensus.add_argument(
         "--draws",
         type=whole_number(0),
         default=100,
         metavar="N",
-        help="resamplings of the models, for the stability of each element's cluster (default 100)",
+        help="resamplings of the models, for the stability of each element's cluster; default"
+        " %(default)s",
     )
 
 
@@ -174,7 +177,7 @@ def _add_relations(parser: Parser) -> None:
         type=whole_number(1),
         default=999,
         metavar="N",
-        help="permutations of the Mantel test (default 999)",
+        help="permutations of the Mantel test; default %(default)s",
     )
 
 

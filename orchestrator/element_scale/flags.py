@@ -11,9 +11,11 @@ from typing import get_args
 from analysis.elements import NUMBERS
 from analysis.scale.gaps import ETA, Repulsion
 from analysis.scale.replaceability import Kind
+from orchestrator.data.flags import add_data_dir, add_follow_links, add_max_bad
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.flags import add_address, add_dry_run, add_run
 from orchestrator.interface.job import STATUSES
-from orchestrator.interface.parser import Parser, positive, share, whole_number
+from orchestrator.interface.parser import Parser, positive, whole_number
 
 LAMBDAS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 100.0)
 MDS, MOD_PETTI = "mds", "mod_petti"
@@ -73,17 +75,9 @@ def _parser() -> Parser:
     _add_order(parser)
     _add_gaps(parser)
     work = parser.add_argument_group("where and how")
-    work.add_argument(
-        "--run",
-        type=Path,
-        default=Path("runs/scale"),
-        metavar="DIR",
-        help="run directory; default %(default)s",
-    )
-    work.add_argument("--address", help="a running Ray cluster; default: start one for this run")
-    work.add_argument(
-        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
-    )
+    add_run(work, "runs/scale")
+    add_address(work)
+    add_dry_run(work)
     return parser
 
 
@@ -98,18 +92,9 @@ def _add_relations(parser: Parser) -> None:
         " replacements of each element count as its crystals",
     )
     data.add_argument("--mine", metavar="DATA", help="count replacements in these crystals")
-    data.add_argument("--data-dir", type=Path, metavar="DIR", help="look for MatBench files here")
-    data.add_argument(
-        "--max-bad",
-        type=share,
-        help="largest accepted fraction of bad crystals (default 0.01, or 3 crystals where that is"
-        " more, but not above half)",
-    )
-    data.add_argument(
-        "--follow-links",
-        action="store_true",
-        help="the structure files of a folder may be links to files elsewhere",
-    )
+    add_data_dir(data)
+    add_max_bad(data, listed=False)
+    add_follow_links(data)
     data.add_argument(
         "--leave-out",
         nargs="+",
@@ -141,10 +126,13 @@ def _add_order(parser: Parser) -> None:
         type=whole_number(1),
         default=20000,
         metavar="N",
-        help="random starts of the search (default 20000)",
+        help="random starts of the search; default %(default)s",
     )
     order.add_argument(
-        "--seed", type=whole_number(0), default=42, help="seed of the random starts (default 42)"
+        "--seed",
+        type=whole_number(0),
+        default=42,
+        help="seed of the random starts; default %(default)s",
     )
 
 
@@ -159,7 +147,7 @@ def _add_gaps(parser: Parser) -> None:
         help="weights of the repulsion; default " + " ".join(f"{value:g}" for value in LAMBDAS),
     )
     gaps.add_argument(
-        "--eta", type=positive, default=ETA, help=f"weight of the total length (default {ETA:g})"
+        "--eta", type=positive, default=ETA, help=f"weight of the total length; default {ETA:g}"
     )
     gaps.add_argument(
         "--repulsion",
@@ -172,14 +160,14 @@ def _add_gaps(parser: Parser) -> None:
         type=whole_number(0),
         default=32,
         metavar="N",
-        help="at most N more values of λ where the front bends (default 32)",
+        help="at most N more values of λ where the front bends; default %(default)s",
     )
     gaps.add_argument(
         "--optuna",
         type=whole_number(0),
         default=0,
         metavar="N",
-        help="also N Optuna trials over λ and η (default 0)",
+        help="also N Optuna trials over λ and η; default %(default)s",
     )
     gaps.add_argument(
         "--pick",

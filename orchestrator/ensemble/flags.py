@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.interface.flags import add_dry_run
 from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, whole_number
 
@@ -57,13 +58,13 @@ def _parser() -> Parser:
         "--algorithm",
         default="elemgrid ensemble",
         metavar="NAME",
-        help="its name on the leaderboard (default: elemgrid ensemble)",
+        help="its name on the leaderboard; default %(default)s",
     )
     parser.add_argument(
         "--seed",
         type=whole_number(0),
         default=0,
-        help="seed of the cross-validation within the validation part (default 0)",
+        help="seed of the cross-validation within the validation part; default %(default)s",
     )
     parser.add_argument(
         "--published",
@@ -72,9 +73,7 @@ def _parser() -> Parser:
         help='published scores of each official fold, as {"scores": {"matbench_phonons":'
         ' {"alignn": [29.3, …]}}}: differences from them are reported, fold by fold',
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="check the input and describe it; write nothing"
-    )
+    add_dry_run(parser)
     return parser
 
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.data.flags import add_data_dir, add_folds, add_follow_links, add_max_bad
+from orchestrator.interface.flags import add_dry_run, add_run
 from orchestrator.interface.job import STATUSES_OF_MODELS
-from orchestrator.interface.parser import Distinct, Parser, number, whole_number
+from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.nodes.worker import Worker
-from orchestrator.training.flags import add_machine, worker_of
-from trainables.crystals.registry import FOLDS
+from orchestrator.training.flags import add_machine, take_worker
 
 EPILOG = """\
 What is trained is chosen by the number of crystals and the minutes: coGN, then with a learned
@@ -58,9 +59,7 @@ def _parser() -> Parser:
         " .parquet, an .xyz, .traj or .db of ASE, a MatBench file or task; PATH:TARGET names the"
         " column",
     )
-    parser.add_argument(
-        "--run", type=Path, default=Path("runs/fit"), metavar="DIR", help="default runs/fit"
-    )
+    add_run(parser, "runs/fit")
     parser.add_argument(
         "--minutes",
         type=number("more than 0", lambda value: 0 < value < 1e5),
@@ -68,40 +67,17 @@ def _parser() -> Parser:
         metavar="N",
         help="of this machine, all together; default %(default)g",
     )
-    parser.add_argument(
-        "--folds",
-        nargs="+",
-        type=whole_number(0, FOLDS - 1),
-        action=Distinct,
-        default=tuple(range(FOLDS)),
-        metavar="N",
-        help="folds, of which each tests another fifth of the crystals; default: all five",
-    )
+    add_folds(parser, "folds, of which each tests another fifth of the crystals")
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="default 0")
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="folder with the files of MatBench's tasks"
-    )
-    parser.add_argument(
-        "--max-bad",
-        type=number("a share between 0 and 1", lambda value: 0 <= value <= 1),
-        metavar="X",
-        help="largest accepted fraction of bad crystals, which quarantine.csv lists",
-    )
-    parser.add_argument(
-        "--follow-links",
-        action="store_true",
-        help="structure files of a folder may be links to files elsewhere",
-    )
-    machine = add_machine(parser)
-    machine.add_argument(
-        "--dry-run", action="store_true", help="say what would be trained; write nothing"
-    )
+    add_data_dir(parser)
+    add_max_bad(parser)
+    add_follow_links(parser)
+    add_dry_run(add_machine(parser), "say what would be trained")
     return parser
 
 
 def parse(argv: Sequence[str]) -> FitOptions:
     """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
-    worker = worker_of(given)
-    del given["cpus_per_worker"], given["gpus_per_worker"]
-    return FitOptions(**given | {"worker": worker, "folds": tuple(given["folds"])})
+    worker = take_worker(given)
+    return FitOptions(**given, worker=worker)

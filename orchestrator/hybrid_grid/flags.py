@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+from orchestrator.data.flags import add_data_dir, add_follow_links, add_max_atoms, add_max_bad
 from orchestrator.data.formula_list import digest_of, read_formulas
 from orchestrator.data.given_folds import add_division, division_of, fields_of, of_tensors
 from orchestrator.grid.axes import Axis
@@ -14,12 +15,12 @@ from orchestrator.grid.config import AXES, GridConfig, strategy_names
 from orchestrator.grid.handcrafted import Foreign, read_foreign
 from orchestrator.grid.request import PRESETS, Options, build_config
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.flags import add_dry_run, add_run
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.nodes.cards import GPUS
-from orchestrator.training.flags import add_machine, worker_of
+from orchestrator.training.flags import add_again, add_machine, add_recipe, take_worker
 from trainables.crystals.checks import MAX_ATOMS
-from trainables.models.recipe import RecipeName
 
 EPILOG = """\
 data sets (--tasks), any number of:
@@ -152,11 +153,11 @@ def _word(axis: Axis) -> Callable[[str], Any]:
 
 def _add_training(parser: Parser) -> None:
     training = parser.add_argument_group("training")
-    training.add_argument(
-        "--recipe",
-        choices=get_args(RecipeName),
-        help="paper: the thesis' schedule; tuned (default): chosen on validation parts, better"
-        " and faster",
+    add_recipe(
+        training,
+        paper="the thesis' schedule",
+        tuned="chosen on validation parts, better and faster",
+        default=None,
     )
     training.add_argument(
         "--patience", type=int, help="epochs without improvement before a model stops; default 500"
@@ -168,27 +169,11 @@ def _add_training(parser: Parser) -> None:
 
 def _add_data(parser: Parser) -> None:
     data = parser.add_argument_group("data and results")
-    data.add_argument(
-        "--run",
-        type=Path,
-        default=Path("runs/hybrid_grid"),
-        help="run directory; default %(default)s",
-    )
-    data.add_argument("--data-dir", type=Path, help="folder with matbench_<task>.json.gz files")
-    data.add_argument(
-        "--max-bad",
-        type=float,
-        help="largest accepted fraction of bad crystals; default 0.01, or 3 crystals where that is"
-        " more, but not above half",
-    )
-    data.add_argument(
-        "--follow-links",
-        action="store_true",
-        help="the structure files of a folder may be links to files elsewhere",
-    )
-    data.add_argument(
-        "--max-atoms", type=int, help=f"largest number of atoms of a crystal; default {MAX_ATOMS}"
-    )
+    add_run(data, "runs/hybrid_grid")
+    add_data_dir(data)
+    add_max_bad(data)
+    add_follow_links(data)
+    add_max_atoms(data, usual=str(MAX_ATOMS))
     data.add_argument(
         "--without",
         type=Path,
@@ -203,13 +188,7 @@ def _add_data(parser: Parser) -> None:
         help="error that picks the best mixing; `test` follows the thesis literally, and leaks test"
         " data",
     )
-    data.add_argument(
-        "--extend",
-        action="store_true",
-        help="continue a run directory of another grid with this one; models that both have are"
-        " not trained again",
-    )
-    data.add_argument("--retry-failed", action="store_true", help="train failed models again")
+    add_again(data)
 
 
 def _add_plan(machine: argparse._ArgumentGroup) -> None:
@@ -221,11 +200,8 @@ def _add_plan(machine: argparse._ArgumentGroup) -> None:
         help="a data set that would take more in a worker is streamed from its shards instead, with"
         " the same results; default: half of a worker's share of its machine's memory",
     )
-    machine.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="measure a few steps, and print what is done, time, memory and disk of the rest; train"
-        " nothing and write nothing",
+    add_dry_run(
+        machine, "measure a few steps, and print what is done, time, memory and disk of the rest"
     )
     machine.add_argument(
         "--plan-gpus",
@@ -277,7 +253,7 @@ def parse(argv: Sequence[str]) -> Options:
         data_dir=given["data_dir"],
         follow_links=given["follow_links"],
         address=given["address"],
-        worker=worker_of(given),
+        worker=take_worker(given),
         dry_run=given["dry_run"],
         plan_gpus=_planned_gpus(given),
         extend=given["extend"],

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.data.flags import add_follow_links, add_max_atoms
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.flags import add_address
 from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, number, whole_number
 
@@ -109,22 +111,13 @@ def _parser() -> Parser:
         type=number("between 0 and 1", lambda value: 0 < value < 1),
         default=0.95,
         metavar="P",
-        help="probability that an interval holds the target (default 0.95)",
+        help="probability that an interval holds the target; default %(default)s",
     )
     parser.add_argument(
         "--members", action="store_true", help="add a column for each model, named by its key"
     )
-    parser.add_argument(
-        "--follow-links",
-        action="store_true",
-        help="structure files of a folder may be links to files elsewhere",
-    )
-    parser.add_argument(
-        "--max-atoms",
-        type=whole_number(1),
-        metavar="N",
-        help="largest number of atoms of a structure; default: that of a grid, else 500",
-    )
+    add_follow_links(parser)
+    add_max_atoms(parser, usual="that of a grid, else 500")
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--workers",
@@ -132,9 +125,7 @@ def _parser() -> Parser:
         metavar="N",
         help="processes; default: one for a few hundred structures, else one a CPU",
     )
-    machine.add_argument(
-        "--address", metavar="ADDR", help="a running Ray cluster; default: this machine"
-    )
+    add_address(machine)
     return parser
 
 

@@ -33,13 +33,13 @@ def parse(argv: Sequence[str]) -> SubstituteOptions:
         type=Path,
         default=Path("runs/hybrid_grid"),
         metavar="DIR",
-        help="run directory with the results of element_groups (default runs/hybrid_grid)",
+        help="run directory with the results of element_groups; default %(default)s",
     )
     parser.add_argument(
         "--top",
         type=whole_number(1),
         default=12,
         metavar="N",
-        help="number of partners to list (default 12)",
+        help="number of partners to list; default %(default)s",
     )
     return SubstituteOptions(**vars(parser.parse_args(argv)))

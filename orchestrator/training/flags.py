@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from orchestrator.interface.parser import Parser, number, share, whole_number
+from orchestrator.interface.flags import add_address, add_dry_run, add_run
+from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.nodes.worker import Worker
 from trainables.models.recipe import Recipe, RecipeName
 
@@ -20,8 +20,8 @@ MOST = 1e6  # CPUs, GPUs or bytes: an upper bound for any machine
 class NetworkOptions:
     """What the command lines of jobs have in common that train networks of their own kind.
 
-    They are those of `add_limits`, `add_network`, `add_run` and `add_together`, of the
-    recipe, and of the machine.
+    They are those of `add_recipe`, `add_network`, `add_results`, `add_machine` and
+    `add_together`, and the limits of `data.flags`.
     """
 
     max_bad: float | None
@@ -55,21 +55,48 @@ class NetworkOptions:
         return recipe if self.epochs is None else replace(recipe, epochs=self.epochs)
 
 
-def add_limits(group: argparse._ArgumentGroup) -> None:
-    """Adds the flags that say which crystals are accepted."""
-    group.add_argument(
-        "--max-bad",
-        type=share,
-        metavar="X",
-        help="largest accepted fraction of bad crystals, which quarantine.csv lists; default 0.01,"
-        " or 3 crystals where that is more, but not above half",
+def add_recipe(
+    training: argparse._ArgumentGroup, *, paper: str, tuned: str, default: str | None = "tuned"
+) -> None:
+    """Adds the recipe.
+
+    Args:
+        paper, tuned: what each of them is.
+        default: None where a preset may say so instead.
+    """
+    training.add_argument(
+        "--recipe",
+        choices=get_args(RecipeName),
+        default=default,
+        help=f"paper: {paper}; tuned (default): {tuned}",
     )
-    group.add_argument(
-        "--max-atoms",
+
+
+def add_epochs(training: argparse._ArgumentGroup) -> None:
+    """Adds the largest number of epochs."""
+    training.add_argument(
+        "--epochs",
         type=whole_number(1),
-        default=MAX_ATOMS,
         metavar="N",
-        help="largest number of atoms in a cell; default %(default)s",
+        help="largest number of epochs; default by recipe",
+    )
+
+
+def add_members(training: argparse._ArgumentGroup, default: int, what: str, least: int = 1) -> None:
+    """Adds the size of an ensemble; `what` says what it is made of."""
+    training.add_argument(
+        "--members",
+        type=whole_number(least, 100),
+        default=default,
+        metavar="N",
+        help=f"{what}; default %(default)s",
+    )
+
+
+def add_curve(training: argparse._ArgumentGroup, sizes: str) -> None:
+    """Adds the learning curve; `sizes` says from what its models learn."""
+    training.add_argument(
+        "--curve", action="store_true", help=f"also learn from {sizes}: the learning curve"
     )
 
 
@@ -86,28 +113,22 @@ def add_network(training: argparse._ArgumentGroup, *, seed: str, width: str) -> 
         metavar="N",
         help=f"{seed}; default %(default)s",
     )
-    training.add_argument(
-        "--epochs",
-        type=whole_number(1),
-        metavar="N",
-        help="largest number of epochs; default by recipe",
-    )
+    add_epochs(training)
     training.add_argument("--width", type=whole_number(1, 4096), metavar="N", help=width)
     training.add_argument(
         "--float64", action="store_true", help="compute in double precision, at half the speed"
     )
 
 
-def add_run(parser: Parser, default: str) -> None:
+def add_results(parser: Parser, default: str) -> None:
     """Adds the flags of the run directory, in a group of their own."""
     results = parser.add_argument_group("results")
-    results.add_argument(
-        "--run",
-        type=Path,
-        default=Path(default),
-        metavar="DIR",
-        help="run directory; default %(default)s",
-    )
+    add_run(results, default)
+    add_again(results)
+
+
+def add_again(results: argparse._ArgumentGroup) -> None:
+    """Adds the flags for a run directory that is continued."""
     results.add_argument(
         "--extend",
         action="store_true",
@@ -131,19 +152,13 @@ def add_together(machine: argparse._ArgumentGroup, *, one: str = "") -> None:
         help="workers of Ray Train that share each batch (gloo on CPUs, NCCL on GPUs); results"
         f" agree with those of one worker within rounding; default %(default)s{one}",
     )
-    machine.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check the input, say what would be trained and how long that takes; write nothing",
-    )
+    add_dry_run(machine, "check the input, say what would be trained and how long that takes")
 
 
 def add_machine(parser: Parser) -> argparse._ArgumentGroup:
     """Adds the flags in a group of their own, and returns it."""
     machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--address", help="Ray cluster (`auto` for the one that runs); default: this machine alone"
-    )
+    add_address(machine)
     machine.add_argument(
         "--cpus-per-worker",
         type=number("more than 0", lambda value: 0 < value < MOST),
@@ -165,10 +180,10 @@ def add_machine(parser: Parser) -> argparse._ArgumentGroup:
     return machine
 
 
-def worker_of(given: Mapping[str, Any]) -> Worker:
-    """The worker that the flags of `add_machine` describe."""
+def take_worker(given: dict[str, Any]) -> Worker:
+    """Takes the values of `add_machine` out of those of a command line, as a worker."""
     return Worker(
-        cpus=given["cpus_per_worker"],
-        gpus=given["gpus_per_worker"],
-        memory=given.get("memory_per_worker"),
+        cpus=given.pop("cpus_per_worker"),
+        gpus=given.pop("gpus_per_worker"),
+        memory=given.pop("memory_per_worker", None),
     )

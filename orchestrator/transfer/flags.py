@@ -7,14 +7,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
+from orchestrator.data.flags import add_data_dir, add_folds, add_max_bad
 from orchestrator.data.given_folds import Division, add_division, division_of
+from orchestrator.interface.flags import add_dry_run
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Distinct, Parser, number, whole_number
 from orchestrator.nodes.worker import Worker
-from orchestrator.training.flags import add_machine, add_run, worker_of
-from trainables.crystals.registry import FOLDS
+from orchestrator.training.flags import (
+    add_epochs,
+    add_machine,
+    add_recipe,
+    add_results,
+    take_worker,
+)
 from trainables.models.recipe import RecipeName
 
 EPILOG = """\
@@ -90,12 +96,8 @@ def _parser() -> Parser:
     _add_power(parser)
     _add_fairness(parser)
     _add_training(parser)
-    add_run(parser, "runs/transfer")
-    add_machine(parser).add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check the input and say what would be trained; write nothing",
-    )
+    add_results(parser, "runs/transfer")
+    add_dry_run(add_machine(parser), "check the input and say what would be trained")
     return parser
 
 
@@ -117,24 +119,10 @@ def _add_comparison(parser: Parser) -> None:
         metavar="DATA",
         help="data sets, see below",
     )
-    what.add_argument("--data-dir", type=Path, help="folder with the files of MatBench's tasks")
-    what.add_argument(
-        "--max-bad",
-        type=number("between 0 and 1", lambda value: 0 <= value <= 1),
-        metavar="X",
-        help="largest accepted fraction of bad rows, which quarantine.csv lists; default 0.01,"
-        " or 3 rows where that is more, but not above half",
-    )
+    add_data_dir(what)
+    add_max_bad(what, "rows")
     add_division(what)
-    what.add_argument(
-        "--folds",
-        nargs="+",
-        action=Distinct,
-        type=whole_number(0, FOLDS - 1),
-        default=tuple(range(FOLDS)),
-        metavar="N",
-        help="official folds; default 0 1 2 3 4",
-    )
+    add_folds(what, "official folds")
     what.add_argument(
         "--seeds",
         nargs="+",
@@ -218,20 +206,13 @@ def _add_fairness(parser: Parser) -> None:
 
 def _add_training(parser: Parser) -> None:
     training = parser.add_argument_group("training")
-    training.add_argument(
-        "--recipe",
-        choices=get_args(RecipeName),
-        default="tuned",
-        help="paper: as published, 500 epochs at most with an early stop, a quarter of the rows"
-        " that are not for the test validates, tables are taken as they are; tuned (default):"
-        " AdamW and a cosine, 40 epochs, a tenth validates, tables are given unit size",
+    add_recipe(
+        training,
+        paper="as published, 500 epochs at most with an early stop, a quarter of the rows that are"
+        " not for the test validates, tables are taken as they are",
+        tuned="AdamW and a cosine, 40 epochs, a tenth validates, tables are given unit size",
     )
-    training.add_argument(
-        "--epochs",
-        type=whole_number(1),
-        metavar="N",
-        help="largest number of epochs; default by recipe",
-    )
+    add_epochs(training)
     training.add_argument(
         "--patience",
         type=whole_number(1),
@@ -247,7 +228,6 @@ def _add_training(parser: Parser) -> None:
 def parse(argv: Sequence[str]) -> TransferOptions:
     """Parses a command line; raises UsageError in one line."""
     given = vars(_parser().parse_args(argv))
-    worker = worker_of(given)
-    del given["cpus_per_worker"], given["gpus_per_worker"]
+    worker = take_worker(given)
     division = division_of(given.pop("groups"), given.pop("split"))
     return TransferOptions(**given, division=division, worker=worker)
