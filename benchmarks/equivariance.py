@@ -29,8 +29,9 @@ from benchmarks.peers.e3nn_tensor import E3nnNetwork
 from trainables.crystals.crystal import Crystal
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources import open_source
+from trainables.models import cutoffs
 from trainables.models.backbones import BACKBONES
-from trainables.models.tensor import CUTOFF, TensorNetwork
+from trainables.models.tensor import TensorNetwork
 from trainables.representations.batches import DeviceColumns
 from trainables.representations.full_graph import FullGraph
 from trainables.representations.graph import CrystalGraph
@@ -65,7 +66,7 @@ def networks(order: int, ends: bool) -> tuple[TensorNetwork, E3nnNetwork]:
     """Ours and the peer, whose last features have all orders too."""
     torch.manual_seed(0)
     own = TensorNetwork(DIM, l_max=order, result=order, ends=ends, **SIZES)
-    return own, E3nnNetwork(DIM, l_max=order, ends=ends, cutoff=CUTOFF, **SIZES)
+    return own, E3nnNetwork(DIM, l_max=order, ends=ends, cutoff=cutoffs.TENSOR, **SIZES)
 
 
 def parameters(network: nn.Module) -> int:
@@ -86,8 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     crystals = [parse(entry) for entry in open_source(options.data).entries()]
     some = crystals[:: options.every]
-    orbits = replace(BACKBONES["tensor"].representation, cutoff=CUTOFF, max_neighbours=None)
-    whole = FullGraph(name="full", version=1, cutoff=CUTOFF, max_neighbours=None)
+    orbits = replace(BACKBONES["tensor"].representation, cutoff=cutoffs.TENSOR, max_neighbours=None)
+    whole = FullGraph(name="full", version=1, cutoff=cutoffs.TENSOR, max_neighbours=None)
     elements_zd = torch.randn(119, DIM)
     chosen = {"data": options.data.name, "crystals": len(some), "batch": BATCH, **SIZES}
     report = Report("equivariance", chosen, results=options.results)

@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
+from trainables.models import cutoffs
 from trainables.models.options import (
     CGCNNOptions,
     COGNOptions,
@@ -103,9 +104,8 @@ _CGCNN = BackboneSpec(
     name="cgcnn",
     title="CGCNN",
     model="trainables.models.cgcnn:CGCNN",
-    # 12 nearest within 8 Å (Xie & Grossman 2018)
     representation=QuotientGraph(
-        name="nn12-r8", version=FEATURISER_VERSION, cutoff=8.0, max_neighbours=12
+        name="nn12-r8", version=FEATURISER_VERSION, cutoff=cutoffs.CGCNN, max_neighbours=12
     ),
     recipes={
         "paper": Recipe(name="paper", optimiser="sgd", lr=0.01, schedule="step", milestones=(100,)),
@@ -122,9 +122,8 @@ _MEGNET = BackboneSpec(
     name="megnet",
     title="MEGNet",
     model="trainables.models.megnet:MEGNet",
-    # all within 4 Å (Chen et al. 2019, as in the thesis)
     representation=QuotientGraph(
-        name="all-r4", version=FEATURISER_VERSION, cutoff=4.0, max_neighbours=None
+        name="all-r4", version=FEATURISER_VERSION, cutoff=cutoffs.MEGNET, max_neighbours=None
     ),
     recipes={
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3),
@@ -143,7 +142,7 @@ _SCHNET = BackboneSpec(
     model="trainables.models.schnet:SchNet",
     stacking="vmap",
     representation=QuotientGraph(
-        name="all-r5", version=FEATURISER_VERSION, cutoff=5.0, max_neighbours=None
+        name="all-r5", version=FEATURISER_VERSION, cutoff=cutoffs.SCHNET, max_neighbours=None
     ),
     recipes={
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
@@ -181,7 +180,9 @@ _TENSOR = BackboneSpec(
     title="Equivariant network",
     model="trainables.models.tensor:TensorNetwork",
     stacking="vmap",
-    representation=OrbitGraph(name="orbits-r4", version=1, cutoff=4.0, max_neighbours=None),
+    representation=OrbitGraph(
+        name="orbits-r4", version=1, cutoff=cutoffs.TENSOR, max_neighbours=None
+    ),
     oriented=True,
     recipes={
         "paper": Recipe(name="paper", optimiser="adam", lr=1e-3, batch_size=32),
@@ -202,7 +203,7 @@ _SCHNET_ATOMS = replace(
     name="schnet_atoms",
     title="SchNet of all atoms",
     representation=AtomGraph(
-        name="atoms-r5", version=FEATURISER_VERSION, cutoff=5.0, max_neighbours=None
+        name="atoms-r5", version=FEATURISER_VERSION, cutoff=cutoffs.SCHNET, max_neighbours=None
     ),
 )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.kernels.ops import gated_messages, gather, normed_gated_messages, softplus
+from trainables.models import cutoffs
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import (
     BatchNorm,
@@ -95,7 +96,7 @@ class CGCNN(nn.Module):
         self.widen = (
             Linear(generators, embedding.dim, width) if width != embedding.dim else nn.Identity()
         )
-        self.basis = GaussianBasis(0.0, 8.0, 41, 0.2)
+        self.basis = GaussianBasis(0.0, cutoffs.CGCNN, 41, 0.2)
         self.convolutions = nn.ModuleList(
             GatedConvolution(generators, width, len(self.basis.centres)) for _ in range(layers)
         )

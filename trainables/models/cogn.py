@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from trainables.kernels.ops import gather
+from trainables.models import cutoffs
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import (
     GaussianBasis,
@@ -26,7 +27,6 @@ from trainables.models.layers import (
 )
 from trainables.representations.graph_batch import GraphBatch
 
-CUTOFF = 4.0  # Å
 GAUSSIANS = 17  # as dense as the 32 to 8 Å of the paper
 
 
@@ -86,8 +86,8 @@ class COGN(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        spacing = CUTOFF / (GAUSSIANS - 1)
-        self.basis = GaussianBasis(0.0, CUTOFF, GAUSSIANS, spacing * math.sqrt(2))
+        spacing = cutoffs.MEGNET / (GAUSSIANS - 1)
+        self.basis = GaussianBasis(0.0, cutoffs.MEGNET, GAUSSIANS, spacing * math.sqrt(2))
         self.atoms = GlorotLinear(generators, embedding.dim, width)
         self.edges = GlorotLinear(generators, GAUSSIANS, width)
         self.blocks = nn.ModuleList(Block(generators, width, depth) for _ in range(layers))

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from trainables.kernels.ops import gather, scatter_sum
+from trainables.models import cutoffs
 from trainables.models.layers import GaussianBasis
 from trainables.models.options import ContrastOptions
 from trainables.models.plain_layers import bounded
 from trainables.representations.graph_batch import SlabBatch
 
-CUTOFF = 8.0  # Å
 GEOMETRY = 363  # local features of an atom
 BIAS_WIDTH = 32  # of the network φ
 ROUNDING = 1e-2  # below which a norm fades: rounding noise at symmetric sites has no direction
@@ -243,9 +243,9 @@ class CrystalEncoder(nn.Module):
 
     def __init__(self, options: ContrastOptions) -> None:
         super().__init__()
-        spacing = CUTOFF / (options.gaussians - 1)
+        spacing = cutoffs.SLABS / (options.gaussians - 1)
         self.mean = options.mean
-        self.basis = GaussianBasis(0.0, CUTOFF, options.gaussians, spacing)
+        self.basis = GaussianBasis(0.0, cutoffs.SLABS, options.gaussians, spacing)
         self.convolutions = nn.ModuleList(
             GatedConvolution(options.elements, options.gaussians)
             for _ in range(options.convolutions)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.kernels.ops import BondLayers, gather, softplus, update_bonds
+from trainables.models import cutoffs
 from trainables.models.embedding import HybridEmbedding
 from trainables.models.layers import (
     GaussianBasis,
@@ -160,7 +161,7 @@ class MEGNet(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.basis = GaussianBasis(0.0, 4.0, 25, 0.4 * math.sqrt(2))
+        self.basis = GaussianBasis(0.0, cutoffs.MEGNET, 25, 0.4 * math.sqrt(2))
         self.atoms = PreDense(generators, embedding.dim)
         self.bonds = PreDense(generators, len(self.basis.centres))
         self.state = PreDense(generators, 2)

@@ -13,16 +13,15 @@ from torch import Tensor, nn
 from torch_geometric.nn.models.schnet import CFConv, InteractionBlock
 
 from trainables.kernels.ops import FilteredEdges, filtered_sum
+from trainables.models import cutoffs
 from trainables.models.layers import GaussianBasis
 from trainables.models.stacking import Backbone
 from trainables.representations.graph_batch import GraphBatch
 
-CUTOFF = 5.0  # Å
-
 
 def counted_edges(batch: GraphBatch) -> FilteredEdges:
     """The edges with a filter a length, which fades to 0 at the cutoff, and counts n_ij times."""
-    fade_l = 0.5 * (torch.cos(batch.length * (math.pi / CUTOFF)) + 1)
+    fade_l = 0.5 * (torch.cos(batch.length * (math.pi / cutoffs.SCHNET)) + 1)
     weight_e = fade_l[batch.edge_length] * batch.count
     return FilteredEdges(batch.dst, batch.src, batch.edge_length, weight_e)
 
@@ -42,8 +41,8 @@ class CountedInteraction(InteractionBlock):
     """PyTorch Geometric's interaction block with a `CountedCFConv` inside."""
 
     def __init__(self, width: int, gaussians: int) -> None:
-        super().__init__(width, gaussians, width, CUTOFF)
-        self.conv = CountedCFConv(width, width, width, self.mlp, CUTOFF)
+        super().__init__(width, gaussians, width, cutoffs.SCHNET)
+        self.conv = CountedCFConv(width, width, width, self.mlp, cutoffs.SCHNET)
 
     def forward(self, x_na: Tensor, basis_lg: Tensor, edges: FilteredEdges) -> Tensor:
         """What the neighbours add to each node, [N, A]."""
@@ -65,8 +64,8 @@ class SchNet(Backbone):
         self.width = width
         self.widen = nn.Linear(dim, width)
         # Ours rather than PyTorch Geometric's, whose far tails are denormal numbers.
-        spacing = CUTOFF / (gaussians - 1)
-        self.basis = GaussianBasis(0.0, CUTOFF, gaussians, spacing * math.sqrt(2))
+        spacing = cutoffs.SCHNET / (gaussians - 1)
+        self.basis = GaussianBasis(0.0, cutoffs.SCHNET, gaussians, spacing * math.sqrt(2))
         self.interactions = nn.ModuleList(
             CountedInteraction(width, gaussians) for _ in range(layers)
         )

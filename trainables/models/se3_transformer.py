@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from trainables.models import cutoffs
 from trainables.representations.graph_batch import OrbitBatch
 
-CUTOFF = 6.0  # Å
 BASIS, HIDDEN, HIDDEN_LAYERS = 8, 8, 3  # of a filter's network
 FADE = 6  # power of the polynomial cutoff
 TYPES = 118
@@ -112,14 +112,14 @@ def bessel(length_e: Tensor, frequency_b: Tensor) -> Tensor:
 
     Gasteiger et al. 2020 (arXiv:2003.03123), eq. 7 and 8 with p = 6, scaled as in the code.
     """
-    x_e1, p = (length_e / CUTOFF)[:, None], FADE
+    x_e1, p = (length_e / cutoffs.SE3)[:, None], FADE
     fade_e1 = (
         1
         - (p + 1) * (p + 2) / 2 * x_e1**p
         + p * (p + 2) * x_e1 ** (p + 1)
         - p * (p + 1) / 2 * x_e1 ** (p + 2)
     ) * (x_e1 < 1)
-    return 2 / CUTOFF * torch.sin(frequency_b * x_e1) / length_e[:, None] * fade_e1
+    return 2 / cutoffs.SE3 * torch.sin(frequency_b * x_e1) / length_e[:, None] * fade_e1
 
 
 def turned(features: Features, matrices_ew: Tensor) -> dict[int, Tensor]:

@@ -25,12 +25,11 @@ from trainables.kernels.ops import (
     gather,
     scatter_sum,
 )
+from trainables.models import cutoffs
 from trainables.models.heads import Set2SetHead
 from trainables.models.plain_layers import Dense, shares
 from trainables.models.stacking import Backbone
 from trainables.representations.graph_batch import OrbitBatch
-
-CUTOFF = 4.0  # Å
 
 
 def components(order: int) -> int:
@@ -219,7 +218,7 @@ class TensorNetwork(Backbone):
     ) -> None:
         super().__init__()
         self.width, self.l_max = width, l_max
-        self.basis = RadialBasis(CUTOFF, basis)
+        self.basis = RadialBasis(cutoffs.TENSOR, basis)
         self.atoms, self.edges = Dense(dim, width), Dense(basis, hidden)
         between = [l_max] * (layers - invariant_layers - 1)
         orders = [0] * (1 + invariant_layers) + between + [result]

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from trainables.models import cutoffs
 from trainables.models.layers import GaussianBasis
 from trainables.representations.allowed import invariants
 from trainables.representations.graph_batch import OrbitBatch
 from trainables.tensors.irreps import Form, coupling
 
 HIGHEST = 3  # l of node features
-REACH = 4.0  # Å, the cutoff of orbit graphs, where a neighbour's weight has faded
 GAUSSIANS = 12
 CHANNELS = 16  # of moments
 # Parts of l = 2 that change sign under inversion: a natural l = 2 does not, but these products do.
@@ -77,7 +77,8 @@ class Moments(nn.Module):
     def __init__(self, width: int, channels: int, orders: tuple[int, ...]) -> None:
         super().__init__()
         self.orders = orders
-        self.basis = GaussianBasis(0.0, REACH, GAUSSIANS, REACH / (GAUSSIANS - 1) * math.sqrt(2))
+        spacing = cutoffs.TENSOR / (GAUSSIANS - 1)
+        self.basis = GaussianBasis(0.0, cutoffs.TENSOR, GAUSSIANS, spacing * math.sqrt(2))
         self.ends = nn.Linear(2 * width, width)
         self.near = nn.Linear(GAUSSIANS, width)
         self.weights = nn.Linear(width, channels * len(orders))
@@ -86,7 +87,7 @@ class Moments(nn.Module):
         """[N, 2l + 1, S] for each order l, means over the neighbours of a node."""
         both = torch.cat([scalars_na[batch.dst], scalars_na[batch.src]], dim=-1)
         known = silu(self.ends(both) + self.near(self.basis(batch.length)))
-        fade_e = (1 - (batch.length / REACH).square()).clamp(min=0).square()
+        fade_e = (1 - (batch.length / cutoffs.TENSOR).square()).clamp(min=0).square()
         weight_els = self.weights(known).unflatten(-1, (len(self.orders), -1))
         weight_els = weight_els * (fade_e * batch.count)[:, None, None]
         reach_n = batch.count.new_zeros(batch.nodes).index_add(0, batch.dst, batch.count)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trainables.crystals.potentials import Grid
+from trainables.models import cutoffs
 from trainables.models.options import ContrastOptions
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import FEATURISER_VERSION
@@ -76,7 +77,9 @@ class ContrastNetwork:
     recipe: Recipe
 
 
-_SLABS = SlabGraph(name="slabs-r8", version=FEATURISER_VERSION, cutoff=8.0, max_neighbours=None)
+_SLABS = SlabGraph(
+    name="slabs-r8", version=FEATURISER_VERSION, cutoff=cutoffs.SLABS, max_neighbours=None
+)
 _PAPER = ContrastNetwork(
     title="Contrastive model as published",
     options=ContrastOptions(),

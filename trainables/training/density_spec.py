@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trainables.crystals.densities import Window
+from trainables.models import cutoffs
 from trainables.models.options import NetworkOptions
 from trainables.models.recipe import Recipe, RecipeName
 from trainables.representations.graph import FEATURISER_VERSION
@@ -98,7 +99,7 @@ _PAPER = DensityNetwork(
     network=SE3_TRANSFORMER,
     options=DensityOptions(),
     representation=OrbitGraph(
-        name="orbits-r6", version=FEATURISER_VERSION, cutoff=6.0, max_neighbours=None
+        name="orbits-r6", version=FEATURISER_VERSION, cutoff=cutoffs.SE3, max_neighbours=None
     ),
     recipe=Recipe(
         name="paper", optimiser="adam", lr=5e-3, schedule="plateau", batch_size=20, epochs=200,
@@ -111,7 +112,7 @@ _TUNED = DensityNetwork(
     network="tensor",
     options=DensityOptions(width=64, sites=1.0, l_max=1),
     representation=OrbitGraph(
-        name="orbits-r4", version=FEATURISER_VERSION, cutoff=4.0, max_neighbours=None
+        name="orbits-r4", version=FEATURISER_VERSION, cutoff=cutoffs.TENSOR, max_neighbours=None
     ),
     recipe=Recipe(
         name="tuned", optimiser="adamw", lr=3e-3, weight_decay=1.0, schedule="cosine",
