@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 LEDGER, FACTS = "contrast_ledger.parquet", "contrast.json"
@@ -31,12 +28,6 @@ PREDICTED = pa.schema(
     + [(f"member_rank_{way}", pa.float64()) for way in ("to_profile", "to_crystal")]
     + [("profile", _VECTOR), ("nearest_profile", _VECTOR)]
 )
-
-
-def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """Writes `contrast.json`, last: the results exist once it does."""
-    sums.write_json(run, FACTS, facts)
-    return run / FACTS
 
 
 class FinishedContrast(FinishedFiles):

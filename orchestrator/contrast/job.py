@@ -20,7 +20,6 @@ from orchestrator.contrast.files import (
     LEDGER,
     PREDICTED,
     PREDICTIONS,
-    write_facts,
 )
 from orchestrator.contrast.flags import ContrastJobOptions
 from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
@@ -162,7 +161,7 @@ def finish(
         print(line)
     print(sums.write_rows(options.run, EMBEDDINGS, whole.embeddings(), EMBEDDED))
     print(sums.write_rows(options.run, PREDICTIONS, whole.predictions(), PREDICTED))
-    print(write_facts(options.run, facts))
+    print(sums.write_json(options.run, FACTS, facts))
     print(write_report(options.run))
 
 

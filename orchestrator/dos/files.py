@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from orchestrator.runs import sums
 from orchestrator.runs.finished_files import FinishedFiles, read_parquet
 
 LEDGER, FACTS = "dos_ledger.parquet", "dos.json"
@@ -28,12 +25,6 @@ OF_ELEMENTS = pa.schema(
     [("symbol", pa.string()), ("fold", pa.int64()), ("crystals", pa.int64())]
     + [(name, _CURVE) for name in ("target", "prediction")]
 )
-
-
-def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """Writes `dos.json`, last: the results exist once it does."""
-    sums.write_json(run, FACTS, facts)
-    return run / FACTS
 
 
 class FinishedDos(FinishedFiles):

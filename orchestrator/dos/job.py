@@ -19,7 +19,6 @@ from orchestrator.dos.files import (
     OF_ELEMENTS,
     PREDICTED,
     PREDICTIONS,
-    write_facts,
 )
 from orchestrator.dos.flags import DosOptions
 from orchestrator.dos.inputs import Input, open_curves, read_densities
@@ -150,7 +149,7 @@ def finish(options: DosOptions, records: Records, ledger: pd.DataFrame, given: I
     }
     print(sums.write_rows(options.run, PREDICTIONS, predictions, PREDICTED))
     print(sums.write_rows(options.run, ELEMENTS, elements, OF_ELEMENTS))
-    print(write_facts(options.run, facts))
+    print(sums.write_json(options.run, FACTS, facts))
     print(write_report(options.run))
 
 

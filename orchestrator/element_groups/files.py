@@ -73,16 +73,16 @@ def write_models(run: Path, measured: Measured) -> list[Path]:
         "numbers": [one.numbers.astype(np.uint8) for one in references.values()],
         "labels": [one.labels.astype(np.uint8) for one in references.values()],
     }
-    sums.write_parquet(run, GEOMETRY, pa.Table.from_pylist(measured.rows))
-    sums.write_parquet(run, CLUSTERINGS, pa.table(clusterings))
-    return [run / GEOMETRY, run / CLUSTERINGS]
+    return [
+        sums.write_parquet(run, GEOMETRY, pa.Table.from_pylist(measured.rows)),
+        sums.write_parquet(run, CLUSTERINGS, pa.table(clusterings)),
+    ]
 
 
 def write_frame(run: Path, name: str, frame: pd.DataFrame) -> Path:
     """Writes a table as CSV, numbers with nine digits."""
     text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    sums.write_text(run, name, text)
-    return run / name
+    return sums.write_text(run, name, text)
 
 
 def write_groups(run: Path, members: Sequence[Member], stability: dict[int, float]) -> Path:
@@ -117,20 +117,13 @@ def write_partners(run: Path, agreement: Agreement) -> Path:
             "together": agreement.together[a, b],
         }
     )
-    sums.write_parquet(run, PARTNERS, table)
-    return run / PARTNERS
+    return sums.write_parquet(run, PARTNERS, table)
 
 
 def forget(run: Path) -> None:
     """Deletes earlier groups: if writing is interrupted, their facts must not be left with new
     files, nor a screening that is not repeated with other models."""
     sums.remove(run, FACTS, SCREENING)
-
-
-def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """Writes `consensus.json`, last: the groups exist once it does."""
-    sums.write_json(run, FACTS, facts)
-    return run / FACTS
 
 
 class FinishedGroups(FinishedFiles):

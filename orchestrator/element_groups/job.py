@@ -18,11 +18,11 @@ from orchestrator.data.replaceability import published_probabilities, read_repla
 from orchestrator.element_groups import relations, untrained
 from orchestrator.element_groups.consensus import describe, find_consensus
 from orchestrator.element_groups.files import (
+    FACTS,
     RELATIONS,
     SCREENING,
     UNTRAINED,
     forget,
-    write_facts,
     write_frame,
     write_groups,
     write_models,
@@ -110,7 +110,8 @@ def run(options: GroupOptions, finished: FinishedRun) -> None:
     facts[sums.MADE_FROM] = {LEDGER: finished.digest}
     groups = len({member.group for member in members})
     print(f"{facts['clusters']} clusters, {groups} groups whose ions fit into each other's places")
-    for path in [*written, write_facts(folder, facts)]:
+    # the facts last: the groups exist once they do
+    for path in [*written, sums.write_json(folder, FACTS, facts)]:
         print(path)
     print(write_report(folder))
 

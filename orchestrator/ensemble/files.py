@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -28,19 +27,12 @@ SCHEMA = pa.schema(
 def write_predictions(run: Path, predicted: pd.DataFrame) -> Path:
     """Writes `ensemble.parquet`: one row per test crystal."""
     table = pa.Table.from_pandas(predicted[SCHEMA.names], SCHEMA, preserve_index=False)
-    sums.write_parquet(run, PREDICTIONS, table)
-    return run / PREDICTIONS
+    return sums.write_parquet(run, PREDICTIONS, table)
 
 
 def forget(run: Path) -> None:
     """Deletes an earlier ensemble, whose files must not be mixed with those of another."""
     sums.remove(run, FACTS, RESULTS, INFO)
-
-
-def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """Writes `ensemble.json`, last: the ensemble exists once it does."""
-    sums.write_json(run, FACTS, facts)
-    return run / FACTS
 
 
 class FinishedEnsemble(FinishedFiles):

@@ -19,7 +19,7 @@ from analysis.ensemble.weights import Blend, blend, ways_for
 from analysis.metrics import ABSOLUTE
 from analysis.scores import classification_scores
 from orchestrator.ensemble import submission
-from orchestrator.ensemble.files import INFO, LEVEL, RESULTS, forget, write_facts, write_predictions
+from orchestrator.ensemble.files import FACTS, INFO, LEVEL, RESULTS, forget, write_predictions
 from orchestrator.ensemble.flags import EnsembleOptions
 from orchestrator.ensemble.predictions import FoldPredictions, columns_of, read_fold
 from orchestrator.ensemble.published import compare_all, read_published
@@ -129,7 +129,8 @@ def combine_folds(options: EnsembleOptions, chosen: tuple[FinishedRun, pd.DataFr
         "published": beside,
         sums.MADE_FROM: {LEDGER: finished.digest},
     }
-    for path in [*written, write_facts(folder, content)]:
+    # the facts last: the ensemble exists once they do
+    for path in [*written, sums.write_json(folder, FACTS, content)]:
         print(path)
 
 
@@ -267,6 +268,7 @@ def submit(
         references=submission.references(taken["backbone"]),
         notes="" if options.authors else "authors are to be named: ensemble --authors NAMES",
     )
-    sums.write_json(options.run, INFO, about)
-    sums.write_bytes(options.run, RESULTS, submission.compress(content))
-    return [options.run / INFO, options.run / RESULTS]
+    return [
+        sums.write_json(options.run, INFO, about),
+        sums.write_bytes(options.run, RESULTS, submission.compress(content)),
+    ]

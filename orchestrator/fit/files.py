@@ -78,11 +78,6 @@ def forget(run: Path) -> None:
     sums.remove(run, FACTS, *ensemble.FILES)
 
 
-def write_facts(run: Path, facts: dict[str, Any]) -> None:
-    """Writes `fit.json`, last: the fit is done once it is there."""
-    sums.write_json(run, FACTS, facts)
-
-
 class FinishedFit(FinishedFiles):
     """The files of a fit."""
 

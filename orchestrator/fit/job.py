@@ -27,7 +27,7 @@ from orchestrator.nodes.place import here
 from orchestrator.planning.machine import looking_around
 from orchestrator.planning.work import look, measure_all, read_samples
 from orchestrator.report.job import write_report
-from orchestrator.runs import layout
+from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import demand_folder, locked
 from trainables.crystals.sources import SourceError
@@ -78,7 +78,7 @@ def run(options: FitOptions, lease: str, begun: float) -> int:
     facts = results_of(FinishedRun(options.run), work.state.curve)
     spent = work.state.seconds + time.monotonic() - work.begun
     facts |= {"minutes": options.minutes, "spent": spent / 60, "design": str(done)}
-    files.write_facts(options.run, facts)
+    sums.write_json(options.run, files.FACTS, facts)  # last: the fit is done once they are there
     report = write_report(options.run)
     say(facts)
     print(report)

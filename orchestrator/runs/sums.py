@@ -53,35 +53,36 @@ def replacing(run: Path, name: str) -> Iterator[BinaryIO]:
     note(run, {name: hashing.sha256.hexdigest()})
 
 
-def write_bytes(run: Path, name: str, data: bytes) -> None:
-    """Writes or replaces a complete file of a run."""
+def write_bytes(run: Path, name: str, data: bytes) -> Path:
+    """Writes or replaces a complete file of a run; returns its path, as the others below."""
     with replacing(run, name) as file:
         file.write(data)
+    return run / name
 
 
-def write_text(run: Path, name: str, text: str) -> None:
+def write_text(run: Path, name: str, text: str) -> Path:
     """Writes or replaces a complete UTF-8 text file of a run."""
-    write_bytes(run, name, text.encode())
+    return write_bytes(run, name, text.encode())
 
 
-def write_json(run: Path, name: str, value: Any) -> None:
+def write_json(run: Path, name: str, value: Any) -> Path:
     """Writes or replaces a complete JSON file of a run."""
-    write_text(run, name, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    return write_text(run, name, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def write_parquet(
     run: Path, name: str, table: pa.Table, made_from: Mapping[str, str] | None = None
-) -> None:
+) -> Path:
     """Writes or replaces a complete Parquet file of a run."""
     with replacing(run, name) as file:
         schema = with_made_from(table.schema, made_from)
         pq.write_table(table.replace_schema_metadata(schema.metadata), file, compression="zstd")
+    return run / name
 
 
 def write_rows(run: Path, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Path:
     """Writes or replaces a Parquet file of rows, of which each has some of a schema's columns."""
-    write_parquet(run, name, pa.Table.from_pylist(list(rows), schema))
-    return run / name
+    return write_parquet(run, name, pa.Table.from_pylist(list(rows), schema))
 
 
 def with_made_from(schema: pa.Schema, made_from: Mapping[str, str] | None) -> pa.Schema:

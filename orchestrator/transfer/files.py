@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -27,14 +26,8 @@ SCHEMA = pa.schema(
 
 def write_scores(run: Path, scores: pd.DataFrame) -> Path:
     """Writes `transfer.parquet`: one row per model and metric."""
-    sums.write_parquet(run, SCORES, pa.Table.from_pandas(scores, SCHEMA, preserve_index=False))
-    return run / SCORES
-
-
-def write_facts(run: Path, facts: dict[str, Any]) -> Path:
-    """Writes `transfer.json`, last: the comparison exists once it does."""
-    sums.write_json(run, FACTS, facts)
-    return run / FACTS
+    table = pa.Table.from_pandas(scores, SCHEMA, preserve_index=False)
+    return sums.write_parquet(run, SCORES, table)
 
 
 class FinishedTransfer(FinishedFiles):

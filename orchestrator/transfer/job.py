@@ -35,7 +35,7 @@ from orchestrator.training.environment import versions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Study
 from orchestrator.transfer.entries import SCHEMA, TransferArray, arrays_of, fingerprint
-from orchestrator.transfer.files import LEDGER, write_facts, write_scores
+from orchestrator.transfer.files import FACTS, LEDGER, write_scores
 from orchestrator.transfer.flags import TransferOptions
 from orchestrator.transfer.inputs import look_for_overlap, open_data, open_tables, recipe_of
 from orchestrator.transfer.overlap import line_up, of_unknown_source
@@ -221,8 +221,8 @@ def finish(
         "seconds": float(done["seconds"].sum()),
         sums.MADE_FROM: {OF_LEDGER: digest_of(ledger)},
     }
-    for path in (write_scores(options.run, scores), write_facts(options.run, facts)):
-        print(path)
+    print(write_scores(options.run, scores))
+    print(sums.write_json(options.run, FACTS, facts))  # last: the comparison exists once they do
     print(write_report(options.run))
 
 

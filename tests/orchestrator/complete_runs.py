@@ -109,7 +109,7 @@ def _groups(run: Path, keys: list[str], made_from: dict[str, Any]) -> None:
     for name in (groups.SCREENING, groups.UNTRAINED, groups.RELATIONS):
         frame = pd.DataFrame({column: [0.25] for column in groups.COLUMNS[name]})
         groups.write_frame(run, name, frame)
-    groups.write_facts(run, {"tasks": ["salts"], **made_from})
+    sums.write_json(run, groups.FACTS, {"tasks": ["salts"], **made_from})
 
 
 def _scale(run: Path) -> None:
@@ -130,7 +130,7 @@ def _dos(run: Path) -> None:
     sums.write_rows(run, dos.PREDICTIONS, [row], dos.PREDICTED)
     sums.write_rows(run, dos.ELEMENTS, [{"symbol": "H", "prediction": [1.0]}], dos.OF_ELEMENTS)
     about = {"phonons": False, "crystals": 1, "name": "edos"}
-    dos.write_facts(run, {"folds": [], "recipe": "tuned", "data": about})
+    sums.write_json(run, dos.FACTS, {"folds": [], "recipe": "tuned", "data": about})
 
 
 def _contrast(run: Path) -> None:
@@ -139,7 +139,9 @@ def _contrast(run: Path) -> None:
     sums.write_rows(run, contrast.EMBEDDINGS, [row | {"crystal": [1.0]}], contrast.EMBEDDED)
     predicted = {name: row[name] for name in ("id", "formula", "part")} | {"head": 4.5}
     sums.write_rows(run, contrast.PREDICTIONS, [predicted], contrast.PREDICTED)
-    contrast.write_facts(run, {"recipe": "tuned", "data": {"materials": 1, "name": "slabs"}})
+    sums.write_json(
+        run, contrast.FACTS, {"recipe": "tuned", "data": {"materials": 1, "name": "slabs"}}
+    )
 
 
 def _transfer(run: Path) -> None:
@@ -152,7 +154,7 @@ def _transfer(run: Path) -> None:
     row = {"table": "a", "task": "made-up", "fold": 0, "seed": 0, "metric": "mae", "value": 0.5}
     transfer.write_scores(run, pd.DataFrame([row]))
     of = {LEDGER: digest_of(table.to_pandas())}
-    transfer.write_facts(run, {"compared": [], sums.MADE_FROM: of})
+    sums.write_json(run, transfer.FACTS, {"compared": [], sums.MADE_FROM: of})
 
 
 # ---------------------------------------------------------------------------------------- readers

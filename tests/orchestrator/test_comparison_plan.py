@@ -12,7 +12,8 @@ import pytest
 
 from analysis.power import Spread, detectable, seeds_needed
 from orchestrator.jobs import JOBS
-from orchestrator.transfer.files import write_facts, write_scores
+from orchestrator.runs import sums
+from orchestrator.transfer.files import FACTS, write_scores
 from orchestrator.transfer.flags import parse
 from orchestrator.transfer.plan import Design, designs_of
 from orchestrator.transfer.results import compare
@@ -71,7 +72,7 @@ def test_results_say_how_far_differences_scatter(
     """The plan for as many seeds as the run has is what the run itself detects."""
     run, scores = tmp_path / "run", scores_of()
     write_scores(run, scores)
-    write_facts(run, {"recipe": "tuned", "epochs": {"made-up": 2}, "seeds": [0, 1]})
+    sums.write_json(run, FACTS, {"recipe": "tuned", "epochs": {"made-up": 2}, "seeds": [0, 1]})
     said = plan(capsys, [*flags, "--seeds", "0", "1"])
     assert "(recipe tuned, 2 epochs): differences scatter by" in said
     data = {"made-up": made_up_compositions()}
@@ -97,7 +98,9 @@ def test_one_seed_cannot_tell_folds_from_seeds(
 ) -> None:
     scores = scores_of()
     write_scores(tmp_path / "run", scores[scores["seed"] == 0])
-    write_facts(tmp_path / "run", {"recipe": "tuned", "epochs": {"made-up": 2}, "seeds": [0]})
+    sums.write_json(
+        tmp_path / "run", FACTS, {"recipe": "tuned", "epochs": {"made-up": 2}, "seeds": [0]}
+    )
     assert "its one seed cannot tell the two apart" in plan(capsys, flags)
 
 

@@ -14,8 +14,9 @@ import pytest
 from analysis.power import detectable
 from orchestrator.interface.format import significant
 from orchestrator.report.job import write_report
+from orchestrator.runs import sums
 from orchestrator.runs.records import Records
-from orchestrator.transfer.files import write_facts, write_scores
+from orchestrator.transfer.files import FACTS, write_scores
 from orchestrator.transfer.published import THESIS, thesis_score
 from orchestrator.transfer.results import (
     by_fold,
@@ -172,7 +173,7 @@ def test_a_report_of_what_cannot_be_compared(tmp_path: Path) -> None:
         "compared": compare(scores, data, names, "base", 0.25, 0.05), "seconds": 1.0,
     }  # fmt: skip
     write_scores(tmp_path, scores)
-    write_facts(tmp_path, facts)
+    sums.write_json(tmp_path, FACTS, facts)
     text = write_report(tmp_path).read_text()
     for words in ("no common fold", "no reference", "two 12.5 (mae) is compared with nothing"):
         assert words in text
@@ -194,7 +195,7 @@ def test_what_the_thesis_has_and_we_have_not_stands_in_the_report(tmp_path: Path
         "seconds": 1.0,
     }  # fmt: skip
     write_scores(tmp_path, scores)
-    write_facts(tmp_path, facts)
+    sums.write_json(tmp_path, FACTS, facts)
     text = write_report(tmp_path).read_text()
     for name, score in THESIS["steels"].items():
         assert (f"{name} (the thesis')" in html.unescape(text)) == (name != "Mat2Vec")

@@ -54,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     references = [Reference(numbers, np.array([0, 1, 0, 1, 0]))] * 2
     groups.write_partners(run, agree(references))
     groups.write_groups(run, divide(numbers, references[0].labels, ions()), {})
-    groups.write_facts(run, {sums.MADE_FROM: {LEDGER: FinishedRun(run).digest}})
+    sums.write_json(run, groups.FACTS, {sums.MADE_FROM: {LEDGER: FinishedRun(run).digest}})
     (run / "tables").mkdir()
     vectors = np.random.default_rng(0).normal(size=(118, 3))
     table = pd.DataFrame(vectors, index=pd.Index(SYMBOLS[1:], name="element"))

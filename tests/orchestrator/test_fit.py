@@ -166,7 +166,9 @@ def test_one_fold_has_no_interval(fitted: Path, capsys: pytest.CaptureFixture[st
 
 def test_the_report_begins_with_the_model(fitted: Path) -> None:
     facts = results_of(FinishedRun(fitted), curve_of(fitted))
-    files.write_facts(fitted, facts | {"minutes": 1.0, "spent": 0.5, "design": str(FIRST)})
+    sums.write_json(
+        fitted, files.FACTS, facts | {"minutes": 1.0, "spent": 0.5, "design": str(FIRST)}
+    )
     page = write_report(fitted).read_text()
     assert page.index("Your model") < page.index("Overview")
     assert f"elemgrid predict {fitted} STRUCTURES" in page and "twice the data would give" in page
@@ -175,7 +177,7 @@ def test_the_report_begins_with_the_model(fitted: Path) -> None:
     assert "Predictions of the ensemble on the test parts" in ours
     ledger = json.loads((fitted / files.FACTS).read_text())
     ledger["made_from"]["ledger"] = "another"
-    files.write_facts(fitted, ledger)
+    sums.write_json(fitted, files.FACTS, ledger)
     assert "Your model" not in write_report(fitted).read_text()
     files.forget(fitted)
     assert not list(fitted.glob("ensemble.*")), "of fewer models than there will be"
