@@ -10,8 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from orchestrator.contrast.flags import ContrastJobOptions
-from orchestrator.runs.record_contents import ENVIRONMENT
-from orchestrator.training.members import MembersArray
+from orchestrator.training.members import OUTCOME, MembersArray
 from trainables.models.recipe import Recipe
 from trainables.representations.pairs import Pairs, pair_split
 from trainables.targets.base import Target
@@ -29,11 +28,7 @@ SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in ("size", "member", "seed")]
     + [("status", pa.string())]
     + [(name, pa.float64()) for name in ("val_error", "test_error", "temperature", "duplicates")]
-    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
-    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
-    + [("seconds", pa.float64())]
-    + [(name, pa.string()) for name in ("target", "unit", "spec", "array")]
-    + [*ENVIRONMENT, ("error", pa.string())]
+    + OUTCOME
 )
 LEARNS: Mapping[Learns, str] = {"pairs": "contrast", "work_function": "regression"}
 SIZES = (50, 200, 1000)  # materials that are learned from, for the learning curve
@@ -80,18 +75,10 @@ class ContrastArray(MembersArray[ContrastSpec]):
     def row(self, label: str) -> dict[str, Any]:
         """See `TrainingArray`."""
         model = self.models[label]
-        return {
-            "key": model.key,
-            "task": self.task,
+        return super().row(label) | {
             "learns": model.learns,
-            "recipe": model.recipe.name,
             "size": model.size,
             "member": model.member,
-            "seed": model.seed,
-            "target": model.target.name,
-            "unit": model.target.unit,
-            "spec": model.text,
-            "array": self.id,
         }
 
     @staticmethod

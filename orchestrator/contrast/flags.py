@@ -156,8 +156,7 @@ def _add_generated(parser: Parser) -> None:
     )
 
 
-def _add_training(parser: Parser) -> None:
-    training = parser.add_argument_group("training")
+def _add_split(training: argparse._ArgumentGroup) -> None:
     training.add_argument(
         "--split",
         choices=("formula", "random"),
@@ -172,6 +171,11 @@ def _add_training(parser: Parser) -> None:
         metavar="N",
         help=f"of --split random, and of the parts of --curve; default {PUBLISHED_SEED}",
     )
+
+
+def _add_training(parser: Parser) -> None:
+    training = parser.add_argument_group("training")
+    _add_split(training)
     add_members(
         training,
         4,

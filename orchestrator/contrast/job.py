@@ -26,7 +26,7 @@ from orchestrator.contrast.inputs import Input, open_source_of, read_pairs
 from orchestrator.contrast.results import Learned, learned_of
 from orchestrator.contrast.retrieval import CHANCE, COMPOSITION, ENSEMBLE, GEOMETRY, WAYS
 from orchestrator.contrast.work_functions import METHODS
-from orchestrator.data.featurise import QUARANTINE, write_quarantine
+from orchestrator.data.featurise import keep_quarantine
 from orchestrator.interface.format import counted, duration, significant
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
@@ -36,6 +36,7 @@ from orchestrator.runs.records import DONE, Records
 from orchestrator.training.epoch import seconds_of_an_epoch
 from orchestrator.training.networks import begin, own_folder, train_all
 from orchestrator.training.study import Fit, Study
+from trainables.crystals.quarantine import in_words
 from trainables.representations.pairs import Pairs
 from trainables.training.contrast_spec import CONTRAST_VERSION, NEAR, NETWORKS
 
@@ -51,8 +52,7 @@ def run(options: ContrastJobOptions, lease: str, given: Input) -> int:
     """Pairs → models → ledger → retrieval, work functions and report."""
     source, pairs = given.source.name, given.pairs
     own_folder(options, JOB, _config(options, given), pairs.fingerprint, CONTRAST_VERSION)
-    if given.bad or (options.run / QUARANTINE).exists():
-        write_quarantine(options.run / QUARANTINE, given.bad)
+    keep_quarantine(options.run, given.bad)
     print(_described(given))
     study = Study(
         arrays=arrays_of(options, source, pairs),
@@ -108,7 +108,7 @@ def plan(options: ContrastJobOptions, given: Input) -> None:
     arrays = arrays_of(options, given.source.name, given.pairs)
     print(_described(given))
     for row in given.bad:
-        print(f"  {row['file']} row {row['row']} ({row['id']}): {row['reason']}")
+        print(f"  {in_words(row)}")
     recipe = arrays[0].first.recipe
     seconds = {kind: _seconds(arrays, kind, given.pairs, options) for kind in LEARNS.values()}
     cost = {array.id: array.cost(given.pairs) for array in arrays}

@@ -6,7 +6,7 @@ Legend: B materials, G test materials.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,19 +21,13 @@ from orchestrator.contrast.retrieval import (
     Arrays,
     Retrieval,
 )
-from orchestrator.contrast.work_functions import (
-    HEAD,
-    METHODS,
-    WorkFunctions,
-)
+from orchestrator.contrast.work_functions import HEAD, METHODS, WorkFunctions
 from orchestrator.runs.records import DONE, Records
 from trainables.crystals.split import Split
 from trainables.representations.pairs import Pairs
 
 PAIRS, WORK_FUNCTION = "pairs", "work_function"  # what a model learns
 PARTS = ("train", "validation", "test")
-# Smaller parts have one model of each kind, so their neighbour in a curve is one model too.
-ALONE = 1
 
 
 @dataclass(frozen=True)
@@ -69,11 +63,8 @@ class Learned:
         return WorkFunctions(self.pairs, self.split, self.contrasts, self.regressions, self.seed)
 
     def alone(self) -> Learned:
-        """The first model of each kind."""
-        return Learned(
-            self.pairs, self.size, self.rows, self.contrasts[:ALONE], self.regressions[:ALONE],
-            self.seed,
-        )  # fmt: skip
+        """The first model of each kind: as many as smaller parts have, beside it in a curve."""
+        return replace(self, contrasts=self.contrasts[:1], regressions=self.regressions[:1])
 
     def cost(self) -> list[dict[str, Any]]:
         """What the models of each kind took."""

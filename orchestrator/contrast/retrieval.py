@@ -129,10 +129,8 @@ class Retrieval:
             near = {str(top): float(hits(level, self.near, top).mean()) for top in TOPS}
             return {"way": name, "method": method, "recall": recall, "near_recall": near,
                     "recall_1_interval": None, "mean_rank": (size + 1) / 2}  # fmt: skip
-        scores, found = (
-            self.scores[method][way],
-            {top: self._hits(method, way, top) for top in TOPS},
-        )
+        scores = self.scores[method][way]
+        found = {top: self._hits(method, way, top) for top in TOPS}
         return {
             "way": name,
             "method": method,

@@ -274,6 +274,12 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def keep_quarantine(run: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes the list into a run; an empty one only in place of an earlier one."""
+    if rows or (run / QUARANTINE).exists():
+        write_quarantine(run / QUARANTINE, rows)
+
+
 def write_quarantine(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Writes a CSV of what was left out: file, row, id and reason."""
     text = io.StringIO()

@@ -9,8 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from orchestrator.dos.flags import DosOptions
-from orchestrator.runs.record_contents import ENVIRONMENT
-from orchestrator.training.members import MembersArray
+from orchestrator.training.members import OUTCOME, MembersArray
 from trainables.representations.densities import Densities
 from trainables.targets.base import Target
 from trainables.training.density_spec import (
@@ -26,11 +25,7 @@ SCHEMA = pa.schema(
     + [("fold", pa.int64()), ("member", pa.int64()), ("seed", pa.int64()), ("share", pa.float64())]
     + [("status", pa.string())]
     + [(name, pa.float64()) for name in ("val_error", "test_error")]
-    + [(f"n_{part}", pa.int64()) for part in ("train", "val", "test")]
-    + [(name, pa.int64()) for name in ("epochs", "best_epoch", "parameters")]
-    + [("seconds", pa.float64())]
-    + [(name, pa.string()) for name in ("target", "unit", "spec", "array")]
-    + [*ENVIRONMENT, ("error", pa.string())]
+    + OUTCOME
 )
 SHARES = (0.25, 0.5)  # of what a fold learns from, for the learning curve
 WHOLE = 1.0
@@ -63,19 +58,11 @@ class DensityArray(MembersArray[DensitySpec]):
     def row(self, label: str) -> dict[str, Any]:
         """See `TrainingArray`."""
         model = self.models[label]
-        return {
-            "key": model.key,
-            "task": self.task,
+        return super().row(label) | {
             "network": model.network,
-            "recipe": model.recipe.name,
             "fold": model.fold,
             "member": model.member,
-            "seed": model.seed,
             "share": model.share,
-            "target": model.target.name,
-            "unit": model.target.unit,
-            "spec": model.text,
-            "array": self.id,
         }
 
     @staticmethod

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.data.featurise import QUARANTINE, write_quarantine
+from orchestrator.data.featurise import keep_quarantine
 from orchestrator.dos.entries import SCHEMA, DensityArray, arrays_of
 from orchestrator.dos.files import (
     ELEMENTS,
@@ -32,6 +32,7 @@ from orchestrator.runs.records import DONE, Records
 from orchestrator.training.epoch import seconds_of_an_epoch
 from orchestrator.training.networks import begin, own_folder, train_all
 from orchestrator.training.study import Fit, Study
+from trainables.crystals.quarantine import in_words
 from trainables.training.density_spec import DENSITY_VERSION, NETWORKS
 
 JOB = "dos"
@@ -44,13 +45,12 @@ def start(options: DosOptions) -> int:
 
 def run(options: DosOptions, lease: str, given: Input) -> int:
     """Crystals → ensembles → ledger → predictions, scores and report."""
-    task, arrays = _models(options, given)
+    task = given.source.name
     own_folder(options, JOB, _config(options, given), given.densities.fingerprint, DENSITY_VERSION)
-    if given.bad or (options.run / QUARANTINE).exists():
-        write_quarantine(options.run / QUARANTINE, given.bad)
+    keep_quarantine(options.run, given.bad)
     _describe(options, given)
     study = Study(
-        arrays=arrays,
+        arrays=arrays_of(options, task, given.densities),
         data={task: given.densities},
         naming=DensityArray,
         make_fit=fit_ensemble,
@@ -71,10 +71,6 @@ def fit_ensemble(spec: Any, densities: Any, device: str, **group: Any) -> Fit:
     from trainables.training.densities import fit_densities
 
     return fit_densities(spec, densities, device, **group)
-
-
-def _models(options: DosOptions, given: Input) -> tuple[str, list[DensityArray]]:
-    return given.source.name, arrays_of(options, given.source.name, given.densities)
 
 
 def _config(options: DosOptions, given: Input) -> dict[str, Any]:
@@ -103,10 +99,10 @@ def _describe(options: DosOptions, given: Input) -> None:
 
 def plan(options: DosOptions, given: Input) -> None:
     """Prints what would be trained, and how long that takes by the time of one epoch."""
-    _, arrays = _models(options, given)
+    arrays = arrays_of(options, given.source.name, given.densities)
     _describe(options, given)
     for row in given.bad:
-        print(f"  {row['file']} row {row['row']} ({row['id']}): {row['reason']}")
+        print(f"  {in_words(row)}")
     recipe = arrays[0].first.recipe
     models = sum(len(array.models) for array in arrays)
     seconds = seconds_of_an_epoch(fit_ensemble, arrays[0].spec, given.densities, options.worker)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.data.compositions import unit_of
-from orchestrator.data.featurise import QUARANTINE, write_quarantine
+from orchestrator.data.featurise import keep_quarantine
 from orchestrator.data.given_folds import fields_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.format import significant
@@ -115,9 +115,7 @@ def run(
 ) -> int:
     """Formulas and tables → models → scores → paired differences → report."""
     _own_folder(options, data, tables)
-    bad = [row for one in data.values() for row in one.quarantine]
-    if bad or (options.run / QUARANTINE).exists():
-        write_quarantine(options.run / QUARANTINE, bad)
+    keep_quarantine(options.run, [row for one in data.values() for row in one.quarantine])
     records = Records(options.run / layout.RECORDS, SCHEMA, lease)
     with here().joined(options.address, options.worker.cpus):
         print(here().ready(options.worker, options.address, options.run))

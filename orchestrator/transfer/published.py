@@ -41,12 +41,6 @@ DISTILLED = "mat2vec-"  # start of the names of tables that any grid may distil
 SEPARATORS = "-_ /."  # between a prefix chosen by the user and such a name
 
 
-def thesis_score(task: str, table: str) -> float | None:
-    """The thesis' score of a table by its name, as `thesis_name` finds it."""
-    found = thesis_name(task, table)
-    return None if found is None else THESIS[task][found]
-
-
 def thesis_name(task: str, table: str) -> str | None:
     """The thesis' name of a table.
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from trainables.crystals.crystal import Entry
 from trainables.crystals.ewald import ewald_energy
+from trainables.crystals.generated import Generated
 from trainables.crystals.prototypes import Prototype, prototypes
 from trainables.crystals.radii import born_exponent, ions, shannon_radius
 from trainables.crystals.sources.cells import NUMBERS
@@ -57,7 +57,7 @@ class _Filling:
     a: float
 
 
-class IonicSource:
+class IonicSource(Generated):
     """The embedded computed set as a source of crystals; the same on every call."""
 
     name = "ionic"
@@ -73,23 +73,9 @@ class IonicSource:
         """Travels as its name: who receives it generates the same crystals."""
         return IonicSource, ()
 
-    def digest(self) -> str:
-        """SHA-256 (hex) over all structures, targets and the target's name."""
-        digest = hashlib.sha256(self.target_name.encode())
-        for entry in self._all:
-            digest.update(f"\0{entry.id}\0{entry.text}\0{entry.target}".encode())
-        return digest.hexdigest()
-
-    def count(self) -> int:
-        """Number of crystals."""
-        return len(self._all)
-
-    def entries(self) -> Iterator[Entry]:
-        """All crystals, shuffled once and for all so that any split is well mixed."""
-        return iter(self._all)
-
     @cached_property
-    def _all(self) -> list[Entry]:
+    def made(self) -> list[Entry]:
+        """See `Generated`."""
         fillings = [one for prototype in prototypes() for one in _kept(prototype)]
         # A hash orders alike in every version of Python and numpy; a random generator may not.
         fillings.sort(key=lambda filling: _hash("order", filling.id))

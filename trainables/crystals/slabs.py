@@ -26,6 +26,7 @@ import numpy as np
 
 from trainables.crystals.cleave import along
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
+from trainables.crystals.generated import Generated
 from trainables.crystals.ionic import IonicSource
 from trainables.crystals.parsing import parse
 from trainables.crystals.slab_model import Slab, ionic_charges, known_elements, potential_of
@@ -77,7 +78,7 @@ class _Cut:
         return len(one) == len(two) and bool(np.allclose(one, two, rtol=0, atol=ALIKE))
 
 
-class GeneratedSlabs:
+class GeneratedSlabs(Generated):
     """Generated slabs as a source of crystals with potentials; the same on every call.
 
     Args:
@@ -102,25 +103,14 @@ class GeneratedSlabs:
         """Travels as its settings: who receives it generates the same slabs."""
         return GeneratedSlabs, (self.materials, self.perovskites)
 
-    def digest(self) -> str:
-        """SHA-256 (hex) over all structures and potentials."""
-        digest = hashlib.sha256(self.target_name.encode())
-        if self.perovskites is not None:
-            digest.update(file_digest(self.perovskites, self.target_name).encode())
-        for entry in self._all:
-            digest.update(f"\0{entry.id}\0{entry.text}\0{entry.target}".encode())
-        return digest.hexdigest()
-
-    def count(self) -> int:
-        """Number of slabs: fewer than wanted where the crystals do not have as many."""
-        return len(self._all)
-
-    def entries(self) -> Iterator[Entry]:
-        """All slabs, shuffled once and for all so that any part is well mixed."""
-        return iter(self._all)
+    @property
+    def ingredients(self) -> str:
+        """Digest of the perovskites."""
+        return "" if self.perovskites is None else file_digest(self.perovskites, self.target_name)
 
     @cached_property
-    def _all(self) -> list[Entry]:
+    def made(self) -> list[Entry]:
+        """See `Generated`; fewer than wanted where the crystals do not have as many slabs."""
         formulas: dict[str, list[Crystal]] = {}
         for crystal in bulk_crystals(self.perovskites):
             formulas.setdefault(formula_of(crystal), []).append(crystal)
