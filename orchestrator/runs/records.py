@@ -80,6 +80,10 @@ class Records:
     lease: str = ""
     asked: Callable[[str], Mapping[str, Any] | None] = _unknown
 
+    def for_workers(self) -> Records:
+        """Those that a worker gets: without `asked`, which holds the driver's whole study."""
+        return Records(self.folder.resolve(), self.schema, self.lease)
+
     @cached_property
     def _columns(self) -> Columns:
         return columns_of(self.schema)

@@ -154,8 +154,7 @@ class Processes:
 
     def __init__(self, study: Study, records: Records, worker: Worker) -> None:
         self._datasets, self._worker = study.data, worker
-        # without the questions of this process, which hold the whole study
-        own = Records(records.folder.resolve(), records.schema, records.lease)
+        own = records.for_workers()
         self._make = partial(TrialProcess, own, worker.device, worker.threads, study.make_fit)
 
     def run(self, arrays: Sequence[TrainingArray], observers: Observers) -> Ending:

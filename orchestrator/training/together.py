@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -31,6 +31,7 @@ from orchestrator.runs.layout import TRAIN
 from orchestrator.runs.ownership import remove_notes
 from orchestrator.runs.records import Records
 from orchestrator.training.events import ArrayBegan, ArrayLost, Observers, Waited
+from orchestrator.training.on_cluster import Cluster, held
 from orchestrator.training.runners import (
     DIED,
     EXPERIMENT,
@@ -59,9 +60,7 @@ class TrainRunner:
 
     def __init__(self, study: Study, records: Records, worker: Worker) -> None:
         self._study, self._worker = study, worker
-        # without the questions of the driver, which hold the whole study
-        self._records = Records(records.folder.resolve(), records.schema, records.lease)
-        self._held = {name: ray.put(dataset) for name, dataset in study.data.items()}
+        self._records, self._held = records.for_workers(), held(study)
 
     def run(self, arrays: Sequence[TrainingArray], observers: Observers) -> Ending:
         """Trains arrays until all are finished, or the user or a disk error stops them.
@@ -206,6 +205,14 @@ class _Told:
         self._observers.see(Waited())
 
 
+class _Shared(Cluster):
+    """The cluster of workers that share each batch."""
+
+    def is_lost(self, error: Exception) -> bool:
+        """Every error ends all workers, as those that go on would wait for this one forever."""
+        return True
+
+
 @dataclass(frozen=True)
 class _Work:
     """The work of each worker.
@@ -222,7 +229,6 @@ class _Work:
     threads: int
     make_fit: MakeFit
     mailbox: Any
-    _loaded: dict[Hashable, Any] = field(default_factory=dict, compare=False)
 
     def run(self) -> None:
         """Trains the arrays, in an order that all workers share.
@@ -233,10 +239,10 @@ class _Work:
         prepare(self.threads)
         group = self._group()
         make_fit = partial(self.make_fit, group=group)
-        leads = group.rank == 0
+        leads, cluster = group.rank == 0, _Shared(self.datasets)
         for array in self.arrays:
             show_work(array.id)
-            trial = Trial(array, self, self.records, self.device, make_fit, leads=leads)
+            trial = Trial(array, cluster, self.records, self.device, make_fit, leads=leads)
             if leads:
                 ray.get(self.mailbox.put.remote(array.id, None))
             done = False
@@ -264,18 +270,3 @@ class _Work:
         folder.mkdir(parents=True, exist_ok=True)
         one_machine = own.get_local_world_size() == size
         return Joined(rank, size, folder / name, self.device, one_machine=one_machine)
-
-    def dataset(self, name: Hashable) -> Any:
-        """See `trials.Surroundings`."""
-        if name not in self._loaded:
-            self._loaded.clear()
-            self._loaded[name] = ray.get(self.datasets[name])
-        return self._loaded[name]
-
-    def is_lost(self, error: Exception) -> bool:
-        """Every error ends all workers, as those that go on would wait for this one forever."""
-        return True
-
-    def without_folder(self) -> str:
-        """A late node may not share the run's disk."""
-        return f"not on node {ray.util.get_node_ip_address()}; all nodes must share --run"

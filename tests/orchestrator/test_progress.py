@@ -13,7 +13,7 @@ import pytest
 from orchestrator.grid.arrays import GridArray, arrays
 from orchestrator.grid.request import build_config
 from orchestrator.interface.format import duration, why
-from orchestrator.training import progress, tuning
+from orchestrator.training import progress, tune_callbacks
 from orchestrator.training.events import Began, Observers, Recorded
 from orchestrator.training.progress import Progress
 from orchestrator.training.study import Study
@@ -37,7 +37,7 @@ class Stage:
         # An epoch of MEGNet is said to cost thrice one of CGCNN.
         self.weights = {self.cgcnn.id: 1.0, self.megnet.id: 3.0}
         self.progress = Progress(stream)
-        self.tune = tuning._Events(Observers([self.progress]))
+        self.tune = tune_callbacks.PassEvents(Observers([self.progress]))
         self.progress.see(began([self.cgcnn, self.megnet], self.weights))
 
     def begin(self, array: GridArray) -> None:

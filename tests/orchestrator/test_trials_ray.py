@@ -24,7 +24,8 @@ from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
-from orchestrator.training.tuning import NEEDED, ArrayTrial, _Endings
+from orchestrator.training.tune_callbacks import NEEDED, NoteEndings
+from orchestrator.training.tuning import ArrayTrial
 from tests.orchestrator.small_data import grid_array
 from trainables.kernels import library
 from trainables.models.recipe import Recipe
@@ -252,10 +253,10 @@ def test_tune_keeps_nothing_of_a_report_but_what_it_needs(
     """It would hold each number ten times, and the rows of all models."""
     kept: list[tuple[set[str], set[str]]] = []
 
-    def look(endings: _Endings, trials: list[Any], **info: Any) -> None:
+    def look(endings: NoteEndings, trials: list[Any], **info: Any) -> None:
         kept.extend((set(trial.last_result), set(trial.metric_analysis)) for trial in trials)
 
-    monkeypatch.setattr(_Endings, "on_experiment_end", look)
+    monkeypatch.setattr(NoteEndings, "on_experiment_end", look)
     array = small_array(epochs=1)
     data = {array.data: made_up_dataset("cgcnn", 24)}
     study = Study(arrays=[array], data=data, naming=GridArray)
