@@ -16,6 +16,7 @@ from analysis.figures.style import (
     CATEGORIES,
     INK,
     MUTED,
+    add_band,
     add_diagonal,
     fade,
     finish,
@@ -42,7 +43,9 @@ def curves_at_quantiles(chosen: pd.DataFrame, energies: np.ndarray, unit: str = 
     for place, (_, row) in zip(places, chosen.iterrows(), strict=True):
         said, deviation = (np.asarray(row[name], float) for name in ("prediction", "deviation"))
         first = place == places[0]
-        _add_band(fig, energies, said - BAND * deviation, said + BAND * deviation, place)
+        low = np.maximum(said - BAND * deviation, 0).round(4).tolist()
+        high, fill = (said + BAND * deviation).round(4).tolist(), fade(CATEGORIES[0], 0.18)
+        add_band(fig, energies.round(3).tolist(), low, high, fill, row=place[0], col=place[1])
         _add_curve(fig, energies, row["target"], "computed", INK, place, show=first)
         _add_curve(fig, energies, said, "predicted", CATEGORIES[0], place, show=first)
     _label(fig, places, unit, "density, maximum 1")
@@ -161,17 +164,6 @@ def _add_curve(
         x=energies.round(3), y=values, mode="lines", name=name, legendgroup=name, showlegend=show,
         line={"color": colour, "width": 1.4}, row=place[0], col=place[1],
         hovertemplate=f"{name}, %{{x:.2f}}: %{{y:.3f}}<extra></extra>",
-    )  # fmt: skip
-
-
-def _add_band(
-    fig: go.Figure, energies: np.ndarray, low: np.ndarray, high: np.ndarray, place: Place
-) -> None:
-    x = energies.round(3).tolist()
-    y = high.round(4).tolist() + np.maximum(low, 0).round(4).tolist()[::-1]
-    fig.add_scatter(
-        x=x + x[::-1], y=y, fill="toself", fillcolor=fade(CATEGORIES[0], 0.18), mode="lines",
-        line={"width": 0}, hoverinfo="skip", showlegend=False, row=place[0], col=place[1],
     )  # fmt: skip
 
 

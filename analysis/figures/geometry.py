@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.style import (
+    add_band,
     colour_categories,
     fade,
     finish,
@@ -96,11 +97,8 @@ def layers(models: pd.DataFrame) -> go.Figure:
             by_layer = rows.groupby("layer")["ari"]
             mean, low, high = by_layer.mean(), by_layer.quantile(0.25), by_layer.quantile(0.75)
             colour = colours[str(strategy)]
-            fig.add_scatter(
-                x=[*mean.index, *mean.index[::-1]], y=[*high, *low[::-1]], fill="toself",
-                fillcolor=fade(colour, 0.15), mode="lines", line={"width": 0}, hoverinfo="skip",
-                showlegend=False, legendgroup=strategy, **where,
-            )  # fmt: skip
+            fill = fade(colour, 0.15)
+            add_band(fig, mean.index, low, high, fill, legendgroup=strategy, **where)
             fig.add_scatter(
                 x=mean.index, y=mean, mode="lines+markers", name=str(strategy),
                 legendgroup=strategy, showlegend=place == 0, line={"color": colour, "width": 2},

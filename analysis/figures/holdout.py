@@ -14,6 +14,7 @@ from analysis.elements import NUMBERS
 from analysis.figures.periodic import periodic_table
 from analysis.figures.style import (
     MUTED,
+    add_band,
     colour_mixings,
     fade,
     finish,
@@ -81,11 +82,8 @@ def _add_mixing(
     mixing = str(line["mixing"].iloc[0])
     x = line["shots"].astype(str).tolist()
     if np.isfinite(line["high"]).all() and len(x) > 1:
-        fig.add_scatter(
-            x=x + x[::-1], y=[*line["high"], *line["low"].clip(lower=0)[::-1]], fill="toself",
-            fillcolor=fade(colour, 0.13), line={"width": 0}, hoverinfo="skip", mode="lines",
-            showlegend=False, legendgroup=mixing, **at,
-        )  # fmt: skip
+        low, fill = line["low"].clip(lower=0), fade(colour, 0.13)
+        add_band(fig, x, low, line["high"], fill, legendgroup=mixing, **at)
     ends = [
         f"{low:.2f} to {high:.2f}" if math.isfinite(high) else "one model"
         for low, high in zip(line["low"], line["high"], strict=True)

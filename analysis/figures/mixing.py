@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from analysis.figures.style import (
     INK,
     MUTED,
+    add_band,
     colour_dims,
     fade,
     finish,
@@ -99,11 +100,8 @@ def _add_points(
     error = f"{_error(cells.iloc[0])} %{{y:.4g}} ± %{{customdata[0]:.2g}}"
     on_line = bool(cells["gamma"].notna().all())
     if on_line and (half > 0).any():
-        fig.add_scatter(
-            x=x + x[::-1], y=[*(mean + half), *(mean - half)[::-1]], fill="toself",
-            fillcolor=fade(colour, 0.08), line={"width": 0}, hoverinfo="skip", legendgroup=name,
-            showlegend=False, mode="lines", row=row, col=column,
-        )  # fmt: skip
+        fill = fade(colour, 0.08)
+        add_band(fig, x, mean - half, mean + half, fill, legendgroup=name, row=row, col=column)
     fig.add_scatter(
         x=x, y=mean, mode="lines+markers", name=name, legendgroup=name, showlegend=show,
         line={"color": colour, "width": 2}, marker={"color": colour, "size": 5},

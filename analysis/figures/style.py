@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -209,6 +210,27 @@ def add_diagonal(fig: go.Figure, row: int, column: int, low: float, high: float)
         hoverinfo="skip", showlegend=False, row=row, col=column,
     )  # fmt: skip
     return ends
+
+
+def add_band(
+    fig: go.Figure,
+    x: Iterable[Any],
+    low: Iterable[float],
+    high: Iterable[float],
+    fill: str,
+    **more: Any,
+) -> None:
+    """Adds the area between two lines.
+
+    Args:
+        fill: its colour.
+        more: of the trace: panel and group of the legend.
+    """
+    places, lower, upper = list(x), list(low), list(high)
+    fig.add_scatter(
+        x=places + places[::-1], y=upper + lower[::-1], fill="toself", fillcolor=fill,
+        mode="lines", line={"width": 0}, hoverinfo="skip", showlegend=False, **more,
+    )  # fmt: skip
 
 
 def finish(

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from analysis.figures.curves import mark_errors
 from analysis.figures.style import (
     MUTED,
+    add_band,
     colour_mixings,
     fade,
     finish,
@@ -77,13 +78,9 @@ def _add_band(
     known = line[np.isfinite(line["high"])]
     if known.empty:
         return
-    x = known["crystals"].tolist()
-    low, high = known["low"].clip(lower=least).tolist(), known["high"].tolist()
-    fig.add_scatter(
-        x=x + x[::-1], y=high + low[::-1], fill="toself", fillcolor=fade(colour, 0.13),
-        line={"width": 0}, hoverinfo="skip", showlegend=False, mode="lines",
-        legendgroup=str(line["mixing"].iloc[0]), **at,
-    )  # fmt: skip
+    low, group = known["low"].clip(lower=least), str(line["mixing"].iloc[0])
+    fill = fade(colour, 0.13)
+    add_band(fig, known["crystals"], low, known["high"], fill, legendgroup=group, **at)
 
 
 def _add_line(

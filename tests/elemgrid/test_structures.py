@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 from pymatgen.core import Lattice, Structure
 
 from elemgrid.structures import Objects, sources_from, text_of, texts_of
@@ -60,12 +61,11 @@ def test_what_no_file_may_be_no_object_may_be(strange: Structure, why: str) -> N
 
 
 def test_ase_atoms() -> None:
-    atoms = pytest.importorskip("ase", reason="ASE is not installed").Atoms
-    found = read(atoms("NaCl", positions=[[0, 0, 0], [2, 1, 0.4]], cell=[4, 5, 8], pbc=True))
+    found = read(Atoms("NaCl", positions=[[0, 0, 0], [2, 1, 0.4]], cell=[4, 5, 8], pbc=True))
     np.testing.assert_allclose(found.frac, [[0, 0, 0], [0.5, 0.2, 0.05]])
     assert found.numbers.tolist() == [11, 17]
     with pytest.raises(BadCrystal, match="not periodic"):
-        read(atoms("O2", positions=[[0, 0, 0], [0, 0, 1.2]]))
+        read(Atoms("O2", positions=[[0, 0, 0], [0, 0, 1.2]]))
 
 
 def test_names_are_those_given() -> None:
