@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.flags import add_address, add_dry_run
+from orchestrator.interface.flags import add_address, add_count, add_dry_run
 from orchestrator.interface.job import STATUSES
-from orchestrator.interface.parser import Parser, positive, whole_number
+from orchestrator.interface.parser import Parser, positive
 from trainables.models.mixing import Mixing
 
 ALL = "all"
@@ -117,46 +117,22 @@ def _add_consensus(parser: Parser) -> None:
         action="store_true",
         help="the thesis' genetic algorithm in place of the memetic one; it finds less",
     )
-    consensus.add_argument(
-        "--population",
-        type=whole_number(2),
-        default=500,
-        metavar="N",
-        help="population size of --paper; default %(default)s",
-    )
-    consensus.add_argument(
-        "--generations",
-        type=whole_number(1),
-        default=2000,
-        metavar="N",
-        help="generations of --paper; default %(default)s",
-    )
-    consensus.add_argument(
-        "--seeds",
-        type=whole_number(1),
-        default=3,
-        metavar="N",
-        help="number of searches, which should agree; default %(default)s",
-    )
-    consensus.add_argument(
-        "--seed",
-        type=whole_number(0),
-        default=0,
-        help="seed of all random choices; default %(default)s",
-    )
+    add_count(consensus, "--population", 500, "population size of --paper", least=2)
+    add_count(consensus, "--generations", 2000, "generations of --paper")
+    add_count(consensus, "--seeds", 3, "number of searches, which should agree")
+    add_count(consensus, "--seed", 0, "seed of all random choices", least=0)
     consensus.add_argument(
         "--seconds",
         type=positive,
         default=60,
         help="time limit of the proof of optimality in seconds; default %(default)s",
     )
-    consensus.add_argument(
+    add_count(
+        consensus,
         "--draws",
-        type=whole_number(0),
-        default=100,
-        metavar="N",
-        help="resamplings of the models, for the stability of each element's cluster; default"
-        " %(default)s",
+        100,
+        "resamplings of the models, for the stability of each element's cluster",
+        least=0,
     )
 
 
@@ -172,13 +148,7 @@ def _add_relations(parser: Parser) -> None:
     relations.add_argument(
         "--occurrences", type=Path, metavar="FILE", help="CSV of symbol and number of crystals"
     )
-    relations.add_argument(
-        "--permutations",
-        type=whole_number(1),
-        default=999,
-        metavar="N",
-        help="permutations of the Mantel test; default %(default)s",
-    )
+    add_count(relations, "--permutations", 999, "permutations of the Mantel test")
 
 
 def parse(argv: Sequence[str]) -> GroupOptions:

@@ -13,9 +13,9 @@ from analysis.scale.gaps import ETA, Repulsion
 from analysis.scale.replaceability import Kind
 from orchestrator.data.flags import add_data_dir, add_follow_links, add_max_bad
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.flags import add_address, add_dry_run, add_run
+from orchestrator.interface.flags import add_address, add_count, add_dry_run, add_run
 from orchestrator.interface.job import STATUSES
-from orchestrator.interface.parser import Parser, positive, whole_number
+from orchestrator.interface.parser import Parser, positive
 
 LAMBDAS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 100.0)
 MDS, MOD_PETTI = "mds", "mod_petti"
@@ -121,19 +121,8 @@ def _add_order(parser: Parser) -> None:
         help="what mds keeps: share (default), 1 - S / max S; product, the thesis' chemical"
         " distances; logarithm, of these",
     )
-    order.add_argument(
-        "--restarts",
-        type=whole_number(1),
-        default=20000,
-        metavar="N",
-        help="random starts of the search; default %(default)s",
-    )
-    order.add_argument(
-        "--seed",
-        type=whole_number(0),
-        default=42,
-        help="seed of the random starts; default %(default)s",
-    )
+    add_count(order, "--restarts", 20000, "random starts of the search")
+    add_count(order, "--seed", 42, "seed of the random starts", least=0)
 
 
 def _add_gaps(parser: Parser) -> None:
@@ -155,20 +144,8 @@ def _add_gaps(parser: Parser) -> None:
         default="all",
         help="between all pairs (default, eq. 3.3), or between neighbours only",
     )
-    gaps.add_argument(
-        "--refine",
-        type=whole_number(0),
-        default=32,
-        metavar="N",
-        help="at most N more values of λ where the front bends; default %(default)s",
-    )
-    gaps.add_argument(
-        "--optuna",
-        type=whole_number(0),
-        default=0,
-        metavar="N",
-        help="also N Optuna trials over λ and η; default %(default)s",
-    )
+    add_count(gaps, "--refine", 32, "at most N more values of λ where the front bends", least=0)
+    add_count(gaps, "--optuna", 0, "also N Optuna trials over λ and η", least=0)
     gaps.add_argument(
         "--pick",
         type=_rule,

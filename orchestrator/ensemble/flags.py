@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.interface.flags import add_dry_run
+from orchestrator.interface.flags import add_count, add_dry_run
 from orchestrator.interface.job import STATUSES
-from orchestrator.interface.parser import Parser, whole_number
+from orchestrator.interface.parser import Parser
 
 EPILOG = """\
 examples:
@@ -60,11 +60,8 @@ def _parser() -> Parser:
         metavar="NAME",
         help="its name on the leaderboard; default %(default)s",
     )
-    parser.add_argument(
-        "--seed",
-        type=whole_number(0),
-        default=0,
-        help="seed of the cross-validation within the validation part; default %(default)s",
+    add_count(
+        parser, "--seed", 0, "seed of the cross-validation within the validation part", least=0
     )
     parser.add_argument(
         "--published",

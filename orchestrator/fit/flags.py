@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.data.flags import add_data_dir, add_folds, add_follow_links, add_max_bad
-from orchestrator.interface.flags import add_dry_run, add_run
+from orchestrator.interface.flags import add_count, add_dry_run, add_run
 from orchestrator.interface.job import STATUSES_OF_MODELS
-from orchestrator.interface.parser import Parser, number, whole_number
+from orchestrator.interface.parser import Parser, number
 from orchestrator.nodes.worker import Worker
 from orchestrator.training.flags import add_machine, take_worker
 
@@ -68,7 +68,9 @@ def _parser() -> Parser:
         help="of this machine, all together; default %(default)g",
     )
     add_folds(parser, "folds, of which each tests another fifth of the crystals")
-    parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="default 0")
+    add_count(
+        parser, "--seed", 0, "of weights, batches and parts; further seeds follow it", least=0
+    )
     add_data_dir(parser)
     add_max_bad(parser)
     add_follow_links(parser)

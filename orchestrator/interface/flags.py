@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from orchestrator.interface.parser import whole_number
+
 
 def add_run(group: argparse._ActionsContainer, default: str) -> None:
     """Adds the run directory."""
@@ -31,3 +33,16 @@ def add_dry_run(
 ) -> None:
     """Adds the flag under which nothing is written; `what` says what is done."""
     group.add_argument("--dry-run", action="store_true", help=f"{what}; write nothing")
+
+
+def add_count(
+    group: argparse._ActionsContainer, flag: str, default: int, what: str, *, least: int = 1
+) -> None:
+    """Adds a whole number of at least `least`; `what` says what it counts."""
+    group.add_argument(
+        flag,
+        type=whole_number(least),
+        default=default,
+        metavar="N",
+        help=f"{what}; default %(default)s",
+    )

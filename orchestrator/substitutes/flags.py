@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.interface.flags import add_count
 from orchestrator.interface.job import STATUSES
-from orchestrator.interface.parser import Parser, whole_number
+from orchestrator.interface.parser import Parser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,5 @@ def parse(argv: Sequence[str]) -> SubstituteOptions:
         metavar="DIR",
         help="run directory with the results of element_groups; default %(default)s",
     )
-    parser.add_argument(
-        "--top",
-        type=whole_number(1),
-        default=12,
-        metavar="N",
-        help="number of partners to list; default %(default)s",
-    )
+    add_count(parser, "--top", 12, "number of partners to list")
     return SubstituteOptions(**vars(parser.parse_args(argv)))
