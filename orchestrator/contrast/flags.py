@@ -13,6 +13,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.training.flags import (
+    MAX_ATOMS,
     NetworkOptions,
     add_curve,
     add_machine,
@@ -136,7 +137,7 @@ def _add_data(parser: Parser) -> None:
         help="Å that the grid spans, with the slab in its middle; default %(default)g",
     )
     add_max_bad(data)
-    add_max_atoms(data, default=500)
+    add_max_atoms(data, default=MAX_ATOMS)
 
 
 def _add_generated(parser: Parser) -> None:

@@ -12,6 +12,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, positive, whole_number
 from orchestrator.training.flags import (
+    MAX_ATOMS,
     NetworkOptions,
     add_curve,
     add_machine,
@@ -111,7 +112,7 @@ def _add_data(parser: Parser) -> None:
         help="width of the Gaussian by which curves are broadened; default 0.1 (eV)",
     )
     add_max_bad(data)
-    add_max_atoms(data, default=500)
+    add_max_atoms(data, default=MAX_ATOMS)
 
 
 def _add_training(parser: Parser) -> None:
