@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 import pytest
 
@@ -68,3 +69,14 @@ def test_where_a_scale_goes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         JOBS["element_scale"].main(["--help"])
     assert "run directory; default runs/scale" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_flag_of_several_jobs_says_the_same_in_each() -> None:
+    shared = ("--address", "--data-dir", "--follow-links", "--extend", "--retry-failed", "--epochs")
+    helps: dict[str, set[str | None]] = {flag: set() for flag in shared}
+    for job in ("hybrid_grid", "fit", "transfer", "dos", "contrast", "element_scale", "predict"):
+        declared = import_module(f"orchestrator.{job}.flags")._parser()._option_string_actions
+        for flag in helps.keys() & declared.keys():
+            if declared[flag].nargs is None or declared[flag].nargs == 0:  # else an axis of a grid
+                helps[flag].add(declared[flag].help)
+    assert {flag: len(told) for flag, told in helps.items()} == dict.fromkeys(shared, 1)
