@@ -19,7 +19,13 @@ from orchestrator.interface.flags import add_dry_run, add_run
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
 from orchestrator.nodes.cards import GPUS
-from orchestrator.training.flags import add_again, add_machine, add_recipe, take_worker
+from orchestrator.training.flags import (
+    add_again,
+    add_machine,
+    add_patience,
+    add_recipe,
+    take_worker,
+)
 from trainables.crystals.checks import MAX_ATOMS
 
 EPILOG = """\
@@ -159,9 +165,7 @@ def _add_training(parser: Parser) -> None:
         tuned="chosen on validation parts, better and faster",
         default=None,
     )
-    training.add_argument(
-        "--patience", type=int, help="epochs without improvement before a model stops; default 500"
-    )
+    add_patience(training, "default 500")
     for name, axis in AXES.items():
         if axis.part != "model":
             _add_axis(training, name, axis)

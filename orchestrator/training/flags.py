@@ -82,6 +82,16 @@ def add_epochs(training: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_patience(training: argparse._ArgumentGroup, note: str) -> None:
+    """Adds the epochs after which a model stops that does not improve; `note` says more of them."""
+    training.add_argument(
+        "--patience",
+        type=whole_number(1),
+        metavar="N",
+        help=f"epochs without improvement before a model stops; {note}",
+    )
+
+
 def add_members(training: argparse._ArgumentGroup, default: int, what: str, least: int = 1) -> None:
     """Adds the size of an ensemble; `what` says what it is made of."""
     training.add_argument(

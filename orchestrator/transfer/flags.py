@@ -17,6 +17,7 @@ from orchestrator.nodes.worker import Worker
 from orchestrator.training.flags import (
     add_epochs,
     add_machine,
+    add_patience,
     add_recipe,
     add_results,
     take_worker,
@@ -213,13 +214,7 @@ def _add_training(parser: Parser) -> None:
         tuned="AdamW and a cosine, 40 epochs, a tenth validates, tables are given unit size",
     )
     add_epochs(training)
-    training.add_argument(
-        "--patience",
-        type=whole_number(1),
-        metavar="N",
-        help="epochs without improvement before a model stops; recipe paper validates every 20th"
-        " epoch only",
-    )
+    add_patience(training, "recipe paper validates every 20th epoch only")
     training.add_argument(
         "--trainable", action="store_true", help="let the tables learn too; default: frozen"
     )
