@@ -90,11 +90,11 @@ def test_no_crystals_have_no_orbits() -> None:
 def two_and_a_bad_one(folder: Path) -> Path:
     """NaCl, ZnO and a structure without atoms, in a file."""
     listed = [
-        {"structure": Structure(one.lattice, one.numbers, one.frac).as_dict(), "gap": 1.5}
-        for one in (CRYSTALS["NaCl"], CRYSTALS["ZnO"])
+        {"id": name, "structure": Structure(one.lattice, one.numbers, one.frac).as_dict()}
+        for name, one in (("NaCl", CRYSTALS["NaCl"]), ("ZnO", CRYSTALS["ZnO"]))
     ]
     path = folder / "two.json"
-    path.write_text(json.dumps([*listed, {"structure": {"sites": []}, "gap": 2.0}]))
+    path.write_text(json.dumps([*listed, {"id": "none", "structure": {"sites": []}}]))
     return path
 
 
@@ -115,4 +115,4 @@ def test_flat_crystals_are_told_by_their_ids(
     path = two_and_a_bad_one(tmp_path)
     for block in (256, 1):
         monkeypatch.setattr("trainables.representations.equivariance_room.BLOCK", block)
-        assert gain_by_room.flat_ones(path).to_dict() == {"0": True, "1": False}
+        assert gain_by_room.flat_ones(path).to_dict() == {"NaCl": True, "ZnO": False}
