@@ -34,6 +34,7 @@ def kind(name: Any) -> TensorKind:
     [
         ("dielectric", np.diag([1.0, 2, 3]), np.diag([1.0, 2, 3])),
         ("dielectric", np.diag([1.0, 2, 3]).ravel(), np.diag([1.0, 2, 3])),
+        ("dielectric", np.arange(1.0, 7), np.array([[1.0, 6, 5], [6, 2, 4], [5, 4, 3]])),
         ("elastic", STIFF, stiffness(STIFF)),
         ("elastic", STIFF.ravel(), stiffness(STIFF)),
         ("elastic", stiffness(STIFF), stiffness(STIFF)),
@@ -62,7 +63,22 @@ RAGGED = "has rows that differ in length, or numbers beside rows"
     [
         ("dielectric", "", "missing target: the cell is empty"),
         ("dielectric", "3.5", "target is no list of numbers: '3.5'"),
-        ("dielectric", "[1, 2, 3]", "dielectric tensor has 3 entries; it needs 9 (3 × 3)"),
+        (
+            "dielectric",
+            "[1, 2, 3]",
+            "dielectric tensor has 3 entries; it needs 9 (3 × 3) or 6 (Voigt's xx yy zz yz xz xy)",
+        ),
+        (
+            "dielectric",
+            "[1, 2, 3, null, 0, 0]",
+            "dielectric tensor: entry 4 is missing or not finite",
+        ),
+        (
+            "dielectric",
+            "[[1, 2, 3, 0, 0, 0]]",
+            "dielectric tensor is 1 × 6; it needs 3 × 3 or Voigt's xx yy zz yz xz xy, or a flat"
+            " list",
+        ),
         (
             "elastic",
             "[[1, 2], [3, 4]]",

@@ -172,14 +172,17 @@ class Dielectric(TensorKind):
     """Permittivity, relative to the vacuum's; at optical frequencies it has a refractive index."""
 
     form = DIELECTRIC
-    shapes: ClassVar[dict[tuple[int, ...], str]] = {(3, 3): "3 × 3"}
+    shapes: ClassVar[dict[tuple[int, ...], str]] = {
+        (3, 3): "3 × 3",
+        (6,): f"Voigt's {voigt.order_in_words()}",
+    }
     entries: ClassVar[dict[str, tuple[int, int]]] = {
         "xyz"[i] + "xyz"[j]: (i, j) for i, j in voigt.PAIRS
     }
 
     def cartesian(self, entries: np.ndarray) -> np.ndarray:
         """See `TensorKind`."""
-        return entries.reshape(3, 3)
+        return voigt.symmetric(entries) if len(entries) == 6 else entries.reshape(self.form.shape)
 
     def written(self, components: np.ndarray) -> np.ndarray:
         """[B, 3, 3]."""
