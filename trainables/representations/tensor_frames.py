@@ -69,8 +69,8 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
         components: [C] in the frame that the target's name ends with.
 
     Raises:
-        BadCrystal: more than `MOST_VIOLATED` of it is forbidden there; the line names a frame, or
-            an order of Voigt's, in which it is not. Or the frame fits the structure in two ways,
+        BadCrystal: more than `MOST_VIOLATED` of it is forbidden there; the line names each frame
+            and each order of Voigt's in which it is not. Or the frame fits the structure in two ways,
             about equally well, in which the tensor is not the same.
     """
     symmetric = symmetrise(crystal)
@@ -154,31 +154,29 @@ def _what_fits(
     turn: np.ndarray,
     allowed: np.ndarray,
 ) -> str:
-    """The remedy: a frame, or an order of Voigt's, in which the symmetry is obeyed, or both."""
+    """The remedy: all frames, and orders of Voigt's, in which the symmetry is obeyed."""
 
     def fits(read: np.ndarray, its: np.ndarray | None) -> bool:
         return its is not None and _forbidden(_turned(form, read, its), allowed) <= MOST_VIOLATED
 
-    found = []
-    others = (one for one in FRAMES if one != frame)
-    other = next(
-        (one for one in others if fits(components, to_given(crystal, symmetric, one))), None
-    )
-    if other is not None:
-        found.append(f"it fits {MEANING[other]}: name the target with @{form.name}@{other}")
-    orders = voigt.OTHER_ORDERS if form.rank > 2 else ()
-    order = next((one for one in orders if fits(_reordered(form, components, one), turn)), None)
-    if order is not None:
-        found.append(
-            f"Voigt's order seems to be {voigt.order_in_words(order)}: write it as"
-            f" {voigt.order_in_words((0, 1, 2))}"
-        )
-    return "; or ".join(found) or "no known frame fits: check the tensor and its axes"
+    others = [one for one in FRAMES if one != frame]
+    frames = [one for one in others if fits(components, to_given(crystal, symmetric, one))]
+    orders = [one for one in voigt.OTHER_ORDERS if fits(_reordered(form, components, one), turn)]
+    found = [f"it fits {MEANING[one]}: name the target with @{form.name}@{one}" for one in frames]
+    if orders:
+        named = " or ".join(map(voigt.order_in_words, orders))
+        found.append(f"it fits Voigt's order {named}: write it as {voigt.order_in_words()}")
+    if not found:
+        return "no known frame fits: check the tensor and its axes"
+    doubt = "; the symmetry does not tell which it is" if len(frames) + len(orders) > 1 else ""
+    return "; or ".join(found) + doubt
 
 
 def _reordered(form: Form, components: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     tensor = form.cartesian(components)
-    if form.rank == 4:
+    if form.rank == 2:
+        read = voigt.symmetric(voigt.reordered(voigt.symmetric_vector(tensor), order))
+    elif form.rank == 4:
         read = voigt.stiffness(voigt.reordered(voigt.stiffness_matrix(tensor), order))
     else:
         read = voigt.piezo(voigt.reordered(voigt.piezo_matrix(tensor), order))
