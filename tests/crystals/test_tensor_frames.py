@@ -117,8 +117,8 @@ def test_what_fits_nowhere_is_said() -> None:
     with pytest.raises(BadCrystal) as caught:
         placed(kind("piezo"), drawn, crystal)
     assert str(caught.value) == (
-        "piezo tensor: the crystal's point group forbids 100 % of it in the structure's own axes;"
-        " no known frame fits: check the tensor and its axes"
+        "piezo tensor breaks the symmetry: the crystal's point group forbids 100 % of it in the"
+        " structure's own axes; no known frame fits: check the tensor and its axes"
     )
 
 
@@ -170,7 +170,7 @@ def test_two_turns_that_fit_alike_cost_the_row() -> None:
     with pytest.raises(BadCrystal) as caught:
         placed(kind("piezo", "@conventional"), tensor, given)
     assert str(caught.value) == (
-        "piezo tensor: the frame is ambiguous: two turns of pymatgen's conventional standard cell"
+        "piezo tensor has an ambiguous frame: two turns of pymatgen's conventional standard cell"
         " fit to 0.008 and 0.013 Å, and give tensors that differ by 118 % of the norm; give the"
         " tensor in the structure's own axes"
     )

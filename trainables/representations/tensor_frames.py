@@ -70,8 +70,8 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
 
     Raises:
         BadCrystal: more than `MOST_VIOLATED` of it is forbidden there; the line names each frame
-            and each order of Voigt's in which it is not. Or the frame fits the structure in two ways,
-            about equally well, in which the tensor is not the same.
+            and each order of Voigt's in which it is not. Or the frame fits the structure in two
+            ways, about equally well, in which the tensor is not the same.
     """
     symmetric = symmetrise(crystal)
     allowed = kind.form.invariant(point_group(symmetric))
@@ -79,8 +79,8 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
     ways = ways_to_given(crystal, symmetric, frame)
     if not ways:
         raise BadCrystal(
-            f"{kind.form.name} tensor: {MEANING[frame]} cannot be laid over the structure; give the"
-            " tensor in the structure's own axes"
+            f"{kind.form.name} tensor has no frame: {MEANING[frame]} cannot be laid over the"
+            " structure; give the tensor in the structure's own axes"
         )
     turn = ways[0].turn
     found = _turned(kind.form, components, turn)
@@ -88,8 +88,8 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
     if share > MOST_VIOLATED:
         fits = _what_fits(kind.form, components, crystal, symmetric, frame, turn, allowed)
         raise BadCrystal(
-            f"{kind.form.name} tensor: the crystal's point group forbids {100 * share:.0f} % of it"
-            f" in {MEANING[frame]}; {fits}"
+            f"{kind.form.name} tensor breaks the symmetry: the crystal's point group forbids"
+            f" {100 * share:.0f} % of it in {MEANING[frame]}; {fits}"
         )
     _demand_one_meaning(kind.form, components, ways, allowed, frame)
     return found
@@ -119,7 +119,7 @@ def _demand_one_meaning(
         apart = float(np.linalg.norm(allowed @ said - true)) / size
         if apart > MOST_AMBIGUOUS:
             raise BadCrystal(
-                f"{form.name} tensor: the frame is ambiguous: two turns of {MEANING[frame]} fit to"
+                f"{form.name} tensor has an ambiguous frame: two turns of {MEANING[frame]} fit to"
                 f" {best.gap:.3f} and {other.gap:.3f} Å, and give tensors that differ by"
                 f" {100 * apart:.0f} % of the norm; give the tensor in the structure's own axes"
             )
