@@ -94,7 +94,9 @@ def _parser() -> Parser:
     )
     machine = add_machine(parser)
     machine.add_argument(
-        "--dry-run", action="store_true", help="say what would be trained; write nothing"
+        "--dry-run",
+        action="store_true",
+        help="say which crystals are bad and what would be trained; write nothing",
     )
     return parser
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from trainables.crystals.crystal import Entry
@@ -53,6 +53,12 @@ def with_own_ids(entries: Iterable[Entry]) -> Iterator[Entry]:
     for entry in entries:
         reason = ids.refused(entry)
         yield replace(entry, format="bad", text=reason) if reason else entry
+
+
+def in_words(row: Mapping[str, object]) -> str:
+    """A row of the list as `mine.csv row 3 (id): reason`."""
+    place = row["file"] if row["row"] is None else f"{row['file']} row {row['row']}"
+    return f"{place} ({row['id']}): {row['reason']}"
 
 
 class Quarantine:
@@ -132,13 +138,11 @@ class Quarantine:
             return
         kinds = ", ".join(f"{count} × {kind}" for kind, count in self.reasons()[:4])
         kinds += ", and others" if len(self.reasons()) > 4 else ""
-        first = self._rows[0]
-        place = first["file"] if first["row"] is None else f"{first['file']} row {first['row']}"
         percent = 100 * self.bad / total
         share = f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
         raise TooManyBad(
             f"{self.bad} of {total} crystals are bad ({share}), the limit is"
             f" {limit_in_words(self.limit, 'crystals')}: {kinds};"
-            f" first {place} ({first['id']}): {first['reason']}; mend the input"
+            f" first {in_words(self._rows[0])}; mend the input"
             " or raise the limit by --max-bad"
         )
