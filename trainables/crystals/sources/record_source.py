@@ -51,7 +51,7 @@ def bad_record(reason: str) -> Record:
 
 
 class RecordSource(ABC):
-    """Streams records; one is held at a time. The id is the first of `IDS`, else the row from 0.
+    """Streams records; one is held at a time. The id is the first of `IDS`, else the row from 1.
 
     Raises:
         SourceError: the file is missing, broken or different.
@@ -111,7 +111,7 @@ class RecordSource(ABC):
     def _entry(self, row: int, record: Record) -> Entry:
         origin = f"{self.path.name}:{row + 1}"
         fields = record.fields
-        name = next((fields[key] for key in IDS if fields.get(key)), str(row))
+        name = next((fields[key] for key in IDS if fields.get(key)), str(row + 1))
         targets = [fields.get(key, "") for key in self._targets] if self._wanted else None
         try:
             text = record.structure()
