@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,10 +59,11 @@ def fit(
     folder = Path(run)
     if folder.name in ("", ".."):
         raise UsageError(f"run {str(run)!r}: name a folder")
-    flags = {
-        "run": folder, "minutes": minutes, "seed": seed, "max-bad": max_bad, "address": address,
+    given = {
+        "run": folder, "minutes": minutes, "seed": seed, "max_bad": max_bad, "address": address,
     }  # fmt: skip
-    command = ["fit", *(f"--{name}={value}" for name, value in flags.items() if value is not None)]
+    command = ["fit"]
+    command += [f"{_flag(name)}={one}" for name, one in given.items() if one is not None]
     if folds is not None:
         command += ["--folds", *map(str, folds)]
     if targets is not None:
@@ -103,7 +106,17 @@ def _conduct(arguments: Sequence[str], written: Path, *, verbose: bool) -> None:
     if _identity(written) in (None, before):
         errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
         last = f"ended with status {status}: {said[-1] if said else 'without a word'}"
-        raise UsageError(errors[-1] if errors else last)
+        raise UsageError(_for_python(errors[-1]) if errors else last)
+
+
+def _flag(argument: str) -> str:
+    return f"--{argument.replace('_', '-')}"
+
+
+def _for_python(error: str) -> str:
+    """An error of the command line, with the arguments of `fit` in the place of their flags."""
+    flags = {_flag(name): name for name in inspect.signature(fit).parameters}
+    return re.sub(r"(?<![\w/-])--[a-z-]+", lambda found: flags.get(found[0], found[0]), error)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -78,6 +78,14 @@ def forget(run: Path) -> None:
     sums.remove(run, FACTS, *ensemble.FILES)
 
 
+def withdraw(run: Path) -> None:
+    """Deletes the progress of a fit whose data were refused: nothing is left to go on with."""
+    if not (run / layout.MANIFEST).exists():
+        sums.remove(run, PROGRESS)
+        if not sums.read(run):
+            (run / sums.FILE).unlink(missing_ok=True)
+
+
 class FinishedFit(FinishedFiles):
     """The files of a fit."""
 

@@ -74,7 +74,7 @@ def _parser() -> Parser:
     add_data_dir(parser)
     add_max_bad(parser)
     add_follow_links(parser)
-    add_dry_run(add_machine(parser), "say what would be trained")
+    add_dry_run(add_machine(parser), "say which crystals are bad and what would be trained")
     return parser
 
 

@@ -21,7 +21,7 @@ from orchestrator.fit.results import curve_of, results_of
 from orchestrator.fit.sections import with_interval
 from orchestrator.hybrid_grid import job as grid
 from orchestrator.interface.errors import UsageError
-from orchestrator.interface.format import duration, significant
+from orchestrator.interface.format import are, duration, significant
 from orchestrator.interface.job import INTERRUPTED, OK
 from orchestrator.nodes.place import here
 from orchestrator.planning.machine import looking_around
@@ -30,12 +30,14 @@ from orchestrator.report.job import write_report
 from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import demand_folder, locked
+from trainables.crystals.quarantine import Quarantine, TooManyBad, in_words
 from trainables.crystals.sources import SourceError
 
 # Of the minutes: the start of workers, reading, and the ensemble and the report at the end.
 FOR_THE_REST = 0.05
 START = 20.0  # seconds, at least
 LEAST_SLOWER = 0.5
+LISTED = 20  # bad crystals that --dry-run names
 
 
 def start(options: FitOptions) -> int:
@@ -44,8 +46,8 @@ def start(options: FitOptions) -> int:
     demand_folder(options.run)
     try:
         if options.dry_run:
-            plan, first = planned(options)
-            print("\n".join(described(plan, first)))
+            plan, first, quarantine = planned(options)
+            print("\n".join([*listed(quarantine), *described(plan, first)]))
             return OK
         with locked(options.run) as lease:
             return run(options, lease, begun)
@@ -57,7 +59,7 @@ def run(options: FitOptions, lease: str, begun: float) -> int:
     """A plan → designs, one after the other while there is time → ensemble → report."""
     asked = {"structures": options.structures, "folds": options.folds, "seed": options.seed}
     before = files.read_progress(options.run, asked)
-    plan, first = planned(options)
+    plan, first, _ = planned(options)
     state = before or files.Progress(asked=asked, first=first)
     plan = dataclasses.replace(plan, slower=state.slower)
     if before is None:
@@ -66,12 +68,21 @@ def run(options: FitOptions, lease: str, begun: float) -> int:
         _demand_same_data(options.run, plan)
     files.forget(options.run)
     state.write(options.run)
+    try:
+        return _trained(_Work(options, lease, plan, state, begun))
+    except (UsageError, SourceError):
+        files.withdraw(options.run)
+        raise
+
+
+def _trained(work: _Work) -> int:
+    """All of the job but its plan."""
+    options = work.options
     with here().joined(options.address, options.worker.cpus):
-        work = _Work(options, lease, plan, state, begun)
         if not work.go_on():
             return INTERRUPTED
-        done = work.state.done or first
-        status = grid.run(done.bare.options(options), lease, reports=False)
+        done = work.state.done or work.state.first
+        status = grid.run(done.bare.options(options), work.lease, reports=False)
     if status == INTERRUPTED:
         return status
     _combine(options.run)
@@ -157,11 +168,11 @@ def _demand_same_data(run: Path, plan: Plan) -> None:
             )
 
 
-def planned(options: FitOptions) -> tuple[Plan, Design]:
-    """What designs cost on this machine, and the one to begin with.
+def planned(options: FitOptions) -> tuple[Plan, Design, Quarantine]:
+    """What designs cost on this machine, the one to begin with, and the crystals that are bad.
 
     Raises:
-        UsageError: the data cannot be read, or are no numbers or classes.
+        UsageError: the data cannot be read, are no numbers or classes, or too many are bad.
     """
     largest = ALL.options(options)
     work = look(largest)
@@ -175,12 +186,27 @@ def planned(options: FitOptions) -> tuple[Plan, Design]:
     with looking_around() as machine:
         samples = read_samples(work, lambda text: None)
         found = machine()
+    quarantine = next(iter(samples.values())).quarantine
+    try:
+        quarantine.raise_if_over_limit()
+    except TooManyBad as error:
+        raise UsageError(f"{options.structures}: {error}") from None
     survey = measure_all(largest, work, samples, lambda text: None)
     if not survey.sizes:
         raise UsageError(f"{options.structures}: too few good crystals; five folds need 10")
     plan = Plan(options, work, survey, found)
     crystals = next(iter(survey.sizes.values())).crystals
-    return plan, plan.first(60 * options.minutes, crystals)
+    return plan, plan.first(60 * options.minutes, crystals), quarantine
+
+
+def listed(quarantine: Quarantine) -> list[str]:
+    """The bad crystals that are known, in lines."""
+    rows = quarantine.rows()
+    if not rows:
+        return []
+    head = f"of {quarantine.seen} crystals that were read, {len(rows)} {are(len(rows))} bad:"
+    more = [f"  … and {len(rows) - LISTED} more"] if len(rows) > LISTED else []
+    return [head, *(f"  {in_words(row)}" for row in rows[:LISTED]), *more]
 
 
 def described(plan: Plan, first: Design) -> list[str]:

@@ -8,7 +8,7 @@ import time
 from orchestrator.grid.config import RANDOM
 from orchestrator.grid.request import Options
 from orchestrator.interface.format import are, counted
-from orchestrator.planning import gpus, text
+from orchestrator.planning import gpus, tables, text
 from orchestrator.planning.estimate import dominating, estimate
 from orchestrator.planning.machine import Machine, looking_around
 from orchestrator.planning.work import Survey, Work, look, measure_all, read_samples
@@ -50,11 +50,11 @@ def _blocks(
         if (size := surveyed.sizes.get((array.task, array.spec.backbone))) is not None
     ]
     heavy = dominating((one.array.task, one.seconds) for one in estimates)
-    blocks = [text.by_task(work, surveyed.sizes, estimates, machine.idle, heavy)]
+    blocks = [tables.by_task(work, surveyed.sizes, estimates, machine.idle, heavy)]
     if heavy:
         blocks[0].append(text.dominating(heavy, estimates))
     if estimates:
-        blocks.append(text.by_configuration(estimates, machine.idle))
+        blocks.append(tables.by_configuration(estimates, machine.idle))
         blocks.append(text.on_this_machine(estimates, machine, options.worker, surveyed.reading))
     if estimates and options.plan_gpus is not None:
         name, cards = options.plan_gpus

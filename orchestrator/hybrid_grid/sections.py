@@ -20,7 +20,7 @@ from orchestrator.grid import columns as axes
 from orchestrator.hybrid_grid.condition_sections import of_principal, training_size
 from orchestrator.hybrid_grid.embedding_sections import ablated, learned
 from orchestrator.hybrid_grid.holdout_sections import held_out
-from orchestrator.hybrid_grid.scores import mean_scores, shown_scores
+from orchestrator.hybrid_grid.scores import FROBENIUS, mean_scores, shown_scores
 from orchestrator.hybrid_grid.tensor_sections import tensors
 from orchestrator.hybrid_grid.training_sections import cost, curves, how_they_ended
 from orchestrator.hybrid_grid.winning_section import winning
@@ -84,6 +84,8 @@ def overview(run: FinishedRun) -> Values:
         },
         "not_done": int((run.ledger["status"] != DONE).sum()),
         "on_leaderboard": any(name.endswith("†") for name in frame),
+        "numbers": "mae" in metrics,
+        "tensors": FROBENIUS in metrics,
         "classes": "1-roc_auc" in metrics,
         "predicted": {
             name: data["classes"][1]
@@ -97,13 +99,19 @@ def overview(run: FinishedRun) -> Values:
     }
 
 
-def mixing(run: FinishedRun) -> Values:
+def mixing(run: FinishedRun) -> Values | None:
     """Fig. 4.2a of the thesis."""
+    if not _compares_mixings(run):
+        return None
     references = {task: _reference(run, task) for task in run.done["task"].unique()}
     return {
         "mixings": style.explain_mixings(run.done),
         "drawn": mae_vs_gamma(run.ledger, references),
     }
+
+
+def _compares_mixings(run: FinishedRun) -> bool:
+    return bool(run.done["mixing"].nunique() > 1)
 
 
 def dimension(run: FinishedRun) -> Values | None:
@@ -276,6 +284,7 @@ def _part(run: FinishedRun) -> Part:
     models, recipe = len(run.ledger), run.manifest["config"]["recipe"]
     return Part(
         filled(JOB, SECTIONS, run),
-        f"Element embeddings on {', '.join(run.manifest['datasets'])}",
+        f"{'Element embeddings on' if _compares_mixings(run) else 'Models of'}"
+        f" {', '.join(run.manifest['datasets'])}",
         f"{len(run.done)} models done of {models}, recipe {recipe}; begun {begun}",
     )

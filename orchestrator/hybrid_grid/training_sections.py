@@ -84,6 +84,7 @@ def curves(run: FinishedRun) -> Values | None:
         "shown": len(frames),
         "done": len(run.done),
         "inner": bool(run.done["inner_folds"].any()),
+        "mixings": run.done["mixing"].nunique(),
         "ended": _converged(run, gains),
         "drawn": learning_curves(drawn),
     }

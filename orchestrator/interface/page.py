@@ -71,7 +71,8 @@ def folded(figures: Sequence[Mapping[str, object]]) -> Markup:
 
 
 def table(frame: pd.DataFrame) -> Markup:
-    """A table of formatted cells; numeric columns are aligned right."""
+    """A table of formatted cells; numeric columns are aligned right, empty ones left out."""
+    frame = frame.loc[:, [not len(frame) or (frame[name] != "").any() for name in frame]]
     numeric = [name for name in frame if frame[name].map(_is_number).all()]
     template = _environment().get_template("interface/table.html")
     return Markup(template.render(frame=frame, numeric=numeric))

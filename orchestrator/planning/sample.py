@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainables.crystals.quarantine import Quarantine
 from trainables.crystals.registry import Task
 from trainables.crystals.sources import Source, SourceError
 from trainables.crystals.sources.base import with_sound_ids
@@ -62,21 +63,37 @@ class Sample:
     Attributes:
         dataset: the sample, as a data set.
         size: of the whole.
-        read, bad: number of entries of the source that were read, and of bad ones among them.
+        quarantine: the entries of the source that were read, and the bad ones among them.
         seconds: for reading and featurising the whole on one core; 0 if that is done already.
     """
 
     dataset: Dataset[Columns]
     size: Size
-    read: int
-    bad: int
+    quarantine: Quarantine
     seconds: float
+
+    @property
+    def read(self) -> int:
+        """Number of entries that were read."""
+        return self.quarantine.seen
+
+    @property
+    def bad(self) -> int:
+        """Number of bad ones among them."""
+        return self.quarantine.bad
 
 
 def draw(
-    source: Source, backbones: Sequence[str], max_atoms: int, target: Target = NUMBER
+    source: Source,
+    backbones: Sequence[str],
+    max_atoms: int,
+    target: Target = NUMBER,
+    max_bad: float | None = None,
 ) -> dict[str, Sample]:
     """By backbone, samples entries from the whole first part of a source.
+
+    Args:
+        max_bad: the limit of the samples' quarantine.
 
     Raises:
         SourceError: the source cannot be read to the end, or all entries are bad.
@@ -88,7 +105,13 @@ def draw(
     reading = time.perf_counter() - start
     result = featurise(entries, representations(backbones), max_atoms, target)
     featurising = time.perf_counter() - start - reading
-    good = [entry for entry, why in zip(entries, result.reasons, strict=True) if not why]
+    quarantine, good = Quarantine(max_bad, count), []
+    for entry, why in zip(entries, result.reasons, strict=True):
+        quarantine.seen += 1
+        if why:
+            quarantine.add(entry.origin, entry.id, why, entry.row + 1)
+        else:
+            good.append(entry)
     if entries and not good:
         raise SourceError(
             f"{source.name}: all {len(entries)} crystals that were looked at are bad, the first"
@@ -112,8 +135,7 @@ def draw(
                 target_ptr=graphs.node_ptr if per_site else None,
             ),
             size=Size(crystals, _rows(graphs)),
-            read=len(entries),
-            bad=len(entries) - len(good),
+            quarantine=quarantine,
             seconds=seconds,
         )
     return samples
@@ -138,7 +160,9 @@ def featurised(folder: Path, kind: type[Columns], known: Column = TARGET) -> Sam
             break
     table = table.slice(0, SAMPLE)
     size = Size(crystals, found / max(1, crystals))
-    return Sample(shards.from_table(table, kind, len(table), known), size, crystals, 0, 0.0)
+    quarantine = Quarantine()
+    quarantine.seen = crystals
+    return Sample(shards.from_table(table, kind, len(table), known), size, quarantine, 0.0)
 
 
 def absent(task: Task, backbone: str, present: Mapping[tuple[str, str], Sample]) -> Size:

@@ -257,7 +257,13 @@ def read_samples(work: Work, say: Say) -> dict[Name, Sample]:
             except ShardError as error:
                 raise UsageError(str(error)) from None
         target = work.targets[task]
-        drawn = sample.draw(work.sources[task], backbones, work.config.max_atoms, target)
+        drawn = sample.draw(
+            work.sources[task],
+            backbones,
+            work.config.max_atoms,
+            target,
+            work.config.accepted_bad,
+        )
         found |= {(task, backbone): one for backbone, one in drawn.items()}
     return found
 

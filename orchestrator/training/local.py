@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from orchestrator.training.study import MakeFit, Study, TrainingArray
 from orchestrator.training.trials import Trial, prepare
 
 SECONDS = 0.2  # between two looks at whether to stop
+SAVING = 5.0  # seconds that a stopped run gives its processes to end a step and write a snapshot
 
 
 class TrialProcess:
@@ -46,6 +48,10 @@ class TrialProcess:
     def step(self) -> dict[str, Any]:
         """Trains for some seconds; the report of `Trial.step`."""
         return self._trial.step()
+
+    def save(self) -> None:
+        """Writes a snapshot of the array in training."""
+        self._trial.save()
 
     def dataset(self, name: Hashable) -> Any:
         """What it holds: the process that started this one knows the names."""
@@ -122,6 +128,27 @@ class _Run:
                 self._hear(busy[connection])
             self._observers.see(Waited())
 
+    def save(self, places: Sequence[_Place]) -> None:
+        """Has the arrays in training saved, as far as that takes no longer than `SAVING`."""
+        until = time.monotonic() + SAVING
+        busy: dict[Any, _Place] = {
+            place.child.connection: place for place in places if place.array is not None
+        }
+        asked: set[Any] = set()  # those that have ended their step
+        while busy and (left := until - time.monotonic()) > 0:
+            for connection in wait(list(busy), left):
+                place = busy[connection]
+                try:
+                    report = place.child.answer()
+                except (Died, WorkError, UsageError, OSError):
+                    del busy[connection]
+                    continue
+                if connection in asked or report["done"]:
+                    del busy[connection]
+                else:
+                    place.child.ask("save")
+                    asked.add(connection)
+
     def _hear(self, place: _Place) -> None:
         """Takes a report, or notices that the process is gone."""
         array = place.array
@@ -166,6 +193,8 @@ class Processes:
                 for number in range(min(slots, len(arrays))):
                     places.append(_Place(self._make, self._variables(number)))
                 run.work(places, self._datasets)
+                if run.stopped:
+                    run.save(places)
             finally:  # what they had not recorded or saved yet is computed again
                 for place in places:
                     place.child.close()

@@ -108,11 +108,17 @@ class Trial:
             "unsaved": self._unsaved,
         }
 
+    def save(self) -> None:
+        """Writes a snapshot of the array in training, so that an interruption costs no time."""
+        if self._leads and self._fit is not None and self._waiting:
+            self._save(self._waiting[0].id, self._fit)
+
     def _advance(self, waiting: list[TrainingArray]) -> list[dict[str, Any]]:
         """Trains one epoch, or handles its failure; returns the rows of the finished models."""
         try:
             return self._epoch(waiting)
         except Exception as error:
+            self._fit = None  # it may be within an epoch, or lack models that are not recorded
             if isinstance(error, OSError) or self._surroundings.is_lost(error):
                 raise  # no model is to blame
             return self._give_up(waiting, error)  # a record; the grid goes on
@@ -168,7 +174,6 @@ class Trial:
 
     def _give_up(self, waiting: list[TrainingArray], error: Exception) -> list[dict[str, Any]]:
         """After an error, tries each model once more, alone; one that fails again has failed."""
-        self._fit = None
         failed = waiting.pop(0)
         self._forget(failed.id)
         left = self._unrecorded(failed)

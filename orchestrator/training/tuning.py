@@ -136,6 +136,10 @@ class ArrayTrial(tune.Trainable):
         show_work(self._array.id)
         return self._trial.step()
 
+    def cleanup(self) -> None:
+        """Writes a snapshot of an array in training: Tune waits some seconds for that."""
+        self._trial.save()
+
 
 def _tuner(
     trainable: Any,

@@ -152,7 +152,7 @@ def test_ids_of_frames_are_names_where_there_are_some(tmp_path: Path) -> None:
         for name in ("id=007", "material_id=mp-5 id=3", "name=salt", "")
     ]
     found = open_source(xyz(tmp_path, "".join(frames)), "gap").entries()
-    assert [entry.id for entry in found] == ["007", "mp-5", "salt", "3"]
+    assert [entry.id for entry in found] == ["007", "mp-5", "salt", "4"]
 
 
 def test_names_without_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,10 @@ def offsets(path: Path) -> tuple[int, list[int]]:
         (lambda content: content[:32] + struct.pack("<q", 1 << 60) + content[40:], "too short"),
         (lambda content: content[:32] + struct.pack("<q", -1) + content[40:], "says that it has"),
         (lambda content: content[:40] + struct.pack("<q", -8) + content[48:], "too short"),
-        (lambda content: content[:32] + struct.pack("<q", 0) + content[40:], "no crystal in it"),
+        (
+            lambda content: content[:32] + struct.pack("<q", 0) + content[40:],
+            "behind the 0 structures",
+        ),
     ],
 )
 def test_a_broken_trajectory_is_one_line(
@@ -70,6 +73,22 @@ def test_a_trajectory_that_was_cut_short(tmp_path: Path) -> None:
     first, second, cut = open_source(path, ANY_COLUMN).entries()
     assert len(parse(first).numbers) == len(parse(second).numbers) == 2
     assert reason(cut) == "broken structure: the file ends within it"
+
+
+@pytest.mark.parametrize("written", [1, 2, 3, 42, 43])
+def test_a_header_that_counts_too_few_structures_is_refused(tmp_path: Path, written: int) -> None:
+    """ASE's table of places has room for 1, 42, 1764 … structures, and moves when it is full."""
+    path = of("traj", tmp_path, [salt() for _ in range(written)])
+    assert len(list(open_source(path, ANY_COLUMN).entries())) == written
+    for counted in {0, 1, written - 1} - {written}:
+        said = refused(patched(path, 32, counted), ANY_COLUMN)
+        assert f"it goes on behind the {counted} structures that its header counts" in said
+
+
+def test_a_structure_of_which_the_writing_was_interrupted_is_refused(tmp_path: Path) -> None:
+    path = of("traj", tmp_path, [salt(), salt(), salt()])
+    path.write_bytes(path.read_bytes() + PLACES)
+    assert "goes on behind the 3 structures" in refused(path, ANY_COLUMN)
 
 
 def traj(folder: Path, *items: tuple[bytes, Any]) -> Path:

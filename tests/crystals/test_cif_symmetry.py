@@ -115,7 +115,7 @@ def test_symbols_and_cells(symbol: str, cell: tuple[float, ...], atoms: int) -> 
     ],
 )
 def test_a_group_that_cannot_be_expanded(items: str, cell: tuple[float, ...], words: str) -> None:
-    refused(cif("Na1 Na .11 .23 .34", items, cell=cell), f"space group .* cannot be.*{words}")
+    refused(cif("Na1 Na .11 .23 .34", items, cell=cell), f"space group cannot be.*{words}")
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,28 @@ def test_crystals_alone_need_no_target(tmp_path: Path) -> None:
         assert len(source.digest()) == 64
 
 
+def test_a_crystal_without_an_id_is_called_by_its_row(tmp_path: Path) -> None:
+    """From 1, in each format."""
+    salt = {
+        "lattice": {"matrix": [[4, 0, 0], [0, 4, 0], [0, 0, 4]]},
+        "sites": [
+            {"species": [{"element": name, "occu": 1}], "abc": [place] * 3}
+            for name, place in (("Na", 0), ("Cl", 0.5))
+        ],
+    }
+    texts = [json.dumps(salt)] * 2
+    pq.write_table(pa.table({"structure": texts, "gap": [1.0, 2.0]}), tmp_path / "x.parquet")
+    written(tmp_path / "x.json", json.dumps([{"structure": salt, "gap": gap} for gap in (1, 2)]))
+    quoted = ['"' + text.replace('"', '""') + '"' for text in texts]
+    written(tmp_path / "x.csv", "structure,gap\n" + "".join(f"{one},1\n" for one in quoted))
+    frame = '2\nLattice="4 0 0 0 4 0 0 0 4" gap=1\nNa 0 0 0\nCl 2 2 2\n'
+    written(tmp_path / "x.xyz", frame * 2)
+    for form in ("parquet", "json", "csv", "xyz"):
+        found = list(open_source(tmp_path / f"x.{form}", "gap").entries())
+        assert [entry.id for entry in found] == ["1", "2"], form
+        assert [len(parse(entry).numbers) for entry in found] == [2, 2]
+
+
 def test_a_folder_without_a_table_is_taken_in_the_order_of_names(tmp_path: Path) -> None:
     alone(tmp_path)
     entries = open_source(tmp_path / "bare", ANY_COLUMN).entries()

@@ -15,7 +15,9 @@ from pymatgen.core import Lattice, Structure
 from sklearn.base import clone
 
 import elemgrid
+from elemgrid.fitting import _for_python
 from orchestrator.fit.flags import parse
+from tests.crystals.test_source_folder import CIF
 
 pytestmark = pytest.mark.ray
 
@@ -108,6 +110,18 @@ def test_errors_are_those_of_the_command_line(tmp_path: Path) -> None:
     for run in (".", "", ".."):
         with pytest.raises(elemgrid.UsageError, match="name a folder"):
             elemgrid.fit("ionic", run=run)
+
+
+def test_errors_name_arguments(tmp_path: Path) -> None:
+    data = tmp_path / "bad.csv"
+    data.write_text("cif,gap\n" + "x,1\n" * 9 + f'"{CIF}",1\n')
+    with pytest.raises(elemgrid.UsageError, match="9 of 10 crystals are bad") as caught:
+        elemgrid.fit(data, run=tmp_path / "run", verbose=False)
+    assert str(caught.value).endswith("mend the input or raise the limit by max_bad")
+    with pytest.raises(elemgrid.UsageError, match=r"^minutes: 0 is wrong"):
+        elemgrid.fit(data, run=tmp_path / "run", minutes=0, verbose=False)
+    said = _for_python("--run runs/a--run: add --extend, --follow-links or --seeds")
+    assert said == "run runs/a--run: add --extend, --follow-links or --seeds", "fit takes no other"
 
 
 def test_a_crash_is_no_fit(

@@ -16,10 +16,12 @@ from orchestrator.fit.flags import parse
 from orchestrator.fit.job import say
 from orchestrator.fit.results import curve_of, results_of
 from orchestrator.interface.errors import UsageError
+from orchestrator.interface.job import USAGE
 from orchestrator.jobs import JOBS
 from orchestrator.report.job import write_report
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
+from orchestrator.runs.run_directory import locked
 from tests.orchestrator.finished_runs import make_run, write_shards
 from tests.orchestrator.small_grids import rows, write_matbench
 from trainables.testing.crystals import made_up
@@ -85,6 +87,52 @@ def test_a_plan_is_told_and_writes_nothing(
     assert first.startswith("first: cogn, H, 2 parts, 2 epochs, and its learning curve: about")
     assert more[0].startswith("then, as there is time: cogn, H and residual, 2 parts, 2 epochs")
     assert len(more) == 2 + 3 and more[-1].endswith(" in all"), "all networks, then seeds"
+
+
+def broken(folder: Path, number: int) -> list[str]:
+    """The flags of a fit of 60 crystals, of which so many have no lattice."""
+    crystals = rows(60)
+    for place in range(number):
+        crystals[place] = ({"lattice": {}, "sites": []}, 1.0)
+    data = write_matbench(folder / "mine.json.gz", crystals)
+    return [str(data), "--run", str(folder / "run"), "--minutes", "1", "--folds", "0"]
+
+
+def test_a_dry_run_lists_the_bad_crystals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("orchestrator.fit.design.FIRST", ((2, 2),))
+    assert JOBS["fit"].main([*broken(tmp_path, 2), "--dry-run"]) == 0
+    head, *bad = capsys.readouterr().out.splitlines()[:3]
+    assert head == "of 60 crystals that were read, 2 are bad:"
+    assert bad == [
+        f"  mine.json.gz row {row + 1} ({row}): no structure: the JSON lacks 'matrix'"
+        for row in range(2)
+    ]
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_too_many_bad_crystals_leave_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dry: list[str]
+) -> None:
+    assert JOBS["fit"].main([*broken(tmp_path, 15), *dry]) == USAGE
+    said = capsys.readouterr().err
+    assert "mine.json.gz: 15 of 60 crystals are bad (25 %)" in said and "--max-bad" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fit_that_is_refused_later_leaves_no_files(tmp_path: Path) -> None:
+    """As more crystals are bad than the sample of the plan showed."""
+    run = tmp_path / "run"
+    with pytest.raises(UsageError, match="bad"), locked(run):
+        files.Progress(asked=ASKED, first=FIRST).write(run)
+        files.withdraw(run)
+        raise UsageError("bad")
+    assert not run.exists()
+    files.Progress(asked=ASKED, first=FIRST).write(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    files.withdraw(tmp_path)
+    assert files.read_progress(tmp_path, ASKED) is not None, "models may be recorded"
 
 
 ASKED = {"structures": "mine", "folds": (0, 1), "seed": 0}

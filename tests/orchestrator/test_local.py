@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from orchestrator.grid.arrays import GridArray
+from orchestrator.interface import interrupts
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
@@ -120,6 +122,42 @@ def test_an_array_whose_process_is_killed_goes_on_from_its_snapshot(tmp_path: Pa
     lost = next(i for i, event in enumerate(watching.seen) if isinstance(event, ArrayLost))
     after = [event.epoch for event in watching.seen[lost:] if isinstance(event, Trained)]
     assert after[0] >= killed[0], "it began from its first epoch"
+    assert metrics(tmp_path / "run", chosen) == metrics(tmp_path / "golden", chosen)
+
+
+def steps_alone(spec: ArraySpec, data: Any, device: str) -> ArrayFit:
+    """A training that reports after each epoch; no snapshot is due for a minute."""
+    import orchestrator.training.trials as trials
+
+    trials.SECONDS_PER_REPORT = 1e-3
+    return ArrayFit(spec, data, device)
+
+
+def test_an_interrupted_array_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupts, "ONCE", 0.01)
+    monkeypatch.setattr(interrupts._State, "came", False)
+    chosen = arrays(0, epochs=30)
+    train(tmp_path / "golden", chosen, Watching(), steps_alone)
+    stopped: list[int] = []
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Trained) and event.epoch >= 10 and not stopped:
+            stopped.append(event.epoch)
+            signal.raise_signal(signal.SIGINT)
+
+    before = [(number, signal.getsignal(number)) for number in interrupts.SIGNALS]
+    try:
+        assert train(tmp_path / "run", chosen, Watching(stop), steps_alone) == Ending({}, "")
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    assert not children() and not list((tmp_path / "run" / "records").glob("*.json"))
+    shutil.rmtree(tmp_path / "run" / "records")
+    again = Watching()
+    assert train(tmp_path / "run", chosen, again, steps_alone) == Ending({}, "")
+    assert again.of(Trained)[0].epoch > stopped[0], "it began from its first epoch"
     assert metrics(tmp_path / "run", chosen) == metrics(tmp_path / "golden", chosen)
 
 

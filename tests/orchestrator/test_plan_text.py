@@ -8,11 +8,13 @@ import pytest
 
 from orchestrator.hybrid_grid.flags import parse
 from orchestrator.nodes.worker import Worker
-from orchestrator.planning import gpus, text
+from orchestrator.planning import gpus, tables, text
 from orchestrator.planning.estimate import Estimate, GpuWork
 from orchestrator.planning.machine import Machine
 from orchestrator.planning.work import Survey
+from tests.orchestrator.small_data import grid_array
 from tests.orchestrator.test_plan_estimate import PLENTY, array, one
+from trainables.models.backbones import BACKBONES
 
 GIB = 2**30
 SMALL = Machine(cpus=8, gpus=0, memory=8.0 * GIB, idle=0.5 * GIB, load=0.0)
@@ -84,9 +86,32 @@ def test_cards_that_the_workers_want_and_the_machine_lacks() -> None:
 def test_long_names_are_cut_and_the_table_stays_narrow() -> None:
     name = "formation_energies_of_everything_v2"
     cost = replace(one(), array=replace(array(), task=name), seconds=1e9, data=PLENTY)
-    lines = text.by_configuration([cost], idle=5e8)
+    lines = tables.by_configuration([cost], idle=5e8)
     assert max(map(len, lines)) <= 100
     assert len(text.short(name)) == text.NAME and text.short(name).endswith("…")
+
+
+def test_configurations_that_differ_in_cost_have_lines_of_their_own() -> None:
+    def tensor(seconds: float, *, lr: float = 0.001, **options: int) -> Estimate:
+        entry = BACKBONES["tensor"]
+        recipe = replace(entry.recipes["tuned"], lr=lr)
+        made = grid_array(
+            backbone="tensor", recipe=recipe, options=entry.options(**options),
+            representation=entry.representation,
+        )  # fmt: skip
+        return replace(one(), array=made, seconds=seconds)
+
+    def rows(*estimates: Estimate) -> list[str]:
+        lines = tables.by_configuration(estimates, idle=0.0)[2:-2]
+        return [" ".join(line.split("  ")[1].split()) for line in lines]
+
+    low, high, faster = tensor(60, l_max=0), tensor(600, l_max=2), tensor(600, l_max=2, lr=0.01)
+    assert rows(low, one(), high, faster) == [
+        "tensor d4, l_max 2",
+        "cgcnn d16",
+        "tensor d4, l_max 0",
+    ]
+    assert rows(high, faster) == ["tensor d4"]
 
 
 @pytest.mark.parametrize(

@@ -307,10 +307,23 @@ def test_a_run_of_an_earlier_version_has_a_report(made: Path, tmp_path: Path) ->
 
 def test_sections_with_nothing_to_compare_are_left_out(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", backbones=("megnet",), dims=(4,), mixing=("0",), folds=(0,))
-    titles = re.findall(r'<h2 id="s\d+">(.*?)</h2>', body_of(write_report(run)))
-    assert titles == [
-        title for title in SECTIONS if title not in ("Which mixing wins", "Effect of the dimension")
-    ]
+    body = body_of(write_report(run))
+    titles = re.findall(r'<h2 id="s\d+">(.*?)</h2>', body)
+    absent = ("Error against mixing", "Which mixing wins", "Effect of the dimension")
+    assert titles == [title for title in SECTIONS if title not in absent]
+    assert "<h1>Models of salts</h1>" in body and "every mixing" not in body
+
+
+def test_what_no_model_has_is_not_explained(page: Path) -> None:
+    overview = text_of(page).partition("Error against mixing</h2>")[0]
+    assert "R² is 1 for a perfect model" in overview
+    assert "for classes" not in overview and "of tensors" not in overview
+
+
+def test_a_column_without_entries_is_left_out() -> None:
+    shown = html.table(pd.DataFrame({"unit": ["", ""], "setting": ["", "lr 0.1"], "dim": [4, 8]}))
+    assert ">unit<" not in shown and ">setting<" in shown and ">dim<" in shown
+    assert ">unit<" in html.table(pd.DataFrame({"unit": []})), "nor any row"
 
 
 def test_a_section_is_added_as_contributing_says(made: Path) -> None:

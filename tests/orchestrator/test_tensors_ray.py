@@ -105,6 +105,9 @@ def test_the_report_compares_networks_with_and_without_directions(run: Path) -> 
     assert "Predicted against true principal values" in page
     assert "modulus of" in page and "in all directions" in page
     assert "<td>eps</td>" in page and "trivial ÷ error" in page
+    assert "<h1>Models of eps, stiff</h1>" in page and "Error against mixing</h2>" not in page
+    assert "of tensors the isotropic one" in page and "R² is 1" not in page
+    assert "<th>setting</th>" not in page, "it has no entries"
 
 
 def test_a_damaged_table_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

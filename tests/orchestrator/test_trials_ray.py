@@ -244,6 +244,40 @@ def test_a_lost_worker_costs_what_came_after_its_last_checkpoint(
     assert not (folder / checkpoints.FOLDER).exists(), "what is over leaves nothing"
 
 
+def test_a_stopped_trial_goes_on_where_it_was(
+    tmp_path: Path, ray_cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune calls `cleanup` when it stops a trial, as after Ctrl-C."""
+    array = small_array(epochs=6)
+    golden = {row["key"]: row for row in finished_rows(trial_of(array, tmp_path / "golden"))}
+    stopped = trial_of(array, tmp_path / "run")
+    stopped._trial._waiting = stopped._trial._unrecorded(array)
+    for _ in range(4):
+        assert not stopped._trial._advance(stopped._trial._waiting)
+    assert not (tmp_path / "run" / checkpoints.FOLDER).exists(), "none is due for a minute"
+    stopped.cleanup()
+    run = epochs_run(monkeypatch)
+    rows = {row["key"]: row for row in finished_rows(trial_of(array, tmp_path / "run"))}
+    assert run == [4, 5]
+    for key, row in rows.items():
+        for name in ("train_mae", "val_mae", "test_mae", "best_epoch", "epochs"):
+            assert row[name] == golden[key][name]
+
+
+def test_a_trial_that_lost_its_disk_is_not_saved(
+    tmp_path: Path, ray_cluster: dict[str, Any]
+) -> None:
+    """Its models have left the array, and are not recorded."""
+    trial = trial_of(small_array(epochs=1), tmp_path)
+    trial._trial._waiting = trial._trial._unrecorded(trial._array)
+    (tmp_path / "records").rmdir()
+    (tmp_path / "records").touch()
+    with pytest.raises(FileExistsError):
+        trial._trial._advance(trial._trial._waiting)
+    trial.cleanup()
+    assert not (tmp_path / checkpoints.FOLDER).exists()
+
+
 def test_tune_keeps_nothing_of_a_report_but_what_it_needs(
     tmp_path: Path,
     ray_cluster: dict[str, Any],

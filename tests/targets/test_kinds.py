@@ -224,17 +224,21 @@ def test_cells_are_parsed(name: str, cell: str, value: object) -> None:
         ("spectrum", "n/a", "missing target: the cell says 'n/a'"),
         ("spectrum", "1.5", "target is no list of numbers: '1.5'"),
         ("spectrum", "[1, 2", "target is no list of numbers: '[1, 2'"),
-        ("spectrum", json.dumps([1] * 6), "target has 6 numbers, and 7 by the list of the first"),
+        (
+            "spectrum",
+            json.dumps([1] * 6),
+            "target has another length: 6 numbers, and 7 by the list of",
+        ),
         ("spectrum", json.dumps([None] * 7), "missing target: none of its numbers is there"),
-        ("spectrum", "[1, 2, [3], 4, 5, 6, 7]", "number 3 of the list: target is not a number"),
+        ("spectrum", "[1, 2, [3], 4, 5, 6, 7]", "target is not a number: number 3 of the list, "),
         (
             "spectrum",
             "[1, 2, 3, true, 5, 6, 7]",
-            "number 4 of the list: target is not a number: True",
+            "target is not a number: number 4 of the list is True",
         ),
-        ("spectrum", "[1, 2, 3, 4, 1e400, 6, 7]", "number 5 of the list: target is not finite"),
+        ("spectrum", "[1, 2, 3, 4, 1e400, 6, 7]", "target is not finite: number 5 of the list, "),
         ("properties", "[null, null]", "missing target: none of its numbers is there"),
-        ("site", "[1, 2, 3]", "target has 3 numbers, and 2 by the structure's atoms"),
+        ("site", "[1, 2, 3]", "target has another length: 3 numbers, and 2 by the structure's"),
     ],
 )
 def test_cells_that_do_not_fit_are_named(name: str, cell: str, reason: str) -> None:

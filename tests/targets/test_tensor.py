@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.quarantine import Quarantine
 from trainables.targets.base import Target
 from trainables.targets.kinds import kind_of
 from trainables.targets.tensor import TensorKind
@@ -34,6 +35,7 @@ def kind(name: Any) -> TensorKind:
     [
         ("dielectric", np.diag([1.0, 2, 3]), np.diag([1.0, 2, 3])),
         ("dielectric", np.diag([1.0, 2, 3]).ravel(), np.diag([1.0, 2, 3])),
+        ("dielectric", np.arange(1.0, 7), np.array([[1.0, 6, 5], [6, 2, 4], [5, 4, 3]])),
         ("elastic", STIFF, stiffness(STIFF)),
         ("elastic", STIFF.ravel(), stiffness(STIFF)),
         ("elastic", stiffness(STIFF), stiffness(STIFF)),
@@ -62,42 +64,84 @@ RAGGED = "has rows that differ in length, or numbers beside rows"
     [
         ("dielectric", "", "missing target: the cell is empty"),
         ("dielectric", "3.5", "target is no list of numbers: '3.5'"),
-        ("dielectric", "[1, 2, 3]", "dielectric tensor has 3 entries; it needs 9 (3 × 3)"),
+        (
+            "dielectric",
+            "[1, 2, 3]",
+            "dielectric tensor has another shape: it has 3 entries; it needs 9 (3 × 3) or 6"
+            " (Voigt's xx yy zz yz xz xy)",
+        ),
+        (
+            "dielectric",
+            "[1, 2, 3, null, 0, 0]",
+            "dielectric tensor is incomplete: entry 4 is missing or not finite",
+        ),
+        (
+            "dielectric",
+            "[[1, 2, 3, 0, 0, 0]]",
+            "dielectric tensor has another shape: it is 1 × 6; it needs 3 × 3 or Voigt's"
+            " xx yy zz yz xz xy, or a flat list",
+        ),
         (
             "elastic",
             "[[1, 2], [3, 4]]",
-            "elastic tensor is 2 × 2; it needs 6 × 6 of Voigt or 3 × 3 × 3 × 3, or a flat list",
+            "elastic tensor has another shape: it is 2 × 2; it needs 6 × 6 of Voigt or"
+            " 3 × 3 × 3 × 3, or a flat list",
         ),
         (
             "elastic",
             "[1, 2, 3, 4]",
-            "elastic tensor has 4 entries; it needs 36 (6 × 6 of Voigt) or 81 (3 × 3 × 3 × 3)",
+            "elastic tensor has another shape: it has 4 entries; it needs 36"
+            " (6 × 6 of Voigt) or 81 (3 × 3 × 3 × 3)",
         ),
-        ("piezo", json.dumps(WEAK.T.tolist()), f"piezo tensor is 6 × 3; {NEEDS}"),
-        ("piezo", json.dumps([WEAK.tolist()]), f"piezo tensor is 1 × 3 × 6; {NEEDS}"),
-        ("piezo", json.dumps([WEAK.ravel().tolist()]), f"piezo tensor is 1 × 18; {NEEDS}"),
-        ("piezo", "[" * 9 + "1" + "]" * 9, f"piezo tensor is nested 9 deep; {NEEDS}"),
-        ("piezo", json.dumps([*WEAK.tolist(), []]), f"piezo tensor {RAGGED}; {NEEDS}"),
+        (
+            "piezo",
+            json.dumps(WEAK.T.tolist()),
+            f"piezo tensor has another shape: it is 6 × 3; {NEEDS}",
+        ),
+        (
+            "piezo",
+            json.dumps([WEAK.tolist()]),
+            f"piezo tensor has another shape: it is 1 × 3 × 6; {NEEDS}",
+        ),
+        (
+            "piezo",
+            json.dumps([WEAK.ravel().tolist()]),
+            f"piezo tensor has another shape: it is 1 × 18; {NEEDS}",
+        ),
+        (
+            "piezo",
+            "[" * 9 + "1" + "]" * 9,
+            f"piezo tensor has another shape: it is nested 9 deep; {NEEDS}",
+        ),
+        (
+            "piezo",
+            json.dumps([*WEAK.tolist(), []]),
+            f"piezo tensor has another shape: it {RAGGED}; {NEEDS}",
+        ),
         (
             "piezo",
             json.dumps([[*WEAK[0].tolist(), 1], WEAK[1].tolist(), WEAK[2, 1:].tolist()]),
-            f"piezo tensor {RAGGED}; {NEEDS}",
+            f"piezo tensor has another shape: it {RAGGED}; {NEEDS}",
         ),
-        ("piezo", json.dumps([*WEAK.ravel().tolist(), []]), f"piezo tensor {RAGGED}; {NEEDS}"),
+        (
+            "piezo",
+            json.dumps([*WEAK.ravel().tolist(), []]),
+            f"piezo tensor has another shape: it {RAGGED}; {NEEDS}",
+        ),
         (
             "dielectric",
             "[[1, 0, 0], [0, null, 0], [0, 0, 1]]",
-            "dielectric tensor: entry 5 is missing or not finite",
+            "dielectric tensor is incomplete: entry 5 is missing or not finite",
         ),
         (
             "dielectric",
             "[[1, 0, 0], [0, NaN, 0], [0, 0, 1]]",
-            "dielectric tensor: entry 5 is missing or not finite",
+            "dielectric tensor is incomplete: entry 5 is missing or not finite",
         ),
         (
             "dielectric",
             '[[1, 0, 0], [0, "x", 0], [0, 0, 1]]',
-            "number 5 of the list: target is not a number: 'x'",
+            "target is not a number: number 5 of the list, 'x'",
         ),
         (
             "dielectric",
@@ -117,6 +161,21 @@ def test_a_bad_tensor_costs_one_line(name: str, cell: str, reason: str) -> None:
     with pytest.raises(BadCrystal) as caught:
         kind(name).parse(cell, SALT)
     assert str(caught.value) == reason
+
+
+def test_the_summary_keeps_causes_apart_and_counts_alike_ones() -> None:
+    cells = ("[1]", "[1, 2]", "[[1, 2], [3]]", "[null, 1, 1, 0, 0, 0]", "[1, NaN, 1, 0, 0, 0]")
+    quarantine = Quarantine()
+    for place, cell in enumerate((*cells, '["x"]', '[1, "y"]', json.dumps(TILTED.tolist()))):
+        with pytest.raises(BadCrystal) as caught:
+            kind("dielectric").parse(cell, SALT)
+        quarantine.add(f"made:{place}", str(place), str(caught.value))
+    assert quarantine.reasons() == [
+        ("dielectric tensor has another shape", 3),
+        ("dielectric tensor is incomplete", 2),
+        ("target is not a number", 2),
+        ("dielectric tensor is not symmetric in its indices", 1),
+    ]
 
 
 def test_scores_say_what_an_engineer_asks() -> None:

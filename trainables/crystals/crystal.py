@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 
 class BadCrystal(ValueError):
-    """A crystal that cannot be used; `str(error)` is the reason in one line."""
+    """A crystal that cannot be used; `str(error)` is the reason in one line.
+
+    The words before its first colon are the kind of reason, by which summaries count: they hold no
+    number, name or other part that differs between crystals of one fault.
+    """
 
 
 def one_line(error: object, limit: int = 160) -> str:

@@ -100,12 +100,13 @@ def _entry_of_list(value: object, place: int) -> float:
     if type(value) is float and math.isfinite(value) and abs(value) <= LARGEST:
         return value  # nearly all of them
     if isinstance(value, bool):  # read_target would take it for a class
-        raise BadCrystal(f"number {place} of the list: target is not a number: {value}")
+        raise BadCrystal(f"target is not a number: number {place} of the list is {value}")
     text = "" if value is None else str(value)
     try:
         return math.nan if is_missing(text) else read_target(text)
     except BadCrystal as bad:
-        raise BadCrystal(f"number {place} of the list: {bad}") from None
+        kind, _, detail = str(bad).partition(": ")
+        raise BadCrystal(f"{kind}: number {place} of the list, {detail}") from None
 
 
 def read_tensor(text: str) -> tuple[list[float], tuple[int, ...] | None]:

@@ -69,9 +69,9 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
         components: [C] in the frame that the target's name ends with.
 
     Raises:
-        BadCrystal: more than `MOST_VIOLATED` of it is forbidden there; the line names a frame, or
-            an order of Voigt's, in which it is not. Or the frame fits the structure in two ways,
-            about equally well, in which the tensor is not the same.
+        BadCrystal: more than `MOST_VIOLATED` of it is forbidden there; the line names each frame
+            and each order of Voigt's in which it is not. Or the frame fits the structure in two
+            ways, about equally well, in which the tensor is not the same.
     """
     symmetric = symmetrise(crystal)
     allowed = kind.form.invariant(point_group(symmetric))
@@ -79,8 +79,8 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
     ways = ways_to_given(crystal, symmetric, frame)
     if not ways:
         raise BadCrystal(
-            f"{kind.form.name} tensor: {MEANING[frame]} cannot be laid over the structure; give the"
-            " tensor in the structure's own axes"
+            f"{kind.form.name} tensor has no frame: {MEANING[frame]} cannot be laid over the"
+            " structure; give the tensor in the structure's own axes"
         )
     turn = ways[0].turn
     found = _turned(kind.form, components, turn)
@@ -88,8 +88,8 @@ def placed(kind: TensorKind, components: np.ndarray, crystal: Crystal) -> np.nda
     if share > MOST_VIOLATED:
         fits = _what_fits(kind.form, components, crystal, symmetric, frame, turn, allowed)
         raise BadCrystal(
-            f"{kind.form.name} tensor: the crystal's point group forbids {100 * share:.0f} % of it"
-            f" in {MEANING[frame]}; {fits}"
+            f"{kind.form.name} tensor breaks the symmetry: the crystal's point group forbids"
+            f" {100 * share:.0f} % of it in {MEANING[frame]}; {fits}"
         )
     _demand_one_meaning(kind.form, components, ways, allowed, frame)
     return found
@@ -119,7 +119,7 @@ def _demand_one_meaning(
         apart = float(np.linalg.norm(allowed @ said - true)) / size
         if apart > MOST_AMBIGUOUS:
             raise BadCrystal(
-                f"{form.name} tensor: the frame is ambiguous: two turns of {MEANING[frame]} fit to"
+                f"{form.name} tensor has an ambiguous frame: two turns of {MEANING[frame]} fit to"
                 f" {best.gap:.3f} and {other.gap:.3f} Å, and give tensors that differ by"
                 f" {100 * apart:.0f} % of the norm; give the tensor in the structure's own axes"
             )
@@ -154,31 +154,29 @@ def _what_fits(
     turn: np.ndarray,
     allowed: np.ndarray,
 ) -> str:
-    """The remedy: a frame, or an order of Voigt's, in which the symmetry is obeyed, or both."""
+    """The remedy: all frames, and orders of Voigt's, in which the symmetry is obeyed."""
 
     def fits(read: np.ndarray, its: np.ndarray | None) -> bool:
         return its is not None and _forbidden(_turned(form, read, its), allowed) <= MOST_VIOLATED
 
-    found = []
-    others = (one for one in FRAMES if one != frame)
-    other = next(
-        (one for one in others if fits(components, to_given(crystal, symmetric, one))), None
-    )
-    if other is not None:
-        found.append(f"it fits {MEANING[other]}: name the target with @{form.name}@{other}")
-    orders = voigt.OTHER_ORDERS if form.rank > 2 else ()
-    order = next((one for one in orders if fits(_reordered(form, components, one), turn)), None)
-    if order is not None:
-        found.append(
-            f"Voigt's order seems to be {voigt.order_in_words(order)}: write it as"
-            f" {voigt.order_in_words((0, 1, 2))}"
-        )
-    return "; or ".join(found) or "no known frame fits: check the tensor and its axes"
+    others = [one for one in FRAMES if one != frame]
+    frames = [one for one in others if fits(components, to_given(crystal, symmetric, one))]
+    orders = [one for one in voigt.OTHER_ORDERS if fits(_reordered(form, components, one), turn)]
+    found = [f"it fits {MEANING[one]}: name the target with @{form.name}@{one}" for one in frames]
+    if orders:
+        named = " or ".join(map(voigt.order_in_words, orders))
+        found.append(f"it fits Voigt's order {named}: write it as {voigt.order_in_words()}")
+    if not found:
+        return "no known frame fits: check the tensor and its axes"
+    doubt = "; the symmetry does not tell which it is" if len(frames) + len(orders) > 1 else ""
+    return "; or ".join(found) + doubt
 
 
 def _reordered(form: Form, components: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     tensor = form.cartesian(components)
-    if form.rank == 4:
+    if form.rank == 2:
+        read = voigt.symmetric(voigt.reordered(voigt.symmetric_vector(tensor), order))
+    elif form.rank == 4:
         read = voigt.stiffness(voigt.reordered(voigt.stiffness_matrix(tensor), order))
     else:
         read = voigt.piezo(voigt.reordered(voigt.piezo_matrix(tensor), order))

@@ -92,17 +92,21 @@ class TensorKind(ABC):
             if shape not in self.shapes:
                 known = " or ".join(self.shapes.values())
                 raise BadCrystal(
-                    f"{self.form.name} tensor {_as_nested(shape)}; it needs {known}, or a flat list"
+                    f"{self.form.name} tensor has another shape: it {_as_nested(shape)}; it needs"
+                    f" {known}, or a flat list"
                 )
         elif len(entries) not in self.sizes():
             known = " or ".join(f"{size} ({how})" for size, how in self.sizes().items())
             raise BadCrystal(
-                f"{self.form.name} tensor has {len(entries)} entries; it needs {known}"
+                f"{self.form.name} tensor has another shape: it has {len(entries)} entries; it"
+                f" needs {known}"
             )
         numbers = np.array(entries)
         if not np.isfinite(numbers).all():
             place = int(np.flatnonzero(~np.isfinite(numbers))[0]) + 1
-            raise BadCrystal(f"{self.form.name} tensor: entry {place} is missing or not finite")
+            raise BadCrystal(
+                f"{self.form.name} tensor is incomplete: entry {place} is missing or not finite"
+            )
         return numbers
 
     def scaler(self, known: np.ndarray) -> Scaler:
@@ -172,14 +176,17 @@ class Dielectric(TensorKind):
     """Permittivity, relative to the vacuum's; at optical frequencies it has a refractive index."""
 
     form = DIELECTRIC
-    shapes: ClassVar[dict[tuple[int, ...], str]] = {(3, 3): "3 × 3"}
+    shapes: ClassVar[dict[tuple[int, ...], str]] = {
+        (3, 3): "3 × 3",
+        (6,): f"Voigt's {voigt.order_in_words()}",
+    }
     entries: ClassVar[dict[str, tuple[int, int]]] = {
         "xyz"[i] + "xyz"[j]: (i, j) for i, j in voigt.PAIRS
     }
 
     def cartesian(self, entries: np.ndarray) -> np.ndarray:
         """See `TensorKind`."""
-        return entries.reshape(3, 3)
+        return voigt.symmetric(entries) if len(entries) == 6 else entries.reshape(self.form.shape)
 
     def written(self, components: np.ndarray) -> np.ndarray:
         """[B, 3, 3]."""

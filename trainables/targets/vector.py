@@ -120,7 +120,7 @@ def numbers_of(cell: str, length: int, like: str) -> np.ndarray:
     """
     found = np.array(read_numbers(cell), dtype=np.float64)
     if len(found) != length:
-        raise BadCrystal(f"target has {len(found)} numbers, and {length} by {like}")
+        raise BadCrystal(f"target has another length: {len(found)} numbers, and {length} by {like}")
     if not np.isfinite(found).any():
         raise BadCrystal("missing target: none of its numbers is there")
     return found

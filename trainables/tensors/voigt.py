@@ -1,6 +1,7 @@
 """Voigt's notation: one index 1 to 6 for a symmetric pair, in the order xx yy zz yz xz xy.
 
-Entries of stiffness and of piezoelectric stress tensors (e, C/m²) are the same in both notations.
+Entries of permittivities, stiffnesses and piezoelectric stress tensors (e, C/m²) are the same in
+both notations.
 The factors 2 and 4 that compliances and strain tensors (d) carry occur nowhere here: a compliance
 is the inverse in Mandel's notation, where a pair of unequal indices has √2 (Nye 1985, Physical
 Properties of Crystals, chapters VII and VIII).
@@ -38,18 +39,28 @@ def mandel(tensors: np.ndarray) -> np.ndarray:
     return stiffness_matrix(tensors) * MANDEL * MANDEL[:, None]
 
 
+def symmetric(vectors: np.ndarray) -> np.ndarray:
+    """[…, 3, 3] from Voigt vectors […, 6]."""
+    return np.asarray(vectors[..., _PLACE])
+
+
+def symmetric_vector(tensors: np.ndarray) -> np.ndarray:
+    """[…, 6] the inverse of `symmetric`."""
+    return np.asarray(tensors[..., _FIRST, _SECOND])
+
+
 def piezo(matrices: np.ndarray) -> np.ndarray:
     """[…, 3, 3, 3] from Voigt matrices […, 3, 6], the field's index first."""
-    return np.asarray(matrices[..., _PLACE])
+    return symmetric(matrices)
 
 
 def piezo_matrix(tensors: np.ndarray) -> np.ndarray:
     """[…, 3, 6] the inverse of `piezo`."""
-    return np.asarray(tensors[..., _FIRST, _SECOND])
+    return symmetric_vector(tensors)
 
 
 def reordered(matrices: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """Voigt matrices […, 3 or 6, 6] read as if their shear components had another order.
+    """A Voigt vector [6], or matrices […, 3 or 6, 6], read as if the shears had another order.
 
     Args:
         order: what stands in the places of yz, xz and xy, by number among these.
@@ -58,9 +69,9 @@ def reordered(matrices: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     places[:3] = range(3)
     places[3 + np.array(order)] = np.arange(3) + 3
     found = matrices[..., places]
-    return found[..., places, :] if matrices.shape[-2] == 6 else found
+    return found[..., places, :] if matrices.shape[-2:] == (6, 6) else found
 
 
-def order_in_words(order: tuple[int, ...]) -> str:
-    """Like `xx yy zz xy yz xz`."""
+def order_in_words(order: tuple[int, ...] = (0, 1, 2)) -> str:
+    """Like `xx yy zz xy yz xz`; without an order, that in which tensors are read and written."""
     return " ".join(("xx yy zz", *(SHEAR[place] for place in order)))

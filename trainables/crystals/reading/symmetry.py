@@ -143,7 +143,7 @@ def _counted(block: Block) -> int | None:
 
 
 def _refusal(named: Named, reason: str) -> BadCrystal:
-    return BadCrystal(f"space group {named.text[:40]} cannot be expanded: {reason}")
+    return BadCrystal(f"space group cannot be expanded: {named.text[:40]}, {reason}")
 
 
 def _listed(block: Block) -> Operations | None:

@@ -78,7 +78,7 @@ class AseData:
             case _:
                 raise BadCrystal(f"broken data: {name} is no array")
         if kind not in _KINDS:
-            raise BadCrystal(f"{name} holds {one_line(kind, 30)}, no numbers")
+            raise BadCrystal(f"{name} holds no numbers: its type is {one_line(kind, 30)}")
         count = math.prod(shape)
         if isinstance(where, list):
             flat = _plain(where, name)

@@ -112,7 +112,9 @@ def _columns(found: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     if found.ndim == 2 and 2 in found.shape and found.shape != (2, 2):
         z, potential = found if found.shape[0] == 2 else found.T
         return potential, z
-    raise BadCrystal(f"potential has shape {found.shape}: one column, or z and the potential")
+    raise BadCrystal(
+        f"potential has another shape: {found.shape}, not one column, or z and the potential"
+    )
 
 
 def _single(found: np.ndarray) -> float:

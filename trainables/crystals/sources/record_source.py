@@ -42,8 +42,8 @@ class Record:
 
 
 def id_of(fields: Mapping[str, object], row: int) -> str:
-    """The id of a record: the first of `IDS` that it has, else its row from 0."""
-    return next((str(fields[key]) for key in IDS if fields.get(key)), str(row))
+    """The id of a record: the first of `IDS` that it has, else its row from 1."""
+    return next((str(fields[key]) for key in IDS if fields.get(key)), str(row + 1))
 
 
 def bad_record(reason: str) -> Record:

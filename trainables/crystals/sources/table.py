@@ -48,7 +48,7 @@ class CsvTable:
     """Streams a CSV with a `cif` (or `poscar`, or pymatgen JSON `structure`) column, or a `path`.
 
     Delimiter `,` `;` or tab, BOM and Windows line ends are accepted, and decimal commas with
-    semicolons or tabs. The id column is material_id, id or mbid, else the row's number.
+    semicolons or tabs. The id column is material_id, id or mbid, else the row from 1.
 
     Args:
         follow_links: whether structure files may be links that lead out of the CSV's folder.

@@ -35,6 +35,7 @@ from trainables.crystals.sources.structure_files import LARGEST_FILE
 _HEADER = struct.Struct("<8s16sqqq")
 _INTEGER = struct.Struct("<q")
 _MAGIC, _TAG = (b"- of Ulm", b"AFFormat"), b"ASE-Trajectory"
+_PIECE = 1 << 20  # bytes read at a time behind the last structure
 _TYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
@@ -45,7 +46,8 @@ class Trajectory(RecordSource):
         """Yields a record for each frame.
 
         Raises:
-            SourceError: the file is no trajectory, or ends before the places of its frames.
+            SourceError: the file is no trajectory, ends before the places of its frames, or goes
+                on behind the last of them.
         """
         with readable(self.path), self.path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -76,7 +78,27 @@ class Trajectory(RecordSource):
                 f"{self.path}: it says that it has {number} structures, and is too short for that;"
                 " write or fetch it again"
             )
+        self._demand_end(file, size, number, table)
         return number, table
+
+    def _demand_end(self, file: BinaryIO, size: int, number: int, table: int) -> None:
+        """Refuses a file with more structures than its header counts.
+
+        Behind the last structure, or the table of places where that is last, are zeros alone: the
+        table has room for more. If the last place or length is wrong, its frame is refused.
+        """
+        end = table + number * _INTEGER.size
+        last = _integer(file, end - _INTEGER.size) if number else 0
+        if table < last <= size - _INTEGER.size:
+            end = last + _INTEGER.size + _integer(file, last)
+        if not 0 <= end <= size:
+            return
+        file.seek(end)
+        if any(map(any, iter(partial(file.read, _PIECE), b""))):
+            raise SourceError(
+                f"{self.path}: it goes on behind the {number} structures that its header counts, as"
+                " if its writing was interrupted; read it with ASE and write it anew"
+            )
 
 
 @dataclass(frozen=True)
