@@ -22,12 +22,18 @@ from orchestrator.nodes.this_machine import ThisMachine, gpu_of
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs.records import Records
 from orchestrator.training.events import ArrayBegan, ArrayLost, Observers, Waited
-from orchestrator.training.runners import DIED, LOST_WORKERS, Ending, Reports, say_stopping
+from orchestrator.training.runners import (
+    DIED,
+    LOST_WORKERS,
+    SAVING,
+    Ending,
+    Reports,
+    say_stopping,
+)
 from orchestrator.training.study import MakeFit, Study, TrainingArray
 from orchestrator.training.trials import Trial, prepare
 
 SECONDS = 0.2  # between two looks at whether to stop
-SAVING = 5.0  # seconds that a stopped run gives its processes to end a step and write a snapshot
 
 
 class TrialProcess:

@@ -12,6 +12,9 @@ from orchestrator.training.study import TrainingArray
 
 # A lost machine is no fault of a model: its array is restarted on another worker this many times.
 LOST_WORKERS = 3
+# Seconds that a stopped run gives its workers to end a step and write a snapshot; the rest of
+# `interrupts.PATIENCE` is for its own end.
+SAVING = 4.0
 EXPERIMENT = "elemgrid"  # Tune's name of it, for all jobs
 DIED = "its worker died; it begins again"
 SAVED_BEFORE = "trainings go on, but one that is interrupted begins again where it was saved last"

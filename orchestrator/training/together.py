@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ from orchestrator.training.runners import (
     DIED,
     EXPERIMENT,
     LOST_WORKERS,
+    SAVING,
     Ending,
     Reports,
     say_stopping,
@@ -97,6 +100,7 @@ class TrainRunner:
             told.read(ray.get(mailbox.take.remote()))
         except KeyboardInterrupt:
             say_stopping()
+            _save(mailbox)
             ray.shutdown()  # ends the workers, and with them the other thread
             fitting.join()
             return None
@@ -132,6 +136,15 @@ class TrainRunner:
         )
 
 
+def _save(mailbox: Any) -> None:
+    """Has the first worker save the array in training, as far as `SAVING` seconds suffice."""
+    until = time.monotonic() + SAVING
+    with suppress(RayError):  # the cluster may have ended by the same signal
+        mailbox.stop.remote()
+        while not ray.get(mailbox.is_saved.remote(), timeout=SAVING) and time.monotonic() < until:
+            time.sleep(SECONDS)
+
+
 class Unconnected(TorchConfig):
     """Leaves it to the workers to connect: Ray Train's way listens on every interface."""
 
@@ -159,14 +172,28 @@ class _Fitting(threading.Thread):
 
 @ray.remote
 class _Mailbox:
-    """What the first worker tells, until the driver takes it."""
+    """What the first worker tells, until the driver takes it, and whether it is to stop."""
 
     def __init__(self) -> None:
         self._messages: list[tuple[str, Any]] = []
+        self._stops = self._saved = False
 
-    def put(self, array: str, report: dict[str, Any] | None) -> None:
-        """Adds a report of an array; None says that it begins."""
+    def put(self, array: str, report: dict[str, Any] | None) -> bool:
+        """Adds a report of an array; None says that it begins. True asks for a snapshot of it."""
         self._messages.append((array, report))
+        return self._stops and not self._saved
+
+    def stop(self) -> None:
+        """Asks for a snapshot when the present step is over."""
+        self._stops = True
+
+    def note_saved(self) -> None:
+        """The snapshot is there."""
+        self._saved = True
+
+    def is_saved(self) -> bool:
+        """Whether it is."""
+        return self._saved
 
     def take(self) -> list[tuple[str, Any]]:
         """All messages since the last call, in order."""
@@ -249,8 +276,9 @@ class _Work:
             while not done:
                 report = trial.step()
                 done = report["done"]
-                if leads:
-                    ray.get(self.mailbox.put.remote(array.id, report))
+                if leads and ray.get(self.mailbox.put.remote(array.id, report)):
+                    trial.save()
+                    ray.get(self.mailbox.note_saved.remote())
                 if report["disk"]:  # the others wait for this worker, until it is gone
                     raise OSError(report["disk"])
             train.report({"array": array.id})  # all workers wait here for each other

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import threading
 from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from orchestrator.nodes.ray_internals import show_work
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs import checkpoints
 from orchestrator.runs.records import Records
+from orchestrator.training import together
 from orchestrator.training.study import Study
 from orchestrator.training.train import train
 from orchestrator.training.tune_callbacks import NEEDED, NoteEndings
@@ -276,6 +278,18 @@ def test_a_trial_that_lost_its_disk_is_not_saved(
         trial._trial._advance(trial._trial._waiting)
     trial.cleanup()
     assert not (tmp_path / checkpoints.FOLDER).exists()
+
+
+def test_who_trains_together_is_asked_for_one_snapshot(ray_cluster: dict[str, Any]) -> None:
+    mailbox = together._Mailbox.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+    assert not ray.get(mailbox.put.remote("array", {}))
+    saving = threading.Thread(target=together._save, args=[mailbox])
+    saving.start()
+    while not ray.get(mailbox.put.remote("array", {})):
+        assert saving.is_alive(), "nobody was asked"
+    ray.get(mailbox.note_saved.remote())
+    saving.join(together.SAVING)
+    assert not saving.is_alive() and not ray.get(mailbox.put.remote("array", {}))
 
 
 def test_tune_keeps_nothing_of_a_report_but_what_it_needs(
