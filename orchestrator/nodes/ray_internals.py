@@ -1,5 +1,7 @@
 """All uses of Ray beyond its public interface, so that an upgrade breaks here or nowhere.
 
+Those of Ray Train are in `train_internals.py`.
+
 `tests/orchestrator/test_ray_internals.py` calls each without a cluster; pyproject.toml bounds Ray's
 version because of them.
 """

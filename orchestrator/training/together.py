@@ -28,6 +28,7 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 
 from orchestrator.nodes.cluster import inherited
 from orchestrator.nodes.ray_internals import show_work
+from orchestrator.nodes.train_internals import TellsController, abort
 from orchestrator.nodes.worker import Worker
 from orchestrator.runs.layout import TRAIN
 from orchestrator.runs.ownership import remove_notes
@@ -101,8 +102,7 @@ class TrainRunner:
         except KeyboardInterrupt:
             say_stopping()
             _save(mailbox)
-            ray.shutdown()  # ends the workers, and with them the other thread
-            fitting.join()
+            _abort(mailbox, fitting)
             return None
         finally:
             remove_notes(run, EXPERIMENT)
@@ -132,6 +132,7 @@ class TrainRunner:
                 name=EXPERIMENT,
                 storage_path=str(self._records.folder.parent / TRAIN),
                 failure_config=train.FailureConfig(max_failures=LOST_WORKERS),
+                callbacks=[TellsController(mailbox.name_controller)],  # type: ignore[list-item]
             ),
         )
 
@@ -143,6 +144,16 @@ def _save(mailbox: Any) -> None:
         mailbox.stop.remote()
         while not ray.get(mailbox.is_saved.remote(), timeout=SAVING) and time.monotonic() < until:
             time.sleep(SECONDS)
+
+
+def _abort(mailbox: Any, fitting: _Fitting) -> None:
+    """Ends the training, as soon as there is who controls it."""
+    with suppress(RayError):  # the controller has gone, and with it `fitting`
+        while fitting.is_alive():
+            for controller in ray.get(mailbox.controller.remote()):
+                abort(controller)
+            fitting.join(SECONDS)
+    fitting.join()
 
 
 class Unconnected(TorchConfig):
@@ -176,12 +187,21 @@ class _Mailbox:
 
     def __init__(self) -> None:
         self._messages: list[tuple[str, Any]] = []
+        self._controller: list[Any] = []
         self._stops = self._saved = False
 
     def put(self, array: str, report: dict[str, Any] | None) -> bool:
         """Adds a report of an array; None says that it begins. True asks for a snapshot of it."""
         self._messages.append((array, report))
         return self._stops and not self._saved
+
+    def name_controller(self, controller: Any) -> None:
+        """Takes a handle to the actor that controls the training."""
+        self._controller = [controller]
+
+    def controller(self) -> list[Any]:
+        """The handle, if the training has begun."""
+        return self._controller
 
     def stop(self) -> None:
         """Asks for a snapshot when the present step is over."""

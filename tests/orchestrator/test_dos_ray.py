@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,30 @@ class Seen:
         pass
 
 
+class Slow:
+    """Makes trainings as `saving` whose epochs take a step each."""
+
+    def __call__(self, spec: Any, densities: Any, device: str, group: Group) -> Fit:
+        fit = saving(spec, densities, device, group=group)
+        advance = fit.advance
+
+        def slowly() -> Any:
+            time.sleep(3.1)  # longer than a step: the first report has one epoch
+            return advance()
+
+        fit.advance = slowly  # type: ignore[method-assign]
+        return fit
+
+
+class Stops(Seen):
+    """As Ctrl-C when the first epochs are through."""
+
+    def see(self, event: Event) -> None:
+        super().see(event)
+        if isinstance(event, Trained) and not event.done:
+            raise KeyboardInterrupt
+
+
 def study_of(data: Path, make_fit: Any, together: int) -> Study:
     """The ensemble of fold 1, five epochs in single precision."""
     options = parse(["--data", str(data), *COMMON[:-1], "--folds", "1", "--epochs", "5"])
@@ -177,8 +202,29 @@ def same(one: dict[str, dict[str, np.ndarray]], other: dict[str, dict[str, np.nd
     )
 
 
+@pytest.fixture(scope="module")
+def undisturbed(
+    ray_cluster: object, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, np.ndarray]]:
+    """The weights of the study, trained by two workers."""
+    return trained(study_of(data, saving, 2), tmp_path_factory.mktemp("undisturbed"), Seen())
+
+
+def test_two_workers_that_are_stopped_go_on_to_the_bit(
+    undisturbed: dict[str, dict[str, np.ndarray]], data: Path, tmp_path: Path
+) -> None:
+    study, seen = study_of(data, Slow(), 2), Stops()
+    (array,) = study.arrays
+    records = Records(tmp_path / "records", SCHEMA)
+    assert not train(study, records, Worker(cpus=1, gpus=0), [seen])
+    begun = [event.epoch for event in seen.events if isinstance(event, Trained)]
+    assert begun and max(begun) < 5 and not weights(tmp_path)
+    assert checkpoints.Checkpoints(tmp_path / "checkpoints").read(array.id) is not None
+    assert same(trained(study_of(data, saving, 2), tmp_path), undisturbed)
+
+
 def test_a_killed_worker_is_replaced_and_nothing_differs(
-    ray_cluster: object, data: Path, tmp_path: Path
+    undisturbed: dict[str, dict[str, np.ndarray]], data: Path, tmp_path: Path
 ) -> None:
     mark, seen = tmp_path / "killed", Seen()
     disturbed = trained(study_of(data, Mortal(mark), 2), tmp_path / "disturbed", seen)
@@ -187,7 +233,7 @@ def test_a_killed_worker_is_replaced_and_nothing_differs(
     # one port of gloo, and one of Ray's, which is on all interfaces as the tests' cluster is
     assert [sorted(one) for one in where] == [["127.0.0.1", "::"]] * 2
     assert [event for event in seen.events if isinstance(event, ArrayLost)]
-    assert same(trained(study_of(data, saving, 2), tmp_path / "undisturbed", Seen()), disturbed)
+    assert same(undisturbed, disturbed)
 
 
 def test_an_interrupted_run_goes_on_to_the_bit(
