@@ -182,5 +182,6 @@ def test_none_outlives_its_owner_however_that_ends(tmp_path: Path) -> None:
         assert len(started) == 2
         owner.kill()
         _, left = psutil.wait_procs(started, timeout=5)
-        assert not left
+        # one that has ended may wait for the system to collect it
+        assert not [one for one in left if one.status() != psutil.STATUS_ZOMBIE]
         assert owner.stdout.read() == "", "the script runs once"
