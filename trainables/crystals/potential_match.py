@@ -19,6 +19,11 @@ WIDTHS = (0.4, 0.8)  # Å of Gaussians, a narrow and a wide one of each element
 # Gaussians, and those of one element differ: hence the margin. The correlation with Gaussians of
 # weight Z tells nothing, -0.39 to 1 for the true pairs: ions make hills, and valences wells.
 LEAST_EXPLAINED = 0.8
+# Ratio of the variance that the atoms leave unexplained to that which they leave of the reversed
+# profile: 1.47 at most of the generated slabs, which are symmetric or fit worse upside down.
+UPSIDE_DOWN = 3.0
+LITTLE = 1e-4  # share of the variance; below it profiles of symmetric slabs differ by rounding
+OFFSETS = (0.0, -0.1, 0.1, -0.2, 0.2)  # Å; a profile reversed point by point is a point off
 _DOUBT = "is it another material's potential, or another origin of z?"
 
 
@@ -31,7 +36,7 @@ def demand_match(crystal: Crystal, potential: Potential, origin: float = 0.0) ->
 
     Raises:
         BadCrystal: atoms lie in the vacuum, much of the slab has none, or wells of one shape an
-            element do not make the profile.
+            element do not make the profile, or make the reversed one far better.
     """
     found = find_vacuum(potential.potential, potential.spacing)
     at = np.arange(found.first, found.last + 1)
@@ -49,11 +54,37 @@ def demand_match(crystal: Crystal, potential: Potential, origin: float = 0.0) ->
         )
     depth = potential.vacuum.mean() - potential.potential[at % len(potential.potential)]
     apart = _nearest((z - middle)[:, None] - atoms, potential.height)
+    reversed_ = (z - middle)[:, None] - (atoms.max() + atoms.min() - atoms)
+    _demand_upright(depth, apart, reversed_, crystal.numbers)
     explained = _explained(depth, apart, crystal.numbers)
     if explained < LEAST_EXPLAINED:
         raise _mismatch(
             f"wells at the atoms make {100 * max(explained, 0.0):.0f} % of the profile's variance,"
             f" {100 * LEAST_EXPLAINED:g} % at least are expected"
+        )
+
+
+def _demand_upright(
+    depth: np.ndarray, apart: np.ndarray, reversed_: np.ndarray, numbers: np.ndarray
+) -> None:
+    """Refuses a profile that the atoms explain far better once they are turned upside down.
+
+    A slab whose turn only exchanges elements explains both: each element has wells of its own.
+
+    Args:
+        depth: [R] eV.
+        apart: [R, N] Å from each atom along the normal.
+        reversed_: [R, N] the same of atoms mirrored about their middle.
+        numbers: [N]
+    """
+    own, turned = (
+        1.0 - max(_explained(depth, away - offset, numbers) for offset in OFFSETS)
+        for away in (apart, reversed_)
+    )
+    if turned <= 1.0 - LEAST_EXPLAINED and own > UPSIDE_DOWN * max(turned, LITTLE):
+        raise BadCrystal(
+            f"potential is upside down: wells at the atoms leave {100 * own:.2g} % of its variance,"
+            f" and {100 * turned:.2g} % once it is reversed; count z from the other face"
         )
 
 
