@@ -35,7 +35,7 @@ def kind(name: Any) -> TensorKind:
     [
         ("dielectric", np.diag([1.0, 2, 3]), np.diag([1.0, 2, 3])),
         ("dielectric", np.diag([1.0, 2, 3]).ravel(), np.diag([1.0, 2, 3])),
-        ("dielectric", np.arange(1.0, 7), np.array([[1.0, 6, 5], [6, 2, 4], [5, 4, 3]])),
+        ("dielectric", np.arange(9.0, 3, -1), np.array([[9.0, 4, 5], [4, 8, 6], [5, 6, 7]])),
         ("elastic", STIFF, stiffness(STIFF)),
         ("elastic", STIFF.ravel(), stiffness(STIFF)),
         ("elastic", stiffness(STIFF), stiffness(STIFF)),
@@ -161,6 +161,26 @@ def test_a_bad_tensor_costs_one_line(name: str, cell: str, reason: str) -> None:
     with pytest.raises(BadCrystal) as caught:
         kind(name).parse(cell, SALT)
     assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("cell", "least"),
+    [
+        ([0.0] * 6, "0"),
+        ([-5.0, -5, -5, 0, 0, 0], "-5"),
+        ([5.0, 5, -5, 0, 0, 0], "-5"),
+        ([0.2, 0.2, 0.2, 0, 0, 0], "0.2"),
+        ([5.0, 5, 5, 0, 0, 4.5], "0.5"),
+    ],
+)
+def test_a_permittivity_is_that_of_the_vacuum_at_least(cell: list[float], least: str) -> None:
+    with pytest.raises(BadCrystal) as caught:
+        kind("dielectric").parse(json.dumps(cell), SALT)
+    assert str(caught.value) == (
+        f"dielectric tensor is below the vacuum's: its lowest eigenvalue is {least}, and crystals"
+        " have 1 at least; give it relative to the vacuum, and no susceptibility"
+    )
+    kind("dielectric").parse("[1, 0.995, 1, 0, 0, 0]", SALT)
 
 
 def test_the_summary_keeps_causes_apart_and_counts_alike_ones() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FROBENIUS = "frobenius"  # the metric: the mean norm of the difference, in the target's unit
 MOST_ASYMMETRIC = 0.01  # share of a tensor's norm; what programs print is symmetric to 0.5 %
 MOST_NESTED = 4  # indices of a tensor
+LEAST_PERMITTIVITY = 0.99  # static and optical ones are 1 at least; programs print two decimals
 NEAR = 0.25  # of the norm of the true tensor, within which a prediction is called near
 
 
@@ -183,6 +184,18 @@ class Dielectric(TensorKind):
     entries: ClassVar[dict[str, tuple[int, int]]] = {
         "xyz"[i] + "xyz"[j]: (i, j) for i, j in voigt.PAIRS
     }
+
+    def parse(self, cell: str, crystal: Crystal) -> np.ndarray:
+        """[C]; see `Kind`. No eigenvalue is below the vacuum's."""
+        found = super().parse(cell, crystal)
+        least = float(self.principal(self.form.cartesian(found[None]))[0, 0])
+        if least < LEAST_PERMITTIVITY:
+            raise BadCrystal(
+                f"dielectric tensor is below the vacuum's: its lowest eigenvalue is {least:.3g},"
+                " and crystals have 1 at least; give it relative to the vacuum, and no"
+                " susceptibility"
+            )
+        return found
 
     def cartesian(self, entries: np.ndarray) -> np.ndarray:
         """See `TensorKind`."""
