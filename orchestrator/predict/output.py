@@ -10,9 +10,12 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,6 +41,7 @@ class Parts:
 
     def __init__(self, out: Path, made_from: str) -> None:
         self.folder = out.with_name(f".{out.name}.parts")
+        self._out = out
         self._made_from = made_from
 
     def read(self, block: Block) -> Table | None:
@@ -58,10 +62,15 @@ class Parts:
             durable.write_bytes(path, json.dumps(checksum.add({"rows": rows})).encode())
 
     def remove(self) -> None:
-        """Removes all such files, also of other models, and the folder if nothing else is in it."""
+        """Removes all such files, also of other models, and the folder if nothing else is in it.
+
+        With them go incomplete files, of the table too, that killed commands have left.
+        """
         for path in self.folder.glob("*.json"):
             if PART.fullmatch(path.name):
                 path.unlink(missing_ok=True)
+        _remove_drafts(self.folder, PART.fullmatch)
+        _remove_drafts(self._out.parent, self._out.name.__eq__)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 
@@ -72,6 +81,15 @@ class Parts:
             for text in (entry.id, entry.format, entry.text):
                 digest.update(len(text).to_bytes(8, "little") + text.encode(errors="replace"))
         return self.folder / f"{number:08d}-{digest.hexdigest()[:24]}.json"
+
+
+def _remove_drafts(folder: Path, is_ours: Callable[[str], object]) -> None:
+    """Removes drafts that are this user's regular files."""
+    for path in durable.drafts(folder, is_ours):
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+                path.unlink()
 
 
 def demand_free(out: Path, *, overwrite: bool) -> None:

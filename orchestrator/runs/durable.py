@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +180,15 @@ def draft_of(name: str) -> str | None:
     """The name of the file of which `name` is a draft; None if it is not a draft's name."""
     found = DRAFT.fullmatch(name)
     return found and found[1]
+
+
+def drafts(folder: Path, is_ours: Callable[[str], object]) -> list[Path]:
+    """The drafts in a folder, if there is one, of files with names that are ours."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in names if is_ours(draft_of(name) or "")]
 
 
 def same(file: int, path: Path) -> bool:

@@ -145,20 +145,12 @@ def sweep(run: Path) -> None:
     A writer that is still alive gets a FileNotFoundError.
     """
     for place, is_ours in DRAFTED.items():
-        for path in _drafts(run / place, is_ours):
+        for path in durable.drafts(run / place, is_ours):
             if not path.is_dir() or path.is_symlink():
                 path.unlink(missing_ok=True)
-    for path in _drafts(run / layout.SHARDS, bool):
+    for path in durable.drafts(run / layout.SHARDS, bool):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _drafts(folder: Path, is_ours: Callable[[str], object]) -> list[Path]:
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [folder / name for name in names if is_ours(durable.draft_of(name) or "")]
 
 
 def remove_notes(run: Path, experiment: str) -> None:

@@ -20,6 +20,7 @@ from orchestrator.predict import folder as exported
 from orchestrator.predict import work
 from orchestrator.predict.from_run import predictor_of
 from orchestrator.predict.job import rows_of
+from orchestrator.runs import durable
 from tests.orchestrator.finished_runs import make_run, write_shards
 from trainables import checksum
 from trainables.crystals.crystal import Crystal, Entry
@@ -355,10 +356,22 @@ def test_an_interrupted_table_goes_on_where_it_ended(
     assert not out.exists() and len(list((tmp_path / ".found.csv.parts").iterdir())) == 2
     first = min((tmp_path / ".found.csv.parts").iterdir())
     first.write_text(first.read_text().replace("made-0", "made-9"))  # damaged: is made again
+    left = [durable.name_draft(one) for one in (out, out, first)]  # by writers that were killed
+    other = [
+        durable.name_draft(tmp_path / "found.csv.gz"), tmp_path / ".found.csv.0123.tmp",
+        durable.name_draft(out).with_suffix(".tmp2"),
+    ]  # fmt: skip
+    for path in (*left, *other):
+        path.write_text("id,")
+    link, folder = durable.name_draft(out), durable.name_draft(out)
+    link.symlink_to(other[0])
+    folder.mkdir()
     assert JOBS["predict"].main([*flags, str(out)]) == 0
     assert worked == [0, 1, 2, 0, 2, 3]
     assert out.read_bytes() == whole.read_bytes()
     assert not (tmp_path / ".found.csv.parts").exists()
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in (*other, link, folder))
 
 
 def test_what_is_there_already_is_not_replaced(
