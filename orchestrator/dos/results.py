@@ -101,9 +101,16 @@ class FoldResults:
             "best_epochs": rows["best_epoch"].astype(int).tolist(),
         }
 
-    def _learned_elements(self) -> list[str]:
-        """Of the crystals that the fold learns from."""
-        atoms = self.densities.composition[self.split.learned].sum(axis=0)
+    def _learned_elements(self) -> dict[str, list[str]]:
+        """By member, of the crystals that it trains on: all but the part that it holds back."""
+        return {
+            str(member): self._elements_of(arrays["predictions/validation/row"])
+            for member, arrays in zip(self.rows["member"], self._arrays, strict=True)
+        }
+
+    def _elements_of(self, held: np.ndarray) -> list[str]:
+        trained = np.setdiff1d(self.split.learned, held)
+        atoms = self.densities.composition[trained].sum(axis=0)
         return [symbol(int(z)) for z in np.flatnonzero(atoms)]
 
     def _apart(self) -> dict[str, float | None]:

@@ -17,6 +17,8 @@ from trainables.crystals.symbols import atomic_number
 from trainables.training.density_models import rebuilt
 from trainables.training.density_spec import DensitySpec
 
+Numbers = tuple[int, ...]
+
 
 def predictor_of(run: Path, task: str | None, model: str) -> CurvePredictor:
     """The predictor of a run's models that learned from all that their folds may.
@@ -42,29 +44,36 @@ def predictor_of(run: Path, task: str | None, model: str) -> CurvePredictor:
 
 
 def _ensemble(
-    finished: FinishedDos, rows: pd.DataFrame, learned: dict[int, tuple[int, ...]]
+    finished: FinishedDos, rows: pd.DataFrame, learned: dict[int, dict[int, Numbers]]
 ) -> Ensemble:
     """The ensemble of a fold.
 
     Args:
         rows: of the ledger, those of its members.
-        learned: by fold, atomic numbers in what it learns from.
+        learned: by fold and member, atomic numbers in what it trains on.
     """
     fold = int(rows["fold"].iloc[0])
-    models = models_of(finished, rows, SCHEMA, DensitySpec, rebuilt)
-    return Ensemble(fold=fold, models=tuple(model for model, _ in models), elements=learned[fold])
+    models = [one for one, _ in models_of(finished, rows, SCHEMA, DensitySpec, rebuilt)]
+    elements = tuple(learned[fold][one.spec.member] for one in models)
+    return Ensemble(fold=fold, models=tuple(models), elements=elements)
 
 
-def _elements(finished: FinishedDos) -> dict[int, tuple[int, ...]]:
-    """By fold, atomic numbers in what it learns from.
+def _elements(finished: FinishedDos) -> dict[int, dict[int, Numbers]]:
+    """By fold and member, atomic numbers in what it trains on.
 
     Raises:
         UsageError: the file is of an earlier version.
     """
     folds = finished.facts["folds"]
-    if any("elements" not in row for row in folds):
+    if not all(isinstance(row.get("elements"), dict) for row in folds):
         raise UsageError(
-            f"{finished.folder / FACTS}: of an earlier version, without the elements that were"
-            f" learned; the same {finished.job} command writes it anew"
+            f"{finished.folder / FACTS}: of an earlier version, without the elements that"
+            f" networks learned; the same {finished.job} command writes it anew"
         )
-    return {row["fold"]: tuple(map(atomic_number, row["elements"])) for row in folds}
+    return {
+        row["fold"]: {
+            int(member): tuple(map(atomic_number, symbols))
+            for member, symbols in row["elements"].items()
+        }
+        for row in folds
+    }

@@ -78,27 +78,44 @@ class Ensemble:
     Attributes:
         fold: in which they were tested.
         models: by member; at least two.
-        elements: atomic numbers in what they learned from.
+        elements: by member, atomic numbers in what it trained on, without the part held back.
     """
 
     fold: int
     models: tuple[Model[DensitySpec], ...]
-    elements: tuple[int, ...]
+    elements: tuple[tuple[int, ...], ...]
 
     def predict(self, graphs: Columns) -> dict[str, np.ndarray]:
-        """The values of `PredictedCurves`; NaN of crystals with an element that is not known."""
-        strange = unseen_elements(graphs, list(self.elements))
-        known = np.flatnonzero([not one for one in strange])
+        """The values of `PredictedCurves`, by the models that know all elements of a crystal.
+
+        NaN if there is none, and deviations if there is one.
+        """
         window = self.models[0].spec.window
         said_kbl = np.full((len(self.models), len(graphs), window.points), np.nan)
-        if len(known):
-            chosen = graphs.take(known)
-            said_kbl[:, known] = [densities(one.network, one.spec, chosen) for one in self.models]
+        for said_bl, model, elements in zip(said_kbl, self.models, self.elements, strict=True):
+            strange = unseen_elements(graphs, list(elements))
+            known = np.flatnonzero([not one for one in strange])
+            if len(known):
+                said_bl[known] = densities(model.network, model.spec, graphs.take(known))
         found: dict[str, np.ndarray] = {}
         if window.fermi and window.low <= 0 <= window.high:
             fermi_kb = at_zero(window.energies, said_kbl)
-            found |= {FERMI: fermi_kb.mean(axis=0), FERMI_DEVIATION: fermi_kb.std(axis=0, ddof=1)}
-        return found | {DENSITY: said_kbl.mean(axis=0), DEVIATION: said_kbl.std(axis=0, ddof=1)}
+            found |= {FERMI: _mean(fermi_kb), FERMI_DEVIATION: _deviation(fermi_kb)}
+        return found | {DENSITY: _mean(said_kbl), DEVIATION: _deviation(said_kbl)}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """[B, …] means of values [K, B, …] that are not NaN; NaN where all are."""
+    return _known(values).mean(axis=0).filled(np.nan)
+
+
+def _deviation(values: np.ndarray) -> np.ndarray:
+    """[B, …] standard deviations of values [K, B, …] that are not NaN; NaN of fewer than two."""
+    return _known(values).std(axis=0, ddof=1).filled(np.nan)
+
+
+def _known(values: np.ndarray) -> np.ma.MaskedArray:
+    return np.ma.masked_where(np.isnan(values), values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +165,12 @@ class CurvePredictor:
         """
         kind = cast(CrystalGraph, self._spec.representation)
         made = featurise(entries, [kind], self.max_atoms)
-        elements = {z for one in self.ensembles for z in one.elements}
+        elements = {z for one in self.ensembles for own in one.elements for z in own}
         known = Known(made.reasons, made.graphs[kind.name], elements)
         each = [one.predict(known.graphs) for one in self.ensembles]
         values = {
             # over the folds that know all elements of a crystal
-            name: known.placed(np.nanmean([one[name] for one in each], axis=0))
+            name: known.placed(_mean(np.array([one[name] for one in each])))
             for name in each[0]
         }
         return PredictedCurves(

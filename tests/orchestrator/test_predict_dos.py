@@ -95,6 +95,32 @@ def test_folds_are_averaged_that_know_the_elements(predictor: CurvePredictor) ->
         np.testing.assert_array_equal(values[1], second[1])
 
 
+def test_members_that_held_an_element_back_are_left_out(predictor: CurvePredictor) -> None:
+    fold = predictor.ensembles[1]
+    knows = [symbol(47) in map(symbol, own) for own in fold.elements]
+    assert sorted(knows) == [False, True, True, True]
+
+    def said(elements: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
+        own = replace(fold, elements=tuple(elements))
+        found = replace(predictor, ensembles=(own,)).predict(entries(SALT, SILVER), 0.95)
+        return dict(found.values)
+
+    salt = tuple(z for z in fold.elements[knows.index(True)] if z != 47)
+    each = [
+        said([own if at == k else (1,) for at in range(4)]) for k, own in enumerate(fold.elements)
+    ]
+    all_of, one_of = said(list(fold.elements)), said([(*salt, 47), salt, salt, salt])
+    for place, members in (
+        (0, each),
+        (1, [own for own, met in zip(each, knows, strict=True) if met]),
+    ):
+        densities = np.stack([own["density"][place] for own in members])
+        np.testing.assert_allclose(all_of["density"][place], densities.mean(0), atol=1e-6)
+        np.testing.assert_allclose(all_of["deviation"][place], densities.std(0, ddof=1), atol=1e-6)
+    assert np.isfinite(one_of["density"]).all() and np.isfinite(one_of["deviation"][0]).all()
+    assert np.isnan(one_of["deviation"][1]).all()  # one network has none
+
+
 def test_a_bad_crystal_affects_only_itself(predictor: CurvePredictor) -> None:
     strange = poscar("Na", "Xe", 5.64)
     lone = poscar("Na", "Cl", 40.0)
@@ -161,7 +187,7 @@ def test_the_predictor_is_told_apart_by_what_predicts(predictor: CurvePredictor)
         replace(predictor, max_atoms=7),
         replace(predictor, ensembles=(first,)),
         replace(predictor, ensembles=(second,)),
-        replace(predictor, ensembles=(replace(first, elements=(11,)), second)),
+        replace(predictor, ensembles=(replace(first, elements=((11,),) * 4), second)),
     ]
     assert len({one.digest for one in others}) == len(others)
     assert predictor.max_atoms == parse(["--data", "x.parquet"]).max_atoms
@@ -235,8 +261,9 @@ def test_a_run_that_is_not_whole_is_refused(
     given = str(other), str(tmp_path / "POSCAR")
     facts = json.loads((other / "dos.json").read_text())
     learned = [row.pop("elements") for row in facts["folds"]]
-    assert "Ag" not in learned[0] and "Ag" in learned[1]
-    assert {symbol(11), symbol(17)} <= set(learned[0])
+    assert not any("Ag" in own for own in learned[0].values())
+    assert sum("Ag" in own for own in learned[1].values()) == 3  # one holds the crystal back
+    assert all({symbol(11), symbol(17)} <= set(own) for own in learned[0].values())
     sums.write_json(other, "dos.json", facts)
     assert "dos.json: of an earlier version, without the elements" in refused(capsys, *given)
     ledger = pd.read_parquet(other / "dos_ledger.parquet").iloc[1:]
