@@ -115,12 +115,23 @@ def test_a_task_of_matbench_has_its_size_and_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("formula", "why"),
-    [("Qq2O", "Qq is no element"), ("", "it is empty"), ("Na(Cl", "no formula")],
+    [
+        ("Qq2O", "Qq is no element"),
+        ("", "it is empty"),
+        ("Na(Cl", "no formula"),
+        ("H999999999999", "1e+12 of H is too large; 1000000 at most: is it a typo?"),
+        ("C1e5", "an amount with a power of ten; write the number out"),
+        ("Na0.0000001Cl", "Na has a share of 1e-07, and 1e-06 is the least: is it a typo?"),
+    ],
 )
 def test_a_wrong_formula_is_named_with_its_row(tmp_path: Path, formula: str, why: str) -> None:
     text = table().replace("GaAs", formula)
     told = refused(write(tmp_path, text))
     assert "1 of 10 rows are bad: row 9: bad formula" in told and why in told
+
+
+def test_parts_per_million_are_read() -> None:
+    assert parse_formula("Fe999999C") == {26: 999999.0, 6: 1.0}
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

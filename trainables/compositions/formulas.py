@@ -7,6 +7,7 @@ Ambiguous formulas are refused here, with a spelling that cannot be misread.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,8 +18,11 @@ from trainables.crystals.symbols import NUMBERS, symbol
 
 # Version of the output of `reduced`, for digests of lists of formulas: other text, other list.
 FORMULA_VERSION = 2
+_POWER = re.compile(r"\de\d")  # C1e5; programs print large numbers in full, and small ones as 1e-05
 PARTS = 10**4  # of a whole, the unit of reduced formulas
 EXACT = 7  # digits of a share that are no rounding errors of its author
+MOST_ATOMS = 10**6  # of an element, as in parts per million
+LEAST_SHARE = 1e-6  # of an element; steels have 6e-5
 LONGEST = 2000  # characters; an alloy of thirty elements has three hundred
 
 
@@ -46,6 +50,8 @@ def _amounts(formula: str) -> dict[int, float]:
     """Amounts as pymatgen parses them; raises ValueError in a few words."""
     from pymatgen.core import Composition  # here: it takes a second to import
 
+    if _POWER.search(formula):
+        raise ValueError("an amount with a power of ten; write the number out")
     try:
         amounts = {element.symbol: float(n) for element, n in Composition(formula).items()}
     except (ValueError, AttributeError, TypeError):  # whose texts are the library's own
@@ -58,9 +64,25 @@ def _amounts(formula: str) -> dict[int, float]:
         by_number[NUMBERS[name]] = by_number.get(NUMBERS[name], 0.0) + amount
     if not by_number:
         raise ValueError("it is empty")
-    if not 0 < sum(by_number.values()) < math.inf:
-        raise ValueError("too large")
+    _demand_amounts(by_number)
     return by_number
+
+
+def _demand_amounts(by_number: dict[int, float]) -> None:
+    """Refuses amounts that are slips of the pen: no formula that is meant has them."""
+    total = math.fsum(by_number.values())
+    if not 0 < total < math.inf:
+        raise ValueError("too large")
+    for number, amount in by_number.items():
+        if amount > MOST_ATOMS:
+            raise ValueError(
+                f"{amount:g} of {symbol(number)} is too large; {MOST_ATOMS} at most: is it a typo?"
+            )
+        if amount < LEAST_SHARE * total:
+            raise ValueError(
+                f"{symbol(number)} has a share of {amount / total:.2g}, and {LEAST_SHARE:g} is the"
+                " least: is it a typo?"
+            )
 
 
 def _reads(formula: str) -> bool:
