@@ -41,6 +41,30 @@ def xyz(folder: Path, text: str | bytes) -> Path:
     return path
 
 
+FIXED = GOOD.replace("Na 0 0 0", "Na 0.00000000 0.00000000 0.00000000").replace(
+    "Cl 2 2 2", "Cl 2.00000000 2.00000000 2.12345678"
+)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 8, 9])
+def test_a_file_that_ends_within_its_last_number_is_refused(tmp_path: Path, cut: int) -> None:
+    text = (GOOD + FIXED).removesuffix("\n")
+    assert len(crystals(xyz(tmp_path, text))) == 2
+    (_, entry) = open_source(xyz(tmp_path, text[:-cut]), "gap").entries()
+    assert entry.format == "bad" and "the file ends within the last number of atom 2" in entry.text
+    assert "as all others have 8 decimals; write or fetch it again" in entry.text
+
+
+def test_numbers_as_people_write_them_are_whole(tmp_path: Path) -> None:
+    for last in ("Cl 2 2 2", "Cl 2.0001 2.0001 2", "Cl 0.33333 0.3333 0.5"):
+        assert len(crystals(xyz(tmp_path, GOOD.replace("Cl 2 2 2\n", last)))) == 1
+    forces = GOOD.replace("gap=1", "gap=1 Properties=species:S:1:pos:R:3:tag:I:1")
+    fixed = forces.replace("0 0 0\n", "0.0000 0.0000 0.0000 1\n").replace(
+        "2 2 2\n", "2.0000 2.0000 2.0000 1"
+    )
+    assert len(crystals(xyz(tmp_path, fixed))) == 1
+
+
 @pytest.mark.parametrize(
     ("frame", "why"),
     [

@@ -31,6 +31,7 @@ _PIECE = re.compile(
     r"|(?P<plain>[^\s=\\'\"{\[]++)",
     re.DOTALL,
 )
+FIXED = 4  # decimals; a column with as many in every row is printed in a fixed format, as by ASE
 _COUNT = re.compile(r"[0-9]{1,18}")
 _VALUES = re.compile(r"[^\s,]+")
 
@@ -97,9 +98,30 @@ def _record(comment: str, atoms: list[str]) -> Record:
         raise BadCrystal(
             f"broken structure: atom {short} has {len(rows[short - 1])} of {needed} columns"
         )
+    if atoms and not atoms[-1].endswith("\n"):
+        _demand_whole(columns, rows)
     fields = _per_atom(columns, rows)
     fields |= {key: _cell(value) for key, value in pairs.items() if key not in _OWN}
     return Record(fields, partial(_structure, pairs, columns, rows))
+
+
+def _demand_whole(columns: dict[str, tuple[int, int, str]], rows: list[list[str]]) -> None:
+    """Refuses a last line, without its end, whose last number has been cut.
+
+    Raises:
+        BadCrystal: it has fewer decimals than all others, which have the same number.
+    """
+    real = [range(start, end) for start, end, kind in columns.values() if kind == "R"]
+    if not any(len(rows[-1]) - 1 in places for places in real):
+        return
+    words = [row[place] for row in rows for places in real for place in places]
+    *others, last = (len(word.partition(".")[2]) for word in words)
+    if len(set(others)) == 1 and others[0] >= FIXED and last < others[0]:
+        raise BadCrystal(
+            f"broken structure: the file ends within the last number of atom {len(rows)},"
+            f" {one_line(words[-1], 20)!r}, as all others have {others[0]} decimals; write or fetch"
+            " it again"
+        )
 
 
 def pairs_of(comment: str) -> dict[str, str]:
