@@ -72,6 +72,7 @@ class ParquetTable(ParquetFile):
         self.target_name = choose_target(path, columns, numeric or lists, target)
         self._wanted = target != ANY_COLUMN
         self._targets, _ = columns_of(self.target_name, columns)
+        self._beside = self._targets if self._wanted else []  # columns beside structure and id
         self.cells = NUMBERS
         if self._wanted:
             for name in self._targets:
@@ -112,15 +113,15 @@ class ParquetTable(ParquetFile):
         Raises:
             SourceError: the file is damaged, or would take more memory than crystals do.
         """
-        wanted = [self._structure]
-        wanted += self._targets if self._wanted else []
+        wanted = [self._structure, *self._beside]
         wanted += [self._id_column] if self._id_column else []
         came, most = 0, max(gunzip.HARMLESS, gunzip.LARGEST_RATIO * self.path.stat().st_size)
         row = 0
         for batch in self.batches(wanted):
             for at in range(len(batch)):
-                entry = self._entry(batch, at, row)
-                came += len(entry.text) + len(entry.id) + len(entry.target or "")
+                read = self._entry(batch, at, row)
+                entry = self._completed(read, batch, at)
+                came += len(read.text) + len(read.id) + len(entry.target or "")
                 if came > most:
                     raise SourceError(
                         f"{self.path}: its texts come to more than {gunzip.LARGEST_RATIO} times"
@@ -128,6 +129,10 @@ class ParquetTable(ParquetFile):
                     )
                 yield entry
                 row += 1
+
+    def _completed(self, entry: Entry, batch: pa.RecordBatch, at: int) -> Entry:
+        """The entry with what a kind of table reads from further columns."""
+        return entry
 
     def _entry(self, batch: pa.RecordBatch, at: int, row: int) -> Entry:
         origin = f"{self.path.name}:{row + 1}"
