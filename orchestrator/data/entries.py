@@ -17,7 +17,8 @@ from orchestrator.nodes.place import here
 from trainables.crystals.crystal import Entry
 from trainables.crystals.quarantine import Quarantine, TooManyBad, with_own_ids
 from trainables.crystals.sources import SourceError
-from trainables.crystals.sources.base import EntrySource, with_sound_ids
+from trainables.crystals.sources.base import EntrySource
+from trainables.crystals.sources.ids import with_sound_ids
 
 # A block is work for a worker, which costs as much as featurising a hundred small crystals.
 ROWS_PER_BLOCK = 1024

@@ -18,7 +18,7 @@ import numpy as np
 from trainables.crystals.crystal import BadCrystal, Entry, one_line
 from trainables.crystals.densities import Curve
 from trainables.crystals.sources.base import SourceError, file_digest, no_column, stem
-from trainables.crystals.sources.record_source import id_of
+from trainables.crystals.sources.ids import id_of
 from trainables.crystals.sources.records import objects_of, structure_of
 
 ENERGIES, FREQUENCIES, FERMI = "energies", "frequencies", "efermi"

@@ -18,19 +18,18 @@ from trainables.crystals.crystal import BadCrystal, Entry, one_line
 from trainables.crystals.sources import open_source
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
-    ID_COLUMNS,
     LARGEST_WHOLE,
     Source,
     SourceError,
     file_digest,
 )
 from trainables.crystals.sources.cells import NUMBERS
+from trainables.crystals.sources.ids import ID_COLUMNS, id_text
 from trainables.crystals.sources.parquet import ParquetTable
 from trainables.crystals.sources.parquet_file import (
     ParquetFile,
     holds_lists,
     holds_numbers,
-    id_text,
     numbers_of_list,
 )
 from trainables.crystals.sources.potential_cells import (

@@ -25,6 +25,7 @@ from typing import Any
 from trainables.crystals.crystal import BadCrystal, one_line
 from trainables.crystals.sources.base import SourceError, is_text, open_text, readable
 from trainables.crystals.sources.columns import SAMPLE, lacks_structures
+from trainables.crystals.sources.ids import ID_COLUMNS, id_text
 from trainables.crystals.sources.json_stream import JsonStream
 from trainables.crystals.sources.record_source import Record, RecordSource
 
@@ -128,7 +129,9 @@ def fields_of(one: Any) -> dict[str, str]:
     for key, value in merged.items():
         if key in _STRUCTURAL or key.startswith("@") or not is_text(key):
             continue
-        if isinstance(value, str | int | float | list) or value is None:
+        if key in ID_COLUMNS:
+            found[key] = id_text(value)
+        elif isinstance(value, str | int | float | list) or value is None:
             found[key] = _cell(value)
     return found
 
