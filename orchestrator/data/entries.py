@@ -23,6 +23,7 @@ from trainables.crystals.sources.ids import with_sound_ids
 # A block is work for a worker, which costs as much as featurising a hundred small crystals.
 ROWS_PER_BLOCK = 1024
 LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itself
+COPIES = 3  # of all tables that the driver has while it joins them, as measured
 LARGEST_TABLE = 256 << 20  # bytes that are made of a block, if all its crystals are the largest
 # Bytes of crystals that a driver on the machine of its workers processes itself: that takes less
 # time than importing the modules in each worker.
@@ -110,11 +111,11 @@ def read_tables(
 
     Raises:
         UsageError: the source cannot be read, too many crystals are bad, or their tables take more
-            than half of the memory for workers; the other half is for the training itself.
+            than leaves memory for the copies of the driver and one of each worker.
     """
     rows = min(ROWS_PER_BLOCK, max(1, LARGEST_TABLE // largest))
     blocks = EntryBlocks(source, partial(_one_table, make), max_bad, rows)
-    most = FOR_WORKERS * here().memory_here() / 2 / workers
+    most = FOR_WORKERS * here().memory_here() / (COPIES + workers)
     tables, held = [], 0
     for block in blocks:
         tables.append(block.made[TABLE])
@@ -122,8 +123,8 @@ def read_tables(
         if held > most:
             raise UsageError(
                 f"{source.name}: its first {blocks.quarantine.seen} crystals already take more than"
-                f" the {most / 2**30:.3g} GiB that a worker may hold; lower --points, --max-atoms"
-                " or --workers, or give fewer crystals"
+                f" the {most / 2**30:.3g} GiB that fit into the memory here; lower --points,"
+                " --max-atoms or --workers, or give fewer crystals"
             )
     return tables, blocks.quarantine
 
