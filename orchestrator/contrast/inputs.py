@@ -61,7 +61,9 @@ def read_pairs(options: ContrastJobOptions, source: EntrySource) -> Input:
     grid = Grid(points=options.points, span=options.span)
     kind = NETWORKS[options.recipe].representation
     work = partial(featurise_pairs, kind=kind, grid=grid, max_atoms=options.max_atoms)
-    contents, quarantine = read_tables(source, work, options.max_bad)
+    contents, quarantine = read_tables(
+        source, work, options.max_bad, largest=options.points * 8, workers=options.workers
+    )
     rows = quarantine.rows()
     _demand_unit(source, rows, quarantine.seen - len(rows))
     pairs = join(contents, kind, grid, quarantine.seen)

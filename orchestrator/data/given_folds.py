@@ -27,7 +27,6 @@ from trainables.crystals.folds import (
 )
 from trainables.crystals.registry import FOLDS, LEADERBOARD, PREFIX
 from trainables.crystals.sources.base import (
-    ID_COLUMNS,
     PER_SITE,
     Source,
     SourceError,
@@ -38,6 +37,7 @@ from trainables.crystals.sources.base import (
     readable,
     without_ending,
 )
+from trainables.crystals.sources.ids import ID_COLUMNS
 from trainables.crystals.sources.table import sniff_delimiter
 
 FORMULA = "formula"  # as a group: all crystals with the same composition

@@ -63,7 +63,7 @@ def read_densities(options: DosOptions, source: CurveSource) -> Input:
     """Reads, checks and featurises all crystals; many of them in several processes.
 
     Raises:
-        UsageError: too many are bad, or a fold has too few.
+        UsageError: too many are bad, they do not fit into memory, or a fold has too few.
     """
     low, high = options.range
     window = Window(
@@ -71,7 +71,13 @@ def read_densities(options: DosOptions, source: CurveSource) -> Input:
     )
     kind = NETWORKS[options.recipe].representation
     work = partial(featurise_densities, kind=kind, window=window, max_atoms=options.max_atoms)
-    contents, quarantine = read_tables(source, work, options.max_bad)
+    contents, quarantine = read_tables(
+        source,
+        work,
+        options.max_bad,
+        largest=options.max_atoms * options.points * 8,
+        workers=options.workers,
+    )
     densities = join(contents, kind, window, per_site=source.per_site, total=quarantine.seen)
     _demand_folds(options, densities)
     return Input(source, densities, quarantine.rows())

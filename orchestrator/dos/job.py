@@ -90,9 +90,10 @@ def _describe(options: DosOptions, given: Input) -> None:
     """Prints what was read."""
     densities, window = given.densities, given.densities.window
     short = int(np.isnan(densities.crystals).any(axis=1).sum())
+    of = "sites" if densities.per_site else "crystals"
     print(
-        f"{counted(len(densities), 'crystal')}, {len(given.bad)} quarantined; {window.points}"
-        f" energies from {window.low:g} to {window.high:g}, sigma {window.sigma:g}"
+        f"{counted(len(densities), 'crystal')}, {len(given.bad)} quarantined; densities of {of} at"
+        f" {window.points} energies from {window.low:g} to {window.high:g}, sigma {window.sigma:g}"
         + (f"; {counted(short, 'curve')} reach only a part of them" if short else "")
     )
 

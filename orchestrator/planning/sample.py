@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from trainables.crystals.quarantine import Quarantine
 from trainables.crystals.registry import Task
 from trainables.crystals.sources import Source, SourceError
-from trainables.crystals.sources.base import with_sound_ids
+from trainables.crystals.sources.ids import with_sound_ids
 from trainables.models.backbones import BACKBONES, representations
 from trainables.representations import shards
 from trainables.representations.columns import TARGET, Column, Columns

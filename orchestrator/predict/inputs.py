@@ -10,8 +10,8 @@ from orchestrator.data.datasets import resolve
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import ANY_COLUMN, Source, SourceError
-from trainables.crystals.sources.base import with_sound_ids
 from trainables.crystals.sources.files import Files, is_structure
+from trainables.crystals.sources.ids import with_sound_ids
 from trainables.crystals.sources.structure_files import LARGEST_FILE
 
 ROWS_PER_BLOCK = 1024

@@ -321,14 +321,12 @@ def test_a_task_of_matbench_has_no_bad_row(tmp_path: Path) -> None:
     assert len(read_compositions(path, name="mine", max_bad=0.1)) == 311
 
 
-def test_ids_that_recur_or_are_empty_are_bad_rows(tmp_path: Path) -> None:
+def test_ids_that_recur_are_bad_rows_and_empty_ones_are_by_row(tmp_path: Path) -> None:
     lines = [f"x{n},Fe{n}Si,{n}" for n in range(1, 30)]
     path = write(tmp_path, "\n".join(["ID,formula,gap", "x3,KCl,1", *lines, ",LiF,2"]))
     data = read_compositions(path, max_bad=0.1)
-    assert [row["reason"] for row in data.quarantine] == [
-        "duplicate id: first seen in row 1", "missing id: the cell is empty",
-    ]  # fmt: skip
-    assert data.ids[0] == "x3"
+    assert [row["reason"] for row in data.quarantine] == ["duplicate id: first seen in row 1"]
+    assert data.ids[0] == "x3" and data.ids[-1] == f"{data.name}-31"
 
 
 # -------------------------------------------------------------------------- columns and classes

@@ -170,13 +170,13 @@ def test_comments_are_read_as_ase_reads_them(comment: str) -> None:
             assert np.array_equal(np.atleast_1d(value), list(map(float, words)))
 
 
-def test_ids_of_frames_are_names_where_there_are_some(tmp_path: Path) -> None:
+def test_a_name_of_a_frame_is_no_id(tmp_path: Path) -> None:
     frames = [
         GOOD.replace("gap=1", f"gap=1 {name}")
         for name in ("id=007", "material_id=mp-5 id=3", "name=salt", "")
     ]
     found = open_source(xyz(tmp_path, "".join(frames)), "gap").entries()
-    assert [entry.id for entry in found] == ["007", "mp-5", "salt", "4"]
+    assert [entry.id for entry in found] == ["007", "mp-5", "3", "4"]
 
 
 def test_names_without_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_the_formula_decides_what_a_label_leaves_open(label: str, text: str, sym
     ("kind", "symbol"),
     [
         ("Fe", "Fe"), ("Fe3+", "Fe"), ("Fe+3", "Fe"), ("O2-", "O"), ("O-2", "O"), ("Na+", "Na"),
-        ("7Li", "Li"), ("11B", "B"), ("2H", "H"), ("D", "D"), ("T", "T"), ("FE", "Fe"),
+        ("7Li", "Li"), ("11B", "B"), ("2H", "H"), ("D", "D"), ("FE", "Fe"),
         ("si", "Si"),
         ("Fe0+", "Fe"), ("Fe2.5+", "Fe"), ("Cu1", "Cu"), ("O--", "O"), ("Fe++", "Fe"),
         ("Na*", "Na"), ("Cval", "C"), ("Siva", "Si"), ("O2-*", "O"), ("Lr", "Lr"),
@@ -76,6 +76,17 @@ def test_the_formula_decides_what_a_label_leaves_open(label: str, text: str, sym
 )  # fmt: skip
 def test_type_symbols(kind: str, symbol: str) -> None:
     assert element(kind, "X1", None) == symbol
+
+
+def test_the_type_t_is_tritium_if_the_formula_has_hydrogen() -> None:
+    """Zeolites have T for silicon or aluminium."""
+    with pytest.raises(BadCrystal, match="'T' could be tritium or a tetrahedral site"):
+        element("T", "T1", None)
+    for text in ("H2 O", "T2 O", "D2 O"):
+        (block,) = blocks(f"data_x\n{FORMULA} '{text}'\n")
+        assert element("T", "T1", formula_of(block)) == "T"
+    atoms = "O1 O 0 0 0\nT1 T .5 .5 .5"
+    refused(cif(atoms, formula("Si O2 H")), "not those of the formula")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +139,7 @@ def test_an_unknown_type_symbol_leaves_it_to_the_label() -> None:
         ("O1 O 0 0 0\nMg1 Mg .5 .5 .5", formula("Ca O", "1"), "not those of the formula"),
         ("O1 O 0 0 0\nTi1 Ti .5 .5 .5", formula("Ti0.95 O"), "not those of the formula") ,
         ("O1 O 0 0 0", "_chemical_formula_moiety 'H2 O'", "missing atoms"),
-        ("Si1 Si 0 0 0\nT1 T .5 .5 .5", formula("Si O"), "not those of the formula"),
+        ("Si1 Si 0 0 0\nT1 T .5 .5 .5", formula("Si O"), "ambiguous type: 'T' could be"),
     ],
 )  # fmt: skip
 def test_atoms_that_contradict_the_formula(atoms: str, items: str, words: str) -> None:

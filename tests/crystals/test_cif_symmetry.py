@@ -218,6 +218,22 @@ def test_multiplicities_without_a_symmetry_are_refused() -> None:
     assert count(cif("Na1 ? 0 0 0\nCl1 . .5 .5 .5", columns=columns)) == 2
 
 
+@pytest.mark.parametrize(
+    "items", ["_symmetry_space_group_name_H-M 'P 1'", "_space_group_IT_number 1", ""]
+)
+@pytest.mark.parametrize("operations", [("x, y, z",), None])
+@pytest.mark.parametrize("tag", ["symmetry_multiplicity", "site_symmetry_multiplicity"])
+def test_multiplicities_contradict_the_trivial_group(
+    items: str, operations: tuple[str, ...] | None, tag: str
+) -> None:
+    columns = f"label {tag} fract_x fract_y fract_z"
+    atoms = "Na1 4 0 0 0\nCl1 4 .5 .5 .5"
+    words = "symmetry contradicts the atoms" if items or operations else "symmetry missing"
+    refused(cif(atoms, items, columns=columns, operations=operations), words)
+    sound = atoms.replace(" 4 ", " 1 ")
+    assert count(cif(sound, items, columns=columns, operations=operations)) == 2
+
+
 RHOMBOHEDRAL_GROUPS = {146: 3, 148: 6, 155: 6, 160: 6, 161: 6, 166: 12, 167: 12}
 
 

@@ -50,6 +50,11 @@ def write(path: Path, objects: list[Any], **how: Any) -> Path:
     return path
 
 
+def spins(one: dict[str, Any]) -> dict[str, Any]:
+    """The spins of an orbital of the first site."""
+    return one["pdos"][0]["s"]["densities"]
+
+
 def curves_in(entries: Iterator[Entry]) -> list[Curve]:
     return [Curve.read(entry.target or "") for entry in entries]
 
@@ -102,12 +107,27 @@ def test_without_sites_the_crystal_is_read(tmp_path: Path) -> None:
     [
         (lambda one: one.pop("efermi"), "no efermi in the object"),
         (lambda one: one.pop("structure"), "no structure: the object has"),
-        (lambda one: one.update(efermi=None), "broken densities: float() argument"),
+        (lambda one: one.update(efermi=None), "broken densities: efermi is no number: null"),
+        (lambda one: one.update(efermi="1.7"), 'broken densities: efermi holds "1.7"'),
+        (lambda one: one["energies"].__setitem__(3, True), "broken densities: energies holds true"),
+        (lambda one: one["energies"].__setitem__(3, "1"), 'broken densities: energies holds "1"'),
+        (lambda one: one["energies"].__setitem__(3, 10**400), "broken densities: a number of ener"),
+        (lambda one: spins(one).update({"0": spins(one)["1"]}), "unknown spin: '0'; pymatgen"),
+        (
+            lambda one: spins(one).update(up=spins(one)["1"]),
+            "broken densities: spins 1, up are one",
+        ),
+        (lambda one: spins(one).update({"-1": [1]}), "spins differ in length: 1 and 30 densities"),
+        (lambda one: one["pdos"][0].update(total=one["pdos"][0]["s"]), "unknown orbital: 'total'"),
+        (lambda one: one["pdos"][0].update(d=one["pdos"][0]["s"]), "densities counted twice: d "),
+        (lambda one: one["pdos"].__setitem__(0, {}), "broken densities: a site has no orbitals"),
+        (lambda one: one.update(pdos={"a": one["pdos"][0]}), "broken densities: pdos is no list"),
+        (lambda one: one.update(frequencies=one.pop("energies")), "no energies: the object has fr"),
         (lambda one: one["energies"].pop(), "energies and densities differ in length: 29 and 30"),
         (lambda one: one.update(pdos=[]), "no densities of sites: pdos is empty"),
         (lambda one: one["pdos"].pop(), ""),  # told from the structure, where both are read
-        (lambda one: one["pdos"][1].update(s=[1]), "broken densities: "),
-        (lambda one: one.update(energies=[[1.0], [2.0]]), "broken densities: no list of numbers"),
+        (lambda one: one["pdos"][1].update(s=[1]), "broken densities: [1] is no object"),
+        (lambda one: one.update(energies=[[1.0], [2.0]]), "broken densities: energies holds [1.0]"),
         (lambda one: one["energies"].reverse(), "energies are not ascending"),
         (
             lambda one: one["pdos"][0]["s"]["densities"]["1"].__setitem__(3, -9),
@@ -118,9 +138,12 @@ def test_without_sites_the_crystal_is_read(tmp_path: Path) -> None:
 def test_a_bad_object_affects_only_itself(tmp_path: Path, change: Change, reason: str) -> None:
     objects = [electrons(Spin.up).as_dict() for _ in range(2)]
     change(objects[1])
-    good, bad = open_curves(write(tmp_path / "x.json", objects), None, None).entries()
-    assert good.format == "json" and good.target
-    assert (bad.format == "bad") == bool(reason) and bad.text.startswith(reason)
+    objects.insert(0, objects[0])
+    for placed in (objects, objects[::-1]):  # the kind of file is not that of the first object
+        entries = list(open_curves(write(tmp_path / "x.json", placed), None, None).entries())
+        good, _, bad = entries if placed is objects else entries[::-1]
+        assert good.format == "json" and good.target
+        assert (bad.format == "bad") == bool(reason) and bad.text.startswith(reason)
 
 
 def test_other_files_are_named(tmp_path: Path) -> None:
@@ -131,8 +154,11 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         return line
 
     other = write(tmp_path / "other.json", [{"structure": SALT.as_dict(), "gap": 1}])
-    assert "its first object is no CompleteDos or CompletePhononDos" in refused(other)
-    assert "no CompleteDos" in refused(write(tmp_path / "empty.json", []))
+    assert "no object is a CompleteDos or CompletePhononDos" in refused(other)
+    alone = tmp_path / "alone.json"
+    alone.write_text(json.dumps(electrons(Spin.up).as_dict()))
+    assert refused(alone).endswith("it is one crystal; put it in a list: [{…}]")
+    assert "is a CompleteDos" in refused(write(tmp_path / "empty.json", []))
     assert "'[' expected at the start" in refused(write(tmp_path / "text.json", "x"))  # type: ignore[arg-type]
     table = tmp_path / "dos.csv"
     table.write_text("id,dos\n")

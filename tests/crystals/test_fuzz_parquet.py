@@ -19,7 +19,7 @@ from tests.fuzzing import searching
 from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.parsing import parse_target
 from trainables.crystals.sources import ANY_COLUMN, SourceError, open_source
-from trainables.crystals.sources.base import with_sound_ids
+from trainables.crystals.sources.ids import with_sound_ids
 
 NAMES = st.one_of(
     st.sampled_from(

@@ -17,7 +17,7 @@ from trainables.crystals.checks import check
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
 from trainables.crystals.parsing import parse, parse_target
 from trainables.crystals.sources import SourceError, open_source
-from trainables.crystals.sources.base import LONGEST_ID, with_sound_ids
+from trainables.crystals.sources.ids import LONGEST_ID, with_sound_ids
 
 MATRIX = [[4.2, 0, 0], [0, 4.2, 0], [0, 0, 4.2]]
 SITES = [

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.data.entries import _blocks
@@ -14,7 +18,8 @@ from tests.crystals.test_fuzz_sources import VALID
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.parsing import parse
 from trainables.crystals.sources import Source, SourceError, open_source
-from trainables.crystals.sources.base import LONGEST_ID
+from trainables.crystals.sources.base import ANY_COLUMN
+from trainables.crystals.sources.ids import LONGEST_ID, id_text
 
 HUGE = "a" * (LONGEST_ID + 1)
 
@@ -77,3 +82,55 @@ def test_cells_beyond_what_csv_takes_by_itself(tmp_path: Path) -> None:
     (tmp_path / "id_prop.csv").write_text(f"a,1\n{'b' * 200_000},2\n")
     _, bad = open_source(tmp_path).entries()
     assert bad.format == "bad" and bad.text.startswith("id too long")
+
+
+EMPTY = [["", "a"], ["mp-1", "b"], ["", ""], ["", "0"]]
+
+
+def as_csv(folder: Path, rows: list[list[str]]) -> Path:
+    path = folder / "x.csv"
+    cells = [[*row, VALID["cif"], 1] for row in rows]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["material_id", "id", "cif", "y"], *cells])
+    return path
+
+
+def as_parquet(folder: Path, rows: list[list[str]]) -> Path:
+    path = folder / "x.parquet"
+    ids = {name: [row[at] or None for row in rows] for at, name in enumerate(("material_id", "id"))}
+    pq.write_table(pa.table({**ids, "cif": [VALID["cif"]] * len(rows)}), path)
+    return path
+
+
+def as_json(folder: Path, rows: list[list[str]]) -> Path:
+    path, one = folder / "x.json", {"structure": json.loads(VALID["json"]), "name": "salt"}
+    path.write_text(json.dumps([{"material_id": m, "id": i, **one} for m, i in rows]))
+    return path
+
+
+@pytest.mark.parametrize("write", [as_csv, as_parquet, as_json])
+def test_an_empty_id_is_the_next_column_or_the_row(tmp_path: Path, write: Any) -> None:
+    source = open_source(write(tmp_path, EMPTY), ANY_COLUMN)
+    assert [entry.id for entry in source.entries()] == ["a", "mp-1", "3", "0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "id"),
+    [
+        *((0, "0"), (0.0, "0"), (7.0, "7"), (4.5, "4.5"), (1e300, "1e+300"), (" a ", "a")),
+        *((value, "") for value in (math.nan, None, False, True, [], ["a"], {}, " ")),
+        ("1.0", "1.0"),
+    ],
+)
+def test_what_is_an_id(value: object, id: str) -> None:
+    assert id_text(value) == id
+
+
+def test_integers_with_one_missing_have_no_point(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"id": [0.0, None, 12.0], "cif": [VALID["cif"]] * 3}), path)
+    assert [entry.id for entry in open_source(path, ANY_COLUMN).entries()] == ["0", "2", "12"]
+    path = tmp_path / "x.json"
+    one = {"structure": json.loads(VALID["json"])}
+    path.write_text(json.dumps([{"id": value, **one} for value in (0, False, 2.0)]))
+    assert [entry.id for entry in open_source(path, ANY_COLUMN).entries()] == ["0", "2", "2"]

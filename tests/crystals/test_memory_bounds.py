@@ -9,14 +9,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.data import entries
-from trainables.crystals.sources import base, bounded, open_source
+from trainables.crystals.sources import SourceError, base, bounded, gunzip, open_source
+from trainables.crystals.sources.curves import CurveTable
 from trainables.crystals.sources.json_stream import JsonStream
+from trainables.crystals.sources.potentials import PotentialTable
 
 ROOT = Path(__file__).resolve().parents[2]
 # Tells what reading a source ends with, and by how many MB the process has grown at most.
@@ -203,3 +206,21 @@ def test_large_crystals_go_to_workers_one_by_one(
     blocks = [table["id"][0].as_py() for table in entries._blocks(open_source(path), 4)]
     assert [len(block) for block in blocks] == [2, 1, 1] * 4
     assert [id for block in blocks for id in block] == list(map(str, range(16)))
+
+
+@pytest.mark.parametrize(
+    ("beside", "opened"),
+    [
+        ({"energy_ev": [[-9.0, 9.0]], "dos": [[1.0, 1.0]]}, CurveTable),
+        ({"potential_ev": [[0.0] * 9], "fermi_ev": [0.0]}, PotentialTable),
+    ],
+)
+def test_texts_beside_curves_and_potentials_have_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: dict[str, list[Any]], opened: Any
+) -> None:
+    monkeypatch.setattr(gunzip, "HARMLESS", MB)
+    columns = {name: values * 90 for name, values in beside.items()}
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"structure": repeated(MB // 8, 90), **columns}), path)
+    with pytest.raises(SourceError, match="its texts come to more than 200 times the size"):
+        list(opened(path).entries())

@@ -27,7 +27,7 @@ from trainables.crystals.parsing import parse
 from trainables.crystals.potentials import Potential
 from trainables.crystals.slabs import GeneratedSlabs
 from trainables.crystals.sources import SourceError
-from trainables.crystals.sources.ase_data import data_of
+from trainables.crystals.sources.ase_data import AseData, data_of
 from trainables.crystals.sources.potential_cells import Names
 from trainables.crystals.sources.potentials import open_potentials
 
@@ -227,8 +227,11 @@ def test_names_within_objects_are_given(tmp_path: Path) -> None:
 
 def test_names_may_have_dots_of_their_own() -> None:
     data = data_of(json.dumps({"a.b": {"c": [1, 2]}, "a": {"b": 3, "x.y": 4}, "a.x.y": 5}), {})
-    assert data.find(["A.B.C"]) == "a.b.c" and data.numbers("a.b.c").tolist() == [1, 2]
-    assert data.numbers("a.x.y") == 5
+    found = data.agreed(["A.B.C"])
+    assert found is not None and found.tolist() == [1, 2]
+    with pytest.raises(BadCrystal, match=r"a\.x\.y is there twice with different numbers"):
+        data.agreed(["a.x.y"])
+    assert data.agreed(["a.c"]) is None
 
 
 def test_rows_of_a_database_without_a_modality_are_bad(tmp_path: Path) -> None:
@@ -258,16 +261,46 @@ def test_rows_of_a_database_without_a_modality_are_bad(tmp_path: Path) -> None:
     ]
 
 
+def test_values_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    """Under two names, or under one in the data and in the pairs."""
+    potential, other = {"potential": made()}, made() + 0.1
+    path = database(
+        tmp_path / "a.db",
+        ({"efermi": FERMI}, {**potential, "efermi": FERMI - 1}),
+        ({"efermi": FERMI}, {**potential, "fermi": FERMI - 1}),
+        ({"efermi": FERMI}, {**potential, "locpot": other}),
+        ({"efermi": FERMI, "evac": 3.0}, {**potential, "vacuum": 3.1}),
+        ({"efermi": FERMI}, {**potential, "z": np.array(Z), "z_angstrom": np.array(Z) + 1}),
+        ({"efermi": FERMI}, {**potential, "fermi": FERMI + 1e-9, "locpot": made().tolist()}),
+        ({"efermi": FERMI}, {**potential, "fermi": "see efermi"}),
+    )
+    assert read(path) == [
+        "ambiguous values: efermi is there twice with different numbers; leave one",
+        "ambiguous values: fermi and efermi differ; leave one",
+        "ambiguous values: potential and locpot differ; leave one",
+        "ambiguous values: vacuum and evac differ; leave one",
+        "ambiguous values: z_angstrom and z differ; leave one",
+        5.0,
+        "fermi is no number: 'see efermi'",
+    ]
+
+
+def numbers(data: AseData, name: str) -> np.ndarray:
+    found = data.agreed([name])
+    assert found is not None
+    return found
+
+
 def test_what_ase_writes_is_what_is_read() -> None:
     for kind in ("f8", "f4", "i8", "i4", "u1"):
         array = np.arange(12, dtype=kind).reshape(3, 4)
         packed = object_to_bytes({"a": array, "b": {"c": array[0], "d": 3}})
         found = data_of(packed, {})
-        np.testing.assert_array_equal(found.numbers("a"), bytes_to_object(packed)["a"])
-        np.testing.assert_array_equal(found.numbers("b.c"), array[0])
-        assert found.numbers("b.d") == 3 and found.names() == ["a", "b", "b.c", "b.d"]
+        np.testing.assert_array_equal(numbers(found, "a"), bytes_to_object(packed)["a"])
+        np.testing.assert_array_equal(numbers(found, "b.c"), array[0])
+        assert numbers(found, "b.d") == 3 and found.names() == ["a", "b", "b.c", "b.d"]
     old = json.dumps({"a": {"__ndarray__": [[2, 2], "float64", [1, 2, 3, 4.5]]}})
-    assert data_of(old, {}).numbers("a").tolist() == [[1, 2], [3, 4.5]]
+    assert numbers(data_of(old, {}), "a").tolist() == [[1, 2], [3, 4.5]]
 
 
 def packed(said: Any, offset: int | None = None) -> bytes:
@@ -302,7 +335,7 @@ HOSTILE: dict[str, bytes] = {
 @pytest.mark.parametrize("reason", HOSTILE)
 def test_hostile_data_are_one_line(reason: str) -> None:
     with pytest.raises(BadCrystal) as caught:
-        data_of(HOSTILE[reason], {}).numbers("potential")
+        data_of(HOSTILE[reason], {}).agreed(["potential"])
     assert str(caught.value).startswith(reason) and len(str(caught.value).splitlines()) == 1
 
 
@@ -330,7 +363,7 @@ def test_damaged_data_are_numbers_or_one_line(kind: str, at: int, by: int) -> No
     try:
         data = data_of(DAMAGE[kind](WHOLE, at, by), {})
         for name in data.names():
-            data.numbers(name)
+            data.agreed([name])
     except BadCrystal as bad:
         assert len(str(bad).splitlines()) == 1
 

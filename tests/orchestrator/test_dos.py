@@ -13,11 +13,13 @@ from pymatgen.core import Structure
 from analysis import densities as scores
 from analysis.figures import densities as figures
 from orchestrator import cli
+from orchestrator.data import entries
 from orchestrator.dos.entries import arrays_of
 from orchestrator.dos.flags import parse
 from orchestrator.dos.inputs import open_curves
 from orchestrator.dos.results import covered, differences_of
 from orchestrator.interface.errors import UsageError
+from orchestrator.nodes import hardware
 from tests.orchestrator.small_densities import ENERGIES, read, rows, write_densities
 
 
@@ -55,6 +57,18 @@ def test_too_few_crystals_for_the_members(tmp_path: Path) -> None:
     options = parse(["--data", str(path)])
     with pytest.raises(UsageError, match=r"fold \d has \d crystals to test and \d to learn from"):
         read(options)
+
+
+def test_densities_that_do_not_fit_into_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million bytes of 40 crystals, of two orbits each, on 400 energies, in small blocks."""
+    monkeypatch.setattr(hardware, "memory_here", lambda: 200_000.0)
+    monkeypatch.setattr(entries, "LARGEST_TABLE", 500 * 400 * 8 * 3)
+    options = parse(["--data", str(write_densities(tmp_path / "x.parquet", rows(40)))])
+    with pytest.raises(UsageError, match=r"crystals already take .*lower --points") as told:
+        read(options)
+    assert int(str(told.value).split(" crystals")[0].split()[-1]) < 40
 
 
 def test_phonons_are_not_read_as_electrons_nor_the_reverse(tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from trainables.crystals.crystal import Entry, one_line
 from trainables.crystals.quarantine import Quarantine, TooManyBad, limit_in_words
 from trainables.crystals.registry import TASKS
 from trainables.crystals.sources.base import (
-    ID_COLUMNS,
     SourceError,
     choose_target,
     csv_rows,
@@ -30,9 +29,9 @@ from trainables.crystals.sources.base import (
     open_text,
     readable,
     stem,
-    why_no_id,
 )
 from trainables.crystals.sources.columns import is_index
+from trainables.crystals.sources.ids import first_id, id_columns, why_no_id
 from trainables.crystals.sources.table import sniff_delimiter
 from trainables.crystals.targets import has_decimal_commas, is_numeric
 
@@ -44,11 +43,16 @@ SHOWN = 20  # bad rows in a message
 
 @dataclass(frozen=True, kw_only=True)
 class _Table:
-    """The rows of a file, in their order; `broken` has the reason if the file is damaged."""
+    """The rows of a file, in their order.
+
+    Attributes:
+        ids: cells of a row, of which the first that is not empty is its id.
+        broken: why a row is damaged.
+    """
 
     formulas: list[str]
     targets: list[str]
-    ids: list[str] | None
+    ids: list[list[str]]
     broken: dict[int, str]
     commas: bool = False  # whether they are decimal
 
@@ -81,7 +85,8 @@ def read_compositions(
         raise SourceError(f"{path}: {total} formulas; five folds need at least {LEAST_ROWS}")
     prefix = f"mb-{name.replace('_', '-')}" if official else name
     digits = math.floor(math.log10(total)) + 1
-    ids = table.ids or [f"{prefix}-{row + 1:0{digits}d}" for row in range(total)]
+    by_row = (f"{prefix}-{row + 1:0{digits}d}" for row in range(total))
+    ids = [first_id(own, name) for own, name in zip(table.ids, by_row, strict=True)]
     quarantine = Quarantine(max_bad, total)
     try:
         values, atoms, good = _good_rows(path, table, ids, quarantine)
@@ -205,11 +210,11 @@ def _csv_table(path: Path, target: str | None) -> _Table:
             f" there are {', '.join(header)}"
         )
     whole = [cells for row, cells in enumerate(rows) if row not in broken]
-    named = column_named(header, ID_COLUMNS)
+    named = id_columns(path, header)
     of = {
         column: [cells[at] for cells in whole]
         for at, column in enumerate(header)
-        if column not in (formula, named) and column_named([column], FORMULA_COLUMNS) is None
+        if column not in (formula, *named) and column_named([column], FORMULA_COLUMNS) is None
     }
     left = {column: cells for column, cells in of.items() if not is_index(column)}
     fit = [column for column, cells in left.items() if is_numeric(cells)]
@@ -221,13 +226,10 @@ def _csv_table(path: Path, target: str | None) -> _Table:
         raise SourceError(f"{path}: column {value!r}: {error}") from None
     at, to = header.index(formula), header.index(value)
     cells_of = [[""] * len(header) if row in broken else rows[row] for row in range(len(rows))]
-    ids = None
-    if named is not None:
-        ids = [cells[header.index(named)].strip() for cells in cells_of]
     return _Table(
         formulas=[cells[at] for cells in cells_of],
         targets=[cells[to] for cells in cells_of],
-        ids=ids,
+        ids=[[cells[header.index(column)] for column in named] for cells in cells_of],
         broken=broken,
         commas=commas,
     )
@@ -253,7 +255,7 @@ def _json_table(path: Path, target: str | None) -> _Table:
     return _Table(
         formulas=[str(cells[at]) for cells in data],
         targets=[str(cells[to]) for cells in data],
-        ids=None,
+        ids=[[] for _ in data],
         broken={},
     )
 

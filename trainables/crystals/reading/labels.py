@@ -75,6 +75,11 @@ def _of_type(text: str, formula: Formula | None) -> str:
     if match is not None:
         letters, digits = match[1], match[2]
         symbol = letters.capitalize()
+        if symbol == "T" and not (formula is not None and formula.has(symbol)):
+            raise BadCrystal(
+                f"ambiguous type: {text[:20]!r} could be tritium or a tetrahedral site; name its "
+                "element, or hydrogen in _chemical_formula_sum"
+            )
         if symbol in NUMBERS:
             heavy = NUMBERS[symbol] > _HEAVIEST
             plain = letters == symbol or len(letters) == 1

@@ -62,8 +62,9 @@ def unit_cell(
             "or missing, or x,y,z is); correct the list"
         )
     named = named_group(block)
-    if named is None and (listed is None or len(listed) == 1):
-        _refuse_multiplicities(block)
+    trivial = listed is None or len(listed) == 1
+    if trivial and (named is None or _is_p1(named)):
+        _refuse_multiplicities(block, stated=listed is not None or named is not None)
         return expanded(sites, IDENTITY, lattice)
     if listed is not None and (named is None or _is_named(listed, named, lattice)):
         return _expanded_once(sites, listed, lattice)
@@ -116,14 +117,29 @@ def _expanded_once(
         raise
 
 
-def _refuse_multiplicities(block: Block) -> None:
-    """Refuses a list that counts the images of its sites if the file states no symmetry."""
-    for tag in _MULTIPLICITIES:
-        if any(value not in (1.0, None) for value in _multiplicities(block, tag)):
-            raise BadCrystal(
-                "symmetry missing: the CIF gives its sites a multiplicity and names neither "
-                f"operations nor space group; {CURE}"
-            )
+def _is_p1(named: Named) -> bool:
+    return {space_groups.number_of(setting) for setting in named.settings} == {1}
+
+
+def _refuse_multiplicities(block: Block, *, stated: bool) -> None:
+    """Refuses a list that counts the images of its sites if the file has no symmetry.
+
+    Args:
+        stated: whether the file says so, by the name P 1 or by `x,y,z` alone.
+    """
+    if all(
+        value in (1.0, None) for tag in _MULTIPLICITIES for value in _multiplicities(block, tag)
+    ):
+        return
+    if stated:
+        raise BadCrystal(
+            "symmetry contradicts the atoms: the CIF says P 1 (or x,y,z alone) and gives its sites "
+            f"a multiplicity above 1; {CURE}, or list all atoms without it"
+        )
+    raise BadCrystal(
+        "symmetry missing: the CIF gives its sites a multiplicity and names neither operations nor "
+        f"space group; {CURE}"
+    )
 
 
 def _multiplicities(block: Block, tag: str) -> list[float | None]:

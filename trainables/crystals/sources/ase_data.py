@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from trainables.crystals.crystal import BadCrystal, one_line
 
+SAME = 1e-6  # eV or Å by which values of one thing may differ, as they are rounded
 _HEAD = 8  # bytes of the place of the JSON text
 _KINDS = {
     name: np.dtype(name).newbyteorder("<")
@@ -32,40 +33,65 @@ class AseData:
     Attributes:
         values: as JSON has them.
         bytes: in which arrays lie; empty where the JSON has their numbers.
+        pairs: values from elsewhere, which come first.
     """
 
     values: Mapping[str, Any]
     bytes: bytes
+    pairs: Mapping[str, Any]
 
     def find(self, names: Sequence[str]) -> str | None:
         """The first of these names that there is, as it is spelled; `a.b` is b within a."""
-        spelled = {key.strip().lower(): key for key in self._places()}
-        return next((spelled[one.lower()] for one in names if one.lower() in spelled), None)
+        return next((name for name, _ in self._called(names)), None)
 
     def names(self) -> list[str]:
         """All names, and those within an object as `a.b`."""
-        return list(self._places())
+        return list(dict.fromkeys(name for name, _ in self._named()))
 
-    def _places(self) -> dict[str, tuple[str, ...]]:
-        """The keys that lead to each name, which may have dots of its own."""
-        inner: dict[str, tuple[str, ...]] = {
-            f"{key}.{name}": (key, name)
-            for key, value in self.values.items()
-            if isinstance(value, dict) and "__ndarray__" not in value
-            for name in value
-        }
-        own: dict[str, tuple[str, ...]] = {key: (key,) for key in self.values}
-        return own | inner | own  # first in order, and where both are spelled alike
-
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """The number or the array of that name.
+    def agreed(self, names: Sequence[str]) -> NDArray[np.float64] | None:
+        """The number or the array of the first of these names; None if there is none.
 
         Raises:
-            BadCrystal: it is neither, or lies outside the bytes.
+            BadCrystal: it is neither, or another of the names has other numbers.
         """
-        value: Any = self.values
-        for key in self._places()[name]:
-            value = value[key]
+        (first, value), *others = self._called(names) or [("", None)]
+        if not first:
+            return None
+        found = self._read(first, value)
+        for name, held in others:
+            try:
+                other = self._read(name, held)
+            except BadCrystal:
+                continue  # a remark, say
+            if found.shape != other.shape or not np.allclose(found, other, 0, SAME, equal_nan=True):
+                both = f"{first} and {name} differ"
+                if name == first:
+                    both = f"{name} is there twice with different numbers"
+                raise BadCrystal(f"ambiguous values: {one_line(both, 120)}; leave one")
+        return found
+
+    def _called(self, names: Sequence[str]) -> list[tuple[str, Any]]:
+        """The values with one of these names, in their order, in any case."""
+        named = [(name.strip().lower(), name, value) for name, value in self._named()]
+        return [
+            (name, value)
+            for one in dict.fromkeys(map(str.lower, names))
+            for lower, name, value in named
+            if lower == one
+        ]
+
+    def _named(self) -> list[tuple[str, Any]]:
+        """All values by name, which may have dots of its own; those within objects last."""
+        own = [*self.pairs.items(), *self.values.items()]
+        inner = [
+            (f"{key}.{name}", within)
+            for key, value in own
+            if isinstance(value, dict) and "__ndarray__" not in value
+            for name, within in value.items()
+        ]
+        return own + inner
+
+    def _read(self, name: str, value: Any) -> NDArray[np.float64]:
         if isinstance(value, dict) and "__ndarray__" in value:
             return self._array(value["__ndarray__"], name)
         return _plain(value, name)
@@ -107,7 +133,7 @@ def data_of(value: object, also: Mapping[str, Any]) -> AseData:
         BadCrystal: they are damaged.
     """
     if value is None:
-        return AseData(also, b"")
+        return AseData({}, b"", also)
     content = value if isinstance(value, bytes) else b""
     text: Any = value
     if isinstance(value, bytes):
@@ -121,7 +147,7 @@ def data_of(value: object, also: Mapping[str, Any]) -> AseData:
         raise BadCrystal(f"broken data: no JSON ({one_line(error)})") from None
     if not isinstance(found, dict):
         raise BadCrystal("broken data: its JSON is not an object")
-    return AseData({**found, **also}, content)
+    return AseData(found, content, also)
 
 
 def _plain(value: object, name: str) -> NDArray[np.float64]:

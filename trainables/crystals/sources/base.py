@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import difflib
 import gzip
 import hashlib
@@ -21,11 +20,9 @@ from trainables.crystals.sources.cells import Cells
 from trainables.crystals.targets import FRAMES, TENSORS
 from trainables.printable import printable
 
-ID_COLUMNS = ("material_id", "id", "mbid")
 ANY_COLUMN = "*"
 PER_SITE = "@site"  # after the name of a column whose lists have a number an atom
 TENSOR = "@"  # before a tensor's kind, after the name of a column whose lists are such tensors
-LONGEST_ID = 200  # characters; an array of ids gives each the space of the longest
 LARGEST_WHOLE = 256 << 20  # bytes of a table of ids or formulas; some millions of rows
 _ENDING = re.compile(rf"({PER_SITE}|{TENSOR}({'|'.join(TENSORS)})(@({'|'.join(FRAMES)}))?)\Z")
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -161,24 +158,6 @@ def csv_rows(
         ) from None
     except gunzip.TooMuchText as error:
         raise SourceError(f"{path}: {error.strerror}") from None
-
-
-def with_sound_ids(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries; one with an unusable id becomes bad, and is named by its row."""
-    for entry in entries:
-        reason = why_no_id(entry.id)
-        if reason:
-            name = f"row {entry.row + 1}"
-            yield dataclasses.replace(entry, id=name, format="bad", text=reason, target="")
-        else:
-            yield entry
-
-
-def why_no_id(text: str) -> str:
-    """Why a text cannot be used as an id, in one line; "" if it can."""
-    if len(text) > LONGEST_ID:
-        return f"id too long: {len(text)} characters of at most {LONGEST_ID}"
-    return "" if is_text(text) else f"id is no text: {one_line(ascii(text), 60)}"
 
 
 def is_text(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,8 +23,8 @@ OF_CRYSTALS = ("dos", "total_dos", "tdos", "phdos", "phonon_dos", "densities", "
 class CurveTable(ParquetTable):
     """Streams a Parquet file with a structure, a list of energies and one of densities a row.
 
-    Densities are those of all sites, one site after the other; or of the crystal. `curve_columns`
-    are the names of the columns of both.
+    An entry's target is the text of its `Curve`. Densities are those of all sites, one site after
+    the other; or of the crystal. `curve_columns` are the names of the columns of both.
 
     Args:
         energies, densities: names of the columns; None for the first of the usual ones.
@@ -51,18 +50,10 @@ class CurveTable(ParquetTable):
         self.per_site = named if per_site is None else per_site
         self.curve_columns = self._energies, self._densities
         self.target_name = f"{self._energies},{self._densities}"
+        self._beside = [*self.curve_columns]
 
-    def entries(self) -> Iterator[Entry]:
-        """Yields one entry per row, whose target is the text of its `Curve`."""
-        columns = [self._structure, self._energies, self._densities]
-        columns += [self._id_column] if self._id_column else []
-        row = 0
-        for batch in self.batches(columns):
-            for at in range(len(batch)):
-                yield self._with_curve(self._entry(batch, at, row), batch, at)
-                row += 1
-
-    def _with_curve(self, entry: Entry, batch: pa.RecordBatch, at: int) -> Entry:
+    def _completed(self, entry: Entry, batch: pa.RecordBatch, at: int) -> Entry:
+        """The entry with the text of its `Curve` as the target; bad if it has none."""
         if entry.format == "bad":
             return entry
         try:

@@ -10,13 +10,13 @@ from pathlib import Path
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
-    ID_COLUMNS,
     SourceError,
     columns_of,
     readable,
 )
 from trainables.crystals.sources.cells import NUMBERS
 from trainables.crystals.sources.columns import SAMPLE, find_target, form_of
+from trainables.crystals.sources.ids import ID_COLUMNS
 from trainables.crystals.sources.structure_files import SUFFIXES, StructureFiles, format_of
 from trainables.crystals.sources.table import delimiter_of, table_rows
 from trainables.crystals.targets import is_missing, is_numeric

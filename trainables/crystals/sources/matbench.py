@@ -25,6 +25,7 @@ from trainables.crystals.sources.base import (
 )
 from trainables.crystals.sources.cells import NUMBERS, Cells
 from trainables.crystals.sources.columns import SAMPLE, find_column, form_of, lacks_structures
+from trainables.crystals.sources.ids import first_id
 from trainables.crystals.sources.json_stream import JsonStream
 from trainables.crystals.targets import is_numeric
 
@@ -160,7 +161,7 @@ class MatBench:
 
     def _id(self, row: int) -> str:
         if self._task is None:
-            return str(self._index[row]) if row < len(self._index) else str(row)
+            return first_id(self._index[row : row + 1], str(row + 1))
         width = len(str(len(self._index)))
         return f"mb-{self._task.replace('_', '-')}-{row + 1:0{width}d}"
 

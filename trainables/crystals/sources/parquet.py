@@ -15,7 +15,6 @@ from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import gunzip
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
-    ID_COLUMNS,
     PER_SITE,
     TENSOR,
     SourceError,
@@ -33,13 +32,13 @@ from trainables.crystals.sources.columns import (
     is_index,
     lacks_structures,
 )
+from trainables.crystals.sources.ids import ID_COLUMNS, first_id, id_columns
 from trainables.crystals.sources.parquet_file import (
     LARGEST_TEXT,
     ParquetFile,
     holds_lists,
     holds_numbers,
     holds_text,
-    id_text,
 )
 from trainables.crystals.targets import TENSORS
 
@@ -61,9 +60,9 @@ class ParquetTable(ParquetFile):
             raise lacks_structures(path, columns, "structure")
         self._structure = found
         self.demand(found, holds_text, "text; store JSON texts")
-        self._id_column = find_column(path, columns, ID_COLUMNS)
-        if self._id_column is not None:
-            self.demand(self._id_column, _names_something, "names or numbers; rename it")
+        self._ids = id_columns(path, columns)
+        for column in self._ids:
+            self.demand(column, _names_something, "names or numbers; rename it")
         other = called(columns, (*STRUCTURE_COLUMNS, *ID_COLUMNS))
         other |= set(filter(is_index, columns))
         left = [field for field in schema if field.name not in other]
@@ -72,6 +71,7 @@ class ParquetTable(ParquetFile):
         self.target_name = choose_target(path, columns, numeric or lists, target)
         self._wanted = target != ANY_COLUMN
         self._targets, _ = columns_of(self.target_name, columns)
+        self._beside = self._targets if self._wanted else []  # columns beside structure and id
         self.cells = NUMBERS
         if self._wanted:
             for name in self._targets:
@@ -112,15 +112,14 @@ class ParquetTable(ParquetFile):
         Raises:
             SourceError: the file is damaged, or would take more memory than crystals do.
         """
-        wanted = [self._structure]
-        wanted += self._targets if self._wanted else []
-        wanted += [self._id_column] if self._id_column else []
+        wanted = [self._structure, *self._beside, *self._ids]
         came, most = 0, max(gunzip.HARMLESS, gunzip.LARGEST_RATIO * self.path.stat().st_size)
         row = 0
         for batch in self.batches(wanted):
             for at in range(len(batch)):
-                entry = self._entry(batch, at, row)
-                came += len(entry.text) + len(entry.id) + len(entry.target or "")
+                read = self._entry(batch, at, row)
+                entry = self._completed(read, batch, at)
+                came += len(read.text) + len(read.id) + len(entry.target or "")
                 if came > most:
                     raise SourceError(
                         f"{self.path}: its texts come to more than {gunzip.LARGEST_RATIO} times"
@@ -129,11 +128,14 @@ class ParquetTable(ParquetFile):
                 yield entry
                 row += 1
 
+    def _completed(self, entry: Entry, batch: pa.RecordBatch, at: int) -> Entry:
+        """The entry with what a kind of table reads from further columns."""
+        return entry
+
     def _entry(self, batch: pa.RecordBatch, at: int, row: int) -> Entry:
         origin = f"{self.path.name}:{row + 1}"
-        name = str(row + 1)
-        if self._id_column:
-            name = id_text(batch.column(self._id_column)[at].as_py())
+        ids = (batch.column(column)[at].as_py() for column in self._ids)
+        name = first_id(ids, str(row + 1))
         target = None
         if self._wanted:
             target = [_target_text(batch.column(one)[at].as_py()) for one in self._targets]

@@ -188,11 +188,6 @@ def holds_lists(kind: pa.DataType) -> bool:
     return bool(lists and holds_numbers(kind.value_type))
 
 
-def id_text(value: object) -> str:
-    """The id that a cell holds; "" if it is empty."""
-    return "" if value is None else str(value).strip()
-
-
 def numbers_of_list(cell: pa.Scalar, name: str) -> np.ndarray:
     """A list of numbers as float64; NaN for those that are missing.
 

@@ -65,24 +65,21 @@ class PotentialDatabase(AseDatabase):
     def _cells(self, row: dict[str, Any]) -> Cells:
         data = _data(row)
         potential, z = _columns(self._numbers(data, "potential"))
-        vacuum = self._found(data, "vacuum")
-        if z is None and (name := self._found(data, "z")) is not None:
-            z = data.numbers(name).ravel()
+        vacuum = data.agreed(self._usual["vacuum"])
+        if z is None and (found := data.agreed(self._usual["z"])) is not None:
+            z = found.ravel()
         return Cells(
             potential=potential,
             fermi=_single(self._numbers(data, "fermi")),
-            vacuum=None if vacuum is None else data.numbers(vacuum).ravel().tolist(),
+            vacuum=None if vacuum is None else vacuum.ravel().tolist(),
             z=z,
         )
 
     def _numbers(self, data: AseData, what: str) -> np.ndarray:
-        name = self._found(data, what)
-        if name is None:
+        found = data.agreed(self._usual[what])
+        if found is None:
             raise BadCrystal(f"missing {self._usual[what][0]}: the row has no such value")
-        return data.numbers(name)
-
-    def _found(self, data: AseData, what: str) -> str | None:
-        return data.find(self._usual[what])
+        return found
 
     def _demand(self, what: str) -> None:
         seen: dict[str, None] = {}
@@ -91,7 +88,7 @@ class PotentialDatabase(AseDatabase):
                 data = None if isinstance(row, BadCrystal) else _data(row)
             except BadCrystal:
                 continue
-            if data is not None and self._found(data, what) is not None:
+            if data is not None and data.find(self._usual[what]) is not None:
                 return
             seen |= dict.fromkeys(data.names() if data is not None else ())
         raise SourceError(

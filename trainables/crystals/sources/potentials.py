@@ -18,19 +18,18 @@ from trainables.crystals.crystal import BadCrystal, Entry, one_line
 from trainables.crystals.sources import open_source
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
-    ID_COLUMNS,
     LARGEST_WHOLE,
     Source,
     SourceError,
     file_digest,
 )
 from trainables.crystals.sources.cells import NUMBERS
+from trainables.crystals.sources.ids import ID_COLUMNS, id_text
 from trainables.crystals.sources.parquet import ParquetTable
 from trainables.crystals.sources.parquet_file import (
     ParquetFile,
     holds_lists,
     holds_numbers,
-    id_text,
     numbers_of_list,
 )
 from trainables.crystals.sources.potential_cells import (
@@ -86,6 +85,8 @@ def _holds_levels(kind: pa.DataType) -> bool:
 class PotentialTable(ParquetTable):
     """Streams a Parquet file with a structure and the cells of its potential a row.
 
+    An entry's target is the text of its `Potential`.
+
     Raises:
         SourceError: the file is missing, broken or unsuitable.
     """
@@ -97,17 +98,11 @@ class PotentialTable(ParquetTable):
         elsewhere = ", or give --profiles if another file has the potentials"
         self._columns = _Columns(self, names or Names(), elsewhere)
         self.target_name = ",".join(self._columns.names)
+        self._beside = self._columns.names
 
-    def entries(self) -> Iterator[Entry]:
-        """Yields one entry per row, whose target is the text of its `Potential`."""
-        wanted = [self._structure, *self._columns.names]
-        wanted += [self._id_column] if self._id_column else []
-        row = 0
-        for batch in self.batches(wanted):
-            for at in range(len(batch)):
-                read = partial(self._columns.read, batch, at)
-                yield with_potential(self._entry(batch, at, row), read)
-                row += 1
+    def _completed(self, entry: Entry, batch: pa.RecordBatch, at: int) -> Entry:
+        """The entry with the text of its `Potential` as the target; bad if it has none."""
+        return with_potential(entry, partial(self._columns.read, batch, at))
 
 
 class JoinedPotentials:

@@ -13,7 +13,6 @@ from pathlib import Path
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
-    ID_COLUMNS,
     SourceError,
     choose_target,
     columns_of,
@@ -22,10 +21,10 @@ from trainables.crystals.sources.base import (
 )
 from trainables.crystals.sources.cells import NUMBERS, Cells
 from trainables.crystals.sources.columns import SAMPLE, find_target, form_of
+from trainables.crystals.sources.ids import ID_COLUMNS, id_of
 from trainables.crystals.targets import is_numeric
 
 MOST_COLUMNS = 10_000
-IDS = (*ID_COLUMNS, "jid", "entry_id", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,6 @@ class Record:
 
     fields: Mapping[str, str]
     structure: Callable[[], str]
-
-
-def id_of(fields: Mapping[str, object], row: int) -> str:
-    """The id of a record: the first of `IDS` that it has, else its row from 1."""
-    return next((str(fields[key]) for key in IDS if fields.get(key)), str(row + 1))
 
 
 def bad_record(reason: str) -> Record:
@@ -83,7 +77,7 @@ class RecordSource(ABC):
             self.cells = NUMBERS
             return
         rows = [[fields.get(key, "") for key in columns] for fields in sample]
-        ids = [key for key in columns if key in IDS]
+        ids = [key for key in columns if key in ID_COLUMNS]
         self.target_name = find_target(path, columns, rows, target, other=ids)
         self._targets, _ = columns_of(self.target_name, columns)
         self.cells = self._form()

@@ -25,6 +25,7 @@ from typing import Any
 from trainables.crystals.crystal import BadCrystal, one_line
 from trainables.crystals.sources.base import SourceError, is_text, open_text, readable
 from trainables.crystals.sources.columns import SAMPLE, lacks_structures
+from trainables.crystals.sources.ids import ID_COLUMNS, id_text
 from trainables.crystals.sources.json_stream import JsonStream
 from trainables.crystals.sources.record_source import Record, RecordSource
 
@@ -65,7 +66,7 @@ def objects_of(path: Path) -> Iterator[Any]:
     with readable(path), open_text(path) as file:
         stream = JsonStream(file, path, WHAT)
         if stream.peek() == "{":
-            _enter(stream)
+            _enter(stream, path)
         stream.expect("[", "at the start of the list")
         row = 0
         while not stream.skip("]"):
@@ -85,14 +86,14 @@ def is_list(path: Path) -> bool:
     try:
         with open_text(path) as file:
             stream = JsonStream(file, path, WHAT)
-            if stream.peek() == "{" and {"index", "columns"} & set(_enter(stream)):
+            if stream.peek() == "{" and {"index", "columns"} & set(_enter(stream, path)):
                 return False
             return stream.skip("[") and stream.peek() == "{"
     except SourceError:
         return False
 
 
-def _enter(stream: JsonStream) -> list[str]:
+def _enter(stream: JsonStream, path: Path) -> list[str]:
     """Reads an object up to the value of the first of its `LISTS`; returns the keys before."""
     stream.expect("{", "at the start")
     keys: list[str] = []
@@ -104,6 +105,8 @@ def _enter(stream: JsonStream) -> list[str]:
         keys.append(str(key))
         stream.value(f"for {key!r}")
         if not stream.skip(","):
+            if {STRUCTURE, ATOMS, "sites"} & set(keys):
+                raise SourceError(f"{path}: it is one crystal; put it in a list: [{{…}}]")
             raise stream.broken(f"no list {' or '.join(LISTS)}")
 
 
@@ -128,7 +131,9 @@ def fields_of(one: Any) -> dict[str, str]:
     for key, value in merged.items():
         if key in _STRUCTURAL or key.startswith("@") or not is_text(key):
             continue
-        if isinstance(value, str | int | float | list) or value is None:
+        if key in ID_COLUMNS:
+            found[key] = id_text(value)
+        elif isinstance(value, str | int | float | list) or value is None:
             found[key] = _cell(value)
     return found
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources.base import (
     ANY_COLUMN,
-    ID_COLUMNS,
     SourceError,
     columns_of,
     csv_rows,
@@ -23,7 +22,6 @@ from trainables.crystals.sources.base import (
     open_text,
     readable,
     stem,
-    why_no_id,
 )
 from trainables.crystals.sources.cells import NUMBERS
 from trainables.crystals.sources.columns import (
@@ -35,6 +33,7 @@ from trainables.crystals.sources.columns import (
     form_of,
     lacks_structures,
 )
+from trainables.crystals.sources.ids import ID_COLUMNS, first_id, id_columns, why_no_id
 from trainables.crystals.sources.structure_files import StructureFiles, format_of
 
 STRUCTURE_COLUMNS = {"cif": "cif", "poscar": "poscar", "structure": "json"}  # column: format
@@ -48,7 +47,7 @@ class CsvTable:
     """Streams a CSV with a `cif` (or `poscar`, or pymatgen JSON `structure`) column, or a `path`.
 
     Delimiter `,` `;` or tab, BOM and Windows line ends are accepted, and decimal commas with
-    semicolons or tabs. The id column is material_id, id or mbid, else the row from 1.
+    semicolons or tabs. Without an id a crystal is called by its structure file or its row.
 
     Args:
         follow_links: whether structure files may be links that lead out of the CSV's folder.
@@ -78,7 +77,7 @@ class CsvTable:
         self._structure = found or paths or ""
         files = StructureFiles(path.parent, follow_links=follow_links)
         self._files = None if paths is None else files
-        self._id_column = find_column(path, self._header, ID_COLUMNS)
+        self._ids = [self._header.index(name) for name in id_columns(path, self._header)]
         sample = [cells for _, cells in islice(rows, SAMPLE) if len(cells) == len(self._header)]
         known = (*STRUCTURE_COLUMNS, *PATH_COLUMNS, *ID_COLUMNS, *FORMULA_COLUMNS)
         other = called(self._header, known)
@@ -117,7 +116,6 @@ class CsvTable:
             SourceError: the file turns out to be broken midway.
         """
         text_at = self._header.index(self._structure)
-        id_at = None if self._id_column is None else self._header.index(self._id_column)
         form = STRUCTURE_COLUMNS.get(self._structure.lower(), "")
         for row, (_, cells) in enumerate(islice(table_rows(self.path), 1, None)):
             origin = f"{self.path.name}:{row + 1}"
@@ -126,11 +124,10 @@ class CsvTable:
                 yield Entry(row, f"row {row + 1}", "bad", reason, "", origin)
                 continue
             text = cells[text_at]
-            name = str(row + 1) if id_at is None else cells[id_at].strip()
+            file_name = "" if self._files is None or why_no_id(text.strip()) else text.strip()
+            name = first_id([*(cells[at] for at in self._ids), file_name], str(row + 1))
             target = [cells[at] for at in self._target_at] if self._wanted else None
             if self._files is not None:
-                if id_at is None and not why_no_id(text.strip()):
-                    name = text.strip()
                 file, reason = self._files.find(text.strip())
                 if file is None:
                     yield Entry(row, name, "bad", reason, None if target is None else "", origin)
