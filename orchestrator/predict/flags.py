@@ -12,8 +12,9 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.interface.flags import add_address
 from orchestrator.interface.job import STATUSES
 from orchestrator.interface.parser import Parser, number, whole_number
+from trainables.crystals.slab_cell import LEAST_VACUUM
 
-EPILOG = """\
+EPILOG = f"""\
 structures, any number of:
   FILE.cif, POSCAR…, FILE.vasp, FILE.json     one crystal each
   FOLDER                                      its structure files, in the order of their names, or
@@ -33,7 +34,7 @@ for tensors, instead of prediction, std, lower and upper, by the mean of the bes
   xx … xy, c11 … c66, e11 … e36   the entries of the matrix, in the axes of the structure
   spread      mean Frobenius distance of the models to their mean
   stable      1 if a stiffness is positive definite, else 0
-for slabs, by a run of contrast; a crystal without 5 Å of vacuum along c is refused:
+for slabs, by a run of contrast; one without {LEAST_VACUUM:g} Å of vacuum along c is refused:
   work_function          eV, by the head on the frozen embeddings; lower, upper: its interval
   regression             eV, mean of the regressions, if there are any
   nearest                id of the learned material whose profile lies nearest to the crystal, with

@@ -20,7 +20,7 @@ from orchestrator.interface.format import counted
 from orchestrator.predict.networks import Known, Model
 from orchestrator.predict.table import NEAREST, Table, demand_no_members, table_of
 from trainables.crystals.crystal import Crystal, Entry
-from trainables.crystals.potentials import demand_slab, height_of
+from trainables.crystals.slab_cell import demand_slab, height_of
 from trainables.representations.columns import Columns
 from trainables.representations.row_table import read_rows
 from trainables.representations.slab_graph import SlabGraph
@@ -111,7 +111,7 @@ class SlabPredictor:
         Args:
             level: probability that an interval holds the work function.
         """
-        made = read_rows(entries, self._representation, self.max_atoms, _slab)
+        made = read_rows(entries, self._representation, self.max_atoms, _slab, slabs=True)
         known = Known(made.reasons, made.graphs, self.elements)
         nearest, values = self._values(known.graphs, level)
         numbers = {name: known.placed(values[name]) for name in self.numbers}

@@ -142,7 +142,7 @@ def test_a_structure_without_atoms_is_left_to_the_checks() -> None:
         (salt(sites=["Na"]), "broken structure"),
         (salt(**{"@class": "Molecule"}), "the JSON is a 'Molecule'"),
         (salt(**{"@class": None}), "the JSON is a 'None'"),
-        (salt(lattice={**CUBE, "pbc": [True, True, False]}), r"not periodic: pbc is .*slabs"),
+        (salt(lattice={**CUBE, "pbc": [True, True, False]}), r"not periodic: .* set pbc to true"),
         (salt(lattice={**CUBE, "pbc": []}), "not periodic"),
         (salt(lattice={**CUBE, "a": 4.3}), "its a is 4.3 and 4.2 by the matrix"),
         (salt(lattice={**CUBE, "gamma": 120}), "its gamma is 120 and 90 by the matrix"),
@@ -168,6 +168,40 @@ def test_two_coordinates_of_a_site_have_to_agree(
         data["sites"][1].update(xyz=same)
         if same or kept:
             assert read(data).numbers.tolist() == [11, 17], "images and rounding are one place"
+
+
+def standing(height: float, middle: float, *, periodic: object = (True, True, False)) -> Any:
+    """Two layers 2 Å apart, about a height (Å) in a cell, as ASE has slabs."""
+    matrix = [[4.2, 0, 0], [0, 4.2, 0], [0, 0, height]]
+    sites = [
+        {"species": [{"element": element}], "xyz": [0, 0, middle + up]}
+        for element, up in (("Na", -1), ("Cl", 1))
+    ]
+    return entry(json.dumps({"lattice": {"matrix": matrix, "pbc": periodic}, "sites": sites}))
+
+
+def test_a_slab_may_repeat_along_a_and_b_alone() -> None:
+    for middle in (5.0, 0.0):  # within the cell, and beyond it: it is the same slab
+        found = parse(standing(18, middle), slab=True)
+        same = parse(standing(18, middle, periodic=[True] * 3), slab=True)
+        np.testing.assert_array_equal(found.frac, same.frac)
+        np.testing.assert_array_equal(found.lattice, same.lattice)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (standing(0, 5), r"no vacuum: .* no third vector; .*vacuum=10, axis=2"),
+        (standing(9.9, 5), r"too little vacuum: atoms are 7.9 Å apart .*vacuum=10, axis=2"),
+        (standing(1.5, 5), "too little vacuum: atoms are 0 Å apart"),
+        (standing(18, 5, periodic=[True, False, True]), "not periodic: .* along a and b, with vac"),
+        (standing(18, 5, periodic=[False] * 3), "not periodic"),
+    ],
+)
+def test_a_slab_needs_vacuum_along_c_and_no_other_edge(given: Entry, words: str) -> None:
+    with pytest.raises(BadCrystal, match=words) as caught:
+        parse(given, slab=True)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_lattice_with_all_that_pymatgen_writes_is_read() -> None:

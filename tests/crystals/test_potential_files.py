@@ -107,7 +107,7 @@ BAD: dict[str, tuple[str, Any]] = {
     "potential is not finite: point 4": ("potential_ev", [*made()[:3], None, *made()[4:]]),
     "missing fermi_ev: the cell is empty": ("fermi_ev", None),
     "Fermi level is no finite number": ("fermi_ev", float("nan")),
-    "no vacuum: atoms are 4.2 Å apart along c": ("structure", monolayer(8.0, 4.2)),
+    "too little vacuum: atoms are 4.2 Å apart along c": ("structure", monolayer(8.0, 4.2)),
     "zero volume": ("structure", monolayer().replace("[0, 4, 0]", "[4, 0, 0]")),
     "constant potential": ("potential_ev", [3.0] * 400),
 }
@@ -215,6 +215,17 @@ def test_a_database_of_ase_has_potentials_in_its_data(tmp_path: Path) -> None:
     assert works(entries) == [5.01, 5.0, 5.0, 5.0, 5.0]
     assert [one.id for one in entries] == ["1", "2", "3", "4", "5"]
     assert parse(entries[0]).numbers.tolist() == [11, 17]
+
+
+def test_a_slab_as_ase_makes_it_repeats_along_a_and_b_alone(tmp_path: Path) -> None:
+    made_by_ase, flat = layer(), layer()
+    made_by_ase.pbc = flat.pbc = (True, True, False)
+    flat.cell[2] = 0
+    with connect(tmp_path / "a.db") as into:
+        for one in (made_by_ase, flat):
+            into.write(one, key_value_pairs={"efermi": FERMI}, data={"potential": made()})
+    taken, refused = open_potentials(tmp_path / "a.db").entries()
+    assert works([taken]) == [5.0] and refused.text.startswith("no vacuum: the cell of the slab")
 
 
 def test_names_within_objects_are_given(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from tests.crystals.made_potentials import FERMI, made, monolayer
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry
 from trainables.crystals.parsing import parse
 from trainables.crystals.potential_match import LEAST_EXPLAINED, demand_match
-from trainables.crystals.potentials import Grid, Potential, height_of
+from trainables.crystals.potentials import Grid, Potential
+from trainables.crystals.slab_cell import height_of
 from trainables.crystals.slabs import GeneratedSlabs
 
 HEIGHT = 25.0

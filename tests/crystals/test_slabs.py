@@ -17,7 +17,8 @@ from trainables.crystals.checks import check, check_closest
 from trainables.crystals.cleave import along, plane_basis
 from trainables.crystals.crystal import Crystal, Entry
 from trainables.crystals.parsing import parse
-from trainables.crystals.potentials import Grid, Potential, demand_slab
+from trainables.crystals.potentials import Grid, Potential
+from trainables.crystals.slab_cell import demand_slab
 from trainables.crystals.slabs import (
     PER_FORMULA,
     PEROVSKITES,

@@ -103,7 +103,7 @@ def test_a_bad_slab_affects_only_itself(run: Path) -> None:
     assert found.reasons[0] == found.outside[0] == ""
     assert found.reasons[1] == "no model can say anything: element Xe"
     assert found.outside[1:4] == ["element Xe", "", ""]
-    assert found.reasons[2].startswith("no vacuum: atoms are 2.") and found.reasons[3]
+    assert found.reasons[2].startswith("too little vacuum: atoms are 2.") and found.reasons[3]
     for name, values in found.numbers.items():
         assert np.isnan(values[1:4]).all(), name
         np.testing.assert_allclose(values[[0, 4]], alone.numbers[name][0], atol=1e-5)
@@ -113,6 +113,16 @@ def test_a_bad_slab_affects_only_itself(run: Path) -> None:
     assert lone.outside == ["few neighbours"] and np.isfinite(lone.numbers["work_function"][0])
     nothing = predictor.predict(entries[1:], 0.9)
     assert np.isnan(nothing.numbers["work_function"]).all()
+
+
+def test_a_slab_as_ase_makes_it_repeats_along_a_and_b_alone(run: Path) -> None:
+    predictor = predictor_of(run, None, "ensemble")
+    (entry,) = slabs(predictor.ids[0])
+    told = json.loads(entry.text)
+    told["lattice"]["pbc"] = [True, True, False]
+    found = predictor.predict([entry, replace(entry, text=json.dumps(told))], 0.9)
+    assert found.reasons == ["", ""]
+    np.testing.assert_allclose(*found.numbers["work_function"], atol=1e-5)
 
 
 BULK = {
@@ -138,7 +148,9 @@ def test_a_slab_without_a_prediction_is_an_empty_row(
     with pytest.warns(UserWarning, match="6 validation errors tell intervals up to level 0.8571"):
         frame = elemgrid.load_run(run).predict(path)
     assert frame["work_function"].dtype == float and frame["nearest"].isna().all()
-    assert out[1].startswith(f'{path},,,,,,,,,"no vacuum: atoms are 2.1 Å apart along c at most')
+    assert out[1].startswith(
+        f'{path},,,,,,,,,"too little vacuum: atoms are 2.1 Å apart along c at most'
+    )
 
 
 def test_what_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from trainables.crystals.crystal import BadCrystal, Crystal, Entry, one_line
 from trainables.crystals.reading import limited
+from trainables.crystals.slab_cell import ADD_VACUUM, demand_outer_vacuum
 from trainables.crystals.symbols import OCCUPANCY_TOLERANCE, atomic_number
 from trainables.crystals.targets import read_target
 
@@ -30,10 +31,14 @@ _FACES = ((1, 2), (0, 2), (0, 1))  # the vectors that enclose alpha, beta and ga
 LARGEST_TEXT = 16 << 20  # characters; a crystal of a thousand atoms needs a few hundred thousand
 
 
-def parse(entry: Entry) -> Crystal:
+def parse(entry: Entry, *, slab: bool = False) -> Crystal:
     """Parses the crystal of one entry as its file states it: no symmetrising, no primitive cell.
 
     `checks.check` judges whether it makes physical sense.
+
+    Args:
+        slab: whether a structure that is periodic along a and b alone is taken, as periodic along c
+            too, if its cell has vacuum there.
 
     Raises:
         BadCrystal: the reason in one line.
@@ -45,7 +50,7 @@ def parse(entry: Entry) -> Crystal:
     if not entry.text.strip():
         raise BadCrystal(f"no structure: the {entry.format.upper()} text is empty")
     if entry.format == "json":
-        return _from_json(entry.text)
+        return _from_json(entry.text, slab)
     if entry.format in limited.FORMATS:
         text = entry.text.replace("\r\n", "\n").replace("\r", "\n")
         numbers, frac, lattice = limited.read(entry.format, text)
@@ -62,7 +67,7 @@ def parse_target(entry: Entry) -> float:
     return read_target(entry.target)
 
 
-def _from_json(text: str) -> Crystal:
+def _from_json(text: str, slab: bool) -> Crystal:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -78,7 +83,10 @@ def _from_json(text: str) -> Crystal:
         name = one_line(data["@class"], 60)
         raise BadCrystal(f"no structure: the JSON is a {name!r}; a crystal's is {CLASSES[0]!r}")
     try:
+        alone = _stands_alone(data["lattice"], slab)
         lattice = _lattice(data["lattice"])
+        if alone and lattice.shape == (3, 3) and not lattice[2].any():
+            raise BadCrystal(f"no vacuum: the cell of the slab has no third vector; {ADD_VACUUM}")
         sites = data["sites"]
         numbers = [_site_number(site, place) for place, site in enumerate(sites)]
         frac = _fractional(sites, lattice)
@@ -88,7 +96,10 @@ def _from_json(text: str) -> Crystal:
         if isinstance(error, BadCrystal):
             raise
         raise BadCrystal(f"broken structure: {one_line(error)}") from None
-    return _crystal(numbers, frac, lattice)
+    crystal = _crystal(numbers, frac, lattice)
+    if alone:
+        demand_outer_vacuum(crystal)
+    return crystal
 
 
 def _plainly_harmless(text: str, data: dict[str, Any]) -> bool:
@@ -127,15 +138,29 @@ def _site_number(site: dict[str, Any], place: int) -> int:
     return atomic_number(element)
 
 
-def _lattice(lattice: dict[str, Any]) -> np.ndarray:
-    """Cell [3, 3] in Å, periodic in all directions; checked against the given lengths, angles."""
-    matrix = np.array(lattice["matrix"], dtype=np.float64)
+def _stands_alone(lattice: dict[str, Any], slab: bool) -> bool:
+    """Whether a slab is not periodic along c.
+
+    Raises:
+        BadCrystal: what has to be a crystal, or a slab along a and b, is not periodic.
+    """
     periodic = lattice.get("pbc")
-    if periodic is not None and list(periodic) != [True] * 3:
-        raise BadCrystal(
-            f"not periodic: pbc is {one_line(periodic, 40)}; slabs, chains and molecules are no"
-            " crystals"
-        )
+    if periodic is None or list(periodic) == [True] * 3:
+        return False
+    if slab and list(periodic) == [True, True, False]:
+        return True
+    found = f"not periodic: pbc is {one_line(periodic, 40)}"
+    if slab:
+        raise BadCrystal(f"{found}; make a slab periodic along a and b, with vacuum along c")
+    raise BadCrystal(
+        f"{found}; slabs, chains and molecules are no crystals; if it is one, set pbc to true for"
+        " a, b and c"
+    )
+
+
+def _lattice(lattice: dict[str, Any]) -> np.ndarray:
+    """Cell [3, 3] in Å, checked against the given lengths and angles."""
+    matrix = np.array(lattice["matrix"], dtype=np.float64)
     if matrix.shape == (3, 3):
         with np.errstate(all="ignore"):  # what is not finite, or flat, is refused by the checks
             lengths = np.linalg.norm(matrix, axis=1)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainables.crystals.crystal import BadCrystal
+from trainables.crystals.slab_cell import SAME_HEIGHT
 from trainables.crystals.targets import LARGEST
 from trainables.crystals.vacuum import Vacuum
 
@@ -18,7 +19,6 @@ FEWEST = 16  # points
 LONGEST = 100_000  # points
 COARSEST = 0.5  # Å between points; the well of an atom is an Å wide
 SHALLOWEST = 0.5  # eV; those of atoms are several eV deep
-SAME_HEIGHT = 0.01  # relative difference of the heights of a cell that two columns give
 SAME_POINT = 0.05  # eV between a first point and a last one that repeats it
 SAME_LEVEL = 0.05  # eV between a vacuum level as given and as the profile has it
 UNEVEN = 1e-3  # relative difference of spacings, as rounded text has it

@@ -16,9 +16,8 @@ from functools import cached_property
 
 import numpy as np
 
-from trainables.crystals.crystal import BadCrystal, Crystal
+from trainables.crystals.crystal import BadCrystal
 from trainables.crystals.potential_checks import (
-    SAME_HEIGHT,
     demand_fermi,
     demand_numbers,
     demand_points,
@@ -27,11 +26,6 @@ from trainables.crystals.potential_checks import (
     points_of,
 )
 from trainables.crystals.vacuum import find_vacuum, window_points
-
-# Å between atoms along the normal: the networks look 8 Å far, and a slab that sees its own image
-# would have other features with more vacuum.
-LEAST_VACUUM = 8.0
-SECOND_GAP = 5.0  # Å; layers of one slab are nearer, those of van der Waals crystals 3 to 4 Å
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +96,7 @@ class Potential:
         Args:
             potential: [P] eV over one period; where `z` reaches both ends of the cell, the last
                 point repeats the first and is left out.
-            height: Å, of the cell along its normal, as `height_of` has it.
+            height: Å, of the cell along its normal, as `slab_cell.height_of` has it.
             fermi: eV.
             vacuum: eV, one level or those below and above the slab; None for what the flat region
                 of the profile says.
@@ -175,42 +169,6 @@ class Grid:
         outer = np.where(self.z < 0, bottom, top)
         within = (self.z >= z[0]) & (self.z <= z[-1])
         return np.asarray(np.where(within, inner, outer) - potential.fermi)
-
-
-def height_of(crystal: Crystal) -> float:
-    """Å, the height of a cell along the normal of a and b: the period of a planar average."""
-    a, b, c = crystal.lattice
-    normal = np.cross(a, b)
-    return abs(float(c @ normal)) / float(np.linalg.norm(normal))
-
-
-def demand_slab(crystal: Crystal, height: float) -> None:
-    """Refuses a crystal that is no slab normal to a and b, or whose potential is another's.
-
-    Args:
-        height: Å, of the potential.
-
-    Raises:
-        BadCrystal: there is no vacuum along c or another gap, or the cell has another height.
-    """
-    own = height_of(crystal)
-    if abs(own - height) > SAME_HEIGHT * own:
-        raise BadCrystal(
-            f"heights differ: the potential spans {height:.4g} Å, and the cell has {own:.4g} Å"
-            " along the normal of a and b; is the vacuum along c?"
-        )
-    places = np.sort(crystal.frac[:, 2] % 1.0)
-    gaps = own * np.sort(np.diff(places, append=places[0] + 1))
-    if gaps[-1] < LEAST_VACUUM:
-        raise BadCrystal(
-            f"no vacuum: atoms are {gaps[-1]:.3g} Å apart along c at most, {LEAST_VACUUM:g} Å are"
-            " needed"
-        )
-    if (gaps[:-1] >= SECOND_GAP).any():
-        raise BadCrystal(
-            f"two slabs in one cell: gaps of {gaps[-2]:.3g} and {gaps[-1]:.3g} Å between atoms"
-            " along c"
-        )
 
 
 def _centre(z: np.ndarray, depth: np.ndarray) -> float:

@@ -75,8 +75,9 @@ def find_vacuum(potential: np.ndarray, spacing: float) -> Vacuum:
     arcs = _arcs(potential, runs, spacing)
     if len(arcs) > 1:
         raise BadCrystal(
-            f"two slabs in one cell: the potential is flat in {len(arcs)} separate regions along c,"
-            f" and what lies between is no dipole step of {STEP:g} Å at most"
+            f"flat in several places: the potential is flat in {len(arcs)} separate regions along"
+            f" c, and what lies between is no dipole step of {STEP:g} Å at most; is it flat within"
+            " the slab, or are there two slabs in the cell?"
         )
     arc = arcs[0]
     tilt = _tilt(potential, arc)

@@ -53,10 +53,15 @@ def featurise(
     kinds: Sequence[CrystalGraph],
     max_atoms: int,
     target: Target = NUMBER,
+    *,
+    slabs: bool = False,
 ) -> Featurised:
     """Parses, checks and featurises; a bad crystal affects only itself.
 
     The target of an entry without a requested one is NaN.
+
+    Args:
+        slabs: whether they are slabs, as of `parse`.
     """
     reasons = [""] * len(entries)
     crystals: list[Crystal] = []
@@ -65,7 +70,7 @@ def featurise(
     places: list[int] = []
     for place, entry in enumerate(entries):
         try:
-            crystal = parse(entry)
+            crystal = parse(entry, slab=slabs)
             check(crystal, max_atoms)
             _check_density(crystal)
             values.append(_value(learned, entry, crystal))

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.crystals.crystal import Crystal, Entry
-from trainables.crystals.potentials import Grid, Potential, demand_slab
+from trainables.crystals.potentials import Grid, Potential
+from trainables.crystals.slab_cell import demand_slab
 from trainables.representations.graph import CrystalGraph
 from trainables.representations.pairs import ATOMS, BOTTOM, TOP, profile_column
 from trainables.representations.planar_atoms import planar_atoms
@@ -33,7 +34,7 @@ def featurise_pairs(
         levels = potential.vacuum - potential.fermi
         return grid.profile(potential), levels, planar_atoms(crystal, grid)
 
-    rows = read_rows(entries, kind, max_atoms, read)
+    rows = read_rows(entries, kind, max_atoms, read, slabs=True)
     profiles = np.array([profile for profile, _, _ in rows.values]).reshape(-1, grid.points)
     vacuum = np.array([levels for _, levels, _ in rows.values]).reshape(-1, 2)
     atoms = np.array([one for _, _, one in rows.values], float).reshape(-1)

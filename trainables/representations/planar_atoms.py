@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from trainables.crystals.crystal import Crystal
-from trainables.crystals.potentials import Grid, height_of
+from trainables.crystals.potentials import Grid
+from trainables.crystals.slab_cell import height_of
 
 DEVIATION = 0.7  # Å, of an atom's Gaussian
 

@@ -76,21 +76,25 @@ def read_rows(
     kind: CrystalGraph,
     max_atoms: int,
     read: Callable[[str, Crystal], T],
+    *,
+    slabs: bool = False,
 ) -> Rows[T]:
     """Parses and checks crystals, makes their graphs, and reads their targets.
 
     Args:
         read: what the text of a target says of its crystal; raises BadCrystal.
+        slabs: whether they are slabs, as of `parse`.
     """
     # the targets of `featurise` are numbers and lists as text
-    made = featurise([replace(entry, target=None) for entry in entries], [kind], max_atoms)
+    alone = [replace(entry, target=None) for entry in entries]
+    made = featurise(alone, [kind], max_atoms, slabs=slabs)
     reasons = list(made.reasons)
     good = [place for place, reason in enumerate(reasons) if not reason]
     kept: list[int] = []
     crystals: list[Crystal] = []
     values: list[T] = []
     for index, place in enumerate(good):
-        crystal = parse(entries[place])
+        crystal = parse(entries[place], slab=slabs)
         try:
             values.append(read(entries[place].target or "", crystal))
         except BadCrystal as bad:

@@ -14,7 +14,8 @@ from trainables.crystals.checks import check
 from trainables.crystals.crystal import BadCrystal, Entry
 from trainables.crystals.parsing import parse
 from trainables.crystals.potential_match import demand_match
-from trainables.crystals.potentials import Potential, demand_slab, height_of
+from trainables.crystals.potentials import Potential
+from trainables.crystals.slab_cell import demand_slab, height_of
 from trainables.crystals.sources.ase_structure import MOST_ATOMS
 
 # Names of columns, of which the first that occurs is taken.
@@ -70,7 +71,7 @@ def with_potential(entry: Entry, read: Callable[[], Cells]) -> Entry:
         return entry
     try:
         cells = read()
-        crystal = parse(entry)
+        crystal = parse(entry, slab=True)
         check(crystal, MOST_ATOMS)
         height = height_of(crystal)
         demand_slab(crystal, height)
