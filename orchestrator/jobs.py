@@ -17,6 +17,8 @@ from orchestrator.interface.extras import ANALYSIS, RAY, Extra
 from orchestrator.interface.job import conduct
 from trainables.private_cache import keep_compiled_code_private
 
+NOTHING_BEGAN = "nothing was to be written"  # of a job that only says what it would do
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -38,7 +40,8 @@ class Job:
 
     def main(self, argv: Sequence[str]) -> int:
         """Runs a command line; returns the exit status."""
-        return conduct(lambda: self._start(argv), stopped=self.stopped)
+        stopped = NOTHING_BEGAN if "--dry-run" in argv else self.stopped
+        return conduct(lambda: self._start(argv), stopped=stopped)
 
     def _start(self, argv: Sequence[str]) -> int:
         package = f"orchestrator.{self.name}"

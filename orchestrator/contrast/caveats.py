@@ -25,15 +25,7 @@ def of_intervals(facts: Mapping[str, Any]) -> list[str]:
             f"intervals of work functions: {counted(validated, 'validation material')} can promise"
             f" at most {validated / (validated + 1):.0%}; {level:.0%} needs {needed}"
         )
-    for part, formulas, of in (
-        ("validation", split["validation_formulas"], "by which intervals are calibrated"),
-        ("test", split["test_formulas"], "over which intervals are taken"),
-    ):
-        if formulas < FEW:
-            lines.append(
-                f"intervals: the {part} part has {counted(formulas, 'formula')}, {of}; fewer than"
-                f" {FEW} say little of others"
-            )
+    lines += of_formulas(split["validation_formulas"], split["test_formulas"])
     if covered < level - SHORT:
         lines.append(
             f"intervals of work functions: {covered:.0%} of the test materials lie within what is"
@@ -41,6 +33,19 @@ def of_intervals(facts: Mapping[str, Any]) -> list[str]:
             " epochs and heads"
         )
     return lines
+
+
+def of_formulas(validated: int, tested: int) -> list[str]:
+    """Why intervals over so few formulas say little."""
+    return [
+        f"intervals: the {part} part has {counted(formulas, 'formula')}, {of}; fewer than {FEW} say"
+        " little of others"
+        for part, formulas, of in (
+            ("validation", validated, "by which intervals are calibrated"),
+            ("test", tested, "over which intervals are taken"),
+        )
+        if formulas < FEW
+    ]
 
 
 def of_retrieval(facts: Mapping[str, Any]) -> list[str]:

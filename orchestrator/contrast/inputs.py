@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,7 +42,9 @@ def open_source_of(options: ContrastJobOptions) -> EntrySource:
     """The materials; raises UsageError if the file is not one of slabs with potentials."""
     try:
         if options.data is None:
-            made = GeneratedSlabs(options.materials or MATERIALS, options.perovskites)
+            materials = options.materials or MATERIALS
+            print(f"making {materials} slabs", file=sys.stderr)
+            made = GeneratedSlabs(materials, options.perovskites)
             made.count()  # makes them, and reads the perovskites
             return made
         names = Names(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.contrast.caveats import of_intervals, of_retrieval
+from orchestrator.contrast.caveats import of_formulas, of_intervals, of_retrieval
 from orchestrator.contrast.entries import LEARNS, SCHEMA, ContrastArray, arrays_of
 from orchestrator.contrast.files import (
     EMBEDDED,
@@ -33,11 +33,11 @@ from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER as OF_LEDGER
 from orchestrator.runs.ledger import digest_of
 from orchestrator.runs.records import DONE, Records
-from orchestrator.training.epoch import seconds_of_an_epoch
+from orchestrator.training.epoch import say_measuring, seconds_of_an_epoch
 from orchestrator.training.networks import begin, own_folder, train_all
 from orchestrator.training.study import Fit, Study
 from trainables.crystals.quarantine import in_words
-from trainables.representations.pairs import Pairs
+from trainables.representations.pairs import Pairs, pair_split
 from trainables.training.contrast_spec import CONTRAST_VERSION, NEAR, NETWORKS
 
 JOB = "contrast"
@@ -109,7 +109,10 @@ def plan(options: ContrastJobOptions, given: Input) -> None:
     print(_described(given))
     for row in given.bad:
         print(f"  {in_words(row)}")
+    for line in _parts(options, given.pairs):
+        print(line)
     recipe = arrays[0].first.recipe
+    say_measuring()
     seconds = {kind: _seconds(arrays, kind, given.pairs, options) for kind in LEARNS.values()}
     cost = {array.id: array.cost(given.pairs) for array in arrays}
     whole = {array.kind: cost[array.id] for array in arrays if array.first.size is None}
@@ -129,12 +132,26 @@ def plan(options: ContrastJobOptions, given: Input) -> None:
     )
 
 
+def _parts(options: ContrastJobOptions, pairs: Pairs) -> list[str]:
+    """What learns, validates and tests, and why results on so little would say little."""
+    split = pair_split(pairs, options.split, options.split_seed)
+    formulas = np.asarray(pairs.formulas)
+    parts = {"learn": split.train, "validate": split.validation, "test": split.test}
+    kinds = {does: len(set(formulas[rows])) for does, rows in parts.items()}
+    told = [
+        f"{counted(len(rows), 'material')} of {counted(kinds[does], 'formula')} {does}"
+        for does, rows in parts.items()
+    ]
+    return [", ".join(told), *of_formulas(kinds["validate"], kinds["test"])]
+
+
 def _seconds(
     arrays: list[ContrastArray], kind: str, pairs: Pairs, options: ContrastJobOptions
 ) -> float:
     """Of an epoch of the first array of a kind."""
     array = next(one for one in arrays if one.kind == kind)
-    return seconds_of_an_epoch(fit_pairs, array.spec, pairs, options.worker)
+    split = pair_split(pairs, options.split, options.split_seed)
+    return seconds_of_an_epoch(fit_pairs, array.spec, pairs, split, options.worker)
 
 
 def finish(

@@ -29,10 +29,11 @@ from orchestrator.runs import sums
 from orchestrator.runs.ledger import LEDGER as OF_LEDGER
 from orchestrator.runs.ledger import digest_of
 from orchestrator.runs.records import DONE, Records
-from orchestrator.training.epoch import seconds_of_an_epoch
+from orchestrator.training.epoch import say_measuring, seconds_of_an_epoch
 from orchestrator.training.networks import begin, own_folder, train_all
 from orchestrator.training.study import Fit, Study
 from trainables.crystals.quarantine import in_words
+from trainables.representations.densities import fold_split
 from trainables.training.density_spec import DENSITY_VERSION, NETWORKS
 
 JOB = "dos"
@@ -106,7 +107,10 @@ def plan(options: DosOptions, given: Input) -> None:
         print(f"  {in_words(row)}")
     recipe = arrays[0].first.recipe
     models = sum(len(array.models) for array in arrays)
-    seconds = seconds_of_an_epoch(fit_ensemble, arrays[0].spec, given.densities, options.worker)
+    say_measuring()
+    first, worker = arrays[0], options.worker
+    split = fold_split(given.densities.data.ids, first.first.fold, first.first.seed)
+    seconds = seconds_of_an_epoch(fit_ensemble, first.spec, given.densities, split, worker)
     most = seconds * recipe.epochs * sum(array.first.share for array in arrays)
     print(
         f"{NETWORKS[options.recipe].title}: {counted(models, 'model')} of"

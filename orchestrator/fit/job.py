@@ -6,7 +6,6 @@ elemgrid fit my_crystals/ --minutes 30 --run runs/mine
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from orchestrator.report.job import write_report
 from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_run import FinishedRun
 from orchestrator.runs.run_directory import demand_folder, locked
+from orchestrator.training.epoch import say_measuring
 from trainables.crystals.quarantine import Quarantine, TooManyBad, in_words
 from trainables.crystals.sources import SourceError
 
@@ -181,7 +181,7 @@ def planned(options: FitOptions) -> tuple[Plan, Design, Quarantine]:
             f"{options.structures}: {strange[0].name} is no number or class a crystal; train it"
             " with hybrid_grid"
         )
-    print("measuring what models cost here", file=sys.stderr)
+    say_measuring()
     work = dataclasses.replace(work, left=work.planned)
     with looking_around() as machine:
         samples = read_samples(work, lambda text: None)

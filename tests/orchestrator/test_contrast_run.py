@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,7 +116,12 @@ def test_other_jobs_do_not_take_such_a_run(
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert contrast(tmp_path / "run", "--dry-run", "--epochs", "1") == 0
-    out = capfd.readouterr().out
+    out, err = capfd.readouterr()
+    stages = ("making 60 slabs", "reading and featurising generated", "measuring what models cost")
+    assert [line for line in err.splitlines() if line.startswith(stages)] == err.splitlines()
+    assert len(err.splitlines()) == 3
+    assert "48 materials of 18 formulas learn, 6 materials of 6 formulas validate, 6 mat" in out
+    assert "intervals: the test part has 4 formulas, over which intervals are taken" in out
     assert "4 models in 2 arrays, at most 1 epoch each" in out and "nothing is written" in out
     assert "60 materials of 19 formulas, 0 quarantined" in out
     assert list(tmp_path.iterdir()) == []
@@ -180,3 +186,21 @@ def test_the_documented_way_to_rank_is_that_of_the_job(
         ((nearest, value), *_) = ast.literal_eval(best)
         assert nearest == found.loc[id, "nearest"]
         assert value == pytest.approx(found.loc[id, "retrieval"])
+
+
+@pytest.mark.parametrize(
+    ("dry", "words"),
+    [
+        ((), "the same command goes on where this ended"),
+        (("--dry-run",), "nothing was to be written"),
+    ],
+)
+def test_ctrl_c_promises_no_more_than_the_job_does(
+    dry: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def interrupted(options: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "start", interrupted)
+    assert cli.main(["contrast", "--data", "generated", *dry]) == 130
+    assert capsys.readouterr().err == f"\nstopped; {words}\n"
