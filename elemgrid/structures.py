@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.predict.inputs import sources_of
+from orchestrator.predict.inputs import Entries, sources_of
 from trainables.crystals.crystal import Entry
-from trainables.crystals.sources import Source
 from trainables.crystals.sources.ase_structure import structure_json, symbols_of
 from trainables.crystals.sources.cells import NUMBERS, Cells
 
 TAKEN = "a pymatgen Structure, an ASE Atoms, or the dict of a Structure"
 
 
-def sources_from(structures: object) -> list[Source]:
+def sources_from(structures: object) -> list[Entries]:
     """The sources of what a user gives to predict.
 
     Args:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from orchestrator.data.datasets import resolve
 from orchestrator.interface.errors import UsageError
 from trainables.crystals.crystal import Entry
 from trainables.crystals.sources import ANY_COLUMN, Source, SourceError
+from trainables.crystals.sources.ase_database import AseDatabase
 from trainables.crystals.sources.files import Files, is_structure
 from trainables.crystals.sources.ids import with_sound_ids
 from trainables.crystals.sources.structure_files import LARGEST_FILE
@@ -18,13 +21,41 @@ ROWS_PER_BLOCK = 1024
 LARGEST_BLOCK = 4 << 20  # characters; a crystal of that size is a block by itself
 
 
-def sources_of(structures: Sequence[str], *, follow_links: bool) -> list[Source]:
+class Entries(Protocol):
+    """What yields structures: a `Source`, or one whose ids are made its own."""
+
+    def entries(self) -> Iterator[Entry]:
+        """In a fixed order."""
+
+
+@dataclass(frozen=True)
+class OfSeveral:
+    """One of several files: a structure that its file only counts is called by the file too.
+
+    Attributes:
+        given: the file as given.
+    """
+
+    source: Source
+    given: str
+
+    def entries(self) -> Iterator[Entry]:
+        """`slabs/al.xyz:1` for the first frame; whatever has an id of its own keeps it."""
+        for entry in with_sound_ids(self.source.entries()):
+            row = str(entry.row + 1)
+            if isinstance(self.source, AseDatabase) and entry.id.isdecimal():
+                row = entry.id  # rows that were deleted leave gaps
+            named = entry.id not in (row, f"row {row}")
+            yield entry if named else replace(entry, id=f"{self.given}:{row}")
+
+
+def sources_of(structures: Sequence[str], *, follow_links: bool) -> list[Entries]:
     """The sources of the arguments; neighbouring structure files are one source.
 
     Raises:
         UsageError: there is no such file, or it holds no structures.
     """
-    found: list[Source] = []
+    found: list[Entries] = []
     for text in structures:
         path = Path(text)
         if path.is_file() and (is_structure(path) or _is_one(path)):
@@ -33,7 +64,8 @@ def sources_of(structures: Sequence[str], *, follow_links: bool) -> list[Source]
             else:
                 found.append(Files([path]))
         else:
-            found.append(resolve(text, target=ANY_COLUMN, follow_links=follow_links))
+            source = resolve(text, target=ANY_COLUMN, follow_links=follow_links)
+            found.append(source if len(structures) == 1 else OfSeveral(source, text))
     return found
 
 
@@ -48,7 +80,7 @@ def _is_one(path: Path) -> bool:
     return isinstance(content, dict) and "sites" in content
 
 
-def blocks_of(sources: Sequence[Source]) -> Iterator[list[Entry]]:
+def blocks_of(sources: Sequence[Entries]) -> Iterator[list[Entry]]:
     """The entries of all sources in order, many at a time.
 
     Raises:
@@ -59,7 +91,7 @@ def blocks_of(sources: Sequence[Source]) -> Iterator[list[Entry]]:
         held = 0
         try:
             entries = source.entries()
-            if not isinstance(source, Files):  # whose ids are paths, of any length
+            if not isinstance(source, Files | OfSeveral):  # ids with paths are of any length
                 entries = with_sound_ids(entries)
             for entry in entries:
                 block.append(entry)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
 from ase.io import iread
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,6 +185,30 @@ def test_all_take_a_name_and_leave_the_file(tmp_path: Path) -> None:
         assert open_source(path, "gap", "mine").name == "mine"
         assert open_source(path, "gap").name == "ase"
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_frames_of_several_files_are_called_by_file_and_row(tmp_path: Path) -> None:
+    one = salt()
+    one.info.clear()
+    paths = [str(of(kind, tmp_path, [one, one])) for kind in KINDS]
+    blocks = blocks_of(sources_of(paths, follow_links=False))
+    counted = [f"{path}:{row}" for path in paths for row in (1, 2)]
+    assert [entry.id for block in blocks for entry in block] == counted
+    (alone,) = blocks_of(sources_of(paths[:1], follow_links=False))
+    assert [entry.id for entry in alone] == ["1", "2"]
+
+
+def test_names_of_their_own_and_gaps_of_a_database_are_kept(tmp_path: Path) -> None:
+    table, database = tmp_path / "a.csv", tmp_path / "a.db"
+    poscar = "salt\n1\n4 0 0\n0 4 0\n0 0 4\nNa Cl\n1 1\nDirect\n0 0 0\n.5 .5 .5\n"
+    table.write_text(f'id,poscar\nmine,"{poscar}"\n1,"{poscar}"\n')
+    with connect(database) as into:
+        into.write(salt())
+        into.write(salt())
+        del into[1]
+    paths = [str(table), str(database), str(table)]
+    found = [one.id for block in blocks_of(sources_of(paths, follow_links=False)) for one in block]
+    assert found == ["mine", "1", f"{database}:2", "mine", "1"]
 
 
 def test_new_structures_to_predict_may_lie_in_them(tmp_path: Path) -> None:
