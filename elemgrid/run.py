@@ -7,6 +7,7 @@ import os
 import warnings
 from dataclasses import replace
 from functools import lru_cache, partial
+from importlib import import_module
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from elemgrid.structures import sources_from
 from orchestrator.interface.errors import UsageError
 from orchestrator.predict import folder as exported
 from orchestrator.runs import layout, sums
+from orchestrator.runs.made_by import demand_grid, demand_there, job_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from orchestrator.predict.opening import AnyPredictor
 
 KEPT = 4  # predictors in memory
+# By job, what names the files of its runs.
+OF_NETWORKS = {"contrast": "orchestrator.contrast.files", "dos": "orchestrator.dos.files"}
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
@@ -37,8 +41,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """
     path = Path(folder)
     if not exported.is_exported(path):
-        if not path.is_dir():
-            raise UsageError(f"{path}: no such folder; check the path")
+        demand_there(path)
         if not (path / layout.MANIFEST).is_file():
             raise UsageError(f"{path}: neither a run nor a folder of export; check the path")
     return Run(path)
@@ -153,7 +156,11 @@ class Run:
         Raises:
             UsageError: there is none, or it is damaged.
         """
-        return self._finished().ledger
+        if (job := job_of(self.folder)) not in OF_NETWORKS:
+            return self._finished().ledger
+        from orchestrator.runs.finished_files import read_parquet
+
+        return read_parquet(self.folder, import_module(OF_NETWORKS[job]).LEDGER, job)
 
     @property
     def distances(self) -> pd.DataFrame:
@@ -175,16 +182,11 @@ class Run:
         return {path.stem: read_table(str(path), "tables") for path in ours}
 
     def _finished(self) -> Any:
-        from orchestrator.predict.opening import job_of
         from orchestrator.runs.finished_run import FinishedRun
-        from orchestrator.runs.run_directory import DEFAULT_JOB
 
         if exported.is_exported(self.folder):
             raise UsageError(f"{self.folder}: is an exported folder, which only predicts")
-        if (job := job_of(self.folder)) != DEFAULT_JOB:
-            raise UsageError(
-                f"{self.folder}: a run of {job}; ledger, distances and tables are of hybrid_grid"
-            )
+        demand_grid(self.folder, "distances and tables are of hybrid_grid")
         finished = FinishedRun(self.folder)
         finished.demand_files()
         return finished

@@ -32,8 +32,9 @@ def _parser() -> Parser:
     parser.add_argument(
         "--run",
         type=Path,
-        default=Path("runs"),
-        help="run directory of a planned job; default %(default)s",
+        default=Path("runs/new"),
+        metavar="RUN",
+        help="run directory of a planned job; default: a new one, %(default)s",
     )
     parser.add_argument("--address", help="a Ray cluster, every node of which is checked")
     parser.add_argument(

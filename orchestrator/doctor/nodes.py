@@ -56,7 +56,7 @@ def look_at_nodes(run: Path) -> list[Finding]:
     """The findings on each node of the cluster that we are connected to."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     run = run.resolve()
-    fresh = not run.exists()
+    fresh = [folder for folder in (run, *run.parents) if not folder.exists()]
     try:
         with probe_in(run) as probe:
             asked = [
@@ -71,8 +71,9 @@ def look_at_nodes(run: Path) -> list[Finding]:
     except OSError as error:
         found = [Finding("bad", "run directory", of_the_disk(error), "name another --run")]
     finally:
-        if fresh and run.is_dir():
-            run.rmdir()
+        for folder in fresh:
+            if folder.is_dir():
+                folder.rmdir()
     return [*dashboard(cluster.dashboard()), *all_there(missing()), *found]
 
 

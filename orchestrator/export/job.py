@@ -14,9 +14,8 @@ from orchestrator.interface.job import OK
 from orchestrator.predict import folder
 from orchestrator.predict.from_run import predictor_of
 from orchestrator.predict.job import describe
-from orchestrator.predict.opening import job_of
 from orchestrator.runs import durable, layout
-from orchestrator.runs.run_directory import DEFAULT_JOB
+from orchestrator.runs.made_by import demand_grid, demand_there
 
 
 def start(options: ExportOptions) -> int:
@@ -25,10 +24,8 @@ def start(options: ExportOptions) -> int:
     target = options.folder
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: is there and not empty; name a new folder")
-    if (job := job_of(options.run)) != DEFAULT_JOB:
-        raise UsageError(
-            f"{options.run}: a run of {job}; only runs of fit and hybrid_grid are exported"
-        )
+    demand_there(options.run)
+    demand_grid(options.run, "only runs of fit and hybrid_grid are exported")
     predictor = predictor_of(options.run, options.task, options.model)
     describe(predictor)
     durable.make_folder(target)

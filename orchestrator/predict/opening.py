@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.predict import folder
 from orchestrator.predict.table import Tabular
 from orchestrator.runs import layout
+from orchestrator.runs.made_by import demand_there, job_of
 from orchestrator.runs.run_directory import DEFAULT_JOB
 from trainables.crystals.crystal import Entry
 
@@ -59,8 +59,7 @@ def opened(models: Path, task: str | None, model: str) -> AnyPredictor:
     Raises:
         UsageError: it is neither, or of a job whose models predict nothing of a structure.
     """
-    if not models.is_dir():
-        raise UsageError(f"{models}: no such folder; check the path")
+    demand_there(models)
     if folder.is_exported(models):
         if task is not None or model != "ensemble":
             raise UsageError(f"{models}: --task and --model were chosen when it was exported")
@@ -76,15 +75,6 @@ def opened(models: Path, task: str | None, model: str) -> AnyPredictor:
         raise UsageError(f"{models}: a run of {job}; runs that predict are of fit, {_listed()}")
     module = import_module(f"orchestrator.predict.{MODULES[job]}")
     return cast(AnyPredictor, module.predictor_of(models, task, model))
-
-
-def job_of(run: Path) -> str:
-    """The job that made a run directory."""
-    from orchestrator.runs.finished_files import read_sealed  # an exported folder needs less
-
-    with suppress(UsageError):  # of a damaged manifest, in which the job of a grid says more
-        return str(read_sealed(run / layout.MANIFEST, DEFAULT_JOB).get("job", DEFAULT_JOB))
-    return DEFAULT_JOB
 
 
 def _listed() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import OK
 from orchestrator.interface.page import render
 from orchestrator.jobs import JOBS
@@ -16,7 +17,8 @@ from orchestrator.report.flags import ReportOptions
 from orchestrator.report.part import MakePart
 from orchestrator.runs import sums
 from orchestrator.runs.finished_run import FinishedRun
-from orchestrator.runs.run_directory import locked
+from orchestrator.runs.made_by import job_of
+from orchestrator.runs.run_directory import DEFAULT_JOB, locked
 
 
 def start(options: ReportOptions) -> int:
@@ -52,5 +54,7 @@ def parts_of(folder: Path) -> list[MakePart]:
     modules = (f"orchestrator.{job.name}.sections" for job in JOBS.values() if job.has_sections)
     found = [make for name in modules if (make := import_module(name).part(run)) is not None]
     if not found:
+        if (job := job_of(folder)) != DEFAULT_JOB:
+            raise UsageError(f"{folder}: is no finished run; let {job} end first")
         run.demand_files()  # its error names the missing file
     return found

@@ -22,6 +22,7 @@ from orchestrator.interface.errors import UsageError
 from orchestrator.runs import layout, sums
 from orchestrator.runs.finished_files import read_parquet, read_sealed, reading, verify
 from orchestrator.runs.ledger import LEDGER, digest_of
+from orchestrator.runs.made_by import demand_grid, demand_there
 from orchestrator.runs.records import DONE, SCHEMA
 from trainables.crystals.condition import WHOLE
 from trainables.crystals.registry import LEADERBOARD, Task
@@ -41,6 +42,8 @@ class FinishedRun:
 
     def demand_files(self) -> None:
         """Raises UsageError if a file is missing, unreadable or was made from another ledger."""
+        demand_there(self.folder)
+        demand_grid(self.folder, "runs of fit and hybrid_grid are taken")
         for name in FILES:
             path = self.folder / name
             if not path.is_file():

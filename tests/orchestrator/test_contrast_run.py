@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
+import elemgrid
 from orchestrator import cli
 from orchestrator.contrast import job
 from orchestrator.contrast.caveats import of_intervals, of_retrieval
@@ -95,7 +96,7 @@ def test_other_settings_are_refused_and_change_nothing(run: Path) -> None:
     ("command", "reason"),
     [
         ("export RUN exported", "only runs of fit and hybrid_grid are exported"),
-        ("ensemble RUN", "is no finished run"),
+        ("ensemble RUN", "a run of contrast; runs of fit and hybrid_grid are taken"),
     ],
 )
 def test_other_jobs_do_not_take_such_a_run(
@@ -112,6 +113,27 @@ def test_other_jobs_do_not_take_such_a_run(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {run}") and reason in line
     assert [path.name for path in tmp_path.iterdir()] == ["x.cif"]
+
+
+@pytest.mark.parametrize("command", ["ensemble", "report", "export"])
+def test_a_folder_that_is_not_there_is_told_alike(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, new = tmp_path / "missing", tmp_path / "new"
+    assert cli.main([command, str(missing), *([str(new)] if command == "export" else [])]) == 2
+    assert capsys.readouterr().err == f"error: {missing}: no such folder; check the path\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_has_not_ended_has_no_report(run: Path, tmp_path: Path, capsys: Any) -> None:
+    again = Path(shutil.copytree(run, tmp_path / "again"))
+    (again / "contrast.json").unlink()
+    assert cli.main(["report", str(again)]) == 2
+    assert "is no finished run; let contrast end first" in capsys.readouterr().err
+
+
+def test_a_run_has_its_own_ledger(run: Path) -> None:
+    assert set(elemgrid.load_run(run).ledger["learns"]) == {"pairs", "work_function"}
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,10 @@ def test_a_sound_machine_is_told_so(
         assert what in said
     assert "nothing is bad" in said
     assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs").mkdir()  # a folder of runs is no run: without --run a new one is looked at
+    (tmp_path / "runs" / "words").touch()
+    monkeypatch.chdir(tmp_path)
+    assert JOBS["doctor"].main([]) == 0
 
 
 def test_a_folder_of_something_else_is_no_fault_of_the_disk(tmp_path: Path) -> None:

@@ -322,7 +322,7 @@ def test_models_without_common_elements(run: Path, capsys: pytest.CaptureFixture
 
 
 def test_what_is_no_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is no finished run" in refused(tmp_path / "nowhere", capsys)
+    assert "no such folder; check the path" in refused(tmp_path / "nowhere", capsys)
     assert "--tasks phonons" in refused(run, capsys, "--tasks", "phonons")
     assert "--mixings 7" in refused(run, capsys, "--mixings", "7")
     assert "--seeds: 0 is wrong" in refused(run, capsys, "--seeds", "0")
