@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.data.flags import add_max_atoms, add_max_bad
+from orchestrator.data.flags import add_max_atoms, add_max_bad, first_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, whole_number
@@ -24,6 +24,7 @@ from orchestrator.training.flags import (
     add_together,
     take_worker,
 )
+from trainables.crystals.sources.potential_cells import FERMI, POTENTIAL, VACUUM, Z
 from trainables.models.options import ContrastOptions
 
 if TYPE_CHECKING:  # `--help` does without what it needs
@@ -113,13 +114,13 @@ def _add_data(parser: Parser) -> None:
         metavar="FILE",
         help="Parquet that has the potentials of --data, by the same ids",
     )
-    for flag, what in (
-        ("--potential", "of the potentials; default potential_ev, …"),
-        ("--fermi", "of the Fermi levels; default fermi_ev, …"),
-        ("--vacuum", "of the vacuum levels; default vacuum_ev, …"),
-        ("--z", "of the places of the points, in Å; default z_angstrom, …"),
+    for flag, what, usual in (
+        ("--potential", "of the potentials", POTENTIAL),
+        ("--fermi", "of the Fermi levels", FERMI),
+        ("--vacuum", "of the vacuum levels", VACUUM),
+        ("--z", "of the places of the points, in Å", Z),
     ):
-        data.add_argument(flag, metavar="COLUMN", help=what)
+        data.add_argument(flag, metavar="COLUMN", help=f"{what}; default: {first_of(usual)}")
     data.add_argument(
         "--points",
         type=whole_number(32, 10_000),

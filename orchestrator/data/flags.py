@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.interface.parser import Distinct, share, whole_number
@@ -63,3 +64,9 @@ def add_folds(group: argparse._ActionsContainer, what: str) -> None:
         metavar="N",
         help=f"{what}; default 0 1 2 3 4",
     )
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Which column is taken of the usual names, for the help."""
+    *most, last = names
+    return f"the first of {', '.join(most)} and {last}"

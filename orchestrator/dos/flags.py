@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.data.flags import add_folds, add_max_atoms, add_max_bad
+from orchestrator.data.flags import add_folds, add_max_atoms, add_max_bad, first_of
 from orchestrator.interface.errors import UsageError
 from orchestrator.interface.job import STATUSES_OF_MODELS
 from orchestrator.interface.parser import Parser, number, positive, whole_number
@@ -23,6 +23,7 @@ from orchestrator.training.flags import (
     add_together,
     take_worker,
 )
+from trainables.crystals.sources.curves import ENERGIES, OF_CRYSTALS, OF_SITES
 
 FEWEST_MEMBERS = 4
 LOW, HIGH, SIGMA = -10.0, 10.0, 0.1  # eV, for electrons
@@ -83,8 +84,11 @@ def _parser() -> Parser:
 def _add_data(parser: Parser) -> None:
     data = parser.add_argument_group("the densities")
     data.add_argument("--data", type=Path, required=True, metavar="FILE", help="see below")
-    data.add_argument("--energies", metavar="COLUMN", help="of the energies; default energy_ev, …")
-    data.add_argument("--densities", metavar="COLUMN", help="of the densities; default site_dos, …")
+    for flag, what, usual in (
+        ("--energies", "of the energies", ENERGIES),
+        ("--densities", "of the densities", (*OF_SITES, *OF_CRYSTALS)),
+    ):
+        data.add_argument(flag, metavar="COLUMN", help=f"{what}; default: {first_of(usual)}")
     data.add_argument(
         "--phonons",
         action="store_true",

@@ -53,7 +53,7 @@ class Progress:
                 self._active[name] = active
                 share = epoch / self._arrays[name].epochs
                 self._left.report(name, share, done, time.monotonic())
-                self._print(force=False)
+                self._print()
             case Recorded(rows):
                 self._record(rows)
             case ArrayLost(name, reason):
@@ -63,7 +63,7 @@ class Progress:
             case Note(text):
                 self._note(text)
             case Waited():
-                self._print(force=False)
+                self._print()
 
     def _begin(self, event: Began) -> None:
         self._arrays = {array.id: array for array in event.arrays}
@@ -102,32 +102,39 @@ class Progress:
     def _note(self, text: str) -> None:
         self._write(f"\r\033[K{text}\n" if self._stream.isatty() else f"{text}\n")
 
-    def _print(self, *, force: bool) -> None:
+    def _print(self) -> None:
         now = time.monotonic()
-        terminal = self._stream.isatty()
-        if not force and now - self._last < SECONDS_BETWEEN_LINES[terminal]:
+        if now - self._last < SECONDS_BETWEEN_LINES[self._stream.isatty()]:
             return
         self._last = now
-        line = self.line(now)
-        if terminal and not force:
+        self._show(self.line(now))
+
+    def _show(self, line: str, *, whole: bool = False) -> None:
+        terminal = self._stream.isatty()
+        if terminal and not whole:
             # A wrapped line could not be overwritten by the next.
             width = shutil.get_terminal_size().columns - 1
             line = line if len(line) <= width else f"{line[: width - 1]}…"
         self._write(f"\r\033[K{line}" if terminal else f"{line}\n")
 
-    def line(self, now: float) -> str:
-        """The state in one line."""
+    def line(self, now: float, *, ended: bool = False) -> str:
+        """The state in one line.
+
+        Args:
+            ended: whether nothing trains any more, so that no time is left.
+        """
         bad = sum(status != DONE for status in self._finished.values())
         done = len(self._finished) - bad
         left = self._left.seconds(now)
+        told = "estimating the time" if left is None else duration(left)
         error = f"val {name_errors(self._metrics)}"
         best = "; ".join(
             f"{_short(task)} {value} ({name})" for task, (value, _, name) in self._best.items()
         )
         return (
             f"{done}/{self._total} models done, {self._training()}{bad} failed"
-            f" | {duration(now - self._start)},"
-            f" {'estimating the time' if left is None else duration(left)} left"
+            f" | {duration(now - self._start)}"
+            + ("" if ended else f", {told} left")
             + (f" | best {error}: {best}" if best else "")
         )
 
@@ -142,7 +149,7 @@ class Progress:
         """Prints the last state."""
         for name in self._arrays:
             self._left.lost(name)
-        self._print(force=True)
+        self._show(self.line(time.monotonic(), ended=True), whole=True)
         if self._stream.isatty():
             self._write("\n")
 

@@ -104,7 +104,7 @@ def summarise(ledger: pd.DataFrame, member: Callable[[Mapping[str, Any]], str], 
     counts = ledger["status"].value_counts()
     seconds = float(ledger["seconds"].sum())
     done = counted(counts.get(DONE, 0), "model")
-    print(f"{done} done in {duration(seconds)} of training: {path.parent}")
+    print(f"{done} done, {duration(seconds)} of training by the workers: {path.parent}")
     if len(ways := ways_of_computing(ledger)) > 1:
         print(f"{MIXED}: {'; '.join(ways)}", file=sys.stderr)
     bad = ledger[ledger["status"] != DONE]

@@ -41,7 +41,7 @@ def train(
     keys = study.tasks.keys()
     recorded = records.recorded(keys)
     missing = [array for given in study.arrays if (array := _missing(given, recorded))]
-    print(f"{counted(len(keys), 'model')} in the grid, {len(recorded)} recorded before", flush=True)
+    print(f"{counted(len(keys), 'model')}, {len(recorded)} recorded before", flush=True)
     run = records.folder.resolve().parent
     ownership.remove_notes(run, EXPERIMENT)  # left by a killed driver
     if missing:

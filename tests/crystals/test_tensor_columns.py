@@ -77,9 +77,9 @@ def test_names_and_endings() -> None:
     [
         (
             "eps@dielectic",
-            "no column 'eps@dielectic', and '@dielectic' is none of @site @dielectric @elastic"
-            " @piezo, a tensor's with @given @standard @conventional @primitive behind it or"
-            " nothing",
+            "no column 'eps@dielectic', and '@dielectic' (did you mean @dielectric?) is none of"
+            " @site @dielectric @elastic @piezo, a tensor's with @given @standard @conventional"
+            " @primitive behind it or nothing",
         ),
         ("eps", "column 'eps' holds list<element: list<element: double>>"),
         ("eps,n@dielectric", "@dielectric is for one column; leave the others out"),

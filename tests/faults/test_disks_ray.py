@@ -40,7 +40,7 @@ def test_full_disks_end_the_job_and_room_lets_it_go_on(site: Site) -> None:
 
         assert disk.option("size=8m")
         last = site.drive(site.flags(run))
-        assert f"4 models in the grid, {len(recorded)} recorded before" in last.out
+        assert f"4 models, {len(recorded)} recorded before" in last.out
         check(site, run, GOLDEN, since, first, second, last)
 
 
@@ -62,5 +62,5 @@ def test_a_disk_that_becomes_read_only(site: Site) -> None:
         assert len(keys(folder)) == 2
         assert disk.option("rw")
         last = site.drive(site.flags(run))
-        assert "4 models in the grid, 2 recorded before" in last.out
+        assert "4 models, 2 recorded before" in last.out
         check(site, run, GOLDEN, since, ended, last)

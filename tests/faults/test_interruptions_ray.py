@@ -102,7 +102,7 @@ def test_tunes_own_files_do_not_matter(site: Site) -> None:
         (state / EXPERIMENT / name).write_text(opened)
     recorded = keys(site.runs / run)
     ended = site.drive(site.flags(run))
-    assert f"4 models in the grid, {len(recorded)} recorded before" in ended.out
+    assert f"4 models, {len(recorded)} recorded before" in ended.out
     assert not canary.exists(), "a foreign pickle was opened"
     check(site, run, GOLDEN, since, killed, ended)
 

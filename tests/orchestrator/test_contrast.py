@@ -39,6 +39,8 @@ from tests.orchestrator.small_slabs import (
     write_slabs,
 )
 from trainables.crystals import slabs
+from trainables.crystals.sources.curves import ENERGIES, OF_CRYSTALS, OF_SITES
+from trainables.crystals.sources.potential_cells import FERMI, POTENTIAL, VACUUM, Z
 from trainables.crystals.split import Split
 from trainables.representations.pairs import pair_split
 from trainables.training.contrast_spec import NETWORKS
@@ -326,3 +328,19 @@ def test_a_record_of_a_regression_needs_its_predictions() -> None:
     arrays = {name: one for name, one in made_up(whole()).items() if name.startswith("split/")}
     assert wrong_in_arrays(arrays, row) == "without predictions/work_function"
     assert wrong_in_arrays(arrays | {"predictions/work_function": np.ones(MATERIALS)}, row) == ""
+
+
+@pytest.mark.parametrize(
+    ("job", "names"),
+    [
+        ("contrast", (*POTENTIAL, *FERMI, *VACUUM, *Z)),
+        ("dos", (*ENERGIES, *OF_SITES, *OF_CRYSTALS)),
+    ],
+)
+def test_the_help_has_all_usual_names_of_columns(
+    job: str, names: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([job, "--help"])
+    said = capsys.readouterr().out.replace(",", " ").split()
+    assert set(names) <= set(said)

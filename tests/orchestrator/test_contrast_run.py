@@ -69,7 +69,7 @@ def test_the_same_command_trains_nothing_again(
     facts = (run / "contrast.json").read_bytes()
     assert contrast(run) == 0
     assert {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()} == before
-    assert "4 models in the grid, 4 recorded before" in capfd.readouterr().out
+    assert "4 models, 4 recorded before" in capfd.readouterr().out
     assert (run / "contrast.json").read_bytes() == facts
 
 

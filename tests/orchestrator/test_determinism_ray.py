@@ -205,7 +205,7 @@ def test_a_fresh_actor_for_each_array(data: Path, first: Path, tmp_path: Path) -
     for folds in ("0", "0 1"):
         models = 4 * len(folds.split())
         said = run_grid(data, run, "--extend", folds=folds)
-        assert f"{models} models in the grid, {models - 4} recorded before" in said.out
+        assert f"{models} models, {models - 4} recorded before" in said.out
     assert_same(bits(run), bits(first))
 
 

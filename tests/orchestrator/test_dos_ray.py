@@ -95,7 +95,7 @@ def test_the_same_command_trains_nothing_again(
     before = {path: path.stat().st_mtime_ns for path in (alone / "records").iterdir()}
     assert dos(data, alone, "--epochs", "3") == 0
     assert {path: path.stat().st_mtime_ns for path in (alone / "records").iterdir()} == before
-    assert "4 models in the grid, 4 recorded before" in capfd.readouterr().out
+    assert "4 models, 4 recorded before" in capfd.readouterr().out
 
 
 def saving(spec: Any, densities: Any, device: str, **group: Any) -> Fit:

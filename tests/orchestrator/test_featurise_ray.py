@@ -451,7 +451,7 @@ def test_damaged_shards_are_named_and_made_again(finished: FinishedGrid, tmp_pat
         said = grid(*finished.flags(run))
         assert said.code == 0
         assert said.err.splitlines()[0] == f"{shard}: {words}; tiny is featurised again"
-        assert "12 models in the grid, 12 recorded before" in said.out
+        assert "12 models, 12 recorded before" in said.out
         assert digests(run / "shards") == whole, "made again, they are other shards"
         assert times(run / "records") == before, "a model was trained again"
 

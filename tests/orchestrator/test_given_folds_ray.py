@@ -46,7 +46,7 @@ def test_a_grid_of_groups(flags: list[str], tmp_path: Path, ray_cluster: object)
         assert row["n_train"] == CRYSTALS - held, "no crystal of these groups is learned from"
     # again: nothing is trained, and the plan knows it
     before = digests(run / "records")
-    assert "2 models in the grid, 2 recorded before" in grid(*flags).out
+    assert "2 models, 2 recorded before" in grid(*flags).out
     assert digests(run / "records") == before
     plan = grid(*flags, "--dry-run")
     assert plan.code == 0 and "2 models in 2 arrays; 2 are recorded" in plan.out

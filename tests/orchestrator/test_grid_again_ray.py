@@ -38,7 +38,7 @@ def test_the_same_command_trains_nothing_and_changes_nothing(finished: FinishedG
     contents = digests(finished.run)
     said = grid(*finished.flags())
     assert said.code == 0
-    assert "12 models in the grid, 12 recorded before" in said.out
+    assert "12 models, 12 recorded before" in said.out
     assert said.err == ""
     assert times(finished.run / "records") | times(finished.run / "shards") == before
     assert digests(finished.run) == contents
@@ -103,7 +103,7 @@ def test_changed_data_are_refused_before_anything_is_written(
     assert "--extend" in said.error and ";" not in said.error.partition("(")[2].partition(")")[0]
     assert times(run) | {".lock": 0} == before | {".lock": 0}
     said = grid(*changed.flags(run, backbones="cgcnn", dims="4"), "--extend")
-    assert said.code == 0 and "3 models in the grid, 0 recorded before" in said.out
+    assert said.code == 0 and "3 models, 0 recorded before" in said.out
 
 
 @pytest.mark.parametrize("name", ["TRAINING_VERSION", "FEATURISER_VERSION", "FORMAT_VERSION"])
@@ -129,7 +129,7 @@ def test_extending_trains_only_what_is_new(finished: FinishedGrid, tmp_path: Pat
     kept = digests(run / "records")
     said = grid(*finished.flags(run, mixing="H 0 2 L", dims="8", backbones="cgcnn"), "--extend")
     assert said.code == 0
-    assert "4 models in the grid, 3 recorded before" in said.out
+    assert "4 models, 3 recorded before" in said.out
     now = digests(run / "records")
     assert {name: now[name] for name in kept} == kept
     ledger = pd.read_parquet(run / "ledger.parquet")
@@ -187,7 +187,7 @@ def test_a_damaged_record_is_set_aside_and_trained_again(
     said = grid(*finished.flags(run))
     assert said.code == 0
     assert said.err.splitlines()[0].startswith(f"{path}: damaged; it is set aside")
-    assert "12 models in the grid, 11 recorded before" in said.out
+    assert "12 models, 11 recorded before" in said.out
     assert path.with_name(f"{path.name}.damaged").read_bytes() == whole
     after = pd.read_parquet(run / "predictions.parquet")
     assert after["key"].equals(before["key"]) and after["id"].equals(before["id"])

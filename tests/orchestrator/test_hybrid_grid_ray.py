@@ -43,7 +43,7 @@ def test_it_ends_well_and_says_where(finished: FinishedGrid) -> None:
     said = finished.said
     assert said.code == 0
     assert "tiny: 36 crystals" in said.out
-    assert "12 models in the grid, 0 recorded before" in said.out
+    assert "12 models, 0 recorded before" in said.out
     assert f"{finished.run}/report.html" in said.out
     assert "12 models done" in said.out
     lines = said.err.splitlines()
@@ -87,7 +87,7 @@ def test_a_grid_of_handcrafted_tables(tmp_path: Path) -> None:
     assert said.code == 0, said.err
     assert "5 columns standardised over 118 elements" in said.out
     again = grid(*flags)
-    assert "6 models in the grid, 6 recorded before" in again.out
+    assert "6 models, 6 recorded before" in again.out
     write_table(table, seed=1)
     assert "handcrafted" in grid(*flags).error
     table.unlink()

@@ -151,7 +151,7 @@ def test_stopped_and_killed_and_ended_at_last(
     # to the end, by a driver that takes over the lock of the dead
     said = grid(*flags(data, run))
     assert said.code == 0
-    assert f"{MODELS} models in the grid, {len(after_kill)} recorded before" in said.out
+    assert f"{MODELS} models, {len(after_kill)} recorded before" in said.out
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert (run / "report.html").exists()
 

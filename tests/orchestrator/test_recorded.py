@@ -51,7 +51,7 @@ def test_the_summary_of_many_failures_is_short(
     ledger = pd.DataFrame([*rows, done(61.0)])
     assert summarise(ledger, GridArray.member, path) == SOME_FAILED
     out, err = capsys.readouterr()
-    assert out == f"1 model done in 1 min 01 s of training: {tmp_path}\n"
+    assert out == f"1 model done, 1 min 01 s of training by the workers: {tmp_path}\n"
     lines = err.splitlines()
     assert lines[0] == "  failed: salts/fold0 H, L: Bug: why"
     assert lines[20] == f"  … and 10 arrays more; all are in {path}"

@@ -58,7 +58,7 @@ def test_a_random_search_goes_on_after_a_stop(
     assert 0 < len(before) // 2 < 4
 
     said = grid(*search(run, 4))
-    assert said.code == OK and f"4 models in the grid, {len(before) // 2} recorded" in said.out
+    assert said.code == OK and f"4 models, {len(before) // 2} recorded" in said.out
     assert trained(run).items() >= before.items(), "none is trained twice"
     space = Space(parse(search(run, 4)).config, {"ionic": ENERGY}, {})
     drawn = [(point["dim"], point["lr"]) for point in map(space.draw, range(4))]
@@ -70,7 +70,7 @@ def test_a_random_search_goes_on_after_a_stop(
     assert grid(*search(run, 5)).code == USAGE
     before = trained(run)
     said = grid(*search(run, 5), "--extend")
-    assert said.code == OK and "5 models in the grid, 4 recorded before" in said.out
+    assert said.code == OK and "5 models, 4 recorded before" in said.out
     assert trained(run).items() > before.items()
 
 
@@ -84,7 +84,7 @@ def test_a_strategy_of_another_package_sees_the_ledger_between_rounds(
     flags = [*small_flags(data, run)[:-2], "--backbones", "cgcnn", "--lr", "1e-4..1e-1"]
     said = grid(*flags, "--strategy", "halving", "--budget", "10")
     assert said.code == OK, said.err
-    assert "10 models in the grid, 9 recorded before" in said.out
+    assert "10 models, 9 recorded before" in said.out
     ledger = pd.read_parquet(run / "ledger.parquet")
     assert ledger["max_epochs"].tolist() == [1] * 9 + [3]
     first = ledger[ledger["max_epochs"] == 1]

@@ -88,7 +88,7 @@ def test_nothing_is_trained_twice(
     before = {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     kept = {name: (run / name).read_bytes() for name in (SCORES, FACTS)}
     assert JOBS["transfer"].main(flags) == 0
-    assert "12 models in the grid, 12 recorded before" in capsys.readouterr().out
+    assert "12 models, 12 recorded before" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in (run / "records").iterdir()}
     assert kept == {name: (run / name).read_bytes() for name in kept}
     # another table: its model alone, beside that of the reference
@@ -103,7 +103,7 @@ def test_nothing_is_trained_twice(
     assert "tables two was" in line and "tables one was" not in line and "--extend" in line
     assert (run / "manifest.json").read_bytes() == manifest
     assert JOBS["transfer"].main([*more, "--folds", "0", "--extend"]) == 0
-    assert "2 models in the grid, 1 recorded before" in capsys.readouterr().out
+    assert "2 models, 1 recorded before" in capsys.readouterr().out
 
 
 def test_random_controls_are_drawn_for_each_seed_and_recorded(

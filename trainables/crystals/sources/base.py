@@ -262,9 +262,12 @@ def no_column(name: str, columns: Sequence[str]) -> str:
     alike = {column.lower(): column for column in columns}
     column, at, rest = name.partition("@")
     if at and as_spelled(column, columns) is not None:
+        endings = (PER_SITE, *(TENSOR + one for one in TENSORS))
+        meant = difflib.get_close_matches(at + rest.lower(), endings, n=1)
+        hint = f" (did you mean {meant[0]}?)" if meant else ""
         return (
-            f"no column {one_line(name, 60)!r}, and {one_line(at + rest, 40)!r} is none of"
-            f" {PER_SITE} {' '.join(TENSOR + one for one in TENSORS)}, a tensor's with"
+            f"no column {one_line(name, 60)!r}, and {one_line(at + rest, 40)!r}{hint} is none of"
+            f" {' '.join(endings)}, a tensor's with"
             f" {' '.join('@' + one for one in FRAMES)} behind it or nothing"
         )
     close = difflib.get_close_matches(name.lower(), alike, n=1)
