@@ -23,7 +23,7 @@ structures, any number of:
   FILE.xyz, FILE.extxyz, FILE.traj, FILE.db   of ASE, a crystal a frame or row
 
 columns of the result, a row for each structure in the order given:
-  id          name in the table, or the file as given; without a name the row from 1, and with
+  id          that of the table, or the file as given; without an id the row from 1, and with
               the file before it if several are given: slabs/al.xyz:1
   prediction  mean of the models, in the unit of the target; for classes the probability of the
               second one
