@@ -33,20 +33,25 @@ def held(address: str) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=_watch, args=[address, over], daemon=True).start()
     try:
-        gone = interrupts.ends_if(lambda: not (_answers(address) and ray_internals.node_answers()))
-        with ray_internals.silent_once(interrupts.came), gone:
+        ends = interrupts.ends_if(lambda: _gone(address))
+        with ray_internals.silent_once(interrupts.came), ends:
             yield
     finally:
         over.set()
 
 
 def _watch(address: str, over: threading.Event) -> None:
-    answered = time.monotonic()
-    while not over.wait(EVERY):
+    answered = looked = time.monotonic()
+    while not over.wait(interrupts.LOOK):
+        if interrupts.came():  # then often: Ray ends the driver soon after its node
+            if _gone(address) and not over.is_set():  # they received the signal too
+                interrupts.end()
+            continue
+        if time.monotonic() - looked < EVERY:
+            continue
+        looked = time.monotonic()
         if _answers(address):
             answered = time.monotonic()
-        elif interrupts.came() and not over.is_set():  # the head received the signal too
-            interrupts.end()
         elif time.monotonic() - answered > PATIENCE and not over.is_set():
             print(
                 f"error: the cluster at {address} does not answer any more; what is recorded stays:"
@@ -55,6 +60,10 @@ def _watch(address: str, over: threading.Event) -> None:
                 flush=True,
             )
             os._exit(USAGE)
+
+
+def _gone(address: str) -> bool:
+    return not (_answers(address) and ray_internals.node_answers())
 
 
 def _answers(address: str) -> bool:
