@@ -34,6 +34,13 @@ from trainables.models.gathering import Group
 COMMON = ("--points", "60", "--width", "8", "--folds", "0", "--members", "4", "--float64")
 
 
+@pytest.fixture(autouse=True)
+def intervals_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undoes what `saving` changes in this process."""
+    for name in ("SECONDS_BETWEEN", "SHARE"):
+        monkeypatch.setattr(checkpoints, name, getattr(checkpoints, name))
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_densities(tmp_path_factory.mktemp("dos") / "salts.parquet")
