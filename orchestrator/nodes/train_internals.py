@@ -12,14 +12,13 @@ from ray.train.v2._internal.execution.callback import ControllerCallback
 
 
 class TellsController(ControllerCallback):
-    """Tells who controls a training, once it begins.
+    """Sends a handle to the controller of a training, the actor that can end it, when it begins.
 
-    Ray Train keeps the actor to itself, and ends a training for the signals alone that it handles
-    in the main thread. Without it the cluster would have to be shut down under a thread that uses
-    it, which crashes Python.
+    Ray Train keeps the handle to itself, and ends a training only for signals that it handles in
+    the main thread. Shutting down the cluster under a thread that uses it would crash Python.
 
     Args:
-        tell: method of an actor, which gets a handle.
+        tell: method of an actor that takes the handle.
     """
 
     def __init__(self, tell: Any) -> None:

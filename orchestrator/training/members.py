@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
@@ -26,7 +27,7 @@ S = TypeVar("S", bound=Specification)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MembersArray(Generic[S]):
+class MembersArray(ABC, Generic[S]):
     """Some members of an ensemble, trained together.
 
     A subclass has the rest of a `TrainingArray`: `id`, `kind`, `spec`, `cost`, and what its models
@@ -46,9 +47,9 @@ class MembersArray(Generic[S]):
         return next(iter(self.models.values()))
 
     @property
+    @abstractmethod
     def id(self) -> str:
         """See `TrainingArray`."""
-        raise NotImplementedError
 
     @property
     def data(self) -> str:

@@ -147,7 +147,7 @@ def _save(mailbox: Any) -> None:
 
 
 def _abort(mailbox: Any, fitting: _Fitting) -> None:
-    """Ends the training, as soon as there is who controls it."""
+    """Ends the training, once its controller is known."""
     with suppress(RayError):  # the controller has gone, and with it `fitting`
         while fitting.is_alive():
             for controller in ray.get(mailbox.controller.remote()):

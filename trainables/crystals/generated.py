@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from trainables.crystals.crystal import Entry
 
 
-class Generated:
+class Generated(ABC):
     """Crystals that are the same on every call; a subclass makes them, once."""
 
     target_name: str
@@ -19,9 +20,9 @@ class Generated:
         return ""
 
     @property
+    @abstractmethod
     def made(self) -> Sequence[Entry]:
         """All of them, shuffled once and for all so that any part is well mixed."""
-        raise NotImplementedError
 
     def digest(self) -> str:
         """SHA-256 (hex) over all structures, targets, the target's name and the ingredients."""
